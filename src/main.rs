@@ -1,0 +1,3 @@
+//! The `foghorn` command: arguments in, exit status out.
+
+fn main() {}

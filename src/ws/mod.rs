@@ -1,0 +1,1 @@
+//! RFC 6455 frames and messages, without I/O.
