@@ -1,1 +1,31 @@
 //! HTTP/1.1 messages (RFC 9110, RFC 9112), without I/O.
+//!
+//! Bytes go in, verdicts come out: [`Head::parse`] reads a request head, [`BodyDecoder`] what follows it,
+//! [`Response::encode`] is the only writer of a response. Reading is strict, because whatever two parsers
+//! read differently is an attack on one of them. Incomplete input is never an error, and cutting the same
+//! bytes differently never changes the verdict.
+
+mod body;
+pub mod date;
+mod error;
+mod fields;
+mod framing;
+mod head;
+mod origin;
+mod problem;
+pub mod query;
+mod response;
+mod scan;
+mod status;
+mod target;
+
+pub use body::{BodyDecoder, BodyProgress};
+pub use error::{BodyError, HeadError};
+pub use fields::{Fields, Repeated};
+pub use framing::BodyFraming;
+pub use head::{Head, Method, Version};
+pub use origin::{Origin, OriginError, Origins};
+pub use problem::Problem;
+pub use response::{HeaderError, Reply, Response};
+pub use scan::{HEADERS_MAX, HeadLimits};
+pub use status::Status;

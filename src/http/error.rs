@@ -1,0 +1,151 @@
+//! What a peer can get wrong in a request, and the status that tells it so.
+
+use std::fmt;
+
+use super::Status;
+
+/// A request head that is refused. The connection closes after the answer: where the next request starts is
+/// unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// A carriage return that no line feed follows.
+    BareCr,
+    /// A line feed without a carriage return before it.
+    BareLf,
+    /// NUL or another control byte.
+    ControlByte,
+    /// The request line is not `method SP target SP version`.
+    RequestLine,
+    /// A version other than HTTP/1.0 and HTTP/1.1.
+    Version,
+    /// The target is not in origin-form, nor in another form the method may have (RFC 9112 §3.2).
+    Target,
+    /// The target is longer than the limit.
+    TargetTooLong,
+    /// A line that is no header field: no name, a space before the colon, or folded (RFC 9112 §5.2).
+    Field,
+    /// A field value that is not UTF-8.
+    FieldEncoding,
+    /// More header fields than the limit.
+    TooManyFields,
+    /// The whole head is longer than the limit.
+    TooLong,
+    /// `Host` is missing, repeated, malformed, or contradicts the target (RFC 9112 §3.2).
+    Host,
+    /// `Content-Length` is repeated or not a number of 64 bits (RFC 9112 §6.3).
+    ContentLength,
+    /// Both `Content-Length` and `Transfer-Encoding`.
+    LengthAndCoding,
+    /// `Transfer-Encoding` that applies `chunked` other than once and alone, or on HTTP/1.0.
+    TransferEncoding,
+    /// A transfer coding other than `chunked`.
+    UnknownCoding,
+}
+
+impl HeadError {
+    /// The status of the answer.
+    pub const fn status(self) -> Status {
+        match self {
+            HeadError::BareCr
+            | HeadError::BareLf
+            | HeadError::ControlByte
+            | HeadError::RequestLine
+            | HeadError::Target
+            | HeadError::Field
+            | HeadError::FieldEncoding
+            | HeadError::Host
+            | HeadError::ContentLength
+            | HeadError::LengthAndCoding
+            | HeadError::TransferEncoding => Status::BAD_REQUEST,
+            HeadError::TargetTooLong => Status::URI_TOO_LONG,
+            HeadError::TooManyFields | HeadError::TooLong => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            HeadError::UnknownCoding => Status::NOT_IMPLEMENTED,
+            HeadError::Version => Status::HTTP_VERSION_NOT_SUPPORTED,
+        }
+    }
+
+    /// What was wrong, as static text.
+    pub const fn message(self) -> &'static str {
+        match self {
+            HeadError::BareCr => "carriage return without a line feed in the request head",
+            HeadError::BareLf => "line feed without a carriage return in the request head",
+            HeadError::ControlByte => "control byte in the request head",
+            HeadError::RequestLine => "malformed request line",
+            HeadError::Version => "HTTP version is neither 1.0 nor 1.1",
+            HeadError::Target => "request target is not an absolute path",
+            HeadError::TargetTooLong => "request target is too long",
+            HeadError::Field => "malformed header field",
+            HeadError::FieldEncoding => "header field value is not UTF-8",
+            HeadError::TooManyFields => "too many header fields",
+            HeadError::TooLong => "request head is too long",
+            HeadError::Host => "Host is missing, repeated or malformed",
+            HeadError::ContentLength => "Content-Length is repeated or not a number",
+            HeadError::LengthAndCoding => "both Content-Length and Transfer-Encoding",
+            HeadError::TransferEncoding => "Transfer-Encoding is not exactly chunked",
+            HeadError::UnknownCoding => "unknown transfer coding",
+        }
+    }
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+/// A request body that is refused. The connection closes after the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// The body is, or says it will be, longer than the limit.
+    TooLarge,
+    /// A chunk size that is not 1 to 16 hexadecimal digits.
+    ChunkSize,
+    /// A chunk whose data is not followed by CR LF.
+    ChunkEnd,
+    /// A line of the framing that ends otherwise than in CR LF, or holds a control byte.
+    Line,
+    /// Chunk extensions longer in total than the limit.
+    ExtensionsTooLong,
+    /// A line of the trailer section that is no field.
+    Trailer,
+    /// A trailer section longer than the limit.
+    TrailersTooLong,
+}
+
+impl BodyError {
+    /// The status of the answer.
+    pub const fn status(self) -> Status {
+        match self {
+            BodyError::TooLarge => Status::CONTENT_TOO_LARGE,
+            BodyError::ChunkSize
+            | BodyError::ChunkEnd
+            | BodyError::Line
+            | BodyError::ExtensionsTooLong
+            | BodyError::Trailer
+            | BodyError::TrailersTooLong => Status::BAD_REQUEST,
+        }
+    }
+
+    /// What was wrong, as static text.
+    pub const fn message(self) -> &'static str {
+        match self {
+            BodyError::TooLarge => "request body is too large",
+            BodyError::ChunkSize => "malformed chunk size",
+            BodyError::ChunkEnd => "chunk is longer than its size",
+            BodyError::Line => "malformed line in chunked framing",
+            BodyError::ExtensionsTooLong => "chunk extensions are too long",
+            BodyError::Trailer => "malformed trailer field",
+            BodyError::TrailersTooLong => "trailer section is too long",
+        }
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for BodyError {}

@@ -1,0 +1,95 @@
+//! Errors of the REST interface as problem details (RFC 9457).
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::{Response, Status};
+
+/// What went wrong, for a program and for the person behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    status: Status,
+    kind: Cow<'static, str>,
+    title: Cow<'static, str>,
+    detail: Cow<'static, str>,
+}
+
+/// The members in the order they are written.
+#[derive(Serialize)]
+struct Members<'p> {
+    #[serde(rename = "type")]
+    kind: &'p str,
+    title: &'p str,
+    status: u16,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    detail: &'p str,
+}
+
+impl Problem {
+    /// A problem that says no more than its status does, and in `detail` what was wrong this time. An empty detail
+    /// is left out.
+    pub fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Problem {
+        let (kind, title) = (Cow::Borrowed("about:blank"), Cow::Borrowed(status.reason()));
+        Problem { status, kind, title, detail: detail.into() }
+    }
+
+    /// Gives the problem a type of its own, a URI reference, and the title all problems of that type share.
+    #[must_use]
+    pub fn kind(mut self, uri: impl Into<Cow<'static, str>>, title: impl Into<Cow<'static, str>>) -> Problem {
+        self.kind = uri.into();
+        self.title = title.into();
+        self
+    }
+
+    /// The response that carries it.
+    pub fn response(&self) -> Response {
+        let members = Members {
+            kind: &self.kind,
+            title: &self.title,
+            status: self.status.code(),
+            detail: &self.detail,
+        };
+        match serde_json::to_vec(&members) {
+            Ok(json) => Response::new(self.status).body("application/problem+json", json),
+            // Strings and a number always serialise; if ever not, the status still says what counts.
+            Err(_) => Response::new(self.status),
+        }
+    }
+}
+
+impl From<Problem> for Response {
+    fn from(problem: Problem) -> Response {
+        problem.response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Reply;
+
+    fn body(problem: &Problem) -> String {
+        let mut out = Vec::new();
+        let reply = Reply { head_only: false, keep_alive: false };
+        problem.response().encode(&mut out, reply, "Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("Content-Type: application/problem+json\r\n"), "{text}");
+        text.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    #[test]
+    fn a_problem_has_the_members_of_the_rfc() {
+        let problem = Problem::new(Status::NOT_FOUND, "no room \"a\nb\"");
+        assert_eq!(
+            body(&problem),
+            r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no room \"a\nb\""}"#
+        );
+    }
+
+    #[test]
+    fn a_problem_may_have_its_own_type() {
+        let problem = Problem::new(Status::BAD_REQUEST, "").kind("/problems/limit", "limit out of range");
+        assert_eq!(body(&problem), r#"{"type":"/problems/limit","title":"limit out of range","status":400}"#);
+    }
+}

@@ -1,0 +1,205 @@
+//! Finds the end of a request head before anything is parsed, and refuses what can never become one.
+//!
+//! `httparse` starts over with every byte that arrives; this search goes on where it stopped. It judges the bytes
+//! strictly in order, so a head gets the same verdict however it was cut on its way here.
+
+use std::ops::Range;
+
+use super::HeadError;
+
+/// The most header fields a limit can allow: the parser's table lies on the stack.
+pub const HEADERS_MAX: usize = 256;
+
+/// No method in use is longer than `UPDATEREDIRECTREF`.
+const METHOD_BYTES_MAX: usize = 32;
+
+/// What a request head may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes of the whole head, its last empty line included.
+    pub head_bytes: usize,
+    /// Number of header fields, at most [`HEADERS_MAX`].
+    pub headers: usize,
+    /// Bytes of the request target.
+    pub target_bytes: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> HeadLimits {
+        HeadLimits { head_bytes: 16 * 1024, headers: 100, target_bytes: 8 * 1024 }
+    }
+}
+
+/// Where in `bytes` the first head lies, from its method to its empty line; `None` while that has not come.
+/// The first `searched` bytes were searched before, in vain, and are not searched again.
+pub(super) fn head_range(
+    bytes: &[u8],
+    searched: usize,
+    limits: &HeadLimits,
+) -> Result<Option<Range<usize>>, HeadError> {
+    // One empty line before a request is forgiven (RFC 9112 §2.2).
+    let start = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let overflow = request_line_overflow(bytes, start, searched, limits);
+    let visible = overflow.map_or(limits.head_bytes, |(at, _)| at).min(bytes.len());
+    let mut fields = None;
+    for at in searched.min(visible)..visible {
+        if !ends_line(bytes, at)? || at < start {
+            continue;
+        }
+        if at == start + 1 {
+            return Err(HeadError::RequestLine);
+        }
+        if bytes[at - 2] == b'\n' {
+            return Ok(Some(start..at + 1));
+        }
+        // Counted anew by the first line of each call, so by at most as many calls as a head may have lines.
+        let count = fields.map_or_else(|| count_lines(&bytes[start..at]), |count| count + 1);
+        if count > limits.headers {
+            return Err(HeadError::TooManyFields);
+        }
+        fields = Some(count);
+    }
+    match overflow {
+        Some((_, error)) => Err(error),
+        None if bytes.len() >= limits.head_bytes => Err(HeadError::TooLong),
+        None => Ok(None),
+    }
+}
+
+/// Whether the byte at `at` completes a line; an error if it must not stand there.
+fn ends_line(bytes: &[u8], at: usize) -> Result<bool, HeadError> {
+    let after_cr = at > 0 && bytes[at - 1] == b'\r';
+    match bytes[at] {
+        b'\n' if after_cr => Ok(true),
+        b'\n' => Err(HeadError::BareLf),
+        _ if after_cr => Err(HeadError::BareCr),
+        b'\t' | b'\r' | b' '..=b'~' | 0x80.. => Ok(false),
+        0..=0x1f | 0x7f => Err(HeadError::ControlByte),
+    }
+}
+
+/// The position at which the request line becomes too long, if those bytes are here. Of the target only the call
+/// in which that byte arrives pays for the look.
+fn request_line_overflow(
+    bytes: &[u8],
+    start: usize,
+    searched: usize,
+    limits: &HeadLimits,
+) -> Option<(usize, HeadError)> {
+    let line = bytes.get(start..)?;
+    let Some(method_len) = line.iter().take(METHOD_BYTES_MAX + 1).position(|&byte| byte == b' ') else {
+        let at = start + METHOD_BYTES_MAX;
+        return (bytes.len() > at && limits.head_bytes > at).then_some((at, HeadError::RequestLine));
+    };
+    let target_at = start + method_len + 1;
+    // A target that alone fills the head is too long as a target.
+    let target_bytes = limits.target_bytes.min(limits.head_bytes.checked_sub(target_at + 1)?);
+    let end = target_at + target_bytes;
+    if searched > end {
+        return None;
+    }
+    let target = bytes.get(target_at..=end)?;
+    let ended = target.iter().any(|&byte| matches!(byte, b' ' | b'\r' | b'\n'));
+    (!ended).then_some((end, HeadError::TargetTooLong))
+}
+
+/// The number of line ends.
+fn count_lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { head_bytes: 128, headers: 3, target_bytes: 20 };
+
+    /// The verdict on bytes that arrive at once, after asserting that single bytes get the same one.
+    fn verdict(bytes: &[u8]) -> Result<Option<Range<usize>>, HeadError> {
+        let whole = head_range(bytes, 0, &LIMITS);
+        let mut single = Ok(None);
+        for len in 1..=bytes.len() {
+            single = head_range(&bytes[..len], len - 1, &LIMITS);
+            if !matches!(single, Ok(None)) {
+                break;
+            }
+        }
+        assert_eq!(single, whole, "{}", bytes.escape_ascii());
+        whole
+    }
+
+    #[test]
+    fn the_end_is_found_wherever_the_bytes_were_cut() {
+        let cases: &[(&[u8], Option<Range<usize>>)] = &[
+            (b"", None),
+            (b"\r", None),
+            (b"\r\n", None),
+            (b"GET / HTTP/1.1\r\n", None),
+            (b"GET / HTTP/1.1\r\n\r", None),
+            (b"GET / HTTP/1.1\r\n\r\n", Some(0..18)),
+            (b"GET / HTTP/1.1\r\n\r\nGET /", Some(0..18)),
+            (b"\r\nGET / HTTP/1.1\r\nA: b\r\n\r\n\0", Some(2..26)),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(verdict(bytes), Ok(expected.clone()), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn bytes_that_no_head_can_hold_are_refused_before_its_end() {
+        let cases: &[(&[u8], HeadError)] = &[
+            (b"\n", HeadError::BareLf),
+            (b"\r\n\r\n", HeadError::RequestLine),
+            (b"GET / HTTP/1.1\n", HeadError::BareLf),
+            (b"GET / HTTP/1.1\r\nA: b\n\r\n", HeadError::BareLf),
+            (b"GET / HTTP/1.1\rA", HeadError::BareCr),
+            (b"GET / HTTP/1.1\r\r\n", HeadError::BareCr),
+            (b"GET /\0", HeadError::ControlByte),
+            (b"GET / HTTP/1.1\r\nA: \x7f", HeadError::ControlByte),
+            (b"\x16\x03\x01\x02\x00", HeadError::ControlByte),
+            (&[b'A'; 33], HeadError::RequestLine),
+        ];
+        for &(bytes, expected) in cases {
+            assert_eq!(verdict(bytes), Err(expected), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn an_endless_target_is_too_long_as_soon_as_its_limit_is_passed() {
+        let longest = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(19));
+        assert_eq!(verdict(longest.as_bytes()), Ok(Some(0..longest.len())));
+        let endless = format!("GET /{}", "a".repeat(20));
+        assert_eq!(verdict(endless.as_bytes()), Err(HeadError::TargetTooLong));
+        assert_eq!(verdict(&endless.as_bytes()[..endless.len() - 1]), Ok(None));
+    }
+
+    #[test]
+    fn a_target_that_fills_the_head_is_too_long_as_a_target() {
+        let limits = HeadLimits { head_bytes: 64, headers: 3, target_bytes: 1000 };
+        let endless = format!("GET /{}", "a".repeat(100));
+        assert_eq!(head_range(endless.as_bytes(), 0, &limits), Err(HeadError::TargetTooLong));
+    }
+
+    #[test]
+    fn a_head_over_its_bytes_is_refused_without_its_end() {
+        let mut head = format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(105)).into_bytes();
+        head.extend_from_slice(b"\r\n\r\n");
+        assert_eq!(head.len(), LIMITS.head_bytes);
+        assert_eq!(verdict(&head), Ok(Some(0..LIMITS.head_bytes)));
+        head.insert(20, b'a');
+        assert_eq!(verdict(&head), Err(HeadError::TooLong));
+        assert_eq!(verdict(&head[..LIMITS.head_bytes - 1]), Ok(None));
+    }
+
+    #[test]
+    fn a_field_over_the_count_is_refused_without_the_heads_end() {
+        assert_eq!(verdict(b"G / HTTP/1.1\r\na:\r\nb:\r\nc:\r\n\r\n"), Ok(Some(0..28)));
+        assert_eq!(verdict(b"G / HTTP/1.1\r\na:\r\nb:\r\nc:\r\nd:\r\n"), Err(HeadError::TooManyFields));
+    }
+
+    #[test]
+    fn what_was_searched_is_not_searched_again() {
+        // A line feed that only a repeated search would find.
+        assert_eq!(head_range(b"GET /\n HTTP/1.1\r\n", 8, &LIMITS), Ok(None));
+    }
+}
