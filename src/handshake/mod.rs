@@ -1,1 +1,19 @@
 //! The opening handshake (RFC 6455 §4), without I/O.
+//!
+//! [`intent`] tells an upgrade from an ordinary request, [`accept`] checks every rule of the opening handshake and
+//! returns what the `101` needs, or the [`HandshakeError`] that names the rule broken and has its response.
+//! [`client`] is the other side, for the load generator and the tests.
+
+mod accept_key;
+pub mod client;
+mod error;
+pub mod negotiate;
+mod request;
+mod response;
+
+pub use accept_key::AcceptKey;
+pub use error::HandshakeError;
+pub use request::{Intent, Rules, accept, intent};
+pub use response::Accepted;
+
+pub use crate::http::{Origin, OriginError, Origins};

@@ -29,3 +29,6 @@ pub use problem::Problem;
 pub use response::{HeaderError, Reply, Response};
 pub use scan::{HEADERS_MAX, HeadLimits};
 pub use status::Status;
+
+pub(crate) use fields::{is_token, is_token_byte, trim};
+pub(crate) use response::field;

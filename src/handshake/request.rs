@@ -1,0 +1,220 @@
+//! The checks of an opening handshake (RFC 6455 §4.2.1), in the order in which their answers take precedence.
+
+use super::{AcceptKey, Accepted, HandshakeError, negotiate};
+use crate::http::{BodyFraming, Head, Method, Origins, Version};
+
+/// The only version of the protocol there is (RFC 6455 §4.1).
+const WEBSOCKET_VERSION: &str = "13";
+
+/// What a request wants of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// A response.
+    Http,
+    /// To speak WebSocket from here on.
+    Upgrade,
+}
+
+/// What an endpoint asks of an opening handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'r> {
+    /// The pages that may connect.
+    pub origins: &'r Origins,
+    /// The subprotocols the endpoint speaks; tokens.
+    pub subprotocols: &'r [String],
+    /// Whether a client that offers none of them is refused.
+    pub subprotocol_required: bool,
+    /// Whether the connection is over TLS.
+    pub secure: bool,
+}
+
+/// Tells an upgrade from an ordinary request. Half an upgrade is an ordinary request, which a WebSocket path refuses.
+pub fn intent(head: &Head<'_>) -> Intent {
+    if head.has_token("upgrade", "websocket") && head.has_token("connection", "upgrade") {
+        return Intent::Upgrade;
+    }
+    Intent::Http
+}
+
+/// Checks a request on a WebSocket path. The head itself vouches for exactly one `Host`.
+///
+/// Every offered extension is declined, which a client must take for an answer (RFC 6455 §9.1): no endpoint has
+/// compression enabled. [`negotiate::deflate_offers`] reads the offers for one that does.
+pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r>) -> Result<Accepted<'r>, HandshakeError> {
+    if head.method() != Method::Get {
+        return Err(HandshakeError::Method);
+    }
+    let (Version::Http11, Some(host)) = (head.version(), head.host()) else {
+        return Err(HandshakeError::HttpVersion);
+    };
+    if head.body_framing() != BodyFraming::None {
+        return Err(HandshakeError::Body);
+    }
+    if intent(head) != Intent::Upgrade {
+        return Err(HandshakeError::NoUpgrade);
+    }
+    if head.fields().only("sec-websocket-version") != Ok(Some(WEBSOCKET_VERSION)) {
+        return Err(HandshakeError::WebSocketVersion);
+    }
+    let key = match head.fields().only("sec-websocket-key") {
+        Ok(Some(key)) => AcceptKey::answer(key).ok_or(HandshakeError::KeyMalformed)?,
+        Ok(None) => return Err(HandshakeError::KeyMissing),
+        Err(_) => return Err(HandshakeError::KeyRepeated),
+    };
+    let origin = head.fields().only("origin").map_err(|_| HandshakeError::Origin)?;
+    if !rules.origins.allows(origin, host, rules.secure) {
+        return Err(HandshakeError::Origin);
+    }
+    let subprotocol = negotiate::subprotocol(head.fields(), rules.subprotocols);
+    if subprotocol.is_none() && rules.subprotocol_required {
+        return Err(HandshakeError::Subprotocol);
+    }
+    Ok(Accepted { key, subprotocol })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{HeadLimits, Reply, Status};
+
+    const UPGRADE: &str = "Upgrade: websocket\r\n";
+    const CONNECTION: &str = "Connection: Upgrade\r\n";
+    const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
+    const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+    fn head(text: &str) -> Head<'_> {
+        match Head::parse(text.as_bytes(), 0, &HeadLimits::default()) {
+            Ok(Some((head, _))) => head,
+            other => panic!("{other:?}: {text:?}"),
+        }
+    }
+
+    fn request(lines: &[&str]) -> String {
+        format!("GET /ws HTTP/1.1\r\nHost: h\r\n{}\r\n", lines.concat())
+    }
+
+    /// The verdict of an endpoint for the same origin that speaks `a` and `b`.
+    fn verdict(text: &str, required: bool) -> Result<Option<String>, HandshakeError> {
+        let subprotocols = ["a".to_owned(), "b".to_owned()];
+        let rules = Rules {
+            origins: &Origins::SameOrigin,
+            subprotocols: &subprotocols,
+            subprotocol_required: required,
+            secure: false,
+        };
+        accept(&head(text), &rules).map(|accepted| accepted.subprotocol.map(str::to_owned))
+    }
+
+    #[test]
+    fn a_correct_upgrade_is_accepted_in_any_case_and_among_other_tokens() {
+        let cases = [
+            request(&[UPGRADE, CONNECTION, VERSION, KEY]),
+            request(&["uPGRADE: WebSocket\r\n", "CONNECTION: keep-alive, UPGRADE\r\n", VERSION, KEY]),
+            request(&[
+                "Upgrade: h2c, websocket\r\n",
+                "Connection: a\r\nConnection: upgrade\r\n",
+                VERSION,
+                KEY,
+            ]),
+            request(&[UPGRADE, CONNECTION, VERSION, KEY, "Content-Length: 0\r\n"]),
+            request(&[UPGRADE, CONNECTION, VERSION, KEY, "Origin: http://h\r\n"]),
+            request(&[
+                UPGRADE,
+                CONNECTION,
+                VERSION,
+                KEY,
+                "Sec-WebSocket-Extensions: permessage-deflate;;\"\r\n",
+            ]),
+        ];
+        for text in cases {
+            assert_eq!(verdict(&text, false), Ok(None), "{text:?}");
+            assert_eq!(intent(&head(&text)), Intent::Upgrade);
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_is_named() {
+        let cases: &[(&[&str], HandshakeError)] = &[
+            (&[], HandshakeError::NoUpgrade),
+            (&[UPGRADE, VERSION, KEY], HandshakeError::NoUpgrade),
+            (&[CONNECTION, VERSION, KEY], HandshakeError::NoUpgrade),
+            (&["Upgrade: websocketx\r\n", CONNECTION, VERSION, KEY], HandshakeError::NoUpgrade),
+            (&["Upgrade: h2c\r\n", CONNECTION, VERSION, KEY], HandshakeError::NoUpgrade),
+            (&[UPGRADE, "Connection: upgraded\r\n", VERSION, KEY], HandshakeError::NoUpgrade),
+            (&[UPGRADE, "Connection: close\r\n", VERSION, KEY], HandshakeError::NoUpgrade),
+            (&[UPGRADE, CONNECTION, KEY], HandshakeError::WebSocketVersion),
+            (&[UPGRADE, CONNECTION, "Sec-WebSocket-Version: 8\r\n", KEY], HandshakeError::WebSocketVersion),
+            (
+                &[UPGRADE, CONNECTION, "Sec-WebSocket-Version: 13, 8\r\n", KEY],
+                HandshakeError::WebSocketVersion,
+            ),
+            (&[UPGRADE, CONNECTION, VERSION, VERSION, KEY], HandshakeError::WebSocketVersion),
+            (&[UPGRADE, CONNECTION, VERSION], HandshakeError::KeyMissing),
+            (&[UPGRADE, CONNECTION, VERSION, KEY, KEY], HandshakeError::KeyRepeated),
+            (
+                &[UPGRADE, CONNECTION, VERSION, "Sec-WebSocket-Key: c2hvcnQ=\r\n"],
+                HandshakeError::KeyMalformed,
+            ),
+            (&[UPGRADE, CONNECTION, VERSION, "Sec-WebSocket-Key:\r\n"], HandshakeError::KeyMalformed),
+            (&[UPGRADE, CONNECTION, VERSION, KEY, "Content-Length: 1\r\n"], HandshakeError::Body),
+            (&[UPGRADE, CONNECTION, VERSION, KEY, "Transfer-Encoding: chunked\r\n"], HandshakeError::Body),
+            (&[UPGRADE, CONNECTION, VERSION, KEY, "Origin: https://h\r\n"], HandshakeError::Origin),
+            (&[UPGRADE, CONNECTION, VERSION, KEY, "Origin: http://evil-h\r\n"], HandshakeError::Origin),
+            (
+                &[UPGRADE, CONNECTION, VERSION, KEY, "Origin: http://h\r\nOrigin: http://h\r\n"],
+                HandshakeError::Origin,
+            ),
+        ];
+        for &(lines, expected) in cases {
+            assert_eq!(verdict(&request(lines), false), Err(expected), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_get_over_http_1_1_upgrades() {
+        let lines = [UPGRADE, CONNECTION, VERSION, KEY].concat();
+        let post = format!("POST /ws HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+        assert_eq!(verdict(&post, false), Err(HandshakeError::Method));
+        let old = format!("GET /ws HTTP/1.0\r\nHost: h\r\n{lines}\r\n");
+        assert_eq!(verdict(&old, false), Err(HandshakeError::HttpVersion));
+    }
+
+    #[test]
+    fn the_first_offered_subprotocol_that_is_spoken_is_agreed_on() {
+        let cases = [
+            ("", Ok(None), Err(HandshakeError::Subprotocol)),
+            ("Sec-WebSocket-Protocol: c\r\n", Ok(None), Err(HandshakeError::Subprotocol)),
+            ("Sec-WebSocket-Protocol: c, b, a\r\n", Ok(Some("b")), Ok(Some("b"))),
+            ("Sec-WebSocket-Protocol: c\r\nSec-WebSocket-Protocol: a\r\n", Ok(Some("a")), Ok(Some("a"))),
+        ];
+        for (line, optional, required) in cases {
+            let text = request(&[UPGRADE, CONNECTION, VERSION, KEY, line]);
+            assert_eq!(verdict(&text, false), optional.map(|name| name.map(str::to_owned)), "{line:?}");
+            assert_eq!(verdict(&text, true), required.map(|name| name.map(str::to_owned)), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_the_status_and_fields_of_the_contract_and_closes() {
+        let cases = [
+            (HandshakeError::Method, Status::METHOD_NOT_ALLOWED, "Allow: GET\r\n"),
+            (HandshakeError::HttpVersion, Status::BAD_REQUEST, ""),
+            (HandshakeError::Body, Status::BAD_REQUEST, ""),
+            (HandshakeError::NoUpgrade, Status::UPGRADE_REQUIRED, "Upgrade: websocket\r\n"),
+            (HandshakeError::WebSocketVersion, Status::UPGRADE_REQUIRED, "Sec-WebSocket-Version: 13\r\n"),
+            (HandshakeError::KeyMissing, Status::BAD_REQUEST, ""),
+            (HandshakeError::KeyRepeated, Status::BAD_REQUEST, ""),
+            (HandshakeError::KeyMalformed, Status::BAD_REQUEST, ""),
+            (HandshakeError::Origin, Status::FORBIDDEN, ""),
+            (HandshakeError::Subprotocol, Status::BAD_REQUEST, ""),
+        ];
+        for (error, status, field) in cases {
+            let mut out = Vec::new();
+            let reply = Reply { head_only: false, keep_alive: true };
+            error.response().encode(&mut out, reply, "Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{text}");
+            assert!(text.contains(field) && text.contains("\r\nConnection: close"), "{text}");
+        }
+    }
+}
