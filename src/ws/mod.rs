@@ -1,1 +1,33 @@
 //! RFC 6455 frames and messages, without I/O.
+//!
+//! [`Connection`] turns received bytes into messages and the steps of the closing handshake; [`encode`] turns
+//! payloads into frames. Neither knows a socket, a thread or a clock.
+//!
+//! ```
+//! use foghorn::ws::{Connection, Decoder, Incoming, Input, Message, Role, encode};
+//!
+//! let mut wire = Vec::new();
+//! encode::masked(&mut wire, foghorn::ws::OpCode::Text, b"hello", [1, 2, 3, 4]);
+//!
+//! let mut connection = Connection::new(Decoder::new(Role::Server, 65_536));
+//! let mut input = Input::new(&mut wire);
+//! assert_eq!(connection.poll(&mut input), Some(Incoming::Message(Message::Text("hello"))));
+//! assert_eq!(connection.poll(&mut input), None);
+//! ```
+
+mod close;
+mod connection;
+mod decoder;
+pub mod encode;
+mod error;
+pub mod header;
+pub mod mask;
+mod message;
+mod unfinished;
+pub mod utf8;
+
+pub use close::{Close, CloseCode};
+pub use connection::{Connection, Incoming, Phase};
+pub use decoder::Decoder;
+pub use error::ProtocolError;
+pub use message::{Event, Input, Message, OpCode, Role};

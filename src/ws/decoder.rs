@@ -1,0 +1,485 @@
+//! From bytes to messages: the hot path for frames that arrive whole.
+//!
+//! A message that arrives in one whole frame is unmasked and validated where it lies and lent out; nothing is
+//! kept or copied. Everything cut off or fragmented is the business of [`Unfinished`].
+
+use super::close::Close;
+use super::error::ProtocolError;
+use super::header::{self, Header};
+use super::message::{ControlKind, Event, FrameKind, Input, Message, MessageKind, Role};
+use super::unfinished::Unfinished;
+
+/// RSV1 has no meaning until an extension is negotiated.
+pub(super) const ALLOW_RSV1: bool = false;
+
+/// Reads one direction of one connection.
+///
+/// Feed it every received byte in order; how the bytes are cut never changes what comes out. Between messages it
+/// owns no heap memory. A cut-off or fragmented message is kept in one buffer that grows with the bytes that have
+/// arrived, never with a declared length, and never beyond the limit.
+#[derive(Debug)]
+pub struct Decoder {
+    state: State,
+    message_bytes_max: usize,
+    role: Role,
+}
+
+/// ```text
+///        cut off, or a fragment
+///   Idle ───────────────────────► Unfinished
+///    ▲                                │ │
+///    └──── the event was lent out ────┘ │
+///    └──────────► Failed ◄──────────────┘
+///            a rule was broken
+/// ```
+#[derive(Debug)]
+enum State {
+    /// Between messages.
+    Idle,
+    /// A message, a frame or only a header has begun and is kept.
+    Unfinished(Box<Unfinished>),
+    /// Nothing more is read.
+    Failed(ProtocolError),
+}
+
+const _: () = assert!(size_of::<Decoder>() <= 32);
+
+/// One step of the decoder. What it kept is lent in a second step, so that a caller may loop before it borrows.
+#[derive(Debug)]
+pub(super) enum Progress<'i> {
+    /// All input is consumed.
+    Starved,
+    /// An event in the input itself.
+    Lent(Event<'i>),
+    /// An event in the decoder's own memory.
+    Kept,
+}
+
+impl Decoder {
+    /// A decoder at the start of a connection.
+    ///
+    /// `message_bytes_max` bounds the payload of a message, all fragments together.
+    #[inline]
+    pub const fn new(role: Role, message_bytes_max: usize) -> Decoder {
+        Decoder { state: State::Idle, message_bytes_max, role }
+    }
+
+    /// The next event, or `None` once all input is consumed and what was cut off is kept.
+    ///
+    /// Call it until it returns `None`: that last call also frees what a delivered message owned.
+    ///
+    /// # Errors
+    /// The rule that the peer broke. The decoder stays failed: every further call returns the same error.
+    #[inline]
+    pub fn poll<'d, 'i: 'd>(&'d mut self, input: &mut Input<'i>) -> Result<Option<Event<'d>>, ProtocolError> {
+        match self.advance(input)? {
+            Progress::Lent(event) => Ok(Some(event)),
+            Progress::Starved => Ok(None),
+            Progress::Kept => self.kept(),
+        }
+    }
+
+    /// The next close frame. Everything else is checked by the same rules and dropped.
+    ///
+    /// # Errors
+    /// As [`poll`](Self::poll).
+    pub fn poll_close<'d, 'i: 'd>(
+        &'d mut self,
+        input: &mut Input<'i>,
+    ) -> Result<Option<Close<'d>>, ProtocolError> {
+        loop {
+            match self.advance(input)? {
+                Progress::Starved => return Ok(None),
+                Progress::Lent(Event::Close(close)) => return Ok(Some(close)),
+                Progress::Lent(Event::Message(_) | Event::Ping(_) | Event::Pong(_)) => {}
+                Progress::Kept if matches!(self.kept()?, Some(Event::Close(_))) => break,
+                Progress::Kept => {}
+            }
+        }
+        match self.kept()? {
+            Some(Event::Close(close)) => Ok(Some(close)),
+            Some(Event::Message(_) | Event::Ping(_) | Event::Pong(_)) | None => Ok(None),
+        }
+    }
+
+    /// Whether no message and no frame has begun without having ended: no deadline is needed for its rest.
+    pub fn is_idle(&self) -> bool {
+        match &self.state {
+            State::Idle | State::Failed(_) => true,
+            State::Unfinished(unfinished) => unfinished.is_over(),
+        }
+    }
+
+    /// Changes the limit for every frame header from now on, also within a message that has begun.
+    pub const fn set_message_bytes_max(&mut self, message_bytes_max: usize) {
+        self.message_bytes_max = message_bytes_max;
+    }
+
+    #[inline]
+    fn advance<'i>(&mut self, input: &mut Input<'i>) -> Result<Progress<'i>, ProtocolError> {
+        let progress = match &self.state {
+            State::Idle => self.receive(input),
+            State::Unfinished(_) => self.resume(input),
+            State::Failed(error) => Err(*error),
+        };
+        if let Err(error) = progress {
+            self.state = State::Failed(error);
+        }
+        progress
+    }
+
+    /// Reads a frame between messages.
+    #[inline]
+    fn receive<'i>(&mut self, input: &mut Input<'i>) -> Result<Progress<'i>, ProtocolError> {
+        let Some(header) = header::parse(input.rest(), self.role, ALLOW_RSV1)? else {
+            return self.keep(input);
+        };
+        let payload_len = admit(&header, None, self.message_bytes_max)?;
+        if input.len() - header.header_len < payload_len {
+            return self.keep(input);
+        }
+        let kind = header.opcode.kind();
+        if !header.fin {
+            return self.keep(input);
+        }
+        let payload = &mut input.take_up_to(header.header_len + payload_len)[header.header_len..];
+        if let Some(mut mask) = header.mask {
+            mask.apply(payload);
+        }
+        match kind {
+            FrameKind::Message(kind) => message(kind, payload).map(Event::Message).map(Progress::Lent),
+            FrameKind::Control(kind) => control(kind, payload).map(Progress::Lent),
+            FrameKind::Continuation => Err(ProtocolError::ContinuationUnexpected),
+        }
+    }
+
+    /// Goes on between messages with what cannot be lent from the input: a cut-off frame, or a fragment.
+    #[cold]
+    fn keep<'i>(&mut self, input: &mut Input<'i>) -> Result<Progress<'i>, ProtocolError> {
+        if input.is_empty() {
+            return Ok(Progress::Starved);
+        }
+        self.state = State::Unfinished(Box::default());
+        self.resume(input)
+    }
+
+    /// Goes on with a frame or message that has begun, or forgets the one that was lent out last.
+    fn resume<'i>(&mut self, input: &mut Input<'i>) -> Result<Progress<'i>, ProtocolError> {
+        let State::Unfinished(unfinished) = &mut self.state else { return self.receive(input) };
+        if unfinished.is_over() {
+            self.state = State::Idle;
+            return self.receive(input);
+        }
+        let has_event = unfinished.receive(input, self.role, self.message_bytes_max)?;
+        Ok(if has_event { Progress::Kept } else { Progress::Starved })
+    }
+
+    fn kept(&self) -> Result<Option<Event<'_>>, ProtocolError> {
+        match &self.state {
+            State::Unfinished(unfinished) => unfinished.event(),
+            State::Idle | State::Failed(_) => Ok(None),
+        }
+    }
+}
+
+/// Whether a frame may come now, `message_len` bytes into a message or between two (`None`), and whether the
+/// message stays within its limit. Returns the length of the frame's payload.
+#[inline]
+pub(super) fn admit(
+    header: &Header,
+    message_len: Option<usize>,
+    message_bytes_max: usize,
+) -> Result<usize, ProtocolError> {
+    let payload_len = usize::try_from(header.payload_len).map_err(|_| ProtocolError::MessageTooBig)?;
+    let kept_len = match (header.opcode.kind(), message_len) {
+        (FrameKind::Control(_), _) => return Ok(payload_len),
+        (FrameKind::Message(_), None) => 0,
+        (FrameKind::Continuation, Some(len)) => len,
+        (FrameKind::Message(_), Some(_)) => return Err(ProtocolError::ContinuationMissing),
+        (FrameKind::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected),
+    };
+    if payload_len > message_bytes_max.saturating_sub(kept_len) {
+        return Err(ProtocolError::MessageTooBig);
+    }
+    Ok(payload_len)
+}
+
+/// A message from its whole payload. This is the one place where every message passes in one piece; a compressed
+/// one would be inflated here.
+#[inline]
+pub(super) fn message(kind: MessageKind, payload: &[u8]) -> Result<Message<'_>, ProtocolError> {
+    match kind {
+        MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
+            Ok(text) => Ok(Message::Text(text)),
+            Err(_) => Err(ProtocolError::TextNotUtf8),
+        },
+        MessageKind::Binary => Ok(Message::Binary(payload)),
+    }
+}
+
+/// The event of a whole control frame.
+#[inline]
+pub(super) fn control(kind: ControlKind, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+    match kind {
+        ControlKind::Close => Close::parse(payload).map(Event::Close),
+        ControlKind::Ping => Ok(Event::Ping(payload)),
+        ControlKind::Pong => Ok(Event::Pong(payload)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Decoder, State};
+    use crate::every_split::every_split;
+    use crate::ws::{CloseCode, Event, Input, Message, OpCode, ProtocolError, Role, encode};
+
+    const LIMIT: usize = 70_000;
+
+    /// What a decoder says of `pieces`: its events as text, and the error that ended it.
+    fn read(role: Role, pieces: &[&[u8]]) -> (Vec<String>, Option<ProtocolError>) {
+        read_with(&mut Decoder::new(role, LIMIT), pieces)
+    }
+
+    fn read_with(decoder: &mut Decoder, pieces: &[&[u8]]) -> (Vec<String>, Option<ProtocolError>) {
+        let mut seen = Vec::new();
+        for piece in pieces {
+            let mut bytes = piece.to_vec();
+            let mut input = Input::new(&mut bytes);
+            loop {
+                match decoder.poll(&mut input) {
+                    Ok(Some(event)) => seen.push(format!("{event:?}")),
+                    Ok(None) => break,
+                    Err(error) => return (seen, Some(error)),
+                }
+            }
+            assert!(input.is_empty(), "polling until None consumes all input");
+        }
+        (seen, None)
+    }
+
+    /// Asserts the events of `frames`, read by a client, over every split.
+    fn check(frames: &[&[u8]], expected: &[Event<'_>]) {
+        let expected: Vec<String> = expected.iter().map(|event| format!("{event:?}")).collect();
+        let seen = every_split(&frames.concat(), |pieces| read(Role::Client, pieces));
+        assert_eq!(seen, (expected, None), "{frames:02x?}");
+    }
+
+    fn text(text: &str) -> Event<'_> {
+        Event::Message(Message::Text(text))
+    }
+
+    fn binary(bytes: &[u8]) -> Event<'_> {
+        Event::Message(Message::Binary(bytes))
+    }
+
+    #[test]
+    fn the_examples_of_the_rfc_are_read() {
+        check(&[b"\x81\x05\x48\x65\x6c\x6c\x6f"], &[text("Hello")]);
+        check(&[b"\x01\x03\x48\x65\x6c", b"\x80\x02\x6c\x6f"], &[text("Hello")]);
+        check(&[b"\x89\x05Hello"], &[Event::Ping(b"Hello")]);
+        check(&[b"\x82\x7e\x01\x00", &[7; 256]], &[binary(&[7; 256])]);
+        check(&[b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00", &[7; 65_536]], &[binary(&[7; 65_536])]);
+
+        let masked =
+            b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+        let (seen, error) = every_split(masked, |pieces| read(Role::Server, pieces));
+        assert_eq!(seen, [format!("{:?}", text("Hello")), format!("{:?}", Event::Pong(b"Hello"))]);
+        assert_eq!(error, None);
+    }
+
+    #[test]
+    fn control_frames_may_come_between_fragments() {
+        let frames: [&[u8]; 5] = [b"\x01\x02\xce\xba", b"\x89\x01p", b"\x00\x00", b"\x8a\x01q", b"\x80\x01!"];
+        check(&frames, &[Event::Ping(b"p"), Event::Pong(b"q"), text("κ!")]);
+    }
+
+    #[test]
+    fn a_character_may_be_cut_by_fragments() {
+        check(&[b"\x01\x01\xf0", b"\x00\x02\x9f\x8e", b"\x80\x01\xba"], &[text("🎺")]);
+    }
+
+    #[test]
+    fn empty_messages_and_empty_fragments_are_messages_and_fragments() {
+        check(&[b"\x81\x00", b"\x02\x00", b"\x00\x00", b"\x80\x00"], &[text(""), binary(b"")]);
+    }
+
+    #[test]
+    fn a_control_frame_of_125_bytes_is_kept_when_it_is_cut_off() {
+        let payload = [0xa5; 125];
+        check(
+            &[b"\x89\x7d", &payload, b"\x8a\x7d", &payload],
+            &[Event::Ping(&payload), Event::Pong(&payload)],
+        );
+    }
+
+    #[test]
+    fn many_messages_in_one_piece_come_out_in_order() {
+        let mut wire = Vec::new();
+        for i in 0..1000 {
+            encode::masked(&mut wire, OpCode::Text, format!("message {i}").as_bytes(), [9, 8, 7, 6]);
+        }
+        let (seen, error) = read(Role::Server, &[&wire]);
+        let expected: Vec<String> =
+            (0..1000).map(|i| format!("{:?}", text(&format!("message {i}")))).collect();
+        assert_eq!((seen, error), (expected, None));
+    }
+
+    /// One way or more to break each rule; the client's frames stand unmasked, as read by a client.
+    const BROKEN: &[(Role, &[u8], ProtocolError)] = &[
+        (Role::Client, b"\xc1\x00", ProtocolError::ReservedBit),
+        (Role::Client, b"\x01\x01a\x90\x00", ProtocolError::ReservedBit),
+        (Role::Client, b"\x83\x00", ProtocolError::ReservedOpcode),
+        (Role::Client, b"\x8f\x00", ProtocolError::ReservedOpcode),
+        (Role::Server, b"\x81\x01a", ProtocolError::MaskMissing),
+        (Role::Client, b"\x81\x81\x00\x00\x00\x00a", ProtocolError::MaskForbidden),
+        (Role::Client, b"\x09\x00", ProtocolError::ControlFragmented),
+        (Role::Client, b"\x88\x7e\x00\x7e", ProtocolError::ControlTooLong),
+        (Role::Client, b"\x82\x7e\x00\x01a", ProtocolError::LengthNotMinimal),
+        (Role::Client, b"\x82\x7f\x00\x00\x00\x00\x00\x00\x00\x01a", ProtocolError::LengthNotMinimal),
+        (Role::Client, b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff", ProtocolError::LengthTopBit),
+        (Role::Client, b"\x80\x00", ProtocolError::ContinuationUnexpected),
+        (Role::Client, b"\x00\x01a", ProtocolError::ContinuationUnexpected),
+        (Role::Client, b"\x01\x00\x81\x00", ProtocolError::ContinuationMissing),
+        (Role::Client, b"\x02\x00\x02\x00", ProtocolError::ContinuationMissing),
+        (Role::Client, b"\x82\x7f\x00\x00\x00\x00\x00\x01\x11\x71", ProtocolError::MessageTooBig),
+        (Role::Client, b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", ProtocolError::MessageTooBig),
+        (Role::Client, b"\x02\x01a\x80\x7f\x00\x00\x00\x00\x00\x01\x11\x70", ProtocolError::MessageTooBig),
+        (Role::Client, b"\x81\x01\xff", ProtocolError::TextNotUtf8),
+        (Role::Client, b"\x81\x02\xf0\x9f", ProtocolError::TextNotUtf8),
+        (Role::Client, b"\x01\x01\xc3\x80\x01\x28", ProtocolError::TextNotUtf8),
+        (Role::Client, b"\x01\x01\xc3\x80\x00", ProtocolError::TextNotUtf8),
+        (Role::Client, b"\x88\x01\x03", ProtocolError::CloseCodeCutShort),
+        (Role::Client, b"\x88\x02\x03\xed", ProtocolError::CloseCodeInvalid),
+        (Role::Client, b"\x01\x01a\x88\x03\x03\xe8\xff", ProtocolError::CloseReasonNotUtf8),
+    ];
+
+    #[test]
+    fn every_broken_rule_is_named_and_ends_the_decoder_for_good() {
+        for &(role, wire, error) in BROKEN {
+            let wire = [wire, b"\x81\x05Hello"].concat();
+            let verdict = every_split(&wire, |pieces| read(role, pieces));
+            assert_eq!(verdict, (vec![], Some(error)), "{wire:02x?}");
+
+            let mut decoder = Decoder::new(role, LIMIT);
+            read_with(&mut decoder, &[&wire]);
+            for next in [&b"\x81\x05Hello"[..], b""] {
+                assert_eq!(read_with(&mut decoder, &[next]), (vec![], Some(error)), "{wire:02x?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_has_a_case_that_breaks_it_a_text_and_a_close_code() {
+        let rules: Vec<ProtocolError> =
+            BROKEN.iter().map(|&(_, _, error)| error).fold(vec![], |mut rules, error| {
+                if rules.last() != Some(&error) {
+                    rules.push(error);
+                }
+                rules
+            });
+        for rule in &rules {
+            let expected = match rule {
+                ProtocolError::TextNotUtf8 | ProtocolError::CloseReasonNotUtf8 => CloseCode::INVALID_PAYLOAD,
+                ProtocolError::MessageTooBig => CloseCode::TOO_BIG,
+                ProtocolError::ReservedBit
+                | ProtocolError::ReservedOpcode
+                | ProtocolError::MaskMissing
+                | ProtocolError::MaskForbidden
+                | ProtocolError::ControlFragmented
+                | ProtocolError::ControlTooLong
+                | ProtocolError::LengthNotMinimal
+                | ProtocolError::LengthTopBit
+                | ProtocolError::ContinuationUnexpected
+                | ProtocolError::ContinuationMissing
+                | ProtocolError::CloseCodeCutShort
+                | ProtocolError::CloseCodeInvalid => CloseCode::PROTOCOL_ERROR,
+            };
+            assert_eq!(rule.close_code(), expected);
+            assert!(rule.to_string().len() <= 123, "fits a close reason");
+        }
+        assert_eq!(rules.len(), 15, "the last variant is {:?}", ProtocolError::CloseReasonNotUtf8);
+        assert_eq!(ProtocolError::CloseReasonNotUtf8 as usize, rules.len() - 1);
+    }
+
+    #[test]
+    fn a_reserved_opcode_is_refused_by_two_bytes_whatever_length_follows() {
+        for second in [0x80, 0xfe, 0xff] {
+            assert_eq!(read(Role::Server, &[&[0x83, second]]), (vec![], Some(ProtocolError::ReservedOpcode)));
+        }
+    }
+
+    #[test]
+    fn invalid_text_is_refused_inside_a_frame_that_has_not_ended() {
+        let begun = b"\x81\x7e\x01\x00\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4";
+        assert_eq!(read(Role::Client, &[begun]), (vec![], None));
+        let impossible = [&begun[..], b"\x90"].concat();
+        let verdict = every_split(&impossible, |pieces| read(Role::Client, pieces));
+        assert_eq!(verdict, (vec![], Some(ProtocolError::TextNotUtf8)));
+    }
+
+    #[test]
+    fn the_limit_counts_all_fragments_and_no_control_frame() {
+        let limited = |pieces: &[&[u8]]| read_with(&mut Decoder::new(Role::Client, 4), pieces);
+        let hit = (vec![], Some(ProtocolError::MessageTooBig));
+        assert_eq!(every_split(b"\x82\x04abcd", limited).1, None);
+        assert_eq!(every_split(b"\x82\x05", limited), hit);
+        assert_eq!(every_split(b"\x02\x03abc\x00\x01d\x80\x00", limited).1, None);
+        assert_eq!(every_split(b"\x02\x03abc\x00\x00\x80\x02", limited), hit);
+        let (seen, error) = every_split(b"\x02\x04abcd\x89\x05Hello\x80\x01", limited);
+        assert_eq!((seen.len(), error), (1, Some(ProtocolError::MessageTooBig)));
+    }
+
+    #[test]
+    fn a_limit_lowered_within_a_message_holds_from_its_next_fragment() {
+        let mut decoder = Decoder::new(Role::Client, 100);
+        assert_eq!(read_with(&mut decoder, &[b"\x02\x05Hello\x00\x04wo"]), (vec![], None));
+        decoder.set_message_bytes_max(3);
+        assert_eq!(read_with(&mut decoder, &[b"rl"]), (vec![], None), "this fragment was let in before");
+        assert_eq!(read_with(&mut decoder, &[b"\x80\x01d"]), (vec![], Some(ProtocolError::MessageTooBig)));
+    }
+
+    #[test]
+    fn a_message_in_one_whole_frame_is_lent_from_the_input_and_nothing_is_kept() {
+        let mut wire = Vec::new();
+        encode::masked(&mut wire, OpCode::Text, b"in place", [1, 2, 3, 4]);
+        let place = wire.as_ptr_range();
+        let mut decoder = Decoder::new(Role::Server, LIMIT);
+        let Ok(Some(Event::Message(Message::Text(text)))) = decoder.poll(&mut Input::new(&mut wire)) else {
+            panic!("a text message")
+        };
+        assert_eq!(text, "in place");
+        assert!(place.contains(&text.as_ptr()));
+        assert!(matches!(decoder.state, State::Idle));
+    }
+
+    #[test]
+    fn what_a_delivered_message_owned_is_freed_when_the_input_is_consumed() {
+        for wire in [&b"\x01\x00\x80\x05Hello"[..], b"\x81\x05Hello", b"\x89\x05Hello"] {
+            let mut decoder = Decoder::new(Role::Client, LIMIT);
+            for byte in wire {
+                assert!(matches!(decoder.state, State::Idle) || !decoder.is_idle());
+                read_with(&mut decoder, &[&[*byte]]);
+            }
+            assert!(decoder.is_idle());
+            assert!(matches!(decoder.state, State::Idle), "{wire:02x?}");
+        }
+    }
+
+    #[test]
+    fn only_a_close_comes_out_of_poll_close() {
+        let frames = b"\x81\x01a\x01\x01b\x89\x00\x80\x01c\x8a\x00\x88\x02\x03\xe8";
+        let closes = every_split(frames, |pieces| {
+            let mut decoder = Decoder::new(Role::Client, LIMIT);
+            let mut closes = Vec::new();
+            for piece in pieces {
+                let mut bytes = piece.to_vec();
+                let mut input = Input::new(&mut bytes);
+                while let Some(close) = decoder.poll_close(&mut input).unwrap() {
+                    closes.push(close.code);
+                }
+            }
+            closes
+        });
+        assert_eq!(closes, [Some(CloseCode::NORMAL)]);
+    }
+}
