@@ -1,8 +1,15 @@
 //! Foghorn: a WebSocket room server on raw sockets.
 
+pub mod chat;
 pub mod config;
+pub mod demo;
 #[cfg(test)]
 pub(crate) mod every_split;
 pub mod handshake;
 pub mod http;
+mod reactor;
+pub mod rooms;
+pub mod server;
+mod transport;
+mod workers;
 pub mod ws;

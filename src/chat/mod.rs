@@ -1,0 +1,86 @@
+//! The chat: rooms with names, users with names, JSON messages.
+//!
+//! An ordinary user of [`server`](crate::server): the endpoint `/ws/chat?roomId=R&username=U` joins a room when it
+//! opens, publishes what it is sent, and has the rooms do the rest.
+
+mod incoming;
+mod query;
+
+use std::time::Duration;
+
+use self::incoming::{Incoming, MessageError};
+use self::query::Entry;
+use crate::config::Config;
+use crate::http::Head;
+use crate::rooms::push_json_string;
+use crate::server::{Context, Endpoint, Format, Handler, JoinRequest, Router};
+use crate::ws::{CloseCode, Message};
+
+/// A text that only keeps the connection alive, from either side.
+const HEARTBEAT: &str = "HEARTBEAT";
+
+/// Adds `/ws/chat`.
+#[must_use]
+pub fn routes(router: Router, config: &Config) -> Router {
+    let text_interval = config.heartbeat.text_interval;
+    let chat = Chat { text_interval: (!text_interval.is_zero()).then_some(text_interval) };
+    router.endpoint("/ws/chat", Endpoint::new(chat).remember_handshake(false))
+}
+
+/// The chat's sessions.
+struct Chat {
+    text_interval: Option<Duration>,
+}
+
+impl Handler for Chat {
+    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) {
+        let entry = match Entry::parse(head.query()) {
+            Ok(entry) => entry,
+            Err(error) => return cx.close(CloseCode::POLICY, &error.to_string()),
+        };
+        let request = JoinRequest {
+            room: &entry.room,
+            user: &entry.user,
+            format: Format::Chat,
+            start: entry.start,
+            hello: entry.hello,
+        };
+        if let Err(error) = cx.join(request) {
+            return cx.close(CloseCode::TRY_AGAIN_LATER, &error.to_string());
+        }
+        if let Some(interval) = self.text_interval {
+            cx.set_alarm(interval);
+        }
+    }
+
+    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+        let Message::Text(text) = message else {
+            return cx.close(CloseCode::UNSUPPORTED, "the chat speaks text");
+        };
+        if text == HEARTBEAT {
+            return;
+        }
+        let Some(&room) = cx.memberships().first() else { return };
+        let published = match Incoming::parse(text) {
+            Ok(incoming) => cx.publish_text(room, &incoming.content, incoming.id.as_deref()),
+            Err(error) => return cx.send_text(&error_text(error)),
+        };
+        if let Err(error) = published {
+            cx.close(CloseCode::TRY_AGAIN_LATER, &error.to_string());
+        }
+    }
+
+    fn alarm(&self, cx: &mut Context<'_>) {
+        cx.send_text(HEARTBEAT);
+        if let Some(interval) = self.text_interval {
+            cx.set_alarm(interval);
+        }
+    }
+}
+
+fn error_text(error: MessageError) -> String {
+    let mut text = br#"{"type":"ERROR","code":"bad_message","content":"#.to_vec();
+    push_json_string(&mut text, &error.to_string());
+    text.push(b'}');
+    String::from_utf8_lossy(&text).into_owned()
+}

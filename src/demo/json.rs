@@ -1,0 +1,30 @@
+//! `/ws/json`: a chat message comes in, the same goes back with the time.
+
+use std::time::SystemTime;
+
+use serde_json::Value;
+
+use crate::server::{Context, Handler, Timestamp};
+use crate::ws::{CloseCode, Message};
+
+/// Parses a JSON object, sets its `timestamp`, sends it back; ignores what is not one.
+pub(super) struct Stamp;
+
+impl Handler for Stamp {
+    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+        let Message::Text(text) = message else {
+            return cx.close(CloseCode::UNSUPPORTED, "this endpoint speaks text");
+        };
+        let Ok(Value::Object(mut object)) = serde_json::from_str(text) else { return };
+        let mut timestamp = Vec::new();
+        now().encode(&mut timestamp);
+        object.insert("timestamp".into(), String::from_utf8_lossy(&timestamp).into());
+        cx.send_text(&Value::Object(object).to_string());
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the time is what this endpoint tells")]
+pub(super) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+}

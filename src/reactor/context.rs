@@ -1,0 +1,323 @@
+//! What a handler can do during a callback: the session seen from the reactor's own thread.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::service::Disconnect;
+use super::session::{Handshake, Session};
+use super::slots::Key;
+use super::timers::{Tick, ticks};
+use super::turn::Turn;
+use crate::http::Head;
+use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start};
+use crate::transport::Outbound;
+use crate::ws::{CloseCode, OpCode, encode};
+
+/// Rooms that one session may be in at a time.
+const ROOMS_MAX: usize = 64;
+
+/// A session's place in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub(super) lane: u16,
+    pub(super) member: MemberKey,
+}
+
+/// A wish to enter a room.
+#[derive(Clone, Copy, Debug)]
+pub struct JoinRequest<'a> {
+    /// The room's name.
+    pub room: &'a str,
+    /// The name of the user, as the others see it.
+    pub user: &'a str,
+    /// What messages look like. Rooms of different formats are different rooms.
+    pub format: Format,
+    /// Where in the room's log to begin.
+    pub start: Start,
+    /// Whether to begin with a WELCOME.
+    pub hello: bool,
+}
+
+/// Why a session cannot join or publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomError {
+    /// The session is in 64 rooms already.
+    TooManyRooms,
+    /// The session is closing.
+    Closed,
+    /// More was published in one turn than a batch can hold (4 GiB).
+    TooBig,
+}
+
+impl std::fmt::Display for RoomError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            RoomError::TooManyRooms => "the session is in too many rooms",
+            RoomError::Closed => "the session is closing",
+            RoomError::TooBig => "too much was published at once",
+        })
+    }
+}
+
+impl std::error::Error for RoomError {}
+
+/// The rooms a session is in. Nearly always one at most, so only several take memory of their own.
+#[derive(Debug, Default)]
+pub(super) enum Memberships {
+    #[default]
+    None,
+    One(Membership),
+    #[expect(
+        clippy::box_collection,
+        reason = "one word instead of three in every session that does not need it"
+    )]
+    Several(Box<Vec<Membership>>),
+}
+
+impl Memberships {
+    pub(super) fn as_slice(&self) -> &[Membership] {
+        match self {
+            Memberships::None => &[],
+            Memberships::One(membership) => std::slice::from_ref(membership),
+            Memberships::Several(memberships) => memberships,
+        }
+    }
+
+    fn add(&mut self, membership: Membership) {
+        match self {
+            Memberships::None => *self = Memberships::One(membership),
+            Memberships::One(first) => *self = Memberships::Several(Box::new(vec![*first, membership])),
+            Memberships::Several(memberships) => memberships.push(membership),
+        }
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, membership: Membership) -> bool {
+        let found = self.as_slice().contains(&membership);
+        match self {
+            Memberships::None => {}
+            Memberships::One(_) if found => *self = Memberships::None,
+            Memberships::One(_) => {}
+            Memberships::Several(memberships) => memberships.retain(|other| *other != membership),
+        }
+        found
+    }
+}
+
+/// A Close frame that is to be sent when the callback returns.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) code: CloseCode,
+    pub(super) reason: String,
+    pub(super) because: Disconnect,
+}
+
+/// The part of a session that a callback may change.
+#[derive(Debug)]
+pub(super) struct Side {
+    pub(super) endpoint: u16,
+    /// The session has ended: the service was told, the rooms were left.
+    pub(super) ended: bool,
+    pub(super) alarm: Option<Tick>,
+    pub(super) memberships: Memberships,
+    pub(super) handle: Option<Session>,
+    pub(super) closing: Option<Box<Closing>>,
+}
+
+/// A session during a callback of its [`Handler`](crate::server::Handler), on the reactor's thread.
+///
+/// What is sent here is gathered and leaves in one write when the event that caused the callback has been dealt with.
+/// Callbacks must not block; to go on elsewhere, clone [`Context::session`] into another thread.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub(super) key: Key,
+    pub(super) outbound: &'a Arc<Outbound>,
+    pub(super) side: &'a mut Side,
+    pub(super) turn: &'a mut Turn,
+}
+
+impl Context<'_> {
+    /// The number that the router gave to the endpoint of this session.
+    #[must_use]
+    pub fn endpoint(&self) -> u16 {
+        self.side.endpoint
+    }
+
+    /// The session's public id: 128 random bits.
+    #[must_use]
+    pub fn id(&self) -> u128 {
+        self.turn.session_id(self.key)
+    }
+
+    /// The session as a handle for other threads.
+    pub fn session(&mut self) -> &Session {
+        self.handle(None)
+    }
+
+    /// As [`Context::session`], and the session remembers the request that it began with.
+    pub fn session_of(&mut self, head: &Head<'_>) -> &Session {
+        let handshake = self.outbound.stream().peer_addr().ok().map(|peer| Handshake::new(head, peer));
+        self.handle(handshake)
+    }
+
+    fn handle(&mut self, handshake: Option<Handshake>) -> &Session {
+        let (key, id, mailbox) = (self.key, self.turn.session_id(self.key), &self.turn.mailbox);
+        let outbound = self.outbound;
+        self.side
+            .handle
+            .get_or_insert_with(|| Session::new(key, id, outbound.clone(), mailbox.clone(), handshake))
+    }
+
+    /// Sends a text message. Dropped if the session is closing.
+    pub fn send_text(&mut self, text: &str) {
+        self.send(OpCode::Text, text.as_bytes());
+    }
+
+    /// Sends a binary message. Dropped if the session is closing.
+    pub fn send_binary(&mut self, payload: &[u8]) {
+        self.send(OpCode::Binary, payload);
+    }
+
+    /// Sends a ping; payload beyond 125 bytes is cut off (RFC 6455 §5.5).
+    pub fn ping(&mut self, payload: &[u8]) {
+        self.send(OpCode::Ping, &payload[..payload.len().min(125)]);
+    }
+
+    fn send(&mut self, opcode: OpCode, payload: &[u8]) {
+        if self.is_open() {
+            encode::frame(&mut self.turn.replies, opcode, payload);
+        }
+    }
+
+    /// Begins the closing handshake after everything sent so far. `reason` is cut to 123 bytes. Nothing can be sent
+    /// afterwards, and [`Handler::close`](crate::server::Handler::close) follows when this callback has returned.
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        self.close_because(code, reason, Disconnect::Closed(code));
+    }
+
+    /// As [`Context::close`] with another cause than the handler's wish.
+    pub(crate) fn close_because(&mut self, code: CloseCode, reason: &str, because: Disconnect) {
+        if self.is_open() {
+            self.side.closing = Some(Box::new(Closing { code, reason: reason.into(), because }));
+        }
+    }
+
+    /// Whether the session can still be sent to.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.side.ended && self.side.closing.is_none()
+    }
+
+    /// Calls [`Handler::alarm`](crate::server::Handler::alarm) once, `after` this long (to 20 ms). A session has one
+    /// alarm: setting it again moves it.
+    pub fn set_alarm(&mut self, after: Duration) {
+        let at = self.turn.now.saturating_add(ticks(after));
+        self.side.alarm = Some(at);
+        // An entry too early finds nothing to do; the one that counts is armed when the callback returns.
+        self.turn.timers.insert(at, self.key);
+    }
+
+    /// Makes the session a member of a room. Its messages go to the socket directly, without the handler.
+    ///
+    /// If the room or the server is full, the session is closed with 1013 a moment later.
+    ///
+    /// # Errors
+    /// [`RoomError::TooManyRooms`], [`RoomError::Closed`].
+    pub fn join(&mut self, request: JoinRequest<'_>) -> Result<Membership, RoomError> {
+        if !self.is_open() {
+            return Err(RoomError::Closed);
+        }
+        if self.side.memberships.as_slice().len() >= ROOMS_MAX {
+            return Err(RoomError::TooManyRooms);
+        }
+        let number = self.turn.lane_of(request.room);
+        let session_id = self.id();
+        let lane = &mut self.turn.lanes[usize::from(number)];
+        let member = lane.new_member();
+        lane.push(Command::Join(Box::new(Join {
+            member,
+            session: SessionKey(self.key.to_bits()),
+            session_id,
+            room: request.room.into(),
+            format: request.format,
+            user: request.user.into(),
+            peer: self.outbound.clone(),
+            start: request.start,
+            hello: request.hello,
+        })));
+        let membership = Membership { lane: number, member };
+        self.side.memberships.add(membership);
+        Ok(membership)
+    }
+
+    /// Leaves a room. Does nothing if the session is not in it (any more).
+    pub fn leave(&mut self, membership: Membership) {
+        if self.side.memberships.remove(membership) {
+            self.turn.lanes[usize::from(membership.lane)].push(Command::Leave(membership.member));
+        }
+    }
+
+    /// The rooms that the session is in, in the order of joining.
+    #[must_use]
+    pub fn memberships(&self) -> &[Membership] {
+        self.side.memberships.as_slice()
+    }
+
+    /// Publishes text to a room, in the name that the session joined with. `client_id` is the publisher's own id of the
+    /// message: a repeat within `chat.dedup_window` is dropped.
+    ///
+    /// # Errors
+    /// [`RoomError::Closed`] if the session is not in that room, [`RoomError::TooBig`].
+    pub fn publish_text(
+        &mut self,
+        to: Membership,
+        text: &str,
+        client_id: Option<&str>,
+    ) -> Result<(), RoomError> {
+        self.publish(to, text.as_bytes(), client_id, true)
+    }
+
+    /// Publishes bytes to a room of [`Format::Relay`]. In a room of another format they are dropped.
+    ///
+    /// # Errors
+    /// As [`Context::publish_text`].
+    pub fn publish_binary(&mut self, to: Membership, payload: &[u8]) -> Result<(), RoomError> {
+        self.publish(to, payload, None, false)
+    }
+
+    fn publish(
+        &mut self,
+        to: Membership,
+        content: &[u8],
+        client_id: Option<&str>,
+        text: bool,
+    ) -> Result<(), RoomError> {
+        if !self.memberships().contains(&to) {
+            return Err(RoomError::Closed);
+        }
+        let lane = &mut self.turn.lanes[usize::from(to.lane)];
+        let content = lane.store(content).ok_or(RoomError::TooBig)?;
+        let client_id = match client_id {
+            Some(id) => Some(lane.store(id.as_bytes()).ok_or(RoomError::TooBig)?),
+            None => None,
+        };
+        lane.push(Command::Publish { member: to.member, content, client_id, text });
+        Ok(())
+    }
+}
+
+impl Turn {
+    /// 128 bits that nobody outside can guess: a keyed hash of a number that is never used twice. Nothing has to be
+    /// stored for it.
+    pub(super) fn session_id(&self, key: Key) -> u128 {
+        let [high, low] = [&self.hashers[0], &self.hashers[1]].map(|hasher| u128::from(hasher.hash_one(key)));
+        high << 64 | low
+    }
+
+    /// The shard that owns a room. Keyed, so that nobody can aim at one shard.
+    fn lane_of(&self, room: &str) -> u16 {
+        let lanes = self.lanes.len() as u64;
+        u16::try_from(self.hashers[0].hash_one(room) % lanes).unwrap_or(0)
+    }
+}

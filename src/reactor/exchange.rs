@@ -1,0 +1,229 @@
+//! Requests and responses on one connection, until it becomes a WebSocket or ends (RFC 9112).
+
+use std::net::SocketAddr;
+
+use super::service::{Arrival, Route, Service};
+use super::slots::State;
+use super::timers::{Tick, ticks};
+use super::turn::Turn;
+use super::websocket::{Reach, WebSocket};
+use crate::http::{BodyDecoder, BodyFraming, Head, HeadError, Method, Problem, Reply, Response, Status};
+
+/// Responses gathered before they are written and the next pipelined request is looked at.
+const RESPONSES_BYTES_MAX: usize = 256 * 1024;
+
+/// What has arrived of the next request.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// When the head, or the body that follows it, has to be complete.
+    pub(super) deadline: Tick,
+    /// Bytes not used yet; while a body is being read, its head.
+    buffer: Vec<u8>,
+    /// How much of `buffer` holds no end of a head.
+    searched: usize,
+    body: Option<Box<Body>>,
+}
+
+#[derive(Debug)]
+struct Body {
+    decoder: BodyDecoder,
+    bytes: Vec<u8>,
+    /// The answer, if it does not depend on the body.
+    answer: Option<Response>,
+}
+
+/// What one look at the input came to.
+enum Step {
+    /// Bytes used; there may be another request behind them.
+    Used(usize),
+    /// Not enough bytes for anything.
+    Starved,
+    /// The connection ends after what has been answered.
+    Last,
+    /// The connection is a WebSocket from this many bytes on.
+    Upgraded(usize, WebSocket),
+}
+
+impl Exchange {
+    /// Waits for a head, from now on.
+    pub(super) fn new(turn: &Turn) -> Exchange {
+        let deadline = turn.now.saturating_add(ticks(turn.limits.handshake_timeout));
+        Exchange { deadline, buffer: Vec::new(), searched: 0, body: None }
+    }
+
+    /// Whether input waits that could be used without reading.
+    pub(super) fn has_input(&self) -> bool {
+        self.body.is_none() && self.buffer.len() > self.searched
+    }
+
+    /// Takes what was read and answers whatever is complete.
+    pub(super) fn receive<S: Service>(mut self, bytes: &mut [u8], reach: &mut Reach<'_, S>) -> State {
+        let Ok(peer) = reach.outbound.stream().peer_addr() else { return State::Draining };
+        let mut joined;
+        let input = if self.body.is_some() || self.buffer.is_empty() {
+            bytes
+        } else {
+            joined = std::mem::take(&mut self.buffer);
+            joined.extend_from_slice(bytes);
+            &mut joined
+        };
+        let mut used = 0;
+        while used < input.len() && reach.turn.replies.len() < RESPONSES_BYTES_MAX {
+            match self.step(&input[used..], peer, reach) {
+                Step::Used(more) => {
+                    used += more;
+                    self.deadline = self.next_deadline(reach.turn);
+                }
+                Step::Starved => break,
+                Step::Last => return last(reach),
+                Step::Upgraded(more, mut websocket) => {
+                    websocket.receive(&mut input[used + more..], reach);
+                    return State::WebSocket(websocket);
+                }
+            }
+        }
+        reach.turn.send_replies(reach.outbound);
+        if self.body.is_none() {
+            self.buffer.extend_from_slice(&input[used..]);
+        }
+        if self.body.is_none() && self.buffer.is_empty() {
+            return State::Http(None);
+        }
+        State::Http(Some(Box::new(self)))
+    }
+
+    fn step<S: Service>(&mut self, input: &[u8], peer: SocketAddr, reach: &mut Reach<'_, S>) -> Step {
+        if self.body.is_some() {
+            return self.read_body(input, peer, reach);
+        }
+        let limits = reach.turn.limits.clone();
+        let (head, len) = match Head::parse(input, self.searched, &limits.head) {
+            Ok(Some(parsed)) => parsed,
+            Ok(None) => {
+                self.searched = input.len();
+                return Step::Starved;
+            }
+            Err(error) => return refuse(error, reach),
+        };
+        self.searched = 0;
+        let arrival = Arrival { peer, secure: false };
+        match reach.service.route(&head, &arrival) {
+            Route::Upgrade { endpoint, accepted, message_bytes_max } => {
+                accepted.encode(&mut reach.turn.replies);
+                // At once: from `open` on, other threads may write to this socket.
+                reach.turn.send_replies(reach.outbound);
+                Step::Upgraded(len, WebSocket::open(endpoint, message_bytes_max, &head, reach))
+            }
+            Route::Respond(response) if head.body_framing() == BodyFraming::None => {
+                respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(len))
+            }
+            Route::Respond(response) => {
+                self.expect_body(&head, &input[..len], limits.body_bytes, Some(response), reach);
+                Step::Used(len)
+            }
+            Route::ReadBody { .. } if head.body_framing() == BodyFraming::None => {
+                let response = reach.service.respond(&head, &[], &arrival);
+                respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(len))
+            }
+            Route::ReadBody { bytes_max } => {
+                self.expect_body(&head, &input[..len], bytes_max, None, reach);
+                Step::Used(len)
+            }
+        }
+    }
+
+    fn next_deadline(&self, turn: &Turn) -> Tick {
+        let limits = &turn.limits;
+        let time = if self.body.is_some() { limits.message_timeout } else { limits.handshake_timeout };
+        turn.now.saturating_add(ticks(time))
+    }
+
+    fn expect_body<S>(
+        &mut self,
+        head: &Head<'_>,
+        head_bytes: &[u8],
+        bytes_max: usize,
+        answer: Option<Response>,
+        reach: &mut Reach<'_, S>,
+    ) {
+        let decoder = BodyDecoder::new(head.body_framing(), bytes_max);
+        self.buffer = head_bytes.to_vec();
+        if head.expects_continue() && answer.is_none() {
+            reach.turn.replies.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.body = Some(Box::new(Body { decoder, bytes: Vec::new(), answer }));
+    }
+
+    fn read_body<S: Service>(&mut self, input: &[u8], peer: SocketAddr, reach: &mut Reach<'_, S>) -> Step {
+        let Some(mut body) = self.body.take() else { return Step::Starved };
+        let progress = match body.decoder.receive(input, &mut body.bytes) {
+            Ok(progress) => progress,
+            Err(error) => {
+                let response = Problem::new(error.status(), error.to_string()).response();
+                let _ends_anyway = respond(&response.close(), None, reach);
+                return Step::Last;
+            }
+        };
+        if body.answer.is_some() {
+            body.bytes.clear();
+        }
+        if !progress.complete {
+            self.body = Some(body);
+            return Step::Starved;
+        }
+        let head_bytes = std::mem::take(&mut self.buffer);
+        // The head was parsed before, so it parses again.
+        let Ok(Some((head, _))) = Head::parse(&head_bytes, 0, &reach.turn.limits.clone().head) else {
+            return Step::Last;
+        };
+        let arrival = Arrival { peer, secure: false };
+        let response = body.answer.unwrap_or_else(|| reach.service.respond(&head, &body.bytes, &arrival));
+        respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(progress.consumed))
+    }
+}
+
+/// Ends a connection whose request did not come in time; an idle one is closed without a word.
+pub(super) fn expire<S>(exchange: Option<&Exchange>, reach: &mut Reach<'_, S>) {
+    if exchange.is_some() {
+        let response =
+            Problem::new(Status::REQUEST_TIMEOUT, "the request was not complete in time").response();
+        let _ends_anyway = respond(&response.close(), None, reach);
+    }
+    last(reach);
+}
+
+/// Refuses a connection before it said anything.
+pub(super) fn turn_away<S>(reach: &mut Reach<'_, S>) {
+    let response = Problem::new(Status::SERVICE_UNAVAILABLE, "too many connections").response();
+    let _ends_anyway = respond(&response.header("Retry-After", "1").close(), None, reach);
+    last(reach);
+}
+
+fn refuse<S>(error: HeadError, reach: &mut Reach<'_, S>) -> Step {
+    let response = Problem::new(error.status(), error.to_string()).response();
+    let _ends_anyway = respond(&response.close(), None, reach);
+    Step::Last
+}
+
+fn last<S>(reach: &mut Reach<'_, S>) -> State {
+    reach.turn.send_replies(reach.outbound);
+    reach.outbound.finish();
+    State::Draining
+}
+
+/// Adds a response to the replies. `None` if the connection ends with it.
+fn respond<S>(response: &Response, head: Option<&Head<'_>>, reach: &mut Reach<'_, S>) -> Option<()> {
+    let keep_alive = head.is_some_and(Head::keep_alive) && !response.closes();
+    let head_only = head.is_some_and(|head| head.method() == Method::Head);
+    let date = reach.turn.date().to_owned();
+    let start = reach.turn.replies.len();
+    if let Err(error) = response.encode(&mut reach.turn.replies, Reply { head_only, keep_alive }, &date) {
+        tracing::error!(%error, "a response could not be written");
+        reach.turn.replies.truncate(start);
+        let failure = Response::new(Status::INTERNAL_SERVER_ERROR).close();
+        let _static_text =
+            failure.encode(&mut reach.turn.replies, Reply { head_only, keep_alive: false }, &date);
+        return None;
+    }
+    keep_alive.then_some(())
+}

@@ -1,0 +1,87 @@
+//! Letters from other threads to the reactor.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender};
+use mio::Waker;
+
+use super::slots::Key;
+use crate::rooms::Effect;
+
+/// Letters under way at most. A shard that finds the box full waits; anybody else is told.
+const LETTERS_MAX: usize = 4096;
+
+/// What other threads tell the reactor.
+#[derive(Debug)]
+pub(crate) enum Letter {
+    /// A shard wants something done.
+    Effect(Effect),
+    /// A session was closed by a thread of the application; the frame is out, the deadline is not armed yet.
+    Closing(Key),
+    /// Stop serving, in good order.
+    Shutdown,
+}
+
+/// The writing side of the mailbox; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox {
+    letters: Sender<Letter>,
+    bell: Arc<Bell>,
+}
+
+#[derive(Debug)]
+struct Bell {
+    waker: Waker,
+    /// Set once rung, until the reactor begins to empty the box: one system call however many letters.
+    rung: AtomicBool,
+}
+
+impl Mailbox {
+    /// A mailbox whose bell is `waker`, and its reading side.
+    pub(super) fn new(waker: Waker) -> (Mailbox, Inbox) {
+        let (letters, received) = crossbeam_channel::bounded(LETTERS_MAX);
+        let bell = Arc::new(Bell { waker, rung: AtomicBool::new(false) });
+        (Mailbox { letters, bell: bell.clone() }, Inbox { letters: received, bell })
+    }
+
+    /// Posts a letter, waiting while the box is full. Not for the reactor's own thread.
+    pub(crate) fn post(&self, letter: Letter) {
+        let _reactor_is_gone = self.letters.send(letter);
+        self.ring();
+    }
+
+    /// Posts a letter unless the box is full.
+    pub(crate) fn try_post(&self, letter: Letter) -> bool {
+        let posted = self.letters.try_send(letter).is_ok();
+        self.ring();
+        posted
+    }
+
+    /// Wakes the reactor up.
+    pub(crate) fn ring(&self) {
+        if !self.bell.rung.swap(true, Ordering::AcqRel) {
+            let _reactor_is_gone: io::Result<()> = self.bell.waker.wake();
+        }
+    }
+}
+
+/// The reading side of the mailbox.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    letters: Receiver<Letter>,
+    bell: Arc<Bell>,
+}
+
+impl Inbox {
+    /// To be called before emptying the box: a letter posted from now on rings again.
+    pub(super) fn answer_bell(&self) {
+        self.bell.rung.store(false, Ordering::Release);
+    }
+
+    /// The next letter, if there is one.
+    pub(super) fn next(&self) -> Option<Letter> {
+        self.letters.try_recv().ok()
+    }
+}

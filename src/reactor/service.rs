@@ -1,0 +1,104 @@
+//! What the reactor asks of the application above it.
+
+use std::net::SocketAddr;
+
+use super::context::Context;
+use crate::handshake::Accepted;
+use crate::http::{Head, Response};
+use crate::ws::{CloseCode, Message, ProtocolError};
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// Whether the connection is encrypted.
+    pub secure: bool,
+}
+
+/// What to do with a request, decided from its head.
+#[derive(Debug)]
+pub enum Route<'s> {
+    /// Answer at once; a body that comes with it is read and dropped.
+    Respond(Response),
+    /// Read the body, up to so many bytes, then ask [`Service::respond`].
+    ReadBody {
+        /// Bytes of the body at most.
+        bytes_max: usize,
+    },
+    /// Become a WebSocket.
+    Upgrade {
+        /// Which of the service's endpoints it belongs to.
+        endpoint: u16,
+        /// The answer to the handshake.
+        accepted: Accepted<'s>,
+        /// Bytes of a message at most.
+        message_bytes_max: usize,
+    },
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Disconnect {
+    /// The peer sent a Close frame, with this code if any.
+    PeerClosed(Option<CloseCode>),
+    /// The connection ended without a Close frame.
+    PeerGone,
+    /// The server closed it with this code.
+    Closed(CloseCode),
+    /// The peer broke the protocol.
+    Protocol(ProtocolError),
+    /// Nothing came for too long, not even an answer to a ping.
+    Idle,
+    /// A message was begun and not finished in time.
+    UnfinishedMessage,
+    /// The peer takes nothing of what was sent to it.
+    Stalled,
+    /// The member fell behind its room.
+    TooSlow,
+    /// The handler panicked.
+    HandlerFailed,
+    /// The server shuts down.
+    Shutdown,
+}
+
+impl std::fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Disconnect::PeerClosed(Some(code)) => write!(f, "closed by the peer with {}", code.get()),
+            Disconnect::PeerClosed(None) => f.write_str("closed by the peer"),
+            Disconnect::PeerGone => f.write_str("connection lost"),
+            Disconnect::Closed(code) => write!(f, "closed with {}", code.get()),
+            Disconnect::Protocol(error) => write!(f, "protocol error: {error}"),
+            Disconnect::Idle => f.write_str("silent for too long"),
+            Disconnect::UnfinishedMessage => f.write_str("message not finished in time"),
+            Disconnect::Stalled => f.write_str("takes no data"),
+            Disconnect::TooSlow => f.write_str("too slow for its room"),
+            Disconnect::HandlerFailed => f.write_str("handler failed"),
+            Disconnect::Shutdown => f.write_str("server shuts down"),
+        }
+    }
+}
+
+/// The application: everything that the reactor does not know. All calls come from the reactor's thread and must not
+/// block.
+pub trait Service: Send + 'static {
+    /// Decides what to do with a request.
+    fn route(&mut self, head: &Head<'_>, arrival: &Arrival) -> Route<'_>;
+
+    /// Answers a request whose body was read.
+    fn respond(&mut self, head: &Head<'_>, body: &[u8], arrival: &Arrival) -> Response;
+
+    /// A session begins; its 101 is on the way. `head` is the request that it began with.
+    fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>);
+
+    /// A message came. Not called after the session was closed.
+    fn message(&mut self, cx: &mut Context<'_>, message: Message<'_>);
+
+    /// The alarm set by [`Context::set_alarm`] went off.
+    fn alarm(&mut self, cx: &mut Context<'_>);
+
+    /// The session ended; called exactly once. Nothing can be sent any more.
+    fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect);
+}

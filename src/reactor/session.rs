@@ -1,0 +1,164 @@
+//! The handle of a session that any thread may hold.
+
+use std::any::{Any, TypeId};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::mailbox::{Letter, Mailbox};
+use super::slots::Key;
+use crate::http::Head;
+use crate::transport::{Outbound, SendError};
+use crate::ws::{CloseCode, OpCode, encode};
+
+/// The request that a session began with, kept for as long as the session.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    target: Box<str>,
+    headers: Box<[(Box<str>, Box<str>)]>,
+    peer: SocketAddr,
+}
+
+impl Handshake {
+    pub(super) fn new(head: &Head<'_>, peer: SocketAddr) -> Handshake {
+        let headers = head.all_headers().map(|(name, value)| (name.into(), value.into())).collect();
+        Handshake { target: head.target().into(), headers, peer }
+    }
+
+    /// The request target: the raw path, and the query after `?`.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The first value of a header, its name compared without regard to case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut matching = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
+        matching.next().map(|(_, value)| &**value)
+    }
+
+    /// All headers, as sent.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The peer's address.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}
+
+type Attributes = Vec<(TypeId, Arc<dyn Any + Send + Sync>)>;
+
+#[derive(Debug)]
+struct Inner {
+    key: Key,
+    id: u128,
+    outbound: Arc<Outbound>,
+    mailbox: Mailbox,
+    handshake: Option<Handshake>,
+    attributes: Mutex<Attributes>,
+}
+
+/// A WebSocket session, as a handle that can be cloned and sent to any thread.
+///
+/// Sending writes to the socket at once, from the calling thread, and never blocks: what the socket does not take is
+/// queued up to `limits.reply_bytes`. A handle outlives its session harmlessly; then sending fails with
+/// [`SendError::Closed`]. Inside a callback [`Context`](super::Context) does the same with less work: it gathers what
+/// one event makes the handler say, without a lock.
+#[derive(Clone, Debug)]
+pub struct Session {
+    inner: Arc<Inner>,
+}
+
+impl Session {
+    pub(super) fn new(
+        key: Key,
+        id: u128,
+        outbound: Arc<Outbound>,
+        mailbox: Mailbox,
+        handshake: Option<Handshake>,
+    ) -> Session {
+        let attributes = Mutex::default();
+        Session { inner: Arc::new(Inner { key, id, outbound, mailbox, handshake, attributes }) }
+    }
+
+    /// The session's public id: 128 random bits.
+    #[must_use]
+    pub fn id(&self) -> u128 {
+        self.inner.id
+    }
+
+    /// The request that the session began with; `None` if its endpoint does not
+    /// [remember](crate::server::Endpoint::remember_handshake) it.
+    #[must_use]
+    pub fn handshake(&self) -> Option<&Handshake> {
+        self.inner.handshake.as_ref()
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    /// [`SendError`]; then nothing of it was sent.
+    pub fn send_text(&self, text: &str) -> Result<(), SendError> {
+        self.send(OpCode::Text, text.as_bytes())
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    /// [`SendError`]; then nothing of it was sent.
+    pub fn send_binary(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.send(OpCode::Binary, payload)
+    }
+
+    /// Sends a ping with up to 125 bytes of payload; what is beyond is cut off (RFC 6455 §5.5).
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn ping(&self, payload: &[u8]) -> Result<(), SendError> {
+        self.send(OpCode::Ping, &payload[..payload.len().min(125)])
+    }
+
+    /// Begins the closing handshake. `reason` is cut to 123 bytes. Does nothing if the session is closing already.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        let mut frame = Vec::new();
+        encode::close(&mut frame, Some(code), reason);
+        if self.inner.outbound.close(&frame) {
+            // With a full mailbox the deadline is not armed at once; the heartbeat will find the session silent.
+            self.inner.mailbox.try_post(Letter::Closing(self.inner.key));
+        }
+    }
+
+    /// Whether the session can still be sent to.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.inner.outbound.is_sealed()
+    }
+
+    /// Attaches a value to the session, in place of any other of the same type.
+    pub fn set_attribute<T: Any + Send + Sync>(&self, value: T) {
+        let mut attributes = self.attributes();
+        attributes.retain(|(id, _)| *id != TypeId::of::<T>());
+        attributes.push((TypeId::of::<T>(), Arc::new(value)));
+    }
+
+    /// The value of this type attached to the session.
+    #[must_use]
+    pub fn attribute<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let attributes = self.attributes();
+        let (_, value) = attributes.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
+        value.clone().downcast().ok()
+    }
+
+    fn attributes(&self) -> MutexGuard<'_, Attributes> {
+        self.inner.attributes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
+        let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);
+        encode::frame(&mut frame, opcode, payload);
+        self.inner.outbound.send(&frame)
+    }
+}

@@ -1,0 +1,151 @@
+//! The table of connections, and the keys by which everybody else names them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use mio::Token;
+use slab::Slab;
+
+use super::exchange::Exchange;
+use super::timers::Tick;
+use super::websocket::WebSocket;
+use crate::transport::Outbound;
+
+/// A connection: its place in the table and the generation of that place. A key outlives its connection harmlessly:
+/// the next owner of the place has another generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    index: u32,
+    generation: u32,
+}
+
+impl Key {
+    /// The key as one number, for those to whom it is opaque.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key that [`Key::to_bits`] made this of.
+    pub(crate) fn from_bits(bits: u64) -> Key {
+        Key { index: low(bits), generation: low(bits >> 32) }
+    }
+
+    pub(super) fn token(self) -> Token {
+        Token(usize::try_from(self.to_bits()).unwrap_or(usize::MAX))
+    }
+
+    pub(super) fn of(token: Token) -> Key {
+        Key::from_bits(token.0 as u64)
+    }
+}
+
+fn low(bits: u64) -> u32 {
+    u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0)
+}
+
+/// What a connection is at the moment.
+///
+/// ```text
+/// Http ──upgrade──► WebSocket ──both closes, failure, deadline──► Draining ──end of input, deadline──► (freed)
+///   └──────────────── last response ─────────────────────────────────┘
+/// ```
+#[derive(Debug)]
+pub(super) enum State {
+    /// Requests and responses; the box is absent between two requests.
+    Http(Option<Box<Exchange>>),
+    /// Frames.
+    WebSocket(WebSocket),
+    /// All has been said: input is discarded until the peer ends it, so that what was sent last is not destroyed by a
+    /// reset.
+    Draining,
+}
+
+/// One connection, as the reactor holds it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) outbound: Arc<Outbound>,
+    pub(super) state: State,
+    /// When the timer entry that counts comes out; others for this connection are stale.
+    pub(super) armed: Tick,
+    /// When the current state ends, whatever happens: the head, the closing handshake, the drain. 0: it may last.
+    pub(super) deadline: Tick,
+    /// When bytes came last.
+    pub(super) last_read: Tick,
+    /// Reading stopped although the socket may have more: because of the budget, or to hold the peer back. Edge
+    /// triggering will not report it again.
+    pub(super) unread: bool,
+    /// Whether the connection is on the list of those that go on reading in the next turn.
+    pub(super) ready: bool,
+    /// Counted against the address, if addresses are counted.
+    pub(super) counted: Option<IpAddr>,
+}
+
+#[derive(Debug)]
+struct Place {
+    generation: u32,
+    slot: Slot,
+}
+
+/// All connections.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    places: Slab<Place>,
+    /// The next generation: never the same twice for one place within four billion connections.
+    generation: u32,
+}
+
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The key that the next [`Slots::insert`] will use.
+    pub(super) fn next_key(&self) -> Key {
+        let index = u32::try_from(self.places.vacant_key()).unwrap_or(u32::MAX);
+        Key { index, generation: self.generation }
+    }
+
+    pub(super) fn insert(&mut self, slot: Slot) -> Key {
+        let key = self.next_key();
+        self.places.insert(Place { generation: self.generation, slot });
+        // The two highest generations would collide with the reactor's own tokens.
+        self.generation = if self.generation >= u32::MAX - 2 { 0 } else { self.generation + 1 };
+        key
+    }
+
+    pub(super) fn get(&self, key: Key) -> Option<&Slot> {
+        let place = self.places.get(key.index as usize)?;
+        (place.generation == key.generation).then_some(&place.slot)
+    }
+
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Slot> {
+        let place = self.places.get_mut(key.index as usize)?;
+        (place.generation == key.generation).then_some(&mut place.slot)
+    }
+
+    pub(super) fn remove(&mut self, key: Key) -> Option<Slot> {
+        self.get(key)?;
+        Some(self.places.remove(key.index as usize).slot)
+    }
+
+    /// The keys of all connections.
+    pub(super) fn keys(&self) -> Vec<Key> {
+        let key = |(index, place): (usize, &Place)| Key {
+            index: u32::try_from(index).unwrap_or(u32::MAX),
+            generation: place.generation,
+        };
+        self.places.iter().map(key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_survive_the_way_through_a_token() {
+        let key = Key { index: 7, generation: u32::MAX - 3 };
+        assert_eq!(Key::of(key.token()), key);
+        assert_eq!(Key::from_bits(key.to_bits()), key);
+    }
+}

@@ -1,0 +1,191 @@
+//! A hierarchical timer wheel: inserting costs a push, and an entry is touched at most once a level.
+
+/// The unit of all deadlines of the reactor, in milliseconds. A `u32` of them lasts for 2.7 years.
+pub(super) const TICK_MILLIS: u64 = 20;
+
+const LEVELS: usize = 4;
+const SLOT_BITS: u32 = 6;
+const SLOTS: usize = 1 << SLOT_BITS;
+
+/// A point in the reactor's own time, in ticks since it started.
+pub(super) type Tick = u32;
+
+/// The number of ticks that `duration` takes, rounded up, at least one.
+pub(super) fn ticks(duration: std::time::Duration) -> Tick {
+    let ticks = duration.as_millis().div_ceil(u128::from(TICK_MILLIS)).max(1);
+    Tick::try_from(ticks).unwrap_or(Tick::MAX / 2)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry<T> {
+    at: Tick,
+    item: T,
+}
+
+/// Items that come out again at their time. There is no cancelling: whoever takes an item checks whether it still
+/// means anything.
+#[derive(Debug)]
+pub(super) struct Wheel<T> {
+    /// Everything due up to here has come out.
+    now: Tick,
+    levels: [[Vec<Entry<T>>; SLOTS]; LEVELS],
+    /// A bit for each slot of a level that holds something.
+    occupied: [u64; LEVELS],
+}
+
+impl<T: Copy> Wheel<T> {
+    pub(super) fn new() -> Wheel<T> {
+        Wheel {
+            now: 0,
+            levels: std::array::from_fn(|_| std::array::from_fn(|_| Vec::new())),
+            occupied: [0; LEVELS],
+        }
+    }
+
+    /// Lets `item` come out at `at`: with the next tick if that has passed, early if it is more than 64⁴ ticks ahead.
+    pub(super) fn insert(&mut self, at: Tick, item: T) {
+        let furthest = self.now.saturating_add((1 << (SLOT_BITS * 4)) - 1);
+        let at = at.clamp(self.now.saturating_add(1), furthest);
+        // The highest bit in which `at` differs from `now` decides the level, so that a slot is emptied downwards at
+        // the moment when `now` takes over its bits.
+        let level = ((at ^ self.now).ilog2() / SLOT_BITS).min(LEVELS as u32 - 1) as usize;
+        self.place(level, Entry { at, item });
+    }
+
+    /// Moves to `now` and hands every item that is due to `due`, in no particular order within a tick.
+    pub(super) fn advance(&mut self, now: Tick, due: &mut Vec<T>) {
+        while self.now < now {
+            // Nothing can come out before the lowest occupied slot, or before the next one of a higher level opens.
+            let step = self.until_next().unwrap_or(Tick::MAX).min(now - self.now);
+            self.now += step;
+            self.cascade();
+            let slot = slot_of(self.now, 0);
+            if self.occupied[0] & (1 << slot) != 0 {
+                self.occupied[0] &= !(1 << slot);
+                due.extend(self.levels[0][slot].drain(..).map(|entry| entry.item));
+            }
+        }
+    }
+
+    /// Ticks until the wheel has something to do (an item to hand out, or entries to move down a level).
+    pub(super) fn until_next(&self) -> Option<Tick> {
+        (0..LEVELS).filter_map(|level| self.until_next_in(level)).min()
+    }
+
+    fn until_next_in(&self, level: usize) -> Option<Tick> {
+        let occupied = self.occupied[level];
+        if occupied == 0 {
+            return None;
+        }
+        let shift = SLOT_BITS * level as u32;
+        let current = slot_of(self.now, level) as u32;
+        let slots_ahead = occupied.rotate_right(current + 1).trailing_zeros() + 1;
+        let start_of_current = self.now >> shift << shift;
+        Some(start_of_current.saturating_add(slots_ahead << shift).saturating_sub(self.now))
+    }
+
+    /// Moves the entries whose slot of a higher level has begun to the levels below.
+    fn cascade(&mut self) {
+        for level in (1..LEVELS).rev() {
+            let below = (1u32 << (SLOT_BITS * level as u32)) - 1;
+            let slot = slot_of(self.now, level);
+            if self.now & below != 0 || self.occupied[level] & (1 << slot) == 0 {
+                continue;
+            }
+            self.occupied[level] &= !(1 << slot);
+            for entry in std::mem::take(&mut self.levels[level][slot]) {
+                let differs = entry.at ^ self.now;
+                let down = if differs == 0 { 0 } else { (differs.ilog2() / SLOT_BITS) as usize };
+                self.place(down.min(level - 1), entry);
+            }
+        }
+    }
+
+    fn place(&mut self, level: usize, entry: Entry<T>) {
+        let slot = slot_of(entry.at, level);
+        self.levels[level][slot].push(entry);
+        self.occupied[level] |= 1 << slot;
+    }
+}
+
+fn slot_of(at: Tick, level: usize) -> usize {
+    (at >> (SLOT_BITS * level as u32)) as usize % SLOTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_comes_out_at_its_tick_whatever_the_steps() {
+        for step in [1, 3, 64, 1000, 70_000] {
+            let mut wheel = Wheel::new();
+            let mut start = Vec::new();
+            wheel.advance(50, &mut start);
+            let ats: Vec<Tick> =
+                (51..200).chain([4095, 4096, 4097, 262_143, 262_144, 262_145, 300_000, 1_000_001]).collect();
+            for &at in &ats {
+                wheel.insert(at, at);
+            }
+            let (mut out, mut now) = (Vec::new(), 50);
+            while now < 1_100_000 {
+                let before = now;
+                now += step;
+                let mut due = Vec::new();
+                wheel.advance(now, &mut due);
+                assert!(due.iter().all(|&at| at > before && at <= now), "{due:?} in {before}..={now}");
+                out.extend(due);
+            }
+            out.sort_unstable();
+            assert_eq!(out, ats);
+        }
+    }
+
+    #[test]
+    fn a_time_that_has_passed_comes_out_with_the_next_tick() {
+        let mut wheel = Wheel::new();
+        wheel.advance(10, &mut Vec::new());
+        wheel.insert(3, 'x');
+        let mut due = Vec::new();
+        wheel.advance(11, &mut due);
+        assert_eq!(due, ['x']);
+    }
+
+    #[test]
+    fn the_wheel_knows_when_it_has_to_be_asked_again() {
+        let mut wheel = Wheel::new();
+        assert_eq!(wheel.until_next(), None);
+        wheel.insert(500, ());
+        let mut asked = 0;
+        let (mut now, mut due) = (0, Vec::new());
+        while due.is_empty() {
+            now += wheel.until_next().unwrap();
+            wheel.advance(now, &mut due);
+            asked += 1;
+        }
+        assert_eq!(now, 500);
+        assert!(asked <= LEVELS, "asked {asked} times");
+    }
+
+    #[test]
+    fn random_times_agree_with_a_sorted_list() {
+        let mut state = 1u64;
+        let mut random = move |below: u32| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            u32::try_from(state >> 33).unwrap() % below
+        };
+        let (mut wheel, mut model, mut now) = (Wheel::new(), Vec::new(), 0);
+        for _ in 0..5000 {
+            let at = now + 1 + random(20_000);
+            wheel.insert(at, at);
+            model.push(at);
+            now += random(30);
+            let mut due = Vec::new();
+            wheel.advance(now, &mut due);
+            due.sort_unstable();
+            model.sort_unstable();
+            let rest = model.split_off(model.partition_point(|&at| at <= now));
+            assert_eq!(due, std::mem::replace(&mut model, rest));
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What everything that happens in one turn of the loop shares: the time, the replies, the lanes to the shards.
+
+use std::collections::HashMap;
+use std::hash::RandomState;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::ReactorLimits;
+use super::mailbox::Mailbox;
+use super::slots::{Key, Slot};
+use super::timers::{TICK_MILLIS, Tick, Wheel};
+use crate::http::date;
+use crate::transport::Outbound;
+use crate::workers::{Lane, ShardGone};
+
+/// A turn that took longer than it asked for by this much did so because the whole process was stopped: that time does
+/// not count against anybody's deadline.
+const STANDSTILL: Duration = Duration::from_secs(2);
+/// The buffer for replies is given back if one turn made it larger than this.
+const REPLIES_BYTES_KEPT: usize = 1 << 20;
+
+/// The state of the loop apart from the connections.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub(super) limits: Arc<ReactorLimits>,
+    /// The reactor's own time; stands still while the process does.
+    pub(super) now: Tick,
+    pub(super) timers: Wheel<Key>,
+    /// Frames and responses that one event brought about, for one connection; empty between events.
+    pub(super) replies: Vec<u8>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) mailbox: Mailbox,
+    /// Connections that go on reading in the next turn.
+    pub(super) ready: Vec<Key>,
+    /// Connections that do not read until their shard has caught up.
+    pub(super) held: Vec<Key>,
+    /// Connections per address, if that is limited.
+    pub(super) addresses: HashMap<IpAddr, usize>,
+    pub(super) hashers: [RandomState; 2],
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Clock {
+    last: Instant,
+    elapsed: Duration,
+    /// `Date` of the current second, and that second.
+    date: (u64, String),
+}
+
+impl Turn {
+    pub(super) fn new(limits: Arc<ReactorLimits>, lanes: Vec<Lane>, mailbox: Mailbox) -> Turn {
+        Turn {
+            limits,
+            now: 0,
+            timers: Wheel::new(),
+            replies: Vec::new(),
+            lanes,
+            mailbox,
+            ready: Vec::new(),
+            held: Vec::new(),
+            addresses: HashMap::new(),
+            hashers: [RandomState::new(), RandomState::new()],
+            clock: Clock { last: instant(), elapsed: Duration::ZERO, date: (0, String::new()) },
+        }
+    }
+
+    /// Reads the clock after a poll that was to wait for `timeout` at most.
+    pub(super) fn tick(&mut self, timeout: Option<Duration>) {
+        let now = instant();
+        let passed = now.duration_since(self.clock.last);
+        self.clock.last = now;
+        self.clock.elapsed += match timeout {
+            Some(timeout) if passed > timeout + STANDSTILL => timeout,
+            Some(_) | None => passed,
+        };
+        let ticks = self.clock.elapsed.as_millis() / u128::from(TICK_MILLIS);
+        self.now = Tick::try_from(ticks).unwrap_or(Tick::MAX);
+    }
+
+    /// How long the loop may sleep.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        if !self.ready.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let next = self.timers.until_next()?;
+        let at = Duration::from_millis(u64::from(self.now.saturating_add(next)) * TICK_MILLIS);
+        Some(at.saturating_sub(self.clock.elapsed))
+    }
+
+    /// The `Date` header's value.
+    pub(super) fn date(&mut self) -> &str {
+        let second = unix_seconds();
+        if self.clock.date.0 != second {
+            self.clock.date = (second, date::imf_fixdate(second));
+        }
+        &self.clock.date.1
+    }
+
+    /// Makes sure that the connection is looked at again at `at` or before.
+    pub(super) fn arm(&mut self, key: Key, armed: &mut Tick, at: Tick) {
+        if *armed <= self.now || at < *armed {
+            *armed = at.max(self.now + 1);
+            self.timers.insert(at, key);
+        }
+    }
+
+    /// Puts the connection on the list of those that go on reading in the next turn.
+    pub(super) fn make_ready(&mut self, key: Key, slot: &mut Slot) {
+        if !slot.ready {
+            slot.ready = true;
+            self.ready.push(key);
+        }
+    }
+
+    /// Sends the gathered replies. Nothing is lost if the peer is gone: the reading side will hear of it.
+    pub(super) fn send_replies(&mut self, outbound: &Outbound) {
+        if !self.replies.is_empty() {
+            let _peer_is_gone = outbound.send_unbounded(&self.replies);
+            self.forget_replies();
+        }
+    }
+
+    pub(super) fn forget_replies(&mut self) {
+        if self.replies.capacity() > REPLIES_BYTES_KEPT {
+            self.replies = Vec::new();
+        }
+        self.replies.clear();
+    }
+
+    /// Hands the commands of this turn to their shards, and lets those read on whom a shard held back.
+    ///
+    /// # Errors
+    /// If a shard's thread is gone.
+    pub(super) fn dispatch(&mut self) -> Result<(), ShardGone> {
+        self.lanes.iter_mut().try_for_each(Lane::dispatch)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read, once a turn")]
+fn instant() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+}

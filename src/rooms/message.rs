@@ -1,0 +1,250 @@
+//! Chat messages as JSON text frames, encoded once for all receivers.
+
+use super::Timestamp;
+use super::json::{push_number, push_string};
+use crate::ws::OpCode;
+use crate::ws::encode;
+
+/// The sender of notices.
+pub(super) const SYSTEM_SENDER: &str = "SYSTEM";
+
+/// What a numbered message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A member's message.
+    Message,
+    /// A member came.
+    Join,
+    /// A member left.
+    Leave,
+    /// The server speaks.
+    System,
+}
+
+impl Kind {
+    /// The value of `type` on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Message => "MESSAGE",
+            Kind::Join => "JOIN",
+            Kind::Leave => "LEAVE",
+            Kind::System => "SYSTEM",
+        }
+    }
+}
+
+/// The texts of JOIN and LEAVE; `{username}` stands for the user's name.
+#[derive(Clone, Debug)]
+pub struct Notices {
+    /// Content of JOIN.
+    pub join: String,
+    /// Content of LEAVE.
+    pub leave: String,
+}
+
+impl Default for Notices {
+    fn default() -> Self {
+        Notices { join: "{username} joined".into(), leave: "{username} left".into() }
+    }
+}
+
+impl Notices {
+    pub(super) fn text(&self, kind: Kind, user: &str) -> String {
+        let template = if kind == Kind::Join { &self.join } else { &self.leave };
+        template.replace("{username}", user)
+    }
+}
+
+/// One numbered chat message, about to be encoded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Envelope<'a> {
+    pub(super) epoch: u64,
+    pub(super) seq: u64,
+    pub(super) at: Timestamp,
+    pub(super) kind: Kind,
+    pub(super) room: &'a str,
+    pub(super) sender: &'a str,
+    pub(super) content: &'a str,
+    pub(super) client_id: Option<&'a str>,
+}
+
+impl Envelope<'_> {
+    /// Appends the message as one text frame.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        text_frame(out, |out| {
+            out.extend_from_slice(b"{\"id\":\"");
+            push_id(out, self.at, self.epoch, self.seq);
+            out.extend_from_slice(b"\",\"roomId\":");
+            push_string(out, self.room);
+            out.extend_from_slice(b",\"sender\":");
+            push_string(out, self.sender);
+            out.extend_from_slice(b",\"content\":");
+            push_string(out, self.content);
+            out.extend_from_slice(b",\"type\":\"");
+            out.extend_from_slice(self.kind.name().as_bytes());
+            out.extend_from_slice(b"\",\"timestamp\":\"");
+            self.at.encode(out);
+            out.extend_from_slice(b"\",\"seq\":");
+            push_number(out, self.seq);
+            if let Some(client_id) = self.client_id {
+                out.extend_from_slice(b",\"clientId\":");
+                push_string(out, client_id);
+            }
+            out.push(b'}');
+        });
+    }
+}
+
+/// The first frame of a member that asked for it: the position from which it can recover.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Welcome<'a> {
+    pub(super) room: &'a str,
+    pub(super) session_id: u128,
+    pub(super) user: &'a str,
+    pub(super) epoch: u64,
+    pub(super) seq: u64,
+    pub(super) online: usize,
+}
+
+impl Welcome<'_> {
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        text_frame(out, |out| {
+            out.extend_from_slice(b"{\"type\":\"WELCOME\",\"roomId\":");
+            push_string(out, self.room);
+            out.extend_from_slice(
+                format!(",\"sessionId\":\"{:032x}\",\"username\":", self.session_id).as_bytes(),
+            );
+            push_string(out, self.user);
+            push_epoch(out, self.epoch);
+            out.extend_from_slice(format!(",\"seq\":{},\"online\":{}}}", self.seq, self.online).as_bytes());
+        });
+    }
+}
+
+/// Appends a GAP frame: the messages `from..=to` will not come.
+pub(super) fn encode_gap(out: &mut Vec<u8>, room: &str, epoch: u64, from: u64, to: u64) {
+    text_frame(out, |out| {
+        out.extend_from_slice(b"{\"type\":\"GAP\",\"roomId\":");
+        push_string(out, room);
+        out.extend_from_slice(format!(",\"from\":{from},\"to\":{to}").as_bytes());
+        push_epoch(out, epoch);
+        out.push(b'}');
+    });
+}
+
+fn push_epoch(out: &mut Vec<u8>, epoch: u64) {
+    out.extend_from_slice(format!(",\"epoch\":\"{epoch:016x}\"").as_bytes());
+}
+
+/// Appends one text frame around what `payload` writes.
+///
+/// The header stands before a payload whose length is not known yet. Room for the usual header is left open; the
+/// payload moves only if the header turns out to be of another size.
+fn text_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
+    const USUAL_HEADER_BYTES: usize = 4;
+    let start = out.len();
+    out.extend_from_slice(&[0; USUAL_HEADER_BYTES]);
+    payload(out);
+    let (header, len) = encode::header(OpCode::Text, out.len() - start - USUAL_HEADER_BYTES);
+    if len == USUAL_HEADER_BYTES {
+        out[start..start + len].copy_from_slice(&header[..len]);
+    } else {
+        out.splice(start..start + USUAL_HEADER_BYTES, header[..len].iter().copied());
+    }
+}
+
+/// Appends a UUID (RFC 9562, version 7) that sorts by time: 48 bits of milliseconds, the microseconds within, and 62
+/// bits that differ for each message of a log (`seq` times an odd number) and from log to log (`epoch`).
+fn push_id(out: &mut Vec<u8>, at: Timestamp, epoch: u64, seq: u64) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let (millis, micros) = (at.micros() / 1000, at.micros() % 1000);
+    let high = (millis << 16) | 0x7000 | (micros << 2);
+    let low = (epoch ^ seq.wrapping_mul(ODD)) & (u64::MAX >> 2) | (1 << 63);
+    let value = u128::from(high) << 64 | u128::from(low);
+    let mut text = *b"00000000-0000-0000-0000-000000000000";
+    let mut nibbles = value.to_be_bytes().into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    for place in text.iter_mut().filter(|place| **place == b'0') {
+        *place = HEX[usize::from(nibbles.next().unwrap_or(0))];
+    }
+    out.extend_from_slice(&text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn envelope(content: &str) -> Envelope<'_> {
+        Envelope {
+            epoch: 7,
+            seq: 17,
+            at: Timestamp::from_micros(1_769_860_800_123_456),
+            kind: Kind::Message,
+            room: "room",
+            sender: "alice",
+            content,
+            client_id: None,
+        }
+    }
+
+    /// The payload of the one text frame in `frame`, whatever the size of its header.
+    fn payload(frame: &[u8]) -> serde_json::Value {
+        assert_eq!(frame[0], 0x81);
+        let (header, len) = match frame[1] {
+            126 => (4, usize::from(u16::from_be_bytes([frame[2], frame[3]]))),
+            127 => (10, usize::try_from(u64::from_be_bytes(frame[2..10].try_into().unwrap())).unwrap()),
+            len => (2, usize::from(len)),
+        };
+        assert_eq!(frame.len(), header + len);
+        serde_json::from_slice(&frame[header..]).unwrap()
+    }
+
+    #[test]
+    fn a_message_has_the_fields_of_the_contract_in_their_order() {
+        let mut out = Vec::new();
+        Envelope { client_id: Some("c\"1"), ..envelope("hi \"you\"\n") }.encode(&mut out);
+        let text = std::str::from_utf8(&out[4..]).unwrap();
+        let tail = r#"","roomId":"room","sender":"alice","content":"hi \"you\"\n","type":"MESSAGE","timestamp":"2026-01-31T12:00:00.123456Z","seq":17,"clientId":"c\"1"}"#;
+        assert!(text.starts_with("{\"id\":\"019c13ec-9e7b-7"), "{text}");
+        assert!(text.ends_with(tail), "{text}");
+        assert_eq!(payload(&out)["seq"], 17);
+    }
+
+    #[test]
+    fn headers_of_every_size_are_right() {
+        for len in [0, 100, 60_000, 65_400, 70_000] {
+            let content = "x".repeat(len);
+            let mut out = b"before".to_vec();
+            envelope(&content).encode(&mut out);
+            assert_eq!(payload(&out[6..])["content"], content);
+        }
+        let mut out = Vec::new();
+        encode_gap(&mut out, "r", 255, 3, 9);
+        let expected =
+            serde_json::json!({"type":"GAP","roomId":"r","from":3,"to":9,"epoch":"00000000000000ff"});
+        assert_eq!(payload(&out), expected);
+    }
+
+    #[test]
+    fn a_welcome_tells_the_position() {
+        let mut out = Vec::new();
+        Welcome { room: "r", session_id: 1, user: "u\\", epoch: 1, seq: 4, online: 2 }.encode(&mut out);
+        let expected = serde_json::json!({"type":"WELCOME","roomId":"r","sessionId":format!("{:032x}", 1),
+            "username":"u\\","epoch":"0000000000000001","seq":4,"online":2});
+        assert_eq!(payload(&out), expected);
+    }
+
+    #[test]
+    fn ids_sort_by_time_and_differ_by_number() {
+        let id = |micros, seq| {
+            let mut out = Vec::new();
+            push_id(&mut out, Timestamp::from_micros(micros), 0xdead_beef, seq);
+            String::from_utf8(out).unwrap()
+        };
+        assert!(id(1_000_999, 1) < id(1_001_000, 2));
+        assert!(id(1_001_000, 9) < id(1_001_001, 1));
+        assert_ne!(id(5, 1), id(5, 2));
+        assert_eq!((id(5, 1).as_bytes()[14], id(5, 1).len()), (b'7', 36));
+    }
+}

@@ -1,0 +1,119 @@
+//! From the reactor's calls to the handlers, with panics contained.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::handler::Handler;
+use super::router::{Endpoint, Router, Target};
+use crate::config::Config;
+use crate::handshake::{self, Intent, Origins, Rules};
+use crate::http::{Head, Problem, Response, Status};
+use crate::reactor::{Arrival, Context, Disconnect, Route, Service};
+use crate::ws::{CloseCode, Message};
+
+/// The reactor's service: the router and what holds for all endpoints.
+#[derive(Debug)]
+pub(super) struct Dispatch {
+    router: Router,
+    origins: Origins,
+    message_bytes: usize,
+}
+
+impl Dispatch {
+    pub(super) fn new(router: Router, config: &Config) -> Dispatch {
+        Dispatch {
+            router,
+            origins: config.origins.allowed.clone(),
+            message_bytes: config.limits.message_bytes,
+        }
+    }
+
+    fn upgrade<'s>(
+        &'s self,
+        number: u16,
+        endpoint: &'s Endpoint,
+        head: &Head<'_>,
+        arrival: &Arrival,
+    ) -> Result<Route<'s>, Response> {
+        let rules = Rules {
+            origins: endpoint.origins.as_ref().unwrap_or(&self.origins),
+            subprotocols: &endpoint.subprotocols,
+            subprotocol_required: endpoint.subprotocol_required,
+            secure: arrival.secure,
+        };
+        let accepted = handshake::accept(head, &rules).map_err(|error| {
+            tracing::debug!(peer = %arrival.peer, %error, "handshake refused");
+            error.response()
+        })?;
+        contained(|| endpoint.handler.handshake(head, arrival))
+            .unwrap_or_else(|Panicked| {
+                Err(Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response())
+            })
+            .map_err(Response::close)?;
+        let message_bytes_max = endpoint.message_bytes.unwrap_or(self.message_bytes);
+        Ok(Route::Upgrade { endpoint: number, accepted, message_bytes_max })
+    }
+
+    /// Calls the handler of the session's endpoint; a panic ends the session.
+    fn call(&self, cx: &mut Context<'_>, callback: impl FnOnce(&dyn Handler, &mut Context<'_>)) {
+        let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return };
+        if contained(|| callback(&*endpoint.handler, cx)).is_err() {
+            cx.close_because(CloseCode::INTERNAL, "handler failed", Disconnect::HandlerFailed);
+        }
+    }
+}
+
+impl Service for Dispatch {
+    fn route(&mut self, head: &Head<'_>, arrival: &Arrival) -> Route<'_> {
+        let answer = match self.router.find(head.path()) {
+            None => Problem::new(Status::NOT_FOUND, "there is nothing at this path").response(),
+            Some(Target::Endpoint(number)) => {
+                let Some(endpoint) = self.router.endpoints.get(usize::from(*number)) else {
+                    return Route::Respond(Response::new(Status::INTERNAL_SERVER_ERROR));
+                };
+                return self.upgrade(*number, endpoint, head, arrival).unwrap_or_else(Route::Respond);
+            }
+            Some(Target::Page(page)) if Router::reads(head.method()) => page.clone(),
+            Some(Target::Page(_)) => Problem::new(Status::METHOD_NOT_ALLOWED, "this page can only be read")
+                .response()
+                .header("Allow", "GET, HEAD"),
+        };
+        // Whoever wanted to leave HTTP may have sent frames behind the request: they must not be read as requests.
+        let wanted_upgrade = handshake::intent(head) == Intent::Upgrade;
+        Route::Respond(if wanted_upgrade { answer.close() } else { answer })
+    }
+
+    fn respond(&mut self, _head: &Head<'_>, _body: &[u8], _arrival: &Arrival) -> Response {
+        Problem::new(Status::NOT_FOUND, "there is nothing at this path").response()
+    }
+
+    fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>) {
+        let remember =
+            self.router.endpoints.get(usize::from(cx.endpoint())).is_some_and(|e| e.remember_handshake);
+        if remember {
+            cx.session_of(head);
+        }
+        self.call(cx, |handler, cx| handler.open(cx, head));
+    }
+
+    fn message(&mut self, cx: &mut Context<'_>, message: Message<'_>) {
+        self.call(cx, |handler, cx| handler.message(cx, message));
+    }
+
+    fn alarm(&mut self, cx: &mut Context<'_>) {
+        self.call(cx, |handler, cx| handler.alarm(cx));
+    }
+
+    fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect) {
+        tracing::debug!(session = %format_args!("{:032x}", cx.id()), %reason, "session ended");
+        self.call(cx, |handler, cx| handler.close(cx, reason));
+    }
+}
+
+/// The callback panicked; the panic hook has reported it.
+struct Panicked;
+
+fn contained<T>(callback: impl FnOnce() -> T) -> Result<T, Panicked> {
+    // What a handler shares between sessions is behind its own locks, which know of the panic; the session it was
+    // called for ends.
+    catch_unwind(AssertUnwindSafe(callback)).map_err(|_reported| Panicked)
+}

@@ -1,0 +1,232 @@
+//! The public API: a server, its router, the handlers of its endpoints.
+//!
+//! ```no_run
+//! use foghorn::server::{Context, Endpoint, Handler, Router, Server};
+//! use foghorn::ws::Message;
+//!
+//! struct Shout;
+//!
+//! impl Handler for Shout {
+//!     fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+//!         if let Message::Text(text) = message {
+//!             cx.send_text(&text.to_uppercase());
+//!         }
+//!     }
+//! }
+//!
+//! let router = Router::new().endpoint("/shout", Endpoint::new(Shout));
+//! let server = Server::builder().listen("127.0.0.1:0".parse()?).router(router).start()?;
+//! println!("listening on {}", server.addresses()[0]);
+//! server.run()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod dispatch;
+mod handler;
+mod router;
+
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use self::dispatch::Dispatch;
+use crate::config::Config;
+use crate::http::HeadLimits;
+use crate::reactor::{Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
+use crate::rooms::log::Window;
+use crate::rooms::{Notices, OnLag, RoomLimits};
+
+pub use crate::reactor::{
+    Arrival, Context, Disconnect, Handshake, JoinRequest, Membership, RoomError, Session,
+};
+pub use crate::rooms::{Format, Start, Timestamp};
+pub use crate::transport::SendError;
+pub use handler::Handler;
+pub use router::{Endpoint, Router};
+
+/// A server that is being put together. Made by [`Server::builder`].
+#[derive(Debug)]
+pub struct Builder {
+    config: Config,
+    listen: Vec<SocketAddr>,
+    router: Router,
+    signals: bool,
+}
+
+impl Builder {
+    /// Limits, heartbeats and the like. Its `listen` counts only if [`Builder::listen`] is never called.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Builder {
+        self.config = config;
+        self
+    }
+
+    /// Listens on this address, in addition to those named before. Port 0 takes a free one.
+    #[must_use]
+    pub fn listen(mut self, addr: SocketAddr) -> Builder {
+        self.listen.push(addr);
+        self
+    }
+
+    /// What is served.
+    #[must_use]
+    pub fn router(mut self, router: Router) -> Builder {
+        self.router = router;
+        self
+    }
+
+    /// Shuts down on `SIGTERM` and `SIGINT`, for a server that is the whole process. Off by default.
+    #[must_use]
+    pub fn handle_signals(mut self) -> Builder {
+        self.signals = true;
+        self
+    }
+
+    /// Opens the sockets and starts the threads of the rooms. Clients can connect from now on; they are answered once
+    /// [`Server::run`] is called.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(self) -> Result<Server, StartError> {
+        let Builder { config, listen, router, signals } = self;
+        let listen = if listen.is_empty() { config.listen.clone() } else { listen };
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let workers = config.workers.map_or(cores, NonZeroUsize::get);
+        let setup = Setup {
+            listen,
+            limits: reactor_limits(&config),
+            rooms: room_limits(&config, workers),
+            shard_seeds: (0..workers).map(|shard| RandomState::new().hash_one(shard)).collect(),
+            signals,
+        };
+        let reactor = Reactor::start(setup, Dispatch::new(router, &config)).map_err(StartError)?;
+        Ok(Server { reactor })
+    }
+}
+
+/// A server that listens.
+pub struct Server {
+    reactor: Reactor<Dispatch>,
+}
+
+impl Server {
+    /// A server with the default configuration and nothing to serve.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder { config: Config::default(), listen: Vec::new(), router: Router::new(), signals: false }
+    }
+
+    /// The addresses listened on, with their real ports, in the order they were named.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.reactor.addresses()
+    }
+
+    /// A handle to stop the server from another thread.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        ServerHandle { mailbox: self.reactor.mailbox().clone() }
+    }
+
+    /// Serves on this thread until it is told to shut down; then every session has been closed.
+    ///
+    /// # Errors
+    /// [`RunError`], if the server cannot go on.
+    pub fn run(self) -> Result<(), RunError> {
+        self.reactor.run().map_err(RunError)
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("addresses", &self.addresses()).finish_non_exhaustive()
+    }
+}
+
+/// Reaches a running server from any thread.
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    mailbox: Mailbox,
+}
+
+impl ServerHandle {
+    /// Shuts the server down in good order: nobody new is accepted, what was received is finished, every session is
+    /// closed with 1001. [`Server::run`] returns after that, within `shutdown.grace`. Must not be called in a callback.
+    pub fn shutdown(&self) {
+        self.mailbox.post(Letter::Shutdown);
+    }
+}
+
+/// Why a server could not be started.
+#[derive(Debug)]
+pub struct StartError(StartFailure);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            StartFailure::Listen(addr, error) => {
+                write!(f, "cannot listen on {addr}: {error} (name another address with --listen)")
+            }
+            StartFailure::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// Why a running server had to stop.
+#[derive(Debug)]
+pub struct RunError(RunFailure);
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            RunFailure::Poll(error) => write!(f, "cannot wait for events: {error}"),
+            RunFailure::ShardGone => f.write_str("a shard's thread has died; its panic was reported before"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+fn reactor_limits(config: &Config) -> ReactorLimits {
+    let limits = &config.limits;
+    ReactorLimits {
+        head: HeadLimits { head_bytes: limits.request_head_bytes, ..HeadLimits::default() },
+        body_bytes: limits.body_bytes,
+        reply_bytes: limits.reply_bytes,
+        connections: limits.connections,
+        connections_per_ip: (limits.connections_per_ip > 0).then_some(limits.connections_per_ip),
+        handshake_timeout: limits.handshake_timeout,
+        close_timeout: limits.close_timeout,
+        message_timeout: limits.message_timeout,
+        write_timeout: limits.write_timeout,
+        ping_interval: unless_zero(config.heartbeat.ping_interval),
+        idle_timeout: unless_zero(config.heartbeat.idle_timeout),
+        shutdown_grace: config.shutdown.grace,
+    }
+}
+
+fn room_limits(config: &Config, shards: usize) -> RoomLimits {
+    RoomLimits {
+        window: Window { messages: config.rooms.window_messages, bytes: config.rooms.window_bytes },
+        on_lag: match config.rooms.on_lag {
+            crate::config::OnLag::Gap => OnLag::Gap,
+            crate::config::OnLag::Close => OnLag::Close,
+        },
+        members: if config.limits.members_per_room == 0 {
+            usize::MAX
+        } else {
+            config.limits.members_per_room
+        },
+        rooms: config.limits.rooms.div_ceil(shards),
+        dedup_window: config.chat.dedup_window,
+        notices: Notices { join: config.chat.join_notice.clone(), leave: config.chat.leave_notice.clone() },
+    }
+}
+
+fn unless_zero(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
+}

@@ -1,0 +1,126 @@
+//! Which path leads where.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use super::handler::Handler;
+use crate::handshake::Origins;
+use crate::http::{Method, Response};
+
+/// A WebSocket endpoint: a handler and the rules of its handshake.
+pub struct Endpoint {
+    pub(super) handler: Box<dyn Handler>,
+    pub(super) message_bytes: Option<usize>,
+    pub(super) origins: Option<Origins>,
+    pub(super) subprotocols: Vec<String>,
+    pub(super) subprotocol_required: bool,
+    pub(super) remember_handshake: bool,
+}
+
+impl Endpoint {
+    /// An endpoint with the server's limits and origins, and without subprotocols.
+    #[must_use]
+    pub fn new(handler: impl Handler) -> Endpoint {
+        Endpoint {
+            handler: Box::new(handler),
+            message_bytes: None,
+            origins: None,
+            subprotocols: Vec::new(),
+            subprotocol_required: false,
+            remember_handshake: true,
+        }
+    }
+
+    /// Messages of up to so many bytes, instead of `limits.message_bytes`. A longer one closes the session with 1009.
+    #[must_use]
+    pub fn message_bytes(mut self, bytes_max: usize) -> Endpoint {
+        self.message_bytes = Some(bytes_max);
+        self
+    }
+
+    /// Browsers are let in from these origins, instead of `origins.allowed`.
+    #[must_use]
+    pub fn origins(mut self, origins: Origins) -> Endpoint {
+        self.origins = Some(origins);
+        self
+    }
+
+    /// Speaks these subprotocols. The first one that the client offers is chosen (RFC 6455 §4.2.2).
+    #[must_use]
+    pub fn subprotocols<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Endpoint {
+        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Refuses clients that offer none of the subprotocols.
+    #[must_use]
+    pub fn require_subprotocol(mut self) -> Endpoint {
+        self.subprotocol_required = true;
+        self
+    }
+
+    /// Whether sessions keep the request that they began with ([`Session::handshake`](super::Session::handshake)); it
+    /// costs as much memory as that request is long. On by default.
+    #[must_use]
+    pub fn remember_handshake(mut self, remember: bool) -> Endpoint {
+        self.remember_handshake = remember;
+        self
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("subprotocols", &self.subprotocols).finish_non_exhaustive()
+    }
+}
+
+/// Paths and what they lead to. Paths are compared as they were sent, byte by byte: nothing is decoded or normalised.
+#[derive(Debug, Default)]
+pub struct Router {
+    pub(super) endpoints: Vec<Endpoint>,
+    paths: HashMap<String, Target>,
+}
+
+#[derive(Debug)]
+pub(super) enum Target {
+    Endpoint(u16),
+    Page(Response),
+}
+
+/// Endpoints at most.
+const ENDPOINTS_MAX: usize = u16::MAX as usize;
+
+impl Router {
+    /// A router that leads nowhere.
+    #[must_use]
+    pub fn new() -> Router {
+        Router::default()
+    }
+
+    /// Leads `path` to a WebSocket endpoint. A later entry for the same path replaces an earlier one.
+    #[must_use]
+    pub fn endpoint(mut self, path: impl Into<String>, endpoint: Endpoint) -> Router {
+        debug_assert!(self.endpoints.len() < ENDPOINTS_MAX, "too many endpoints");
+        if let Ok(number) = u16::try_from(self.endpoints.len()) {
+            self.endpoints.push(endpoint);
+            self.paths.insert(path.into(), Target::Endpoint(number));
+        }
+        self
+    }
+
+    /// Answers `GET` and `HEAD` on `path` with a fixed response.
+    #[must_use]
+    pub fn page(mut self, path: impl Into<String>, response: Response) -> Router {
+        self.paths.insert(path.into(), Target::Page(response));
+        self
+    }
+
+    pub(super) fn find(&self, path: &str) -> Option<&Target> {
+        self.paths.get(path)
+    }
+
+    /// Whether a page may be asked for with this method.
+    pub(super) fn reads(method: Method) -> bool {
+        matches!(method, Method::Get | Method::Head)
+    }
+}

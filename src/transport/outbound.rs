@@ -1,0 +1,319 @@
+//! The write half of a connection, shared by every thread that has something to say on it.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::Stream;
+use crate::rooms::log::Slice;
+use crate::rooms::{Peer, Sent};
+
+/// Why frames were not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendError {
+    /// The connection is closing or gone.
+    Closed,
+    /// The peer does not read, and as much as may wait for it waits already.
+    Full,
+}
+
+impl std::fmt::Display for SendError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            SendError::Closed => "the connection is closed",
+            SendError::Full => "the peer does not read what was sent to it",
+        })
+    }
+}
+
+impl std::error::Error for SendError {}
+
+/// What a [`Outbound::flush`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing waits any more. `resume`: a room was refused in the meantime and wants to hear of this.
+    Empty {
+        /// Whether to send [`Command::Resume`](crate::rooms::Command::Resume) to the member's shards.
+        resume: bool,
+    },
+    /// The socket is full again.
+    Blocked,
+    /// Nothing can be written any more.
+    Closed,
+}
+
+/// How far the write half has got with closing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Takes everything.
+    Open,
+    /// A Close frame is sent or queued: nothing comes after it.
+    Sealed,
+    /// As `Sealed`, and the sending direction ends as soon as the queue is empty.
+    Finishing,
+    /// The sending direction has ended, or a write failed.
+    Done,
+}
+
+/// Bytes that wait for the socket. Exists only while the peer does not keep up.
+#[derive(Debug, Default)]
+struct Backlog {
+    /// Goes first, without interruption: it begins with the rest of the frame in flight.
+    rest: Vec<u8>,
+    /// How much of `rest` is written.
+    written: usize,
+    /// The newest unanswered ping's pong; goes before `queue`.
+    pong: Vec<u8>,
+    /// Whole frames, in order.
+    queue: Vec<u8>,
+}
+
+impl Backlog {
+    fn len(&self) -> usize {
+        self.rest.len() - self.written + self.pong.len() + self.queue.len()
+    }
+
+    /// Makes `rest` the next bytes to write. False if there are none.
+    fn refill(&mut self) -> bool {
+        if self.written < self.rest.len() {
+            return true;
+        }
+        self.written = 0;
+        self.rest.clear();
+        self.rest.append(&mut self.pong);
+        if self.rest.is_empty() {
+            std::mem::swap(&mut self.rest, &mut self.queue);
+        } else {
+            self.rest.append(&mut self.queue);
+        }
+        !self.rest.is_empty()
+    }
+}
+
+#[derive(Debug)]
+struct Half {
+    phase: Phase,
+    /// A room wants to send more once the backlog is gone.
+    room_waits: bool,
+    /// Grows with every successful write while a backlog exists.
+    progress: u32,
+    backlog: Option<Box<Backlog>>,
+}
+
+/// The write half of one connection: the socket, a short lock, and what could not be written yet.
+///
+/// Whoever has something to say takes the lock, writes to the non-blocking socket at once and leaves. Frames never
+/// interleave: a frame cut off by a full socket is finished before anything else. Broadcasts are never queued here
+/// (their bytes stay in the room's log), only direct replies and control frames are, up to `reply_bytes_max`.
+///
+/// The socket is closed when the last owner lets go, so nobody can ever write to a recycled descriptor.
+#[derive(Debug)]
+pub struct Outbound {
+    stream: Stream,
+    reply_bytes_max: u32,
+    half: Mutex<Half>,
+}
+
+impl Outbound {
+    /// The write half of `stream`, which queues at most about `reply_bytes_max` bytes of replies. A single
+    /// [`Outbound::send`] is always taken whole, so the true maximum is one call more.
+    #[must_use]
+    pub fn new(stream: Stream, reply_bytes_max: usize) -> Outbound {
+        let half = Half { phase: Phase::Open, room_waits: false, progress: 0, backlog: None };
+        let reply_bytes_max = u32::try_from(reply_bytes_max).unwrap_or(u32::MAX);
+        Outbound { stream, reply_bytes_max, half: Mutex::new(half) }
+    }
+
+    /// The socket, for reading.
+    #[must_use]
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Sends whole frames in order, or queues what the socket does not take.
+    ///
+    /// # Errors
+    /// [`SendError`]; then nothing was sent.
+    pub fn send(&self, frames: &[u8]) -> Result<(), SendError> {
+        self.lock().send(&self.stream, frames, self.reply_bytes_max as usize)
+    }
+
+    /// As [`Outbound::send`], for a caller that holds back its source when [`Outbound::is_congested`]: never refused
+    /// for being full.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub fn send_unbounded(&self, frames: &[u8]) -> Result<(), SendError> {
+        self.lock().send(&self.stream, frames, usize::MAX)
+    }
+
+    /// Answers a ping. If earlier bytes still wait, this pong replaces any other that waits (RFC 6455 §5.5.3).
+    pub fn pong(&self, frame: &[u8]) {
+        let mut half = self.lock();
+        if half.phase != Phase::Open {
+            return;
+        }
+        if let Some(backlog) = &mut half.backlog {
+            backlog.pong.clear();
+            backlog.pong.extend_from_slice(frame);
+        } else {
+            let _open = half.send(&self.stream, frame, usize::MAX);
+        }
+    }
+
+    /// Sends or queues a Close frame as the last one. False if one was sent before.
+    pub fn close(&self, frame: &[u8]) -> bool {
+        let mut half = self.lock();
+        let first = half.send(&self.stream, frame, usize::MAX).is_ok();
+        if half.phase == Phase::Open {
+            half.phase = Phase::Sealed;
+        }
+        first
+    }
+
+    /// Ends the sending direction as soon as everything queued is written; nothing more is accepted.
+    pub fn finish(&self) {
+        let mut half = self.lock();
+        match half.phase {
+            Phase::Open | Phase::Sealed => {
+                half.phase = Phase::Finishing;
+                half.end_if_empty(&self.stream);
+            }
+            Phase::Finishing | Phase::Done => {}
+        }
+    }
+
+    /// Ends the connection in both directions at once. For a connection that nobody reads any more but somebody may
+    /// still hold.
+    pub fn abort(&self) {
+        let mut half = self.lock();
+        half.phase = Phase::Done;
+        half.backlog = None;
+        self.stream.shutdown();
+    }
+
+    /// Writes on after the socket became writable. To be called for every such event.
+    pub fn flush(&self) -> Flushed {
+        let mut half = self.lock();
+        half.flush(&self.stream);
+        match half.phase {
+            Phase::Done => Flushed::Closed,
+            Phase::Open | Phase::Sealed | Phase::Finishing if half.backlog.is_some() => Flushed::Blocked,
+            Phase::Open | Phase::Sealed | Phase::Finishing => {
+                Flushed::Empty { resume: std::mem::take(&mut half.room_waits) }
+            }
+        }
+    }
+
+    /// Whether replies wait that fill the queue by half: time to stop reading requests.
+    pub fn is_congested(&self) -> bool {
+        self.lock().backlog.as_ref().is_some_and(|backlog| backlog.len() > self.reply_bytes_max as usize / 2)
+    }
+
+    /// A number that changes whenever waiting bytes are written; `None` while none wait.
+    pub fn stalled_at(&self) -> Option<u32> {
+        let half = self.lock();
+        half.backlog.as_ref().map(|_| half.progress)
+    }
+
+    /// Whether a Close frame (or the end of the sending direction) is under way.
+    pub fn is_sealed(&self) -> bool {
+        self.lock().phase != Phase::Open
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Half> {
+        // Nothing in this file panics while it holds the lock; if it did, the half would still be consistent.
+        self.half.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Peer for std::sync::Arc<Outbound> {
+    fn send(&self, slice: &Slice<'_>) -> Sent {
+        let mut half = self.lock();
+        if half.phase != Phase::Open {
+            return Sent::Closed;
+        }
+        if half.backlog.is_some() {
+            half.room_waits = true;
+            return Sent::Blocked { frames: 0 };
+        }
+        let bytes = slice.bytes();
+        let Ok(written) = half.write(&self.stream, bytes) else { return Sent::Closed };
+        if written == bytes.len() {
+            return Sent::All;
+        }
+        let (frames, end) = slice.cut(written);
+        half.room_waits = true;
+        if end > written {
+            half.keep(&bytes[written..end]);
+        } else {
+            // Cut exactly between two frames: nothing to keep, but the socket is full, and an empty backlog says so.
+            half.keep(&[]);
+        }
+        Sent::Blocked { frames }
+    }
+
+    fn reply(&self, frames: &[u8]) {
+        let _closing_or_hopeless = Outbound::send(self, frames);
+    }
+}
+
+impl Half {
+    fn send(&mut self, stream: &Stream, frames: &[u8], bytes_max: usize) -> Result<(), SendError> {
+        if self.phase != Phase::Open {
+            return Err(SendError::Closed);
+        }
+        if let Some(backlog) = &mut self.backlog {
+            if backlog.len() > bytes_max {
+                return Err(SendError::Full);
+            }
+            backlog.queue.extend_from_slice(frames);
+            return Ok(());
+        }
+        let written = self.write(stream, frames).map_err(|_| SendError::Closed)?;
+        if written < frames.len() {
+            self.keep(&frames[written..]);
+        }
+        Ok(())
+    }
+
+    /// Writes once; a full socket is a write of nothing. After an error nothing is ever written again.
+    fn write(&mut self, stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
+        match stream.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => {
+                self.phase = Phase::Done;
+                self.backlog = None;
+                Err(error)
+            }
+            written => written,
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.backlog = Some(Box::new(Backlog { rest: bytes.to_vec(), ..Backlog::default() }));
+    }
+
+    fn flush(&mut self, stream: &Stream) {
+        while let Some(mut backlog) = self.backlog.take() {
+            if !backlog.refill() {
+                break;
+            }
+            let Ok(written) = self.write(stream, &backlog.rest[backlog.written..]) else { return };
+            backlog.written += written;
+            self.progress = self.progress.wrapping_add(u32::from(written > 0));
+            let full = backlog.written < backlog.rest.len();
+            self.backlog = Some(backlog);
+            if full {
+                return;
+            }
+        }
+        self.end_if_empty(stream);
+    }
+
+    fn end_if_empty(&mut self, stream: &Stream) {
+        if self.phase == Phase::Finishing && self.backlog.is_none() {
+            stream.shutdown_write();
+            self.phase = Phase::Done;
+        }
+    }
+}

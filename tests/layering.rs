@@ -1,0 +1,122 @@
+//! The house has eight floors, and imports point downwards only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The floor of each top-level module. Modules of one floor may use each other.
+const FLOORS: &[(&str, u32)] = &[
+    ("ws", 1),
+    ("http", 1),
+    ("config", 1),
+    ("rooms", 2),
+    ("handshake", 2),
+    ("transport", 3),
+    ("reactor", 4),
+    ("workers", 4),
+    ("server", 5),
+    ("chat", 6),
+    ("demo", 6),
+    ("web", 6),
+    ("cli", 7),
+    ("main", 8),
+];
+
+/// Modules that exist for tests and fuzzing only: they may look at everything.
+const OUTSIDE: &[&str] = &["lib", "every_split", "fuzzing"];
+
+fn floor(module: &str) -> u32 {
+    let found = FLOORS.iter().find(|(name, _)| *name == module);
+    found.unwrap_or_else(|| panic!("module `{module}` stands on no floor: add it to FLOORS")).1
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The top-level modules that a source names after `crate::`, outside of comments (doc links may point anywhere).
+fn imports(source: &str) -> Vec<String> {
+    let code =
+        source.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let after = code.split("crate::").skip(1);
+    after
+        .flat_map(|rest| {
+            let list = match rest.strip_prefix('{') {
+                Some(braced) => braced.split('}').next().unwrap_or_default().split(',').collect(),
+                None => vec![rest],
+            };
+            list.into_iter().map(|item| {
+                item.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()
+            })
+        })
+        .filter(|module| !module.is_empty())
+        .collect()
+}
+
+#[test]
+fn imports_point_downwards_only() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut files, mut upwards, mut seen) = (Vec::new(), Vec::new(), 0);
+    sources(&src, &mut files);
+    for file in files {
+        let relative = file.strip_prefix(&src).unwrap();
+        let first = relative.iter().next().unwrap().to_str().unwrap();
+        let module = first.trim_end_matches(".rs");
+        if OUTSIDE.contains(&module) {
+            continue;
+        }
+        for import in imports(&fs::read_to_string(&file).unwrap()) {
+            if OUTSIDE.contains(&import.as_str()) {
+                continue;
+            }
+            seen += 1;
+            if floor(&import) > floor(module) {
+                upwards.push(format!("{} uses {import}", relative.display()));
+            }
+        }
+    }
+    assert!(seen > 50, "only {seen} imports found: is the search broken?");
+    assert!(upwards.is_empty(), "imports that point upwards:\n{}", upwards.join("\n"));
+}
+
+#[test]
+fn the_pure_floors_touch_no_socket_thread_or_clock() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let impure = [
+        "std::thread",
+        "std::net::Tcp",
+        "mio::",
+        "crossbeam_channel",
+        "std::time::Instant",
+        "std::fs",
+        "std::env",
+    ];
+    let (mut files, mut found) = (Vec::new(), Vec::new());
+    for module in ["ws", "http", "handshake", "rooms"] {
+        sources(&src.join(module), &mut files);
+    }
+    for file in files {
+        let source = fs::read_to_string(&file).unwrap();
+        let code = source.split("#[cfg(test)]").next().unwrap_or_default();
+        found.extend(
+            impure
+                .iter()
+                .filter(|name| code.contains(*name))
+                .map(|name| format!("{}: {name}", file.display())),
+        );
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
+
+#[test]
+fn braces_and_comments_are_understood() {
+    let source =
+        "use crate::{ws, http::Head};\n// crate::server is not meant\nlet x = crate::rooms::Shard::new();";
+    assert_eq!(imports(source), ["ws", "http", "rooms"]);
+}
