@@ -1,92 +1,168 @@
-//! The configuration: every key with its unit and default.
-#![allow(missing_docs)]
-use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
-#[derive(Clone, Debug)]
-pub struct Config {
-    pub listen: Vec<SocketAddr>,
-    pub workers: Option<NonZeroUsize>,
-    pub limits: Limits,
-    pub heartbeat: Heartbeat,
-    pub rooms: Rooms,
-    pub chat: Chat,
-    pub origins: OriginsC,
-    pub shutdown: Shutdown,
+//! The configuration: every key with its unit, its default and its range.
+//!
+//! Defaults are overruled by a TOML file, that by the environment, that by the command line. An unknown key, a value
+//! out of its range or without its unit is an error that names the key and its place, never a guess.
+
+mod error;
+mod kind;
+mod load;
+mod section;
+mod unit;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+pub use error::ConfigError;
+pub use load::Flag;
+pub use unit::{parse_bytes, parse_duration};
+
+use crate::http::Origins;
+use kind::{Addresses, Automatic, Bytes, Choice, Count, Filter, Notice, Pages, Time};
+use section::{Section, section};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+const GIB: usize = 1024 * MIB;
+
+/// Below it, timers would wake more often than they are looked at; above it, nothing is waited for.
+const TIMES: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(24 * 60 * 60);
+
+/// More connections than addresses, memory and descriptors of one machine allow.
+const CONNECTIONS_MAX: usize = 10_000_000;
+
+section! {
+    /// Everything that can be configured.
+    Config {
+        /// Addresses and ports to serve on. Port 0 picks a free one.
+        listen: Vec<SocketAddr> = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)], Addresses;
+        /// Threads that run rooms. Not set: one for each core.
+        workers: Option<NonZeroUsize> = None, Automatic { range: 1..=1024, example: 4 };
+        /// Which events are logged: a level (error, warn, info, debug, trace), or a list such as
+        /// "warn,foghorn::reactor=debug".
+        log: String = "info".to_owned(), Filter;
+    }
+    tables {
+        /// What one client, and all together, may cost.
+        limits: Limits;
+        /// Signs of life.
+        heartbeat: Heartbeat;
+        /// How much of a room stays in memory, and what becomes of members that lag.
+        rooms: Rooms;
+        /// Chat rooms.
+        chat: Chat;
+        /// Which web pages may connect.
+        origins: AllowedOrigins;
+        /// How the server stops.
+        shutdown: Shutdown;
+    }
 }
-#[derive(Clone, Debug)]
-pub struct Limits {
-    pub request_head_bytes: usize,
-    pub body_bytes: usize,
-    pub reply_bytes: usize,
-    pub connections: usize,
-    pub connections_per_ip: usize,
-    pub handshake_timeout: Duration,
-    pub close_timeout: Duration,
-    pub message_timeout: Duration,
-    pub write_timeout: Duration,
-    pub message_bytes: usize,
-    pub members_per_room: usize,
-    pub rooms: usize,
+
+section! {
+    /// What one client, and all together, may cost.
+    Limits {
+        /// The longest message a client may send; a longer one closes its session with 1009.
+        message_bytes: usize = 64 * KIB, Bytes(125..=256 * MIB);
+        /// The longest head of a request, up to its empty line; a longer one is answered with 431.
+        request_head_bytes: usize = 16 * KIB, Bytes(KIB..=MIB);
+        /// The longest body of a request; a longer one is answered with 413.
+        body_bytes: usize = MIB, Bytes(KIB..=GIB);
+        /// How long a request may take to arrive, counted from its connection or from the request before.
+        handshake_timeout: Duration = Duration::from_secs(10), Time { range: TIMES, zero: false };
+        /// How long the server waits for the other side to complete a closing handshake.
+        close_timeout: Duration = Duration::from_secs(5), Time { range: TIMES, zero: false };
+        /// How long a message may stay unfinished after its first byte.
+        message_timeout: Duration = Duration::from_secs(30), Time { range: TIMES, zero: false };
+        /// How long replies and control frames may wait for a client that reads nothing.
+        write_timeout: Duration = Duration::from_secs(60), Time { range: TIMES, zero: false };
+        /// Connections open at once; one more is answered with 503.
+        connections: usize = 100_000, Count { range: 1..=CONNECTIONS_MAX, zero: false };
+        /// Connections open at once from one address; 0 is no limit. Behind a proxy all clients share its address:
+        /// leave it at 0 there.
+        connections_per_ip: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
+        /// Replies waiting for one client before nothing more is read from it.
+        reply_bytes: usize = MIB, Bytes(4 * KIB..=GIB);
+        /// Rooms open at once.
+        rooms: usize = 1_000_000, Count { range: 1..=100_000_000, zero: false };
+        /// Members of one room at once; 0 is no limit.
+        members_per_room: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
+    }
 }
-#[derive(Clone, Debug)]
-pub struct Heartbeat {
-    pub ping_interval: Duration,
-    pub idle_timeout: Duration,
-    pub text_interval: Duration,
+
+section! {
+    /// Signs of life.
+    Heartbeat {
+        /// How often the server pings a session.
+        ping_interval: Duration = Duration::from_secs(30), Time { range: TIMES, zero: false };
+        /// A session that sent nothing for so long is closed. Must be longer than ping_interval.
+        idle_timeout: Duration = Duration::from_secs(75), Time { range: TIMES, zero: false };
+        /// How often a chat session is sent the text HEARTBEAT, for clients that cannot see pings; 0 is never.
+        text_interval: Duration = Duration::from_secs(25), Time { range: TIMES, zero: true };
+    }
 }
-#[derive(Clone, Copy, Debug)]
+
+section! {
+    /// How much of a room stays in memory, and what becomes of members that lag.
+    Rooms {
+        /// The most messages of a room kept in memory.
+        window_messages: usize = 256, Count { range: 1..=1_000_000, zero: false };
+        /// The most bytes of a room kept in memory.
+        window_bytes: usize = MIB, Bytes(4 * KIB..=GIB);
+        /// What becomes of a member that falls behind the window: "gap" tells it what it lost and goes on with the
+        /// newest message, "close" ends its session with 4008.
+        on_lag: OnLag = OnLag::Gap, Choice(&[("gap", OnLag::Gap), ("close", OnLag::Close)]);
+    }
+}
+
+section! {
+    /// Chat rooms.
+    Chat {
+        /// What the room is told when somebody comes; {username} stands for the name.
+        join_notice: String = "{username} joined".to_owned(), Notice;
+        /// What the room is told when somebody leaves.
+        leave_notice: String = "{username} left".to_owned(), Notice;
+        /// How long a message id is remembered, so that a message sent again is not stored again; 0 is not at all.
+        dedup_window: Duration = Duration::from_secs(120), Time { range: TIMES, zero: true };
+    }
+}
+
+section! {
+    /// Which web pages may connect.
+    AllowedOrigins {
+        /// "same-origin": pages from this server's own scheme, host and port. "*": all pages. Or a list such as
+        /// `["https://chat.example"]`, needed also behind a proxy that speaks HTTPS for a server that does not.
+        allowed: Origins = Origins::SameOrigin, Pages;
+    }
+}
+
+section! {
+    /// How the server stops.
+    Shutdown {
+        /// How long sessions have to take their leave before the process exits.
+        grace: Duration = Duration::from_secs(10), Time { range: TIMES, zero: false };
+    }
+}
+
+/// What becomes of a member that falls behind a room's window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLag {
+    /// It is told exactly what it lost and goes on with the newest message.
     Gap,
+    /// Its session ends with 4008.
     Close,
 }
-#[derive(Clone, Debug)]
-pub struct Rooms {
-    pub window_messages: usize,
-    pub window_bytes: usize,
-    pub on_lag: OnLag,
-}
-#[derive(Clone, Debug)]
-pub struct Chat {
-    pub join_notice: String,
-    pub leave_notice: String,
-    pub dedup_window: Duration,
-}
-#[derive(Clone, Debug)]
-pub struct OriginsC {
-    pub allowed: crate::http::Origins,
-}
-#[derive(Clone, Debug)]
-pub struct Shutdown {
-    pub grace: Duration,
-}
-impl Default for Config {
-    fn default() -> Self {
-        let s = Duration::from_secs;
-        Config {
-            listen: vec!["127.0.0.1:8080".parse().unwrap()],
-            workers: None,
-            limits: Limits {
-                request_head_bytes: 16384,
-                body_bytes: 1 << 20,
-                reply_bytes: 1 << 20,
-                connections: 100000,
-                connections_per_ip: 0,
-                handshake_timeout: s(10),
-                close_timeout: s(5),
-                message_timeout: s(30),
-                write_timeout: s(60),
-                message_bytes: 65536,
-                members_per_room: 0,
-                rooms: 1000000,
-            },
-            heartbeat: Heartbeat { ping_interval: s(30), idle_timeout: s(75), text_interval: s(25) },
-            rooms: Rooms { window_messages: 256, window_bytes: 1 << 20, on_lag: OnLag::Gap },
-            chat: Chat {
-                join_notice: "{username} joined".into(),
-                leave_notice: "{username} left".into(),
-                dedup_window: s(120),
-            },
-            origins: OriginsC { allowed: crate::http::Origins::SameOrigin },
-            shutdown: Shutdown { grace: s(10) },
-        }
+
+impl Config {
+    /// The configuration as a file: every key with its value under its comment.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::from(
+            "# The configuration of foghorn. Every key can be overruled by the environment: limits.message_bytes by\n\
+             # FOGHORN_LIMITS_MESSAGE_BYTES. Durations have a unit (ms, s, min, h, d), and so have sizes (B, KiB, MiB, GiB).\n\n",
+        );
+        self.write(&mut out);
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+        out
     }
 }

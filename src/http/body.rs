@@ -214,38 +214,24 @@ fn spend(allowance: &mut u16, byte: u8, exhausted: BodyError) -> Result<(), Body
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::every_split::every_split;
 
     const LIMIT: usize = 10;
 
-    /// Body, bytes consumed and completeness of input that arrives at once, after asserting that every cut into two
-    /// and single bytes give the same.
+    /// Body, bytes consumed and completeness, the same for every way of cutting the input.
     fn decode(framing: BodyFraming, input: &[u8]) -> Result<(Vec<u8>, usize, bool), BodyError> {
-        let whole = decode_pieces(framing, &[input]);
-        for cut in 0..=input.len() {
-            let (first, second) = input.split_at(cut);
-            assert_eq!(
-                decode_pieces(framing, &[first, second]),
-                whole,
-                "cut at {cut}: {}",
-                input.escape_ascii()
-            );
-        }
-        let single: Vec<_> = input.chunks(1).collect();
-        assert_eq!(decode_pieces(framing, &single), whole, "{}", input.escape_ascii());
-        whole
-    }
-
-    fn decode_pieces(framing: BodyFraming, pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, bool), BodyError> {
-        let mut decoder = BodyDecoder::new(framing, LIMIT);
-        let mut body = Vec::new();
-        let mut last = decoder.receive(b"", &mut body)?;
-        let mut consumed = 0;
-        for piece in pieces {
-            last = decoder.receive(piece, &mut body)?;
-            consumed += last.consumed;
-            assert!(last.complete || last.consumed == piece.len());
-        }
-        Ok((body, consumed, last.complete))
+        every_split(input, |pieces| {
+            let mut decoder = BodyDecoder::new(framing, LIMIT);
+            let mut body = Vec::new();
+            let mut last = decoder.receive(b"", &mut body)?;
+            let mut consumed = 0;
+            for piece in pieces {
+                last = decoder.receive(piece, &mut body)?;
+                consumed += last.consumed;
+                assert!(last.complete || last.consumed == piece.len());
+            }
+            Ok((body, consumed, last.complete))
+        })
     }
 
     #[test]

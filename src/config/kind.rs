@@ -1,0 +1,295 @@
+//! The kinds of values a key can have: how each is read, checked and written.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::de::DeValue;
+use tracing_subscriber::EnvFilter;
+
+use super::unit::{parse_bytes, parse_duration, write_bytes, write_duration};
+use crate::http::Origins;
+
+/// A value as it was given, before its key has made sense of it.
+pub(super) enum Given<'g> {
+    /// A value of the file, which has a type.
+    Toml(&'g DeValue<'g>),
+    /// Text of the environment or the command line, which has none.
+    Word(&'g str),
+}
+
+/// How the values of a key are read and written. Errors say what is wrong and what would be right.
+pub(super) trait Kind {
+    type Value;
+
+    /// Reads and checks a value.
+    fn read(&self, given: &Given<'_>) -> Result<Self::Value, String>;
+
+    /// The value as TOML, or an example behind a comment sign if it stands for "not set".
+    fn write(&self, value: &Self::Value) -> Written;
+}
+
+/// A value as it stands in the file.
+pub(super) enum Written {
+    Value(String),
+    Example(String),
+}
+
+impl Given<'_> {
+    fn text(&self) -> Result<&str, String> {
+        match self {
+            Given::Word(word) => Ok(word),
+            Given::Toml(value) => {
+                value.as_str().ok_or_else(|| format!("expected text in quotes, found {}", value.type_str()))
+            }
+        }
+    }
+
+    fn texts(&self) -> Result<Vec<&str>, String> {
+        match self {
+            Given::Word(word) => Ok(word.split(',').map(str::trim).collect()),
+            Given::Toml(value) => match value.as_array() {
+                None => Ok(vec![self.text()?]),
+                Some(values) => {
+                    let refusal = |value: &DeValue<'_>| {
+                        format!("expected texts in the list, found {}", value.type_str())
+                    };
+                    values
+                        .iter()
+                        .map(|value| value.get_ref().as_str().ok_or_else(|| refusal(value.get_ref())))
+                        .collect()
+                }
+            },
+        }
+    }
+
+    fn count(&self) -> Result<usize, String> {
+        let parsed = match self {
+            // `parse` alone would take a plus sign.
+            Given::Word(word) if word.starts_with('+') => None,
+            Given::Word(word) => word.parse().ok(),
+            Given::Toml(value) => value
+                .as_integer()
+                .and_then(|integer| usize::from_str_radix(integer.as_str(), integer.radix()).ok()),
+        };
+        parsed.ok_or_else(|| match self {
+            Given::Word(word) => format!("expected a whole number, found {word:?}"),
+            Given::Toml(value) if value.is_integer() => "number is out of range".to_owned(),
+            Given::Toml(value) => format!("expected a whole number, found {}", value.type_str()),
+        })
+    }
+
+    /// Whether this is the number zero, which means the same in every unit.
+    fn is_zero(&self) -> bool {
+        matches!(self.count(), Ok(0))
+    }
+}
+
+/// A whole number; with `zero`, 0 is allowed besides the range.
+pub(super) struct Count {
+    pub(super) range: RangeInclusive<usize>,
+    pub(super) zero: bool,
+}
+
+impl Kind for Count {
+    type Value = usize;
+
+    fn read(&self, given: &Given<'_>) -> Result<usize, String> {
+        let count = given.count()?;
+        if self.range.contains(&count) || (self.zero && count == 0) {
+            return Ok(count);
+        }
+        Err(out_of_range(&self.range, self.zero, ToString::to_string))
+    }
+
+    fn write(&self, value: &usize) -> Written {
+        Written::Value(value.to_string())
+    }
+}
+
+/// A number of bytes.
+pub(super) struct Bytes(pub(super) RangeInclusive<usize>);
+
+impl Kind for Bytes {
+    type Value = usize;
+
+    fn read(&self, given: &Given<'_>) -> Result<usize, String> {
+        let bytes = parse_bytes(given.text()?)?;
+        if self.0.contains(&bytes) {
+            return Ok(bytes);
+        }
+        Err(out_of_range(&self.0, false, |bytes| format!("\"{}\"", write_bytes(*bytes))))
+    }
+
+    fn write(&self, value: &usize) -> Written {
+        Written::Value(quoted(&write_bytes(*value)))
+    }
+}
+
+/// A duration; with `zero`, 0 is allowed besides the range.
+pub(super) struct Time {
+    pub(super) range: RangeInclusive<Duration>,
+    pub(super) zero: bool,
+}
+
+impl Kind for Time {
+    type Value = Duration;
+
+    fn read(&self, given: &Given<'_>) -> Result<Duration, String> {
+        let duration = if given.is_zero() { Duration::ZERO } else { parse_duration(given.text()?)? };
+        if self.range.contains(&duration) || (self.zero && duration.is_zero()) {
+            return Ok(duration);
+        }
+        Err(out_of_range(&self.range, self.zero, |duration| format!("\"{}\"", write_duration(*duration))))
+    }
+
+    fn write(&self, value: &Duration) -> Written {
+        Written::Value(quoted(&write_duration(*value)))
+    }
+}
+
+fn out_of_range<T>(range: &RangeInclusive<T>, zero: bool, write: impl Fn(&T) -> String) -> String {
+    let or_zero = if zero { ", or 0" } else { "" };
+    format!("must be between {} and {}{or_zero}", write(range.start()), write(range.end()))
+}
+
+/// A number that the machine decides unless it is given; the range begins at 1.
+pub(super) struct Automatic {
+    pub(super) range: RangeInclusive<usize>,
+    pub(super) example: usize,
+}
+
+impl Kind for Automatic {
+    type Value = Option<NonZeroUsize>;
+
+    fn read(&self, given: &Given<'_>) -> Result<Option<NonZeroUsize>, String> {
+        Count { range: self.range.clone(), zero: false }.read(given).map(NonZeroUsize::new)
+    }
+
+    fn write(&self, value: &Option<NonZeroUsize>) -> Written {
+        match value {
+            Some(count) => Written::Value(count.to_string()),
+            None => Written::Example(self.example.to_string()),
+        }
+    }
+}
+
+/// Socket addresses, at least one.
+pub(super) struct Addresses;
+
+impl Kind for Addresses {
+    type Value = Vec<SocketAddr>;
+
+    fn read(&self, given: &Given<'_>) -> Result<Vec<SocketAddr>, String> {
+        let texts = given.texts()?;
+        if texts.is_empty() {
+            return Err("needs at least one address like \"127.0.0.1:8080\"".to_owned());
+        }
+        let address = |text: &str| {
+            text.parse()
+                .map_err(|_| format!("{text:?} is not an address like \"127.0.0.1:8080\" or \"[::1]:8080\""))
+        };
+        texts.into_iter().map(address).collect()
+    }
+
+    fn write(&self, value: &Vec<SocketAddr>) -> Written {
+        let addresses: Vec<_> = value.iter().map(|address| quoted(&address.to_string())).collect();
+        Written::Value(format!("[{}]", addresses.join(", ")))
+    }
+}
+
+/// A filter of log events.
+pub(super) struct Filter;
+
+impl Kind for Filter {
+    type Value = String;
+
+    fn read(&self, given: &Given<'_>) -> Result<String, String> {
+        let text = given.text()?;
+        match EnvFilter::try_new(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => {
+                Err(format!("{text:?} is not a filter like \"info\" or \"warn,foghorn::reactor=debug\""))
+            }
+        }
+    }
+
+    fn write(&self, value: &String) -> Written {
+        Written::Value(quoted(value))
+    }
+}
+
+/// A notice with `{username}` in it.
+pub(super) struct Notice;
+
+/// A notice is a line, not a page.
+const NOTICE_BYTES_MAX: usize = 256;
+
+impl Kind for Notice {
+    type Value = String;
+
+    fn read(&self, given: &Given<'_>) -> Result<String, String> {
+        let text = given.text()?;
+        if text.len() > NOTICE_BYTES_MAX || text.chars().any(char::is_control) {
+            return Err(format!("must be one line of at most {NOTICE_BYTES_MAX} bytes"));
+        }
+        if text.replace("{username}", "").contains(['{', '}']) {
+            return Err("the only placeholder is {username}".to_owned());
+        }
+        Ok(text.to_owned())
+    }
+
+    fn write(&self, value: &String) -> Written {
+        Written::Value(quoted(value))
+    }
+}
+
+/// One of several words.
+pub(super) struct Choice<T: 'static>(pub(super) &'static [(&'static str, T)]);
+
+impl<T: Copy + PartialEq> Kind for Choice<T> {
+    type Value = T;
+
+    fn read(&self, given: &Given<'_>) -> Result<T, String> {
+        let text = given.text()?;
+        let chosen = self.0.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
+        chosen.ok_or_else(|| {
+            let words: Vec<_> = self.0.iter().map(|(word, _)| quoted(word)).collect();
+            format!("must be {}, not {text:?}", words.join(" or "))
+        })
+    }
+
+    fn write(&self, value: &T) -> Written {
+        let word = self.0.iter().find(|(_, of)| of == value).map_or("", |(word, _)| word);
+        Written::Value(quoted(word))
+    }
+}
+
+/// Origins of web pages.
+pub(super) struct Pages;
+
+impl Kind for Pages {
+    type Value = Origins;
+
+    fn read(&self, given: &Given<'_>) -> Result<Origins, String> {
+        Origins::parse(&given.texts()?)
+            .map_err(|error| format!("{error}; \"same-origin\" and \"*\" stand alone"))
+    }
+
+    fn write(&self, value: &Origins) -> Written {
+        Written::Value(match value {
+            Origins::SameOrigin => quoted("same-origin"),
+            Origins::Any => quoted("*"),
+            Origins::List(origins) => {
+                let origins: Vec<_> = origins.iter().map(|origin| quoted(&origin.to_string())).collect();
+                format!("[{}]", origins.join(", "))
+            }
+        })
+    }
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
