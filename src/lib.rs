@@ -1,6 +1,7 @@
 //! Foghorn: a WebSocket room server on raw sockets.
 
 pub mod chat;
+pub mod cli;
 pub mod config;
 pub mod demo;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::service::{Arrival, Route, Service};
+use super::service::{Answer, Arrival, Route, Service, Ticket};
 use super::slots::State;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
@@ -22,6 +22,16 @@ pub(super) struct Exchange {
     /// How much of `buffer` holds no end of a head.
     searched: usize,
     body: Option<Box<Body>>,
+    /// A request that is answered later; nothing is read meanwhile.
+    pending: Option<Pending>,
+    /// Requests answered later so far.
+    tickets: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    number: u32,
+    reply: Reply,
 }
 
 #[derive(Debug)]
@@ -48,12 +58,34 @@ impl Exchange {
     /// Waits for a head, from now on.
     pub(super) fn new(turn: &Turn) -> Exchange {
         let deadline = turn.now.saturating_add(ticks(turn.limits.handshake_timeout));
-        Exchange { deadline, buffer: Vec::new(), searched: 0, body: None }
+        Exchange { deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, tickets: 0 }
     }
 
     /// Whether input waits that could be used without reading.
     pub(super) fn has_input(&self) -> bool {
-        self.body.is_none() && self.buffer.len() > self.searched
+        self.body.is_none() && self.pending.is_none() && self.buffer.len() > self.searched
+    }
+
+    /// Whether an answer has to come before anything more is read.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Sends the answer that the connection waits for, if it is this one.
+    pub(super) fn answer<S>(mut self, number: u32, response: &Response, reach: &mut Reach<'_, S>) -> State {
+        if let Some(pending) = self.pending.take_if(|pending| pending.number == number) {
+            self.deadline = self.next_deadline(reach.turn);
+            if encode(response, pending.reply, reach).is_none() {
+                return last(reach);
+            }
+            reach.turn.send_replies(reach.outbound);
+        }
+        self.into_state()
+    }
+
+    fn into_state(self) -> State {
+        let between_requests = self.body.is_none() && self.pending.is_none() && self.buffer.is_empty();
+        State::Http((!between_requests).then(|| Box::new(self)))
     }
 
     /// Takes what was read and answers whatever is complete.
@@ -68,7 +100,7 @@ impl Exchange {
             &mut joined
         };
         let mut used = 0;
-        while used < input.len() && reach.turn.replies.len() < RESPONSES_BYTES_MAX {
+        while used < input.len() && self.pending.is_none() && reach.turn.replies.len() < RESPONSES_BYTES_MAX {
             match self.step(&input[used..], peer, reach) {
                 Step::Used(more) => {
                     used += more;
@@ -86,10 +118,7 @@ impl Exchange {
         if self.body.is_none() {
             self.buffer.extend_from_slice(&input[used..]);
         }
-        if self.body.is_none() && self.buffer.is_empty() {
-            return State::Http(None);
-        }
-        State::Http(Some(Box::new(self)))
+        self.into_state()
     }
 
     fn step<S: Service>(&mut self, input: &[u8], peer: SocketAddr, reach: &mut Reach<'_, S>) -> Step {
@@ -122,8 +151,7 @@ impl Exchange {
                 Step::Used(len)
             }
             Route::ReadBody { .. } if head.body_framing() == BodyFraming::None => {
-                let response = reach.service.respond(&head, &[], &arrival);
-                respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(len))
+                self.ask(&head, &[], &arrival, reach).map_or(Step::Last, |()| Step::Used(len))
             }
             Route::ReadBody { bytes_max } => {
                 self.expect_body(&head, &input[..len], bytes_max, None, reach);
@@ -134,7 +162,11 @@ impl Exchange {
 
     fn next_deadline(&self, turn: &Turn) -> Tick {
         let limits = &turn.limits;
-        let time = if self.body.is_some() { limits.message_timeout } else { limits.handshake_timeout };
+        let time = if self.body.is_some() || self.pending.is_some() {
+            limits.message_timeout
+        } else {
+            limits.handshake_timeout
+        };
         turn.now.saturating_add(ticks(time))
     }
 
@@ -177,14 +209,39 @@ impl Exchange {
             return Step::Last;
         };
         let arrival = Arrival { peer, secure: false };
-        let response = body.answer.unwrap_or_else(|| reach.service.respond(&head, &body.bytes, &arrival));
-        respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(progress.consumed))
+        let answered = match body.answer {
+            Some(answer) => respond(&answer, Some(&head), reach),
+            None => self.ask(&head, &body.bytes, &arrival, reach),
+        };
+        answered.map_or(Step::Last, |()| Step::Used(progress.consumed))
+    }
+
+    /// Has the service answer. `None` if the connection ends with the answer.
+    fn ask<S: Service>(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        arrival: &Arrival,
+        reach: &mut Reach<'_, S>,
+    ) -> Option<()> {
+        self.tickets = self.tickets.wrapping_add(1);
+        let ticket = Ticket { key: reach.key, number: self.tickets };
+        match reach.service.respond(head, body, arrival, ticket) {
+            Answer::Now(response) => respond(&response, Some(head), reach),
+            Answer::Later => {
+                self.pending = Some(Pending { number: self.tickets, reply: reply_to(Some(head)) });
+                Some(())
+            }
+        }
     }
 }
 
 /// Ends a connection whose request did not come in time; an idle one is closed without a word.
 pub(super) fn expire<S>(exchange: Option<&Exchange>, reach: &mut Reach<'_, S>) {
-    if exchange.is_some() {
+    if exchange.is_some_and(Exchange::is_waiting) {
+        let response = Problem::new(Status::SERVICE_UNAVAILABLE, "the answer took too long").response();
+        let _ends_anyway = respond(&response.close(), None, reach);
+    } else if exchange.is_some() {
         let response =
             Problem::new(Status::REQUEST_TIMEOUT, "the request was not complete in time").response();
         let _ends_anyway = respond(&response.close(), None, reach);
@@ -213,16 +270,24 @@ fn last<S>(reach: &mut Reach<'_, S>) -> State {
 
 /// Adds a response to the replies. `None` if the connection ends with it.
 fn respond<S>(response: &Response, head: Option<&Head<'_>>, reach: &mut Reach<'_, S>) -> Option<()> {
-    let keep_alive = head.is_some_and(Head::keep_alive) && !response.closes();
+    encode(response, reply_to(head), reach)
+}
+
+fn reply_to(head: Option<&Head<'_>>) -> Reply {
     let head_only = head.is_some_and(|head| head.method() == Method::Head);
+    Reply { head_only, keep_alive: head.is_some_and(Head::keep_alive) }
+}
+
+fn encode<S>(response: &Response, reply: Reply, reach: &mut Reach<'_, S>) -> Option<()> {
+    let keep_alive = reply.keep_alive && !response.closes();
     let date = reach.turn.date().to_owned();
     let start = reach.turn.replies.len();
-    if let Err(error) = response.encode(&mut reach.turn.replies, Reply { head_only, keep_alive }, &date) {
+    if let Err(error) = response.encode(&mut reach.turn.replies, Reply { keep_alive, ..reply }, &date) {
         tracing::error!(%error, "a response could not be written");
         reach.turn.replies.truncate(start);
         let failure = Response::new(Status::INTERNAL_SERVER_ERROR).close();
         let _static_text =
-            failure.encode(&mut reach.turn.replies, Reply { head_only, keep_alive: false }, &date);
+            failure.encode(&mut reach.turn.replies, Reply { keep_alive: false, ..reply }, &date);
         return None;
     }
     keep_alive.then_some(())

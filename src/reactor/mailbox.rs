@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Receiver, Sender};
 use mio::Waker;
 
+use super::service::Ticket;
 use super::slots::Key;
+use crate::http::Response;
 use crate::rooms::Effect;
 
 /// Letters under way at most. A shard that finds the box full waits; anybody else is told.
@@ -20,6 +22,8 @@ pub(crate) enum Letter {
     Effect(Effect),
     /// A session was closed by a thread of the application; the frame is out, the deadline is not armed yet.
     Closing(Key),
+    /// The answer to a request.
+    Response(Ticket, Response),
     /// Stop serving, in good order.
     Shutdown,
 }

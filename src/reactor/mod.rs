@@ -44,14 +44,15 @@ use self::slots::{Key, Slot, Slots, State};
 use self::timers::{Tick, ticks};
 use self::turn::Turn;
 use self::websocket::{Reach, WebSocket};
-use crate::http::HeadLimits;
+use crate::http::{HeadLimits, Response};
 use crate::rooms::{Command, Effect, RoomLimits, SessionKey};
 use crate::transport::{Flushed, Outbound, Stream};
 use crate::workers::{self, Report, ShardGone, Workers};
 use crate::ws::CloseCode;
 
 pub use context::{Context, JoinRequest, Membership, RoomError};
-pub use service::{Arrival, Disconnect, Route, Service};
+pub use service::{Answer, Arrival, Disconnect};
+pub(crate) use service::{Route, Service, Ticket};
 pub use session::{Handshake, Session};
 
 const WAKER: Token = Token(usize::MAX);
@@ -139,7 +140,10 @@ impl<S: Service> Reactor<S> {
     ///
     /// # Errors
     /// The address that could not be bound, with the system's reason; or what else the system refused.
-    pub(crate) fn start(setup: Setup, service: S) -> Result<Reactor<S>, StartFailure> {
+    pub(crate) fn start(
+        setup: Setup,
+        service: impl FnOnce(&Mailbox) -> S,
+    ) -> Result<Reactor<S>, StartFailure> {
         let poll = Poll::new()?;
         let (mailbox, inbox) = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
         let mut sockets = Vec::new();
@@ -157,8 +161,8 @@ impl<S: Service> Reactor<S> {
             acceptor,
             addresses,
             slots: Slots::default(),
+            service: service(&mailbox),
             turn: Turn::new(Arc::new(setup.limits), lanes, mailbox),
-            service,
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             life: Life::Serving,
             _workers: workers,
@@ -268,11 +272,7 @@ impl<S: Service> Reactor<S> {
                 let exchange =
                     exchange.take().map_or_else(|| Exchange::new(reach.turn), |exchange| *exchange);
                 slot.state = exchange.receive(bytes, &mut reach);
-                slot.deadline = match &slot.state {
-                    State::Http(Some(exchange)) => exchange.deadline,
-                    State::Http(None) => idle_deadline(&self.turn),
-                    State::WebSocket(_) | State::Draining => 0,
-                };
+                slot.deadline = http_deadline(&slot.state, &self.turn);
                 if matches!(&slot.state, State::Http(Some(exchange)) if exchange.has_input()) {
                     slot.unread = true;
                     self.turn.make_ready(key, slot);
@@ -465,10 +465,24 @@ impl<S: Service> Reactor<S> {
                         *shards = shards.saturating_sub(1);
                     }
                 }
+                Letter::Response(ticket, response) => self.answer(ticket, &response),
                 Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
                 Letter::Shutdown => self.begin_shutdown(),
             }
         }
+    }
+
+    /// Passes on the answer to a request that has waited for it.
+    fn answer(&mut self, ticket: Ticket, response: &Response) {
+        let Some(slot) = self.slots.get_mut(ticket.key) else { return };
+        let State::Http(exchange) = &mut slot.state else { return };
+        let Some(exchange) = exchange.take() else { return };
+        let (turn, service) = (&mut self.turn, &mut self.service);
+        let mut reach = Reach { key: ticket.key, outbound: &slot.outbound, turn, service };
+        slot.state = exchange.answer(ticket.number, response, &mut reach);
+        slot.deadline = http_deadline(&slot.state, &self.turn);
+        self.turn.make_ready(ticket.key, slot);
+        after_event(ticket.key, slot, &mut self.turn);
     }
 
     fn close(&mut self, session: SessionKey, code: CloseCode, reason: &str, because: Disconnect) {
@@ -552,6 +566,10 @@ impl<S: Service> Reactor<S> {
 fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
     let held = match &slot.state {
         State::WebSocket(websocket) => websocket.is_held(turn),
+        State::Http(Some(exchange)) if exchange.is_waiting() => {
+            slot.unread = true;
+            return true;
+        }
         State::Http(_) => false,
         State::Draining => return false,
     };
@@ -594,9 +612,15 @@ fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
     }
 }
 
-/// When a connection between two requests has been idle for too long.
-fn idle_deadline(turn: &Turn) -> Tick {
-    turn.limits.idle_timeout.map_or(0, |timeout| turn.now.saturating_add(ticks(timeout)))
+/// When the state that an exchange has led to ends; 0 if that is not HTTP's business any more.
+fn http_deadline(state: &State, turn: &Turn) -> Tick {
+    match state {
+        State::Http(Some(exchange)) => exchange.deadline,
+        State::Http(None) => {
+            turn.limits.idle_timeout.map_or(0, |timeout| turn.now.saturating_add(ticks(timeout)))
+        }
+        State::WebSocket(_) | State::Draining => 0,
+    }
 }
 
 fn register_signals(poll: &Poll) -> io::Result<signal_hook_mio::v1_0::Signals> {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::context::Context;
+use super::slots::Key;
 use crate::handshake::Accepted;
 use crate::http::{Head, Response};
 use crate::ws::{CloseCode, Message, ProtocolError};
@@ -18,7 +19,7 @@ pub struct Arrival {
 
 /// What to do with a request, decided from its head.
 #[derive(Debug)]
-pub enum Route<'s> {
+pub(crate) enum Route<'s> {
     /// Answer at once; a body that comes with it is read and dropped.
     Respond(Response),
     /// Read the body, up to so many bytes, then ask [`Service::respond`].
@@ -35,6 +36,22 @@ pub enum Route<'s> {
         /// Bytes of a message at most.
         message_bytes_max: usize,
     },
+}
+
+/// The answer to a request whose body was read.
+#[derive(Debug)]
+pub enum Answer {
+    /// This one.
+    Now(Response),
+    /// It comes through the request's [`Ticket`]; the connection waits for it.
+    Later,
+}
+
+/// Names a request that is answered later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    pub(super) key: Key,
+    pub(super) number: u32,
 }
 
 /// How a session ended.
@@ -83,12 +100,12 @@ impl std::fmt::Display for Disconnect {
 
 /// The application: everything that the reactor does not know. All calls come from the reactor's thread and must not
 /// block.
-pub trait Service: Send + 'static {
+pub(crate) trait Service: Send + 'static {
     /// Decides what to do with a request.
     fn route(&mut self, head: &Head<'_>, arrival: &Arrival) -> Route<'_>;
 
-    /// Answers a request whose body was read.
-    fn respond(&mut self, head: &Head<'_>, body: &[u8], arrival: &Arrival) -> Response;
+    /// Answers a request whose body was read, at once or later by a [`Letter::Response`](super::Letter) with `ticket`.
+    fn respond(&mut self, head: &Head<'_>, body: &[u8], arrival: &Arrival, ticket: Ticket) -> Answer;
 
     /// A session begins; its 101 is on the way. `head` is the request that it began with.
     fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>);

@@ -6,6 +6,9 @@ pub(super) const TICK_MILLIS: u64 = 20;
 const LEVELS: usize = 4;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
+const SLOT_MASK: Tick = (1 << SLOT_BITS) - 1;
+/// Where the bits begin that name the slot of a level.
+const SHIFTS: [u32; LEVELS] = [0, SLOT_BITS, 2 * SLOT_BITS, 3 * SLOT_BITS];
 
 /// A point in the reactor's own time, in ticks since it started.
 pub(super) type Tick = u32;
@@ -48,7 +51,7 @@ impl<T: Copy> Wheel<T> {
         let at = at.clamp(self.now.saturating_add(1), furthest);
         // The highest bit in which `at` differs from `now` decides the level, so that a slot is emptied downwards at
         // the moment when `now` takes over its bits.
-        let level = ((at ^ self.now).ilog2() / SLOT_BITS).min(LEVELS as u32 - 1) as usize;
+        let level = (((at ^ self.now).ilog2() / SLOT_BITS) as usize).min(LEVELS - 1);
         self.place(level, Entry { at, item });
     }
 
@@ -77,8 +80,8 @@ impl<T: Copy> Wheel<T> {
         if occupied == 0 {
             return None;
         }
-        let shift = SLOT_BITS * level as u32;
-        let current = slot_of(self.now, level) as u32;
+        let shift = SHIFTS[level];
+        let current = (self.now >> shift) & SLOT_MASK;
         let slots_ahead = occupied.rotate_right(current + 1).trailing_zeros() + 1;
         let start_of_current = self.now >> shift << shift;
         Some(start_of_current.saturating_add(slots_ahead << shift).saturating_sub(self.now))
@@ -87,7 +90,7 @@ impl<T: Copy> Wheel<T> {
     /// Moves the entries whose slot of a higher level has begun to the levels below.
     fn cascade(&mut self) {
         for level in (1..LEVELS).rev() {
-            let below = (1u32 << (SLOT_BITS * level as u32)) - 1;
+            let below = (1 << SHIFTS[level]) - 1;
             let slot = slot_of(self.now, level);
             if self.now & below != 0 || self.occupied[level] & (1 << slot) == 0 {
                 continue;
@@ -109,7 +112,7 @@ impl<T: Copy> Wheel<T> {
 }
 
 fn slot_of(at: Tick, level: usize) -> usize {
-    (at >> (SLOT_BITS * level as u32)) as usize % SLOTS
+    ((at >> SHIFTS[level]) & SLOT_MASK) as usize
 }
 
 #[cfg(test)]

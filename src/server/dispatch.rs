@@ -2,12 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::api::{Request, Responder};
 use super::handler::Handler;
 use super::router::{Endpoint, Router, Target};
 use crate::config::Config;
 use crate::handshake::{self, Intent, Origins, Rules};
 use crate::http::{Head, Problem, Response, Status};
-use crate::reactor::{Arrival, Context, Disconnect, Route, Service};
+use crate::reactor::{Answer, Arrival, Context, Disconnect, Mailbox, Route, Service, Ticket};
 use crate::ws::{CloseCode, Message};
 
 /// The reactor's service: the router and what holds for all endpoints.
@@ -16,15 +17,14 @@ pub(super) struct Dispatch {
     router: Router,
     origins: Origins,
     message_bytes: usize,
+    body_bytes: usize,
+    mailbox: Mailbox,
 }
 
 impl Dispatch {
-    pub(super) fn new(router: Router, config: &Config) -> Dispatch {
-        Dispatch {
-            router,
-            origins: config.origins.allowed.clone(),
-            message_bytes: config.limits.message_bytes,
-        }
+    pub(super) fn new(router: Router, config: &Config, mailbox: Mailbox) -> Dispatch {
+        let (message_bytes, body_bytes) = (config.limits.message_bytes, config.limits.body_bytes);
+        Dispatch { router, origins: config.origins.allowed.clone(), message_bytes, body_bytes, mailbox }
     }
 
     fn upgrade<'s>(
@@ -72,6 +72,12 @@ impl Service for Dispatch {
                 };
                 return self.upgrade(*number, endpoint, head, arrival).unwrap_or_else(Route::Respond);
             }
+            Some(Target::Api(_)) if handshake::intent(head) == Intent::Http => {
+                return Route::ReadBody { bytes_max: self.body_bytes };
+            }
+            Some(Target::Api(_)) => {
+                Problem::new(Status::NOT_FOUND, "there is no WebSocket at this path").response()
+            }
             Some(Target::Page(page)) if Router::reads(head.method()) => page.clone(),
             Some(Target::Page(_)) => Problem::new(Status::METHOD_NOT_ALLOWED, "this page can only be read")
                 .response()
@@ -82,8 +88,14 @@ impl Service for Dispatch {
         Route::Respond(if wanted_upgrade { answer.close() } else { answer })
     }
 
-    fn respond(&mut self, _head: &Head<'_>, _body: &[u8], _arrival: &Arrival) -> Response {
-        Problem::new(Status::NOT_FOUND, "there is nothing at this path").response()
+    fn respond(&mut self, head: &Head<'_>, body: &[u8], arrival: &Arrival, ticket: Ticket) -> Answer {
+        let Some(Target::Api(api)) = self.router.find(head.path()) else {
+            return Answer::Now(Problem::new(Status::NOT_FOUND, "there is nothing at this path").response());
+        };
+        let responder = Responder { mailbox: self.mailbox.clone(), ticket };
+        contained(|| api.call(&Request { head, body, arrival }, responder)).unwrap_or_else(|Panicked| {
+            Answer::Now(Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response())
+        })
     }
 
     fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>) {

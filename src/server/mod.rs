@@ -21,6 +21,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod api;
 mod dispatch;
 mod handler;
 mod router;
@@ -43,6 +44,7 @@ pub use crate::reactor::{
 };
 pub use crate::rooms::{Format, Start, Timestamp};
 pub use crate::transport::SendError;
+pub use api::{Answer, Api, Request, Responder};
 pub use handler::Handler;
 pub use router::{Endpoint, Router};
 
@@ -101,7 +103,8 @@ impl Builder {
             shard_seeds: (0..workers).map(|shard| RandomState::new().hash_one(shard)).collect(),
             signals,
         };
-        let reactor = Reactor::start(setup, Dispatch::new(router, &config)).map_err(StartError)?;
+        let dispatch = |mailbox: &Mailbox| Dispatch::new(router, &config, mailbox.clone());
+        let reactor = Reactor::start(setup, dispatch).map_err(StartError)?;
         Ok(Server { reactor })
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::api::Api;
 use super::handler::Handler;
 use crate::handshake::Origins;
 use crate::http::{Method, Response};
@@ -79,12 +80,24 @@ impl fmt::Debug for Endpoint {
 pub struct Router {
     pub(super) endpoints: Vec<Endpoint>,
     paths: HashMap<String, Target>,
+    /// What answers all paths that begin so; the longest match counts.
+    prefixes: Vec<(String, Target)>,
 }
 
-#[derive(Debug)]
 pub(super) enum Target {
     Endpoint(u16),
     Page(Response),
+    Api(Box<dyn Api>),
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Target::Endpoint(_) => "Endpoint",
+            Target::Page(_) => "Page",
+            Target::Api(_) => "Api",
+        })
+    }
 }
 
 /// Endpoints at most.
@@ -115,8 +128,17 @@ impl Router {
         self
     }
 
+    /// Has `api` answer all requests whose path begins with `prefix`, unless the path itself leads elsewhere.
+    #[must_use]
+    pub fn api(mut self, prefix: impl Into<String>, api: impl Api) -> Router {
+        self.prefixes.push((prefix.into(), Target::Api(Box::new(api))));
+        self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        self
+    }
+
     pub(super) fn find(&self, path: &str) -> Option<&Target> {
-        self.paths.get(path)
+        let by_prefix = || self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str()));
+        self.paths.get(path).or_else(|| by_prefix().map(|(_, target)| target))
     }
 
     /// Whether a page may be asked for with this method.

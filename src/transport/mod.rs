@@ -3,5 +3,6 @@
 mod outbound;
 mod stream;
 
-pub use outbound::{Flushed, Outbound, SendError};
-pub use stream::Stream;
+pub use outbound::SendError;
+pub(crate) use outbound::{Flushed, Outbound};
+pub(crate) use stream::Stream;

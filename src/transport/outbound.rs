@@ -29,7 +29,7 @@ impl std::error::Error for SendError {}
 
 /// What a [`Outbound::flush`] came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flushed {
+pub(crate) enum Flushed {
     /// Nothing waits any more. `resume`: a room was refused in the meantime and wants to hear of this.
     Empty {
         /// Whether to send [`Command::Resume`](crate::rooms::Command::Resume) to the member's shards.
@@ -107,7 +107,7 @@ struct Half {
 ///
 /// The socket is closed when the last owner lets go, so nobody can ever write to a recycled descriptor.
 #[derive(Debug)]
-pub struct Outbound {
+pub(crate) struct Outbound {
     stream: Stream,
     reply_bytes_max: u32,
     half: Mutex<Half>,
@@ -117,7 +117,7 @@ impl Outbound {
     /// The write half of `stream`, which queues at most about `reply_bytes_max` bytes of replies. A single
     /// [`Outbound::send`] is always taken whole, so the true maximum is one call more.
     #[must_use]
-    pub fn new(stream: Stream, reply_bytes_max: usize) -> Outbound {
+    pub(crate) fn new(stream: Stream, reply_bytes_max: usize) -> Outbound {
         let half = Half { phase: Phase::Open, room_waits: false, progress: 0, backlog: None };
         let reply_bytes_max = u32::try_from(reply_bytes_max).unwrap_or(u32::MAX);
         Outbound { stream, reply_bytes_max, half: Mutex::new(half) }
@@ -125,7 +125,7 @@ impl Outbound {
 
     /// The socket, for reading.
     #[must_use]
-    pub fn stream(&self) -> &Stream {
+    pub(crate) fn stream(&self) -> &Stream {
         &self.stream
     }
 
@@ -133,7 +133,7 @@ impl Outbound {
     ///
     /// # Errors
     /// [`SendError`]; then nothing was sent.
-    pub fn send(&self, frames: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn send(&self, frames: &[u8]) -> Result<(), SendError> {
         self.lock().send(&self.stream, frames, self.reply_bytes_max as usize)
     }
 
@@ -142,12 +142,12 @@ impl Outbound {
     ///
     /// # Errors
     /// [`SendError::Closed`].
-    pub fn send_unbounded(&self, frames: &[u8]) -> Result<(), SendError> {
+    pub(crate) fn send_unbounded(&self, frames: &[u8]) -> Result<(), SendError> {
         self.lock().send(&self.stream, frames, usize::MAX)
     }
 
     /// Answers a ping. If earlier bytes still wait, this pong replaces any other that waits (RFC 6455 §5.5.3).
-    pub fn pong(&self, frame: &[u8]) {
+    pub(crate) fn pong(&self, frame: &[u8]) {
         let mut half = self.lock();
         if half.phase != Phase::Open {
             return;
@@ -161,7 +161,7 @@ impl Outbound {
     }
 
     /// Sends or queues a Close frame as the last one. False if one was sent before.
-    pub fn close(&self, frame: &[u8]) -> bool {
+    pub(crate) fn close(&self, frame: &[u8]) -> bool {
         let mut half = self.lock();
         let first = half.send(&self.stream, frame, usize::MAX).is_ok();
         if half.phase == Phase::Open {
@@ -171,7 +171,7 @@ impl Outbound {
     }
 
     /// Ends the sending direction as soon as everything queued is written; nothing more is accepted.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let mut half = self.lock();
         match half.phase {
             Phase::Open | Phase::Sealed => {
@@ -184,7 +184,7 @@ impl Outbound {
 
     /// Ends the connection in both directions at once. For a connection that nobody reads any more but somebody may
     /// still hold.
-    pub fn abort(&self) {
+    pub(crate) fn abort(&self) {
         let mut half = self.lock();
         half.phase = Phase::Done;
         half.backlog = None;
@@ -192,7 +192,7 @@ impl Outbound {
     }
 
     /// Writes on after the socket became writable. To be called for every such event.
-    pub fn flush(&self) -> Flushed {
+    pub(crate) fn flush(&self) -> Flushed {
         let mut half = self.lock();
         half.flush(&self.stream);
         match half.phase {
@@ -205,18 +205,18 @@ impl Outbound {
     }
 
     /// Whether replies wait that fill the queue by half: time to stop reading requests.
-    pub fn is_congested(&self) -> bool {
+    pub(crate) fn is_congested(&self) -> bool {
         self.lock().backlog.as_ref().is_some_and(|backlog| backlog.len() > self.reply_bytes_max as usize / 2)
     }
 
     /// A number that changes whenever waiting bytes are written; `None` while none wait.
-    pub fn stalled_at(&self) -> Option<u32> {
+    pub(crate) fn stalled_at(&self) -> Option<u32> {
         let half = self.lock();
         half.backlog.as_ref().map(|_| half.progress)
     }
 
     /// Whether a Close frame (or the end of the sending direction) is under way.
-    pub fn is_sealed(&self) -> bool {
+    pub(crate) fn is_sealed(&self) -> bool {
         self.lock().phase != Phase::Open
     }
 

@@ -10,7 +10,7 @@ use mio::{Interest, Registry, Token};
 /// A non-blocking byte stream. The reactor reads it; everybody else writes through
 /// [`Outbound`](super::Outbound).
 #[derive(Debug)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// Plain TCP.
     Tcp(TcpStream),
 }
@@ -20,7 +20,7 @@ impl Stream {
     ///
     /// # Errors
     /// As `recv(2)`; never `Interrupted`.
-    pub fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let Stream::Tcp(stream) = self;
         uninterrupted(|| (&*stream).read(buffer))
     }
@@ -29,20 +29,20 @@ impl Stream {
     ///
     /// # Errors
     /// As `send(2)`; never `Interrupted`, and `Ok(0)` only for an empty `bytes`.
-    pub fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let Stream::Tcp(stream) = self;
         uninterrupted(|| (&*stream).write(bytes))
     }
 
     /// Ends the sending direction: the peer sees the end of the stream after everything written before. An error means
     /// that the connection is gone already.
-    pub fn shutdown_write(&self) {
+    pub(crate) fn shutdown_write(&self) {
         let Stream::Tcp(stream) = self;
         let _gone_already = stream.shutdown(Shutdown::Write);
     }
 
     /// Ends both directions.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         let Stream::Tcp(stream) = self;
         let _gone_already = stream.shutdown(Shutdown::Both);
     }
@@ -51,7 +51,7 @@ impl Stream {
     ///
     /// # Errors
     /// If the connection is gone.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         let Stream::Tcp(stream) = self;
         stream.peer_addr()
     }
@@ -60,7 +60,7 @@ impl Stream {
     ///
     /// # Errors
     /// As `epoll_ctl(2)`.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let Stream::Tcp(stream) = self;
         stream.register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }

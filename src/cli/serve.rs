@@ -1,0 +1,67 @@
+//! `foghorn serve`: configuration, log, server.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use tracing_subscriber::EnvFilter;
+
+use super::Failure;
+use crate::config::{Config, Flag};
+use crate::server::{Router, Server};
+use crate::{chat, demo};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Listen here; may be repeated; port 0 picks a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<String>,
+    /// Threads that run rooms [default: one for each core]
+    #[arg(long, value_name = "N")]
+    workers: Option<String>,
+    /// What to log: a level, or a filter such as "info,foghorn::reactor=debug" [default: info]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+    /// Read the configuration from this TOML file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn flags(&self) -> Vec<Flag<'static>> {
+        let listen = (!self.listen.is_empty()).then(|| self.listen.join(","));
+        let given = [
+            ("--listen", "listen", listen),
+            ("--workers", "workers", self.workers.clone()),
+            ("--log", "log", self.log.clone()),
+        ];
+        given.into_iter().filter_map(|(name, key, value)| Some(Flag { name, key, value: value? })).collect()
+    }
+}
+
+/// Serves until a signal ends it.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let config = Config::load(arguments.config.as_deref(), std::env::vars(), &arguments.flags())?;
+    log_to_stderr(&config.log)?;
+    let router = chat::routes(demo::routes(Router::new()), &config);
+    let server = Server::builder().config(config).router(router).handle_signals().start()?;
+    announce(&server)?;
+    server.run()?;
+    Ok(())
+}
+
+/// One line for each address: where to click, and what scripts wait for.
+fn announce(server: &Server) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    for address in server.addresses() {
+        writeln!(stdout, "listening on http://{address}")?;
+    }
+    stdout.flush()
+}
+
+fn log_to_stderr(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter)?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A library in the same process may have set up its own log before.
+    let _kept = log.with_ansi(io::stderr().is_terminal()).try_init();
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! HTTP beside the WebSockets: requests with bodies, answered at once or later.
+
+use std::fmt;
+
+use crate::http::{Head, Response};
+use crate::reactor::{Arrival, Letter, Mailbox, Ticket};
+
+pub use crate::reactor::Answer;
+
+/// A complete request.
+#[derive(Debug)]
+pub struct Request<'r> {
+    /// Its head.
+    pub head: &'r Head<'r>,
+    /// Its body, decoded.
+    pub body: &'r [u8],
+    /// Where it came from.
+    pub arrival: &'r Arrival,
+}
+
+/// Answers the requests below one path.
+///
+/// The calls come from the reactor's thread and must not block: what takes time goes elsewhere with the [`Responder`].
+pub trait Api: Send + Sync + 'static {
+    /// Answers a request, or keeps the responder and returns [`Answer::Later`].
+    fn call(&self, request: &Request<'_>, responder: Responder) -> Answer;
+}
+
+/// Answers one request, later and from any thread. The connection reads nothing while it waits; one that is never
+/// answered gets 503 after `limits.message_timeout`.
+pub struct Responder {
+    pub(super) mailbox: Mailbox,
+    pub(super) ticket: Ticket,
+}
+
+impl Responder {
+    /// Sends the answer; waits while the reactor is flooded. Not for the reactor's own thread: return
+    /// [`Answer::Now`] there.
+    pub fn respond(self, response: Response) {
+        self.mailbox.post(Letter::Response(self.ticket, response));
+    }
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder").finish_non_exhaustive()
+    }
+}
