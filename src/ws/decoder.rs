@@ -7,7 +7,9 @@ use super::close::Close;
 use super::error::ProtocolError;
 use super::header::{self, Header};
 use super::message::{ControlKind, Event, FrameKind, Input, Message, MessageKind, Role};
+use super::text;
 use super::unfinished::Unfinished;
+use super::utf8::InvalidUtf8;
 
 /// RSV1 has no meaning until an extension is negotiated.
 pub(super) const ALLOW_RSV1: bool = false;
@@ -209,9 +211,9 @@ pub(super) fn admit(
 #[inline]
 pub(super) fn message(kind: MessageKind, payload: &[u8]) -> Result<Message<'_>, ProtocolError> {
     match kind {
-        MessageKind::Text => match simdutf8::basic::from_utf8(payload) {
+        MessageKind::Text => match text::from_utf8(payload) {
             Ok(text) => Ok(Message::Text(text)),
-            Err(_) => Err(ProtocolError::TextNotUtf8),
+            Err(InvalidUtf8) => Err(ProtocolError::TextNotUtf8),
         },
         MessageKind::Binary => Ok(Message::Binary(payload)),
     }

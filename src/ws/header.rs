@@ -73,35 +73,25 @@ fn parse_window(
     let &[first, second, a, b, c, d, e, f, g, h, ..] = window;
     let opcode = judge(first, second, role, allow_rsv1)?;
 
-    let (payload_len, key_at) = match second & LENGTH {
+    let (payload_len, length_end, key) = match second & LENGTH {
         LENGTH_IS_U64 => {
             if held < 10 {
                 return Ok(None);
             }
-            (long_len(u64::from_be_bytes([a, b, c, d, e, f, g, h]))?, 10)
+            let len = long_len(u64::from_be_bytes([a, b, c, d, e, f, g, h]))?;
+            (len, 10, [window[10], window[11], window[12], window[13]])
         }
         LENGTH_IS_U16 => {
             if held < 4 {
                 return Ok(None);
             }
-            let len = u16::from_be_bytes([a, b]);
-            if len < u16::from(LENGTH_IS_U16) {
-                return Err(ProtocolError::LengthNotMinimal);
-            }
-            (u64::from(len), 4)
+            (medium_len(u16::from_be_bytes([a, b]))?, 4, [c, d, e, f])
         }
-        len => (u64::from(len), 2),
+        len => (u64::from(len), 2, [a, b, c, d]),
     };
-
-    let (mask, header_len) = if role.receives_masked() {
-        let key = match key_at {
-            2 => [a, b, c, d],
-            4 => [c, d, e, f],
-            _ => [window[10], window[11], window[12], window[13]],
-        };
-        (Some(Mask::new(key)), key_at + 4)
-    } else {
-        (None, key_at)
+    let (mask, header_len) = match role {
+        Role::Server => (Some(Mask::new(key)), length_end + 4),
+        Role::Client => (None, length_end),
     };
     if held < header_len {
         return Ok(None);
@@ -135,6 +125,15 @@ fn judge(first: u8, second: u8, role: Role, allow_rsv1: bool) -> Result<OpCode, 
         (false, Role::Server) => Err(ProtocolError::MaskMissing),
         (true, Role::Client) => Err(ProtocolError::MaskForbidden),
     }
+}
+
+/// The rule of the 16-bit form.
+#[inline]
+fn medium_len(len: u16) -> Result<u64, ProtocolError> {
+    if len < u16::from(LENGTH_IS_U16) {
+        return Err(ProtocolError::LengthNotMinimal);
+    }
+    Ok(u64::from(len))
 }
 
 /// The rules of the 64-bit form.

@@ -13,14 +13,6 @@ pub enum Role {
     Client,
 }
 
-impl Role {
-    /// Whether frames that arrive at this end must be masked.
-    #[inline]
-    pub const fn receives_masked(self) -> bool {
-        matches!(self, Role::Server)
-    }
-}
-
 /// What a frame is for (RFC 6455 §5.2). A reserved opcode has no value here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
