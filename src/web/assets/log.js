@@ -1,0 +1,263 @@
+/** The conversation as the page shows it: grouping, day separators, pending messages, and where it is scrolled to. */
+
+/** Messages of one sender within this time stand under one heading. */
+const GROUP_WITHIN = 5 * 60_000;
+/** Older entries leave the page: a room may run for days in one tab. */
+const ENTRIES_MAX = 1_000;
+/** This close to the end, in pixels, counts as reading the newest. */
+const NEAR_END = 80;
+const HUE_COUNT = 8;
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const fullDate = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
+const dayName = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
+const datedDay = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
+
+/** Three pictures or fewer and nothing else. */
+const ONLY_PICTURES = /^(?:\p{Extended_Pictographic}(?:[\ufe0f\u{1f3fb}-\u{1f3ff}]|\u200d\p{Extended_Pictographic})*\s?){1,3}$/u;
+const LINK = /https?:\/\/[^\s<>"]+[^\s<>"'.,:;!?)\]}]/giu;
+
+export class LogView {
+  #scroller;
+  #log;
+  #pending;
+  #empty;
+  #newer;
+  #username;
+  #last = null;
+  #day = null;
+  #unseen = 0;
+  #atEnd = true;
+  #entries = new Map();
+  #observer;
+
+  constructor({ scroller, log, pending, empty, newer, username }) {
+    this.#scroller = scroller;
+    this.#log = log;
+    this.#pending = pending;
+    this.#empty = empty;
+    this.#newer = newer;
+    this.#username = username;
+    log.replaceChildren();
+    pending.replaceChildren();
+    empty.hidden = false;
+    newer.hidden = true;
+    scroller.onscroll = () => this.#scrolled();
+    newer.onclick = () => {
+      this.toEnd();
+      scroller.focus({ preventScroll: true });
+    };
+    this.#observer = new ResizeObserver(() => this.#atEnd && this.toEnd());
+    this.#observer.observe(scroller);
+    this.#observer.observe(log.parentElement);
+  }
+
+  /** Stops following changes of size. */
+  end() {
+    this.#observer.disconnect();
+  }
+
+  /** While earlier messages are replayed, a screen reader stays silent. */
+  set replaying(yes) {
+    this.#log.setAttribute("aria-busy", String(yes));
+    if (!yes) this.#dropUnseen();
+  }
+
+  /** Shows a stored message; one's own replaces its pending twin. */
+  message(message, live) {
+    const at = new Date(message.timestamp);
+    this.#separateDays(at);
+    if (message.type !== "MESSAGE") {
+      this.#append(element("p", "notice", [element("span", "", message.content), timeOf(at)]));
+      this.#last = null;
+      return this.#follow(false);
+    }
+    const own = message.sender === this.#username;
+    if (message.clientId !== undefined) this.#forget(message.clientId);
+    const entry = bubble(message.content, { sender: message.sender, own, at });
+    entry.classList.toggle("follows", this.#continues(message.sender, at));
+    entry.dataset.seq = message.seq;
+    this.#last = { sender: message.sender, at };
+    this.#append(entry);
+    this.#groupPending();
+    this.#follow(live && !own);
+  }
+
+  /** Says honestly that messages are missing here. */
+  gap({ from, to }) {
+    this.#last = null;
+    this.#append(element("p", "gap", gapText(from, to)));
+    this.#follow(false);
+  }
+
+  /** A word from the server to this member alone. */
+  problem(text) {
+    this.#last = null;
+    this.#append(element("p", "notice problem", text));
+    this.#follow(false);
+  }
+
+  /** Shows what was just written until it comes back from the room. */
+  publish(id, content) {
+    const entry = bubble(content, { sender: this.#username, own: true });
+    entry.classList.add("waiting");
+    entry.append(element("p", "fate", "Sending…"));
+    this.#entries.set(id, entry);
+    this.#pending.append(entry);
+    this.#groupPending();
+    this.#empty.hidden = true;
+    this.toEnd();
+  }
+
+  /** A pending message was given up: says why and lets the writer decide. */
+  failure(id, words, sendAgain) {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    entry.classList.add("failed");
+    const again = button("Send again", () => {
+      this.#forget(id);
+      sendAgain();
+    });
+    const remove = button("Remove", () => this.#forget(id));
+    entry.querySelector(".fate").replaceChildren(element("span", "", words), ...(sendAgain ? [again] : []), remove);
+    this.#follow(false);
+  }
+
+  toEnd() {
+    this.#atEnd = true;
+    this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#dropUnseen();
+  }
+
+  #append(entry) {
+    this.#empty.hidden = true;
+    this.#log.append(entry);
+    // Entries above the reader's place would move what is being read, so only those at the end let the oldest go.
+    while (this.#atEnd && this.#log.childElementCount > ENTRIES_MAX) this.#log.firstElementChild.remove();
+  }
+
+  #separateDays(at) {
+    const day = at.toDateString();
+    if (day === this.#day) return;
+    this.#day = day;
+    this.#last = null;
+    this.#append(element("h2", "day", dayText(at)));
+  }
+
+  #forget(id) {
+    this.#entries.get(id)?.remove();
+    this.#entries.delete(id);
+    this.#groupPending();
+  }
+
+  #continues(sender, at) {
+    return this.#last?.sender === sender && at - this.#last.at < GROUP_WITHIN;
+  }
+
+  #groupPending() {
+    const [first, ...others] = this.#pending.children;
+    first?.classList.toggle("follows", this.#continues(this.#username, Date.now()));
+    for (const entry of others) entry.classList.add("follows");
+  }
+
+  #follow(counts) {
+    if (this.#atEnd) return this.toEnd();
+    if (!counts) return;
+    this.#unseen += 1;
+    this.#newer.textContent = this.#unseen === 1 ? "1 new message" : `${this.#unseen} new messages`;
+    this.#newer.hidden = false;
+  }
+
+  #scrolled() {
+    const { scrollTop, clientHeight, scrollHeight } = this.#scroller;
+    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
+    if (this.#atEnd) this.#dropUnseen();
+  }
+
+  #dropUnseen() {
+    this.#unseen = 0;
+    this.#newer.hidden = true;
+  }
+}
+
+/** A round badge with the first letters of a name, in the colour that belongs to it. */
+export function badge(name) {
+  const badge = element("span", "badge", initials(name));
+  badge.dataset.hue = hueOf(name);
+  badge.setAttribute("aria-hidden", "true");
+  return badge;
+}
+
+export function element(tag, className, content = "") {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (Array.isArray(content)) made.append(...content);
+  else made.textContent = content;
+  return made;
+}
+
+function bubble(content, { sender, own, at }) {
+  const name = element("span", "sender", own ? "You" : sender);
+  name.dir = "auto";
+  name.dataset.hue = hueOf(sender);
+  const head = element("p", "head", at ? [name, timeOf(at)] : [name]);
+  const text = element("p", "text", withLinks(content));
+  text.dir = "auto";
+  if (ONLY_PICTURES.test(content)) text.classList.add("pictures");
+  return element("article", own ? "entry own" : "entry", own ? [head, text] : [badge(sender), head, text]);
+}
+
+function withLinks(content) {
+  const parts = [];
+  let end = 0;
+  for (const { 0: address, index } of content.matchAll(LINK)) {
+    if (!URL.canParse(address)) continue;
+    const link = element("a", "", address);
+    link.href = address;
+    link.target = "_blank";
+    link.rel = "noopener noreferrer nofollow";
+    parts.push(content.slice(end, index), link);
+    end = index + address.length;
+  }
+  return [...parts, content.slice(end)];
+}
+
+function timeOf(at) {
+  const time = element("time", "", clock.format(at));
+  time.dateTime = at.toISOString();
+  time.title = fullDate.format(at);
+  return time;
+}
+
+function dayText(at) {
+  const today = new Date();
+  const days = Math.round((new Date(today).setHours(0, 0, 0, 0) - new Date(at).setHours(0, 0, 0, 0)) / 86_400_000);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return at.getFullYear() === today.getFullYear() ? dayName.format(at) : datedDay.format(at);
+}
+
+function gapText(from, to) {
+  if (from === null || to < from) return "Messages before this point are lost: the room started a new log.";
+  if (from === to) return "One message is missing here; the server no longer has it.";
+  return `${to - from + 1} messages are missing here; the server no longer has them.`;
+}
+
+function button(label, act) {
+  const made = element("button", "inline", label);
+  made.type = "button";
+  made.onclick = act;
+  return made;
+}
+
+function initials(name) {
+  const words = name.trim().split(/\s+/u);
+  const letters = words.length > 1 ? [words[0], words.at(-1)] : [words[0]];
+  return letters.map((word) => [...word][0] ?? "").join("").toLocaleUpperCase();
+}
+
+function hueOf(name) {
+  let hash = 0x811c9dc5;
+  for (const character of name) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193);
+  return String((hash >>> 16) % HUE_COUNT);
+}

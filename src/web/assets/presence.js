@@ -1,0 +1,90 @@
+/**
+ * Who is in the room, worked out from the log: a JOIN adds a session, a LEAVE takes one away. The number of sessions is
+ * exact (it starts from WELCOME); names of those who were there before the replayed part of the log are unknown until
+ * they speak. Where the server can be asked for the list, its answer replaces the guess.
+ */
+export class Presence {
+  #username;
+  #sessions = new Map();
+  #count = 1;
+  #announced = false;
+
+  constructor(username) {
+    this.#username = username;
+  }
+
+  welcome({ online }) {
+    this.#count = online;
+    this.#announced = false;
+    if (!this.#sessions.has(this.#username)) this.#add(this.#username);
+  }
+
+  /** Takes a stored message into account; true if it may have changed who is there. */
+  receive(message, live) {
+    switch (message.type) {
+      case "JOIN":
+        this.#join(nameBefore(message.content, " joined"), live);
+        return true;
+      case "LEAVE":
+        this.#leave(nameBefore(message.content, " left"), live);
+        return true;
+      case "MESSAGE":
+        if (!live || this.#sessions.has(message.sender)) return false;
+        this.#add(message.sender);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  /** The names known so far say nothing after a gap. */
+  forget() {
+    this.#sessions = new Map([[this.#username, 1]]);
+  }
+
+  /** Takes over the server's own list. */
+  replace(users, count) {
+    this.#sessions = new Map();
+    for (const user of users) this.#add(user);
+    this.#count = count;
+  }
+
+  get count() {
+    return Math.max(this.#count, 1);
+  }
+
+  /** Known names in alphabetical order, one's own first; never more than there are sessions. */
+  get names() {
+    const others = [...this.#sessions.keys()].filter((name) => name !== this.#username);
+    // A server that died wrote no LEAVE: of more names than sessions the oldest are left over from before.
+    const kept = others.slice(Math.max(others.length - (this.count - 1), 0));
+    return [this.#username, ...kept.sort((a, b) => a.localeCompare(b))];
+  }
+
+  #join(name, live) {
+    if (live && name === this.#username && !this.#announced) {
+      // One's own arrival: WELCOME has counted it.
+      this.#announced = true;
+      return;
+    }
+    if (live) this.#count += 1;
+    if (name !== null) this.#add(name);
+  }
+
+  #leave(name, live) {
+    if (live) this.#count -= 1;
+    const sessions = this.#sessions.get(name);
+    if (sessions === undefined || (name === this.#username && sessions === 1)) return;
+    if (sessions === 1) this.#sessions.delete(name);
+    else this.#sessions.set(name, sessions - 1);
+  }
+
+  #add(name) {
+    this.#sessions.set(name, (this.#sessions.get(name) ?? 0) + 1);
+  }
+}
+
+/** The name in a notice of the default wording; null for any other. */
+function nameBefore(content, ending) {
+  return content.endsWith(ending) ? content.slice(0, -ending.length) : null;
+}
