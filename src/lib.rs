@@ -12,5 +12,6 @@ mod reactor;
 pub mod rooms;
 pub mod server;
 mod transport;
+pub mod web;
 mod workers;
 pub mod ws;

@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::Failure;
 use crate::config::{Config, Flag};
 use crate::server::{Router, Server};
-use crate::{chat, demo};
+use crate::{chat, demo, web};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -42,7 +42,7 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref(), std::env::vars(), &arguments.flags())?;
     log_to_stderr(&config.log)?;
-    let router = chat::routes(demo::routes(Router::new()), &config);
+    let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
     let server = Server::builder().config(config).router(router).handle_signals().start()?;
     announce(&server)?;
     server.run()?;
