@@ -1,0 +1,350 @@
+// The chat page as people use it: two windows, a phone, a lost connection. Usage: scenarios.mjs URL CHROMIUM DIRECTORY
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { Proxy } from "./proxy.mjs";
+
+const [url, executablePath, screenshots] = process.argv.slice(2);
+const STEP_MILLISECONDS = 10_000;
+const SCENARIO_MILLISECONDS = 60_000;
+const DESKTOP = { width: 1280, height: 800 };
+const PHONE = { width: 390, height: 844 };
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** A window of its own profile in a room. */
+class Visitor {
+  static async enter(browser, room, name, { base = url, viewport = DESKTOP, ...options } = {}) {
+    const context = await browser.newContext({ viewport, ...options });
+    context.setDefaultTimeout(STEP_MILLISECONDS);
+    const visitor = new Visitor();
+    visitor.context = context;
+    visitor.page = await context.newPage();
+    visitor.complaints = [];
+    visitor.page.on("pageerror", (error) => visitor.complaints.push(String(error)));
+    visitor.page.on("console", (message) => {
+      if (!["error", "warning"].includes(message.type())) return;
+      visitor.complaints.push(`${message.text()} (${message.location().url})`);
+    });
+    await visitor.page.goto(`${base}/#${new URLSearchParams({ room })}`);
+    await visitor.page.getByLabel("Your name").fill(name);
+    await visitor.page.getByRole("button", { name: "Enter the room" }).click();
+    await visitor.connected();
+    return visitor;
+  }
+
+  get log() {
+    return this.page.getByRole("log", { name: "Messages" });
+  }
+
+  get box() {
+    return this.page.getByLabel("Message", { exact: true });
+  }
+
+  async connected() {
+    await this.page.locator("#state-text", { hasText: /^Connected$/ }).waitFor();
+  }
+
+  async say(text) {
+    await this.box.fill(text);
+    await this.box.press("Enter");
+  }
+
+  /** Waits until the log, without notices, is exactly these texts. */
+  async sees(texts) {
+    const shown = () => this.log.locator(".text").allTextContents();
+    await eventually(async () => assert.deepEqual(await shown(), texts));
+  }
+
+  async people(names) {
+    await eventually(async () => assert.deepEqual(await this.page.locator("#people-list .name").allTextContents(), names));
+  }
+
+  /** No complaint but those that `expected` allows. */
+  behaved(expected = () => false) {
+    // The list of people is an offer of the server that the page can do without; Chromium reports a refusal by itself.
+    const optional = (text) => /status of 40[134] .*\/online\)$/.test(text);
+    assert.deepEqual(this.complaints.filter((text) => !optional(text) && !expected(text)), [], "console messages");
+  }
+}
+
+/** Repeats an assertion until it holds; the last failure after the deadline. */
+async function eventually(assertion) {
+  const deadline = Date.now() + STEP_MILLISECONDS;
+  for (;;) {
+    try {
+      return await assertion();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+function unique(prefix) {
+  return `${prefix} ${randomUUID().slice(0, 8)}`;
+}
+
+function numbered(label, count) {
+  return Array.from({ length: count }, (_, at) => `${label} ${at + 1}`);
+}
+
+const scenarios = {
+  async "two windows chat both ways and see who is there"(browser) {
+    const room = unique("pier");
+    const ann = await Visitor.enter(browser, room, "Ann");
+    await ann.people(["Ann"]);
+    const bob = await Visitor.enter(browser, room, "Bob");
+    await ann.people(["Ann", "Bob"]);
+    await bob.say("Is anyone there?");
+    await ann.sees(["Is anyone there?"]);
+    await ann.say("Yes.");
+    for (const visitor of [ann, bob]) await visitor.sees(["Is anyone there?", "Yes."]);
+    await bob.people(["Bob", "Ann"]);
+    assert.equal(await ann.page.locator("#pending > *").count(), 0, "an acknowledged message is still pending");
+    assert.equal(await ann.log.locator(".own").count(), 1);
+    await bob.page.getByRole("button", { name: "Leave" }).click();
+    await ann.log.getByText("Bob left").waitFor();
+    await ann.people(["Ann"]);
+    for (const visitor of [ann, bob]) visitor.behaved();
+  },
+
+  async "a lost connection comes back with what was missed, once"(browser) {
+    const proxy = await Proxy.to(new URL(url));
+    try {
+      const room = unique("storm");
+      const ann = await Visitor.enter(browser, room, "Ann", { base: proxy.url });
+      const bob = await Visitor.enter(browser, room, "Bob");
+      await bob.say("before");
+      await ann.sees(["before"]);
+
+      proxy.break();
+      await ann.page.getByText("Reconnecting…").waitFor();
+      await bob.log.getByText("Ann left").waitFor();
+      const missed = numbered("missed", 25);
+      for (const text of missed) await bob.say(text);
+      await bob.sees(["before", ...missed]);
+      await ann.say("written offline");
+      await ann.page.locator("#pending").getByText("written offline").waitFor();
+
+      proxy.mend();
+      await ann.connected();
+      await bob.say("after");
+      for (const visitor of [ann, bob]) {
+        await eventually(async () => assert.equal(await visitor.log.getByText("written offline").count(), 1));
+        await eventually(async () => assert.equal(await visitor.log.getByText("after", { exact: true }).count(), 1));
+      }
+      const texts = await bob.log.locator(".text").allTextContents();
+      assert.deepEqual(texts.slice(0, 26), ["before", ...missed]);
+      assert.equal(texts.length, 28, "a message is missing or doubled");
+      await ann.sees(texts);
+      const seqs = await ann.log.locator("[data-seq]").evaluateAll((all) => all.map((one) => Number(one.dataset.seq)));
+      assert.deepEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b), "doubled or out of order");
+      assert.equal(await ann.log.locator(".gap").count(), 0, "a gap although nothing was lost");
+      assert.equal(await ann.page.locator("#pending > *").count(), 0);
+      await ann.people(["Ann", "Bob"]);
+      bob.behaved();
+      ann.behaved((text) => text.startsWith("WebSocket connection to"));
+    } finally {
+      proxy.close();
+    }
+  },
+
+  async "a message is shown as text, however it looks or long it is"(browser) {
+    const room = unique("markup");
+    const ann = await Visitor.enter(browser, room, "<i>Ann</i>");
+    const bob = await Visitor.enter(browser, room, "Bob");
+    const texts = [
+      `<img src=x onerror="document.title='broken'"><script>document.title='broken'</script>`,
+      "&lt;b&gt; </p></article>",
+      "w".repeat(6_000),
+      "two\nlines",
+      "see https://example.org/a?b=1&c=<d>.",
+    ];
+    for (const text of texts) await ann.say(text);
+    for (const visitor of [ann, bob]) {
+      await visitor.sees(texts);
+      assert.equal(await visitor.log.locator("img, script, i, b").count(), 0, "markup came alive");
+      assert.notEqual(await visitor.page.title(), "broken");
+      const [scroll, client] = await visitor.page
+        .locator("#scroller")
+        .evaluate((found) => [found.scrollWidth, found.clientWidth]);
+      assert.ok(scroll <= client, `the conversation is ${scroll} wide in ${client}`);
+    }
+    assert.equal(await bob.log.locator("a").getAttribute("href"), "https://example.org/a?b=1&c=");
+    await bob.log.getByText("<i>Ann</i>", { exact: true }).first().waitFor();
+    for (const visitor of [ann, bob]) visitor.behaved();
+  },
+
+  async "the keyboard writes, breaks lines and sends"(browser) {
+    const ann = await Visitor.enter(browser, unique("keys"), "Ann");
+    assert.equal(await ann.page.evaluate(() => document.activeElement.id), "text", "the focus is not in the message box");
+    await ann.page.keyboard.type("first");
+    await ann.page.keyboard.press("Shift+Enter");
+    await ann.page.keyboard.type("second");
+    await ann.page.keyboard.press("Enter");
+    await ann.sees(["first\nsecond"]);
+    await ann.page.keyboard.press("Enter");
+    await ann.say("   ");
+    await ann.say("third");
+    await ann.sees(["first\nsecond", "third"]);
+    ann.behaved();
+  },
+
+  async "a reload stays in the room and the address is a link to it"(browser) {
+    const room = unique("bücher & co");
+    const ann = await Visitor.enter(browser, room, "Ann");
+    await ann.page.reload();
+    await ann.connected();
+    assert.equal(await ann.page.locator("#room-title").textContent(), room);
+    const link = ann.page.url();
+    await ann.page.getByRole("button", { name: "Leave" }).click();
+    assert.equal(await ann.page.getByLabel("Your name").inputValue(), "Ann", "the name is forgotten");
+    const other = await ann.context.newPage();
+    await other.goto(link);
+    assert.equal(await other.getByLabel("Room", { exact: true }).inputValue(), room);
+    ann.behaved();
+  },
+
+  async "who reads further up is told of new messages and not moved"(browser) {
+    const room = unique("scroll");
+    const ann = await Visitor.enter(browser, room, "Ann");
+    const bob = await Visitor.enter(browser, room, "Bob");
+    const texts = numbered("line", 40);
+    for (const text of texts) await bob.say(text);
+    await ann.sees(texts);
+    const top = () => ann.page.locator("#scroller").evaluate((found) => found.scrollTop);
+    await eventually(async () => assert.ok((await top()) > 200, "the newest is not in view"));
+    await ann.page.locator("#scroller").evaluate((found) => (found.scrollTop = 0));
+    await eventually(async () => assert.equal(await top(), 0));
+    for (const text of ["news", "more news"]) await bob.say(text);
+    await ann.page.getByRole("button", { name: "2 new messages" }).click();
+    await ann.log.getByText("more news").waitFor();
+    await eventually(async () => {
+      const rest = await ann.page
+        .locator("#scroller")
+        .evaluate((found) => found.scrollHeight - found.scrollTop - found.clientHeight);
+      assert.ok(rest < 2, `${rest} pixels from the end`);
+    });
+    assert.equal(await ann.page.locator("#newer").isVisible(), false);
+    for (const visitor of [ann, bob]) visitor.behaved();
+  },
+
+  async "on a phone everything fits and the list of people opens and closes"(browser) {
+    const room = unique("phone");
+    const ann = await Visitor.enter(browser, room, "Ann", { viewport: PHONE, hasTouch: true, isMobile: true });
+    await ann.say("x".repeat(300));
+    await ann.sees(["x".repeat(300)]);
+    const size = await ann.page.evaluate(() => [document.documentElement.scrollWidth, innerWidth, innerHeight]);
+    assert.ok(size[0] <= size[1], `the page is ${size[0]} wide in ${size[1]}`);
+    for (const control of [ann.box, ann.page.getByRole("button", { name: "Send", exact: true })]) {
+      const { x, y, width, height } = await control.boundingBox();
+      assert.ok(x >= 0 && x + width <= size[1] && y + height <= size[2], "a control is outside the screen");
+    }
+    const list = ann.page.getByRole("complementary", { name: "Here now: 1" });
+    assert.equal(await list.isVisible(), false);
+    const opener = ann.page.getByRole("button", { name: "Who is here" });
+    await opener.tap();
+    await list.waitFor();
+    await ann.page.keyboard.press("Escape");
+    await list.waitFor({ state: "hidden" });
+    assert.equal(await opener.evaluate((found) => found === document.activeElement), true, "the focus is lost");
+    ann.behaved();
+  },
+
+  async "every control has a name and the page its landmarks"(browser) {
+    const context = await browser.newContext({ viewport: DESKTOP });
+    const entrance = await context.newPage();
+    await entrance.goto(url);
+    await entrance.getByRole("heading", { level: 1, name: "Foghorn" }).waitFor();
+    assert.deepEqual(await nameless(entrance), []);
+    const ann = await Visitor.enter(browser, unique("names"), "Ann");
+    assert.deepEqual(await nameless(ann.page), []);
+    await ann.page.getByRole("main").waitFor();
+    await ann.page.getByRole("banner").waitFor();
+    await ann.page.getByRole("heading", { level: 1 }).waitFor();
+    assert.equal(await ann.log.getAttribute("aria-live"), "polite");
+    assert.equal(await ann.page.locator("html").getAttribute("lang"), "en");
+    ann.behaved();
+  },
+
+  async "nothing is loaded from elsewhere"(browser) {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    const elsewhere = [];
+    page.on("request", (request) => {
+      if (new URL(request.url()).origin !== url) elsewhere.push(request.url());
+    });
+    await page.goto(url, { waitUntil: "networkidle" });
+    assert.deepEqual(elsewhere, []);
+  },
+};
+
+/** Visible controls and pictures without an accessible name, and ids that occur twice. */
+function nameless(page) {
+  return page.evaluate(() => {
+    const named = (found) =>
+      found.getAttribute("aria-label") || found.labels?.length > 0 || (found.matches("button, a") && found.innerText.trim());
+    const controls = [...document.querySelectorAll("button, a, input, textarea, select")];
+    const pictures = [...document.querySelectorAll("img")].filter((found) => !found.hasAttribute("alt"));
+    const drawings = [...document.querySelectorAll("svg")].filter((found) => !found.closest("[aria-hidden=true]"));
+    const ids = [...document.querySelectorAll("[id]")].map((found) => found.id);
+    return [
+      ...controls.filter((found) => found.checkVisibility() && !named(found)).map((found) => found.outerHTML),
+      ...[...pictures, ...drawings].map((found) => found.outerHTML),
+      ...ids.filter((id, at) => ids.indexOf(id) !== at),
+    ];
+  });
+}
+
+async function runScenario(browser, name, scenario) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    const error = new Error(`not finished within ${SCENARIO_MILLISECONDS / 1000} s`);
+    timer = setTimeout(() => reject(error), SCENARIO_MILLISECONDS);
+  });
+  try {
+    await Promise.race([scenario(browser), late]);
+    console.log(`PASS browser: ${name}`);
+    return true;
+  } catch (error) {
+    console.log(`FAIL browser: ${name}: ${error.message}`);
+    await takePictures(browser, name);
+    return false;
+  } finally {
+    clearTimeout(timer);
+    await Promise.all(browser.contexts().map((context) => context.close()));
+  }
+}
+
+async function takePictures(browser, name) {
+  const pages = browser.contexts().flatMap((context) => context.pages());
+  for (const [at, page] of pages.entries()) {
+    const path = join(screenshots, `${name.replace(/\W+/g, "-")}-${at}.png`);
+    await page.screenshot({ path, timeout: STEP_MILLISECONDS }).then(
+      () => console.log(`  picture: ${path}`),
+      (error) => console.log(`  no picture: ${error.message}`),
+    );
+  }
+}
+
+const browser = await chromium.launch({ executablePath, args: FLAGS });
+let passed = 0;
+try {
+  for (const [name, scenario] of Object.entries(scenarios)) {
+    if (await runScenario(browser, name, scenario)) passed += 1;
+  }
+} finally {
+  await browser.close();
+}
+const failed = Object.keys(scenarios).length - passed;
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
