@@ -3,6 +3,8 @@
 
 use std::fmt::Debug;
 
+use crate::fuzzing::cut;
+
 /// How many pseudo-random cuttings are tried after the systematic ones.
 const RANDOM_CUTTINGS: u64 = 64;
 
@@ -27,43 +29,14 @@ pub(crate) fn every_split<T: PartialEq + Debug>(wire: &[u8], mut read: impl FnMu
     assert_eq!(read(&bytes), whole, "byte by byte");
 
     for seed in 0..RANDOM_CUTTINGS {
-        let pieces = cut_at_random(wire, seed);
+        let pieces = cut(wire, seed);
         assert_eq!(read(&pieces), whole, "cuts from seed {seed}: {:?}", lengths(&pieces));
     }
     whole
 }
 
-/// Pieces of 0 to 15 bytes for odd seeds, of any size for even ones.
-fn cut_at_random(wire: &[u8], seed: u64) -> Vec<&[u8]> {
-    let mut random = SplitMix(seed);
-    let piece_max = if seed % 2 == 1 { 15 } else { wire.len() };
-    let mut pieces = Vec::new();
-    let mut rest = wire;
-    while !rest.is_empty() {
-        let (piece, after) = rest.split_at(random.up_to(piece_max.min(rest.len())));
-        pieces.push(piece);
-        rest = after;
-    }
-    pieces
-}
-
 fn lengths(pieces: &[&[u8]]) -> Vec<usize> {
     pieces.iter().map(|piece| piece.len()).collect()
-}
-
-/// SplitMix64: the same cuts in every run.
-struct SplitMix(u64);
-
-impl SplitMix {
-    /// A number from 0 to `max`, both included.
-    fn up_to(&mut self, max: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let bound = u64::try_from(max).expect("a length fits 64 bits") + 1;
-        usize::try_from((z ^ (z >> 31)) % bound).expect("not above max")
-    }
 }
 
 #[cfg(test)]

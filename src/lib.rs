@@ -6,6 +6,9 @@ pub mod config;
 pub mod demo;
 #[cfg(test)]
 pub(crate) mod every_split;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod handshake;
 pub mod http;
 mod reactor;

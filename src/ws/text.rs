@@ -11,7 +11,7 @@ use super::utf8::InvalidUtf8;
 /// The standard library goes byte by byte up to an aligned address, which a payload behind its header seldom has;
 /// below 64 bytes `simdutf8` leaves the work to it. A look at the top bits finds ASCII without either.
 #[inline]
-pub(super) fn from_utf8(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
+pub(crate) fn from_utf8(bytes: &[u8]) -> Result<&str, InvalidUtf8> {
     if bytes.is_ascii() {
         // SAFETY: every ASCII byte is a whole character of UTF-8.
         return Ok(unsafe { str::from_utf8_unchecked(bytes) });

@@ -1,0 +1,88 @@
+//! What the fuzz targets run: one function per target, each with an oracle where there is one. A target's own body
+//! is one line, so that the unit test below runs the same code on the committed corpus.
+//!
+//! Not a part of the public API.
+
+mod ws;
+
+pub use ws::{close, decoder, header, mask, utf8};
+
+/// Cuts `bytes` into pseudo-random pieces, the same ones for the same seed: up to 15 bytes each for odd seeds, of
+/// any size for even ones, empty ones among them.
+pub(crate) fn cut(bytes: &[u8], seed: u64) -> Vec<&[u8]> {
+    let mut random = SplitMix(seed);
+    let piece_max = if seed % 2 == 1 { 15 } else { bytes.len() };
+    let mut pieces = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(random.up_to(piece_max.min(rest.len())));
+        pieces.push(piece);
+        rest = after;
+    }
+    pieces
+}
+
+/// SplitMix64: the same numbers in every run.
+struct SplitMix(u64);
+
+impl SplitMix {
+    /// A number from 0 to `max`, both included.
+    fn up_to(&mut self, max: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let bound = u64::try_from(max).expect("a length fits 64 bits") + 1;
+        usize::try_from((z ^ (z >> 31)) % bound).expect("not above max")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::cut;
+
+    type Target = fn(&[u8]);
+
+    /// Every target by the name of its corpus.
+    const TARGETS: &[(&str, Target)] = &[
+        ("close", super::close),
+        ("decoder", super::decoder),
+        ("header", super::header),
+        ("mask", super::mask),
+        ("utf8", super::utf8),
+    ];
+
+    #[test]
+    fn every_target_passes_on_its_committed_corpus() {
+        let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        for (name, target) in TARGETS {
+            let mut inputs = 0;
+            for entry in fs::read_dir(corpora.join(name)).expect("each target has a corpus") {
+                target(&fs::read(entry.unwrap().path()).unwrap());
+                inputs += 1;
+            }
+            assert!(inputs > 0, "the corpus of {name} is empty");
+        }
+    }
+
+    #[test]
+    fn every_fuzz_target_is_listed_here() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/fuzz_targets");
+        let mut sources: Vec<_> = fs::read_dir(sources).unwrap().map(|entry| entry.unwrap().path()).collect();
+        sources.sort();
+        let names: Vec<_> = sources.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn pieces_join_to_what_was_cut() {
+        let bytes: Vec<u8> = (0..200).collect();
+        for seed in 0..100 {
+            assert_eq!(cut(&bytes, seed).concat(), bytes);
+        }
+        assert_ne!(cut(&bytes, 1), cut(&bytes, 3));
+    }
+}
