@@ -5,6 +5,7 @@
 
 mod incoming;
 mod query;
+mod raw;
 
 use std::time::Duration;
 
@@ -19,12 +20,14 @@ use crate::ws::{CloseCode, Message};
 /// A text that only keeps the connection alive, from either side.
 const HEARTBEAT: &str = "HEARTBEAT";
 
-/// Adds `/ws/chat`.
+/// Adds `/ws/chat` and `/ws/raw`.
 #[must_use]
 pub fn routes(router: Router, config: &Config) -> Router {
     let text_interval = config.heartbeat.text_interval;
     let chat = Chat { text_interval: (!text_interval.is_zero()).then_some(text_interval) };
-    router.endpoint("/ws/chat", Endpoint::new(chat).remember_handshake(false))
+    router
+        .endpoint("/ws/chat", Endpoint::new(chat).remember_handshake(false))
+        .endpoint("/ws/raw", Endpoint::new(raw::Relay).remember_handshake(false))
 }
 
 /// The chat's sessions.

@@ -53,12 +53,18 @@ impl<'q> Entry<'q> {
     pub(super) fn parse(text: &'q str) -> Result<Entry<'q>, QueryError> {
         let value = |name| query::get(text, name).map_err(|_| QueryError::Malformed);
         Ok(Entry {
-            room: name("roomId", value("roomId")?, ROOM_BYTES_MAX)?,
+            room: room(text)?,
             user: name("username", value("username")?, USER_BYTES_MAX)?,
             start: start(value("sinceSeq")?, value("epoch")?, value("since")?, value("history")?)?,
             hello: value("hello")?.is_some_and(|hello| hello == "1"),
         })
     }
+}
+
+/// The room that a query names.
+pub(super) fn room(text: &str) -> Result<Cow<'_, str>, QueryError> {
+    let value = query::get(text, "roomId").map_err(|_| QueryError::Malformed)?;
+    name("roomId", value, ROOM_BYTES_MAX)
 }
 
 fn name<'q>(
