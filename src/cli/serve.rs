@@ -11,6 +11,7 @@ use crate::server::{Router, Server};
 use crate::{chat, demo, web};
 
 #[derive(Debug, clap::Args)]
+#[group(id = "serve")]
 pub(super) struct Arguments {
     /// Listen here; may be repeated; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
