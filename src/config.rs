@@ -12,6 +12,7 @@ mod unit;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::ConfigError;
@@ -19,7 +20,7 @@ pub use load::Flag;
 pub use unit::{parse_bytes, parse_duration};
 
 use crate::http::Origins;
-use kind::{Addresses, Automatic, Bytes, Choice, Count, Filter, Notice, Pages, Time};
+use kind::{Addresses, Automatic, Bytes, Choice, Count, Directory, Filter, Notice, Pages, Switch, Time};
 use section::{Section, section};
 
 const KIB: usize = 1024;
@@ -39,6 +40,10 @@ section! {
         listen: Vec<SocketAddr> = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)], Addresses;
         /// Threads that run rooms. Not set: one for each core.
         workers: Option<NonZeroUsize> = None, Automatic { range: 1..=1024, example: 4 };
+        /// Where chat rooms are kept: a directory that no other server uses. Created if it is not there.
+        data: PathBuf = PathBuf::from("./foghorn-data"), Directory;
+        /// Whether chat rooms are kept in memory only, and gone with the process.
+        memory: bool = false, Switch;
         /// Which events are logged: a level (error, warn, info, debug, trace), or a list such as
         /// "warn,foghorn::reactor=debug".
         log: String = "info".to_owned(), Filter;
@@ -50,6 +55,8 @@ section! {
         heartbeat: Heartbeat;
         /// How much of a room stays in memory, and what becomes of members that lag.
         rooms: Rooms;
+        /// What is kept of chat rooms, and how safely.
+        history: History;
         /// Chat rooms.
         chat: Chat;
         /// Which web pages may connect.
@@ -109,15 +116,41 @@ section! {
         window_messages: usize = 256, Count { range: 1..=1_000_000, zero: false };
         /// The most bytes of a room kept in memory.
         window_bytes: usize = MIB, Bytes(4 * KIB..=GIB);
-        /// What becomes of a member that falls behind the window: "gap" tells it what it lost and goes on with the
-        /// newest message, "close" ends its session with 4008.
-        on_lag: OnLag = OnLag::Gap, Choice(&[("gap", OnLag::Gap), ("close", OnLag::Close)]);
+        /// What becomes of a member that falls behind the window: "catch-up" sends it what it missed from the store,
+        /// "gap" tells it what it lost and goes on with the newest message, "close" ends its session with 4008.
+        on_lag: OnLag = OnLag::CatchUp, Choice(&[
+            ("catch-up", OnLag::CatchUp),
+            ("gap", OnLag::Gap),
+            ("close", OnLag::Close),
+        ]);
+    }
+}
+
+section! {
+    /// What is kept of chat rooms, and how safely. A room can have these its own way.
+    History {
+        /// What a message has survived before anybody is shown it: "commit" the end of the process, "fsync" the loss
+        /// of power, "async" nothing (it is shown at once and stored soon), "off" nothing (it is never stored).
+        durability: Durability = Durability::Commit, Choice(&[
+            ("commit", Durability::Commit),
+            ("fsync", Durability::Fsync),
+            ("async", Durability::Async),
+            ("off", Durability::Off),
+        ]);
+        /// Messages kept of a room; 0 is no limit. The oldest go first, with this and the next two limits.
+        messages_max: usize = 0, Count { range: 1..=usize::MAX >> 1, zero: true };
+        /// Bytes of text kept of a room, in MiB; 0 is no limit.
+        mebibytes_max: usize = 0, Count { range: 1..=1 << 30, zero: true };
+        /// How long a message is kept; 0 is for ever.
+        age_max: Duration = Duration::ZERO, Time { range: Duration::from_secs(1)..=Duration::from_secs(3650 * 86400), zero: true };
     }
 }
 
 section! {
     /// Chat rooms.
     Chat {
+        /// Whether a room that nobody created is created by its first member; otherwise that is refused with 1008.
+        open_rooms: bool = true, Switch;
         /// What the room is told when somebody comes; {username} stands for the name.
         join_notice: String = "{username} joined".to_owned(), Notice;
         /// What the room is told when somebody leaves.
@@ -147,10 +180,25 @@ section! {
 /// What becomes of a member that falls behind a room's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLag {
+    /// It is sent what it missed from the store.
+    CatchUp,
     /// It is told exactly what it lost and goes on with the newest message.
     Gap,
     /// Its session ends with 4008.
     Close,
+}
+
+/// What a message has survived before anybody is shown it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing, and it is never stored.
+    Off,
+    /// Nothing; it is stored soon.
+    Async,
+    /// The end of the process.
+    Commit,
+    /// The loss of power.
+    Fsync,
 }
 
 impl Config {

@@ -14,6 +14,7 @@ pub mod http;
 mod reactor;
 pub mod rooms;
 pub mod server;
+pub mod store;
 mod transport;
 pub mod web;
 mod workers;

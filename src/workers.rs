@@ -1,14 +1,18 @@
 //! The threads that run the shards, and the lanes by which the reactor reaches them.
 
+mod journal;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError, select};
 
-use crate::rooms::{Command, Effect, MemberKey, RoomLimits, Shard, Span, Timestamp};
+use self::journal::Journal;
+use crate::rooms::{Answer, Command, Effect, MemberKey, RoomLimits, Shard, Span, Timestamp};
+use crate::store::Store;
 use crate::transport::Outbound;
 
 /// Batches that a shard may have before it, besides the one that the reactor is filling.
@@ -135,6 +139,7 @@ pub(crate) trait Report: Clone + Send + 'static {
 pub(crate) fn start(
     limits: &RoomLimits,
     seeds: &[u64],
+    store: Option<&Store>,
     report: &impl Report,
 ) -> io::Result<(Workers, Vec<Lane>)> {
     let (mut threads, mut lanes) = (Vec::new(), Vec::new());
@@ -142,9 +147,9 @@ pub(crate) fn start(
         let (batches, incoming) = crossbeam_channel::bounded(BATCHES_MAX);
         let (used, spare) = crossbeam_channel::bounded(BATCHES_MAX);
         let full = Arc::new(AtomicBool::new(false));
-        let shard = Shard::new(limits.clone(), seed);
-        let worker =
-            Worker { shard, incoming, used, full: full.clone(), report: report.clone(), effects: Vec::new() };
+        let shard = Shard::new(limits.clone(), number, seed);
+        let journal = store.map(|store| Journal::new(store.clone()));
+        let worker = Worker { shard, incoming, used, full: full.clone(), report: report.clone(), journal };
         threads
             .push(std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || worker.run())?);
         lanes.push(Lane { batch: Batch::default(), batches, spare, full, free: Vec::new(), keys: 0 });
@@ -158,28 +163,91 @@ struct Worker<R> {
     used: Sender<Batch>,
     full: Arc<AtomicBool>,
     report: R,
-    effects: Vec<Effect>,
+    journal: Option<Journal>,
+}
+
+/// Where the next thing to do comes from.
+enum Input {
+    Batch(Batch),
+    Answer(Answer),
+    /// The reactor is gone.
+    End,
 }
 
 impl<R: Report> Worker<R> {
-    /// Applies what arrives and pumps the rooms it touched, until the reactor is gone.
+    /// Applies what arrives and pumps the rooms it touched, until the reactor is gone and everything is stored.
     fn run(mut self) {
         let mut behind = false;
         loop {
             if !behind {
-                let Ok(batch) = self.incoming.recv() else { return };
-                self.apply(batch);
-            }
-            for _ in 0..BATCHES_PER_PUMP {
-                match self.incoming.try_recv() {
-                    Ok(batch) => self.apply(batch),
-                    Err(TryRecvError::Empty) => break,
-                    Err(TryRecvError::Disconnected) => return,
+                match self.wait() {
+                    Input::Batch(batch) => self.apply(batch),
+                    Input::Answer(answer) => self.shard.answer(answer, now()),
+                    Input::End => return self.finish(),
                 }
             }
-            behind = self.shard.pump(PUMP_MEMBERS, &mut self.effects);
-            for effect in self.effects.drain(..) {
-                self.report.effect(effect);
+            self.take_answers();
+            for _ in 0..BATCHES_PER_PUMP {
+                if self.shard.is_behind() {
+                    break;
+                }
+                let Ok(batch) = self.incoming.try_recv() else { break };
+                self.apply(batch);
+            }
+            behind = self.shard.pump(PUMP_MEMBERS);
+            self.pass_on();
+        }
+    }
+
+    /// Waits for the next input. While too much waits for the store, nothing but its answers is looked at.
+    fn wait(&self) -> Input {
+        let Some(journal) = &self.journal else {
+            return self.incoming.recv().map_or(Input::End, Input::Batch);
+        };
+        if self.shard.is_behind() {
+            return Input::Answer(journal.wait());
+        }
+        select! {
+            recv(self.incoming) -> batch => batch.map_or(Input::End, Input::Batch),
+            recv(journal.answers()) -> answer => answer.map_or(Input::End, Input::Answer),
+        }
+    }
+
+    fn take_answers(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        while let Ok(answer) = journal.answers().try_recv() {
+            self.shard.answer(answer, now());
+        }
+    }
+
+    /// Hands on what the shard wants stored, read and done.
+    fn pass_on(&mut self) {
+        if let Some(journal) = &self.journal {
+            while let Some(batch) = self.shard.take_batch() {
+                journal.append(batch);
+            }
+        }
+        for effect in self.shard.take_effects() {
+            match (effect, &self.journal) {
+                (Effect::Open { room, name, create }, Some(journal)) => {
+                    journal.open(room, &name, create, now())
+                }
+                (Effect::Read { reader, request }, Some(journal)) => journal.read(reader, request),
+                // A shard without a store asks for nothing of the kind.
+                (Effect::Open { .. } | Effect::Read { .. }, None) => {}
+                (effect @ (Effect::Close(..) | Effect::Passed), _) => self.report.effect(effect),
+            }
+        }
+    }
+
+    /// Sees to it that everything published is stored.
+    fn finish(mut self) {
+        self.shard.apply(Command::Barrier, &[], now());
+        while self.shard.pump(usize::MAX) || self.shard.stats().unstored > 0 {
+            self.pass_on();
+            if let (Some(journal), true) = (&self.journal, self.shard.stats().unstored > 0) {
+                let answer = journal.wait();
+                self.shard.answer(answer, now());
             }
         }
     }
@@ -190,7 +258,7 @@ impl<R: Report> Worker<R> {
         }
         let now = now();
         for command in batch.commands.drain(..) {
-            self.shard.apply(command, &batch.bytes, now, &mut self.effects);
+            self.shard.apply(command, &batch.bytes, now);
         }
         if batch.bytes.capacity() <= SPARE_BYTES_MAX {
             batch.bytes.clear();

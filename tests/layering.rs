@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("rooms", 2),
     ("handshake", 2),
     ("transport", 3),
+    ("store", 3),
     ("reactor", 4),
     ("workers", 4),
     ("server", 5),

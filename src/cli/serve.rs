@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 
 use super::Failure;
 use crate::config::{Config, Flag};
-use crate::server::{Router, Server};
+use crate::server::{Router, Server, store_options};
+use crate::store::{Location, Store};
 use crate::{chat, demo, web};
 
 #[derive(Debug, clap::Args)]
@@ -19,6 +20,12 @@ pub(super) struct Arguments {
     /// Threads that run rooms [default: one for each core]
     #[arg(long, value_name = "N")]
     workers: Option<String>,
+    /// Keep the chat rooms in this directory [default: ./foghorn-data]
+    #[arg(long, value_name = "DIR", conflicts_with = "memory")]
+    data: Option<String>,
+    /// Keep the chat rooms in memory only
+    #[arg(long)]
+    memory: bool,
     /// What to log: a level, or a filter such as "info,foghorn::reactor=debug" [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -33,6 +40,9 @@ impl Arguments {
         let given = [
             ("--listen", "listen", listen),
             ("--workers", "workers", self.workers.clone()),
+            ("--data", "data", self.data.clone()),
+            ("--data", "memory", self.data.as_ref().map(|_| "false".to_owned())),
+            ("--memory", "memory", self.memory.then(|| "true".to_owned())),
             ("--log", "log", self.log.clone()),
         ];
         given.into_iter().filter_map(|(name, key, value)| Some(Flag { name, key, value: value? })).collect()
@@ -44,9 +54,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref(), std::env::vars(), &arguments.flags())?;
     log_to_stderr(&config.log)?;
     let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
-    let server = Server::builder().config(config).router(router).handle_signals().start()?;
+    let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
+    let (store, store_threads) = Store::open(location, store_options(&config))?;
+    let server = Server::builder().config(config).router(router).store(store).handle_signals().start()?;
     announce(&server)?;
     server.run()?;
+    // Whatever the rooms have handed over is stored before the process ends.
+    drop(store_threads);
     Ok(())
 }
 

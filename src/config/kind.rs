@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -263,6 +264,41 @@ impl<T: Copy + PartialEq> Kind for Choice<T> {
     fn write(&self, value: &T) -> Written {
         let word = self.0.iter().find(|(_, of)| of == value).map_or("", |(word, _)| word);
         Written::Value(quoted(word))
+    }
+}
+
+/// Yes or no.
+pub(super) struct Switch;
+
+impl Kind for Switch {
+    type Value = bool;
+
+    fn read(&self, given: &Given<'_>) -> Result<bool, String> {
+        let value = match given {
+            Given::Toml(value) => value.as_bool(),
+            Given::Word(word) => word.parse().ok(),
+        };
+        value.ok_or_else(|| "must be true or false".to_owned())
+    }
+
+    fn write(&self, value: &bool) -> Written {
+        Written::Value(value.to_string())
+    }
+}
+
+/// A directory.
+pub(super) struct Directory;
+
+impl Kind for Directory {
+    type Value = PathBuf;
+
+    fn read(&self, given: &Given<'_>) -> Result<PathBuf, String> {
+        let text = given.text()?;
+        if text.is_empty() { Err("must name a directory".to_owned()) } else { Ok(text.into()) }
+    }
+
+    fn write(&self, value: &PathBuf) -> Written {
+        Written::Value(quoted(&value.display().to_string()))
     }
 }
 

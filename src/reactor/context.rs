@@ -316,7 +316,7 @@ impl Turn {
     }
 
     /// The shard that owns a room. Keyed, so that nobody can aim at one shard.
-    fn lane_of(&self, room: &str) -> u16 {
+    pub(super) fn lane_of(&self, room: &str) -> u16 {
         let lanes = self.lanes.len() as u64;
         u16::try_from(self.hashers[0].hash_one(room) % lanes).unwrap_or(0)
     }

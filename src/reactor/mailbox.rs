@@ -10,7 +10,7 @@ use mio::Waker;
 use super::service::Ticket;
 use super::slots::Key;
 use crate::http::Response;
-use crate::rooms::Effect;
+use crate::rooms::{Ask, Effect};
 
 /// Letters under way at most. A shard that finds the box full waits; anybody else is told.
 const LETTERS_MAX: usize = 4096;
@@ -24,6 +24,10 @@ pub(crate) enum Letter {
     Closing(Key),
     /// The answer to a request.
     Response(Ticket, Response),
+    /// A question to the shard that owns the room it is about.
+    Ask(Box<Ask>),
+    /// A question to this shard.
+    AskShard(usize, Box<Ask>),
     /// Stop serving, in good order.
     Shutdown,
 }

@@ -45,7 +45,8 @@ use self::timers::{Tick, ticks};
 use self::turn::Turn;
 use self::websocket::{Reach, WebSocket};
 use crate::http::{HeadLimits, Response};
-use crate::rooms::{Command, Effect, RoomLimits, SessionKey};
+use crate::rooms::{Command, Effect, RoomLimits, SessionKey, Why};
+use crate::store::Store;
 use crate::transport::{Flushed, Outbound, Stream};
 use crate::workers::{self, Report, ShardGone, Workers};
 use crate::ws::CloseCode;
@@ -92,6 +93,8 @@ pub(crate) struct Setup {
     pub(crate) rooms: RoomLimits,
     /// One random number for each shard.
     pub(crate) shard_seeds: Vec<u64>,
+    /// Where chat rooms are kept.
+    pub(crate) store: Option<Store>,
     /// Whether `SIGTERM` and `SIGINT` shut the server down.
     pub(crate) signals: bool,
 }
@@ -153,7 +156,8 @@ impl<S: Service> Reactor<S> {
         let addresses = sockets.iter().map(mio::net::TcpListener::local_addr).collect::<io::Result<_>>()?;
         let acceptor = Acceptor::new(sockets, poll.registry())?;
         let signals = if setup.signals { Some(register_signals(&poll)?) } else { None };
-        let (workers, lanes) = workers::start(&setup.rooms, &setup.shard_seeds, &mailbox)?;
+        let (workers, lanes) =
+            workers::start(&setup.rooms, &setup.shard_seeds, setup.store.as_ref(), &mailbox)?;
         Ok(Reactor {
             poll,
             inbox,
@@ -449,20 +453,26 @@ impl<S: Service> Reactor<S> {
         self.inbox.answer_bell();
         while let Some(letter) = self.inbox.next() {
             match letter {
-                Letter::Effect(Effect::TooSlow(session)) => {
-                    self.close(session, CloseCode::TOO_SLOW, "too slow", Disconnect::TooSlow);
+                Letter::Effect(Effect::Close(session, why)) => {
+                    let (code, reason) = verdict(why);
+                    let because =
+                        if why == Why::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
+                    self.close(session, code, reason, because);
                 }
-                Letter::Effect(Effect::RoomFull(session)) => {
-                    let because = Disconnect::Closed(CloseCode::TRY_AGAIN_LATER);
-                    self.close(session, CloseCode::TRY_AGAIN_LATER, "the room is full", because);
-                }
-                Letter::Effect(Effect::TooManyRooms(session)) => {
-                    let because = Disconnect::Closed(CloseCode::TRY_AGAIN_LATER);
-                    self.close(session, CloseCode::TRY_AGAIN_LATER, "too many rooms", because);
-                }
-                Letter::Effect(Effect::Passed(_)) => {
+                // The workers keep these to themselves.
+                Letter::Effect(Effect::Open { .. } | Effect::Read { .. }) => {}
+                Letter::Effect(Effect::Passed) => {
                     if let Life::Flushing(shards) = &mut self.life {
                         *shards = shards.saturating_sub(1);
+                    }
+                }
+                Letter::Ask(ask) => {
+                    let lane = ask.room().map_or(0, |room| self.turn.lane_of(room));
+                    self.turn.lanes[usize::from(lane)].push(Command::Ask(ask));
+                }
+                Letter::AskShard(shard, ask) => {
+                    if let Some(lane) = self.turn.lanes.get_mut(shard) {
+                        lane.push(Command::Ask(ask));
                     }
                 }
                 Letter::Response(ticket, response) => self.answer(ticket, &response),
@@ -528,7 +538,7 @@ impl<S: Service> Reactor<S> {
             Life::Reading(turns) if *turns > 0 => *turns -= 1,
             Life::Reading(_) => {
                 for lane in &mut self.turn.lanes {
-                    lane.push(Command::Barrier(0));
+                    lane.push(Command::Barrier);
                 }
                 self.life = Life::Flushing(self.turn.lanes.len());
             }
@@ -558,6 +568,19 @@ impl<S: Service> Reactor<S> {
 
     fn is_over(&self) -> bool {
         matches!(self.life, Life::Closing(deadline) if self.slots.len() == 0 || self.turn.now >= deadline)
+    }
+}
+
+/// How a session is told why its room does not want it.
+fn verdict(why: Why) -> (CloseCode, &'static str) {
+    match why {
+        Why::TooSlow => (CloseCode::TOO_SLOW, "too slow"),
+        Why::RoomFull => (CloseCode::TRY_AGAIN_LATER, "the room is full"),
+        Why::TooManyRooms => (CloseCode::TRY_AGAIN_LATER, "too many rooms"),
+        Why::NoSuchRoom => (CloseCode::POLICY, "there is no such room"),
+        Why::Unavailable => (CloseCode::TRY_AGAIN_LATER, "the room cannot be read at the moment"),
+        Why::Kicked => (CloseCode::KICKED, "kicked"),
+        Why::RoomDeleted => (CloseCode::NORMAL, "the room was deleted"),
     }
 }
 

@@ -1,6 +1,12 @@
 //! What goes into a shard and what comes out of it.
 
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::Timestamp;
+use super::journal::{Opened, Page, PageRequest};
 
 /// A member of one of a shard's rooms. Chosen by whoever sends the commands, small and dense: a shard keeps a table
 /// indexed by it. A key may be used again as soon as its [`Command::Leave`] is on the way.
@@ -105,19 +111,230 @@ pub enum Command<P> {
     },
     /// The member's peer, which was [`Blocked`](super::Sent::Blocked), can send again.
     Resume(MemberKey),
-    /// Asks for [`Effect::Passed`] once everything before it has been sent as far as the sockets took it.
-    Barrier(u64),
+    /// Asks for something that is answered.
+    Ask(Box<Ask>),
+    /// Asks for [`Effect::Passed`] once everything before it is stored and has been sent as far as the sockets took it.
+    Barrier,
+}
+
+/// Where an answer goes. Called once, on the shard's thread; must not block for long.
+pub struct Reply<T>(Box<dyn FnOnce(T) + Send>);
+
+impl<T> Reply<T> {
+    /// An answer goes to `take`.
+    pub fn new(take: impl FnOnce(T) + Send + 'static) -> Reply<T> {
+        Reply(Box::new(take))
+    }
+
+    /// Answers.
+    pub fn send(self, answer: T) {
+        (self.0)(answer);
+    }
+}
+
+impl<T> fmt::Debug for Reply<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply")
+    }
+}
+
+/// What can be asked of a shard.
+#[derive(Debug)]
+pub enum Ask {
+    /// Publishes to a chat room in somebody's name, without a member; answered when the message is stored.
+    Post {
+        /// The room's name.
+        room: Box<str>,
+        /// In whose name.
+        sender: Box<str>,
+        /// The text.
+        content: Box<str>,
+        /// By which a repeat is recognised.
+        client_id: Option<Box<str>>,
+        /// The answer.
+        reply: Reply<Result<Posted, PostError>>,
+    },
+    /// Who is in a chat room?
+    Online {
+        /// The room's name.
+        room: Box<str>,
+        /// The answer.
+        reply: Reply<Online>,
+    },
+    /// Closes all sessions of a user in a chat room with 4001; answered with their number.
+    Kick {
+        /// The room's name.
+        room: Box<str>,
+        /// The user's name.
+        user: Box<str>,
+        /// How long the user must not come back.
+        ban: Option<Duration>,
+        /// The answer.
+        reply: Reply<usize>,
+    },
+    /// Closes all sessions of a chat room with 1000, because the room was deleted; answered with their number.
+    Close {
+        /// The room's name.
+        room: Box<str>,
+        /// The answer.
+        reply: Reply<usize>,
+    },
+    /// What does the shard hold?
+    Stats {
+        /// The answer.
+        reply: Reply<ShardStats>,
+    },
+}
+
+impl Ask {
+    /// The room that it is about.
+    #[must_use]
+    pub fn room(&self) -> Option<&str> {
+        match self {
+            Ask::Post { room, .. }
+            | Ask::Online { room, .. }
+            | Ask::Kick { room, .. }
+            | Ask::Close { room, .. } => Some(room),
+            Ask::Stats { .. } => None,
+        }
+    }
+}
+
+/// A message that was posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Posted {
+    /// Its number.
+    pub seq: u64,
+    /// Its JSON, unless it was published before (by a repeat of its id) and has left the window.
+    pub json: Option<Box<[u8]>>,
+}
+
+/// Why a message could not be posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostError {
+    /// There is no such room.
+    NoSuchRoom,
+    /// It cannot be stored at the moment.
+    Unavailable,
+    /// Too much waits already.
+    Busy,
+}
+
+/// Who is in a room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Online {
+    /// Each user once, sorted.
+    pub users: Vec<Arc<str>>,
+    /// Each session, in no order.
+    pub sessions: Vec<OnlineSession>,
+}
+
+/// One session in a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnlineSession {
+    /// The session's public id.
+    pub id: u128,
+    /// The user's name.
+    pub user: Arc<str>,
+    /// The peer's address, while it is connected.
+    pub address: Option<SocketAddr>,
+    /// When it joined.
+    pub joined_at: Timestamp,
+    /// Messages it has not been sent yet.
+    pub lag: u64,
+}
+
+/// What a shard holds at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardStats {
+    /// Rooms in memory.
+    pub rooms: usize,
+    /// Members of all rooms.
+    pub members: usize,
+    /// Messages published so far, notices included.
+    pub messages: u64,
+    /// Messages that wait for the store.
+    pub unstored: usize,
 }
 
 /// What a shard wants done elsewhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// The member fell behind the window and its room does not tolerate that: close its session as too slow.
-    TooSlow(SessionKey),
-    /// The room already holds as many members as it may: refuse the session.
-    RoomFull(SessionKey),
-    /// The shard holds as many rooms as it may: refuse the session.
-    TooManyRooms(SessionKey),
-    /// A [`Command::Barrier`] was reached.
-    Passed(u64),
+    /// Close a session.
+    Close(SessionKey, Why),
+    /// A [`Command::Barrier`] was passed.
+    Passed,
+    /// Open a room in the store; answered by [`Answer::Opened`](super::Answer::Opened).
+    Open {
+        /// To be handed back.
+        room: RoomKey,
+        /// The room's name.
+        name: Box<str>,
+        /// Whether to create it if it is not there.
+        create: bool,
+    },
+    /// Read from the store for a member; answered by [`Answer::Page`](super::Answer::Page).
+    Read {
+        /// To be handed back.
+        reader: Reader,
+        /// What to read.
+        request: PageRequest,
+    },
+}
+
+/// One stay of a room in a shard's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomKey {
+    pub(super) index: usize,
+    /// Differs for each stay.
+    pub(super) number: u64,
+}
+
+/// A member that waits for a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reader {
+    pub(super) member: MemberKey,
+    pub(super) session: SessionKey,
+}
+
+/// Why a shard wants a session closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It fell behind the window, and its room does not tolerate that.
+    TooSlow,
+    /// Its room already holds as many members as it may.
+    RoomFull,
+    /// The shard already holds as many rooms as it may.
+    TooManyRooms,
+    /// Nobody created the room.
+    NoSuchRoom,
+    /// The room cannot be read at the moment.
+    Unavailable,
+    /// Somebody threw the user out.
+    Kicked,
+    /// The room was deleted.
+    RoomDeleted,
+}
+
+/// What comes back from the store.
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Effect::Open`].
+    Opened {
+        /// Which opening.
+        room: RoomKey,
+        /// The room, or why there is none.
+        opened: Result<Box<Opened>, Why>,
+    },
+    /// The oldest batch of records under way is stored.
+    Committed,
+    /// The oldest batch of records under way is not stored, and neither is any other under way.
+    Refused,
+    /// To [`Effect::Read`].
+    Page {
+        /// For whom.
+        reader: Reader,
+        /// The page; `None` if the store could not read it.
+        page: Option<Page>,
+    },
 }

@@ -134,16 +134,36 @@ impl Log {
         }
     }
 
-    /// The frames after `cursor`, up to the head. `None` if some of them have left the window.
+    /// The frames after `cursor` up to `last`, which is at most the head. `None` if some of them have left the window.
     #[must_use]
-    pub fn slice(&self, cursor: u64) -> Option<Slice<'_>> {
-        if cursor + 1 < self.tail() || cursor > self.head {
+    pub fn slice(&self, cursor: u64, last: u64) -> Option<Slice<'_>> {
+        if cursor + 1 < self.tail() || cursor > last || last > self.head {
             return None;
         }
         let first = self.entries.len() - usize::try_from(self.head - cursor).ok()?;
+        let end = self.entries.len() - usize::try_from(self.head - last).ok()?;
         let base = self.end_before(first);
         let from = usize::try_from(base - self.base).ok()?;
-        Some(Slice { bytes: &self.bytes[from..], entries: &self.entries[first..], base })
+        let to = usize::try_from(self.end_before(end) - self.base).ok()?;
+        Some(Slice { bytes: &self.bytes[from..to], entries: &self.entries[first..end], base })
+    }
+
+    /// Takes back the messages after `last`: their numbers will be given again.
+    pub fn truncate(&mut self, last: u64) {
+        if last >= self.head || last + 1 < self.tail() {
+            return;
+        }
+        let kept = self.entries.len() - usize::try_from(self.head - last).unwrap_or(0);
+        let bytes = usize::try_from(self.end_before(kept) - self.base).unwrap_or(0);
+        self.entries.truncate(kept);
+        self.bytes.truncate(bytes);
+        self.head = last;
+    }
+
+    /// The frame of one message, while it is in the window.
+    #[must_use]
+    pub fn frame(&self, seq: u64) -> Option<&[u8]> {
+        Some(self.slice(seq.checked_sub(1)?, seq)?.bytes())
     }
 
     /// The cursor from which every message in the window later than `at` follows.
@@ -190,28 +210,50 @@ mod tests {
         log
     }
 
+    fn all_after(log: &Log, cursor: u64) -> Option<Slice<'_>> {
+        log.slice(cursor, log.head())
+    }
+
+    #[test]
+    fn a_slice_ends_where_it_is_told_to() {
+        let log = filled(4);
+        assert_eq!(log.slice(1, 3).unwrap().bytes(), b"<2><3>");
+        assert_eq!(log.slice(2, 2).unwrap().frames(), 0);
+        assert_eq!(log.frame(4).unwrap(), b"<4>");
+        assert!(log.slice(0, 5).is_none() && log.frame(0).is_none());
+    }
+
+    #[test]
+    fn messages_taken_back_leave_no_trace() {
+        let mut log = filled(4);
+        log.truncate(2);
+        log.append(Timestamp::from_micros(50), |out| out.extend_from_slice(b"<other>"));
+        assert_eq!(log.head(), 3);
+        assert_eq!(all_after(&log, 1).unwrap().bytes(), b"<2><other>");
+    }
+
     #[test]
     fn an_empty_log_has_nothing_to_send() {
         let log = Log::default();
         assert_eq!((log.head(), log.tail()), (0, 1));
-        assert_eq!(log.slice(0).unwrap().bytes(), b"");
-        assert!(log.slice(1).is_none());
+        assert_eq!(all_after(&log, 0).unwrap().bytes(), b"");
+        assert!(all_after(&log, 1).is_none());
     }
 
     #[test]
     fn a_slice_holds_the_frames_after_the_cursor() {
         let log = filled(3);
-        assert_eq!(log.slice(0).unwrap().bytes(), b"<1><2><3>");
-        assert_eq!(log.slice(2).unwrap().bytes(), b"<3>");
-        assert_eq!(log.slice(3).unwrap().frames(), 0);
+        assert_eq!(all_after(&log, 0).unwrap().bytes(), b"<1><2><3>");
+        assert_eq!(all_after(&log, 2).unwrap().bytes(), b"<3>");
+        assert_eq!(all_after(&log, 3).unwrap().frames(), 0);
     }
 
     #[test]
     fn what_left_the_window_cannot_be_sliced() {
         let log = filled(10);
         assert_eq!((log.tail(), log.head()), (7, 10));
-        assert!(log.slice(5).is_none());
-        assert_eq!(log.slice(6).unwrap().bytes(), b"<7><8><9><10>");
+        assert!(all_after(&log, 5).is_none());
+        assert_eq!(all_after(&log, 6).unwrap().bytes(), b"<7><8><9><10>");
     }
 
     #[test]
@@ -231,14 +273,14 @@ mod tests {
             log.append(Timestamp::from_micros(seq), |out| out.resize(out.len() + 5000, b'x'));
             log.evict(WINDOW, seq);
             assert_eq!(log.tail(), seq);
-            assert_eq!(log.slice(seq - 1).unwrap().bytes().len(), 5000);
+            assert_eq!(all_after(&log, seq - 1).unwrap().bytes().len(), 5000);
         }
     }
 
     #[test]
     fn a_cut_tells_the_frames_begun_and_where_the_last_one_ends() {
         let log = filled(3);
-        let slice = log.slice(0).unwrap();
+        let slice = all_after(&log, 0).unwrap();
         let cuts: Vec<_> = (0..=9).map(|written| slice.cut(written)).collect();
         assert_eq!(cuts, [(0, 0), (1, 3), (1, 3), (1, 3), (2, 6), (2, 6), (2, 6), (3, 9), (3, 9), (3, 9)]);
     }
@@ -257,7 +299,7 @@ mod tests {
         for seq in 1..=5000u64 {
             log.append(Timestamp::from_micros(seq), |out| out.extend_from_slice(&seq.to_be_bytes()));
             log.evict(Window { messages: 16, bytes: 1 << 20 }, seq);
-            let slice = log.slice(seq - 1).unwrap();
+            let slice = all_after(&log, seq - 1).unwrap();
             assert_eq!(slice.bytes(), seq.to_be_bytes());
             assert_eq!(slice.cut(3), (1, 8));
         }

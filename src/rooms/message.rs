@@ -1,7 +1,9 @@
 //! Chat messages as JSON text frames, encoded once for all receivers.
 
 use super::Timestamp;
+use super::journal::Stored;
 use super::json::{push_number, push_string};
+use super::log::Log;
 use crate::ws::OpCode;
 use crate::ws::encode;
 
@@ -131,6 +133,35 @@ pub(super) fn encode_gap(out: &mut Vec<u8>, room: &str, epoch: u64, from: u64, t
         push_epoch(out, epoch);
         out.push(b'}');
     });
+}
+
+/// Appends an ERROR frame.
+pub(super) fn encode_error(out: &mut Vec<u8>, code: &str, content: &str) {
+    text_frame(out, |out| {
+        out.extend_from_slice(b"{\"type\":\"ERROR\",\"code\":");
+        push_string(out, code);
+        out.extend_from_slice(b",\"content\":");
+        push_string(out, content);
+        out.push(b'}');
+    });
+}
+
+/// Appends a message from the store to a log that it follows.
+pub(super) fn encode_stored(log: &mut Log, room: &str, epoch: u64, stored: &Stored) {
+    let Stored { seq, at, kind, sender, content, client_id } = stored;
+    let (seq, at, kind) = (*seq, *at, *kind);
+    let envelope = Envelope { epoch, seq, at, kind, room, sender, content, client_id: client_id.as_deref() };
+    log.append(at, |out| envelope.encode(out));
+}
+
+/// The payload of a whole unmasked frame.
+pub(super) fn payload_of(frame: &[u8]) -> &[u8] {
+    let header = match frame.get(1) {
+        Some(127) => 10,
+        Some(126) => 4,
+        Some(_) | None => 2,
+    };
+    frame.get(header..).unwrap_or_default()
 }
 
 fn push_epoch(out: &mut Vec<u8>, epoch: u64) {

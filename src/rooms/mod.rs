@@ -7,27 +7,40 @@
 //! | file | subject |
 //! |---|---|
 //! | [`log`](self::log) | the newest messages of a room as wire bytes, numbered |
-//! | `room` | one log, its members, and the pump that moves the members along the log |
-//! | `shard` | many rooms: who belongs where, whose turn it is |
+//! | `room`, `member` | one log, what of it may be shown, who is where on it |
+//! | `pump` | moving the members along the log, whatever they lag |
+//! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
+//! | `opening` | a room on its way from the store |
+//! | `ledger`, [`journal`] | messages on their way to the store, and what the store is told |
 //! | `command` | what goes into a shard and what comes out |
 //! | `message` | the JSON of a chat message, encoded once |
 //! | `presence` | who is there: sessions and users |
 
+mod bans;
 mod command;
 mod dedup;
+pub mod journal;
 mod json;
+mod ledger;
 pub mod log;
+mod member;
 mod message;
+mod opening;
 mod peer;
 mod presence;
+mod pump;
 mod room;
+mod seats;
 mod shard;
 mod timestamp;
 
-pub use command::{Command, Effect, Format, Join, MemberKey, SessionKey, Span, Start};
+pub use command::{
+    Answer, Ask, Command, Effect, Format, Join, MemberKey, Online, OnlineSession, PostError, Posted, Reader,
+    Reply, RoomKey, SessionKey, ShardStats, Span, Start, Why,
+};
 pub use json::push_string as push_json_string;
 pub use message::{Kind, Notices};
 pub use peer::{Peer, Sent};
 pub use room::{OnLag, RoomLimits};
-pub use shard::{Shard, ShardStats};
+pub use shard::Shard;
 pub use timestamp::Timestamp;

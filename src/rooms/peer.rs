@@ -1,5 +1,7 @@
 //! What a room sees of a member's connection: something that takes frames and may refuse them.
 
+use std::net::SocketAddr;
+
 use super::log::Slice;
 
 /// What became of an attempt to send.
@@ -25,4 +27,7 @@ pub trait Peer {
     /// Sends whole frames that are meant for this peer alone, in order with everything sent to it before. They are
     /// queued (up to the peer's own limit) if it cannot take them now.
     fn reply(&self, frames: &[u8]);
+
+    /// The peer's address, while it is connected.
+    fn address(&self) -> Option<SocketAddr>;
 }

@@ -34,6 +34,13 @@ impl Presence {
         }
     }
 
+    /// The users' names, sorted.
+    pub(super) fn names(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<_> = self.sessions.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Users present.
     pub(super) fn users(&self) -> usize {
         self.sessions.len()

@@ -1,24 +1,25 @@
-//! One room: a log, the members' cursors on it, and the pump that moves them.
+//! One room: a log, what of it may be seen, and the members' cursors on it.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::command::{Effect, Format, MemberKey, SessionKey, Start};
+use super::command::{Format, MemberKey, PostError, Posted, Reply, RoomKey, SessionKey, Start};
 use super::dedup::Dedup;
+use super::journal::{Durability, Opened, RoomId};
 use super::log::{Log, Window};
-use super::message::{self, Envelope, Kind, Notices, SYSTEM_SENDER, Welcome};
-use super::peer::{Peer, Sent};
+use super::member::{Member, State};
+use super::message::{self, Envelope, Kind, Notices, Welcome};
+use super::peer::Peer;
 use super::presence::Presence;
+use super::pump::Round;
 use super::timestamp::Timestamp;
 use crate::ws::{OpCode, encode};
-
-/// How far the log may grow past its window while members that can take messages have not had their turn yet; then
-/// they get it before anything more is appended.
-const UNSERVED_WINDOWS_MAX: usize = 4;
 
 /// What becomes of a member that fell behind the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnLag {
+    /// It is sent what it missed from the store. Without a store: as `Gap`.
+    CatchUp,
     /// It is told which messages it lost and goes on with the next one.
     Gap,
     /// Its session is closed as too slow.
@@ -36,241 +37,281 @@ pub struct RoomLimits {
     pub members: usize,
     /// Rooms of one shard at most.
     pub rooms: usize,
+    /// Whether a chat room that nobody created is created by its first member.
+    pub open_rooms: bool,
     /// How long a client's message id is remembered.
     pub dedup_window: Duration,
     /// The texts of JOIN and LEAVE.
     pub notices: Notices,
+    /// Whether chat rooms are kept in a store, and what a message has to survive there before it is shown.
+    pub store: Option<Durability>,
 }
 
-/// A position in the log and a socket.
+/// What is known of a newcomer.
 #[derive(Debug)]
-struct Member<P> {
-    /// The last message that this member has been sent.
-    cursor: u64,
-    session: SessionKey,
-    peer: P,
-    key: MemberKey,
-    /// The peer takes nothing until it is resumed.
-    blocked: bool,
-}
-
-/// One pass over the members, possibly in slices.
-#[derive(Clone, Copy, Debug)]
-struct Round {
-    /// The next position to pump.
-    next: usize,
-    /// The head when the round began.
-    target: u64,
-}
-
-/// A newcomer as the room needs to know it.
-#[derive(Debug)]
-pub(super) struct Newcomer<P> {
+pub(super) struct Newcomer<'a, P> {
     pub(super) key: MemberKey,
     pub(super) session: SessionKey,
     pub(super) session_id: u128,
-    pub(super) user: Arc<str>,
+    pub(super) user: &'a str,
     pub(super) peer: P,
     pub(super) start: Start,
     pub(super) hello: bool,
 }
 
+/// Who has to hear what becomes of a message that is not stored yet.
+#[derive(Debug)]
+pub(super) enum Publisher {
+    /// Nobody: it is a notice.
+    Nobody,
+    /// A member; it hears only of failure, its own message is the acknowledgement.
+    Member(MemberKey),
+    /// Somebody who asked.
+    Asker(Reply<Result<Posted, PostError>>),
+}
+
+/// A message that is about to be appended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draft<'a> {
+    pub(super) kind: Kind,
+    pub(super) sender: &'a str,
+    pub(super) content: &'a str,
+    pub(super) client_id: Option<&'a str>,
+}
+
 /// One room.
 #[derive(Debug)]
 pub(super) struct Room<P> {
+    pub(super) key: RoomKey,
+    /// Deleted: its name does not lead here any more.
+    pub(super) disowned: bool,
     pub(super) name: Box<str>,
     pub(super) format: Format,
     pub(super) presence: Presence,
     /// Whether the shard's queue of rooms to pump holds this one.
     pub(super) queued: bool,
-    epoch: u64,
-    log: Log,
-    last_at: Timestamp,
+    /// When it was opened or lost its last member.
+    pub(super) idle_since: Timestamp,
+    /// The store's name for it; `None` if it is not stored.
+    pub(super) stored_as: Option<RoomId>,
+    pub(super) durability: Durability,
+    pub(super) epoch: u64,
+    pub(super) log: Log,
+    /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
+    pub(super) visible: u64,
+    /// The oldest message that can be read at all, as far as is known.
+    pub(super) oldest: u64,
+    pub(super) last_at: Timestamp,
     /// Dense, in no order: the pump walks it from end to end.
-    members: Vec<Member<P>>,
+    pub(super) members: Vec<Member<P>>,
+    /// Every member that was ready has been sent the messages up to here, so they may leave the window.
+    pub(super) served: u64,
+    pub(super) round: Option<Round>,
+    /// Who published the messages after `visible`, in order.
+    unstored: VecDeque<Publisher>,
     dedup: Option<Box<Dedup>>,
-    /// Every member that was not blocked has been sent the messages up to here, so they may leave the window.
-    served: u64,
-    round: Option<Round>,
 }
 
 impl<P: Peer> Room<P> {
-    pub(super) fn new(name: Box<str>, format: Format, epoch: u64) -> Room<P> {
+    /// A room that lives in memory alone.
+    pub(super) fn new(key: RoomKey, name: Box<str>, format: Format, epoch: u64) -> Room<P> {
         Room {
+            key,
+            disowned: false,
             name,
             format,
             presence: Presence::default(),
             queued: false,
+            idle_since: Timestamp::default(),
+            stored_as: None,
+            durability: Durability::Off,
             epoch,
             log: Log::default(),
+            visible: 0,
+            oldest: 1,
             last_at: Timestamp::default(),
             members: Vec::new(),
-            dedup: None,
             served: 0,
             round: None,
+            unstored: VecDeque::new(),
+            dedup: None,
         }
+    }
+
+    /// A chat room as the store knows it.
+    pub(super) fn restored(key: RoomKey, name: Box<str>, opened: &Opened) -> Room<P> {
+        let mut room = Room::new(key, name, Format::Chat, opened.epoch);
+        room.stored_as = Some(opened.id);
+        room.durability = opened.durability;
+        room.oldest = opened.tail;
+        room.last_at = opened.last_at;
+        let before = opened.recent.first().map_or(opened.head, |first| first.seq - 1);
+        room.log = Log::after(before);
+        for stored in &opened.recent {
+            message::encode_stored(&mut room.log, &room.name, room.epoch, stored);
+        }
+        (room.visible, room.served) = (opened.head, opened.head);
+        if !opened.recent_ids.is_empty() {
+            let dedup = room.dedup.get_or_insert_default();
+            opened.recent_ids.iter().for_each(|(at, id, seq)| dedup.note(id, *at, *seq));
+        }
+        room
     }
 
     pub(super) fn member_count(&self) -> usize {
         self.members.len()
     }
 
-    /// Seats a newcomer and greets it; returns its position.
-    pub(super) fn join(&mut self, newcomer: Newcomer<P>) -> usize {
+    /// Whether nothing would be lost if the room were forgotten.
+    pub(super) fn is_idle(&self) -> bool {
+        self.members.is_empty() && self.unstored.is_empty()
+    }
+
+    /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
+    /// A newcomer that begins before the window is left in [`State::Reading`], and a page has to be asked for.
+    pub(super) fn join(&mut self, newcomer: Newcomer<'_, P>) -> (usize, Option<Timestamp>) {
         let Newcomer { key, session, session_id, user, peer, start, hello } = newcomer;
-        let head = self.log.head();
         let mut greeting = Vec::new();
         if hello {
+            let (room, epoch, seq) = (&*self.name, self.epoch, self.visible);
             let online = self.presence.users();
-            let (room, epoch) = (&*self.name, self.epoch);
-            Welcome { room, session_id, user: &user, epoch, seq: head, online }.encode(&mut greeting);
+            Welcome { room, session_id, user, epoch, seq, online }.encode(&mut greeting);
         }
-        let cursor = self.start_cursor(start, &mut greeting);
+        let (cursor, since) = self.start_cursor(start, &mut greeting);
         if !greeting.is_empty() {
             peer.reply(&greeting);
         }
         // A newcomer that starts further back holds the window there until its first turn.
-        self.served = self.served.min(cursor);
-        self.members.push(Member { cursor, session, peer, key, blocked: false });
-        self.members.len() - 1
+        self.served = self.served.min(cursor.max(self.log.tail() - 1));
+        let behind = self.stored_as.is_some() && cursor + 1 < self.log.tail();
+        let state = if behind || since.is_some() { State::Reading } else { State::Ready };
+        self.members.push(Member { cursor, session, peer, key, state });
+        (self.members.len() - 1, since)
     }
 
-    /// Takes a member out; returns the member that moved to its position, if one did.
-    pub(super) fn remove(
+    /// Appends a chat message; returns its number.
+    pub(super) fn append(
         &mut self,
-        position: usize,
-        limits: &RoomLimits,
-        effects: &mut Vec<Effect>,
-    ) -> Option<MemberKey> {
-        let last = self.members.len().checked_sub(1)?;
-        self.members.swap_remove(position);
-        let moved = self.members.get(position)?.key;
-        // The member that moved down may have been ahead of the round and be behind it now: it gets its turn here.
-        if self.round.is_some_and(|round| position < round.next && round.next <= last) {
-            self.pump_member(position, limits, effects);
-        }
-        Some(moved)
-    }
-
-    /// Appends a notice about `user`.
-    pub(super) fn notify(&mut self, kind: Kind, user: &str, limits: &RoomLimits, now: Timestamp) {
-        let content = limits.notices.text(kind, user);
-        self.append_chat(kind, SYSTEM_SENDER, &content, None, now);
-        self.log.evict(limits.window, self.served);
-    }
-
-    /// Appends a chat message of `user`. False if its client id was seen before.
-    pub(super) fn publish_chat(
-        &mut self,
-        user: &str,
-        content: &str,
-        client_id: Option<&str>,
+        draft: Draft<'_>,
+        publisher: Publisher,
         limits: &RoomLimits,
         now: Timestamp,
-    ) -> bool {
-        if let Some(id) = client_id
-            && !self.dedup.get_or_insert_default().first(id, now, limits.dedup_window)
-        {
-            return false;
+    ) -> u64 {
+        let Draft { kind, sender, content, client_id } = draft;
+        self.last_at = now.after(self.last_at);
+        let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
+        let envelope = Envelope { epoch, seq, at, kind, room, sender, content, client_id };
+        self.log.append(at, |out| envelope.encode(out));
+        if let Some(id) = client_id {
+            self.dedup.get_or_insert_default().note(id, at, seq);
         }
-        self.append_chat(Kind::Message, user, content, client_id, now);
-        self.log.evict(limits.window, self.served);
-        true
+        if self.waits_for_store() {
+            self.unstored.push_back(publisher);
+        } else {
+            self.show(seq, limits);
+            if let Publisher::Asker(reply) = publisher {
+                reply.send(Ok(self.posted(seq)));
+            }
+        }
+        seq
     }
 
     /// Appends a payload as it is.
-    pub(super) fn publish_relay(&mut self, payload: &[u8], text: bool, limits: &RoomLimits, now: Timestamp) {
+    pub(super) fn append_relay(&mut self, payload: &[u8], text: bool, limits: &RoomLimits, now: Timestamp) {
         let opcode = if text { OpCode::Text } else { OpCode::Binary };
         self.last_at = now.after(self.last_at);
         self.log.append(self.last_at, |out| encode::frame(out, opcode, payload));
+        self.show(self.log.head(), limits);
+    }
+
+    /// The number of the message published with this id lately.
+    pub(super) fn published_as(
+        &mut self,
+        client_id: &str,
+        limits: &RoomLimits,
+        now: Timestamp,
+    ) -> Option<u64> {
+        self.dedup.as_mut()?.find(client_id, now, limits.dedup_window)
+    }
+
+    /// Somebody asks again for the message `seq`: answers when it is visible.
+    pub(super) fn answer_repeat(&mut self, seq: u64, reply: Reply<Result<Posted, PostError>>) {
+        if seq <= self.visible {
+            reply.send(Ok(self.posted(seq)));
+        } else {
+            // The first one is still on its way to the store; whoever asks in the meantime may ask once more.
+            reply.send(Err(PostError::Busy));
+        }
+    }
+
+    /// The messages up to `seq` are committed.
+    pub(super) fn commit(&mut self, seq: u64, limits: &RoomLimits) {
+        let first = self.visible + 1;
+        self.show(seq, limits);
+        for number in first..=self.visible {
+            if let Some(Publisher::Asker(reply)) = self.unstored.pop_front() {
+                reply.send(Ok(self.posted(number)));
+            }
+        }
+    }
+
+    /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
+    pub(super) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
+        self.log.truncate(self.visible);
+        if let Some(dedup) = &mut self.dedup {
+            dedup.truncate(self.visible);
+        }
+        let mut error = Vec::new();
+        message::encode_error(&mut error, "unavailable", "the message could not be stored");
+        for publisher in std::mem::take(&mut self.unstored) {
+            match publisher {
+                Publisher::Nobody => {}
+                Publisher::Member(key) => {
+                    let member = place(key).and_then(|position| self.members.get(position));
+                    if let Some(member) = member {
+                        member.peer.reply(&error);
+                    }
+                }
+                Publisher::Asker(reply) => reply.send(Err(PostError::Unavailable)),
+            }
+        }
+    }
+
+    fn waits_for_store(&self) -> bool {
+        match self.durability {
+            Durability::Off | Durability::Async => false,
+            Durability::Commit | Durability::Fsync => self.stored_as.is_some(),
+        }
+    }
+
+    fn show(&mut self, seq: u64, limits: &RoomLimits) {
+        self.visible = self.visible.max(seq.min(self.log.head()));
         self.log.evict(limits.window, self.served);
-    }
-
-    /// Whether so much waits for its round that nothing may be appended before it has ended.
-    pub(super) fn must_pump(&self, limits: &RoomLimits) -> bool {
-        let unserved = usize::try_from(self.log.head() - self.served).unwrap_or(usize::MAX);
-        unserved >= UNSERVED_WINDOWS_MAX * limits.window.messages
-            || (unserved > 1 && self.log.window_bytes() >= UNSERVED_WINDOWS_MAX * limits.window.bytes)
-    }
-
-    /// Goes on with the round (or begins one) for at most `budget` members. True once every member that can take
-    /// messages has all of them.
-    pub(super) fn pump(&mut self, budget: usize, limits: &RoomLimits, effects: &mut Vec<Effect>) -> bool {
-        let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.log.head() });
-        let end = self.members.len().min(round.next.saturating_add(budget));
-        while round.next < end {
-            self.pump_member(round.next, limits, effects);
-            round.next += 1;
-        }
-        if round.next < self.members.len() {
-            self.round = Some(round);
-            return false;
-        }
-        self.served = round.target;
-        self.log.evict(limits.window, self.served);
-        self.served == self.log.head()
-    }
-
-    /// Ends the round that is under way, however many members it has left.
-    pub(super) fn pump_all(&mut self, limits: &RoomLimits, effects: &mut Vec<Effect>) {
-        while !self.pump(usize::MAX, limits, effects) {}
-    }
-
-    /// The member's peer can take messages again.
-    pub(super) fn resume(&mut self, position: usize, limits: &RoomLimits, effects: &mut Vec<Effect>) {
-        if let Some(member) = self.members.get_mut(position) {
-            member.blocked = false;
-            self.pump_member(position, limits, effects);
+        if self.stored_as.is_none() {
+            self.oldest = self.log.tail();
         }
     }
 
-    fn pump_member(&mut self, position: usize, limits: &RoomLimits, effects: &mut Vec<Effect>) {
-        let head = self.log.head();
-        let Some(member) = self.members.get_mut(position) else { return };
-        if member.blocked || member.cursor == head {
-            return;
-        }
-        let Some(slice) = self.log.slice(member.cursor) else {
-            return self.leave_behind(position, limits, effects);
-        };
-        match member.peer.send(&slice) {
-            Sent::All => member.cursor = head,
-            Sent::Blocked { frames } => {
-                member.cursor += frames;
-                member.blocked = true;
-            }
-            Sent::Closed => member.blocked = true,
-        }
+    fn posted(&self, seq: u64) -> Posted {
+        Posted { seq, json: self.log.frame(seq).map(message::payload_of).map(Into::into) }
     }
 
-    /// The member's next message is no longer in memory.
-    fn leave_behind(&mut self, position: usize, limits: &RoomLimits, effects: &mut Vec<Effect>) {
-        let head = self.log.head();
-        let Some(member) = self.members.get_mut(position) else { return };
-        match (limits.on_lag, self.format) {
-            (OnLag::Gap, Format::Chat) => {
-                let mut gap = Vec::new();
-                message::encode_gap(&mut gap, &self.name, self.epoch, member.cursor + 1, head);
-                member.peer.reply(&gap);
-                member.cursor = head;
-            }
-            (OnLag::Close, Format::Chat) | (OnLag::Gap | OnLag::Close, Format::Relay) => {
-                member.blocked = true;
-                effects.push(Effect::TooSlow(member.session));
-            }
-        }
-    }
-
-    /// Where a newcomer's cursor begins, with the GAP that it has to be told first.
-    fn start_cursor(&self, start: Start, greeting: &mut Vec<u8>) -> u64 {
-        let (head, kept_after) = (self.log.head(), self.log.tail() - 1);
+    /// Where a newcomer's cursor begins, with the GAP that it has to be told first. A time that has left the window of
+    /// a stored room stays a time.
+    fn start_cursor(&self, start: Start, greeting: &mut Vec<u8>) -> (u64, Option<Timestamp>) {
+        let (head, kept_after) = (self.visible, self.oldest - 1);
         let wanted = match start {
-            Start::Live => return head,
-            Start::Last(count) => return head.saturating_sub(count).max(kept_after),
+            Start::Live => return (head, None),
+            Start::Last(count) => return (head.saturating_sub(count).max(kept_after), None),
             Start::Since(at) => {
-                let cursor = self.log.cursor_at(at);
-                // Whether messages that left the window were later than `at` cannot be told any more.
-                if cursor == kept_after { 0 } else { cursor }
+                let cursor = self.log.cursor_at(at).min(head);
+                let all_later = cursor + 1 == self.log.tail();
+                match self.stored_as {
+                    Some(_) if all_later && kept_after < cursor => return (cursor, Some(at)),
+                    // Whether messages that are gone were later than `at` cannot be told any more.
+                    None if all_later => 0,
+                    Some(_) | None => cursor,
+                }
             }
             Start::After { seq, epoch } if epoch.is_none_or(|epoch| epoch == self.epoch) && seq <= head => {
                 seq
@@ -278,26 +319,12 @@ impl<P: Peer> Room<P> {
             // A position in another log than this one: none of this log's messages has been seen.
             Start::After { .. } => {
                 message::encode_gap(greeting, &self.name, self.epoch, 1, head);
-                return head;
+                return (head, None);
             }
         };
         if wanted < kept_after {
             message::encode_gap(greeting, &self.name, self.epoch, wanted + 1, kept_after);
         }
-        wanted.max(kept_after)
-    }
-
-    fn append_chat(
-        &mut self,
-        kind: Kind,
-        sender: &str,
-        content: &str,
-        client_id: Option<&str>,
-        now: Timestamp,
-    ) {
-        self.last_at = now.after(self.last_at);
-        let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
-        let envelope = Envelope { epoch, seq, at, kind, room, sender, content, client_id };
-        self.log.append(at, |out| envelope.encode(out));
+        (wanted.max(kept_after), None)
     }
 }

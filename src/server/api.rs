@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::rooms::Rooms;
 use crate::http::{Head, Response};
 use crate::reactor::{Arrival, Letter, Mailbox, Ticket};
 
@@ -16,6 +17,8 @@ pub struct Request<'r> {
     pub body: &'r [u8],
     /// Where it came from.
     pub arrival: &'r Arrival,
+    /// The server's rooms.
+    pub rooms: &'r Rooms,
 }
 
 /// Answers the requests below one path.

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::api::{Request, Responder};
 use super::handler::Handler;
+use super::rooms::Rooms;
 use super::router::{Endpoint, Router, Target};
 use crate::config::Config;
 use crate::handshake::{self, Intent, Origins, Rules};
@@ -19,12 +20,19 @@ pub(super) struct Dispatch {
     message_bytes: usize,
     body_bytes: usize,
     mailbox: Mailbox,
+    rooms: Rooms,
 }
 
 impl Dispatch {
-    pub(super) fn new(router: Router, config: &Config, mailbox: Mailbox) -> Dispatch {
-        let (message_bytes, body_bytes) = (config.limits.message_bytes, config.limits.body_bytes);
-        Dispatch { router, origins: config.origins.allowed.clone(), message_bytes, body_bytes, mailbox }
+    pub(super) fn new(router: Router, config: &Config, mailbox: &Mailbox, shards: usize) -> Dispatch {
+        Dispatch {
+            router,
+            origins: config.origins.allowed.clone(),
+            message_bytes: config.limits.message_bytes,
+            body_bytes: config.limits.body_bytes,
+            mailbox: mailbox.clone(),
+            rooms: Rooms::new(mailbox.clone(), shards),
+        }
     }
 
     fn upgrade<'s>(
@@ -93,9 +101,10 @@ impl Service for Dispatch {
             return Answer::Now(Problem::new(Status::NOT_FOUND, "there is nothing at this path").response());
         };
         let responder = Responder { mailbox: self.mailbox.clone(), ticket };
-        contained(|| api.call(&Request { head, body, arrival }, responder)).unwrap_or_else(|Panicked| {
-            Answer::Now(Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response())
-        })
+        contained(|| api.call(&Request { head, body, arrival, rooms: &self.rooms }, responder))
+            .unwrap_or_else(|Panicked| {
+                Answer::Now(Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response())
+            })
     }
 
     fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>) {

@@ -24,6 +24,7 @@
 mod api;
 mod dispatch;
 mod handler;
+mod rooms;
 mod router;
 
 use std::fmt;
@@ -33,11 +34,13 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use self::dispatch::Dispatch;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::http::HeadLimits;
 use crate::reactor::{Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
+use crate::rooms::journal::{Durability, Retention};
 use crate::rooms::log::Window;
 use crate::rooms::{Notices, OnLag, RoomLimits};
+use crate::store::{self, Store};
 
 pub use crate::reactor::{
     Arrival, Context, Disconnect, Handshake, JoinRequest, Membership, RoomError, Session,
@@ -46,6 +49,7 @@ pub use crate::rooms::{Format, Start, Timestamp};
 pub use crate::transport::SendError;
 pub use api::{Answer, Api, Request, Responder};
 pub use handler::Handler;
+pub use rooms::{Busy, Rooms};
 pub use router::{Endpoint, Router};
 
 /// A server that is being put together. Made by [`Server::builder`].
@@ -55,6 +59,7 @@ pub struct Builder {
     listen: Vec<SocketAddr>,
     router: Router,
     signals: bool,
+    store: Option<Store>,
 }
 
 impl Builder {
@@ -86,24 +91,33 @@ impl Builder {
         self
     }
 
+    /// Keeps the chat rooms in this store, so that they survive the server. Without one they live in memory, as long as
+    /// somebody is in them or was lately.
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Builder {
+        self.store = Some(store);
+        self
+    }
+
     /// Opens the sockets and starts the threads of the rooms. Clients can connect from now on; they are answered once
     /// [`Server::run`] is called.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn start(self) -> Result<Server, StartError> {
-        let Builder { config, listen, router, signals } = self;
+        let Builder { config, listen, router, signals, store } = self;
         let listen = if listen.is_empty() { config.listen.clone() } else { listen };
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = config.workers.map_or(cores, NonZeroUsize::get);
         let setup = Setup {
             listen,
             limits: reactor_limits(&config),
-            rooms: room_limits(&config, workers),
+            rooms: room_limits(&config, workers, store.is_some()),
             shard_seeds: (0..workers).map(|shard| RandomState::new().hash_one(shard)).collect(),
             signals,
+            store,
         };
-        let dispatch = |mailbox: &Mailbox| Dispatch::new(router, &config, mailbox.clone());
+        let dispatch = |mailbox: &Mailbox| Dispatch::new(router, &config, mailbox, workers);
         let reactor = Reactor::start(setup, dispatch).map_err(StartError)?;
         Ok(Server { reactor })
     }
@@ -118,7 +132,13 @@ impl Server {
     /// A server with the default configuration and nothing to serve.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { config: Config::default(), listen: Vec::new(), router: Router::new(), signals: false }
+        Builder {
+            config: Config::default(),
+            listen: Vec::new(),
+            router: Router::new(),
+            signals: false,
+            store: None,
+        }
     }
 
     /// The addresses listened on, with their real ports, in the order they were named.
@@ -212,13 +232,16 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
     }
 }
 
-fn room_limits(config: &Config, shards: usize) -> RoomLimits {
+fn room_limits(config: &Config, shards: usize, stored: bool) -> RoomLimits {
     RoomLimits {
-        window: Window { messages: config.rooms.window_messages, bytes: config.rooms.window_bytes },
+        window: window(config),
         on_lag: match config.rooms.on_lag {
-            crate::config::OnLag::Gap => OnLag::Gap,
-            crate::config::OnLag::Close => OnLag::Close,
+            config::OnLag::CatchUp => OnLag::CatchUp,
+            config::OnLag::Gap => OnLag::Gap,
+            config::OnLag::Close => OnLag::Close,
         },
+        open_rooms: config.chat.open_rooms,
+        store: stored.then_some(durability(config.history.durability)),
         members: if config.limits.members_per_room == 0 {
             usize::MAX
         } else {
@@ -228,6 +251,37 @@ fn room_limits(config: &Config, shards: usize) -> RoomLimits {
         dedup_window: config.chat.dedup_window,
         notices: Notices { join: config.chat.join_notice.clone(), leave: config.chat.leave_notice.clone() },
     }
+}
+
+fn durability(durability: config::Durability) -> Durability {
+    match durability {
+        config::Durability::Off => Durability::Off,
+        config::Durability::Async => Durability::Async,
+        config::Durability::Commit => Durability::Commit,
+        config::Durability::Fsync => Durability::Fsync,
+    }
+}
+
+/// What a store has to be told to suit a server of this configuration.
+#[must_use]
+pub fn store_options(config: &Config) -> store::Options {
+    let limit = |value: usize| (value > 0).then_some(value as u64);
+    let history = &config.history;
+    store::Options {
+        window: window(config),
+        dedup_window: config.chat.dedup_window,
+        durability: durability(history.durability),
+        retention: Retention {
+            messages_max: limit(history.messages_max),
+            bytes_max: limit(history.mebibytes_max).map(|mebibytes| mebibytes << 20),
+            age_max: unless_zero(history.age_max),
+        },
+        ..store::Options::default()
+    }
+}
+
+fn window(config: &Config) -> Window {
+    Window { messages: config.rooms.window_messages, bytes: config.rooms.window_bytes }
 }
 
 fn unless_zero(duration: Duration) -> Option<Duration> {

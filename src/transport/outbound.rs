@@ -255,6 +255,10 @@ impl Peer for std::sync::Arc<Outbound> {
     fn reply(&self, frames: &[u8]) {
         let _closing_or_hopeless = Outbound::send(self, frames);
     }
+
+    fn address(&self) -> Option<std::net::SocketAddr> {
+        self.stream.peer_addr().ok()
+    }
 }
 
 impl Half {

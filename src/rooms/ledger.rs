@@ -1,0 +1,131 @@
+//! What is on its way to the store: the batch that is being filled, and those that are not answered yet.
+
+use std::collections::VecDeque;
+
+use super::command::{RoomKey, Span};
+use super::journal::{Durability, Record, RecordBatch};
+use super::peer::Peer;
+use super::room::{Draft, Publisher, Room, RoomLimits};
+use super::timestamp::Timestamp;
+
+/// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.
+const BATCHES_MAX: usize = 4;
+/// Records that wait in all before nothing more is published.
+const RECORDS_MAX: usize = 16_384;
+/// As `RECORDS_MAX`, in bytes of the batch that is being filled.
+const BYTES_MAX: usize = 8 << 20;
+
+/// The last message of a room in a batch.
+type Upto = (RoomKey, u64);
+
+/// A batch that the store has not answered yet.
+#[derive(Debug)]
+struct UnderWay {
+    term: u32,
+    rooms: Vec<Upto>,
+    records: usize,
+}
+
+/// The messages of a shard that are not stored yet.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    shard: usize,
+    term: u32,
+    batch: RecordBatch,
+    rooms: Vec<Upto>,
+    under_way: VecDeque<UnderWay>,
+    unstored: usize,
+}
+
+impl Ledger {
+    pub(super) fn new(shard: usize) -> Ledger {
+        Ledger {
+            shard,
+            term: 0,
+            batch: RecordBatch::default(),
+            rooms: Vec::new(),
+            under_way: VecDeque::new(),
+            unstored: 0,
+        }
+    }
+
+    /// Appends a message to a room's log, and to the batch if the room is stored.
+    pub(super) fn append<P: Peer>(
+        &mut self,
+        room: &mut Room<P>,
+        draft: Draft<'_>,
+        publisher: Publisher,
+        limits: &RoomLimits,
+        now: Timestamp,
+    ) {
+        let seq = room.append(draft, publisher, limits, now);
+        let Some(id) = room.stored_as.filter(|_| room.durability > Durability::Off) else { return };
+        let arena = &mut self.batch.bytes;
+        let (Some(sender), Some(content)) =
+            (Span::store(arena, draft.sender.as_bytes()), Span::store(arena, draft.content.as_bytes()))
+        else {
+            return;
+        };
+        let client_id = draft.client_id.and_then(|id| Span::store(arena, id.as_bytes()));
+        let (at, kind) = (room.last_at, draft.kind);
+        self.batch.records.push(Record { room: id, seq, at, kind, sender, content, client_id });
+        self.batch.durability = self.batch.durability.max(room.durability);
+        self.unstored += 1;
+        match self.rooms.last_mut() {
+            Some((key, last)) if *key == room.key => *last = seq,
+            Some(_) | None => self.rooms.push((room.key, seq)),
+        }
+    }
+
+    /// The next batch for the store, unless there is nothing or too much is under way.
+    pub(super) fn take_batch(&mut self) -> Option<RecordBatch> {
+        if self.batch.records.is_empty() || self.under_way.len() >= BATCHES_MAX {
+            return None;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        self.batch.durability = Durability::Off;
+        (batch.shard, batch.term) = (self.shard, self.term);
+        let (term, rooms, records) = (self.term, std::mem::take(&mut self.rooms), batch.records.len());
+        self.under_way.push_back(UnderWay { term, rooms, records });
+        Some(batch)
+    }
+
+    /// The oldest batch under way is stored: its rooms.
+    pub(super) fn committed(&mut self) -> Vec<Upto> {
+        let Some(UnderWay { rooms, records, .. }) = self.under_way.pop_front() else { return Vec::new() };
+        self.unstored -= records.min(self.unstored);
+        rooms
+    }
+
+    /// The oldest batch under way is not stored, and nothing that was built on it can be: the rooms concerned. The
+    /// later batches of its term are going to be refused, too; that says nothing new.
+    pub(super) fn refused(&mut self) -> Vec<RoomKey> {
+        let Some(refused) = self.under_way.pop_front() else { return Vec::new() };
+        if refused.term < self.term {
+            return Vec::new();
+        }
+        self.term += 1;
+        self.batch.clear();
+        self.batch.durability = Durability::Off;
+        self.unstored = 0;
+        let mut lost = refused.rooms;
+        lost.append(&mut self.rooms);
+        for later in &mut self.under_way {
+            later.records = 0;
+            lost.append(&mut later.rooms);
+        }
+        lost.into_iter().map(|(room, _)| room).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.records.is_empty() && self.under_way.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.unstored >= RECORDS_MAX || self.batch.bytes.len() >= BYTES_MAX
+    }
+
+    pub(super) fn unstored(&self) -> usize {
+        self.unstored
+    }
+}

@@ -1,0 +1,169 @@
+//! The pump: moves the members of a room along its log.
+
+use super::command::{Effect, Format, MemberKey, Why};
+use super::journal::Page;
+use super::log::Log;
+use super::member::State;
+use super::message;
+use super::peer::Peer;
+use super::room::{OnLag, Room, RoomLimits};
+
+/// How far the log may grow past its window while members that can take messages have not had their turn yet; then
+/// they get it before anything more is appended.
+const UNSERVED_WINDOWS_MAX: usize = 4;
+
+/// One pass over the members, possibly in slices.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Round {
+    /// The next position to pump.
+    next: usize,
+    /// What was visible when the round began.
+    target: u64,
+}
+
+/// Where the pump leaves what the shard has to do.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) effects: Vec<Effect>,
+    /// Members whose next messages have to be read from the store.
+    pub(super) readers: Vec<MemberKey>,
+}
+
+impl<P: Peer> Room<P> {
+    /// Whether so much waits for its round that nothing may be appended before it has ended.
+    pub(super) fn must_pump(&self, limits: &RoomLimits) -> bool {
+        let unserved = usize::try_from(self.visible - self.served.min(self.visible)).unwrap_or(usize::MAX);
+        unserved >= UNSERVED_WINDOWS_MAX * limits.window.messages
+            || (unserved > 1 && self.log.window_bytes() >= UNSERVED_WINDOWS_MAX * limits.window.bytes)
+    }
+
+    /// Whether anything was shown that not every member that is ready has been sent.
+    pub(super) fn is_due(&self) -> bool {
+        self.round.is_some() || self.served < self.visible
+    }
+
+    /// Goes on with the round (or begins one) for at most `budget` members. True once every member that is ready has
+    /// all that is visible.
+    pub(super) fn pump(&mut self, budget: usize, limits: &RoomLimits, out: &mut Outcome) -> bool {
+        let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.visible });
+        let end = self.members.len().min(round.next.saturating_add(budget));
+        while round.next < end {
+            self.pump_member(round.next, limits, out);
+            round.next += 1;
+        }
+        if round.next < self.members.len() {
+            self.round = Some(round);
+            return false;
+        }
+        self.served = round.target;
+        self.log.evict(limits.window, self.served);
+        if self.stored_as.is_none() {
+            self.oldest = self.log.tail();
+        }
+        self.served == self.visible
+    }
+
+    /// Ends the round that is under way, however many members it has left.
+    pub(super) fn pump_all(&mut self, limits: &RoomLimits, out: &mut Outcome) {
+        while !self.pump(usize::MAX, limits, out) {}
+    }
+
+    /// Takes a member out; returns the member that moved to its position, if one did.
+    pub(super) fn remove(
+        &mut self,
+        position: usize,
+        limits: &RoomLimits,
+        out: &mut Outcome,
+    ) -> Option<MemberKey> {
+        let last = self.members.len().checked_sub(1)?;
+        self.members.swap_remove(position);
+        let moved = self.members.get(position)?.key;
+        // The member that moved down may have been ahead of the round and be behind it now: it gets its turn here.
+        if self.round.is_some_and(|round| position < round.next && round.next <= last) {
+            self.pump_member(position, limits, out);
+        }
+        Some(moved)
+    }
+
+    /// The member's peer can take messages again.
+    pub(super) fn resume(&mut self, position: usize, limits: &RoomLimits, out: &mut Outcome) {
+        if let Some(member) = self.members.get_mut(position)
+            && member.state == State::Blocked
+        {
+            member.state = State::Ready;
+            self.pump_member(position, limits, out);
+        }
+    }
+
+    /// A page has come for a member that reads. `exact`: the member asked for a position, so that it has to be told of
+    /// what is not there any more.
+    pub(super) fn turn_page(
+        &mut self,
+        position: usize,
+        page: &Page,
+        exact: bool,
+        limits: &RoomLimits,
+        out: &mut Outcome,
+    ) {
+        let Some(member) = self.members.get_mut(position) else { return };
+        member.state = State::Ready;
+        if !exact {
+            member.cursor = page.start;
+        }
+        let kept_after = page.tail.saturating_sub(1).min(self.visible);
+        self.oldest = self.oldest.max(kept_after + 1);
+        if member.cursor < kept_after {
+            let mut gap = Vec::new();
+            message::encode_gap(&mut gap, &self.name, self.epoch, member.cursor + 1, kept_after);
+            member.peer.reply(&gap);
+            member.cursor = kept_after;
+        }
+        let mut log = Log::after(member.cursor);
+        for stored in &page.messages {
+            if stored.seq == log.head() + 1 && stored.seq <= self.visible {
+                message::encode_stored(&mut log, &self.name, self.epoch, stored);
+            }
+        }
+        if let Some(slice) = log.slice(member.cursor, log.head()).filter(|slice| slice.frames() > 0) {
+            member.note(member.peer.send(&slice), log.head());
+        } else if member.cursor + 1 < self.log.tail() {
+            // The store has nothing where the window has left off: what is in between is lost.
+            return self.leave_behind(position);
+        }
+        if member.state == State::Ready && member.cursor + 1 < self.log.tail() {
+            member.state = State::Reading;
+            return out.readers.push(member.key);
+        }
+        self.pump_member(position, limits, out);
+    }
+
+    pub(super) fn pump_member(&mut self, position: usize, limits: &RoomLimits, out: &mut Outcome) {
+        let Some(member) = self.members.get_mut(position) else { return };
+        if member.state != State::Ready || member.cursor >= self.visible {
+            return;
+        }
+        if let Some(slice) = self.log.slice(member.cursor, self.visible) {
+            return member.note(member.peer.send(&slice), self.visible);
+        }
+        match (limits.on_lag, self.stored_as, self.format) {
+            (OnLag::CatchUp, Some(_), Format::Chat) => {
+                member.state = State::Reading;
+                out.readers.push(member.key);
+            }
+            (OnLag::CatchUp | OnLag::Gap, _, Format::Chat) => self.leave_behind(position),
+            (OnLag::Close, _, Format::Chat) | (_, _, Format::Relay) => {
+                member.state = State::Gone;
+                out.effects.push(Effect::Close(member.session, Why::TooSlow));
+            }
+        }
+    }
+
+    /// The member goes on with the next message, and is told which ones it lost.
+    fn leave_behind(&mut self, position: usize) {
+        let Some(member) = self.members.get_mut(position) else { return };
+        let mut gap = Vec::new();
+        message::encode_gap(&mut gap, &self.name, self.epoch, member.cursor + 1, self.visible);
+        member.peer.reply(&gap);
+        member.cursor = self.visible;
+    }
+}

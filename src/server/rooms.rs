@@ -1,0 +1,117 @@
+//! The rooms seen from outside of any session: publish, ask, throw out.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::reactor::{Letter, Mailbox};
+use crate::rooms::{Ask, Online, PostError, Posted, Reply, ShardStats};
+
+/// Too much waits for the reactor already: nothing was done, trying again later makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server is busy")
+    }
+}
+
+impl std::error::Error for Busy {}
+
+/// Reaches the chat rooms of a running server from any thread. No call waits; the answers come on the threads of the
+/// rooms, where `reply` must not block.
+#[derive(Clone, Debug)]
+pub struct Rooms {
+    mailbox: Mailbox,
+    shards: usize,
+}
+
+impl Rooms {
+    pub(super) fn new(mailbox: Mailbox, shards: usize) -> Rooms {
+        Rooms { mailbox, shards }
+    }
+
+    /// Publishes a message in the name of `sender`; the answer comes when it is stored. A repeat of a `client_id`
+    /// within `chat.dedup_window` publishes nothing and is answered with the first message.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn post(
+        &self,
+        room: &str,
+        sender: &str,
+        content: &str,
+        client_id: Option<&str>,
+        reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.ask(Ask::Post {
+            room: room.into(),
+            sender: sender.into(),
+            content: content.into(),
+            client_id: client_id.map(Into::into),
+            reply: Reply::new(reply),
+        })
+    }
+
+    /// Who is in a room? Nobody is in one that does not exist.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn online(&self, room: &str, reply: impl FnOnce(Online) + Send + 'static) -> Result<(), Busy> {
+        self.ask(Ask::Online { room: room.into(), reply: Reply::new(reply) })
+    }
+
+    /// Closes all sessions of a user in a room with 4001; the answer is their number. With `ban`, the user gets 4001 on
+    /// coming back until that has passed (or the server was restarted).
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn kick(
+        &self,
+        room: &str,
+        user: &str,
+        ban: Option<Duration>,
+        reply: impl FnOnce(usize) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.ask(Ask::Kick { room: room.into(), user: user.into(), ban, reply: Reply::new(reply) })
+    }
+
+    /// Closes all sessions of a room that was deleted with 1000; the answer is their number.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn close(&self, room: &str, reply: impl FnOnce(usize) + Send + 'static) -> Result<(), Busy> {
+        self.ask(Ask::Close { room: room.into(), reply: Reply::new(reply) })
+    }
+
+    /// What does each shard hold? Answered when all of them have: proof that they are alive.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn stats(&self, reply: impl FnOnce(Vec<ShardStats>) + Send + 'static) -> Result<(), Busy> {
+        let gathered = Arc::new(Mutex::new((vec![None; self.shards], Some(reply))));
+        for shard in 0..self.shards {
+            let gathered = gathered.clone();
+            let reply = Reply::new(move |stats| {
+                let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+                gathered.0[shard] = Some(stats);
+                if gathered.0.iter().all(Option::is_some)
+                    && let Some(reply) = gathered.1.take()
+                {
+                    reply(gathered.0.iter().flatten().copied().collect());
+                }
+            });
+            self.post_letter(Letter::AskShard(shard, Box::new(Ask::Stats { reply })))?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), Busy> {
+        self.post_letter(Letter::Ask(Box::new(ask)))
+    }
+
+    fn post_letter(&self, letter: Letter) -> Result<(), Busy> {
+        if self.mailbox.try_post(letter) { Ok(()) } else { Err(Busy) }
+    }
+}

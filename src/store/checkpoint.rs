@@ -1,0 +1,80 @@
+//! Moving the write-ahead log into the database, beside the writer instead of in its way.
+//!
+//! A checkpoint that runs while messages keep arriving never catches up with the log's end, and only a log that was
+//! moved as a whole starts again at its beginning. So a thread does the bulk, and when little is left of a log that
+//! has become large, the writer does that itself between two commits.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crossbeam_channel::{Receiver, Sender};
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, ErrorCode, MAIN_DB};
+
+use super::error::StoreError;
+use super::health::Monitor;
+
+/// Frames that have to wait before a checkpoint is worth its fsyncs (4 MiB).
+const WAITING_FRAMES_MIN: u64 = 1_000;
+/// The log is made to start again from this size on (64 MiB), once few frames wait…
+const LOG_FRAMES_MAX: u64 = 16_000;
+const WAITING_FRAMES_FEW: u64 = 2_000;
+/// …and from this size on (512 MiB), however many do.
+const LOG_FRAMES_LIMIT: u64 = 128_000;
+
+/// The writer's side: knows when a checkpoint is due.
+#[derive(Debug)]
+pub(super) struct Checkpointer {
+    bell: Sender<()>,
+}
+
+impl Checkpointer {
+    /// Starts the thread. It ends when the checkpointer is dropped.
+    pub(super) fn start(
+        conn: Connection,
+        monitor: Arc<Monitor>,
+    ) -> std::io::Result<(Checkpointer, JoinHandle<()>)> {
+        let (bell, rung) = crossbeam_channel::bounded(1);
+        let run = move || run(&conn, &rung, &monitor);
+        let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(run)?;
+        Ok((Checkpointer { bell }, thread))
+    }
+
+    /// To be called by the writer after a commit.
+    pub(super) fn after_commit(&self, conn: &Connection) -> Result<(), StoreError> {
+        let (log, moved) = checkpoint(conn, CheckpointMode::NOOP)?;
+        let waiting = log.saturating_sub(moved);
+        if (log >= LOG_FRAMES_MAX && waiting <= WAITING_FRAMES_FEW) || log >= LOG_FRAMES_LIMIT {
+            checkpoint(conn, CheckpointMode::PASSIVE)?;
+        } else if waiting >= WAITING_FRAMES_MIN {
+            let _already_rung = self.bell.try_send(());
+        }
+        Ok(())
+    }
+}
+
+fn run(conn: &Connection, rung: &Receiver<()>, monitor: &Monitor) {
+    while rung.recv().is_ok() {
+        if monitor.failure().is_some() {
+            return;
+        }
+        if let Err(error) = checkpoint(conn, CheckpointMode::PASSIVE) {
+            monitor.failed(&error);
+        }
+    }
+}
+
+/// Frames in the log, and how many of them are in the database by now.
+fn checkpoint(conn: &Connection, mode: CheckpointMode) -> Result<(u64, u64), StoreError> {
+    match conn.wal_checkpoint_v2(Some(MAIN_DB), mode) {
+        Ok((log, moved)) => Ok((u64::try_from(log).unwrap_or(0), u64::try_from(moved).unwrap_or(0))),
+        // The other one is at it.
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok((0, 0)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves everything and empties the log, when nobody else uses the database any more.
+pub(super) fn finish(conn: &Connection) -> Result<(), StoreError> {
+    checkpoint(conn, CheckpointMode::TRUNCATE).map(|_| ())
+}

@@ -1,0 +1,246 @@
+//! What can go wrong with the store, sorted by what the caller can do about it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rusqlite::ffi;
+use rusqlite::{Error as SqliteError, ErrorCode};
+
+use crate::rooms::journal::{RecordBatch, RoomId};
+
+/// Why the store did not do what it was asked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreError {
+    /// There is no such room (any more).
+    NoSuchRoom,
+    /// A room of this id exists, with messages.
+    RoomExists,
+    /// The room has as many participants as it may.
+    TooManyParticipants,
+    /// A message does not follow the last one of its room: storing it would tear a hole or turn time back.
+    OutOfOrder {
+        /// The room.
+        room: RoomId,
+        /// The number that was due.
+        expected: u64,
+        /// The number that came.
+        found: u64,
+    },
+    /// A text is not UTF-8, or a number is beyond what a database holds.
+    Malformed,
+    /// Nothing can be written or read at the moment, for this reason. Trying again later makes sense.
+    Unavailable(Arc<str>),
+    /// The disk did not confirm what it was given, so nothing is accepted until the process is restarted. What was
+    /// stored before can be read.
+    Failed(Arc<str>),
+    /// The database is damaged at the place that was read or written.
+    Damaged(Arc<str>),
+    /// The store was stopped before it came to this.
+    Stopped,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::NoSuchRoom => f.write_str("there is no such room"),
+            StoreError::RoomExists => f.write_str("the room exists already and has messages"),
+            StoreError::TooManyParticipants => f.write_str("the room has too many participants"),
+            StoreError::OutOfOrder { room, expected, found } => {
+                write!(f, "message {found} of room {} came where {expected} was due", room.0)
+            }
+            StoreError::Malformed => f.write_str("a text is not UTF-8 or a number is too large"),
+            StoreError::Unavailable(reason) => write!(f, "the store is unavailable: {reason}"),
+            StoreError::Failed(reason) => {
+                write!(f, "the store accepts nothing until the server is restarted: {reason}")
+            }
+            StoreError::Damaged(reason) => write!(f, "the database is damaged: {reason}"),
+            StoreError::Stopped => f.write_str("the store has stopped"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl StoreError {
+    /// Whether it is the request's fault: nothing is wrong with the store, and other requests may well succeed.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            StoreError::NoSuchRoom
+            | StoreError::RoomExists
+            | StoreError::TooManyParticipants
+            | StoreError::OutOfOrder { .. }
+            | StoreError::Malformed => true,
+            StoreError::Unavailable(_)
+            | StoreError::Failed(_)
+            | StoreError::Damaged(_)
+            | StoreError::Stopped => false,
+        }
+    }
+
+    pub(super) fn damaged(what: impl fmt::Display) -> StoreError {
+        StoreError::Damaged(what.to_string().into())
+    }
+}
+
+impl From<SqliteError> for StoreError {
+    fn from(error: SqliteError) -> StoreError {
+        let reason: Arc<str> = error.to_string().into();
+        match error {
+            // What stands in the database is not what this program writes.
+            SqliteError::FromSqlConversionFailure(..)
+            | SqliteError::IntegralValueOutOfRange(..)
+            | SqliteError::InvalidColumnType(..)
+            | SqliteError::Utf8Error(..) => StoreError::Damaged(reason),
+            SqliteError::ToSqlConversionFailure(_) => StoreError::Malformed,
+            other => match other.sqlite_error().map(|error| (error.code, error.extended_code)) {
+                Some((_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) => {
+                    StoreError::Failed(format!("the disk did not confirm a write ({reason})").into())
+                }
+                Some((ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _)) => {
+                    StoreError::Damaged(reason)
+                }
+                Some((ErrorCode::TooBig, _)) => StoreError::Malformed,
+                _ => StoreError::Unavailable(reason),
+            },
+        }
+    }
+}
+
+/// The queue is full: nothing was begun, and nobody will be called back.
+#[derive(Debug, Default)]
+pub struct Busy {
+    pub(super) batch: Option<Box<RecordBatch>>,
+}
+
+impl Busy {
+    /// The batch that was not taken, if it was an [`append`](super::Store::append).
+    #[must_use]
+    pub fn into_batch(self) -> Option<RecordBatch> {
+        self.batch.map(|batch| *batch)
+    }
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the store has too much to do")
+    }
+}
+
+impl std::error::Error for Busy {}
+
+/// How the store is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// The last thing that was to be written was written.
+    #[default]
+    Healthy,
+    /// The last thing that was to be written was not, for this reason; the next one is tried again.
+    Unavailable(Arc<str>),
+    /// Nothing is written until the process is restarted, for this reason.
+    Failed(Arc<str>),
+}
+
+/// Why a store could not be opened.
+#[derive(Debug)]
+pub enum OpenError {
+    /// Another process has it open.
+    InUse(PathBuf),
+    /// It was written by a newer version of this program.
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The version of its schema.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// It is a database of another program.
+    Foreign(PathBuf),
+    /// It is no database, or a damaged one.
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+    /// The operating system or SQLite refuses.
+    Unusable {
+        /// The directory or file.
+        path: PathBuf,
+        /// What it says.
+        reason: String,
+    },
+}
+
+impl OpenError {
+    pub(super) fn io(path: impl Into<PathBuf>, error: &io::Error) -> OpenError {
+        OpenError::Unusable { path: path.into(), reason: error.to_string() }
+    }
+
+    pub(super) fn store(path: impl Into<PathBuf>, error: StoreError) -> OpenError {
+        let path = path.into();
+        match error {
+            StoreError::Damaged(reason) => OpenError::Damaged { path, reason: reason.to_string() },
+            other => OpenError::Unusable { path, reason: other.to_string() },
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            OpenError::InUse(path) => write!(
+                f,
+                "the data directory {} is in use by another process (stop it, or name another directory)",
+                path.display()
+            ),
+            OpenError::Newer { path, found, known } => write!(
+                f,
+                "{} has schema {found}, but this version knows schemas up to {known} only (use a newer version)",
+                path.display()
+            ),
+            OpenError::Foreign(path) => {
+                write!(f, "{} is a database of another program (name another directory)", path.display())
+            }
+            OpenError::Damaged { path, reason } => write!(
+                f,
+                "{} is damaged: {reason} (restore it from a backup; or save what can be read with `sqlite3 {} .recover`; \
+                 or move the file and those that begin with its name away to begin anew)",
+                path.display(),
+                path.display()
+            ),
+            OpenError::Unusable { path, reason } => write!(
+                f,
+                "cannot use {}: {reason} (it must be a writable directory with free space)",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sqlite(code: i32) -> StoreError {
+        SqliteError::SqliteFailure(ffi::Error::new(code), None).into()
+    }
+
+    #[test]
+    fn a_failed_fsync_is_told_from_a_full_disk_and_from_damage() {
+        for code in [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC] {
+            assert!(matches!(sqlite(code), StoreError::Failed(_)), "{code}");
+        }
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_READONLY, ffi::SQLITE_BUSY] {
+            assert!(matches!(sqlite(code), StoreError::Unavailable(_)), "{code}");
+        }
+        for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_CORRUPT_INDEX, ffi::SQLITE_NOTADB] {
+            assert!(matches!(sqlite(code), StoreError::Damaged(_)), "{code}");
+        }
+    }
+}

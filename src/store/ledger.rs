@@ -1,0 +1,197 @@
+//! Writing messages: what is due next in every room, and the insert.
+
+use std::collections::HashMap;
+
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::error::StoreError;
+use super::rows::{LogRow, Place, Texts, integer, kind_code};
+use crate::rooms::journal::{Record, RecordBatch, Retention, RoomId, RoomSettings};
+
+/// Rooms whose ends are remembered at most; beyond it all are forgotten and looked up again as needed.
+const ROOMS_MAX: usize = 65_536;
+
+/// What the writer remembers of a room.
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Kept {
+        floor: Place,
+        head: Place,
+        /// The room's own retention limits.
+        settings: RoomSettings,
+        /// Whether [`Ledger::take_overfull`] has been told of it, or will be.
+        overfull: bool,
+    },
+    /// It was deleted while its last messages were on their way.
+    Deleted,
+}
+
+/// The ends of the logs that were written to lately.
+///
+/// Invariant: says of a room what the writer's connection would, inside of its transaction. So after a rollback it is
+/// emptied, and whoever changes a room otherwise makes it [`forget`](Ledger::forget) that one.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    rooms: HashMap<RoomId, Entry>,
+    retention: Retention,
+    overfull: Vec<RoomId>,
+    /// Whether a room was deleted since [`Ledger::take_condemned`] was asked last.
+    condemned: bool,
+    /// `bytes_end` of the records that were verified and not yet inserted; `None` for those of deleted rooms.
+    verified: Vec<Option<u64>>,
+}
+
+impl Ledger {
+    pub(super) fn new(retention: Retention) -> Ledger {
+        Ledger {
+            rooms: HashMap::new(),
+            retention,
+            overfull: Vec::new(),
+            condemned: false,
+            verified: Vec::new(),
+        }
+    }
+
+    /// Forgets everything, after a rollback.
+    pub(super) fn clear(&mut self) {
+        self.rooms.clear();
+    }
+
+    /// Forgets a room, for somebody else has changed it.
+    pub(super) fn forget(&mut self, room: RoomId) {
+        self.rooms.remove(&room);
+    }
+
+    /// Forgets a room that was deleted, and that its messages are still to be.
+    pub(super) fn condemn(&mut self, room: RoomId) {
+        self.forget(room);
+        self.condemned = true;
+    }
+
+    /// Hears that messages up to `place` were deleted, and whether more are going to be.
+    pub(super) fn set_floor(&mut self, room: RoomId, place: Place, more: bool) {
+        if let Some(Entry::Kept { floor, overfull, .. }) = self.rooms.get_mut(&room) {
+            (*floor, *overfull) = (place, more);
+        }
+    }
+
+    /// Whether a room was deleted since this was asked last.
+    pub(super) fn take_condemned(&mut self) -> bool {
+        std::mem::take(&mut self.condemned)
+    }
+
+    /// Rooms that have outgrown their retention since this was called last.
+    pub(super) fn take_overfull(&mut self) -> impl Iterator<Item = RoomId> + '_ {
+        self.overfull.drain(..)
+    }
+
+    /// Inserts the messages of a batch, in the transaction that `conn` is in. Messages of a room that was deleted
+    /// meanwhile go where the room went.
+    ///
+    /// If it fails with a refusal, nothing was inserted.
+    pub(super) fn append(&mut self, conn: &Connection, batch: &RecordBatch) -> Result<(), StoreError> {
+        if self.rooms.len() > ROOMS_MAX {
+            self.rooms.clear();
+        }
+        let inserted = self.verify(conn, batch).and_then(|()| self.insert(conn, batch));
+        if inserted.is_err() {
+            for record in &batch.records {
+                self.rooms.remove(&record.room);
+            }
+        }
+        inserted
+    }
+
+    /// Sees whether every message follows the last one of its room, and notes it as that room's last.
+    fn verify(&mut self, conn: &Connection, batch: &RecordBatch) -> Result<(), StoreError> {
+        self.verified.clear();
+        for record in &batch.records {
+            let retention = self.retention;
+            let Entry::Kept { floor, head, settings, overfull } = self.entry(conn, record.room)? else {
+                self.verified.push(None);
+                continue;
+            };
+            if record.seq != head.seq + 1 || record.at <= head.at {
+                let (room, expected, found) = (record.room, head.seq + 1, record.seq);
+                return Err(StoreError::OutOfOrder { room, expected, found });
+            }
+            let texts = texts(record, &batch.bytes);
+            let all = [texts.sender, texts.content, texts.client_id.unwrap_or_default()];
+            let fits = record.seq < i64::MAX.cast_unsigned() && record.at.micros() < i64::MAX.cast_unsigned();
+            if !fits || all.iter().any(|text| simdutf8::basic::from_utf8(text).is_err()) {
+                return Err(StoreError::Malformed);
+            }
+            *head = Place { seq: record.seq, at: record.at, bytes_end: head.bytes_end + texts.kept_bytes() };
+            let bytes_end = head.bytes_end;
+            if !*overfull && exceeds(*floor, *head, settings.retention(retention)) {
+                *overfull = true;
+                self.overfull.push(record.room);
+            }
+            self.verified.push(Some(bytes_end));
+        }
+        Ok(())
+    }
+
+    fn insert(&self, conn: &Connection, batch: &RecordBatch) -> Result<(), StoreError> {
+        let mut insert = conn.prepare_cached(
+            "INSERT INTO messages (room, seq, at, bytes_end, kind, checksum, sender, content, client_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
+        // Verified to be UTF-8 above.
+        let text = |bytes| ToSqlOutput::Borrowed(ValueRef::Text(bytes));
+        for (record, bytes_end) in batch.records.iter().zip(&self.verified) {
+            let Some(bytes_end) = bytes_end else { continue };
+            let texts = texts(record, &batch.bytes);
+            insert.raw_bind_parameter(1, record.room.0)?;
+            insert.raw_bind_parameter(2, integer(record.seq))?;
+            insert.raw_bind_parameter(3, integer(record.at.micros()))?;
+            insert.raw_bind_parameter(4, integer(*bytes_end))?;
+            insert.raw_bind_parameter(5, kind_code(record.kind))?;
+            insert.raw_bind_parameter(6, texts.checksum(record.room, record.seq, record.at, record.kind))?;
+            insert.raw_bind_parameter(7, text(texts.sender))?;
+            insert.raw_bind_parameter(8, text(texts.content))?;
+            insert.raw_bind_parameter(9, texts.client_id.map(text))?;
+            insert.raw_execute()?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, conn: &Connection, room: RoomId) -> Result<&mut Entry, StoreError> {
+        use std::collections::hash_map::Entry as Slot;
+        match self.rooms.entry(room) {
+            Slot::Occupied(known) => Ok(known.into_mut()),
+            Slot::Vacant(unknown) => Ok(unknown.insert(match LogRow::by_id(conn, room)? {
+                Some(LogRow { floor, head, settings, .. }) => {
+                    Entry::Kept { floor, head, settings, overfull: false }
+                }
+                None if was_allotted(conn, room)? => Entry::Deleted,
+                None => return Err(StoreError::NoSuchRoom),
+            })),
+        }
+    }
+}
+
+/// Whether a log from `floor` to `head` is more than `retention` keeps; age is not looked at.
+pub(super) fn exceeds(floor: Place, head: Place, retention: Retention) -> bool {
+    let messages = head.seq - floor.seq;
+    let bytes = head.bytes_end - floor.bytes_end;
+    retention.messages_max.is_some_and(|max| messages > max)
+        || retention.bytes_max.is_some_and(|max| bytes > max && messages > 1)
+}
+
+fn texts<'a>(record: &Record, arena: &'a [u8]) -> Texts<'a> {
+    Texts {
+        sender: record.sender.of(arena),
+        content: record.content.of(arena),
+        client_id: record.client_id.map(|id| id.of(arena)),
+    }
+}
+
+/// Whether the id was some room's once.
+fn was_allotted(conn: &Connection, room: RoomId) -> Result<bool, StoreError> {
+    let last: Option<i64> = conn
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'rooms'", [], |row| row.get(0))
+        .optional()?;
+    Ok((1..=last.unwrap_or(0)).contains(&room.0))
+}

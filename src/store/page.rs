@@ -1,0 +1,177 @@
+//! Reading parts of a room's log.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::epoch::Salts;
+use super::error::StoreError;
+use super::rows::{LogRow, integer, message_columns, stored};
+use crate::rooms::Timestamp;
+use crate::rooms::journal::{Durability, From, Opened, Page, PageRequest, Retention, RoomId, Stored};
+use crate::rooms::log::Window;
+
+/// Client ids that an opened room gets back at most.
+const RECENT_IDS_MAX: u64 = 65_536;
+/// Messages looked through for them at most.
+const RECENT_IDS_SEARCHED_MAX: u64 = 4 * RECENT_IDS_MAX;
+
+/// What a reader has to know besides the database.
+#[derive(Clone, Debug)]
+pub(super) struct ReadOptions {
+    pub(super) salts: Salts,
+    pub(super) window: Window,
+    pub(super) dedup_window: Duration,
+    pub(super) durability: Durability,
+    pub(super) retention: Retention,
+}
+
+impl ReadOptions {
+    fn durability(&self, room: &LogRow) -> Durability {
+        room.settings.durability.unwrap_or(self.durability)
+    }
+
+    fn epoch(&self, room: &LogRow) -> u64 {
+        self.salts.epoch(room.epoch, self.durability(room))
+    }
+}
+
+/// Where the room's log stands, and its newest part. `None` if there is no such room.
+pub(super) fn open_room(
+    conn: &Connection,
+    options: &ReadOptions,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<Opened>, StoreError> {
+    let snapshot = conn.unchecked_transaction()?;
+    let Some(room) = LogRow::by_name(&snapshot, name)? else { return Ok(None) };
+    let Window { messages, bytes } = options.window;
+    let mut recent = newest_first(&snapshot, &room, room.floor.seq, room.head.seq, messages, bytes)?;
+    recent.reverse();
+    let window = u64::try_from(options.dedup_window.as_micros()).unwrap_or(u64::MAX);
+    let ids_after = Timestamp::from_micros(now.micros().saturating_sub(window));
+    Ok(Some(Opened {
+        id: room.id,
+        epoch: options.epoch(&room),
+        head: room.head.seq,
+        tail: room.floor.seq + 1,
+        last_at: room.head.at,
+        recent,
+        recent_ids: recent_ids(&snapshot, &room, ids_after)?,
+        durability: options.durability(&room),
+        retention: room.settings.retention(options.retention),
+    }))
+}
+
+/// The client ids of messages later than `after`, oldest first.
+fn recent_ids(
+    conn: &Connection,
+    room: &LogRow,
+    after: Timestamp,
+) -> Result<Vec<(Timestamp, Box<str>, u64)>, StoreError> {
+    let from = room.head.seq.saturating_sub(RECENT_IDS_SEARCHED_MAX);
+    let mut query = conn.prepare_cached(
+        "SELECT at, client_id, seq FROM messages
+         WHERE room = ?1 AND seq > ?2 AND at > ?3 AND client_id IS NOT NULL ORDER BY seq DESC LIMIT ?4",
+    )?;
+    let from = from.max(room.last_place(conn, |place| place.at <= after)?.seq);
+    let parameters = (room.id.0, integer(from), integer(after.micros()), integer(RECENT_IDS_MAX));
+    let rows = query.query_map(parameters, |row| {
+        Ok((Timestamp::from_micros(row.get(0)?), row.get::<_, Box<str>>(1)?, row.get(2)?))
+    })?;
+    let mut ids = rows.collect::<Result<Vec<_>, _>>()?;
+    ids.reverse();
+    Ok(ids)
+}
+
+/// A page of a room's log.
+pub(super) fn read(
+    conn: &Connection,
+    options: &ReadOptions,
+    request: &PageRequest,
+) -> Result<Page, StoreError> {
+    let snapshot = conn.unchecked_transaction()?;
+    let room = LogRow::by_id(&snapshot, request.room)?.ok_or(StoreError::NoSuchRoom)?;
+    let upto = request.before.map_or(room.head.seq, |before| before.saturating_sub(1).min(room.head.seq));
+    let after = match request.from {
+        From::Seq(seq) => seq.max(room.floor.seq),
+        From::Time(at) => room.last_place(&snapshot, |place| place.at <= at)?.seq,
+        From::Last(count) => upto.saturating_sub(count).max(room.floor.seq),
+    };
+    let (count, bytes) = (request.messages_max, request.bytes_max);
+    let (messages, start) = if request.newest_first {
+        let messages = newest_first(&snapshot, &room, after, upto, count, bytes)?;
+        let start = messages.last().map_or(after, |oldest| oldest.seq - 1);
+        (messages, start)
+    } else {
+        (oldest_first(&snapshot, &room, after, upto, count, bytes)?, after)
+    };
+    Ok(Page { messages, tail: room.floor.seq + 1, head: room.head.seq, epoch: options.epoch(&room), start })
+}
+
+fn oldest_first(
+    conn: &Connection,
+    room: &LogRow,
+    after: u64,
+    upto: u64,
+    messages_max: usize,
+    bytes_max: usize,
+) -> Result<Vec<Stored>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        message_columns!(),
+        " FROM messages WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq"
+    );
+    let due = (after.saturating_add(1)..=upto).take(messages_max);
+    collect(conn, sql, room.id, (after, upto), due, bytes_max)
+}
+
+fn newest_first(
+    conn: &Connection,
+    room: &LogRow,
+    after: u64,
+    upto: u64,
+    messages_max: usize,
+    bytes_max: usize,
+) -> Result<Vec<Stored>, StoreError> {
+    let sql = concat!(
+        "SELECT ",
+        message_columns!(),
+        " FROM messages WHERE room = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq DESC"
+    );
+    let due = (after.saturating_add(1)..=upto).rev().take(messages_max);
+    collect(conn, sql, room.id, (after, upto), due, bytes_max)
+}
+
+/// The messages numbered `due`, in that order, until their texts exceed `bytes_max`; at least one.
+fn collect(
+    conn: &Connection,
+    sql: &str,
+    room: RoomId,
+    (after, upto): (u64, u64),
+    due: impl Iterator<Item = u64>,
+    bytes_max: usize,
+) -> Result<Vec<Stored>, StoreError> {
+    let mut query = conn.prepare_cached(sql)?;
+    let mut rows = query.query((room.0, integer(after), integer(upto)))?;
+    let (mut messages, mut bytes) = (Vec::new(), 0);
+    for seq in due {
+        let message = match rows.next()? {
+            Some(row) => stored(room, row)?,
+            None => return Err(missing(room, seq)),
+        };
+        if message.seq != seq {
+            return Err(missing(room, seq));
+        }
+        bytes += message.text_bytes();
+        if bytes > bytes_max && !messages.is_empty() {
+            break;
+        }
+        messages.push(message);
+    }
+    Ok(messages)
+}
+
+fn missing(room: RoomId, seq: u64) -> StoreError {
+    StoreError::damaged(format_args!("message {seq} of room {} is missing", room.0))
+}

@@ -1,0 +1,317 @@
+//! Rooms and their participants, as the REST interface shows them.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::epoch::random;
+use super::error::StoreError;
+use super::ledger::Ledger;
+use super::rows::{LogRow, integer};
+use crate::rooms::journal::{Record, RecordBatch, RoomId, RoomSettings, Stored};
+use crate::rooms::{Span, Timestamp};
+
+/// Participants of one room at most.
+const PARTICIPANTS_MAX: u64 = 10_000;
+/// A list of rooms ends early once its texts have so many bytes.
+const LIST_BYTES_MAX: usize = 4 << 20;
+
+/// A room to be created.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewRoom {
+    /// Its public id; a new one is made up if absent.
+    pub id: Option<Box<str>>,
+    /// Its name.
+    pub name: Box<str>,
+    /// What it is for.
+    pub description: Box<str>,
+    /// Who creates it, and is its first participant.
+    pub created_by: Option<Box<str>>,
+    /// When.
+    pub created_at: Timestamp,
+    /// What it has its own way.
+    pub settings: RoomSettings,
+}
+
+/// A room as it was created, and who takes part in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomInfo {
+    /// Its public id. Those that were made up sort by time.
+    pub id: Box<str>,
+    /// Its name.
+    pub name: Box<str>,
+    /// What it is for.
+    pub description: Box<str>,
+    /// Who created it, if anybody in particular.
+    pub created_by: Option<Box<str>>,
+    /// Who takes part, in the order of joining.
+    pub participants: Vec<Box<str>>,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// Which rooms to list, in the order of their creation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RoomQuery {
+    /// Only rooms that this user takes part in.
+    pub participant: Option<Box<str>>,
+    /// Rooms at most. The list may end earlier, but never empty, if the rooms are large.
+    pub limit: usize,
+    /// Only rooms created after the one of this public id.
+    pub after: Option<Box<str>>,
+}
+
+/// Messages to be put into a room with the numbers and times that they have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// The room's public id. It is created if need be.
+    pub room: Box<str>,
+    /// The number of the room's last message, for a batch that continues an import; `None` for the first batch, which
+    /// is refused if the room has, or ever had, messages.
+    pub after: Option<u64>,
+    /// The messages: dense numbers, growing times. The first of all may have any number.
+    pub messages: Vec<Stored>,
+}
+
+/// Sees to it that the room exists.
+pub(super) fn open(conn: &Connection, public_id: &str, now: Timestamp) -> Result<(), StoreError> {
+    if !exists(conn, public_id)? {
+        let room = NewRoom { name: public_id.into(), created_at: now, ..NewRoom::default() };
+        insert(conn, public_id, &room)?;
+    }
+    Ok(())
+}
+
+pub(super) fn create(conn: &Connection, room: NewRoom) -> Result<RoomInfo, StoreError> {
+    let public_id = room.id.clone().unwrap_or_else(|| made_up_id(room.created_at));
+    if exists(conn, &public_id)? {
+        return Err(StoreError::RoomExists);
+    }
+    let id = insert(conn, &public_id, &room)?;
+    if let Some(creator) = &room.created_by {
+        add_participant(conn, id, creator)?;
+    }
+    Ok(RoomInfo {
+        id: public_id,
+        name: room.name,
+        description: room.description,
+        participants: room.created_by.iter().cloned().collect(),
+        created_by: room.created_by,
+        created_at: room.created_at,
+    })
+}
+
+/// Deletes a room; its messages vanish at once and are removed from the disk little by little.
+pub(super) fn delete(conn: &Connection, ledger: &mut Ledger, public_id: &str) -> Result<RoomId, StoreError> {
+    let id = id_of(conn, public_id)?.ok_or(StoreError::NoSuchRoom)?;
+    conn.execute("DELETE FROM rooms WHERE id = ?1", [id.0])?;
+    conn.execute("DELETE FROM participants WHERE room = ?1", [id.0])?;
+    conn.execute("INSERT INTO condemned (room) VALUES (?1)", [id.0])?;
+    ledger.condemn(id);
+    Ok(id)
+}
+
+pub(super) fn join(conn: &Connection, public_id: &str, user: &str) -> Result<RoomInfo, StoreError> {
+    let id = id_of(conn, public_id)?.ok_or(StoreError::NoSuchRoom)?;
+    add_participant(conn, id, user)?;
+    info(conn, public_id)
+}
+
+pub(super) fn leave(conn: &Connection, public_id: &str, user: &str) -> Result<RoomInfo, StoreError> {
+    let id = id_of(conn, public_id)?.ok_or(StoreError::NoSuchRoom)?;
+    conn.prepare_cached("DELETE FROM participants WHERE room = ?1 AND user = ?2")?.execute((id.0, user))?;
+    info(conn, public_id)
+}
+
+/// Changes what a room has its own way.
+pub(super) fn configure(
+    conn: &Connection,
+    ledger: &mut Ledger,
+    public_id: &str,
+    settings: &RoomSettings,
+) -> Result<(), StoreError> {
+    let id = id_of(conn, public_id)?.ok_or(StoreError::NoSuchRoom)?;
+    conn.execute(
+        "UPDATE rooms SET durability = ?2, messages_max = ?3, bytes_max = ?4, age_max = ?5 WHERE id = ?1",
+        (
+            id.0,
+            settings.durability.map(|durability| durability.name()),
+            settings.messages_max.map(integer),
+            settings.bytes_max.map(integer),
+            age_micros(settings),
+        ),
+    )?;
+    ledger.forget(id);
+    Ok(())
+}
+
+/// The room of this public id.
+pub(super) fn info(conn: &Connection, public_id: &str) -> Result<RoomInfo, StoreError> {
+    let mut query = conn.prepare_cached(
+        "SELECT id, public_id, name, description, created_by, created_at FROM rooms WHERE public_id = ?1",
+    )?;
+    let found = query.query_row([public_id], read_room).optional()?;
+    let (id, room) = found.ok_or(StoreError::NoSuchRoom)?;
+    with_participants(conn, id, room)
+}
+
+pub(super) fn list(conn: &Connection, query: &RoomQuery) -> Result<Vec<RoomInfo>, StoreError> {
+    let snapshot = conn.unchecked_transaction()?;
+    let after = match &query.after {
+        Some(room) => id_of(&snapshot, room)?.ok_or(StoreError::NoSuchRoom)?,
+        None => RoomId(0),
+    };
+    let sql = match query.participant {
+        None => {
+            "SELECT id, public_id, name, description, created_by, created_at FROM rooms
+             WHERE id > ?1 AND ?2 IS NULL ORDER BY id LIMIT ?3"
+        }
+        Some(_) => {
+            "SELECT rooms.id, public_id, name, description, created_by, created_at
+             FROM participants JOIN rooms ON rooms.id = participants.room
+             WHERE participants.room > ?1 AND participants.user = ?2 ORDER BY participants.room LIMIT ?3"
+        }
+    };
+    let mut select = snapshot.prepare_cached(sql)?;
+    let limit = integer(query.limit as u64);
+    let rows = select.query_map((after.0, query.participant.as_deref(), limit), read_room)?;
+    let (mut rooms, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let (id, room) = row?;
+        let room = with_participants(&snapshot, id, room)?;
+        bytes += room.text_bytes();
+        rooms.push(room);
+        if bytes > LIST_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(rooms)
+}
+
+/// Puts messages into a room; says the number of the last one.
+pub(super) fn import(
+    conn: &Connection,
+    ledger: &mut Ledger,
+    import: &Import,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let first = import.messages.first();
+    open(conn, &import.room, first.map_or(now, |message| message.at))?;
+    let room = LogRow::by_name(conn, &import.room)?.ok_or(StoreError::NoSuchRoom)?;
+    match import.after {
+        None if room.head.seq > 0 => return Err(StoreError::RoomExists),
+        Some(after) if room.head.seq != after => {
+            return Err(StoreError::OutOfOrder {
+                room: room.id,
+                expected: room.head.seq + 1,
+                found: after + 1,
+            });
+        }
+        None | Some(_) => {}
+    }
+    if let (None, Some(first)) = (import.after, first) {
+        let floor = first.seq.checked_sub(1).ok_or(StoreError::Malformed)?;
+        conn.execute("UPDATE rooms SET floor = ?2 WHERE id = ?1", (room.id.0, integer(floor)))?;
+    }
+    ledger.forget(room.id);
+    let batch = batch_of(room.id, &import.messages).ok_or(StoreError::Malformed)?;
+    ledger.append(conn, &batch)?;
+    Ok(import.messages.last().map_or(room.head.seq, |message| message.seq))
+}
+
+fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch> {
+    let mut batch = RecordBatch::default();
+    for Stored { seq, at, kind, sender, content, client_id } in messages {
+        let arena = &mut batch.bytes;
+        let (sender, content) =
+            (Span::store(arena, sender.as_bytes())?, Span::store(arena, content.as_bytes())?);
+        let client_id = match client_id {
+            Some(id) => Some(Span::store(arena, id.as_bytes())?),
+            None => None,
+        };
+        batch.records.push(Record { room, seq: *seq, at: *at, kind: *kind, sender, content, client_id });
+    }
+    Some(batch)
+}
+
+fn exists(conn: &Connection, public_id: &str) -> Result<bool, StoreError> {
+    Ok(id_of(conn, public_id)?.is_some())
+}
+
+/// The internal id of the room of this public id.
+pub(super) fn id_of(conn: &Connection, public_id: &str) -> Result<Option<RoomId>, StoreError> {
+    let mut query = conn.prepare_cached("SELECT id FROM rooms WHERE public_id = ?1")?;
+    Ok(query.query_row([public_id], |row| row.get(0)).optional()?.map(RoomId))
+}
+
+fn insert(conn: &Connection, public_id: &str, room: &NewRoom) -> Result<RoomId, StoreError> {
+    let NewRoom { name, description, created_by, created_at, settings, .. } = room;
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO rooms (public_id, name, description, created_by, created_at, epoch,
+                            durability, messages_max, bytes_max, age_max)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    )?;
+    let id = insert.insert((
+        public_id,
+        &**name,
+        &**description,
+        created_by.as_deref(),
+        integer(created_at.micros()),
+        random().cast_signed(),
+        settings.durability.map(|durability| durability.name()),
+        settings.messages_max.map(integer),
+        settings.bytes_max.map(integer),
+        age_micros(settings),
+    ))?;
+    Ok(RoomId(id))
+}
+
+fn age_micros(settings: &RoomSettings) -> Option<i64> {
+    settings.age_max.map(|age| i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn add_participant(conn: &Connection, room: RoomId, user: &str) -> Result<(), StoreError> {
+    let mut count =
+        conn.prepare_cached("SELECT count(*) FROM participants WHERE room = ?1 AND user <> ?2")?;
+    let others: u64 = count.query_row((room.0, user), |row| row.get(0))?;
+    if others >= PARTICIPANTS_MAX {
+        return Err(StoreError::TooManyParticipants);
+    }
+    let mut insert =
+        conn.prepare_cached("INSERT INTO participants (room, user) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+    insert.execute((room.0, user))?;
+    Ok(())
+}
+
+fn read_room(row: &Row<'_>) -> rusqlite::Result<(RoomId, RoomInfo)> {
+    let room = RoomInfo {
+        id: row.get(1)?,
+        name: row.get(2)?,
+        description: row.get(3)?,
+        created_by: row.get(4)?,
+        participants: Vec::new(),
+        created_at: Timestamp::from_micros(row.get(5)?),
+    };
+    Ok((RoomId(row.get(0)?), room))
+}
+
+fn with_participants(conn: &Connection, id: RoomId, room: RoomInfo) -> Result<RoomInfo, StoreError> {
+    let mut query = conn.prepare_cached("SELECT user FROM participants WHERE room = ?1 ORDER BY id")?;
+    let users = query.query_map([id.0], |row| row.get(0))?;
+    Ok(RoomInfo { participants: users.collect::<Result<_, _>>()?, ..room })
+}
+
+impl RoomInfo {
+    fn text_bytes(&self) -> usize {
+        let participants: usize = self.participants.iter().map(|user| user.len()).sum();
+        self.id.len() + self.name.len() + self.description.len() + participants
+    }
+}
+
+/// A UUID (RFC 9562, version 7): milliseconds, then random bits.
+fn made_up_id(at: Timestamp) -> Box<str> {
+    let (high, low) = (random(), random());
+    let value = u128::from((at.micros() / 1000) << 16 | 0x7000 | (high & 0x0fff)) << 64
+        | u128::from(low & (u64::MAX >> 2) | 1 << 63);
+    let hex = format!("{value:032x}");
+    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
+    parts.join("-").into()
+}

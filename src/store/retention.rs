@@ -1,0 +1,237 @@
+//! Deleting what is kept no longer, in steps so small that no commit waits for long.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::error::StoreError;
+use super::ledger::{Ledger, exceeds};
+use super::rows::{LogRow, Place, integer, read_place};
+use crate::rooms::Timestamp;
+use crate::rooms::journal::{Retention, RoomId};
+
+/// Messages deleted in one step at most.
+const STEP_MESSAGES: u64 = 500;
+/// Bytes of texts deleted in one step at most (one message is deleted whatever its size).
+const STEP_BYTES: u64 = 4 << 20;
+/// Rooms that are looked at in one step of a sweep.
+const SWEEP_ROOMS: i64 = 64;
+/// From the end of one sweep through all rooms to the beginning of the next.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long deleting may wait for an idle moment.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A search through all rooms for messages that grew old, or that a new configuration keeps no longer.
+#[derive(Clone, Copy, Debug)]
+enum Sweep {
+    Resting {
+        until: Instant,
+    },
+    /// Under way; the last room that was looked at.
+    After(RoomId),
+}
+
+/// What a step came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// So many messages were deleted, maybe none; there may be more to do.
+    Done(u64),
+    /// There is nothing to do for so long.
+    Rest(Duration),
+}
+
+/// Knows what is to be deleted.
+#[derive(Debug)]
+pub(super) struct Retainer {
+    retention: Retention,
+    /// Rooms that keep more than they should.
+    due: VecDeque<RoomId>,
+    /// Since when there have been such rooms.
+    due_since: Option<Instant>,
+    /// Whether there may be messages of deleted rooms.
+    condemned: bool,
+    sweep: Sweep,
+}
+
+impl Retainer {
+    /// Begins with a sweep: the configuration may have changed since the last run.
+    pub(super) fn new(retention: Retention) -> Retainer {
+        Retainer {
+            retention,
+            due: VecDeque::new(),
+            due_since: None,
+            condemned: true,
+            sweep: Sweep::After(RoomId(0)),
+        }
+    }
+
+    /// Puts off the next sweep, and with it the search for what may be left of deleted rooms.
+    pub(super) fn pause(&mut self, now: Instant) {
+        self.due.clear();
+        self.sweep = Sweep::Resting { until: now + SWEEP_INTERVAL };
+        self.condemned = false;
+    }
+
+    /// Hears of rooms that have grown, and whether one was deleted.
+    pub(super) fn note(&mut self, ledger: &mut Ledger, clock: Instant) {
+        self.due.extend(ledger.take_overfull());
+        self.due_since = if self.due.is_empty() { None } else { self.due_since.or(Some(clock)) };
+        self.condemned |= ledger.take_condemned();
+    }
+
+    /// Whether there is something to do at once.
+    pub(super) fn is_due(&self) -> bool {
+        self.condemned || !self.due.is_empty()
+    }
+
+    /// Whether rooms have waited too long for an idle moment.
+    pub(super) fn is_late(&self, clock: Instant) -> bool {
+        !self.due.is_empty() && self.due_since.is_some_and(|since| clock.duration_since(since) > WAIT_MAX)
+    }
+
+    /// Deletes a few messages, or looks for some to delete.
+    pub(super) fn step(
+        &mut self,
+        conn: &Connection,
+        ledger: &mut Ledger,
+        now: Timestamp,
+        clock: Instant,
+    ) -> Result<Step, StoreError> {
+        if let Some(room) = self.due.pop_front() {
+            let (removed, more) = self.trim(conn, ledger, room, now)?;
+            if more {
+                self.due.push_back(room);
+            }
+            return Ok(Step::Done(removed));
+        }
+        if self.condemned {
+            let removed = bury(conn)?;
+            self.condemned = removed.is_some();
+            return Ok(Step::Done(removed.unwrap_or(0)));
+        }
+        match self.sweep {
+            Sweep::Resting { until } if until > clock => Ok(Step::Rest(until - clock)),
+            Sweep::Resting { .. } => {
+                self.sweep = Sweep::After(RoomId(0));
+                self.condemned = true;
+                Ok(Step::Done(0))
+            }
+            Sweep::After(room) => {
+                self.sweep = self.look_around(conn, room, now, clock)?;
+                Ok(Step::Done(0))
+            }
+        }
+    }
+
+    /// Looks at the rooms that come after `after`.
+    fn look_around(
+        &mut self,
+        conn: &Connection,
+        after: RoomId,
+        now: Timestamp,
+        clock: Instant,
+    ) -> Result<Sweep, StoreError> {
+        let mut query = conn.prepare_cached("SELECT id FROM rooms WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+        let ids = query.query_map((after.0, SWEEP_ROOMS), |row| Ok(RoomId(row.get(0)?)))?;
+        let mut next = Sweep::Resting { until: clock + SWEEP_INTERVAL };
+        for id in ids {
+            let id = id?;
+            next = Sweep::After(id);
+            if let Some(room) = LogRow::by_id(conn, id)?
+                && self.target(conn, &room, now)? > room.floor.seq
+            {
+                self.due.push_back(id);
+            }
+        }
+        Ok(next)
+    }
+
+    /// Deletes the oldest messages of a room; says how many, and whether there are more to delete.
+    fn trim(
+        &self,
+        conn: &Connection,
+        ledger: &mut Ledger,
+        id: RoomId,
+        now: Timestamp,
+    ) -> Result<(u64, bool), StoreError> {
+        let tx = conn.unchecked_transaction()?;
+        let Some(room) = LogRow::by_id(&tx, id)? else { return Ok((0, false)) };
+        let target = self.target(&tx, &room, now)?;
+        let Some(floor) = step_end(&tx, id, target)? else {
+            ledger.set_floor(id, room.floor, false);
+            return Ok((0, false));
+        };
+        delete_upto(&tx, id, floor.seq)?;
+        tx.prepare_cached("UPDATE rooms SET floor = ?2, floor_at = ?3, floor_bytes = ?4 WHERE id = ?1")?
+            .execute((id.0, integer(floor.seq), integer(floor.at.micros()), integer(floor.bytes_end)))?;
+        tx.commit()?;
+        let more = floor.seq < target;
+        ledger.set_floor(id, floor, more);
+        Ok((floor.seq - room.floor.seq, more))
+    }
+
+    /// The newest message that the room keeps no longer; its floor if it keeps all.
+    fn target(&self, conn: &Connection, room: &LogRow, now: Timestamp) -> Result<u64, StoreError> {
+        let retention = room.settings.retention(self.retention);
+        let mut target = room.floor.seq;
+        if exceeds(room.floor, room.head, retention) {
+            if let Some(max) = retention.messages_max {
+                target = target.max(room.head.seq.saturating_sub(max));
+            }
+            if let Some(max) = retention.bytes_max {
+                let too_much = |place: Place| room.head.bytes_end - place.bytes_end > max;
+                let last = room.last_place(conn, too_much)?;
+                // The message after `last` is the one that is too much, unless it is the newest.
+                let cut = if too_much(last) { (last.seq + 1).min(room.head.seq - 1) } else { last.seq };
+                target = target.max(cut);
+            }
+        }
+        if let Some(age) = retention.age_max {
+            let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+            let too_old = Timestamp::from_micros(now.micros().saturating_sub(age));
+            target = target.max(room.last_place(conn, |place| place.at < too_old)?.seq);
+        }
+        Ok(target)
+    }
+}
+
+/// Deletes a few messages of a deleted room. `None` if there are no such messages.
+fn bury(conn: &Connection) -> Result<Option<u64>, StoreError> {
+    let tx = conn.unchecked_transaction()?;
+    let condemned = tx.query_row("SELECT room FROM condemned LIMIT 1", [], |row| row.get(0)).optional()?;
+    let Some(room) = condemned.map(RoomId) else { return Ok(None) };
+    let removed = match step_end(&tx, room, u64::MAX)? {
+        Some(end) => delete_upto(&tx, room, end.seq)?,
+        None => {
+            tx.execute("DELETE FROM condemned WHERE room = ?1", [room.0])?;
+            0
+        }
+    };
+    tx.commit()?;
+    Ok(Some(removed))
+}
+
+fn delete_upto(conn: &Connection, room: RoomId, seq: u64) -> Result<u64, StoreError> {
+    let mut delete = conn.prepare_cached("DELETE FROM messages WHERE room = ?1 AND seq <= ?2")?;
+    Ok(delete.execute((room.0, integer(seq)))? as u64)
+}
+
+/// How far one step gets in deleting a room's messages up to `target`. `None` if there is nothing to delete.
+fn step_end(conn: &Connection, room: RoomId, target: u64) -> Result<Option<Place>, StoreError> {
+    let mut query = conn.prepare_cached(
+        "SELECT seq, at, bytes_end FROM messages WHERE room = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
+    )?;
+    let mut rows = query.query((room.0, integer(target), integer(STEP_MESSAGES)))?;
+    let (mut first, mut end) = (None, None);
+    while let Some(row) = rows.next()? {
+        let place = read_place(row)?;
+        let first = *first.get_or_insert(place.bytes_end);
+        if end.is_some() && place.bytes_end - first > STEP_BYTES {
+            break;
+        }
+        end = Some(place);
+    }
+    Ok(end)
+}

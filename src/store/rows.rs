@@ -1,0 +1,191 @@
+//! Rows of `rooms` and `messages`, and where a room's log stands.
+
+use std::time::Duration;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::checksum::Checksum;
+use super::error::StoreError;
+use crate::rooms::journal::{Durability, RoomId, RoomSettings, Stored};
+use crate::rooms::{Kind, Timestamp};
+
+/// The columns that [`stored`] reads.
+macro_rules! message_columns {
+    () => {
+        "seq, at, kind, checksum, sender, content, client_id"
+    };
+}
+pub(super) use message_columns;
+
+/// A number as SQLite has it. Those beyond its range mean "beyond everything" to every query here.
+pub(super) fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) const fn kind_code(kind: Kind) -> u32 {
+    match kind {
+        Kind::Message => 0,
+        Kind::Join => 1,
+        Kind::Leave => 2,
+        Kind::System => 3,
+    }
+}
+
+fn kind_of(code: u32) -> Option<Kind> {
+    [Kind::Message, Kind::Join, Kind::Leave, Kind::System].into_iter().find(|kind| kind_code(*kind) == code)
+}
+
+/// The texts of one message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Texts<'a> {
+    pub(super) sender: &'a [u8],
+    pub(super) content: &'a [u8],
+    pub(super) client_id: Option<&'a [u8]>,
+}
+
+impl Texts<'_> {
+    /// The sum that is stored with the message.
+    pub(super) fn checksum(&self, room: RoomId, seq: u64, at: Timestamp, kind: Kind) -> u32 {
+        let sum = Checksum::new()
+            .number(room.0.cast_unsigned())
+            .number(seq)
+            .number(at.micros())
+            .number(u64::from(kind_code(kind)))
+            .text(self.sender)
+            .text(self.content);
+        self.client_id.map_or(sum, |id| sum.text(id)).value()
+    }
+
+    /// What the message adds to `bytes_end`.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.sender.len() as u64 + self.content.len() as u64
+    }
+}
+
+/// The message in a row of [`message_columns`], after a look at its checksum.
+pub(super) fn stored(room: RoomId, row: &Row<'_>) -> Result<Stored, StoreError> {
+    let (seq, at) = (row.get(0)?, Timestamp::from_micros(row.get(1)?));
+    let damaged =
+        || StoreError::damaged(format_args!("message {seq} of room {} is not what was stored", room.0));
+    let kind = kind_of(row.get(2)?).ok_or_else(damaged)?;
+    let text = |column| match row.get_ref(column)? {
+        ValueRef::Text(text) => Ok(Some(text)),
+        ValueRef::Null => Ok(None),
+        ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => Err(damaged()),
+    };
+    let (sender, content, client_id) = (text(4)?, text(5)?, text(6)?);
+    let texts = Texts { sender: sender.unwrap_or_default(), content: content.unwrap_or_default(), client_id };
+    if texts.checksum(room, seq, at, kind) != row.get::<_, u32>(3)? {
+        return Err(damaged());
+    }
+    let owned = |text| simdutf8::basic::from_utf8(text).map(Box::from).map_err(|_| damaged());
+    Ok(Stored {
+        seq,
+        at,
+        kind,
+        sender: owned(texts.sender)?,
+        content: owned(texts.content)?,
+        client_id: client_id.map(owned).transpose()?,
+    })
+}
+
+/// A place between two messages of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The number of the message before it; 0 at the beginning.
+    pub(super) seq: u64,
+    /// The time of that message.
+    pub(super) at: Timestamp,
+    /// The bytes of all messages up to it.
+    pub(super) bytes_end: u64,
+}
+
+/// A room and the ends of its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogRow {
+    pub(super) id: RoomId,
+    /// The room's own part of its epoch.
+    pub(super) epoch: u64,
+    pub(super) settings: RoomSettings,
+    /// Before the oldest message that is kept.
+    pub(super) floor: Place,
+    /// After the newest message.
+    pub(super) head: Place,
+}
+
+impl LogRow {
+    /// The room of this public id.
+    pub(super) fn by_name(conn: &Connection, name: &str) -> Result<Option<LogRow>, StoreError> {
+        let mut query = conn.prepare_cached(
+            "SELECT id, epoch, durability, messages_max, bytes_max, age_max, floor, floor_at, floor_bytes
+             FROM rooms WHERE public_id = ?1",
+        )?;
+        query.query_row([name], LogRow::read).optional()?.map(|row| row.with_head(conn)).transpose()
+    }
+
+    pub(super) fn by_id(conn: &Connection, id: RoomId) -> Result<Option<LogRow>, StoreError> {
+        let mut query = conn.prepare_cached(
+            "SELECT id, epoch, durability, messages_max, bytes_max, age_max, floor, floor_at, floor_bytes
+             FROM rooms WHERE id = ?1",
+        )?;
+        query.query_row([id.0], LogRow::read).optional()?.map(|row| row.with_head(conn)).transpose()
+    }
+
+    fn read(row: &Row<'_>) -> rusqlite::Result<LogRow> {
+        let floor =
+            Place { seq: row.get(6)?, at: Timestamp::from_micros(row.get(7)?), bytes_end: row.get(8)? };
+        let durability: Option<String> = row.get(2)?;
+        Ok(LogRow {
+            id: RoomId(row.get(0)?),
+            epoch: row.get::<_, i64>(1)?.cast_unsigned(),
+            settings: RoomSettings {
+                durability: durability.as_deref().and_then(Durability::from_name),
+                messages_max: row.get(3)?,
+                bytes_max: row.get(4)?,
+                age_max: row.get::<_, Option<u64>>(5)?.map(Duration::from_micros),
+            },
+            floor,
+            head: floor,
+        })
+    }
+
+    fn with_head(self, conn: &Connection) -> Result<LogRow, StoreError> {
+        let mut newest = conn.prepare_cached(
+            "SELECT seq, at, bytes_end FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1",
+        )?;
+        let head = newest.query_row([self.id.0], read_place).optional()?;
+        Ok(LogRow { head: head.unwrap_or(self.floor), ..self })
+    }
+
+    /// The last place of the log for which `passed` holds, where it holds up to some place and for none after that.
+    /// It is taken for granted at the floor.
+    pub(super) fn last_place(
+        &self,
+        conn: &Connection,
+        passed: impl Fn(Place) -> bool,
+    ) -> Result<Place, StoreError> {
+        let (mut low, mut high) = (self.floor, self.head.seq + 1);
+        while low.seq + 1 < high {
+            let middle = place(conn, self.id, low.seq + (high - low.seq) / 2)?;
+            if passed(middle) {
+                low = middle;
+            } else {
+                high = middle.seq;
+            }
+        }
+        Ok(low)
+    }
+}
+
+/// The place after the message `seq`, which must exist.
+pub(super) fn place(conn: &Connection, room: RoomId, seq: u64) -> Result<Place, StoreError> {
+    let mut query =
+        conn.prepare_cached("SELECT seq, at, bytes_end FROM messages WHERE room = ?1 AND seq = ?2")?;
+    let found = query.query_row((room.0, integer(seq)), read_place).optional()?;
+    found.ok_or_else(|| StoreError::damaged(format_args!("message {seq} of room {} is missing", room.0)))
+}
+
+pub(super) fn read_place(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place { seq: row.get(0)?, at: Timestamp::from_micros(row.get(1)?), bytes_end: row.get(2)? })
+}

@@ -1,0 +1,417 @@
+//! The store as its users see it, through [`Store`] alone.
+
+use std::fs;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::*;
+use crate::rooms::journal::{From, Record, Stored};
+use crate::rooms::{Kind, Span};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+const NOON: u64 = 1_769_860_800_000_000;
+
+/// Waits for the answer to a request.
+fn ask<T: Send + 'static>(
+    request: impl FnOnce(Done<Result<T, StoreError>>) -> Result<(), Busy>,
+) -> Result<T, StoreError> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    request(Box::new(move |outcome| answer.send(outcome).unwrap())).unwrap();
+    answered.recv_timeout(DEADLINE).expect("an answer")
+}
+
+fn directory(path: &Path) -> Location {
+    Location::Directory(path.to_owned())
+}
+
+fn open(path: &Path) -> (Store, StoreThreads) {
+    Store::open(directory(path), Options::default()).unwrap()
+}
+
+fn at(seq: u64) -> Timestamp {
+    Timestamp::from_micros(NOON + seq * 1_000)
+}
+
+fn open_room(store: &Store, name: &str) -> Opened {
+    ask(|done| store.open_room(name, true, at(0), done)).unwrap()
+}
+
+/// What message `seq` of every room in these tests is.
+fn message(seq: u64) -> Stored {
+    Stored {
+        seq,
+        at: at(seq),
+        kind: if seq % 10 == 1 { Kind::Join } else { Kind::Message },
+        sender: format!("user {}", seq % 7).into(),
+        content: format!("message {seq} \u{1f32b}").into(),
+        client_id: (seq % 2 == 0).then(|| format!("id-{seq}").into()),
+    }
+}
+
+fn push(batch: &mut RecordBatch, room: RoomId, message: &Stored) {
+    let mut store = |text: &str| Span::store(&mut batch.bytes, text.as_bytes()).unwrap();
+    let (sender, content) = (store(&message.sender), store(&message.content));
+    let client_id = message.client_id.as_deref().map(store);
+    let Stored { seq, at, kind, .. } = *message;
+    batch.records.push(Record { room, seq, at, kind, sender, content, client_id });
+}
+
+fn batch(shard: usize, term: u32, room: RoomId, seqs: impl IntoIterator<Item = u64>) -> RecordBatch {
+    let mut batch = RecordBatch { shard, term, ..RecordBatch::default() };
+    for seq in seqs {
+        push(&mut batch, room, &message(seq));
+    }
+    batch
+}
+
+fn append(store: &Store, batch: RecordBatch) -> Result<(), StoreError> {
+    ask(|done| store.append(batch, done)).map(|batch| assert!(batch.records.is_empty()))
+}
+
+fn everything(room: RoomId) -> PageRequest {
+    PageRequest {
+        room,
+        from: From::Seq(0),
+        messages_max: 1_000_000,
+        bytes_max: usize::MAX,
+        newest_first: false,
+        before: None,
+    }
+}
+
+fn read(store: &Store, request: PageRequest) -> Page {
+    ask(|done| store.read(request, done)).unwrap()
+}
+
+fn seqs(messages: &[Stored]) -> Vec<u64> {
+    messages.iter().map(|message| message.seq).collect()
+}
+
+/// Waits until the room's log begins at `tail`.
+fn wait_for_tail(store: &Store, room: RoomId, tail: u64) -> Page {
+    let deadline = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() + DEADLINE;
+    loop {
+        let page = read(store, everything(room));
+        if page.tail == tail {
+            return page;
+        }
+        assert!(page.tail < tail, "{} messages too many were deleted", page.tail - tail);
+        assert!(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap() < deadline, "tail {}", page.tail);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_was_stored_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, threads) = open(dir.path());
+    let room = open_room(&store, "lobby");
+    assert_eq!((room.head, room.tail, room.recent.len()), (0, 1, 0));
+    append(&store, batch(0, 0, room.id, 1..=500)).unwrap();
+    drop(threads);
+    let (store, _threads) = open(dir.path());
+    let again = open_room(&store, "lobby");
+    assert_eq!((again.id, again.epoch, again.head, again.tail), (room.id, room.epoch, 500, 1));
+    assert_eq!(again.last_at, at(500));
+    assert_eq!(again.recent, (245..=500).map(message).collect::<Vec<_>>());
+    let page = read(&store, everything(room.id));
+    assert_eq!(page.messages, (1..=500).map(message).collect::<Vec<_>>());
+    append(&store, batch(0, 0, room.id, 501..=501)).unwrap();
+}
+
+#[test]
+fn a_store_in_memory_does_the_same_and_is_gone_afterwards() {
+    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+    let room = open_room(&store, "lobby");
+    append(&store, batch(0, 0, room.id, 1..=300)).unwrap();
+    assert_eq!(open_room(&store, "lobby").head, 300);
+    assert_eq!(read(&store, everything(room.id)).messages.len(), 300);
+    let (other, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+    assert_eq!(open_room(&other, "lobby").head, 0);
+}
+
+#[test]
+fn an_opened_room_brings_its_newest_messages_and_ids_within_the_limits() {
+    let options = Options {
+        window: Window { messages: 10, bytes: 1 << 20 },
+        dedup_window: Duration::from_millis(20),
+        ..Options::default()
+    };
+    let (store, _threads) = Store::open(Location::Memory, options).unwrap();
+    let room = open_room(&store, "lobby");
+    append(&store, batch(0, 0, room.id, 1..=100)).unwrap();
+    let opened = ask(|done| store.open_room("lobby", false, at(105), done)).unwrap();
+    assert_eq!(seqs(&opened.recent), (91..=100).collect::<Vec<_>>());
+    let ids: Vec<_> = (86..=100).step_by(2).map(|seq| (at(seq), format!("id-{seq}").into(), seq)).collect();
+    assert_eq!(opened.recent_ids, ids);
+    assert_eq!(ask(|done| store.open_room("nowhere", false, at(0), done)), Err(StoreError::NoSuchRoom));
+}
+
+#[test]
+fn batches_of_many_shards_are_stored_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _threads) = open(dir.path());
+    let rooms: Vec<RoomId> = (0..8).map(|shard| open_room(&store, &format!("room-{shard}")).id).collect();
+    let (answer, answered) = mpsc::sync_channel(8 * 100);
+    std::thread::scope(|scope| {
+        for (shard, &room) in rooms.iter().enumerate() {
+            let (store, answer) = (&store, answer.clone());
+            scope.spawn(move || {
+                for seq in 0..100 {
+                    let answer = answer.clone();
+                    let mut batch = batch(shard, 0, room, seq * 5 + 1..=seq * 5 + 5);
+                    batch.durability = if shard == 0 { Durability::Fsync } else { Durability::Commit };
+                    let done =
+                        Box::new(move |outcome: Result<_, _>| answer.send(outcome.map(|_| ())).unwrap());
+                    store.append(batch, done).unwrap();
+                }
+            });
+        }
+    });
+    for _ in 0..800 {
+        answered.recv_timeout(DEADLINE).unwrap().unwrap();
+    }
+    for &room in &rooms {
+        let page = read(&store, everything(room));
+        assert_eq!(page.messages, (1..=500).map(message).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_does_not_follow_the_last_message_is_refused_until_the_next_term() {
+    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+    let (room, other) = (open_room(&store, "a").id, open_room(&store, "b").id);
+    append(&store, batch(0, 3, room, 1..=3)).unwrap();
+    // The part of the batch that would fit must not stay behind.
+    let mut hole = batch(0, 3, other, 1..=2);
+    push(&mut hole, room, &message(5));
+    let refused = StoreError::OutOfOrder { room, expected: 4, found: 5 };
+    assert_eq!(append(&store, hole), Err(refused.clone()));
+    assert_eq!(append(&store, batch(0, 3, room, 4..=4)), Err(refused.clone()));
+    assert_eq!(append(&store, batch(0, 2, room, 4..=4)), Err(refused));
+    append(&store, batch(1, 0, other, 1..=1)).unwrap();
+    append(&store, batch(0, 4, room, 4..=4)).unwrap();
+    assert_eq!(read(&store, everything(other)).head, 1);
+    assert_eq!(read(&store, everything(room)).head, 4);
+}
+
+#[test]
+fn time_in_a_room_never_stands_still_or_goes_back() {
+    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+    let room = open_room(&store, "a").id;
+    let mut late = RecordBatch::default();
+    push(&mut late, room, &message(1));
+    push(&mut late, room, &Stored { at: at(1), ..message(2) });
+    assert!(matches!(append(&store, late), Err(StoreError::OutOfOrder { .. })));
+    assert_eq!(read(&store, everything(room)).head, 0);
+}
+
+#[test]
+fn texts_that_are_not_utf_8_and_rooms_that_never_were_are_refused() {
+    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+    let room = open_room(&store, "a").id;
+    let mut broken = batch(0, 0, room, 1..=2);
+    let last = broken.bytes.len() - 5;
+    broken.bytes[last..].fill(0xff);
+    assert_eq!(append(&store, broken), Err(StoreError::Malformed));
+    assert_eq!(append(&store, batch(0, 1, RoomId(99), 1..=1)), Err(StoreError::NoSuchRoom));
+    append(&store, batch(0, 2, room, 1..=1)).unwrap();
+}
+
+#[test]
+fn a_full_disk_fails_the_term_and_the_next_one_succeeds_once_there_is_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { database_bytes_max: Some(1 << 20), ..Options::default() };
+    let (store, _threads) = Store::open(directory(dir.path()), options).unwrap();
+    let (big, room) = (open_room(&store, "big").id, open_room(&store, "room").id);
+    append(&store, batch(1, 0, room, 1..=10)).unwrap();
+    let long = |seq| Stored { content: "x".repeat(60_000).into(), ..message(seq) };
+    let mut stored = 0;
+    let full = loop {
+        let mut batch = RecordBatch::default();
+        push(&mut batch, big, &long(stored + 1));
+        match append(&store, batch) {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, StoreError::Unavailable(_)), "{full}");
+    assert!(matches!(store.health(), Health::Unavailable(_)));
+    assert!((5..20).contains(&stored), "{stored}");
+    // What was built on the lost message fails, even what would fit; and reading goes on.
+    assert_eq!(append(&store, batch(0, 0, room, 11..=11)), Err(full));
+    assert_eq!(read(&store, everything(big)).head, stored);
+    assert_eq!(open_room(&store, "big").head, stored);
+    // A new term is tried afresh: first in vain, then not.
+    let mut again = RecordBatch { term: 1, ..RecordBatch::default() };
+    push(&mut again, big, &long(stored + 1));
+    assert!(matches!(append(&store, again), Err(StoreError::Unavailable(_))));
+    ask(|done| store.delete_room("big", done)).unwrap();
+    let mut term = 1;
+    loop {
+        term += 1;
+        let mut batch = RecordBatch { term, ..RecordBatch::default() };
+        push(&mut batch, room, &long(11));
+        match append(&store, batch) {
+            Ok(()) => break,
+            Err(error) => assert!(matches!(error, StoreError::Unavailable(_)) && term < 100_000, "{error}"),
+        }
+    }
+    assert_eq!(store.health(), Health::Healthy);
+    assert_eq!(read(&store, everything(room)).head, 11);
+}
+
+#[test]
+fn a_second_opener_is_refused_until_the_first_is_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, threads) = open(dir.path());
+    let error = Store::open(directory(dir.path()), Options::default()).err().unwrap();
+    assert!(matches!(&error, OpenError::InUse(path) if path == dir.path()), "{error}");
+    drop(threads);
+    open(dir.path());
+}
+
+#[test]
+fn after_the_end_requests_are_answered_and_what_was_queued_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, threads) = open(dir.path());
+    let room = open_room(&store, "lobby").id;
+    let (answer, answered) = mpsc::sync_channel(100);
+    for seq in 1..=100 {
+        let answer = answer.clone();
+        let done = Box::new(move |outcome: Result<_, _>| answer.send(outcome.is_ok()).unwrap());
+        store.append(batch(0, 0, room, seq..=seq), done).unwrap();
+    }
+    drop(threads);
+    assert!(answered.try_iter().take(100).filter(|stored| *stored).count() == 100);
+    assert_eq!(append(&store, batch(0, 0, room, 101..=101)), Err(StoreError::Stopped));
+    assert_eq!(ask(|done| store.room("lobby", done)), Err(StoreError::Stopped));
+    assert!(!dir.path().join("foghorn.db-wal").metadata().is_ok_and(|wal| wal.len() > 0));
+    let (store, _threads) = open(dir.path());
+    assert_eq!(open_room(&store, "lobby").head, 100);
+}
+
+#[test]
+fn a_full_queue_gives_the_batch_back() {
+    let options = Options { queue_bytes_max: 1_000, ..Options::default() };
+    let (store, _threads) = Store::open(Location::Memory, options).unwrap();
+    let room = open_room(&store, "lobby").id;
+    let (release, blocked) = mpsc::sync_channel::<()>(0);
+    let (entered, inside) = mpsc::sync_channel::<()>(1);
+    let done = Box::new(move |_: Result<_, _>| {
+        entered.send(()).unwrap();
+        blocked.recv_timeout(DEADLINE).unwrap();
+    });
+    store.room("lobby", done).unwrap();
+    inside.recv_timeout(DEADLINE).unwrap();
+    let mut queued = 0;
+    let returned = loop {
+        match store.append(batch(0, 0, room, queued + 1..=queued + 1), Box::new(|_| ())) {
+            Ok(()) => queued += 1,
+            Err(busy) => break busy.into_batch().unwrap(),
+        }
+    };
+    assert!((10..50).contains(&queued), "{queued}");
+    release.send(()).unwrap();
+    assert_eq!(open_room(&store, "lobby").head, queued);
+    append(&store, returned).unwrap();
+}
+
+#[test]
+fn a_file_that_is_no_database_is_reported_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("foghorn.db");
+    let garbage = "this is not a database ".repeat(1_000);
+    fs::write(&path, &garbage).unwrap();
+    let error = Store::open(directory(dir.path()), Options::default()).err().unwrap();
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("backup"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), garbage);
+}
+
+#[test]
+fn a_message_that_changed_on_the_disk_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, threads) = open(dir.path());
+    let room = open_room(&store, "lobby").id;
+    append(&store, batch(0, 0, room, 1..=1000)).unwrap();
+    drop(threads);
+    let path = dir.path().join("foghorn.db");
+    let mut bytes = fs::read(&path).unwrap();
+    let place = bytes.windows(12).position(|window| window == b"message 500 ").unwrap();
+    bytes[place] ^= 0x04;
+    fs::write(&path, bytes).unwrap();
+    let (store, _threads) = open(dir.path());
+    let damaged = ask(|done| store.read(everything(room), done));
+    assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
+    let page = read(&store, PageRequest { from: From::Seq(500), ..everything(room) });
+    assert_eq!(page.messages.len(), 500);
+    assert_eq!(open_room(&store, "lobby").head, 1000);
+}
+
+#[test]
+fn pages_end_by_count_and_bytes_and_begin_by_number_time_or_count() {
+    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+    let room = open_room(&store, "lobby").id;
+    append(&store, batch(0, 0, room, 1..=100)).unwrap();
+    let all = everything(room);
+    let between = Timestamp::from_micros(at(90).micros() + 1);
+    let bytes = message(50).text_bytes() * 3;
+    // Request, the numbers delivered, and the cursor before the first.
+    let cases: [(PageRequest, Vec<u64>, u64); 14] = [
+        (PageRequest { from: From::Seq(97), ..all }, vec![98, 99, 100], 97),
+        (PageRequest { from: From::Seq(97), messages_max: 2, ..all }, vec![98, 99], 97),
+        (PageRequest { from: From::Seq(100), ..all }, vec![], 100),
+        (PageRequest { from: From::Seq(u64::MAX), ..all }, vec![], u64::MAX),
+        (PageRequest { from: From::Time(at(98)), ..all }, vec![99, 100], 98),
+        (PageRequest { from: From::Time(between), messages_max: 1, ..all }, vec![91], 90),
+        (PageRequest { from: From::Time(at(0)), messages_max: 1, ..all }, vec![1], 0),
+        (PageRequest { from: From::Time(Timestamp::from_micros(u64::MAX)), ..all }, vec![], 100),
+        (PageRequest { from: From::Last(2), ..all }, vec![99, 100], 98),
+        (PageRequest { from: From::Last(2), before: Some(10), ..all }, vec![8, 9], 7),
+        (PageRequest { from: From::Last(u64::MAX), messages_max: 1, ..all }, vec![1], 0),
+        (PageRequest { messages_max: 2, newest_first: true, ..all }, vec![100, 99], 98),
+        (PageRequest { messages_max: 2, newest_first: true, before: Some(50), ..all }, vec![49, 48], 47),
+        (PageRequest { from: From::Seq(40), bytes_max: bytes, ..all }, vec![41, 42, 43], 40),
+    ];
+    for (request, delivered, start) in cases {
+        let page = read(&store, request);
+        assert_eq!((seqs(&page.messages), page.start), (delivered, start), "{request:?}");
+        assert_eq!((page.tail, page.head), (1, 100));
+    }
+    let one = read(&store, PageRequest { bytes_max: 0, ..all });
+    assert_eq!(seqs(&one.messages), [1]);
+    let by_name = ask(|done| store.messages("lobby", PageRequest { room: RoomId(0), ..all }, done)).unwrap();
+    assert_eq!(by_name.messages.len(), 100);
+    let unknown = ask(|done| store.read(everything(RoomId(77)), done));
+    assert_eq!(unknown, Err(StoreError::NoSuchRoom));
+}
+
+#[test]
+fn retention_deletes_the_oldest_by_count_bytes_and_age() {
+    let each = message(10).sender.len() + message(10).content.len();
+    let ages = Retention { age_max: Some(Duration::from_secs(3600)), ..Retention::default() };
+    let cases = [
+        (Retention { messages_max: Some(700), ..Retention::default() }, 1_301),
+        (Retention { messages_max: Some(0), ..Retention::default() }, 2_001),
+        (Retention { bytes_max: Some(1), ..Retention::default() }, 2_000),
+        (ages, 2_001),
+    ];
+    for (retention, tail) in cases {
+        let options = Options { retention, ..Options::default() };
+        let (store, _threads) = Store::open(Location::Memory, options).unwrap();
+        let room = open_room(&store, "lobby").id;
+        append(&store, batch(0, 0, room, 1..=2_000)).unwrap();
+        if retention == ages {
+            // Nothing tells the store that a message has grown old: it looks when it starts, and from time to time.
+            ask(|done| store.configure_room("lobby", RoomSettings::default(), done)).unwrap();
+        }
+        let page = wait_for_tail(&store, room, tail);
+        assert_eq!((page.head, page.messages.len() as u64), (2_000, 2_001 - tail), "{retention:?}");
+        append(&store, batch(0, 0, room, 2_001..=2_001)).unwrap();
+        let opened = open_room(&store, "lobby");
+        assert_eq!((opened.head, opened.last_at), (2_001, at(2_001)));
+    }
+    assert!(each > 20);
+}

@@ -1,0 +1,282 @@
+//! The one thread that writes.
+//!
+//! It takes everything that waits, carries it out in one transaction, commits, and answers; meanwhile the next round
+//! gathers. So the more arrives, the less a commit costs each message, without anybody waiting for a timer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::checkpoint::Checkpointer;
+use super::error::StoreError;
+use super::health::Monitor;
+use super::jobs::{Append, Job, Open, ReadJob, ReadTask};
+use super::ledger::Ledger;
+use super::page::{self, ReadOptions};
+use super::registry;
+use super::retention::{Retainer, Step};
+use super::schema::{self, Synchronous};
+use crate::rooms::Timestamp;
+use crate::rooms::journal::{Durability, RecordBatch};
+
+/// A round takes no more once it has so many jobs, messages or bytes.
+const ROUND_JOBS_MAX: usize = 512;
+const ROUND_RECORDS_MAX: usize = 8_192;
+const ROUND_BYTES_MAX: usize = 8 << 20;
+/// How long nothing may have come before deleting begins.
+const IDLE_AFTER: Duration = Duration::from_millis(50);
+
+/// The writer's thread, as it runs.
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) jobs: Receiver<Job>,
+    /// `None` if there are no reader threads: then this one reads.
+    pub(super) readers: Option<Sender<ReadTask>>,
+    /// `None` if there is no write-ahead log.
+    pub(super) checkpointer: Option<Checkpointer>,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) options: ReadOptions,
+    pub(super) ledger: Ledger,
+    pub(super) retainer: Retainer,
+    /// The last term of a shard that came to nothing, and why. Invariant: nothing of that term or an earlier one is
+    /// stored any more.
+    pub(super) failed_terms: HashMap<usize, (u32, StoreError)>,
+    pub(super) synchronous: Synchronous,
+}
+
+/// What became of the jobs of a round as a whole.
+type Outcome = Result<(), StoreError>;
+
+impl Writer {
+    /// Works until it is told to stop and nothing is queued any more. Hands the connection back.
+    pub(super) fn run(mut self) -> Connection {
+        let mut stopping = false;
+        while let Some(first) = self.next(stopping) {
+            let round = self.gather(first, &mut stopping);
+            let records = round.iter().map(Job::records).sum();
+            self.round(round);
+            self.catch_up_deleting(records);
+        }
+        self.conn
+    }
+
+    /// The next job; while there is none, old messages are deleted.
+    fn next(&mut self, stopping: bool) -> Option<Job> {
+        if stopping {
+            return self.jobs.try_recv().ok();
+        }
+        let mut wait = if self.retainer.is_due() { IDLE_AFTER } else { Duration::ZERO };
+        loop {
+            match self.jobs.recv_timeout(wait) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {
+                    wait = match self.delete_some() {
+                        Step::Done(_) => Duration::ZERO,
+                        Step::Rest(rest) => rest,
+                    };
+                }
+            }
+        }
+    }
+
+    fn gather(&mut self, first: Job, stopping: &mut bool) -> Vec<Job> {
+        let (mut round, mut records, mut bytes) = (Vec::new(), 0, 0);
+        let mut next = Some(first);
+        while let Some(job) = next {
+            records += job.records();
+            bytes += job.bytes();
+            match job {
+                Job::Stop => *stopping = true,
+                Job::Append(_) | Job::Change(..) | Job::Open(_) | Job::Read(_) => round.push(job),
+            }
+            let full =
+                round.len() >= ROUND_JOBS_MAX || records >= ROUND_RECORDS_MAX || bytes >= ROUND_BYTES_MAX;
+            next = if full { None } else { self.jobs.try_recv().ok() };
+        }
+        round
+    }
+
+    fn round(&mut self, mut round: Vec<Job>) {
+        let outcome = if round.iter().any(Job::writes) { self.transact(&mut round) } else { Ok(()) };
+        if let Err(error) = &outcome {
+            self.ledger.clear();
+            self.monitor.failed(error);
+        }
+        self.retainer.note(&mut self.ledger, clock());
+        for job in round {
+            match job {
+                Job::Append(append) => self.settle(append, &outcome),
+                Job::Change(change, permit) => {
+                    change.finish(outcome.clone());
+                    drop(permit);
+                }
+                Job::Open(open) => self.open(open, &outcome),
+                Job::Read(read) => read.run(&self.conn, &self.options),
+                Job::Stop => {}
+            }
+        }
+    }
+
+    /// Carries out what is to be written, in one transaction.
+    fn transact(&mut self, round: &mut [Job]) -> Outcome {
+        if let Some(failure) = self.monitor.failure() {
+            return Err(failure);
+        }
+        let fsync = self.options.durability == Durability::Fsync || round.iter().any(Job::demands_fsync);
+        self.set_synchronous(if fsync { Synchronous::Full } else { Synchronous::Normal })?;
+        let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
+        for job in round {
+            match job {
+                Job::Append(append) => append_batch(append, &tx, &mut self.ledger, &mut self.failed_terms)?,
+                Job::Change(change, _) => change.apply(&tx, &mut self.ledger)?,
+                Job::Open(open) if open.create => registry::open(&tx, &open.name, open.now)?,
+                Job::Open(_) | Job::Read(_) | Job::Stop => {}
+            }
+        }
+        tx.commit()?;
+        self.monitor.succeeded();
+        self.after_commit();
+        Ok(())
+    }
+
+    fn set_synchronous(&mut self, synchronous: Synchronous) -> Result<(), StoreError> {
+        if self.synchronous != synchronous {
+            schema::set_synchronous(&self.conn, synchronous)?;
+            self.synchronous = synchronous;
+        }
+        Ok(())
+    }
+
+    /// What was committed stays committed, whatever happens here.
+    fn after_commit(&self) {
+        let Some(checkpointer) = &self.checkpointer else { return };
+        if let Err(error) = checkpointer.after_commit(&self.conn) {
+            self.monitor.failed(&error);
+        }
+    }
+
+    fn settle(&mut self, append: Append, outcome: &Outcome) {
+        let Append { mut batch, reply, verdict, permit } = append;
+        drop(permit);
+        if let Err(error) = outcome {
+            note_failure(&mut self.failed_terms, &batch, error);
+        }
+        match verdict.and_then(|()| outcome.clone()) {
+            Ok(()) => {
+                batch.clear();
+                reply.send(Ok(batch));
+            }
+            Err(error) => reply.send(Err(error)),
+        }
+    }
+
+    /// Has a reader open the room, which sees everything that was committed by now.
+    fn open(&self, open: Open, outcome: &Outcome) {
+        let Open { name, create, now, reply, permit } = open;
+        let absent = match outcome {
+            Err(error) if create => error.clone(),
+            Ok(()) | Err(_) => StoreError::NoSuchRoom,
+        };
+        let read = ReadJob::new(permit, reply, move |conn, options| {
+            page::open_room(conn, options, &name, now)?.ok_or(absent)
+        });
+        let unread = match &self.readers {
+            None => Some(read),
+            Some(readers) => match readers.try_send(ReadTask::Read(read)) {
+                Ok(()) => None,
+                Err(refused) => refused.into_inner().into_job(),
+            },
+        };
+        if let Some(read) = unread {
+            read.run(&self.conn, &self.options);
+        }
+    }
+
+    /// Deletes about as much as the last round added if deleting has been due for long: then no idle moment came.
+    fn catch_up_deleting(&mut self, records: usize) {
+        let mut left = records as u64;
+        while left > 0 && self.retainer.is_late(clock()) {
+            match self.delete_some() {
+                Step::Done(removed) => left = left.saturating_sub(removed.max(1)),
+                Step::Rest(_) => return,
+            }
+        }
+    }
+
+    fn delete_some(&mut self) -> Step {
+        let clock = clock();
+        if self.monitor.failure().is_some() {
+            self.retainer.pause(clock);
+        }
+        let step = self
+            .set_synchronous(Synchronous::Normal)
+            .and_then(|()| self.retainer.step(&self.conn, &mut self.ledger, now(), clock));
+        match step {
+            Ok(Step::Done(removed)) => {
+                if removed > 0 {
+                    self.after_commit();
+                }
+                Step::Done(removed)
+            }
+            Ok(Step::Rest(rest)) => Step::Rest(rest),
+            Err(error) => {
+                self.ledger.clear();
+                self.monitor.failed(&error);
+                self.retainer.pause(clock);
+                Step::Done(0)
+            }
+        }
+    }
+}
+
+/// Inserts a batch, unless its shard has to begin a new term first. A batch that is refused ends its term; only what
+/// is the store's fault is an error.
+fn append_batch(
+    append: &mut Append,
+    conn: &Connection,
+    ledger: &mut Ledger,
+    failed_terms: &mut HashMap<usize, (u32, StoreError)>,
+) -> Result<(), StoreError> {
+    let batch = &append.batch;
+    if let Some((term, error)) = failed_terms.get(&batch.shard)
+        && batch.term <= *term
+    {
+        append.verdict = Err(error.clone());
+        return Ok(());
+    }
+    match ledger.append(conn, batch) {
+        Err(error) if error.is_refusal() => {
+            tracing::error!(shard = batch.shard, %error, "a batch of messages was refused");
+            note_failure(failed_terms, batch, &error);
+            append.verdict = Err(error);
+            Ok(())
+        }
+        stored => stored,
+    }
+}
+
+fn note_failure(
+    failed_terms: &mut HashMap<usize, (u32, StoreError)>,
+    batch: &RecordBatch,
+    error: &StoreError,
+) {
+    let failed = failed_terms.entry(batch.shard).or_insert_with(|| (batch.term, error.clone()));
+    if batch.term >= failed.0 {
+        *failed = (batch.term, error.clone());
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
+fn clock() -> Instant {
+    Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX / 2))
+}
