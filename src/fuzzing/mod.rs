@@ -3,8 +3,10 @@
 //!
 //! Not a part of the public API.
 
+mod http;
 mod ws;
 
+pub use http::{body, extensions, request_head};
 pub use ws::{close, decoder, header, mask, utf8};
 
 /// Cuts `bytes` into pseudo-random pieces, the same ones for the same seed: up to 15 bytes each for odd seeds, of
@@ -48,10 +50,13 @@ mod tests {
 
     /// Every target by the name of its corpus.
     const TARGETS: &[(&str, Target)] = &[
+        ("body", super::body),
         ("close", super::close),
         ("decoder", super::decoder),
+        ("extensions", super::extensions),
         ("header", super::header),
         ("mask", super::mask),
+        ("request_head", super::request_head),
         ("utf8", super::utf8),
     ];
 

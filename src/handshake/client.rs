@@ -30,6 +30,11 @@ impl ClientKey {
         ClientKey { text }
     }
 
+    /// A key that was written before; `None` if it is not the base64 of 16 bytes.
+    pub fn parse(text: &str) -> Option<ClientKey> {
+        AcceptKey::answer(text).map(|_| ClientKey { text: text.to_owned() })
+    }
+
     /// The key as it is written.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -158,6 +163,12 @@ mod tests {
 
     fn key() -> ClientKey {
         ClientKey::new(*b"the sample nonce")
+    }
+
+    #[test]
+    fn a_key_reads_back_and_nothing_else_is_one() {
+        assert_eq!(ClientKey::parse(key().as_str()), Some(key()));
+        assert_eq!(ClientKey::parse("c2hvcnQ="), None);
     }
 
     #[test]

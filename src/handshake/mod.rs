@@ -7,12 +7,13 @@
 mod accept_key;
 pub mod client;
 mod error;
-pub mod negotiate;
+mod negotiate;
 mod request;
 mod response;
 
 pub use accept_key::AcceptKey;
 pub use error::HandshakeError;
+pub use negotiate::{ClientWindow, DeflateOffer, WindowBits, deflate_offers, subprotocol};
 pub use request::{Intent, Rules, accept, intent};
 pub use response::Accepted;
 

@@ -39,7 +39,7 @@ pub fn intent(head: &Head<'_>) -> Intent {
 /// Checks a request on a WebSocket path. The head itself vouches for exactly one `Host`.
 ///
 /// Every offered extension is declined, which a client must take for an answer (RFC 6455 §9.1): no endpoint has
-/// compression enabled. [`negotiate::deflate_offers`] reads the offers for one that does.
+/// compression enabled. [`deflate_offers`](super::deflate_offers) reads the offers for one that does.
 pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r>) -> Result<Accepted<'r>, HandshakeError> {
     if head.method() != Method::Get {
         return Err(HandshakeError::Method);

@@ -1,0 +1,203 @@
+//! Targets for [`crate::http`] and [`crate::handshake`].
+
+use std::borrow::Cow;
+
+use super::cut;
+use crate::handshake::{self, Accepted, ClientWindow, DeflateOffer, HandshakeError, Intent, Origins, Rules};
+use crate::http::{
+    BodyDecoder, BodyError, BodyFraming, Fields, Head, HeadError, HeadLimits, Method, Reply, Version, query,
+};
+
+/// Small enough that inputs of a few hundred bytes reach every limit.
+const LIMITS: HeadLimits = HeadLimits { head_bytes: 512, headers: 8, target_bytes: 64 };
+
+/// Room for what writing an accepted head anew may add: a space behind each colon.
+const LIMITS_REWRITTEN: HeadLimits = HeadLimits { head_bytes: 1024, headers: 8, target_bytes: 64 };
+
+/// The first byte seeds the cuts the rest arrives in. Whole and in pieces it must get the same verdict; an
+/// accepted head must read the same through `httparse` alone and after it was written anew; and its handshake must
+/// hold towards our own client.
+pub fn request_head(input: &[u8]) {
+    let Some((&seed, bytes)) = input.split_first() else { return };
+    let whole = Head::parse(bytes, 0, &LIMITS);
+    assert_eq!(in_pieces(bytes, seed.into()), whole, "{}", bytes.escape_ascii());
+    let Ok(Some((head, len))) = whole else { return };
+    assert!(len <= bytes.len() && len <= LIMITS.head_bytes);
+    agrees_with_httparse(&head, &bytes[..len]);
+    survives_rewriting(&head);
+    for _decoded in query::pairs(head.query()) {}
+    for segment in head.path().split('/') {
+        let _decoded = query::decode_path_segment(segment);
+    }
+    opening_handshake(&head);
+}
+
+/// The verdict on bytes that arrive piece by piece, asked anew after each.
+fn in_pieces(bytes: &[u8], seed: u64) -> Result<Option<(Head<'_>, usize)>, HeadError> {
+    let mut searched = 0;
+    for piece in cut(bytes, seed) {
+        let arrived = searched + piece.len();
+        let verdict = Head::parse(&bytes[..arrived], searched, &LIMITS);
+        if verdict != Ok(None) {
+            return verdict;
+        }
+        searched = arrived;
+    }
+    Ok(None)
+}
+
+/// Our view of the lines is the parser's.
+fn agrees_with_httparse(head: &Head<'_>, bytes: &[u8]) {
+    let mut table = [httparse::EMPTY_HEADER; 8];
+    let mut request = httparse::Request::new(&mut table);
+    assert!(matches!(request.parse(bytes), Ok(httparse::Status::Complete(len)) if len == bytes.len()));
+    assert_eq!(request.method, Some(head.method_name()));
+    let theirs = request.headers.iter().map(|header| (header.name, header.value));
+    assert!(head.all_headers().map(|(name, value)| (name, value.as_bytes())).eq(theirs));
+}
+
+/// Written anew, a head means what it meant: nothing in it was read by chance.
+fn survives_rewriting(head: &Head<'_>) {
+    let version = match head.version() {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+    };
+    let mut text = format!("{} {} HTTP/{version}\r\n", head.method_name(), head.target());
+    for (name, value) in head.all_headers() {
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+    text.push_str("\r\n");
+    let again = Head::parse(text.as_bytes(), 0, &LIMITS_REWRITTEN);
+    let (again, _) = again.ok().flatten().expect("an accepted head is accepted again");
+    assert!(again.all_headers().eq(head.all_headers()));
+    assert_eq!((again.method(), again.target(), again.host()), (head.method(), head.target(), head.host()));
+    assert_eq!((again.version(), again.body_framing()), (head.version(), head.body_framing()));
+    assert_eq!(again.keep_alive(), head.keep_alive());
+}
+
+fn opening_handshake(head: &Head<'_>) {
+    let subprotocols = ["v12.stomp".to_owned(), "a".to_owned()];
+    for origins in [Origins::SameOrigin, Origins::Any] {
+        let required = origins == Origins::Any;
+        let rules = Rules {
+            origins: &origins,
+            subprotocols: &subprotocols,
+            subprotocol_required: required,
+            secure: false,
+        };
+        match handshake::accept(head, &rules) {
+            Ok(accepted) => convinces_a_client(head, &accepted),
+            Err(error) => can_be_said(error),
+        }
+    }
+}
+
+fn convinces_a_client(head: &Head<'_>, accepted: &Accepted<'_>) {
+    assert_eq!((head.method(), head.version()), (Method::Get, Version::Http11));
+    assert_eq!((head.body_framing(), handshake::intent(head)), (BodyFraming::None, Intent::Upgrade));
+    let mut answer = Vec::new();
+    accepted.encode(&mut answer);
+    let key = head.header("sec-websocket-key").and_then(handshake::client::ClientKey::parse);
+    let offered: Vec<_> = head.fields().list("sec-websocket-protocol").collect();
+    let verified = key.map(|key| handshake::client::verify(&answer, &key, &offered));
+    assert!(matches!(verified, Some(Ok(Some((client, len))))
+        if client.subprotocol == accepted.subprotocol && len == answer.len()));
+}
+
+fn can_be_said(error: HandshakeError) {
+    let mut out = Vec::new();
+    let reply = Reply { head_only: false, keep_alive: true };
+    let written = error.response().encode(&mut out, reply, "Thu, 01 Jan 1970 00:00:00 GMT");
+    assert!(written.is_ok() && out.starts_with(format!("HTTP/1.1 {}\r\n", error.status()).as_bytes()));
+}
+
+/// The first byte seeds the cuts, the second chooses the framing, the third is the limit. A body must come out the same
+/// whole and in pieces, within its limit, and as a plain reading of the chunks has it.
+pub fn body(input: &[u8]) {
+    let &[seed, framing, limit, ref bytes @ ..] = input else { return };
+    let framing = match framing {
+        0 => BodyFraming::None,
+        odd if odd % 2 == 1 => BodyFraming::Chunked,
+        even => BodyFraming::Length(u64::from(even / 2)),
+    };
+    let limit = usize::from(limit);
+    let whole = decode(framing, limit, &[bytes]);
+    assert_eq!(decode(framing, limit, &cut(bytes, seed.into())), whole, "{}", bytes.escape_ascii());
+    let Ok((body, consumed, complete)) = whole else { return };
+    assert!(body.len() <= limit && consumed <= bytes.len());
+    if complete {
+        let expected: Cow<'_, [u8]> = match framing {
+            BodyFraming::None => Cow::Borrowed(&[]),
+            BodyFraming::Length(_) => Cow::Borrowed(&bytes[..consumed]),
+            BodyFraming::Chunked => Cow::Owned(plain_chunks(&bytes[..consumed])),
+        };
+        assert_eq!(body, *expected);
+    }
+}
+
+fn decode(framing: BodyFraming, limit: usize, pieces: &[&[u8]]) -> Result<(Vec<u8>, usize, bool), BodyError> {
+    let mut decoder = BodyDecoder::new(framing, limit);
+    let mut body = Vec::new();
+    let mut last = decoder.receive(&[], &mut body)?;
+    let mut consumed = 0;
+    for piece in pieces {
+        last = decoder.receive(piece, &mut body)?;
+        consumed += last.consumed;
+        assert!(last.complete || last.consumed == piece.len());
+    }
+    Ok((body, consumed, last.complete))
+}
+
+/// The data of complete chunks, through the size parser of `httparse`.
+fn plain_chunks(mut bytes: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(httparse::Status::Complete((start, size @ 1..))) = httparse::parse_chunk_size(bytes) {
+        let end = usize::try_from(size).map_or(usize::MAX, |size| start + size);
+        body.extend_from_slice(&bytes[start..end]);
+        bytes = &bytes[end + 2..];
+    }
+    body
+}
+
+/// An offer that was read must read the same after it was written, whatever stood around it.
+pub fn extensions(input: &[u8]) {
+    let Ok(value) = std::str::from_utf8(input) else { return };
+    if value.chars().any(|character| character.is_ascii_control() && character != '\t') {
+        return;
+    }
+    let line = format!("Sec-WebSocket-Extensions: {value}\r\nSec-WebSocket-Protocol: {value}\r\n");
+    let fields = Fields::new(&line);
+    let offers: Vec<_> = handshake::deflate_offers(fields).collect();
+    assert!(offers.len() <= value.split(',').count());
+    for offer in offers {
+        let line = format!("Sec-WebSocket-Extensions: {}\r\n", written(&offer));
+        assert!(handshake::deflate_offers(Fields::new(&line)).eq([offer]), "{line:?}");
+    }
+    let spoken = ["a".to_owned(), "b".to_owned()];
+    if let Some(chosen) = handshake::subprotocol(fields, &spoken) {
+        let first = value
+            .split(',')
+            .map(|name| name.trim_matches([' ', '\t']))
+            .find(|name| ["a", "b"].contains(name));
+        assert_eq!(first, Some(chosen));
+    }
+}
+
+fn written(offer: &DeflateOffer) -> String {
+    let mut text = "permessage-deflate".to_owned();
+    if offer.server_no_context_takeover {
+        text.push_str("; server_no_context_takeover");
+    }
+    if offer.client_no_context_takeover {
+        text.push_str("; client_no_context_takeover");
+    }
+    if let Some(bits) = offer.server_window {
+        text.push_str(&format!("; server_max_window_bits={}", bits.get()));
+    }
+    match offer.client_window {
+        ClientWindow::Fixed => {}
+        ClientWindow::Limitable => text.push_str("; client_max_window_bits"),
+        ClientWindow::AtMost(bits) => text.push_str(&format!("; client_max_window_bits=\"{}\"", bits.get())),
+    }
+    text
+}
