@@ -144,8 +144,8 @@ class Room {
       const answer = await fetch(new URL(`api/chat/rooms/${encodeURIComponent(this.roomId)}/online`, document.baseURI));
       this.#presenceKnown = answer.ok;
       if (!answer.ok) return;
-      const { users, count } = await answer.json();
-      this.#presence.replace(users, count);
+      const { users } = await answer.json();
+      this.#presence.replace(users);
       if (room === this) this.#showPeople();
     } catch {
       // Offline: the next JOIN, LEAVE or WELCOME asks again.

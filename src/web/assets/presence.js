@@ -1,7 +1,7 @@
 /**
- * Who is in the room, worked out from the log: a JOIN adds a session, a LEAVE takes one away. The number of sessions is
- * exact (it starts from WELCOME); names of those who were there before the replayed part of the log are unknown until
- * they speak. Where the server can be asked for the list, its answer replaces the guess.
+ * Who is in the room, worked out from the log: a JOIN adds a session, a LEAVE takes one away; a user with several is
+ * there once. The number of users starts from WELCOME; the names of those who were there before the replayed part of
+ * the log are unknown until they speak. Where the server can be asked for the list, its answer replaces the guess.
  */
 export class Presence {
   #username;
@@ -43,20 +43,20 @@ export class Presence {
   }
 
   /** Takes over the server's own list. */
-  replace(users, count) {
-    this.#sessions = new Map();
-    for (const user of users) this.#add(user);
-    this.#count = count;
+  replace(users) {
+    this.#sessions = new Map([[this.#username, 1]]);
+    for (const user of users) if (!this.#sessions.has(user)) this.#add(user);
+    this.#count = this.#sessions.size;
   }
 
   get count() {
     return Math.max(this.#count, 1);
   }
 
-  /** Known names in alphabetical order, one's own first; never more than there are sessions. */
+  /** Known names in alphabetical order, one's own first; never more than there are users. */
   get names() {
     const others = [...this.#sessions.keys()].filter((name) => name !== this.#username);
-    // A server that died wrote no LEAVE: of more names than sessions the oldest are left over from before.
+    // A server that died wrote no LEAVE: of more names than users the oldest are left over from before.
     const kept = others.slice(Math.max(others.length - (this.count - 1), 0));
     return [this.#username, ...kept.sort((a, b) => a.localeCompare(b))];
   }
@@ -67,16 +67,18 @@ export class Presence {
       this.#announced = true;
       return;
     }
-    if (live) this.#count += 1;
+    if (live && !this.#sessions.has(name)) this.#count += 1;
     if (name !== null) this.#add(name);
   }
 
   #leave(name, live) {
-    if (live) this.#count -= 1;
-    const sessions = this.#sessions.get(name);
-    if (sessions === undefined || (name === this.#username && sessions === 1)) return;
-    if (sessions === 1) this.#sessions.delete(name);
-    else this.#sessions.set(name, sessions - 1);
+    const left = (this.#sessions.get(name) ?? 1) - 1;
+    if (left > 0) {
+      this.#sessions.set(name, left);
+    } else if (name !== this.#username) {
+      if (live) this.#count -= 1;
+      this.#sessions.delete(name);
+    }
   }
 
   #add(name) {
