@@ -5,14 +5,9 @@
 
 use super::close::Close;
 use super::error::ProtocolError;
-use super::header::{self, Header};
-use super::message::{ControlKind, Event, FrameKind, Input, Message, MessageKind, Role};
-use super::text;
+use super::message::{Event, FrameKind, Input, Role};
+use super::rules::Rules;
 use super::unfinished::Unfinished;
-use super::utf8::InvalidUtf8;
-
-/// RSV1 has no meaning until an extension is negotiated.
-pub(super) const ALLOW_RSV1: bool = false;
 
 /// Reads one direction of one connection.
 ///
@@ -22,8 +17,7 @@ pub(super) const ALLOW_RSV1: bool = false;
 #[derive(Debug)]
 pub struct Decoder {
     state: State,
-    message_bytes_max: usize,
-    role: Role,
+    rules: Rules,
 }
 
 /// ```text
@@ -63,7 +57,7 @@ impl Decoder {
     /// `message_bytes_max` bounds the payload of a message, all fragments together.
     #[inline]
     pub const fn new(role: Role, message_bytes_max: usize) -> Decoder {
-        Decoder { state: State::Idle, message_bytes_max, role }
+        Decoder { state: State::Idle, rules: Rules { role, message_bytes_max } }
     }
 
     /// The next event, or `None` once all input is consumed and what was cut off is kept.
@@ -114,7 +108,7 @@ impl Decoder {
 
     /// Changes the limit for every frame header from now on, also within a message that has begun.
     pub const fn set_message_bytes_max(&mut self, message_bytes_max: usize) {
-        self.message_bytes_max = message_bytes_max;
+        self.rules.message_bytes_max = message_bytes_max;
     }
 
     #[inline]
@@ -133,26 +127,23 @@ impl Decoder {
     /// Reads a frame between messages.
     #[inline]
     fn receive<'i>(&mut self, input: &mut Input<'i>) -> Result<Progress<'i>, ProtocolError> {
-        let Some(header) = header::parse(input.rest(), self.role, ALLOW_RSV1)? else {
+        let Some(header) = self.rules.parse(input.rest())? else {
             return self.keep(input);
         };
-        let payload_len = admit(&header, None, self.message_bytes_max)?;
-        if input.len() - header.header_len < payload_len {
-            return self.keep(input);
-        }
-        let kind = header.opcode.kind();
-        if !header.fin {
+        let payload_len = self.rules.admit(&header, None)?;
+        if !header.fin || input.len() - header.header_len < payload_len {
             return self.keep(input);
         }
         let payload = &mut input.take_up_to(header.header_len + payload_len)[header.header_len..];
         if let Some(mut mask) = header.mask {
             mask.apply(payload);
         }
-        match kind {
-            FrameKind::Message(kind) => message(kind, payload).map(Event::Message).map(Progress::Lent),
-            FrameKind::Control(kind) => control(kind, payload).map(Progress::Lent),
+        let event = match header.opcode.kind() {
+            FrameKind::Message(kind) => kind.event(payload),
+            FrameKind::Control(kind) => kind.event(payload),
             FrameKind::Continuation => Err(ProtocolError::ContinuationUnexpected),
-        }
+        };
+        event.map(Progress::Lent)
     }
 
     /// Goes on between messages with what cannot be lent from the input: a cut-off frame, or a fragment.
@@ -172,7 +163,7 @@ impl Decoder {
             self.state = State::Idle;
             return self.receive(input);
         }
-        let has_event = unfinished.receive(input, self.role, self.message_bytes_max)?;
+        let has_event = unfinished.receive(input, &self.rules)?;
         Ok(if has_event { Progress::Kept } else { Progress::Starved })
     }
 
@@ -181,51 +172,6 @@ impl Decoder {
             State::Unfinished(unfinished) => unfinished.event(),
             State::Idle | State::Failed(_) => Ok(None),
         }
-    }
-}
-
-/// Whether a frame may come now, `message_len` bytes into a message or between two (`None`), and whether the
-/// message stays within its limit. Returns the length of the frame's payload.
-#[inline]
-pub(super) fn admit(
-    header: &Header,
-    message_len: Option<usize>,
-    message_bytes_max: usize,
-) -> Result<usize, ProtocolError> {
-    let payload_len = usize::try_from(header.payload_len).map_err(|_| ProtocolError::MessageTooBig)?;
-    let kept_len = match (header.opcode.kind(), message_len) {
-        (FrameKind::Control(_), _) => return Ok(payload_len),
-        (FrameKind::Message(_), None) => 0,
-        (FrameKind::Continuation, Some(len)) => len,
-        (FrameKind::Message(_), Some(_)) => return Err(ProtocolError::ContinuationMissing),
-        (FrameKind::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected),
-    };
-    if payload_len > message_bytes_max.saturating_sub(kept_len) {
-        return Err(ProtocolError::MessageTooBig);
-    }
-    Ok(payload_len)
-}
-
-/// A message from its whole payload. This is the one place where every message passes in one piece; a compressed
-/// one would be inflated here.
-#[inline]
-pub(super) fn message(kind: MessageKind, payload: &[u8]) -> Result<Message<'_>, ProtocolError> {
-    match kind {
-        MessageKind::Text => match text::from_utf8(payload) {
-            Ok(text) => Ok(Message::Text(text)),
-            Err(InvalidUtf8) => Err(ProtocolError::TextNotUtf8),
-        },
-        MessageKind::Binary => Ok(Message::Binary(payload)),
-    }
-}
-
-/// The event of a whole control frame.
-#[inline]
-pub(super) fn control(kind: ControlKind, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
-    match kind {
-        ControlKind::Close => Close::parse(payload).map(Event::Close),
-        ControlKind::Ping => Ok(Event::Ping(payload)),
-        ControlKind::Pong => Ok(Event::Pong(payload)),
     }
 }
 

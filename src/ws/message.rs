@@ -3,6 +3,9 @@
 use std::mem;
 
 use super::close::Close;
+use super::error::ProtocolError;
+use super::text;
+use super::utf8::InvalidUtf8;
 
 /// Which end of the connection this is; it decides the direction of masking (RFC 6455 §5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,12 +93,40 @@ pub(super) enum MessageKind {
     Binary,
 }
 
+impl MessageKind {
+    /// The event of a whole message. This is the one place where every message passes in one piece; a compressed
+    /// one would be inflated here.
+    #[inline]
+    pub(super) fn event(self, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+        let message = match self {
+            MessageKind::Text => match text::from_utf8(payload) {
+                Ok(text) => Message::Text(text),
+                Err(InvalidUtf8) => return Err(ProtocolError::TextNotUtf8),
+            },
+            MessageKind::Binary => Message::Binary(payload),
+        };
+        Ok(Event::Message(message))
+    }
+}
+
 /// Close, ping or pong.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ControlKind {
     Close,
     Ping,
     Pong,
+}
+
+impl ControlKind {
+    /// The event of a whole control frame.
+    #[inline]
+    pub(super) fn event(self, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+        match self {
+            ControlKind::Close => Close::parse(payload).map(Event::Close),
+            ControlKind::Ping => Ok(Event::Ping(payload)),
+            ControlKind::Pong => Ok(Event::Pong(payload)),
+        }
+    }
 }
 
 /// A whole message, lent out until the next poll.

@@ -23,6 +23,7 @@ mod error;
 pub mod header;
 pub mod mask;
 mod message;
+mod rules;
 pub(crate) mod text;
 mod unfinished;
 pub mod utf8;

@@ -1,11 +1,11 @@
 //! What the decoder keeps of a message or frame that has begun and not ended: at most a header, one control
 //! frame, and the message so far.
 
-use super::decoder::{ALLOW_RSV1, admit, control, message};
 use super::error::ProtocolError;
-use super::header::{self, CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header};
+use super::header::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header};
 use super::mask::Mask;
-use super::message::{ControlKind, Event, FrameKind, Input, MessageKind, Role};
+use super::message::{ControlKind, Event, FrameKind, Input, MessageKind};
+use super::rules::Rules;
 use super::utf8::Utf8Validator;
 
 /// The slow path: a header cut off, a payload cut off, a message in fragments, in any combination.
@@ -56,21 +56,16 @@ impl Unfinished {
     }
 
     /// Reads until an event is complete (`true`: see [`event`](Self::event)) or the input is consumed.
-    pub(super) fn receive(
-        &mut self,
-        input: &mut Input<'_>,
-        role: Role,
-        message_bytes_max: usize,
-    ) -> Result<bool, ProtocolError> {
+    pub(super) fn receive(&mut self, input: &mut Input<'_>, rules: &Rules) -> Result<bool, ProtocolError> {
         loop {
             match &mut self.stage {
                 Stage::Header(held) => {
-                    let Some(header) = held.complete(input, role)? else { return Ok(false) };
-                    let payload_len = admit(&header, self.message.len(), message_bytes_max)?;
+                    let Some(header) = held.complete(input, rules)? else { return Ok(false) };
+                    let payload_len = rules.admit(&header, self.message.len())?;
                     self.begin(&header, payload_len);
                 }
                 Stage::Fragment { fin, payload } => {
-                    self.message.push(payload.receive(input), message_bytes_max)?;
+                    self.message.push(payload.receive(input), rules.message_bytes_max)?;
                     if payload.lacking > 0 {
                         return Ok(false);
                     }
@@ -86,7 +81,7 @@ impl Unfinished {
                     if payload.lacking > 0 {
                         return Ok(false);
                     }
-                    control(*kind, body.bytes())?;
+                    kind.event(body.bytes())?;
                     self.stage = Stage::ControlWhole { kind: *kind, body: *body };
                     return Ok(true);
                 }
@@ -99,7 +94,7 @@ impl Unfinished {
     pub(super) fn event(&self) -> Result<Option<Event<'_>>, ProtocolError> {
         match &self.stage {
             Stage::MessageWhole => self.message.event().map(Some),
-            Stage::ControlWhole { kind, body } => control(*kind, body.bytes()).map(Some),
+            Stage::ControlWhole { kind, body } => kind.event(body.bytes()).map(Some),
             Stage::Header(_) | Stage::Fragment { .. } | Stage::Control { .. } => Ok(None),
         }
     }
@@ -126,12 +121,12 @@ struct HeldHeader {
 
 impl HeldHeader {
     /// Takes from the input what the header lacks, and nothing behind it.
-    fn complete(&mut self, input: &mut Input<'_>, role: Role) -> Result<Option<Header>, ProtocolError> {
+    fn complete(&mut self, input: &mut Input<'_>, rules: &Rules) -> Result<Option<Header>, ProtocolError> {
         let room = &mut self.bytes[self.len..];
         let fresh_len = room.len().min(input.len());
         room[..fresh_len].copy_from_slice(&input.rest()[..fresh_len]);
 
-        let header = header::parse(&self.bytes[..self.len + fresh_len], role, ALLOW_RSV1)?;
+        let header = rules.parse(&self.bytes[..self.len + fresh_len])?;
         let taken_len = header.map_or(fresh_len, |header| header.header_len - self.len);
         input.take_up_to(taken_len);
         self.len += taken_len;
@@ -214,7 +209,7 @@ impl Assembly {
         });
     }
 
-    /// Appends a piece that [`admit`] has let through.
+    /// Appends a piece that [`Rules::admit`] has let through.
     fn push(&mut self, piece: &[u8], message_bytes_max: usize) -> Result<(), ProtocolError> {
         if let Some(Kind::Text(validator)) = &mut self.kind {
             validator.push(piece).map_err(|_| ProtocolError::TextNotUtf8)?;
@@ -242,21 +237,21 @@ impl Assembly {
             Some(Kind::Text(_)) => MessageKind::Text,
             Some(Kind::Binary) | None => MessageKind::Binary,
         };
-        message(kind, &self.bytes).map(Event::Message)
+        kind.event(&self.bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Assembly, Unfinished};
+    use super::{Assembly, Rules, Unfinished};
     use crate::ws::{Event, Input, Message, ProtocolError, Role};
 
-    const LIMIT: usize = 1 << 20;
+    const RULES: Rules = Rules { role: Role::Client, message_bytes_max: 1 << 20 };
 
     fn receive(unfinished: &mut Unfinished, bytes: &[u8]) -> Result<bool, ProtocolError> {
         let mut bytes = bytes.to_vec();
         let mut input = Input::new(&mut bytes);
-        let has_event = unfinished.receive(&mut input, Role::Client, LIMIT);
+        let has_event = unfinished.receive(&mut input, &RULES);
         assert!(input.is_empty(), "the tests hand in no more than one event at a time");
         has_event
     }
