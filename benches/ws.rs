@@ -2,6 +2,7 @@
 //!
 //! - `header`: one header, from its bytes to a value.
 //! - `unmask`: unmasking alone and with validation, against copying the same bytes: the limit of the memory.
+//! - `text`: validating short payloads, which is where the library's `unsafe` earns its place.
 //! - `decode`: 64 KiB of small masked text messages, against `tungstenite` and `fastwebsockets`.
 
 use std::hint::black_box;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foghorn::ws::mask::Mask;
-use foghorn::ws::{Decoder, Event, Input, OpCode, Role, encode, header};
+use foghorn::ws::{Decoder, Event, Input, OpCode, Role, encode, header, text};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Keeps ASCII within ASCII: masked text is text too, and can be unmasked in place over and over.
@@ -49,8 +50,29 @@ fn unmask(c: &mut Criterion) {
             b.iter(|| {
                 let payload = black_box(&mut payload[..]);
                 Mask::new(black_box(KEY)).apply(payload);
-                simdutf8::basic::from_utf8(payload).is_ok()
+                text::from_utf8(payload).is_ok()
             });
+        });
+    }
+    group.finish();
+}
+
+/// The payloads lie as they do in a read buffer: each behind a header of six bytes, at any alignment.
+fn text(c: &mut Criterion) {
+    let mut group = c.benchmark_group("text");
+    for len in [16, 40, 128] {
+        let count = 1000;
+        let buffer = vec![b'a'; count * (6 + len)];
+        let payloads = || black_box(&buffer[..]).chunks(6 + len).map(|frame| &frame[6..]);
+        group.throughput(Throughput::Elements(count as u64));
+        group.bench_function(BenchmarkId::new("std", len), |b| {
+            b.iter(|| payloads().filter(|payload| str::from_utf8(payload).is_ok()).count());
+        });
+        group.bench_function(BenchmarkId::new("simdutf8", len), |b| {
+            b.iter(|| payloads().filter(|payload| simdutf8::basic::from_utf8(payload).is_ok()).count());
+        });
+        group.bench_function(BenchmarkId::new("foghorn", len), |b| {
+            b.iter(|| payloads().filter(|payload| text::from_utf8(payload).is_ok()).count());
         });
     }
     group.finish();
@@ -187,6 +209,6 @@ criterion_group! {
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1))
         .without_plots();
-    targets = header, unmask, decode
+    targets = header, unmask, text, decode
 }
 criterion_main!(ws);

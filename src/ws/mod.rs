@@ -24,7 +24,7 @@ pub mod header;
 pub mod mask;
 mod message;
 mod rules;
-pub(crate) mod text;
+pub mod text;
 mod unfinished;
 pub mod utf8;
 
