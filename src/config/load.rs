@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_its_line_and_the_known_ones() {
         assert_refused(&[
-            ("\nworker = 1", "f.toml:2: worker: unknown key; known here: listen, workers, log"),
+            ("\nworker = 1", "f.toml:2: worker: unknown key; known here: listen, workers, data, memory, log"),
             (
                 "[limits]\n\nmessage_byte = 1",
                 "f.toml:3: limits.message_byte: unknown key; known here: message_bytes, ",
@@ -356,7 +356,7 @@ mod tests {
             ),
             (
                 "[rooms]\non_lag = \"drop\"",
-                "f.toml:2: rooms.on_lag: must be \"gap\" or \"close\", not \"drop\"",
+                "f.toml:2: rooms.on_lag: must be \"catch-up\" or \"gap\" or \"close\", not \"drop\"",
             ),
             (
                 "[chat]\njoin_notice = \"{user}\"",
