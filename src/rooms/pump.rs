@@ -1,6 +1,6 @@
 //! The pump: moves the members of a room along its log.
 
-use super::command::{Effect, Format, MemberKey, Why};
+use super::command::{Effect, Format, MemberKey, Reader, Why};
 use super::journal::Page;
 use super::log::Log;
 use super::member::State;
@@ -26,7 +26,7 @@ pub(super) struct Round {
 pub(super) struct Outcome {
     pub(super) effects: Vec<Effect>,
     /// Members whose next messages have to be read from the store.
-    pub(super) readers: Vec<MemberKey>,
+    pub(super) readers: Vec<Reader>,
 }
 
 impl<P: Peer> Room<P> {
@@ -132,7 +132,7 @@ impl<P: Peer> Room<P> {
         }
         if member.state == State::Ready && member.cursor + 1 < self.log.tail() {
             member.state = State::Reading;
-            return out.readers.push(member.key);
+            return out.readers.push(Reader { member: member.key, session: member.session });
         }
         self.pump_member(position, limits, out);
     }
@@ -148,7 +148,7 @@ impl<P: Peer> Room<P> {
         match (limits.on_lag, self.stored_as, self.format) {
             (OnLag::CatchUp, Some(_), Format::Chat) => {
                 member.state = State::Reading;
-                out.readers.push(member.key);
+                out.readers.push(Reader { member: member.key, session: member.session });
             }
             (OnLag::CatchUp | OnLag::Gap, _, Format::Chat) => self.leave_behind(position),
             (OnLag::Close, _, Format::Chat) | (_, _, Format::Relay) => {

@@ -42,7 +42,7 @@ enum Entry<P> {
 /// Members that read from the store.
 #[derive(Debug, Default)]
 struct Readers {
-    waiting: VecDeque<MemberKey>,
+    waiting: VecDeque<Reader>,
     under_way: usize,
     /// Those whose position is still a time.
     since: HashMap<MemberKey, Timestamp>,
@@ -213,7 +213,7 @@ impl<P: Peer> Shard<P> {
             self.readers.since.insert(member, since);
         }
         if room.members.get(position).is_some_and(|member| member.state == State::Reading) {
-            self.readers.waiting.push_back(member);
+            self.readers.waiting.push_back(Reader { member, session });
         }
         self.members += 1;
         self.seats.set(member, Seat::Taken { room: index, position, profile });
@@ -448,21 +448,21 @@ impl<P: Peer> Shard<P> {
     fn read_on(&mut self) {
         self.readers.waiting.extend(self.out.readers.drain(..));
         while self.readers.under_way < PAGES_MAX {
-            let Some(member) = self.readers.waiting.pop_front() else { return };
-            let Some((index, position)) = self.seats.place(member) else { continue };
+            let Some(reader) = self.readers.waiting.pop_front() else { return };
+            let Some((index, position)) = self.seats.place(reader.member) else { continue };
             let Entry::Open(room) = &self.rooms[index] else { continue };
             let (Some(id), Some(seated)) = (room.stored_as, room.members.get(position)) else { continue };
-            if seated.state != State::Reading {
+            if seated.state != State::Reading || seated.session != reader.session {
                 continue;
             }
-            let from = self.readers.since.get(&member).map_or(From::Seq(seated.cursor), |at| From::Time(*at));
+            let from = self.readers.since.get(&reader.member).map_or(From::Seq(seated.cursor), |at| From::Time(*at));
             let (messages_max, bytes_max) = (PAGE_MESSAGES, PAGE_BYTES);
             let request =
                 PageRequest { room: id, from, messages_max, bytes_max, newest_first: false, before: None };
             self.readers.under_way += 1;
             self.out
                 .effects
-                .push(Effect::Read { reader: Reader { member, session: seated.session }, request });
+                .push(Effect::Read { reader, request });
         }
     }
 
