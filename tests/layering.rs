@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("config", 1),
     ("rooms", 2),
     ("handshake", 2),
+    ("store", 3),
     ("transport", 3),
     ("store", 3),
     ("reactor", 4),

@@ -14,6 +14,7 @@
 //! | `ledger`, [`journal`] | messages on their way to the store, and what the store is told |
 //! | `command` | what goes into a shard and what comes out |
 //! | `message` | the JSON of a chat message, encoded once |
+//! | [`journal`](self::journal) | what rooms and a store tell each other |
 //! | `presence` | who is there: sessions and users |
 
 mod bans;

@@ -88,23 +88,23 @@ impl StoreError {
 impl From<SqliteError> for StoreError {
     fn from(error: SqliteError) -> StoreError {
         let reason: Arc<str> = error.to_string().into();
-        match error {
-            // What stands in the database is not what this program writes.
+        // What stands in the database is not what this program writes.
+        let is_foreign = matches!(
+            error,
             SqliteError::FromSqlConversionFailure(..)
-            | SqliteError::IntegralValueOutOfRange(..)
-            | SqliteError::InvalidColumnType(..)
-            | SqliteError::Utf8Error(..) => StoreError::Damaged(reason),
-            SqliteError::ToSqlConversionFailure(_) => StoreError::Malformed,
-            other => match other.sqlite_error().map(|error| (error.code, error.extended_code)) {
-                Some((_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) => {
-                    StoreError::Failed(format!("the disk did not confirm a write ({reason})").into())
-                }
-                Some((ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _)) => {
-                    StoreError::Damaged(reason)
-                }
-                Some((ErrorCode::TooBig, _)) => StoreError::Malformed,
-                _ => StoreError::Unavailable(reason),
-            },
+                | SqliteError::IntegralValueOutOfRange(..)
+                | SqliteError::InvalidColumnType(..)
+                | SqliteError::Utf8Error(..)
+        );
+        match error.sqlite_error().map(|error| (error.code, error.extended_code)) {
+            None if is_foreign => StoreError::Damaged(reason),
+            None if matches!(error, SqliteError::ToSqlConversionFailure(_)) => StoreError::Malformed,
+            Some((_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) => {
+                StoreError::Failed(format!("the disk did not confirm a write ({reason})").into())
+            }
+            Some((ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _)) => StoreError::Damaged(reason),
+            Some((ErrorCode::TooBig, _)) => StoreError::Malformed,
+            Some(_) | None => StoreError::Unavailable(reason),
         }
     }
 }
@@ -182,10 +182,10 @@ impl OpenError {
 
     pub(super) fn store(path: impl Into<PathBuf>, error: StoreError) -> OpenError {
         let path = path.into();
-        match error {
-            StoreError::Damaged(reason) => OpenError::Damaged { path, reason: reason.to_string() },
-            other => OpenError::Unusable { path, reason: other.to_string() },
+        if let StoreError::Damaged(reason) = error {
+            return OpenError::Damaged { path, reason: reason.to_string() };
         }
+        OpenError::Unusable { path, reason: error.to_string() }
     }
 }
 

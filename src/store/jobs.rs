@@ -146,9 +146,11 @@ where
     }
 }
 
+type ReadWork = Box<dyn FnOnce(&Connection, &ReadOptions) + Send>;
+
 /// A job of a reader.
 pub(super) struct ReadJob {
-    work: Box<dyn FnOnce(&Connection, &ReadOptions) + Send>,
+    work: ReadWork,
     _permit: Permit,
 }
 

@@ -63,6 +63,12 @@ impl Ledger {
         self.rooms.remove(&room);
     }
 
+    /// Forgets a room whose retention was changed, and has it looked at.
+    pub(super) fn reconsider(&mut self, room: RoomId) {
+        self.forget(room);
+        self.overfull.push(room);
+    }
+
     /// Forgets a room that was deleted, and that its messages are still to be.
     pub(super) fn condemn(&mut self, room: RoomId) {
         self.forget(room);
@@ -81,7 +87,7 @@ impl Ledger {
         std::mem::take(&mut self.condemned)
     }
 
-    /// Rooms that have outgrown their retention since this was called last.
+    /// Rooms that may have outgrown their retention since this was called last.
     pub(super) fn take_overfull(&mut self) -> impl Iterator<Item = RoomId> + '_ {
         self.overfull.drain(..)
     }

@@ -139,7 +139,7 @@ pub(super) fn configure(
             age_micros(settings),
         ),
     )?;
-    ledger.forget(id);
+    ledger.reconsider(id);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::rooms::Timestamp;
 use crate::rooms::journal::{Retention, RoomId};
 
 /// Messages deleted in one step at most.
-const STEP_MESSAGES: u64 = 500;
+pub(super) const STEP_MESSAGES: u64 = 500;
 /// Bytes of texts deleted in one step at most (one message is deleted whatever its size).
 const STEP_BYTES: u64 = 4 << 20;
 /// Rooms that are looked at in one step of a sweep.
@@ -48,7 +48,7 @@ pub(super) struct Retainer {
     retention: Retention,
     /// Rooms that keep more than they should.
     due: VecDeque<RoomId>,
-    /// Since when there have been such rooms.
+    /// Since when there has been something to do.
     due_since: Option<Instant>,
     /// Whether there may be messages of deleted rooms.
     condemned: bool,
@@ -77,18 +77,19 @@ impl Retainer {
     /// Hears of rooms that have grown, and whether one was deleted.
     pub(super) fn note(&mut self, ledger: &mut Ledger, clock: Instant) {
         self.due.extend(ledger.take_overfull());
-        self.due_since = if self.due.is_empty() { None } else { self.due_since.or(Some(clock)) };
         self.condemned |= ledger.take_condemned();
+        self.due_since = if self.is_due(clock) { self.due_since.or(Some(clock)) } else { None };
     }
 
-    /// Whether there is something to do at once.
-    pub(super) fn is_due(&self) -> bool {
-        self.condemned || !self.due.is_empty()
+    /// Whether there is something to do.
+    pub(super) fn is_due(&self, clock: Instant) -> bool {
+        let resting = matches!(self.sweep, Sweep::Resting { until } if until > clock);
+        self.condemned || !self.due.is_empty() || !resting
     }
 
-    /// Whether rooms have waited too long for an idle moment.
+    /// Whether there is something to do that has waited too long for an idle moment.
     pub(super) fn is_late(&self, clock: Instant) -> bool {
-        !self.due.is_empty() && self.due_since.is_some_and(|since| clock.duration_since(since) > WAIT_MAX)
+        self.is_due(clock) && self.due_since.is_some_and(|since| clock.duration_since(since) > WAIT_MAX)
     }
 
     /// Deletes a few messages, or looks for some to delete.

@@ -45,7 +45,7 @@ fn message(seq: u64) -> Stored {
         kind: if seq % 10 == 1 { Kind::Join } else { Kind::Message },
         sender: format!("user {}", seq % 7).into(),
         content: format!("message {seq} \u{1f32b}").into(),
-        client_id: (seq % 2 == 0).then(|| format!("id-{seq}").into()),
+        client_id: seq.is_multiple_of(2).then(|| format!("id-{seq}").into()),
     }
 }
 
@@ -390,7 +390,6 @@ fn pages_end_by_count_and_bytes_and_begin_by_number_time_or_count() {
 
 #[test]
 fn retention_deletes_the_oldest_by_count_bytes_and_age() {
-    let each = message(10).sender.len() + message(10).content.len();
     let ages = Retention { age_max: Some(Duration::from_secs(3600)), ..Retention::default() };
     let cases = [
         (Retention { messages_max: Some(700), ..Retention::default() }, 1_301),
@@ -413,5 +412,4 @@ fn retention_deletes_the_oldest_by_count_bytes_and_age() {
         let opened = open_room(&store, "lobby");
         assert_eq!((opened.head, opened.last_at), (2_001, at(2_001)));
     }
-    assert!(each > 20);
 }

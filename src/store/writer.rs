@@ -17,7 +17,7 @@ use super::jobs::{Append, Job, Open, ReadJob, ReadTask};
 use super::ledger::Ledger;
 use super::page::{self, ReadOptions};
 use super::registry;
-use super::retention::{Retainer, Step};
+use super::retention::{Retainer, STEP_MESSAGES, Step};
 use super::schema::{self, Synchronous};
 use crate::rooms::Timestamp;
 use crate::rooms::journal::{Durability, RecordBatch};
@@ -68,7 +68,7 @@ impl Writer {
         if stopping {
             return self.jobs.try_recv().ok();
         }
-        let mut wait = if self.retainer.is_due() { IDLE_AFTER } else { Duration::ZERO };
+        let mut wait = if self.retainer.is_due(clock()) { IDLE_AFTER } else { Duration::ZERO };
         loop {
             match self.jobs.recv_timeout(wait) {
                 Ok(job) => return Some(job),
@@ -198,12 +198,11 @@ impl Writer {
 
     /// Deletes about as much as the last round added if deleting has been due for long: then no idle moment came.
     fn catch_up_deleting(&mut self, records: usize) {
-        let mut left = records as u64;
-        while left > 0 && self.retainer.is_late(clock()) {
-            match self.delete_some() {
-                Step::Done(removed) => left = left.saturating_sub(removed.max(1)),
-                Step::Rest(_) => return,
+        for _step in 0..=records as u64 / STEP_MESSAGES {
+            if !self.retainer.is_late(clock()) {
+                return;
             }
+            self.delete_some();
         }
     }
 
