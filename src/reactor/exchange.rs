@@ -146,6 +146,11 @@ impl Exchange {
             Route::Respond(response) if head.body_framing() == BodyFraming::None => {
                 respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(len))
             }
+            // The body may never come: the client was told not to expect more, or waits for our word to send it.
+            Route::Respond(response) if response.closes() || head.expects_continue() => {
+                let _ends_anyway = respond(&response.close(), Some(&head), reach);
+                Step::Last
+            }
             Route::Respond(response) => {
                 self.expect_body(&head, &input[..len], limits.body_bytes, Some(response), reach);
                 Step::Used(len)

@@ -1,0 +1,90 @@
+//! A server in this process, on a free port of 127.0.0.1, through the public API.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use foghorn::config::Config;
+use foghorn::server::{Router, Server, ServerHandle};
+use foghorn::{chat, demo};
+
+use super::PATIENCE;
+
+/// A running server; dropping it shuts it down and waits for its end.
+pub(crate) struct TestServer {
+    address: SocketAddr,
+    handle: ServerHandle,
+    ended: Receiver<Result<(), String>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestServer {
+    /// The chat and the demonstration endpoints with the default configuration.
+    pub(crate) fn start() -> TestServer {
+        TestServer::with(|_| ())
+    }
+
+    /// As [`TestServer::start`], with a changed configuration.
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> TestServer {
+        TestServer::with_routes(change, |router| router)
+    }
+
+    /// As [`TestServer::with`], with more to serve.
+    pub(crate) fn with_routes(
+        change: impl FnOnce(&mut Config),
+        routes: impl FnOnce(Router) -> Router,
+    ) -> TestServer {
+        let mut config = Config::default();
+        // Tests end with connections open; nobody wants to wait for those that do not answer.
+        config.limits.close_timeout = Duration::from_millis(500);
+        config.shutdown.grace = Duration::from_secs(2);
+        change(&mut config);
+        let router = routes(chat::routes(demo::routes(Router::new()), &config));
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let server = Server::builder()
+            .config(config)
+            .listen(address)
+            .router(router)
+            .start()
+            .expect("a server on a free port");
+        let (address, handle) = (server.addresses()[0], server.handle());
+        let (end, ended) = sync_channel(1);
+        let thread = std::thread::spawn(move || {
+            let result = server.run().map_err(|error| error.to_string());
+            end.send(result).expect("the test waits for the end");
+        });
+        TestServer { address, handle, ended, thread: Some(thread) }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Begins an orderly shutdown without waiting for its end.
+    pub(crate) fn begin_shutdown(&self) {
+        self.handle.shutdown();
+    }
+
+    /// Waits for the end of a shutdown.
+    pub(crate) fn join(mut self) {
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let Some(thread) = self.thread.take() else { return };
+        let result = self.ended.recv_timeout(PATIENCE).expect("the server ends in time");
+        thread.join().expect("the server's thread does not panic");
+        assert_eq!(result, Ok(()));
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        self.handle.shutdown();
+        if std::thread::panicking() {
+            return;
+        }
+        self.wait();
+    }
+}
