@@ -235,10 +235,11 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    /// Reads once from a connection and lets it act. `ended`: the kernel says that the end of the input is near, so
-    /// a short read is not the last one.
-    fn read(&mut self, key: Key, ended: bool) {
+    /// Reads once from a connection and lets it act. `ending`: the kernel says that the end of the input is near, so
+    /// from now on a short read is not the last one.
+    fn read(&mut self, key: Key, ending: bool) {
         let Some(slot) = self.slots.get_mut(key) else { return };
+        slot.ending |= ending;
         if hold_back(key, slot, &mut self.turn) {
             return;
         }
@@ -252,7 +253,7 @@ impl<S: Service> Reactor<S> {
         match slot.outbound.stream().read(&mut self.buffer) {
             Ok(0) => self.on_end_of_input(key),
             Ok(count) => {
-                slot.unread = ended || count == self.buffer.len();
+                slot.unread = slot.ending || count == self.buffer.len();
                 if slot.unread {
                     self.turn.make_ready(key, slot);
                 }
@@ -384,6 +385,7 @@ impl<S: Service> Reactor<S> {
             armed: 0,
             last_read: self.turn.now,
             unread: false,
+            ending: false,
             ready: false,
             counted: per_address.map(|(ip, _)| ip),
         });

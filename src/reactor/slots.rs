@@ -74,6 +74,8 @@ pub(super) struct Slot {
     /// Reading stopped although the socket may have more: because of the budget, or to hold the peer back. Edge
     /// triggering will not report it again.
     pub(super) unread: bool,
+    /// The kernel has reported the end of the input, which it does once; what came before it may take several turns.
+    pub(super) ending: bool,
     /// Whether the connection is on the list of those that go on reading in the next turn.
     pub(super) ready: bool,
     /// Counted against the address, if addresses are counted.
