@@ -16,7 +16,7 @@ impl<'b> Fields<'b> {
 
     /// All fields in the order they came, names as they were written, values without the white space around them.
     pub fn iter(self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
-        self.lines.split_terminator('\n').filter_map(|line| {
+        self.lines().filter_map(|line| {
             let (name, value) = line.split_once(':')?;
             Some((name, trim(value)))
         })
@@ -24,7 +24,17 @@ impl<'b> Fields<'b> {
 
     /// The values of every field of that name, whatever its case.
     pub fn all<'n>(self, name: &'n str) -> impl Iterator<Item = &'b str> + use<'b, 'n> {
-        self.iter().filter(move |(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        // A look-up runs over every line of every head: a line of another name is left at its first bytes.
+        self.lines().filter_map(move |line| {
+            let (given, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(':')?;
+            given.eq_ignore_ascii_case(name).then(|| trim(value))
+        })
+    }
+
+    /// The lines, each with its carriage return.
+    fn lines(self) -> impl Iterator<Item = &'b str> + use<'b> {
+        self.lines.split_terminator('\n')
     }
 
     /// The value of the first field of that name.
@@ -84,7 +94,7 @@ pub(crate) const fn is_token_byte(byte: u8) -> bool {
 
 /// Cuts the white space that may surround a value; the line's own carriage return goes with it.
 pub(crate) fn trim(value: &str) -> &str {
-    value.trim_matches([' ', '\t', '\r'])
+    value.trim_ascii()
 }
 
 #[cfg(test)]

@@ -42,22 +42,30 @@ pub(super) fn head_range(
     let overflow = request_line_overflow(bytes, start, searched, limits);
     let visible = overflow.map_or(limits.head_bytes, |(at, _)| at).min(bytes.len());
     let mut fields = None;
-    for at in searched.min(visible)..visible {
-        if !ends_line(bytes, at)? || at < start {
-            continue;
+    let mut at = searched;
+    while at < visible {
+        let after_cr = at > 0 && bytes[at - 1] == b'\r';
+        if !after_cr {
+            at += ordinary_len(&bytes[at..visible]);
         }
-        if at == start + 1 {
-            return Err(HeadError::RequestLine);
+        if at == visible {
+            break;
         }
-        if bytes[at - 2] == b'\n' {
-            return Ok(Some(start..at + 1));
+        if ends_line(bytes[at], after_cr)? && at >= start {
+            if at == start + 1 {
+                return Err(HeadError::RequestLine);
+            }
+            if bytes[at - 2] == b'\n' {
+                return Ok(Some(start..at + 1));
+            }
+            // Counted anew by the first line of each call, so by at most as many calls as a head may have lines.
+            let count = fields.map_or_else(|| count_lines(&bytes[start..at]), |count| count + 1);
+            if count > limits.headers {
+                return Err(HeadError::TooManyFields);
+            }
+            fields = Some(count);
         }
-        // Counted anew by the first line of each call, so by at most as many calls as a head may have lines.
-        let count = fields.map_or_else(|| count_lines(&bytes[start..at]), |count| count + 1);
-        if count > limits.headers {
-            return Err(HeadError::TooManyFields);
-        }
-        fields = Some(count);
+        at += 1;
     }
     match overflow {
         Some((_, error)) => Err(error),
@@ -66,10 +74,20 @@ pub(super) fn head_range(
     }
 }
 
-/// Whether the byte at `at` completes a line; an error if it must not stand there.
-fn ends_line(bytes: &[u8], at: usize) -> Result<bool, HeadError> {
-    let after_cr = at > 0 && bytes[at - 1] == b'\r';
-    match bytes[at] {
+/// How many bytes from the first on are no control bytes, and so need no look at their neighbours. Most bytes of a
+/// head are such: several at once are checked without a branch for each.
+fn ordinary_len(bytes: &[u8]) -> usize {
+    const STRIDE: usize = 16;
+    let strides = bytes.chunks_exact(STRIDE);
+    let clean =
+        strides.take_while(|stride| !stride.iter().fold(false, |any, byte| any | byte.is_ascii_control()));
+    let len = clean.count() * STRIDE;
+    len + bytes[len..].iter().take_while(|byte| !byte.is_ascii_control()).count()
+}
+
+/// Whether the byte completes a line; an error if it must not stand where it does.
+fn ends_line(byte: u8, after_cr: bool) -> Result<bool, HeadError> {
+    match byte {
         b'\n' if after_cr => Ok(true),
         b'\n' => Err(HeadError::BareLf),
         _ if after_cr => Err(HeadError::BareCr),
