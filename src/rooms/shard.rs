@@ -455,14 +455,13 @@ impl<P: Peer> Shard<P> {
             if seated.state != State::Reading || seated.session != reader.session {
                 continue;
             }
-            let from = self.readers.since.get(&reader.member).map_or(From::Seq(seated.cursor), |at| From::Time(*at));
+            let from =
+                self.readers.since.get(&reader.member).map_or(From::Seq(seated.cursor), |at| From::Time(*at));
             let (messages_max, bytes_max) = (PAGE_MESSAGES, PAGE_BYTES);
             let request =
                 PageRequest { room: id, from, messages_max, bytes_max, newest_first: false, before: None };
             self.readers.under_way += 1;
-            self.out
-                .effects
-                .push(Effect::Read { reader, request });
+            self.out.effects.push(Effect::Read { reader, request });
         }
     }
 

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::journal::{Durability, From, Opened, Page, PageRequest, RecordBatch, RoomId, Stored};
 use super::log::{Slice, Window};
 use super::{
-    Answer, Command, Effect, Format, Join, MemberKey, Notices, OnLag, Peer, Reader, RoomKey, RoomLimits, Sent,
-    SessionKey, Shard, Span, Start, Timestamp, Why,
+    Answer, Command, Effect, Format, Join, MemberKey, Notices, OnLag, Peer, Reader, RoomKey, RoomLimits,
+    Sent, SessionKey, Shard, Span, Start, Timestamp, Why,
 };
 
 /// A small deterministic generator (a linear congruence, its high bits).
@@ -123,8 +123,10 @@ impl Store {
         let (id, epoch) = *self.rooms.entry(name).or_insert((RoomId(next), 1000 + next as u64));
         let log = self.logs.entry(id).or_default();
         let recent: Vec<_> = log[log.len().saturating_sub(window.messages)..].to_vec();
-        let recent_ids =
-            log.iter().filter_map(|stored| Some((stored.at, stored.client_id.clone()?, stored.seq))).collect();
+        let recent_ids = log
+            .iter()
+            .filter_map(|stored| Some((stored.at, stored.client_id.clone()?, stored.seq)))
+            .collect();
         let opened = Opened {
             id,
             epoch,
@@ -323,7 +325,8 @@ impl World {
         let mut arena = Vec::new();
         let content = Span::store(&mut arena, format!("text {}", self.published).as_bytes()).unwrap();
         let id = self.dice.below(self.published + 3);
-        let client_id = (id % 3 == 0).then(|| Span::store(&mut arena, format!("id-{id}").as_bytes()).unwrap());
+        let client_id =
+            (id % 3 == 0).then(|| Span::store(&mut arena, format!("id-{id}").as_bytes()).unwrap());
         let publish = Command::Publish { member: MemberKey(key as u32), content, client_id, text: true };
         self.apply(publish, &arena);
     }
@@ -402,7 +405,10 @@ impl World {
                     if let (Start::Since(at), None) = (member.start, next) {
                         // Messages that were numbered before that time and committed after the join are live.
                         let first = log.iter().find(|stored| stored.at > at).map(|stored| stored.seq);
-                        assert!(first.is_none_or(|first| seq <= first), "{message} is not the first one after {at:?}");
+                        assert!(
+                            first.is_none_or(|first| seq <= first),
+                            "{message} is not the first one after {at:?}"
+                        );
                     }
                     assert_eq!(*next.get_or_insert(seq), seq, "{:?}: {message}", member.start);
                     next = Some(seq + 1);
@@ -413,7 +419,12 @@ impl World {
             }
         }
         if member.here && member.closed.is_none() {
-            assert_eq!(next.unwrap_or(log.len() as u64 + 1), log.len() as u64 + 1, "{:?} ends early", member.start);
+            assert_eq!(
+                next.unwrap_or(log.len() as u64 + 1),
+                log.len() as u64 + 1,
+                "{:?} ends early",
+                member.start
+            );
         }
     }
 }
@@ -450,7 +461,8 @@ fn members_that_are_left_behind_are_told_exactly_what_they_lost() {
 
 #[test]
 fn members_that_lag_are_closed_where_that_is_the_rule() {
-    let closed = |seed| run(seed, OnLag::Close).members.iter().filter(|m| m.closed == Some(Why::TooSlow)).count();
+    let closed =
+        |seed| run(seed, OnLag::Close).members.iter().filter(|m| m.closed == Some(Why::TooSlow)).count();
     assert!((0..12).map(closed).sum::<usize>() > 3);
 }
 

@@ -123,6 +123,12 @@ pub struct Store {
     monitor: Arc<Monitor>,
 }
 
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("health", &self.health()).finish_non_exhaustive()
+    }
+}
+
 impl Store {
     /// Opens the database and starts the threads.
     ///
