@@ -7,7 +7,7 @@ use super::slots::State;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use super::websocket::{Reach, WebSocket};
-use crate::http::{BodyDecoder, BodyFraming, Head, HeadError, Method, Problem, Reply, Response, Status};
+use crate::http::{BodyDecoder, BodyFraming, Head, Method, Problem, Reply, Response, Status};
 
 /// Responses gathered before they are written and the next pipelined request is looked at.
 const RESPONSES_BYTES_MAX: usize = 256 * 1024;
@@ -132,7 +132,7 @@ impl Exchange {
                 self.searched = input.len();
                 return Step::Starved;
             }
-            Err(error) => return refuse(error, reach),
+            Err(error) => return refuse(error.status(), error.message(), reach),
         };
         self.searched = 0;
         let arrival = Arrival { peer, secure: false };
@@ -152,16 +152,12 @@ impl Exchange {
                 Step::Last
             }
             Route::Respond(response) => {
-                self.expect_body(&head, &input[..len], limits.body_bytes, Some(response), reach);
-                Step::Used(len)
+                self.expect_body(&head, &input[..len], limits.body_bytes, Some(response), reach)
             }
             Route::ReadBody { .. } if head.body_framing() == BodyFraming::None => {
                 self.ask(&head, &[], &arrival, reach).map_or(Step::Last, |()| Step::Used(len))
             }
-            Route::ReadBody { bytes_max } => {
-                self.expect_body(&head, &input[..len], bytes_max, None, reach);
-                Step::Used(len)
-            }
+            Route::ReadBody { bytes_max } => self.expect_body(&head, &input[..len], bytes_max, None, reach),
         }
     }
 
@@ -182,24 +178,25 @@ impl Exchange {
         bytes_max: usize,
         answer: Option<Response>,
         reach: &mut Reach<'_, S>,
-    ) {
-        let decoder = BodyDecoder::new(head.body_framing(), bytes_max);
+    ) -> Step {
+        let mut decoder = BodyDecoder::new(head.body_framing(), bytes_max);
+        // A declared length that is too long is refused before anything of it is asked for.
+        if let Err(error) = decoder.receive(&[], &mut Vec::new()) {
+            return refuse(error.status(), error.message(), reach);
+        }
         self.buffer = head_bytes.to_vec();
         if head.expects_continue() && answer.is_none() {
             reach.turn.replies.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         self.body = Some(Box::new(Body { decoder, bytes: Vec::new(), answer }));
+        Step::Used(head_bytes.len())
     }
 
     fn read_body<S: Service>(&mut self, input: &[u8], peer: SocketAddr, reach: &mut Reach<'_, S>) -> Step {
         let Some(mut body) = self.body.take() else { return Step::Starved };
         let progress = match body.decoder.receive(input, &mut body.bytes) {
             Ok(progress) => progress,
-            Err(error) => {
-                let response = Problem::new(error.status(), error.to_string()).response();
-                let _ends_anyway = respond(&response.close(), None, reach);
-                return Step::Last;
-            }
+            Err(error) => return refuse(error.status(), error.message(), reach),
         };
         if body.answer.is_some() {
             body.bytes.clear();
@@ -261,8 +258,9 @@ pub(super) fn turn_away<S>(reach: &mut Reach<'_, S>) {
     last(reach);
 }
 
-fn refuse<S>(error: HeadError, reach: &mut Reach<'_, S>) -> Step {
-    let response = Problem::new(error.status(), error.to_string()).response();
+/// Answers what cannot be understood, and ends the connection.
+fn refuse<S>(status: Status, detail: &'static str, reach: &mut Reach<'_, S>) -> Step {
+    let response = Problem::new(status, detail).response();
     let _ends_anyway = respond(&response.close(), None, reach);
     Step::Last
 }

@@ -542,6 +542,8 @@ impl<S: Service> Reactor<S> {
                 for lane in &mut self.turn.lanes {
                     lane.push(Command::Barrier);
                 }
+                // A publisher that does not stop must not keep the shards from coming to an end.
+                self.turn.paused = true;
                 self.life = Life::Flushing(self.turn.lanes.len());
             }
             Life::Flushing(0) => self.close_all(),
@@ -554,8 +556,12 @@ impl<S: Service> Reactor<S> {
         // The loop has to wake up for it even if no connection has a timer.
         self.turn.timers.insert(deadline, Key::from_bits(RETRY_ACCEPT_BITS));
         self.life = Life::Closing(deadline);
+        self.turn.paused = false;
         for key in self.slots.keys() {
             let Some(slot) = self.slots.get_mut(key) else { continue };
+            if slot.unread {
+                self.turn.make_ready(key, slot);
+            }
             if matches!(slot.state, State::Http(_)) {
                 slot.outbound.finish();
                 slot.state = State::Draining;
@@ -589,6 +595,10 @@ fn verdict(why: Why) -> (CloseCode, &'static str) {
 /// Whether the connection must not be read now: its peer does not read our replies, or its shard is behind. It is
 /// remembered, since the kernel will not report its input again.
 fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
+    if turn.paused {
+        slot.unread = true;
+        return true;
+    }
     let held = match &slot.state {
         State::WebSocket(websocket) => websocket.is_held(turn),
         State::Http(Some(exchange)) if exchange.is_waiting() => {

@@ -31,6 +31,8 @@ pub(super) struct Turn {
     pub(super) replies: Vec<u8>,
     pub(super) lanes: Vec<Lane>,
     pub(super) mailbox: Mailbox,
+    /// Nothing is read from anybody: what was received before is being finished.
+    pub(super) paused: bool,
     /// Connections that go on reading in the next turn.
     pub(super) ready: Vec<Key>,
     /// Connections that do not read until their shard has caught up.
@@ -58,6 +60,7 @@ impl Turn {
             replies: Vec::new(),
             lanes,
             mailbox,
+            paused: false,
             ready: Vec::new(),
             held: Vec::new(),
             addresses: HashMap::new(),
