@@ -23,7 +23,8 @@ const BATCH_SIZES: [usize; 4] = [1, 16, 256, 4096];
 const SHARDS: usize = 8;
 const BATCHES_UNDER_WAY: usize = 2;
 const SENDER: &str = "publisher";
-const CONTENT: &str = "A message of one hundred bytes, which is about what people write to each other in a chat, or less.";
+const CONTENT: &str =
+    "A message of one hundred bytes, which is about what people write to each other in a chat, or less.";
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -31,7 +32,10 @@ fn main() -> Result<(), Failure> {
     let seconds = std::env::args().filter_map(|argument| argument.parse().ok()).next_back();
     let time = Duration::from_secs_f64(seconds.unwrap_or(1.0));
     println!("messages/s stored, {} bytes of content each", CONTENT.len());
-    println!("{:>10} {:>6} {:>10} {:>10} {:>10} {:>12}", "", "batch", "indexed", "plain", "store", "store/plain");
+    println!(
+        "{:>10} {:>6} {:>10} {:>10} {:>10} {:>12}",
+        "", "batch", "indexed", "plain", "store", "store/plain"
+    );
     for durability in [Durability::Commit, Durability::Fsync] {
         for batch in BATCH_SIZES {
             let indexed = in_directory(|dir| plain(dir, durability, batch, true, time))?;

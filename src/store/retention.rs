@@ -17,20 +17,20 @@ pub(super) const STEP_MESSAGES: u64 = 500;
 const STEP_BYTES: u64 = 4 << 20;
 /// Rooms that are looked at in one step of a sweep.
 const SWEEP_ROOMS: i64 = 64;
-/// From the end of one sweep through all rooms to the beginning of the next.
+/// The pause after that. So a million rooms cost a few per cent of one core, and are all seen within five minutes.
+const SWEEP_PAUSE: Duration = Duration::from_millis(20);
+/// The pause after a sweep through all rooms.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
-
 /// How long deleting may wait for an idle moment.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A search through all rooms for messages that grew old, or that a new configuration keeps no longer.
 #[derive(Clone, Copy, Debug)]
-enum Sweep {
-    Resting {
-        until: Instant,
-    },
-    /// Under way; the last room that was looked at.
-    After(RoomId),
+struct Sweep {
+    /// The last room that was looked at.
+    after: RoomId,
+    /// When the next ones are.
+    next_at: Instant,
 }
 
 /// What a step came to.
@@ -57,20 +57,15 @@ pub(super) struct Retainer {
 
 impl Retainer {
     /// Begins with a sweep: the configuration may have changed since the last run.
-    pub(super) fn new(retention: Retention) -> Retainer {
-        Retainer {
-            retention,
-            due: VecDeque::new(),
-            due_since: None,
-            condemned: true,
-            sweep: Sweep::After(RoomId(0)),
-        }
+    pub(super) fn new(retention: Retention, clock: Instant) -> Retainer {
+        let sweep = Sweep { after: RoomId(0), next_at: clock };
+        Retainer { retention, due: VecDeque::new(), due_since: None, condemned: true, sweep }
     }
 
     /// Puts off the next sweep, and with it the search for what may be left of deleted rooms.
-    pub(super) fn pause(&mut self, now: Instant) {
+    pub(super) fn pause(&mut self, clock: Instant) {
         self.due.clear();
-        self.sweep = Sweep::Resting { until: now + SWEEP_INTERVAL };
+        self.sweep = Sweep { after: RoomId(0), next_at: clock + SWEEP_INTERVAL };
         self.condemned = false;
     }
 
@@ -83,8 +78,7 @@ impl Retainer {
 
     /// Whether there is something to do.
     pub(super) fn is_due(&self, clock: Instant) -> bool {
-        let resting = matches!(self.sweep, Sweep::Resting { until } if until > clock);
-        self.condemned || !self.due.is_empty() || !resting
+        self.condemned || !self.due.is_empty() || self.sweep.next_at <= clock
     }
 
     /// Whether there is something to do that has waited too long for an idle moment.
@@ -112,41 +106,34 @@ impl Retainer {
             self.condemned = removed.is_some();
             return Ok(Step::Done(removed.unwrap_or(0)));
         }
-        match self.sweep {
-            Sweep::Resting { until } if until > clock => Ok(Step::Rest(until - clock)),
-            Sweep::Resting { .. } => {
-                self.sweep = Sweep::After(RoomId(0));
-                self.condemned = true;
-                Ok(Step::Done(0))
-            }
-            Sweep::After(room) => {
-                self.sweep = self.look_around(conn, room, now, clock)?;
-                Ok(Step::Done(0))
-            }
+        if self.sweep.next_at > clock {
+            return Ok(Step::Rest(self.sweep.next_at - clock));
         }
+        self.look_around(conn, now, clock)?;
+        Ok(Step::Done(0))
     }
 
-    /// Looks at the rooms that come after `after`.
-    fn look_around(
-        &mut self,
-        conn: &Connection,
-        after: RoomId,
-        now: Timestamp,
-        clock: Instant,
-    ) -> Result<Sweep, StoreError> {
+    /// Looks at the next rooms of the sweep.
+    fn look_around(&mut self, conn: &Connection, now: Timestamp, clock: Instant) -> Result<(), StoreError> {
         let mut query = conn.prepare_cached("SELECT id FROM rooms WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-        let ids = query.query_map((after.0, SWEEP_ROOMS), |row| Ok(RoomId(row.get(0)?)))?;
-        let mut next = Sweep::Resting { until: clock + SWEEP_INTERVAL };
+        let ids = query.query_map((self.sweep.after.0, SWEEP_ROOMS), |row| Ok(RoomId(row.get(0)?)))?;
+        let mut last = None;
         for id in ids {
             let id = id?;
-            next = Sweep::After(id);
+            last = Some(id);
             if let Some(room) = LogRow::by_id(conn, id)?
                 && self.target(conn, &room, now)? > room.floor.seq
             {
                 self.due.push_back(id);
             }
         }
-        Ok(next)
+        self.sweep = match last {
+            Some(after) => Sweep { after, next_at: clock + SWEEP_PAUSE },
+            None => Sweep { after: RoomId(0), next_at: clock + SWEEP_INTERVAL },
+        };
+        // After a failure, what is left of deleted rooms is found again here.
+        self.condemned |= last.is_none();
+        Ok(())
     }
 
     /// Deletes the oldest messages of a room; says how many, and whether there are more to delete.

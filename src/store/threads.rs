@@ -20,7 +20,7 @@ use super::ledger::Ledger;
 use super::page::ReadOptions;
 use super::retention::Retainer;
 use super::schema::{self, Synchronous};
-use super::writer::Writer;
+use super::writer::{Writer, clock};
 use super::{JOBS_MAX, Location, Options, READS_MAX, Store};
 
 const DATABASE_FILE: &str = "foghorn.db";
@@ -101,7 +101,7 @@ fn start_threads(
         monitor: monitor.clone(),
         options: read_options,
         ledger: Ledger::new(retention),
-        retainer: Retainer::new(retention),
+        retainer: Retainer::new(retention, clock()),
         failed_terms: HashMap::new(),
         synchronous: Synchronous::Full,
     };

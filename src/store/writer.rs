@@ -270,7 +270,7 @@ fn note_failure(
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
-fn clock() -> Instant {
+pub(super) fn clock() -> Instant {
     Instant::now()
 }
 
