@@ -74,28 +74,43 @@ pub(super) struct Envelope<'a> {
 impl Envelope<'_> {
     /// Appends the message as one text frame.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        text_frame(out, |out| {
-            out.extend_from_slice(b"{\"id\":\"");
-            push_id(out, self.at, self.epoch, self.seq);
-            out.extend_from_slice(b"\",\"roomId\":");
-            push_string(out, self.room);
-            out.extend_from_slice(b",\"sender\":");
-            push_string(out, self.sender);
-            out.extend_from_slice(b",\"content\":");
-            push_string(out, self.content);
-            out.extend_from_slice(b",\"type\":\"");
-            out.extend_from_slice(self.kind.name().as_bytes());
-            out.extend_from_slice(b"\",\"timestamp\":\"");
-            self.at.encode(out);
-            out.extend_from_slice(b"\",\"seq\":");
-            push_number(out, self.seq);
-            if let Some(client_id) = self.client_id {
-                out.extend_from_slice(b",\"clientId\":");
-                push_string(out, client_id);
-            }
-            out.push(b'}');
-        });
+        text_frame(out, |out| self.encode_json(out));
     }
+
+    fn encode_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"id\":\"");
+        push_id(out, self.at, self.epoch, self.seq);
+        out.extend_from_slice(b"\",\"roomId\":");
+        push_string(out, self.room);
+        out.extend_from_slice(b",\"sender\":");
+        push_string(out, self.sender);
+        out.extend_from_slice(b",\"content\":");
+        push_string(out, self.content);
+        out.extend_from_slice(b",\"type\":\"");
+        out.extend_from_slice(self.kind.name().as_bytes());
+        out.extend_from_slice(b"\",\"timestamp\":\"");
+        self.at.encode(out);
+        out.extend_from_slice(b"\",\"seq\":");
+        push_number(out, self.seq);
+        if let Some(client_id) = self.client_id {
+            out.extend_from_slice(b",\"clientId\":");
+            push_string(out, client_id);
+        }
+        out.push(b'}');
+    }
+
+    /// A message that came back from the store.
+    fn of<'a>(room: &'a str, epoch: u64, stored: &'a Stored) -> Envelope<'a> {
+        let Stored { seq, at, kind, sender, content, client_id } = stored;
+        let (seq, at, kind) = (*seq, *at, *kind);
+        Envelope { epoch, seq, at, kind, room, sender, content, client_id: client_id.as_deref() }
+    }
+}
+
+/// Appends a message from the store as the JSON object that the members of its room were sent: `epoch` is the one that it
+/// was read under.
+pub fn push_stored(out: &mut Vec<u8>, room: &str, epoch: u64, stored: &Stored) {
+    Envelope::of(room, epoch, stored).encode_json(out);
 }
 
 /// The first frame of a member that asked for it: the position from which it can recover.
@@ -148,10 +163,8 @@ pub(super) fn encode_error(out: &mut Vec<u8>, code: &str, content: &str) {
 
 /// Appends a message from the store to a log that it follows.
 pub(super) fn encode_stored(log: &mut Log, room: &str, epoch: u64, stored: &Stored) {
-    let Stored { seq, at, kind, sender, content, client_id } = stored;
-    let (seq, at, kind) = (*seq, *at, *kind);
-    let envelope = Envelope { epoch, seq, at, kind, room, sender, content, client_id: client_id.as_deref() };
-    log.append(at, |out| envelope.encode(out));
+    let envelope = Envelope::of(room, epoch, stored);
+    log.append(stored.at, |out| envelope.encode(out));
 }
 
 /// The payload of a whole unmasked frame.
@@ -240,6 +253,23 @@ mod tests {
         assert!(text.starts_with("{\"id\":\"019c13ec-9e7b-7"), "{text}");
         assert!(text.ends_with(tail), "{text}");
         assert_eq!(payload(&out)["seq"], 17);
+    }
+
+    #[test]
+    fn a_message_from_the_store_is_the_object_that_was_sent() {
+        let sent = Envelope { client_id: Some("c1"), ..envelope("hi") };
+        let stored = Stored {
+            seq: sent.seq,
+            at: sent.at,
+            kind: sent.kind,
+            sender: sent.sender.into(),
+            content: sent.content.into(),
+            client_id: sent.client_id.map(Into::into),
+        };
+        let (mut frame, mut json) = (Vec::new(), b"[".to_vec());
+        sent.encode(&mut frame);
+        push_stored(&mut json, sent.room, sent.epoch, &stored);
+        assert_eq!(json[1..], *payload_of(&frame));
     }
 
     #[test]

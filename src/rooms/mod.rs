@@ -43,7 +43,7 @@ pub use command::{
     Reply, RoomKey, SessionKey, ShardStats, Span, Start, Why,
 };
 pub use json::push_string as push_json_string;
-pub use message::{Kind, Notices};
+pub use message::{Kind, Notices, push_stored as push_stored_json};
 pub use peer::{Peer, Sent};
 pub use room::{OnLag, RoomLimits};
 pub use shard::Shard;
