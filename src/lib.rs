@@ -1,5 +1,6 @@
 //! Foghorn: a WebSocket room server on raw sockets.
 
+pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod config;

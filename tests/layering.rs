@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("chat", 6),
     ("demo", 6),
     ("web", 6),
+    ("bench", 7),
     ("cli", 7),
     ("main", 8),
 ];

@@ -1,0 +1,76 @@
+//! Who is measured.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use foghorn::bench::Protocol;
+
+use super::rows::Row;
+
+/// A server that can be started.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub name: String,
+    pub command: Vec<String>,
+    /// Whether its rooms speak JSON.
+    chat: bool,
+}
+
+impl Peer {
+    fn new(name: &str, command: &[&str]) -> Peer {
+        let command = command.iter().map(|&word| word.to_owned()).collect();
+        Peer { name: name.to_owned(), command, chat: false }
+    }
+
+    /// The request target for a row; `None` if the row is not for this peer.
+    pub fn path(&self, row: &Row) -> Option<&'static str> {
+        match (row.rooms, self.chat) {
+            (true, true) => Some("/ws/chat?roomId={room}&username={member}"),
+            (true, false) => Some("/ws/raw?roomId={room}"),
+            (false, false) => Some("/echo"),
+            (false, true) => None,
+        }
+    }
+
+    pub fn protocol(&self, row: &Row) -> Protocol {
+        if self.chat { Protocol::Chat } else { row.protocol }
+    }
+}
+
+/// Every peer that is there: those built along with this benchmark, those that `benches/peers/fetch` has fetched, and
+/// those named on the command line as `NAME=COMMAND`.
+pub fn all(others: &[String]) -> io::Result<Vec<Peer>> {
+    let this = std::env::current_exe()?.to_string_lossy().into_owned();
+    let foghorn = [env!("CARGO_BIN_EXE_foghorn"), "serve", "--listen", "127.0.0.1:0", "--log", "error"];
+    let mut peers = vec![
+        Peer::new("raw", &[&this, "serve", "raw"]),
+        Peer::new("raw+", &[&this, "serve", "raw+"]),
+        Peer::new("foghorn", &foghorn),
+        Peer { chat: true, ..Peer::new("foghorn chat", &foghorn) },
+        Peer::new("fastwebsockets", &[&this, "serve", "fastwebsockets"]),
+        Peer::new("tokio-tungstenite", &[&this, "serve", "tokio-tungstenite"]),
+    ];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let script = |name: &str| root.join("benches/peers").join(name).to_string_lossy().into_owned();
+    let modules: PathBuf = root.join("target/peers/node_modules");
+    if modules.join("bun").exists() {
+        let bun = modules.join(".bin/bun").to_string_lossy().into_owned();
+        peers.push(Peer::new("bun", &[&bun, &script("bun.js")]));
+    }
+    if modules.join("ws").exists() {
+        peers.push(Peer::new("ws", &["node", &script("ws.mjs")]));
+    }
+    for other in others {
+        let (name, command) =
+            other.split_once('=').ok_or_else(|| io::Error::other(format!("{other}: not NAME=COMMAND")))?;
+        peers.push(Peer::new(name, &command.split_whitespace().collect::<Vec<_>>()));
+    }
+    Ok(peers)
+}
+
+/// What the driver waits for.
+pub fn announce(addr: SocketAddr) {
+    let mut stdout = io::stdout();
+    let _driver_is_gone = writeln!(stdout, "listening on http://{addr}").and_then(|()| stdout.flush());
+}

@@ -1,0 +1,113 @@
+//! The rows of the table: what is measured, and in which unit.
+
+use std::time::Duration;
+
+use foghorn::bench::{Pace, Plan, Protocol, Report, Rooms, Wait, Workload};
+
+/// Which figure of a run goes into the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Processor time of the server per delivery (or cycle), in microseconds, and its part in user mode.
+    Micros,
+    /// Resident bytes of the server per connection.
+    Bytes,
+    /// From the intended time of sending to the last member, the 99th percentile, in milliseconds.
+    Millis,
+}
+
+impl Unit {
+    /// The figure, and another one that explains it.
+    pub fn of(self, report: &Report) -> Option<(f64, f64)> {
+        match self {
+            Unit::Micros => report.server.as_ref().map(|server| (server.cpu_micros, server.user_micros)),
+            Unit::Bytes => report
+                .memory
+                .map(|memory| (memory.per_connection() as f64, report.connections_per_second)),
+            Unit::Millis => {
+                report.latency_to_last.as_ref().map(|latency| (latency.p99, latency.p50))
+            }
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Micros => "µs",
+            Unit::Bytes => "bytes",
+            Unit::Millis => "ms p99",
+        }
+    }
+}
+
+/// One row.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub name: &'static str,
+    pub unit: Unit,
+    /// Whether members share rooms; otherwise every connection talks to itself.
+    pub rooms: bool,
+    pub size: usize,
+    pub protocol: Protocol,
+    pub workload: Workload,
+}
+
+fn fanout(name: &'static str, rooms: usize, members: usize, pace: Pace) -> Row {
+    let workload = Workload::Fanout(Rooms { rooms, members, publishers: 1, stalled: 0, pace });
+    Row { name, unit: Unit::Micros, rooms: true, size: 128, protocol: Protocol::Text, workload }
+}
+
+fn echo(name: &'static str, connections: usize, size: usize, window: u32) -> Row {
+    let pace = Pace::Window(window);
+    let workload = Workload::Fanout(Rooms { rooms: connections, members: 1, publishers: 1, stalled: 0, pace });
+    Row { name, unit: Unit::Micros, rooms: false, size, protocol: Protocol::Binary, workload }
+}
+
+fn latency(name: &'static str, members: usize, stalled: usize, size: usize, rate: f64) -> Row {
+    let pace = Pace::Rate(rate);
+    let workload = Workload::Fanout(Rooms { rooms: 1, members, publishers: 1, stalled, pace });
+    Row { name, unit: Unit::Millis, rooms: true, size, protocol: Protocol::Text, workload }
+}
+
+/// All rows, in order.
+pub fn all() -> Vec<Row> {
+    let idle = |name, rooms| Row {
+        name,
+        unit: Unit::Bytes,
+        rooms,
+        size: 16,
+        protocol: Protocol::Text,
+        workload: Workload::Idle { rooms: 15, members: 1000 },
+    };
+    let churn = Workload::Churn { connections: 64 };
+    vec![
+        fanout("fan-out 1×1000, 128 B, 1 outstanding", 1, 1000, Pace::Window(1)),
+        fanout("fan-out 1×1000, 128 B, 16 outstanding", 1, 1000, Pace::Window(16)),
+        fanout("fan-out 100×10, 128 B, 1 outstanding", 100, 10, Pace::Window(1)),
+        echo("echo 16 B, 1 in flight", 64, 16, 1),
+        echo("echo 16 B, 16 in flight", 64, 16, 16),
+        echo("echo 16 KiB", 16, 16 * 1024, 1),
+        echo("echo 256 KiB", 4, 256 * 1024, 1),
+        Row { workload: churn, ..echo("connect, upgrade, message, close", 64, 16, 1) },
+        idle("idle, 15,000 connections", false),
+        idle("idle, 15,000 members of 15 rooms", true),
+        latency("1×1000, 128 B, 20/s", 1000, 0, 128, 20.0),
+        latency("1×1000, 128 B, 80/s", 1000, 0, 128, 80.0),
+        latency("1×100, 16 KiB, 200/s", 100, 0, 16 * 1024, 200.0),
+        latency("1×100, 16 KiB, 200/s, 10 stalled", 100, 10, 16 * 1024, 200.0),
+    ]
+}
+
+impl Row {
+    pub fn plan(&self, seconds: f64, server: u32) -> Plan {
+        let idle = matches!(self.workload, Workload::Idle { .. });
+        let (warmup, measure) = if idle { (0.0, 0.1) } else { (seconds / 4.0, seconds) };
+        Plan {
+            workload: self.workload,
+            protocol: self.protocol,
+            size: self.size,
+            warmup: Duration::from_secs_f64(warmup),
+            measure: Duration::from_secs_f64(measure),
+            wait: Wait::Spin,
+            server: Some(server),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Medians, and the table made of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::rows::Row;
+
+/// The figures of all runs, by row and peer.
+#[derive(Default)]
+pub struct Figures {
+    runs: BTreeMap<(usize, usize), Vec<(f64, f64)>>,
+    /// Why a peer has no figure in a row.
+    failures: BTreeMap<(usize, usize), String>,
+}
+
+impl Figures {
+    pub fn add(&mut self, row: usize, peer: usize, figures: (f64, f64)) {
+        self.runs.entry((row, peer)).or_default().push(figures);
+    }
+
+    pub fn fail(&mut self, row: usize, peer: usize, why: String) {
+        self.failures.insert((row, peer), why);
+    }
+
+    pub fn median(&self, row: usize, peer: usize) -> Option<(f64, f64)> {
+        let runs = self.runs.get(&(row, peer))?;
+        let median = |mut values: Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        };
+        let (first, second) = runs.iter().copied().unzip();
+        Some((median(first)?, median(second)?))
+    }
+
+    /// Markdown: each cell the median, in brackets the explaining figure; then each as a multiple of the better of
+    /// the first two columns.
+    pub fn table(&self, rows: &[Row], peers: &[String]) -> String {
+        let mut text = String::new();
+        let line = |text: &mut String, cells: &[String]| {
+            let _infallible = writeln!(text, "| {} |", cells.join(" | "));
+        };
+        let head: Vec<String> = ["work".to_owned()].into_iter().chain(peers.iter().cloned()).collect();
+        line(&mut text, &head);
+        line(&mut text, &vec!["---".to_owned(); head.len()]);
+        for (number, row) in rows.iter().enumerate() {
+            let mut cells = vec![format!("{} ({})", row.name, row.unit.name())];
+            let limit = (0..peers.len())
+                .filter(|&peer| peers[peer].starts_with("raw"))
+                .filter_map(|peer| self.median(number, peer))
+                .map(|(figure, _)| figure)
+                .min_by(f64::total_cmp);
+            for peer in 0..peers.len() {
+                cells.push(match (self.median(number, peer), limit) {
+                    (Some((figure, other)), Some(limit)) => {
+                        format!("{} ({}) ×{:.2}", short(figure), short(other), figure / limit)
+                    }
+                    (Some((figure, other)), None) => format!("{} ({})", short(figure), short(other)),
+                    (None, _) if self.failures.contains_key(&(number, peer)) => "failed".to_owned(),
+                    (None, _) => "–".to_owned(),
+                });
+            }
+            line(&mut text, &cells);
+        }
+        for ((row, peer), why) in &self.failures {
+            let _infallible = writeln!(text, "\n{} in “{}”: {why}", peers[*peer], rows[*row].name);
+        }
+        text
+    }
+}
+
+/// Three digits or so.
+fn short(figure: f64) -> String {
+    match figure {
+        figure if figure >= 100.0 => format!("{figure:.0}"),
+        figure if figure >= 10.0 => format!("{figure:.1}"),
+        figure if figure >= 1.0 => format!("{figure:.2}"),
+        figure => format!("{figure:.3}"),
+    }
+}

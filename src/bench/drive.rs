@@ -1,0 +1,140 @@
+//! One run from its first message to its last: warm up, measure, drain.
+
+use std::time::Duration;
+
+use super::clock::{Nanos, nanos};
+use super::error::BenchError;
+use super::fleet::{Fleet, Share, Traffic};
+use super::meter::Meter;
+use super::plan::Plan;
+use super::process::{self, Usage};
+use super::report::Progress;
+
+/// How long the loop sleeps at most, if it sleeps.
+const TURN_MAX: Duration = Duration::from_millis(20);
+/// Nothing was heard for this long although messages are outstanding: they will not come any more.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// Traffic that makes itself.
+pub(super) trait Work: Traffic {
+    /// Does what is to be done now; returns when there will be more to do, if that is known.
+    fn pump(&mut self, fleet: &mut Fleet) -> Result<Option<Nanos>, BenchError>;
+
+    /// Messages that have not reached everybody.
+    fn outstanding(&self) -> u64;
+
+    /// Whether the server is too far behind to go on.
+    fn is_hopeless(&self) -> bool {
+        false
+    }
+
+    /// Where it is counted.
+    fn meter(&mut self) -> &mut Meter;
+}
+
+/// What both sides have used up to a moment.
+#[derive(Debug)]
+struct Reading {
+    server: Option<Usage>,
+    own: Duration,
+    share: Share,
+}
+
+impl Reading {
+    fn take(plan: &Plan, fleet: &Fleet) -> Reading {
+        Reading {
+            server: plan.server.and_then(Usage::of),
+            own: process::own_thread_time().unwrap_or_default(),
+            share: fleet.share(),
+        }
+    }
+}
+
+/// What both sides used while the run was measured.
+#[derive(Debug)]
+pub(super) struct Used {
+    pub(super) server: Option<Usage>,
+    /// Processor time of the load generator.
+    pub(super) own: Duration,
+    /// The part of the time in which the load generator had something to do.
+    pub(super) busy: f64,
+    /// Messages stopped coming, or the server fell hopelessly behind.
+    pub(super) stuck: bool,
+}
+
+/// Runs `work` through all its stages.
+pub(super) fn drive<W: Work>(
+    plan: &Plan,
+    fleet: &mut Fleet,
+    work: &mut W,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Used, BenchError> {
+    let began = fleet.clock.now();
+    let measured_from = began + nanos(plan.warmup);
+    let mut stuck = run_until(measured_from, fleet, work, &mut |_| ())?;
+
+    let before = Reading::take(plan, fleet);
+    let now = fleet.clock.now();
+    work.meter().begin(now);
+    let mut report = |now: Nanos| {
+        let elapsed = Duration::from_nanos(now.saturating_sub(measured_from));
+        progress(Progress::Measuring { elapsed, of: plan.measure });
+    };
+    stuck |= run_until(now + nanos(plan.measure), fleet, work, &mut report)?;
+    let now = fleet.clock.now();
+    work.meter().end(now);
+    let after = Reading::take(plan, fleet);
+
+    progress(Progress::Draining);
+    drain(fleet, work)?;
+    let server = before.server.zip(after.server).map(|(before, after)| after.since(&before));
+    Ok(Used {
+        server,
+        own: after.own.saturating_sub(before.own),
+        busy: after.share.busy_since(before.share),
+        stuck,
+    })
+}
+
+/// True if it gave up before the time.
+fn run_until<W: Work>(
+    until: Nanos,
+    fleet: &mut Fleet,
+    work: &mut W,
+    progress: &mut dyn FnMut(Nanos),
+) -> Result<bool, BenchError> {
+    let mut now = fleet.clock.now();
+    let (mut heard, mut heard_at, mut progress_at) = (work.meter().heard, now, now);
+    while now < until {
+        let next = work.pump(fleet)?;
+        let wait = next.unwrap_or(Nanos::MAX).min(until).saturating_sub(now);
+        fleet.turn(Duration::from_nanos(wait).min(TURN_MAX), work)?;
+        now = fleet.clock.now();
+        work.meter().tick(now);
+        if work.meter().heard != heard || work.outstanding() == 0 {
+            (heard, heard_at) = (work.meter().heard, now);
+        }
+        if work.is_hopeless() || now - heard_at > nanos(PATIENCE) {
+            return Ok(true);
+        }
+        if now >= progress_at {
+            progress(now);
+            progress_at = now + nanos(PROGRESS_EVERY);
+        }
+    }
+    Ok(false)
+}
+
+/// Sends nothing more and waits for what is under way.
+fn drain<W: Work>(fleet: &mut Fleet, work: &mut W) -> Result<(), BenchError> {
+    let mut heard_at = fleet.clock.now();
+    while work.outstanding() > 0 && fleet.clock.now() - heard_at < nanos(PATIENCE) {
+        let heard = work.meter().heard;
+        fleet.turn(TURN_MAX, work)?;
+        if work.meter().heard != heard {
+            heard_at = fleet.clock.now();
+        }
+    }
+    Ok(())
+}

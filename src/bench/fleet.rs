@@ -1,0 +1,257 @@
+//! All connections of the load, in one thread.
+
+use std::io;
+use std::time::Duration;
+
+use mio::{Events, Poll, Token};
+
+use super::clock::{Clock, Nanos, nanos};
+use super::error::{BenchError, Lost};
+use super::link::{Change, Link};
+use super::stamp::{Finder, Layout, Stamp};
+use super::target::Target;
+use super::walk::Item;
+use crate::handshake::client::{self, ClientKey};
+
+/// Connections that are being opened at one time: below the backlog of a listening socket.
+const OPENING_MAX: usize = 256;
+/// Bytes read from one connection at once.
+const READ_BYTES: usize = 256 * 1024;
+const EVENTS_MAX: usize = 4096;
+/// A stage of the run that sees nothing happen for this long has failed.
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+/// What the load does with what comes.
+pub(super) trait Traffic {
+    /// A message came whole.
+    fn message(&mut self, link: usize, stamp: Option<Stamp>, now: Nanos);
+
+    /// A connection is open.
+    fn opened(&mut self, link: usize) {
+        let _ = link;
+    }
+
+    /// A connection ended. An error ends the run.
+    fn lost(&mut self, link: usize, how: Lost) -> Result<(), BenchError> {
+        Err(BenchError::Lost { connection: link, how })
+    }
+}
+
+/// How the loop waits when nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It asks again at once. For a thread that has a processor to itself: the time to wake up is not part of what is
+    /// measured.
+    Spin,
+    /// It sleeps.
+    Sleep,
+}
+
+/// Where the time of the loop went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Share {
+    idle: Nanos,
+    until: Nanos,
+}
+
+impl Share {
+    /// The part of the time since `earlier` that was spent working.
+    pub(super) fn busy_since(self, earlier: Share) -> f64 {
+        let elapsed = self.until.saturating_sub(earlier.until).max(1);
+        let idle = self.idle.saturating_sub(earlier.idle).min(elapsed);
+        (elapsed - idle) as f64 / elapsed as f64
+    }
+}
+
+/// The connections and the loop that serves them.
+pub(super) struct Fleet {
+    poll: Poll,
+    events: Events,
+    links: Vec<Link>,
+    buffer: Box<[u8]>,
+    finder: Finder,
+    key: ClientKey,
+    target: Target,
+    wait: Wait,
+    idle: Nanos,
+    pub(super) clock: Clock,
+}
+
+impl Fleet {
+    pub(super) fn new(target: Target, layout: Layout, wait: Wait) -> Result<Fleet, BenchError> {
+        Ok(Fleet {
+            poll: Poll::new().map_err(|error| BenchError::System("poll", error))?,
+            events: Events::with_capacity(EVENTS_MAX),
+            links: Vec::new(),
+            buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            finder: Finder::new(layout),
+            // One nonce for all: it protects against caches, and there is none here.
+            key: ClientKey::new(*b"a load generator"),
+            target,
+            wait,
+            idle: 0,
+            clock: Clock::new(),
+        })
+    }
+
+    /// Connections there are, open or on the way.
+    pub(super) fn len(&self) -> usize {
+        self.links.len()
+    }
+
+    pub(super) fn link(&mut self, link: usize) -> &mut Link {
+        &mut self.links[link]
+    }
+
+    /// Where the time of the loop has gone up to now.
+    pub(super) fn share(&self) -> Share {
+        Share { idle: self.idle, until: self.clock.now() }
+    }
+
+    /// Opens `count` more connections; `place` says for each number the room and the member in it.
+    pub(super) fn open<T: Traffic>(
+        &mut self,
+        count: usize,
+        place: impl Fn(usize) -> (usize, usize),
+        traffic: &mut T,
+        mut progress: impl FnMut(usize),
+    ) -> Result<(), BenchError> {
+        let first = self.links.len();
+        let (mut opened, mut heard_at) = (0, self.clock.now());
+        while opened < count {
+            while self.links.len() - first < count && self.links.len() - first < opened + OPENING_MAX {
+                let (room, member) = place(self.links.len());
+                self.connect(room, member)?;
+            }
+            let mut counting = Counting { traffic, opened: 0 };
+            self.turn(Duration::from_millis(100), &mut counting)?;
+            if counting.opened > 0 {
+                opened += counting.opened;
+                heard_at = self.clock.now();
+                progress(opened);
+            }
+            if self.clock.now() - heard_at > nanos(SILENCE_MAX) {
+                return Err(BenchError::Silent("connecting"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to open one connection more.
+    pub(super) fn connect(&mut self, room: usize, member: usize) -> Result<(), BenchError> {
+        let link = self.new_link(self.links.len(), room, member)?;
+        self.links.push(link);
+        Ok(())
+    }
+
+    /// Replaces a connection by a new one.
+    pub(super) fn reconnect(&mut self, link: usize, room: usize, member: usize) -> Result<(), BenchError> {
+        self.links[link] = self.new_link(link, room, member)?;
+        Ok(())
+    }
+
+    fn new_link(&self, number: usize, room: usize, member: usize) -> Result<Link, BenchError> {
+        let request = client::request(&self.target.host, &self.target.path(room, member), &self.key, &[])
+            .map_err(|_| BenchError::Target(self.target.url(), "it does not fit a request".to_owned()))?;
+        Link::connect(self.target.addr, request, self.poll.registry(), Token(number))
+            .map_err(|error| BenchError::Connect { opened: number, error })
+    }
+
+    /// Closes all connections at once.
+    pub(super) fn clear(&mut self) {
+        self.links.clear();
+    }
+
+    /// Hands over what has come. Waits for it, if need be, for `timeout` at most.
+    pub(super) fn turn<T: Traffic>(&mut self, timeout: Duration, traffic: &mut T) -> Result<(), BenchError> {
+        if !self.poll_for(timeout)? {
+            return Ok(());
+        }
+        for event in &self.events {
+            let number = event.token().0;
+            let Some(link) = self.links.get_mut(number) else { continue };
+            if event.is_writable()
+                && let Err(how) = link.on_writable()
+            {
+                lose(link, number, how, traffic)?;
+                continue;
+            }
+            if !event.is_readable() {
+                continue;
+            }
+            loop {
+                let now = self.clock.now();
+                let sink = |item: Item<'_>| {
+                    if let Item::Message { stamp, .. } = item {
+                        traffic.message(number, stamp, now);
+                    }
+                };
+                let (len, change) = link.read(&mut self.buffer, &self.key, &mut self.finder, sink);
+                match change {
+                    Change::None => {}
+                    Change::Opened => traffic.opened(number),
+                    Change::Lost(how) => {
+                        lose(link, number, how, traffic)?;
+                        break;
+                    }
+                }
+                // A read that did not fill the buffer emptied the socket; what comes later is another event. But the
+                // end may have come together with the last bytes; then there is no other event.
+                if len < self.buffer.len() && (len == 0 || !event.is_read_closed()) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Polls without waiting first, so that the time waited for is known. False if nothing came.
+    fn poll_for(&mut self, timeout: Duration) -> Result<bool, BenchError> {
+        let began = self.clock.now();
+        self.poll_once(Duration::ZERO)?;
+        if self.events.is_empty() && self.wait == Wait::Sleep && !timeout.is_zero() {
+            self.poll_once(timeout)?;
+            self.idle += self.clock.now() - began;
+        } else if self.events.is_empty() {
+            self.idle += self.clock.now() - began;
+        }
+        Ok(!self.events.is_empty())
+    }
+
+    fn poll_once(&mut self, timeout: Duration) -> Result<(), BenchError> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            polled => polled.map_err(|error| BenchError::System("poll", error)),
+        }
+    }
+}
+
+fn lose<T: Traffic>(link: &Link, number: usize, how: Lost, traffic: &mut T) -> Result<(), BenchError> {
+    // What becomes of a stalled member is for the server to decide.
+    if link.is_stalled() { Ok(()) } else { traffic.lost(number, how) }
+}
+
+/// Counts the connections that were opened, on the way to the traffic proper.
+struct Counting<'t, T> {
+    traffic: &'t mut T,
+    opened: usize,
+}
+
+impl<T: Traffic> Traffic for Counting<'_, T> {
+    fn message(&mut self, link: usize, stamp: Option<Stamp>, now: Nanos) {
+        self.traffic.message(link, stamp, now);
+    }
+
+    fn opened(&mut self, link: usize) {
+        self.opened += 1;
+        self.traffic.opened(link);
+    }
+
+    fn lost(&mut self, link: usize, how: Lost) -> Result<(), BenchError> {
+        match how {
+            Lost::Failed(error) => Err(BenchError::Connect { opened: link, error }),
+            Lost::Refused(error) => Err(BenchError::Handshake(error)),
+            Lost::Closed | Lost::Ended | Lost::Protocol(_) => self.traffic.lost(link, how),
+        }
+    }
+}

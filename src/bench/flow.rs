@@ -1,0 +1,327 @@
+//! Publishers and members: the traffic of fan-out and echo.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::clock::Nanos;
+use super::drive::Work;
+use super::error::BenchError;
+use super::fleet::{Fleet, SILENCE_MAX, Traffic};
+use super::ledger::{Faults, Ledger};
+use super::meter::Meter;
+use super::plan::{Pace, Plan, Rooms};
+use super::stamp::{Stamp, Template};
+use crate::ws::OpCode;
+
+/// The publisher of the messages that show that a room is complete.
+const PROBE: u32 = u32::MAX;
+/// How often a room is probed until every member has answered.
+const PROBE_EVERY: Duration = Duration::from_millis(100);
+/// Messages under way in an open loop at most; a server that is so far behind will not catch up.
+const OUTSTANDING_MAX: u64 = 1_000_000;
+const KEY: [u8; 4] = [0x12, 0x9d, 0xe3, 0x47];
+
+/// A message that not every member has yet.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    intended: Nanos,
+    /// Members that do not have it.
+    left: u32,
+}
+
+/// The messages of one publisher.
+#[derive(Debug, Default)]
+struct Publisher {
+    /// The number of the first flight.
+    first: u32,
+    /// The number of the next message.
+    next: u32,
+    flights: VecDeque<Flight>,
+    /// Messages that may be sent at once (closed loop).
+    free: u32,
+}
+
+/// Everybody in every room.
+pub(super) struct Flow {
+    rooms: Rooms,
+    /// Members of a room that get messages.
+    reading: u32,
+    template: Template,
+    room_of: Vec<u32>,
+    publishers: Vec<Publisher>,
+    ledger: Ledger,
+    meter: Meter,
+    /// Publishers that may send something, each once.
+    due: Vec<u32>,
+    outstanding: u64,
+    /// The number of the next message of an open loop, over all publishers, and when the loop began.
+    scheduled: u64,
+    began: Option<Nanos>,
+    /// Members that have not heard a probe.
+    deaf: Vec<bool>,
+    scratch: Vec<u8>,
+}
+
+impl Flow {
+    pub(super) fn new(plan: &Plan, rooms: Rooms, opcode: OpCode) -> Flow {
+        let members = rooms.rooms * rooms.members;
+        let publishers = rooms.rooms * rooms.publishers;
+        let window = match rooms.pace {
+            Pace::Window(window) => window,
+            Pace::Rate(_) => 0,
+        };
+        let publisher = || Publisher { free: window, ..Publisher::default() };
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Flow {
+            rooms,
+            reading: number(rooms.members - rooms.stalled),
+            template: Template::new(plan.protocol.layout(), opcode, plan.size, KEY),
+            room_of: (0..members).map(|member| number(member / rooms.members)).collect(),
+            publishers: (0..publishers).map(|_| publisher()).collect(),
+            ledger: Ledger::new(members, rooms.publishers),
+            meter: Meter::new(),
+            due: if window > 0 { (0..number(publishers)).collect() } else { Vec::new() },
+            outstanding: 0,
+            scheduled: 0,
+            began: None,
+            deaf: vec![true; members],
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Publishes in each room until every member has heard it, so that nobody misses the first message for having
+    /// joined too late; then stalls those that are to be stalled.
+    pub(super) fn settle(&mut self, fleet: &mut Fleet) -> Result<(), BenchError> {
+        let mut attempts = SILENCE_MAX.as_millis() / PROBE_EVERY.as_millis();
+        while self.deaf.contains(&true) {
+            attempts =
+                attempts.checked_sub(1).ok_or(BenchError::Silent("waiting for the members to join"))?;
+            for room in 0..self.rooms.rooms {
+                let members = room * self.rooms.members..(room + 1) * self.rooms.members;
+                if self.deaf[members.clone()].contains(&true) {
+                    self.scratch.clear();
+                    self.template.append(&mut self.scratch, Stamp { publisher: PROBE, number: 0 });
+                    send(fleet, members.start, &self.scratch)?;
+                }
+            }
+            self.listen(fleet, PROBE_EVERY)?;
+        }
+        for member in 0..fleet.len() {
+            if member % self.rooms.members >= self.reading as usize {
+                fleet.link(member).stall().map_err(|error| BenchError::System("stall a member", error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the loop run for a while, as long as something comes.
+    fn listen(&mut self, fleet: &mut Fleet, time: Duration) -> Result<(), BenchError> {
+        let mut until = fleet.clock.now() + super::clock::nanos(time);
+        while self.deaf.contains(&true) && fleet.clock.now() < until {
+            let heard = self.meter.heard;
+            fleet.turn(time, self)?;
+            if self.meter.heard > heard {
+                until = fleet.clock.now() + super::clock::nanos(time);
+            }
+        }
+        Ok(())
+    }
+
+    /// What has gone wrong, if nothing comes any more.
+    pub(super) fn faults(&self) -> Faults {
+        self.ledger.faults(|member, publisher| {
+            let reads = member % self.rooms.members < self.reading as usize;
+            let room = self.room_of[member] as usize;
+            reads.then(|| self.publishers[room * self.rooms.publishers + publisher].next)
+        })
+    }
+
+    /// The connection that a publisher is.
+    fn link_of(&self, publisher: usize) -> usize {
+        publisher / self.rooms.publishers * self.rooms.members + publisher % self.rooms.publishers
+    }
+
+    /// Prepares the publisher's next message.
+    fn stamp(&mut self, number: usize, intended: Nanos) -> Stamp {
+        let publisher = &mut self.publishers[number];
+        publisher.flights.push_back(Flight { intended, left: self.reading });
+        let stamp = Stamp { publisher: u32::try_from(number).unwrap_or(PROBE), number: publisher.next };
+        publisher.next += 1;
+        self.outstanding += 1;
+        stamp
+    }
+
+    /// Sends what the windows allow; all messages of one publisher leave in one write.
+    fn fill_windows(&mut self, fleet: &mut Fleet) -> Result<(), BenchError> {
+        for number in std::mem::take(&mut self.due) {
+            let number = number as usize;
+            let now = fleet.clock.now();
+            self.scratch.clear();
+            for _ in 0..std::mem::take(&mut self.publishers[number].free) {
+                let stamp = self.stamp(number, now);
+                self.template.append(&mut self.scratch, stamp);
+                self.meter.sent(now, now);
+            }
+            let link = self.link_of(number);
+            send(fleet, link, &self.scratch)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the schedule says; the time of the next message.
+    fn keep_schedule(&mut self, rate: f64, fleet: &mut Fleet) -> Result<Nanos, BenchError> {
+        let now = fleet.clock.now();
+        let began = *self.began.get_or_insert(now);
+        loop {
+            let intended = began + scheduled_at(self.scheduled, rate);
+            let now = fleet.clock.now();
+            if intended > now || self.outstanding >= OUTSTANDING_MAX {
+                return Ok(intended);
+            }
+            let publishers = self.publishers.len() as u64;
+            let number = usize::try_from(self.scheduled % publishers).unwrap_or(0);
+            self.scheduled += 1;
+            let stamp = self.stamp(number, intended);
+            self.scratch.clear();
+            self.template.append(&mut self.scratch, stamp);
+            self.meter.sent(intended, now);
+            let link = self.link_of(number);
+            send(fleet, link, &self.scratch)?;
+        }
+    }
+}
+
+/// When the n-th message of an open loop is due, in nanoseconds since the loop began.
+#[expect(clippy::cast_possible_truncation, reason = "exact to the nanosecond for a hundred days")]
+fn scheduled_at(number: u64, rate: f64) -> Nanos {
+    (number as f64 * 1e9 / rate) as Nanos
+}
+
+fn send(fleet: &mut Fleet, link: usize, frames: &[u8]) -> Result<(), BenchError> {
+    let sent = fleet.link(link).send(frames);
+    sent.map_err(|error| BenchError::Lost { connection: link, how: super::error::Lost::Failed(error) })
+}
+
+impl Traffic for Flow {
+    #[inline]
+    fn message(&mut self, link: usize, stamp: Option<Stamp>, now: Nanos) {
+        let Some(stamp) = stamp else {
+            // A notice, or a greeting.
+            self.meter.heard += 1;
+            return;
+        };
+        if stamp.publisher == PROBE {
+            self.deaf[link] = false;
+            self.meter.heard += 1;
+            return;
+        }
+        let first_publisher = self.room_of[link] as usize * self.rooms.publishers;
+        if !self.ledger.note(link, first_publisher, stamp) {
+            return;
+        }
+        let publisher = &mut self.publishers[stamp.publisher as usize];
+        let Some(flight) = stamp
+            .number
+            .checked_sub(publisher.first)
+            .and_then(|behind| publisher.flights.get_mut(behind as usize))
+        else {
+            return;
+        };
+        self.meter.delivered(flight.intended, now);
+        flight.left -= 1;
+        if flight.left > 0 {
+            return;
+        }
+        self.meter.completed(flight.intended, now);
+        self.outstanding -= 1;
+        while publisher.flights.pop_front_if(|flight| flight.left == 0).is_some() {
+            publisher.first += 1;
+        }
+        if let Pace::Window(_) = self.rooms.pace {
+            if publisher.free == 0 {
+                self.due.push(stamp.publisher);
+            }
+            publisher.free += 1;
+        }
+    }
+}
+
+impl Work for Flow {
+    fn pump(&mut self, fleet: &mut Fleet) -> Result<Option<Nanos>, BenchError> {
+        match self.rooms.pace {
+            Pace::Window(_) => self.fill_windows(fleet).map(|()| None),
+            Pace::Rate(rate) => self.keep_schedule(rate, fleet).map(Some),
+        }
+    }
+
+    fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.outstanding >= OUTSTANDING_MAX
+    }
+
+    fn meter(&mut self) -> &mut Meter {
+        &mut self.meter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::fleet::Wait;
+    use crate::bench::plan::{Protocol, Workload};
+
+    fn flow(rooms: Rooms) -> Flow {
+        let plan = Plan {
+            workload: Workload::Fanout(rooms),
+            protocol: Protocol::Text,
+            size: 16,
+            warmup: Duration::ZERO,
+            measure: Duration::ZERO,
+            wait: Wait::Sleep,
+            server: None,
+        };
+        Flow::new(&plan, rooms, OpCode::Text)
+    }
+
+    #[test]
+    fn a_message_is_outstanding_until_every_reading_member_has_it() {
+        let pace = Pace::Window(1);
+        let mut flow = flow(Rooms { rooms: 2, members: 4, publishers: 2, stalled: 1, pace });
+        assert_eq!(std::mem::take(&mut flow.due), [0, 1, 2, 3]);
+        assert_eq!([0, 1, 2, 3].map(|publisher| flow.link_of(publisher)), [0, 1, 4, 5]);
+        flow.publishers[3].free = 0;
+        let stamp = flow.stamp(3, 0);
+        for member in [6, 4] {
+            flow.message(member, Some(stamp), 10);
+            assert_eq!((flow.outstanding, flow.due.len()), (1, 0));
+        }
+        flow.message(4, Some(stamp), 10);
+        assert_eq!(flow.outstanding, 1, "a repetition completes nothing");
+        flow.message(5, Some(stamp), 10);
+        assert_eq!((flow.outstanding, &flow.due[..], flow.publishers[3].free), (0, &[3][..], 1));
+        flow.message(0, Some(stamp), 10);
+        assert_eq!(flow.faults(), Faults { duplicate: 1, stray: 1, ..Faults::default() });
+    }
+
+    #[test]
+    fn messages_that_overtake_each_other_keep_their_flights() {
+        let mut flow = flow(Rooms { rooms: 1, members: 1, publishers: 1, stalled: 0, pace: Pace::Rate(1.0) });
+        let stamps = [flow.stamp(0, 0), flow.stamp(0, 0), flow.stamp(0, 0)];
+        flow.message(0, Some(stamps[1]), 1);
+        assert_eq!((flow.outstanding, flow.publishers[0].first), (2, 0));
+        assert_eq!(flow.faults(), Faults { missing: 2, ..Faults::default() });
+        flow.message(0, Some(stamps[0]), 1);
+        flow.message(0, Some(stamps[2]), 1);
+        assert_eq!((flow.outstanding, flow.publishers[0].first), (0, 3));
+        assert_eq!(flow.faults(), Faults { out_of_order: 1, ..Faults::default() });
+    }
+
+    #[test]
+    fn the_schedule_does_not_drift() {
+        assert_eq!(scheduled_at(3, 1.0), 3_000_000_000);
+        assert_eq!(scheduled_at(1_000_000, 3.0), 333_333_333_333_333);
+    }
+}

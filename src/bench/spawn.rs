@@ -1,0 +1,100 @@
+//! A server started for one run, on a processor of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+use super::error::BenchError;
+
+/// How a server says where it listens, on its standard output.
+const READY: &str = "listening on ";
+
+/// A server process. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Spawned {
+    child: Child,
+    url: String,
+}
+
+impl Spawned {
+    /// Starts `command` (a program and its arguments) and waits until it prints `listening on http://ADDR:PORT`.
+    ///
+    /// With `pin`, and if there are two processors at least, the server gets the first one to itself and the calling
+    /// thread the second one.
+    ///
+    /// # Errors
+    /// [`BenchError::Spawn`].
+    pub fn start(command: &[String], pin: bool) -> Result<Spawned, BenchError> {
+        let failed = |why: String| BenchError::Spawn(command.join(" "), why);
+        let (program, args) =
+            command.split_first().ok_or_else(|| failed("the command is empty".to_owned()))?;
+        let processors = if pin { core_affinity::get_core_ids().unwrap_or_default() } else { Vec::new() };
+        // A child inherits the processors that its parent may use at that moment.
+        if let [first, _, ..] = processors[..] {
+            core_affinity::set_for_current(first);
+        }
+        let child = Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        if let [_, second, ..] = processors[..] {
+            core_affinity::set_for_current(second);
+        }
+        let mut child = child.map_err(|error| failed(error.to_string()))?;
+        let Some(stdout) = child.stdout.take() else { return Err(failed("it has no output".to_owned())) };
+        let mut spawned = Spawned { child, url: String::new() };
+        let mut lines = BufReader::new(stdout);
+        let mut line = String::new();
+        while spawned.url.is_empty() {
+            line.clear();
+            if lines.read_line(&mut line).map_err(|error| failed(error.to_string()))? == 0 {
+                return Err(failed("it ended without saying where it listens".to_owned()));
+            }
+            if let Some((_, url)) = line.trim().split_once(READY) {
+                url.clone_into(&mut spawned.url);
+            }
+        }
+        // Whatever else it prints must go somewhere, or it would stop at a full pipe.
+        std::thread::spawn(move || std::io::copy(&mut lines.by_ref(), &mut std::io::sink()));
+        Ok(spawned)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _no_zombie_stays = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Result<Spawned, BenchError> {
+        Spawned::start(&["sh".to_owned(), "-c".to_owned(), script.to_owned()], false)
+    }
+
+    #[test]
+    fn the_ready_line_tells_the_address() {
+        let server = shell("echo hello; echo listening on http://127.0.0.1:12; exec sleep 60").unwrap();
+        assert_eq!(server.url(), "http://127.0.0.1:12");
+    }
+
+    #[test]
+    fn a_server_that_does_not_start_is_an_error() {
+        for script in ["exit 1", "echo sorry"] {
+            assert!(matches!(shell(script), Err(BenchError::Spawn(_, _))), "{script}");
+        }
+        assert!(matches!(Spawned::start(&[], false), Err(BenchError::Spawn(_, _))));
+        assert!(matches!(Spawned::start(&["/nowhere".to_owned()], true), Err(BenchError::Spawn(_, _))));
+    }
+}

@@ -1,0 +1,220 @@
+//! The number that every message of the load carries: who sent it, and as its how-manieth.
+//!
+//! Sixteen letters that mean the same in text, in binary and inside a JSON string, at a fixed width, so that a
+//! prepared frame can be given another stamp in place, and so cheap to read that checking every delivery of a
+//! broadcast costs a few nanoseconds.
+
+use crate::ws::OpCode;
+use crate::ws::encode;
+use crate::ws::header::HEADER_BYTES_MAX;
+use crate::ws::mask::Mask;
+
+/// Length of a stamp.
+pub(super) const STAMP_BYTES: usize = 16;
+
+/// What comes before the stamp in a chat message, from either side.
+const CONTENT: &[u8] = b"\"content\":\"";
+
+/// How far into a chat message its content may begin: room, sender and id come before it.
+const CONTENT_WITHIN: usize = 512;
+
+/// The number of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// Who sent it, counted over all rooms.
+    pub(super) publisher: u32,
+    /// Which of the publisher's messages it is, from 0.
+    pub(super) number: u32,
+}
+
+/// `@` to `O` stand for the sixteen values of four bits.
+const LETTERS: u64 = u64::from_be_bytes([b'@'; 8]);
+const LETTER_BITS: u64 = u64::from_be_bytes([0xf0; 8]);
+
+impl Stamp {
+    /// The stamp as it stands in a payload.
+    pub(super) fn letters(self) -> [u8; STAMP_BYTES] {
+        let mut letters = [0; STAMP_BYTES];
+        letters[..8].copy_from_slice(&spread(self.publisher));
+        letters[8..].copy_from_slice(&spread(self.number));
+        letters
+    }
+
+    fn parse(letters: &[u8]) -> Option<Stamp> {
+        let (publisher, rest) = letters.split_first_chunk()?;
+        let number = rest.first_chunk()?;
+        Some(Stamp { publisher: gather(*publisher)?, number: gather(*number)? })
+    }
+}
+
+/// Eight groups of four bits, the highest first.
+fn spread(value: u32) -> [u8; 8] {
+    let mut bits = u64::from(value);
+    bits = (bits | bits << 16) & 0x0000_ffff_0000_ffff;
+    bits = (bits | bits << 8) & 0x00ff_00ff_00ff_00ff;
+    bits = (bits | bits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    (bits | LETTERS).to_be_bytes()
+}
+
+fn gather(letters: [u8; 8]) -> Option<u32> {
+    let letters = u64::from_be_bytes(letters);
+    if letters & LETTER_BITS != LETTERS {
+        return None;
+    }
+    let mut bits = letters & !LETTER_BITS;
+    bits = (bits | bits >> 4) & 0x00ff_00ff_00ff_00ff;
+    bits = (bits | bits >> 8) & 0x0000_ffff_0000_ffff;
+    bits = (bits | bits >> 16) & 0xffff_ffff;
+    u32::try_from(bits).ok()
+}
+
+/// Where in a payload the stamp stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// At its start: the payload comes back as it was sent.
+    Plain,
+    /// At the start of the JSON string `content`.
+    Chat,
+}
+
+/// Finds stamps in received payloads.
+#[derive(Clone, Debug)]
+pub(super) struct Finder {
+    layout: Layout,
+    /// Where the last content began: the next one most likely begins there, too.
+    guess: usize,
+}
+
+impl Finder {
+    pub(super) fn new(layout: Layout) -> Finder {
+        Finder { layout, guess: CONTENT.len() }
+    }
+
+    /// How much of a payload has to be seen to find its stamp.
+    pub(super) fn prefix_bytes(&self) -> usize {
+        match self.layout {
+            Layout::Plain => STAMP_BYTES,
+            Layout::Chat => CONTENT_WITHIN,
+        }
+    }
+
+    /// The stamp in a payload of which at least the first [`Finder::prefix_bytes`] are there.
+    #[inline]
+    pub(super) fn find(&mut self, payload: &[u8]) -> Option<Stamp> {
+        match self.layout {
+            Layout::Plain => Stamp::parse(payload),
+            Layout::Chat => {
+                let begins = |at: usize| payload.get(at - CONTENT.len()..at) == Some(CONTENT);
+                if !begins(self.guess) {
+                    let within = &payload[..payload.len().min(CONTENT_WITHIN)];
+                    let at = within.windows(CONTENT.len()).position(|window| window == CONTENT)?;
+                    self.guess = at + CONTENT.len();
+                }
+                Stamp::parse(payload.get(self.guess..)?)
+            }
+        }
+    }
+}
+
+/// A masked frame that is complete but for its stamp.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    frame: Vec<u8>,
+    stamp_at: usize,
+    /// The masking key as it falls on the stamp.
+    mask: Mask,
+}
+
+impl Template {
+    /// A message of `size` bytes of content, at least [`STAMP_BYTES`].
+    ///
+    /// All frames of a template have one masking key: what is measured costs the server the same, and nothing secret
+    /// is sent.
+    pub(super) fn new(layout: Layout, opcode: OpCode, size: usize, key: [u8; 4]) -> Template {
+        let content = vec![b'x'; size.max(STAMP_BYTES)];
+        let (before, after): (&[u8], &[u8]) = match layout {
+            Layout::Plain => (b"", b""),
+            Layout::Chat => (b"{\"content\":\"", b"\"}"),
+        };
+        let payload = [before, &content, after].concat();
+        let mut frame = Vec::with_capacity(payload.len() + HEADER_BYTES_MAX);
+        encode::masked(&mut frame, opcode, &payload, key);
+        let mut mask = Mask::new(key);
+        mask.apply(&mut before.to_vec());
+        let stamp_at = frame.len() - payload.len() + before.len();
+        Template { frame, stamp_at, mask }
+    }
+
+    /// Appends the frame with this stamp.
+    pub(super) fn append(&self, out: &mut Vec<u8>, stamp: Stamp) {
+        let start = out.len() + self.stamp_at;
+        out.extend_from_slice(&self.frame);
+        let mut letters = stamp.letters();
+        let mut mask = self.mask;
+        mask.apply(&mut letters);
+        out[start..start + STAMP_BYTES].copy_from_slice(&letters);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::{Connection, Decoder, Incoming, Input, Message, Role};
+
+    fn payload(template: &Template, stamp: Stamp) -> String {
+        let mut wire = Vec::new();
+        template.append(&mut wire, stamp);
+        let mut connection = Connection::new(Decoder::new(Role::Server, 1 << 20));
+        let Some(Incoming::Message(Message::Text(text))) = connection.poll(&mut Input::new(&mut wire)) else {
+            panic!("the frame holds a text message");
+        };
+        text.to_owned()
+    }
+
+    #[test]
+    fn every_stamp_is_read_back() {
+        for number in [0, 1, 15, 16, 0xdead_beef, u32::MAX] {
+            let stamp = Stamp { publisher: number.rotate_left(7), number };
+            assert_eq!(Stamp::parse(&stamp.letters()), Some(stamp));
+        }
+        assert_eq!(&Stamp { publisher: 0, number: 0x1f }.letters(), b"@@@@@@@@@@@@@@AO");
+    }
+
+    #[test]
+    fn what_is_no_stamp_is_not_taken_for_one() {
+        for letters in
+            [&b"@@@@@@@@@@@@@@@"[..], b"@@@@@@@@@@@@@@@P", b"?@@@@@@@@@@@@@@@", b"someone else's text"]
+        {
+            assert_eq!(Stamp::parse(letters), None);
+        }
+    }
+
+    #[test]
+    fn a_prepared_frame_carries_the_stamp_under_its_mask() {
+        let stamp = Stamp { publisher: 7, number: 300 };
+        let key = [1, 2, 3, 4];
+        for size in [16, 17, 128, 70_000] {
+            let plain = payload(&Template::new(Layout::Plain, OpCode::Text, size, key), stamp);
+            assert_eq!(plain.len(), size);
+            assert_eq!(Finder::new(Layout::Plain).find(plain.as_bytes()), Some(stamp));
+            let chat = payload(&Template::new(Layout::Chat, OpCode::Text, size, key), stamp);
+            assert_eq!(chat.len(), size + "{\"content\":\"\"}".len());
+            assert_eq!(Finder::new(Layout::Chat).find(chat.as_bytes()), Some(stamp));
+        }
+    }
+
+    #[test]
+    fn the_content_of_a_broadcast_is_found_wherever_it_begins() {
+        let mut finder = Finder::new(Layout::Chat);
+        let stamp = Stamp { publisher: 1, number: 2 };
+        let letters = String::from_utf8(stamp.letters().to_vec()).unwrap();
+        for sender in ["a", "somebody", "a", "a"] {
+            let text =
+                format!("{{\"id\":\"1\",\"sender\":\"{sender}\",\"content\":\"{letters}xx\",\"seq\":1}}");
+            assert_eq!(finder.find(text.as_bytes()), Some(stamp));
+        }
+        assert_eq!(finder.find(b"{\"type\":\"GAP\"}"), None);
+        assert_eq!(finder.find(b"{\"content\":\"ann joined\"}"), None);
+        assert_eq!(finder.find(b""), None);
+    }
+}

@@ -1,0 +1,79 @@
+//! Where the load goes: a WebSocket URL, with places for the numbers of room and member.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use super::error::BenchError;
+
+/// A server and a path on it.
+///
+/// In the path `{room}` and `{member}` stand for names of a fixed width, so that all members cost the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub(super) addr: SocketAddr,
+    /// The value of `Host`.
+    pub(super) host: String,
+    path: String,
+}
+
+impl Target {
+    /// Reads `ws://HOST[:PORT][/PATH]` (or `http://…`) and looks the host up. Without a path it is `default_path`.
+    ///
+    /// # Errors
+    /// [`BenchError::Target`].
+    pub fn parse(url: &str, default_path: &str) -> Result<Target, BenchError> {
+        let wrong = |why: &str| BenchError::Target(url.to_owned(), why.to_owned());
+        let rest = url
+            .strip_prefix("ws://")
+            .or_else(|| url.strip_prefix("http://"))
+            .ok_or_else(|| wrong("it must begin with ws:// or http://"))?;
+        let (host, path) = match rest.find(['/', '?']) {
+            Some(at) => rest.split_at(at),
+            None => (rest, ""),
+        };
+        let path = match path {
+            "" | "/" => default_path.to_owned(),
+            query if query.starts_with('?') => format!("/{query}"),
+            path => path.to_owned(),
+        };
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
+        let mut addrs = with_port.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
+        let addr = addrs.next().ok_or_else(|| wrong("the host has no address"))?;
+        Ok(Target { addr, host: host.to_owned(), path })
+    }
+
+    /// The request target of one member.
+    pub(super) fn path(&self, room: usize, member: usize) -> String {
+        self.path.replace("{room}", &format!("r{room:06}")).replace("{member}", &format!("m{member:06}"))
+    }
+
+    /// As a URL, with the places as they were given.
+    pub(super) fn url(&self) -> String {
+        format!("ws://{}{}", self.host, self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_has_an_address_a_host_and_a_path() {
+        let target = Target::parse("ws://127.0.0.1:8080/ws/raw?roomId={room}&u={member}", "/").unwrap();
+        assert_eq!(target.addr, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(target.host, "127.0.0.1:8080");
+        assert_eq!(target.path(7, 12), "/ws/raw?roomId=r000007&u=m000012");
+        assert_eq!(target.url(), "ws://127.0.0.1:8080/ws/raw?roomId={room}&u={member}");
+        let bare = Target::parse("http://127.0.0.1", "/echo").unwrap();
+        assert_eq!((bare.addr.port(), bare.path(0, 0)), (80, "/echo".to_owned()));
+        assert_eq!(Target::parse("ws://127.0.0.1/", "/echo").unwrap().path(0, 0), "/echo");
+        assert_eq!(Target::parse("ws://[::1]:9?a=b", "/").unwrap().path(0, 0), "/?a=b");
+    }
+
+    #[test]
+    fn what_is_no_such_url_is_refused() {
+        for url in ["127.0.0.1:80", "wss://127.0.0.1", "ws://", "ws://127.0.0.1:port/", "ws:///path"] {
+            assert!(matches!(Target::parse(url, "/"), Err(BenchError::Target(_, _))), "{url}");
+        }
+    }
+}
