@@ -1,6 +1,6 @@
 //! The load engine against a server of this crate.
 
-#![expect(missing_docs, reason = "a test")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::net::SocketAddr;
 use std::thread::JoinHandle;

@@ -23,7 +23,7 @@ type Published = (OpCode, Rc<[u8]>);
 type Rooms = Rc<RefCell<HashMap<String, broadcast::Sender<Published>>>>;
 
 /// Serves for ever, on one thread: it gets one processor.
-pub fn serve() -> io::Result<()> {
+pub(crate) fn serve() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -53,12 +53,8 @@ async fn upgrade(stream: &mut TcpStream) -> Option<String> {
             return None;
         }
         let Some((head, _)) = Head::parse(&bytes, 0, &HeadLimits::default()).ok()? else { continue };
-        let rules = Rules {
-            origins: &Origins::Any,
-            subprotocols: &[],
-            subprotocol_required: false,
-            secure: false,
-        };
+        let rules =
+            Rules { origins: &Origins::Any, subprotocols: &[], subprotocol_required: false, secure: false };
         let mut answer = Vec::new();
         handshake::accept(&head, &rules).ok()?.encode(&mut answer);
         stream.write_all(&answer).await.ok()?;
@@ -103,7 +99,7 @@ async fn member(stream: TcpStream, rooms: Rooms, room: &str) {
         match frame.opcode {
             OpCode::Close => return,
             OpCode::Text | OpCode::Binary => {
-                let _nobody_left = sender.send((frame.opcode, frame.payload.as_ref().into()));
+                let _nobody_left = sender.send((frame.opcode, Rc::from(&*frame.payload)));
             }
             OpCode::Ping | OpCode::Pong | OpCode::Continuation => {}
         }

@@ -13,6 +13,7 @@ mod tokio_tungstenite;
 
 use std::error::Error;
 use std::fs;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -85,7 +86,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(path, reports)?;
     }
     let names: Vec<String> = peers.into_iter().map(|peer| peer.name).collect();
-    println!("{}", figures.table(&rows, &names));
+    writeln!(io::stdout(), "{}", figures.table(&rows, &names))?;
     Ok(())
 }
 

@@ -10,9 +10,9 @@ use super::rows::Row;
 
 /// A server that can be started.
 #[derive(Clone, Debug)]
-pub struct Peer {
-    pub name: String,
-    pub command: Vec<String>,
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    pub(crate) command: Vec<String>,
     /// Whether its rooms speak JSON.
     chat: bool,
 }
@@ -24,7 +24,7 @@ impl Peer {
     }
 
     /// The request target for a row; `None` if the row is not for this peer.
-    pub fn path(&self, row: &Row) -> Option<&'static str> {
+    pub(crate) fn path(&self, row: &Row) -> Option<&'static str> {
         match (row.rooms, self.chat) {
             (true, true) => Some("/ws/chat?roomId={room}&username={member}"),
             (true, false) => Some("/ws/raw?roomId={room}"),
@@ -33,14 +33,14 @@ impl Peer {
         }
     }
 
-    pub fn protocol(&self, row: &Row) -> Protocol {
+    pub(crate) fn protocol(&self, row: &Row) -> Protocol {
         if self.chat { Protocol::Chat } else { row.protocol }
     }
 }
 
 /// Every peer that is there: those built along with this benchmark, those that `benches/peers/fetch` has fetched, and
 /// those named on the command line as `NAME=COMMAND`.
-pub fn all(others: &[String]) -> io::Result<Vec<Peer>> {
+pub(crate) fn all(others: &[String]) -> io::Result<Vec<Peer>> {
     let this = std::env::current_exe()?.to_string_lossy().into_owned();
     let foghorn = [env!("CARGO_BIN_EXE_foghorn"), "serve", "--listen", "127.0.0.1:0", "--log", "error"];
     let mut peers = vec![
@@ -70,7 +70,7 @@ pub fn all(others: &[String]) -> io::Result<Vec<Peer>> {
 }
 
 /// What the driver waits for.
-pub fn announce(addr: SocketAddr) {
+pub(crate) fn announce(addr: SocketAddr) {
     let mut stdout = io::stdout();
     let _driver_is_gone = writeln!(stdout, "listening on http://{addr}").and_then(|()| stdout.flush());
 }

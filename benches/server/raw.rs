@@ -73,7 +73,7 @@ enum Fate {
 }
 
 /// Serves for ever.
-pub fn serve(coalesce: bool) -> io::Result<()> {
+pub(crate) fn serve(coalesce: bool) -> io::Result<()> {
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     let mut listener = TcpListener::bind(([127, 0, 0, 1], 0).into())?;
@@ -126,7 +126,7 @@ impl Raw {
     fn on_event(&mut self, key: usize, readable: bool, buffer: &mut [u8]) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         if let Some(unsent) = connection.unsent.take() {
-            let _flushed = send(connection, &unsent);
+            send(connection, &unsent);
         }
         let mut fate = Fate::Lives;
         while readable && fate == Fate::Lives {
@@ -172,12 +172,8 @@ impl Raw {
 
     fn upgrade(&mut self, key: usize, bytes: &[u8]) -> Fate {
         let Ok(Some((head, _))) = Head::parse(bytes, 0, &HeadLimits::default()) else { return Fate::Ends };
-        let rules = Rules {
-            origins: &Origins::Any,
-            subprotocols: &[],
-            subprotocol_required: false,
-            secure: false,
-        };
+        let rules =
+            Rules { origins: &Origins::Any, subprotocols: &[], subprotocol_required: false, secure: false };
         let Ok(accepted) = handshake::accept(&head, &rules) else { return Fate::Ends };
         let mut answer = Vec::new();
         accepted.encode(&mut answer);

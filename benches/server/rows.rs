@@ -6,7 +6,7 @@ use foghorn::bench::{Pace, Plan, Protocol, Report, Rooms, Wait, Workload};
 
 /// Which figure of a run goes into the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub(crate) enum Unit {
     /// Processor time of the server per delivery (or cycle), in microseconds, and its part in user mode.
     Micros,
     /// Resident bytes of the server per connection.
@@ -17,19 +17,17 @@ pub enum Unit {
 
 impl Unit {
     /// The figure, and another one that explains it.
-    pub fn of(self, report: &Report) -> Option<(f64, f64)> {
+    pub(crate) fn of(self, report: &Report) -> Option<(f64, f64)> {
         match self {
             Unit::Micros => report.server.as_ref().map(|server| (server.cpu_micros, server.user_micros)),
-            Unit::Bytes => report
-                .memory
-                .map(|memory| (memory.per_connection() as f64, report.connections_per_second)),
-            Unit::Millis => {
-                report.latency_to_last.as_ref().map(|latency| (latency.p99, latency.p50))
+            Unit::Bytes => {
+                report.memory.map(|memory| (memory.per_connection() as f64, report.connections_per_second))
             }
+            Unit::Millis => report.latency_to_last.as_ref().map(|latency| (latency.p99, latency.p50)),
         }
     }
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Unit::Micros => "µs",
             Unit::Bytes => "bytes",
@@ -40,14 +38,14 @@ impl Unit {
 
 /// One row.
 #[derive(Clone, Debug)]
-pub struct Row {
-    pub name: &'static str,
-    pub unit: Unit,
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) unit: Unit,
     /// Whether members share rooms; otherwise every connection talks to itself.
-    pub rooms: bool,
-    pub size: usize,
-    pub protocol: Protocol,
-    pub workload: Workload,
+    pub(crate) rooms: bool,
+    pub(crate) size: usize,
+    pub(crate) protocol: Protocol,
+    pub(crate) workload: Workload,
 }
 
 fn fanout(name: &'static str, rooms: usize, members: usize, pace: Pace) -> Row {
@@ -57,7 +55,8 @@ fn fanout(name: &'static str, rooms: usize, members: usize, pace: Pace) -> Row {
 
 fn echo(name: &'static str, connections: usize, size: usize, window: u32) -> Row {
     let pace = Pace::Window(window);
-    let workload = Workload::Fanout(Rooms { rooms: connections, members: 1, publishers: 1, stalled: 0, pace });
+    let workload =
+        Workload::Fanout(Rooms { rooms: connections, members: 1, publishers: 1, stalled: 0, pace });
     Row { name, unit: Unit::Micros, rooms: false, size, protocol: Protocol::Binary, workload }
 }
 
@@ -68,7 +67,7 @@ fn latency(name: &'static str, members: usize, stalled: usize, size: usize, rate
 }
 
 /// All rows, in order.
-pub fn all() -> Vec<Row> {
+pub(crate) fn all() -> Vec<Row> {
     let idle = |name, rooms| Row {
         name,
         unit: Unit::Bytes,
@@ -97,7 +96,7 @@ pub fn all() -> Vec<Row> {
 }
 
 impl Row {
-    pub fn plan(&self, seconds: f64, server: u32) -> Plan {
+    pub(crate) fn plan(&self, seconds: f64, server: u32) -> Plan {
         let idle = matches!(self.workload, Workload::Idle { .. });
         let (warmup, measure) = if idle { (0.0, 0.1) } else { (seconds / 4.0, seconds) };
         Plan {

@@ -7,22 +7,22 @@ use super::rows::Row;
 
 /// The figures of all runs, by row and peer.
 #[derive(Default)]
-pub struct Figures {
+pub(crate) struct Figures {
     runs: BTreeMap<(usize, usize), Vec<(f64, f64)>>,
     /// Why a peer has no figure in a row.
     failures: BTreeMap<(usize, usize), String>,
 }
 
 impl Figures {
-    pub fn add(&mut self, row: usize, peer: usize, figures: (f64, f64)) {
+    pub(crate) fn add(&mut self, row: usize, peer: usize, figures: (f64, f64)) {
         self.runs.entry((row, peer)).or_default().push(figures);
     }
 
-    pub fn fail(&mut self, row: usize, peer: usize, why: String) {
+    pub(crate) fn fail(&mut self, row: usize, peer: usize, why: String) {
         self.failures.insert((row, peer), why);
     }
 
-    pub fn median(&self, row: usize, peer: usize) -> Option<(f64, f64)> {
+    pub(crate) fn median(&self, row: usize, peer: usize) -> Option<(f64, f64)> {
         let runs = self.runs.get(&(row, peer))?;
         let median = |mut values: Vec<f64>| {
             values.sort_by(f64::total_cmp);
@@ -34,7 +34,7 @@ impl Figures {
 
     /// Markdown: each cell the median, in brackets the explaining figure; then each as a multiple of the better of
     /// the first two columns.
-    pub fn table(&self, rows: &[Row], peers: &[String]) -> String {
+    pub(crate) fn table(&self, rows: &[Row], peers: &[String]) -> String {
         let mut text = String::new();
         let line = |text: &mut String, cells: &[String]| {
             let _infallible = writeln!(text, "| {} |", cells.join(" | "));

@@ -20,7 +20,7 @@ const BACKLOG: usize = 1024;
 type Rooms = Rc<RefCell<HashMap<String, broadcast::Sender<Message>>>>;
 
 /// Serves for ever, on one thread: it gets one processor.
-pub fn serve() -> io::Result<()> {
+pub(crate) fn serve() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -36,11 +36,11 @@ pub fn serve() -> io::Result<()> {
 
 async fn connection(stream: TcpStream, rooms: Rooms) {
     let mut target = String::new();
+    #[expect(clippy::result_large_err, reason = "the signature is the crate's")]
     let note = |request: &Request, response: Response| {
         target = request.uri().to_string();
         Ok(response)
     };
-    #[expect(clippy::result_large_err, reason = "the signature is the crate's")]
     let accepted = tokio_tungstenite::accept_hdr_async(stream, note).await;
     let Ok(socket) = accepted else { return };
     match target.split_once('?') {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::report::Verdict;
 use crate::handshake::client::ClientError;
 use crate::ws::ProtocolError;
 
@@ -37,6 +38,8 @@ pub enum BenchError {
     },
     /// Nothing came for too long, in this stage of the run.
     Silent(&'static str),
+    /// There is a report, but it says nothing about the server.
+    NoResult(Verdict),
     /// A report cannot be written.
     Write(PathBuf, io::Error),
 }
@@ -73,6 +76,7 @@ impl fmt::Display for BenchError {
             BenchError::Handshake(error) => write!(f, "the server did not upgrade: {error}"),
             BenchError::Lost { connection, how } => write!(f, "connection {connection} was lost: {how}"),
             BenchError::Silent(stage) => write!(f, "nothing came for too long while {stage}"),
+            BenchError::NoResult(verdict) => write!(f, "{verdict}"),
             BenchError::Write(path, error) => write!(f, "cannot write {}: {error}", path.display()),
         }
     }

@@ -40,7 +40,7 @@ pub enum Progress {
 }
 
 /// What the run is good for.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum Verdict {
     /// The figures are the server's.

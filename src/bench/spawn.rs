@@ -12,6 +12,7 @@ const READY: &str = "listening on ";
 #[derive(Debug)]
 pub struct Spawned {
     child: Child,
+    pinned: bool,
     url: String,
 }
 
@@ -38,7 +39,8 @@ impl Spawned {
         }
         let mut child = child.map_err(|error| failed(error.to_string()))?;
         let Some(stdout) = child.stdout.take() else { return Err(failed("it has no output".to_owned())) };
-        let mut spawned = Spawned { child, url: String::new() };
+        let pinned = processors.len() >= 2;
+        let mut spawned = Spawned { child, pinned, url: String::new() };
         let mut lines = BufReader::new(stdout);
         let mut line = String::new();
         while spawned.url.is_empty() {
@@ -59,6 +61,12 @@ impl Spawned {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether it has a processor to itself, and this thread another one.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.pinned
     }
 
     /// Its process.

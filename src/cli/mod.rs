@@ -1,5 +1,6 @@
 //! The command line: the only place that knows of arguments, environment, standard output and exit status.
 
+mod bench;
 mod config;
 mod serve;
 
@@ -29,6 +30,8 @@ struct Arguments {
 enum Command {
     /// Serve (what happens without a command, too)
     Serve(serve::Arguments),
+    /// Put a server under load and see what it is capable of
+    Bench(bench::BenchArgs),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -67,6 +70,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Bench(arguments) => bench::run(arguments).map_err(Failure::from),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
         Command::Config(ConfigCommand::Default) => config::print_default(),
     };
