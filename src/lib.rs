@@ -26,7 +26,7 @@
 //! | floor | modules | |
 //! |---|---|---|
 //! | 8 | `main` | arguments to exit status |
-//! | 7 | [`cli`], [`bench`] | the only place for environment, standard output, exit |
+//! | 7 | [`cli`], [`mod@bench`] | the only place for environment, standard output, exit |
 //! | 6 | [`chat`], [`demo`], [`web`] | applications: ordinary users of [`server`] |
 //! | 5 | [`server`] | the public API; wires everything below |
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |

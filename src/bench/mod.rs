@@ -1,9 +1,9 @@
 //! The load engine behind `foghorn bench` and `cargo bench --bench server`.
 //!
 //! One thread holds all connections. Messages are masked frames prepared beforehand, of which only the number changes
-//! ([`stamp`]); what comes back is walked over header by header ([`walk`]), checked against what must come
-//! ([`ledger`]) and timed against the moment at which it *should* have been sent ([`meter`]), so that a server that
-//! holds up the load does not look faster for it. Meanwhile `/proc` tells what the server uses ([`process`]).
+//! (`stamp`); what comes back is walked over header by header (`walk`), checked against what must come
+//! (`ledger`) and timed against the moment at which it *should* have been sent (`meter`), so that a server that
+//! holds up the load does not look faster for it. Meanwhile `/proc` tells what the server uses (`process`).
 //!
 //! | file | subject |
 //! |---|---|

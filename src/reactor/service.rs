@@ -43,7 +43,7 @@ pub(crate) enum Route<'s> {
 pub enum Answer {
     /// This one.
     Now(Response),
-    /// It comes through the request's [`Ticket`]; the connection waits for it.
+    /// It comes later, through the request's responder; the connection waits for it.
     Later,
 }
 

@@ -6,7 +6,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`log`](self::log) | the newest messages of a room as wire bytes, numbered |
+//! | [`log`] | the newest messages of a room as wire bytes, numbered |
 //! | `room`, `member` | one log, what of it may be shown, who is where on it |
 //! | `pump` | moving the members along the log, whatever they lag |
 //! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
@@ -14,7 +14,7 @@
 //! | `ledger`, [`journal`] | messages on their way to the store, and what the store is told |
 //! | `command` | what goes into a shard and what comes out |
 //! | `message` | the JSON of a chat message, encoded once |
-//! | [`journal`](self::journal) | what rooms and a store tell each other |
+//! | [`journal`] | what rooms and a store tell each other |
 //! | `presence` | who is there: sessions and users |
 
 mod bans;
