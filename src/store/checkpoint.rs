@@ -64,6 +64,11 @@ fn run(conn: &Connection, rung: &Receiver<()>, monitor: &Monitor) {
     }
 }
 
+/// Frames in the log, moved or not.
+pub(super) fn log_frames(conn: &Connection) -> Result<u64, StoreError> {
+    checkpoint(conn, CheckpointMode::NOOP).map(|(log, _)| log)
+}
+
 /// Frames in the log, and how many of them are in the database by now.
 fn checkpoint(conn: &Connection, mode: CheckpointMode) -> Result<(u64, u64), StoreError> {
     match conn.wal_checkpoint_v2(Some(MAIN_DB), mode) {

@@ -7,7 +7,7 @@
 //! | in good order | kept | kept | kept | new |
 //! | by `kill -9` or a crash | kept | kept | new | new |
 //! | with the machine (power, kernel) | kept | new | new | new |
-//! | after a failed fsync | new | new | new | new |
+//! | after a failed fsync, or with a damaged log | new | new | new | new |
 //!
 //! A room's epoch is a random number of its own, combined with one random number per column; to give a new name to a
 //! million logs is to change one of four numbers.
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use super::error::StoreError;
+use super::wal;
 use crate::rooms::journal::Durability;
 
 /// Written beside the database when an fsync failed; the database itself can no longer be trusted to take a note.
@@ -56,12 +57,26 @@ impl Salts {
     ///
     /// To be called when commits wait for the disk: should the note be lost with the power, so would be the reason
     /// to change an epoch.
-    pub(super) fn renew(conn: &Connection, dir: Option<&Path>) -> Result<Salts, StoreError> {
+    ///
+    /// `frames_committed` is what [`wal::frames_committed`] said before `conn` was opened.
+    pub(super) fn renew(
+        conn: &Connection,
+        dir: Option<&Path>,
+        frames_committed: Option<u64>,
+    ) -> Result<Salts, StoreError> {
         let boot = fs::read_to_string(BOOT_ID_FILE).unwrap_or_default();
         let failed_file = dir.map(|dir| dir.join(FAILED_FILE)).filter(|file| file.exists());
+        let ended: bool = meta(conn, "ended")?.unwrap_or(true);
+        let same_boot = !boot.is_empty() && meta::<String>(conn, "boot")?.is_some_and(|last| last == boot);
+        // After a start of the machine the index is a leftover, and says nothing about this log.
+        let damaged = match frames_committed {
+            Some(frames) if same_boot => wal::has_lost_frames(conn, frames)?,
+            Some(_) | None => false,
+        };
+        if damaged {
+            tracing::error!("the write-ahead log is damaged: the newest messages may be lost");
+        }
         let tx = conn.unchecked_transaction()?;
-        let ended: bool = meta(&tx, "ended")?.unwrap_or(true);
-        let same_boot = !boot.is_empty() && meta::<String>(&tx, "boot")?.is_some_and(|last| last == boot);
         let fresh = random();
         let renewed = |key, new: bool| -> Result<u64, StoreError> {
             let last: i64 = meta(&tx, key)?.unwrap_or(0);
@@ -70,7 +85,7 @@ impl Salts {
             }
             Ok(if new { fresh } else { last.cast_unsigned() })
         };
-        let failed = failed_file.is_some();
+        let failed = damaged || failed_file.is_some();
         let salts = Salts {
             off: fresh,
             after_kill: renewed("salt_after_kill", failed || !ended)?,
@@ -121,9 +136,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("foghorn.db");
         let conn = schema::open_writer(Some(&path), None).unwrap();
-        let before = Salts::renew(&conn, Some(dir.path())).unwrap();
+        let before = Salts::renew(&conn, Some(dir.path()), None).unwrap();
         happens(&conn, dir.path());
-        let after = Salts::renew(&conn, Some(dir.path())).unwrap();
+        let after = Salts::renew(&conn, Some(dir.path()), None).unwrap();
         Durability::ALL.map(|durability| before.epoch(1, durability) == after.epoch(1, durability))
     }
 
@@ -145,10 +160,10 @@ mod tests {
         let path = dir.path().join("foghorn.db");
         let conn = schema::open_writer(Some(&path), None).unwrap();
         let failed = note_failure(dir.path()).unwrap();
-        let before = Salts::renew(&conn, Some(dir.path())).unwrap();
+        let before = Salts::renew(&conn, Some(dir.path()), None).unwrap();
         assert!(!failed.exists());
         note_end(&conn).unwrap();
-        let after = Salts::renew(&conn, Some(dir.path())).unwrap();
+        let after = Salts::renew(&conn, Some(dir.path()), None).unwrap();
         assert_eq!(before.epoch(1, Durability::Commit), after.epoch(1, Durability::Commit));
     }
 }

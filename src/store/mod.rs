@@ -24,7 +24,7 @@
 //! | `rows`, `page` | rows as messages; reading parts of a log |
 //! | `registry` | rooms and participants |
 //! | `retention`, `checkpoint` | what is done beside |
-//! | `epoch`, `checksum` | noticing what was lost or damaged |
+//! | `epoch`, `checksum`, `wal` | noticing what was lost or damaged |
 //! | `jobs`, `gate`, `health`, `error` | what passes between the threads, how much of it, and what can go wrong |
 
 mod checkpoint;
@@ -43,6 +43,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod wal;
 mod writer;
 
 use std::path::PathBuf;

@@ -20,6 +20,7 @@ use super::ledger::Ledger;
 use super::page::ReadOptions;
 use super::retention::Retainer;
 use super::schema::{self, Synchronous};
+use super::wal;
 use super::writer::{Writer, clock};
 use super::{JOBS_MAX, Location, Options, READS_MAX, Store};
 
@@ -61,9 +62,10 @@ fn start_threads(
     let shown = path.clone().unwrap_or_else(|| PathBuf::from(":memory:"));
     let failed = |error: StoreError| OpenError::store(&shown, error);
     let not_started = |error: io::Error| OpenError::io(&shown, &error);
+    let frames_committed = path.as_deref().and_then(wal::frames_committed);
     let conn = schema::open_writer(path.as_deref(), options.database_bytes_max)?;
     schema::set_synchronous(&conn, Synchronous::Full).map_err(failed)?;
-    let salts = Salts::renew(&conn, dir).map_err(failed)?;
+    let salts = Salts::renew(&conn, dir, frames_committed).map_err(failed)?;
     let monitor = Arc::new(Monitor::new(dir.map(Path::to_owned)));
     let (jobs, received) = bounded(JOBS_MAX + 1);
     let (reads, tasks) = bounded(READS_MAX + JOBS_MAX + READERS);

@@ -53,6 +53,7 @@ type Outcome = Result<(), StoreError>;
 impl Writer {
     /// Works until it is told to stop and nothing is queued any more. Hands the connection back.
     pub(super) fn run(mut self) -> Connection {
+        let _watch = Watch(self.monitor.clone());
         let mut stopping = false;
         while let Some(first) = self.next(stopping) {
             let round = self.gather(first, &mut stopping);
@@ -228,6 +229,17 @@ impl Writer {
                 self.retainer.pause(clock);
                 Step::Done(0)
             }
+        }
+    }
+}
+
+/// Tells everybody should the writer's thread die.
+struct Watch(Arc<Monitor>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed(&StoreError::Failed("the thread that writes has panicked".into()));
         }
     }
 }
