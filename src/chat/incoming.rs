@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 
 /// Bytes of a client's message id at most.
-const ID_BYTES_MAX: usize = 64;
+pub(super) const ID_BYTES_MAX: usize = 64;
 
 /// A message as a client sends it. Fields that are not its business (sender, room, time) are ignored.
 #[derive(Debug, Deserialize)]

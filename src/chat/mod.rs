@@ -6,6 +6,7 @@
 mod incoming;
 mod query;
 mod raw;
+pub mod rest;
 
 use std::time::Duration;
 

@@ -10,9 +10,9 @@ use crate::http::query;
 use crate::rooms::{Start, Timestamp};
 
 /// Bytes of a room's name at most.
-const ROOM_BYTES_MAX: usize = 128;
+pub(super) const ROOM_BYTES_MAX: usize = 128;
 /// Bytes of a user's name at most.
-const USER_BYTES_MAX: usize = 64;
+pub(super) const USER_BYTES_MAX: usize = 64;
 
 /// A checked query.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) fn room(text: &str) -> Result<Cow<'_, str>, QueryError> {
     name("roomId", value, ROOM_BYTES_MAX)
 }
 
-fn name<'q>(
+pub(super) fn name<'q>(
     what: &'static str,
     value: Option<Cow<'q, str>>,
     bytes_max: usize,
@@ -103,7 +103,7 @@ fn start(
     })
 }
 
-fn parse_number(what: &'static str, text: &str) -> Result<u64, QueryError> {
+pub(super) fn parse_number(what: &'static str, text: &str) -> Result<u64, QueryError> {
     let digits_only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits_only {
         text.parse().map_err(|_| QueryError::NotANumber(what))
@@ -122,7 +122,7 @@ fn parse_epoch(text: &str) -> Result<u64, QueryError> {
 }
 
 /// RFC 3339, or ISO 8601 without a zone, which then is UTC. Times before 1970 are as good as 1970.
-fn parse_time(text: &str) -> Result<Timestamp, QueryError> {
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, QueryError> {
     // The plus of an offset that was not percent-encoded has become a space.
     let text = text.replace(' ', "+");
     let time = OffsetDateTime::parse(&text, &Rfc3339)

@@ -1,0 +1,99 @@
+//! What goes back: how it is dressed, and who sends it if it comes later.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::cors::Access;
+use super::refusal::Refusal;
+use crate::http::{Head, Method, Response, Status};
+use crate::server::Responder;
+
+/// What the request says about any answer to it.
+#[derive(Clone, Debug)]
+pub(super) struct Manner {
+    /// Header fields for the web page that asks.
+    cors: Vec<(&'static str, String)>,
+    /// The entity tags that the client has, if it may be told that nothing changed.
+    known: Vec<String>,
+}
+
+impl Manner {
+    pub(super) fn new(access: &Access<'_>, head: &Head<'_>) -> Manner {
+        let reads = matches!(head.method(), Method::Get | Method::Head);
+        let known = head.fields().list("If-None-Match").filter(|_| reads).map(str::to_owned).collect();
+        Manner { cors: access.headers(), known }
+    }
+
+    /// An answer for this client alone, and not for later.
+    pub(super) fn dress(&self, response: Response) -> Response {
+        self.dress_for_page(response).header("Cache-Control", "no-store")
+    }
+
+    /// An answer that the client may keep and ask for again by its tag: 304 if it has it already.
+    fn dress_tagged(&self, json: Vec<u8>, headers: Vec<(&'static str, String)>) -> Response {
+        let tag = entity_tag(&json);
+        let response = if self.knows(&tag) {
+            Response::new(Status::NOT_MODIFIED)
+        } else {
+            Response::json(Status::OK, json)
+        };
+        let response =
+            headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
+        self.dress_for_page(response).header("ETag", tag).header("Cache-Control", "private, no-cache")
+    }
+
+    fn dress_for_page(&self, response: Response) -> Response {
+        let response = response.header("X-Content-Type-Options", "nosniff").header("Vary", "Origin");
+        self.cors.iter().fold(response, |response, (name, value)| response.header(*name, value.clone()))
+    }
+
+    /// The weak comparison of RFC 9110 §13.1.2.
+    fn knows(&self, tag: &str) -> bool {
+        self.known.iter().any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
+    }
+}
+
+/// Half of the SHA-1 of the content: the same content has the same tag.
+fn entity_tag(json: &[u8]) -> String {
+    let digest = sha1_smol::Sha1::from(json).digest().bytes();
+    let hex = digest[..10].iter().map(|byte| format!("{byte:02x}"));
+    format!("\"{}\"", hex.collect::<String>())
+}
+
+/// A request that waits for its answer. Clones are for the same request; the first answer counts.
+#[derive(Clone, Debug)]
+pub(super) struct Pending {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    responder: Mutex<Option<Responder>>,
+    manner: Manner,
+}
+
+impl Pending {
+    pub(super) fn new(responder: Responder, manner: Manner) -> Pending {
+        Pending { shared: Arc::new(Shared { responder: Mutex::new(Some(responder)), manner }) }
+    }
+
+    /// Answers. Not on the reactor's thread, as for [`Responder::respond`].
+    pub(super) fn send(&self, answer: Result<Response, Refusal>) {
+        let response = answer.unwrap_or_else(Refusal::response);
+        self.respond(self.shared.manner.dress(response));
+    }
+
+    /// Answers with JSON that has an entity tag, and further header fields.
+    pub(super) fn send_tagged(&self, json: Result<Vec<u8>, Refusal>, headers: Vec<(&'static str, String)>) {
+        match json {
+            Ok(json) => self.respond(self.shared.manner.dress_tagged(json, headers)),
+            Err(refusal) => self.send(Err(refusal)),
+        }
+    }
+
+    fn respond(&self, response: Response) {
+        let mut responder = self.shared.responder.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(responder) = responder.take() {
+            responder.respond(response);
+        }
+    }
+}

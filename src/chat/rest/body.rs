@@ -1,0 +1,256 @@
+//! The body of a request: one JSON object whose fields are strings.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::refusal::Refusal;
+use crate::http::{Head, Problem, Status};
+
+/// The fields of an object that the action knows; the others were skipped.
+#[derive(Debug)]
+pub(super) struct Fields<'b> {
+    names: &'static [&'static str],
+    values: Vec<Option<Value<'b>>>,
+}
+
+/// The value of a field.
+#[derive(Debug)]
+enum Value<'b> {
+    Text(Cow<'b, str>),
+    Null,
+    /// Something that no field is.
+    Other,
+}
+
+impl<'b> Fields<'b> {
+    /// Parses a body. Of `names`, none may come twice; what is not among them is skipped without being kept.
+    pub(super) fn parse(
+        head: &Head<'_>,
+        body: &'b [u8],
+        names: &'static [&'static str],
+    ) -> Result<Fields<'b>, Refusal> {
+        if !head.header("Content-Type").is_some_and(is_json) {
+            let detail = "the body must be JSON, and Content-Type say so: application/json";
+            return Err(Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, detail).into());
+        }
+        Fields::of_json(body, names)
+    }
+
+    fn of_json(body: &'b [u8], names: &'static [&'static str]) -> Result<Fields<'b>, Refusal> {
+        let malformed = |error: serde_json::Error| Refusal::malformed(format!("the body: {error}"));
+        let mut json = serde_json::Deserializer::from_slice(body);
+        let fields = Known(names).deserialize(&mut json).map_err(malformed)?;
+        json.end().map_err(malformed)?;
+        Ok(fields)
+    }
+
+    /// A field that must be there.
+    pub(super) fn required(&mut self, name: &'static str) -> Result<Cow<'b, str>, Refusal> {
+        self.optional(name)?.ok_or_else(|| Refusal::field(name, "is missing"))
+    }
+
+    /// A field that may be missing, or null, which means the same.
+    pub(super) fn optional(&mut self, name: &'static str) -> Result<Option<Cow<'b, str>>, Refusal> {
+        let index = self.names.iter().position(|known| *known == name);
+        match index.and_then(|index| self.values.get_mut(index)?.take()) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(Value::Other) => Err(Refusal::field(name, "must be a string")),
+        }
+    }
+}
+
+/// `application/json`, or another type whose syntax is JSON (RFC 6839 §3.1), in UTF-8.
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let structured = essence.strip_prefix("application/").and_then(|subtype| subtype.strip_suffix("+json"));
+    let is_utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        Some(_) | None => true,
+    };
+    (essence == "application/json" || structured.is_some_and(|name| !name.is_empty())) && parts.all(is_utf8)
+}
+
+/// Reads the object.
+struct Known(&'static [&'static str]);
+
+impl<'de> DeserializeSeed<'de> for Known {
+    type Value = Fields<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<'de>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Known {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
+        let Known(names) = self;
+        let mut values: Vec<Option<Value<'de>>> = names.iter().map(|_| None).collect();
+        while let Some(key) = map.next_key::<Key<'de>>()? {
+            let Some(index) = names.iter().position(|name| *name == key.0) else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            if values[index].replace(map.next_value()?).is_some() {
+                return Err(A::Error::duplicate_field(names[index]));
+            }
+        }
+        Ok(Fields { names, values })
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'b>(#[serde(borrow)] Cow<'b, str>);
+
+impl<'de> Deserialize<'de> for Value<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+/// Reads a value, and keeps it if it is a string.
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Result<Fields<'_>, u16> {
+        Fields::of_json(json.as_bytes(), &["a", "b"]).map_err(|refusal| refusal.response().status().code())
+    }
+
+    #[test]
+    fn known_fields_are_taken_and_others_skipped() {
+        let mut fields = fields(r#"{"x":[1,{"a":2}],"a":"h\u00e9","b":null,"x":3}"#).unwrap();
+        assert_eq!(fields.required("a").unwrap(), "hé");
+        assert_eq!(fields.optional("b").unwrap(), None);
+        assert!(fields.required("b").is_err());
+    }
+
+    #[test]
+    fn plain_text_is_not_copied() {
+        let mut fields = fields(r#"{"a":"plain"}"#).unwrap();
+        assert!(matches!(fields.required("a"), Ok(Cow::Borrowed("plain"))));
+    }
+
+    #[test]
+    fn a_field_that_is_no_string_is_named() {
+        for value in ["1", "-1", "1.5", "true", "[]", "{}", r#"["x"]"#, r#"{"a":"x"}"#] {
+            let json = format!(r#"{{"a":{value}}}"#);
+            let refusal = fields(&json).unwrap().required("a").unwrap_err();
+            assert_eq!(refusal.response().status(), Status::UNPROCESSABLE_CONTENT, "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_one_object_is_malformed() {
+        let cases = [
+            "",
+            "{",
+            "[]",
+            "null",
+            "\"a\"",
+            r#"["a"]"#,
+            r#"{"a":"x"}x"#,
+            r#"{"a":"x"}{}"#,
+            r#"{"a":"x","a":"y"}"#,
+            r#"{"a":"x","\u0061":null}"#,
+            r#"{"a":"\ud800"}"#,
+            r#"{"a":"x",}"#,
+            r#"{a:"x"}"#,
+            r#"{1:"x"}"#,
+            "{\"a\":\"\u{1}\"}",
+            "\u{feff}{}",
+        ];
+        for case in cases {
+            assert_eq!(fields(case).err(), Some(400), "{case:?}");
+        }
+        assert!(Fields::of_json(b"{\"a\":\"\xff\"}", &["a"]).is_err());
+        for nested in ["[", "{\"a\":"] {
+            let deep = format!(r#"{{"a":{}"#, nested.repeat(100_000));
+            assert_eq!(fields(&deep).err(), Some(400), "the depth costs no stack");
+        }
+    }
+
+    #[test]
+    fn json_has_several_media_types() {
+        for json in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/merge-patch+json",
+        ] {
+            assert!(is_json(json), "{json}");
+        }
+        for other in [
+            "",
+            "text/plain",
+            "text/json",
+            "application/jsonp",
+            "application/+json",
+            "application/json, text/html",
+            "application/json; charset=utf-16",
+            "application/x-www-form-urlencoded",
+        ] {
+            assert!(!is_json(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Messages: read page by page, and published without a WebSocket.
+
+use std::borrow::Cow;
+
+use super::Call;
+use super::answer::Pending;
+use super::body::Fields;
+use super::params::Params;
+use super::refusal::Refusal;
+use super::rooms::user;
+use crate::chat::incoming::ID_BYTES_MAX;
+use crate::http::{Head, Problem, Response, Status};
+use crate::rooms::journal::{From, Page, PageRequest, RoomId};
+use crate::rooms::{PostError, Posted, push_stored_json};
+use crate::store::{Store, StoreError};
+
+/// Messages of one answer at most, and without a limit in the request.
+const LIMIT_MAX: usize = 1_000;
+const LIMIT_DEFAULT: usize = 50;
+/// Bytes of the texts in one answer at most, so that it may have fewer messages than asked for.
+const PAGE_BYTES: usize = 4 << 20;
+/// Where the answer ends in the log, for whoever goes on from there on the WebSocket.
+const POSITION: &str = "Foghorn-Position";
+
+/// Newest first; oldest first if the request says after what.
+pub(super) fn read(call: Call<'_>) -> Result<(), Refusal> {
+    let request = page_request(call.params)?;
+    let (pending, room) = (call.pending.clone(), Box::<str>::from(call.room));
+    let done = move |page: Result<Page, StoreError>| match page {
+        Ok(page) => {
+            let position = format!("{:016x}:{}", page.epoch, reached(&page, &request));
+            pending.send_tagged(Ok(array(&room, &page)), vec![(POSITION, position)]);
+        }
+        Err(error) => pending.send(Err(error.into())),
+    };
+    call.store.messages(call.room, request, Box::new(done))?;
+    Ok(())
+}
+
+fn page_request(params: Params<'_>) -> Result<PageRequest, Refusal> {
+    let (after, since) = (params.number("after")?, params.time("since")?);
+    let from = match (after, since) {
+        (Some(_), Some(_)) => return Err(Refusal::malformed("after and since exclude each other")),
+        (Some(seq), None) => From::Seq(seq),
+        (None, Some(time)) => From::Time(time),
+        (None, None) => From::Seq(0),
+    };
+    Ok(PageRequest {
+        // The store takes the room's public id instead.
+        room: RoomId(0),
+        from,
+        messages_max: params.limit(1..=LIMIT_MAX, LIMIT_DEFAULT)?,
+        bytes_max: PAGE_BYTES,
+        newest_first: after.is_none() && since.is_none(),
+        before: params.number("before")?,
+    })
+}
+
+/// The number of the message after which whoever has read the page has to go on so as to miss nothing.
+fn reached(page: &Page, request: &PageRequest) -> u64 {
+    let seq = if request.newest_first {
+        request.before.map_or(page.head, |before| before.saturating_sub(1))
+    } else {
+        page.messages.last().map_or(page.start, |last| last.seq)
+    };
+    seq.min(page.head)
+}
+
+fn array(room: &str, page: &Page) -> Vec<u8> {
+    let mut json = b"[".to_vec();
+    for (index, message) in page.messages.iter().enumerate() {
+        if index > 0 {
+            json.push(b',');
+        }
+        push_stored_json(&mut json, room, page.epoch, message);
+    }
+    json.push(b']');
+    json
+}
+
+/// Publishes in the name of `sender`. A repeat is answered as its first attempt was.
+pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
+    let mut fields = Fields::parse(call.request.head, call.request.body, &["sender", "content", "id"])?;
+    let sender = user("sender", fields.required("sender")?)?;
+    let content = fields.required("content")?;
+    if content.len() > call.content_bytes_max {
+        return Err(Refusal::field(
+            "content",
+            format_args!("is longer than {} bytes", call.content_bytes_max),
+        ));
+    }
+    let id = message_id(fields.optional("id")?, idempotency_key(call.request.head)?)?;
+    let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
+    let reply = move |posted| match posted {
+        Ok(Posted { json: Some(json), .. }) => pending.send(Ok(created(json.into()))),
+        Ok(Posted { seq, json: None }) => reread(&store, &room, seq, &pending),
+        Err(error) => pending.send(Err(PostError::into(error))),
+    };
+    call.rooms.post(call.room, &sender, &content, id.as_deref(), reply)?;
+    Ok(())
+}
+
+fn created(json: Vec<u8>) -> Response {
+    Response::json(Status::CREATED, json)
+}
+
+/// Answers with a message that was published before and is no longer in memory.
+fn reread(store: &Store, room: &str, seq: u64, pending: &Pending) {
+    let request = PageRequest {
+        room: RoomId(0),
+        from: From::Seq(seq.saturating_sub(1)),
+        messages_max: 1,
+        bytes_max: PAGE_BYTES,
+        newest_first: false,
+        before: seq.checked_add(1),
+    };
+    let (later, name) = (pending.clone(), Box::<str>::from(room));
+    let done = move |page: Result<Page, StoreError>| {
+        later.send(page.map_err(Refusal::from).and_then(|page| {
+            let gone = "the message was published before and is no longer kept";
+            let message = page.messages.first().ok_or_else(|| Problem::new(Status::CONFLICT, gone))?;
+            let mut json = Vec::new();
+            push_stored_json(&mut json, &name, page.epoch, message);
+            Ok(created(json))
+        }));
+    };
+    if let Err(busy) = store.messages(room, request, Box::new(done)) {
+        pending.send(Err(busy.into()));
+    }
+}
+
+/// The value of `Idempotency-Key`, with or without the quotes of a structured field.
+fn idempotency_key<'h>(head: &Head<'h>) -> Result<Option<&'h str>, Refusal> {
+    let Ok(key) = head.fields().only("Idempotency-Key") else {
+        return Err(Refusal::malformed("Idempotency-Key comes more than once"));
+    };
+    let unquoted = key.map(|key| key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key));
+    match unquoted {
+        Some(key) if !is_message_id(key) => {
+            Err(Refusal::malformed(format!("Idempotency-Key must have 1 to {ID_BYTES_MAX} bytes")))
+        }
+        unquoted => Ok(unquoted),
+    }
+}
+
+/// The id by which a repeat is known: from the body or from the head, but not two different ones.
+fn message_id<'r>(id: Option<Cow<'r, str>>, key: Option<&'r str>) -> Result<Option<Cow<'r, str>>, Refusal> {
+    match (id, key) {
+        (Some(id), _) if !is_message_id(&id) => {
+            Err(Refusal::field("id", format_args!("must have 1 to {ID_BYTES_MAX} bytes")))
+        }
+        (Some(id), Some(key)) if id != key => Err(Refusal::field("id", "differs from Idempotency-Key")),
+        (Some(id), _) => Ok(Some(id)),
+        (None, key) => Ok(key.map(Cow::Borrowed)),
+    }
+}
+
+fn is_message_id(id: &str) -> bool {
+    (1..=ID_BYTES_MAX).contains(&id.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rooms::journal::Stored;
+    use crate::rooms::{Kind, Timestamp};
+
+    fn page(seqs: impl IntoIterator<Item = u64>, head: u64, start: u64) -> Page {
+        let message = |seq| Stored {
+            seq,
+            at: Timestamp::from_micros(seq),
+            kind: Kind::Message,
+            sender: "s".into(),
+            content: "c".into(),
+            client_id: None,
+        };
+        Page { messages: seqs.into_iter().map(message).collect(), tail: 1, head, epoch: 7, start }
+    }
+
+    #[test]
+    fn whoever_goes_on_from_the_position_misses_nothing() {
+        let cases = [
+            ("", page([10, 9], 10, 8), 10),
+            ("", page([], 0, 0), 0),
+            ("before=5", page([4, 3], 10, 2), 4),
+            ("before=50", page([10, 9], 10, 8), 10),
+            ("before=0", page([], 10, 0), 0),
+            ("after=3", page([4, 5], 10, 3), 5),
+            ("after=3", page([4, 5], 5, 3), 5),
+            ("after=18446744073709551615", page([], 10, u64::MAX), 10),
+            ("after=5&before=6", page([], 10, 5), 5),
+            ("since=2026-01-31T12:00:00Z", page([], 10, 10), 10),
+            ("since=2026-01-31T12:00:00Z", page([6, 7], 10, 5), 7),
+        ];
+        for (query, page, expected) in cases {
+            let request = page_request(Params::new(query)).unwrap();
+            assert_eq!(reached(&page, &request), expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_asked_for_in_one_way_at_a_time() {
+        for query in ["after=1&since=2026-01-31T12:00:00Z", "after=x", "before=-1", "since=now", "limit=0"] {
+            assert!(page_request(Params::new(query)).is_err(), "{query}");
+        }
+        let request = page_request(Params::new("before=7")).unwrap();
+        assert_eq!((request.messages_max, request.newest_first, request.before), (50, true, Some(7)));
+        assert!(!page_request(Params::new("after=0")).unwrap().newest_first);
+    }
+
+    #[test]
+    fn two_ids_of_one_message_must_be_the_same() {
+        let id = |id: Option<&'static str>, key| {
+            message_id(id.map(Cow::Borrowed), key).map(|id| id.map(Cow::into_owned)).ok()
+        };
+        assert_eq!(id(None, None), Some(None));
+        assert_eq!(id(Some("a"), None), Some(Some("a".into())));
+        assert_eq!(id(None, Some("a")), Some(Some("a".into())));
+        assert_eq!(id(Some("a"), Some("a")), Some(Some("a".into())));
+        assert_eq!(id(Some("a"), Some("b")), None);
+        assert_eq!(id(Some(""), None), None);
+    }
+}

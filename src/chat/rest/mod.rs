@@ -1,0 +1,155 @@
+//! The chat over HTTP: rooms, their messages, who is in them; and how the server is.
+//!
+//! A request is routed, its origin checked, its input validated, all on the reactor's thread; what takes time is asked of
+//! the store or of the rooms, and whoever has the answer sends it. Every error is a problem document (RFC 9457).
+//!
+//! | file | subject |
+//! |---|---|
+//! | `routes` | which path and method means which action |
+//! | `cors` | which web pages may ask, and how they are told |
+//! | `params`, `body` | what comes in the query and in the body |
+//! | `answer`, `refusal` | what goes back, at once or later |
+//! | `rooms`, `messages`, `members`, `status` | the actions |
+
+mod answer;
+mod body;
+mod cors;
+mod members;
+mod messages;
+mod params;
+mod refusal;
+mod rooms;
+mod routes;
+mod status;
+
+use std::time::SystemTime;
+
+use self::answer::{Manner, Pending};
+use self::cors::Access;
+use self::params::Params;
+use self::refusal::Refusal;
+use self::routes::{Action, Found};
+use crate::config::Config;
+use crate::http::{Origins, Problem, Response, Status};
+use crate::server::{Answer, Api, Request, Responder, Rooms, Router, Timestamp};
+use crate::store::Store;
+
+/// Everything below `/api/` that no other route takes, and the two questions that load balancers ask.
+const PREFIXES: [&str; 3] = ["/api/", "/healthz", "/readyz"];
+
+/// Adds the interface, over the rooms that are kept in `store`, which must be the server's own.
+#[must_use]
+pub fn routes(router: Router, config: &Config, store: &Store) -> Router {
+    let (origins, content_bytes_max) = (config.origins.allowed.clone(), config.limits.message_bytes);
+    let rest = Rest { store: store.clone(), origins, content_bytes_max };
+    PREFIXES.into_iter().fold(router, |router, prefix| router.api(prefix, rest.clone()))
+}
+
+/// The interface.
+#[derive(Clone)]
+struct Rest {
+    store: Store,
+    origins: Origins,
+    /// Bytes of a message's text at most: as many as a member may send.
+    content_bytes_max: usize,
+}
+
+/// One request on its way to its action.
+struct Call<'r> {
+    store: &'r Store,
+    rooms: &'r Rooms,
+    request: &'r Request<'r>,
+    params: Params<'r>,
+    /// The id of the room that the path names; empty on paths that name none.
+    room: &'r str,
+    content_bytes_max: usize,
+    /// For the answer, if it comes later.
+    pending: Pending,
+}
+
+impl Api for Rest {
+    fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
+        let access = Access::of(&self.origins, request);
+        let manner = Manner::new(&access, request.head);
+        let answer = self.answer(request, &access, Pending::new(responder, manner.clone()));
+        match answer {
+            Ok(Answer::Later) => Answer::Later,
+            Ok(Answer::Now(response)) => Answer::Now(manner.dress(response)),
+            Err(refusal) => Answer::Now(manner.dress(refusal.response())),
+        }
+    }
+}
+
+impl Rest {
+    fn answer(
+        &self,
+        request: &Request<'_>,
+        access: &Access<'_>,
+        pending: Pending,
+    ) -> Result<Answer, Refusal> {
+        let head = request.head;
+        let (action, room) = match routes::find(head.path(), head.method())? {
+            Found::Action(action, room) => (action, room),
+            Found::Options(allow) => return access.options(head, allow).map(Answer::Now),
+        };
+        if action.changes_something() {
+            access.demand()?;
+        }
+        let call = Call {
+            store: &self.store,
+            rooms: request.rooms,
+            request,
+            params: Params::new(head.query()),
+            room: &room,
+            content_bytes_max: self.content_bytes_max,
+            pending,
+        };
+        call.carry_out(action)?;
+        Ok(Answer::Later)
+    }
+}
+
+impl Call<'_> {
+    /// Begins the action; its answer goes to `pending`.
+    fn carry_out(self, action: Action) -> Result<(), Refusal> {
+        match action {
+            Action::CreateRoom => rooms::create(self),
+            Action::ListRooms => rooms::list(self),
+            Action::ShowRoom => rooms::show(self),
+            Action::DeleteRoom => rooms::delete(self),
+            Action::JoinRoom => rooms::join(self),
+            Action::LeaveRoom => rooms::leave(self),
+            Action::ReadMessages => messages::read(self),
+            Action::PostMessage => messages::post(self),
+            Action::ShowOnline => members::online(self),
+            Action::Kick => members::kick(self),
+            Action::ShowStats => status::stats(self),
+            Action::CheckHealth => status::health(self),
+            Action::CheckReadiness => status::readiness(self),
+        }
+    }
+}
+
+/// A response of JSON.
+fn json<T: serde::Serialize>(status: Status, value: &T) -> Result<Response, Refusal> {
+    Ok(Response::json(status, encode(value)?))
+}
+
+/// What is answered here is strings and numbers, which always serialise.
+fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Refusal> {
+    let unwritable = "the answer could not be written";
+    serde_json::to_vec(value).map_err(|_| Problem::new(Status::INTERNAL_SERVER_ERROR, unwritable).into())
+}
+
+/// A time as it stands in messages.
+fn time_text(at: Timestamp) -> String {
+    let mut text = Vec::with_capacity(Timestamp::TEXT_BYTES);
+    at.encode(&mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a room is created when the request for it comes")]
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,105 @@
+//! Why a request was not done, as a response.
+
+use crate::chat::query::QueryError;
+use crate::http::{Problem, Response, Status};
+use crate::rooms::PostError;
+use crate::store::StoreError;
+use crate::{server, store};
+
+/// When a client may try again, in seconds.
+const RETRY_AFTER: &str = "1";
+
+/// The answer to a request that is not done.
+#[derive(Debug)]
+pub(super) struct Refusal(Response);
+
+impl Refusal {
+    pub(super) fn new(response: Response) -> Refusal {
+        Refusal(response)
+    }
+
+    pub(super) fn no_such_room() -> Refusal {
+        Problem::new(Status::NOT_FOUND, "there is no such room").into()
+    }
+
+    /// What is named by the query or the head is wrong.
+    pub(super) fn malformed(detail: impl Into<String>) -> Refusal {
+        Problem::new(Status::BAD_REQUEST, detail.into()).into()
+    }
+
+    /// A field of the body is wrong.
+    pub(super) fn field(name: &str, rule: impl std::fmt::Display) -> Refusal {
+        Problem::new(Status::UNPROCESSABLE_CONTENT, format!("{name} {rule}")).into()
+    }
+
+    /// Nothing can be done at the moment.
+    pub(super) fn unavailable(detail: &'static str) -> Refusal {
+        let problem = Problem::new(Status::SERVICE_UNAVAILABLE, detail);
+        Refusal(problem.response().header("Retry-After", RETRY_AFTER))
+    }
+
+    pub(super) fn busy() -> Refusal {
+        Refusal::unavailable("the server has too much to do")
+    }
+
+    pub(super) fn response(self) -> Response {
+        self.0
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Refusal {
+        Refusal(problem.response())
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Refusal {
+        Refusal::malformed(error.to_string())
+    }
+}
+
+impl From<store::Busy> for Refusal {
+    fn from(_: store::Busy) -> Refusal {
+        Refusal::busy()
+    }
+}
+
+impl From<server::Busy> for Refusal {
+    fn from(_: server::Busy) -> Refusal {
+        Refusal::busy()
+    }
+}
+
+impl From<PostError> for Refusal {
+    fn from(error: PostError) -> Refusal {
+        match error {
+            PostError::NoSuchRoom => Refusal::no_such_room(),
+            PostError::Unavailable => Refusal::unavailable("the message cannot be stored at the moment"),
+            PostError::Busy => Refusal::busy(),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    /// The reasons that the store gives are for the log: they may name files.
+    fn from(error: StoreError) -> Refusal {
+        match error {
+            StoreError::NoSuchRoom => Refusal::no_such_room(),
+            StoreError::RoomExists | StoreError::TooManyParticipants => {
+                Problem::new(Status::CONFLICT, error.to_string()).into()
+            }
+            StoreError::Malformed => Refusal::malformed(error.to_string()),
+            StoreError::Unavailable(_) | StoreError::Stopped => {
+                Refusal::unavailable("the store is unavailable at the moment")
+            }
+            StoreError::Failed(_) => {
+                Refusal::unavailable("the store accepts nothing until the server is restarted")
+            }
+            StoreError::Damaged(_) | StoreError::OutOfOrder { .. } => {
+                tracing::error!(%error, "a request failed");
+                Problem::new(Status::INTERNAL_SERVER_ERROR, "what was asked for is damaged").into()
+            }
+        }
+    }
+}

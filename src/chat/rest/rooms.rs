@@ -1,0 +1,165 @@
+//! Rooms: created, listed, shown, deleted; and who takes part in them.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::answer::Pending;
+use super::body::Fields;
+use super::refusal::Refusal;
+use super::{Call, encode, json, now, time_text};
+use crate::chat::query::{self, USER_BYTES_MAX};
+use crate::http::{Response, Status};
+use crate::rooms::journal::RoomSettings;
+use crate::store::{Done, NewRoom, RoomInfo, RoomQuery, StoreError};
+
+/// Characters of a room's name at most.
+const NAME_CHARS_MAX: usize = 200;
+/// Characters of a room's description at most.
+const DESCRIPTION_CHARS_MAX: usize = 2_000;
+/// Rooms of one answer at most, and without a limit in the request.
+const LIMIT_MAX: usize = 1_000;
+const LIMIT_DEFAULT: usize = 100;
+
+/// A room as it is shown.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Room<'r> {
+    id: &'r str,
+    name: &'r str,
+    description: &'r str,
+    /// Null for a room that was opened by whoever came first.
+    created_by: Option<&'r str>,
+    participants: &'r [Box<str>],
+    created_at: String,
+}
+
+impl<'r> From<&'r RoomInfo> for Room<'r> {
+    fn from(room: &'r RoomInfo) -> Room<'r> {
+        let RoomInfo { id, name, description, created_by, participants, created_at } = room;
+        let (created_by, created_at) = (created_by.as_deref(), time_text(*created_at));
+        Room { id, name, description, created_by, participants, created_at }
+    }
+}
+
+pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
+    let mut fields =
+        Fields::parse(call.request.head, call.request.body, &["name", "description", "createdBy"])?;
+    let name = fields.required("name")?;
+    let description = fields.optional("description")?.unwrap_or_default();
+    let created_by = user("createdBy", fields.required("createdBy")?)?;
+    if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
+        return Err(Refusal::field("name", format_args!("must have 1 to {NAME_CHARS_MAX} characters")));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(Refusal::field("name", "has a control character"));
+    }
+    if description.chars().count() > DESCRIPTION_CHARS_MAX {
+        let rule = format_args!("must have up to {DESCRIPTION_CHARS_MAX} characters");
+        return Err(Refusal::field("description", rule));
+    }
+    let room = NewRoom {
+        id: None,
+        name: name.into(),
+        description: description.into(),
+        created_by: Some(created_by.into()),
+        created_at: now(),
+        settings: RoomSettings::default(),
+    };
+    let pending = call.pending.clone();
+    call.store.create_room(
+        room,
+        Box::new(move |created| {
+            pending.send(created.map_err(Refusal::from).and_then(|room| {
+                let location = format!("/api/chat/rooms/{}", room.id);
+                Ok(json(Status::CREATED, &Room::from(&room))?.header("Location", location))
+            }));
+        }),
+    )?;
+    Ok(())
+}
+
+/// A field that is a user's name.
+pub(super) fn user<'b>(field: &'static str, value: Cow<'b, str>) -> Result<Cow<'b, str>, Refusal> {
+    query::name(field, Some(value), USER_BYTES_MAX).map_err(|_| {
+        let rule = format_args!("must have 1 to {USER_BYTES_MAX} bytes and no control characters");
+        Refusal::field(field, rule)
+    })
+}
+
+pub(super) fn list(call: Call<'_>) -> Result<(), Refusal> {
+    let params = call.params;
+    let query = RoomQuery {
+        participant: params.user("participant")?.map(Into::into),
+        limit: params.limit(1..=LIMIT_MAX, LIMIT_DEFAULT)?,
+        after: params.text("after")?.map(Into::into),
+    };
+    let pending = call.pending.clone();
+    call.store.rooms(
+        query,
+        Box::new(move |rooms| match rooms {
+            Ok(rooms) => {
+                let rooms: Vec<_> = rooms.iter().map(Room::from).collect();
+                pending.send_tagged(encode(&rooms), Vec::new());
+            }
+            Err(StoreError::NoSuchRoom) => {
+                pending.send(Err(Refusal::malformed("after does not name a room")));
+            }
+            Err(error) => pending.send(Err(error.into())),
+        }),
+    )?;
+    Ok(())
+}
+
+pub(super) fn show(call: Call<'_>) -> Result<(), Refusal> {
+    let pending = call.pending.clone();
+    call.store.room(
+        call.room,
+        Box::new(move |room| match room {
+            Ok(room) => pending.send_tagged(encode(&Room::from(&room)), Vec::new()),
+            Err(error) => pending.send(Err(error.into())),
+        }),
+    )?;
+    Ok(())
+}
+
+/// Deletes the room, then sees its members off. They are seen off, too, if the room is gone already: the first attempt
+/// may not have come so far.
+pub(super) fn delete(call: Call<'_>) -> Result<(), Refusal> {
+    let (pending, rooms, room) = (call.pending.clone(), call.rooms.clone(), Box::<str>::from(call.room));
+    call.store.delete_room(
+        call.room,
+        Box::new(move |deleted| {
+            let answer = match deleted {
+                Ok(_) => Ok(Response::new(Status::NO_CONTENT)),
+                Err(StoreError::NoSuchRoom) => Err(Refusal::no_such_room()),
+                Err(error) => return pending.send(Err(error.into())),
+            };
+            let later = pending.clone();
+            if let Err(busy) = rooms.close(&room, move |_closed| later.send(answer)) {
+                pending.send(Err(busy.into()));
+            }
+        }),
+    )?;
+    Ok(())
+}
+
+pub(super) fn join(call: Call<'_>) -> Result<(), Refusal> {
+    let user = call.params.username()?;
+    call.store.join_participant(call.room, &user, changed(&call.pending))?;
+    Ok(())
+}
+
+pub(super) fn leave(call: Call<'_>) -> Result<(), Refusal> {
+    let user = call.params.username()?;
+    call.store.leave_participant(call.room, &user, changed(&call.pending))?;
+    Ok(())
+}
+
+/// Answers with the room as it has become.
+fn changed(pending: &Pending) -> Done<Result<RoomInfo, StoreError>> {
+    let pending = pending.clone();
+    Box::new(move |room| {
+        pending.send(room.map_err(Refusal::from).and_then(|room| json(Status::OK, &Room::from(&room))));
+    })
+}

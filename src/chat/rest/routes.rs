@@ -1,0 +1,216 @@
+//! Which path and method means which action.
+
+use std::borrow::Cow;
+
+use super::refusal::Refusal;
+use crate::chat::query::ROOM_BYTES_MAX;
+use crate::http::{Method, Problem, Status, query};
+
+/// What can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    CreateRoom,
+    ListRooms,
+    ShowRoom,
+    DeleteRoom,
+    JoinRoom,
+    LeaveRoom,
+    ReadMessages,
+    PostMessage,
+    ShowOnline,
+    Kick,
+    ShowStats,
+    CheckHealth,
+    CheckReadiness,
+}
+
+impl Action {
+    /// Whether it must not come from a web page that is not let in.
+    pub(super) fn changes_something(self) -> bool {
+        match self {
+            Action::CreateRoom
+            | Action::DeleteRoom
+            | Action::JoinRoom
+            | Action::LeaveRoom
+            | Action::PostMessage
+            | Action::Kick => true,
+            Action::ListRooms
+            | Action::ShowRoom
+            | Action::ReadMessages
+            | Action::ShowOnline
+            | Action::ShowStats
+            | Action::CheckHealth
+            | Action::CheckReadiness => false,
+        }
+    }
+}
+
+/// In a path: the segment that is a room's id.
+const ROOM: &str = "{id}";
+
+type Route = (&'static str, &'static [(Method, Action)]);
+
+const ROUTES: &[Route] = &[
+    ("/api/chat/rooms", &[(Method::Get, Action::ListRooms), (Method::Post, Action::CreateRoom)]),
+    ("/api/chat/rooms/{id}", &[(Method::Get, Action::ShowRoom), (Method::Delete, Action::DeleteRoom)]),
+    (
+        "/api/chat/rooms/{id}/messages",
+        &[(Method::Get, Action::ReadMessages), (Method::Post, Action::PostMessage)],
+    ),
+    ("/api/chat/rooms/{id}/join", &[(Method::Post, Action::JoinRoom)]),
+    ("/api/chat/rooms/{id}/leave", &[(Method::Post, Action::LeaveRoom)]),
+    ("/api/chat/rooms/{id}/online", &[(Method::Get, Action::ShowOnline)]),
+    ("/api/chat/rooms/{id}/kick", &[(Method::Post, Action::Kick)]),
+    ("/api/stats", &[(Method::Get, Action::ShowStats)]),
+    ("/healthz", &[(Method::Get, Action::CheckHealth)]),
+    ("/readyz", &[(Method::Get, Action::CheckReadiness)]),
+];
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found<'p> {
+    /// This action, in the room of this id (empty if the path names none).
+    Action(Action, Cow<'p, str>),
+    /// Which methods there are: these.
+    Options(String),
+}
+
+/// Finds the action, or says which of path and method is wrong.
+pub(super) fn find(path: &str, method: Method) -> Result<Found<'_>, Refusal> {
+    let found = ROUTES.iter().find_map(|&(pattern, actions)| Some((room_in(path, pattern)?, actions)));
+    let Some((room, actions)) = found else {
+        return Err(Problem::new(Status::NOT_FOUND, "there is nothing at this path").into());
+    };
+    if method == Method::Options {
+        return Ok(Found::Options(allow(actions)));
+    }
+    let asked = if method == Method::Head { Method::Get } else { method };
+    let Some(&(_, action)) = actions.iter().find(|(method, _)| *method == asked) else {
+        let problem = Problem::new(Status::METHOD_NOT_ALLOWED, "the path does not have this method");
+        return Err(Refusal::new(problem.response().header("Allow", allow(actions))));
+    };
+    Ok(Found::Action(action, room.map_or(Ok(Cow::Borrowed("")), room_id)?))
+}
+
+/// Whether the path has the pattern's segments; if so, the segment in the place of the room.
+fn room_in<'p>(path: &'p str, pattern: &str) -> Option<Option<&'p str>> {
+    let (mut given, mut expected, mut room) = (path.split('/'), pattern.split('/'), None);
+    loop {
+        match (given.next(), expected.next()) {
+            (None, None) => return Some(room),
+            (Some(segment), Some(ROOM)) if !segment.is_empty() => room = Some(segment),
+            (Some(segment), Some(name)) if segment == name => {}
+            (Some(_) | None, _) => return None,
+        }
+    }
+}
+
+/// Decodes a room's id. What cannot be one, no room has.
+fn room_id(segment: &str) -> Result<Cow<'_, str>, Refusal> {
+    let id = query::decode_path_segment(segment)
+        .map_err(|error| Problem::new(Status::BAD_REQUEST, format!("the room's id has a {error}")))?;
+    if id.len() > ROOM_BYTES_MAX || id.chars().any(char::is_control) {
+        return Err(Refusal::no_such_room());
+    }
+    Ok(id)
+}
+
+/// The value of `Allow`.
+fn allow(actions: &[(Method, Action)]) -> String {
+    let names = actions.iter().map(|(method, _)| match method {
+        Method::Get => "GET, HEAD",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Options => "OPTIONS",
+        Method::Patch => "PATCH",
+        Method::Other => "",
+    });
+    names.chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(path: &str, method: Method) -> u16 {
+        find(path, method).unwrap_err().response().status().code()
+    }
+
+    #[test]
+    fn every_action_is_reached_by_its_path_and_method() {
+        let cases = [
+            (Method::Get, "/api/chat/rooms", Action::ListRooms, ""),
+            (Method::Head, "/api/chat/rooms", Action::ListRooms, ""),
+            (Method::Post, "/api/chat/rooms", Action::CreateRoom, ""),
+            (Method::Get, "/api/chat/rooms/r", Action::ShowRoom, "r"),
+            (Method::Delete, "/api/chat/rooms/r", Action::DeleteRoom, "r"),
+            (Method::Get, "/api/chat/rooms/r/messages", Action::ReadMessages, "r"),
+            (Method::Post, "/api/chat/rooms/r/messages", Action::PostMessage, "r"),
+            (Method::Post, "/api/chat/rooms/r/join", Action::JoinRoom, "r"),
+            (Method::Post, "/api/chat/rooms/r/leave", Action::LeaveRoom, "r"),
+            (Method::Get, "/api/chat/rooms/r/online", Action::ShowOnline, "r"),
+            (Method::Post, "/api/chat/rooms/r/kick", Action::Kick, "r"),
+            (Method::Get, "/api/stats", Action::ShowStats, ""),
+            (Method::Get, "/healthz", Action::CheckHealth, ""),
+            (Method::Head, "/readyz", Action::CheckReadiness, ""),
+        ];
+        for (method, path, action, room) in cases {
+            assert_eq!(find(path, method).unwrap(), Found::Action(action, room.into()), "{method:?} {path}");
+        }
+    }
+
+    #[test]
+    fn a_rooms_id_is_one_segment_decoded_once() {
+        let cases = [
+            ("a%2Fb", "a/b"),
+            ("a+b", "a+b"),
+            ("%2541", "%41"),
+            ("%E2%98%83", "☃"),
+            ("..", ".."),
+            ("{id}", "{id}"),
+        ];
+        for (segment, id) in cases {
+            let path = format!("/api/chat/rooms/{segment}");
+            assert_eq!(find(&path, Method::Get).unwrap(), Found::Action(Action::ShowRoom, id.into()));
+        }
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_told_apart() {
+        let long = format!("/api/chat/rooms/{}", "r".repeat(129));
+        let cases = [
+            (Method::Get, "/api/", 404),
+            (Method::Get, "/api/chat/rooms/", 404),
+            (Method::Get, "/api//chat/rooms", 404),
+            (Method::Get, "/api/chat/rooms//messages", 404),
+            (Method::Get, "/api/chat/rooms/r/", 404),
+            (Method::Get, "/api/chat/rooms/r/messages/1", 404),
+            (Method::Get, "/API/chat/rooms", 404),
+            (Method::Get, "/healthzz", 404),
+            (Method::Get, "/api/chat/rooms/%", 400),
+            (Method::Get, "/api/chat/rooms/%ff", 400),
+            (Method::Get, "/api/chat/rooms/%00", 404),
+            (Method::Get, &*long, 404),
+            (Method::Put, "/api/chat/rooms/r", 405),
+            (Method::Other, "/api/stats", 405),
+            (Method::Get, "/api/chat/rooms/r/kick", 405),
+        ];
+        for (method, path, expected) in cases {
+            assert_eq!(status(path, method), expected, "{method:?} {path}");
+        }
+    }
+
+    #[test]
+    fn the_methods_of_a_path_are_known() {
+        let cases = [
+            ("/api/chat/rooms", "GET, HEAD, POST, OPTIONS"),
+            ("/api/chat/rooms/r", "GET, HEAD, DELETE, OPTIONS"),
+            ("/api/chat/rooms/r/kick", "POST, OPTIONS"),
+        ];
+        for (path, allow) in cases {
+            assert_eq!(find(path, Method::Options).unwrap(), Found::Options(allow.into()));
+        }
+    }
+}

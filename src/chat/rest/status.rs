@@ -1,0 +1,79 @@
+//! How the server is.
+
+use serde::Serialize;
+
+use super::refusal::Refusal;
+use super::{Call, json};
+use crate::http::Status;
+use crate::rooms::ShardStats;
+use crate::store::Health;
+
+/// What a shard, or the server, holds.
+#[derive(Default, Serialize)]
+struct Counts {
+    /// Rooms in memory.
+    rooms: usize,
+    members: usize,
+    /// Messages published since the start, notices included.
+    messages: u64,
+    /// Messages that wait for the store.
+    unstored: usize,
+}
+
+impl From<&ShardStats> for Counts {
+    fn from(stats: &ShardStats) -> Counts {
+        let ShardStats { rooms, members, messages, unstored } = *stats;
+        Counts { rooms, members, messages, unstored }
+    }
+}
+
+#[derive(Serialize)]
+struct Stats {
+    #[serde(flatten)]
+    all: Counts,
+    store: &'static str,
+    shards: Vec<Counts>,
+}
+
+#[derive(Serialize)]
+struct Alive {
+    status: &'static str,
+}
+
+const ALIVE: Alive = Alive { status: "ok" };
+
+pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
+    let (pending, store) = (call.pending.clone(), call.store.clone());
+    call.rooms.stats(move |shards| {
+        let all = Counts {
+            rooms: shards.iter().map(|shard| shard.rooms).sum(),
+            members: shards.iter().map(|shard| shard.members).sum(),
+            messages: shards.iter().map(|shard| shard.messages).sum(),
+            unstored: shards.iter().map(|shard| shard.unstored).sum(),
+        };
+        let store = match store.health() {
+            Health::Healthy => "healthy",
+            Health::Unavailable(_) => "unavailable",
+            Health::Failed(_) => "failed",
+        };
+        let shards = shards.iter().map(Counts::from).collect();
+        pending.send(json(Status::OK, &Stats { all, store, shards }));
+    })?;
+    Ok(())
+}
+
+/// Is alive whoever gets an answer from every shard. A shard that hangs leaves the request to its deadline.
+pub(super) fn health(call: Call<'_>) -> Result<(), Refusal> {
+    let pending = call.pending.clone();
+    call.rooms.stats(move |_shards| pending.send(json(Status::OK, &ALIVE)))?;
+    Ok(())
+}
+
+/// Is ready who is alive and can store.
+pub(super) fn readiness(call: Call<'_>) -> Result<(), Refusal> {
+    match call.store.health() {
+        Health::Healthy => health(call),
+        Health::Unavailable(_) => Err(Refusal::unavailable("nothing can be stored at the moment")),
+        Health::Failed(_) => Err(Refusal::unavailable("nothing is stored until the server is restarted")),
+    }
+}

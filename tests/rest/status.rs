@@ -1,0 +1,53 @@
+//! How the server says it is.
+
+use serde_json::json;
+
+use crate::client::TestServer;
+
+#[test]
+fn the_server_is_alive_and_ready() {
+    let server = TestServer::start();
+    for path in ["/healthz", "/readyz"] {
+        let reply = server.get(path).expect(200);
+        assert_eq!(reply.json(), json!({ "status": "ok" }));
+        assert_eq!(reply.header("Cache-Control"), Some("no-store"));
+    }
+}
+
+#[test]
+fn stats_add_up_over_the_shards() {
+    let server = TestServer::start();
+    let rooms: Vec<String> = (0..8).map(|_| server.new_room()).collect();
+    let _members: Vec<_> = rooms.iter().map(|room| server.member(room, "bob")).collect();
+    let stats = server.get("/api/stats").expect(200).json();
+    let shards = stats["shards"].as_array().unwrap();
+    assert_eq!(shards.len(), 2);
+    for (name, total) in [("rooms", 8), ("members", 8), ("messages", 8), ("unstored", 0)] {
+        assert_eq!(stats[name], total, "{name}: {stats}");
+        assert_eq!(
+            shards.iter().map(|shard| shard[name].as_u64().unwrap()).sum::<u64>(),
+            total,
+            "{name}: {stats}"
+        );
+    }
+    assert_eq!(stats["store"], "healthy");
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_new_and_shows_what_is_old() {
+    let server = TestServer::with_store(|_| (), |store| store.database_bytes_max = Some(0));
+    let room = server.new_room();
+    let path = format!("/api/chat/rooms/{room}/messages");
+    let message = json!({ "sender": "alice", "content": "x".repeat(4096) });
+    let mut connection = server.connect();
+    let refused = std::iter::repeat_with(|| connection.post(&path, &message))
+        .take(10_000)
+        .find(|reply| reply.status != 201);
+    let refused = refused.unwrap().expect(503);
+    assert_eq!(refused.header("Retry-After"), Some("1"));
+    assert_eq!(refused.problem(), "the message cannot be stored at the moment");
+    connection.ask("GET", &path).expect(200);
+    connection.ask("GET", "/healthz").expect(200);
+    assert_eq!(connection.ask("GET", "/readyz").expect(503).problem(), "nothing can be stored at the moment");
+    assert_eq!(connection.ask("GET", "/api/stats").expect(200).json()["store"], "unavailable");
+}
