@@ -53,9 +53,10 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref(), std::env::vars(), &arguments.flags())?;
     log_to_stderr(&config.log)?;
-    let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
     let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
     let (store, store_threads) = Store::open(location, store_options(&config))?;
+    let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
+    let router = chat::rest::routes(router, &config, &store);
     let server = Server::builder().config(config).router(router).store(store).handle_signals().start()?;
     announce(&server)?;
     server.run()?;
