@@ -139,6 +139,38 @@ impl Chat {
     }
 }
 
+/// Follows the numbers of a member's messages: each comes once and in order, or lies in a gap that was told.
+#[derive(Debug)]
+pub(crate) struct Coverage {
+    /// The number that comes next.
+    pub(crate) next: u64,
+    /// Messages that were received.
+    pub(crate) received: u64,
+    /// Gaps that were told.
+    pub(crate) gaps: u64,
+}
+
+impl Coverage {
+    pub(crate) fn from(next: u64) -> Coverage {
+        Coverage { next, received: 0, gaps: 0 }
+    }
+
+    /// Takes the next object of the member.
+    pub(crate) fn take(&mut self, value: &Value) {
+        if value["type"] == "GAP" {
+            assert_eq!(value["from"], self.next, "{value}");
+            let to = value["to"].as_u64().unwrap_or_else(|| panic!("no end: {value}"));
+            assert!(to >= self.next, "an empty gap: {value}");
+            self.next = to + 1;
+            self.gaps += 1;
+        } else {
+            assert_eq!(seq(value), self.next, "{value}");
+            self.next += 1;
+            self.received += 1;
+        }
+    }
+}
+
 /// The content of a message.
 pub(crate) fn content(message: &Value) -> String {
     message["content"].as_str().unwrap_or_else(|| panic!("no content: {message}")).to_owned()

@@ -13,7 +13,7 @@ pub(crate) mod server;
 
 use std::time::{Duration, Instant};
 
-pub(crate) use chat::{Chat, Client};
+pub(crate) use chat::{Chat, Client, Coverage};
 pub(crate) use frame::Frame;
 pub(crate) use raw::{Raw, Reply};
 pub(crate) use server::TestServer;

@@ -3,6 +3,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 
+use socket2::{Domain, Socket, Type};
+
 use super::frame::{self, Frame};
 use super::{PATIENCE, TestServer};
 
@@ -47,7 +49,10 @@ pub(crate) struct Raw {
 
 impl Raw {
     pub(crate) fn connect(server: &TestServer) -> Raw {
-        let stream = TcpStream::connect(server.address()).expect("a connection");
+        Raw::over(TcpStream::connect(server.address()).expect("a connection"))
+    }
+
+    fn over(stream: TcpStream) -> Raw {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
@@ -56,7 +61,19 @@ impl Raw {
 
     /// A WebSocket on `path`.
     pub(crate) fn open(server: &TestServer, path: &str) -> Raw {
-        let mut raw = Raw::connect(server);
+        Raw::connect(server).upgraded(path)
+    }
+
+    /// As [`Raw::open`], with little room in the kernel for what is not read.
+    pub(crate) fn open_with_small_buffer(server: &TestServer, path: &str) -> Raw {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        socket.connect(&server.address().into()).expect("a connection");
+        Raw::over(socket.into()).upgraded(path)
+    }
+
+    fn upgraded(self, path: &str) -> Raw {
+        let mut raw = self;
         raw.send(&upgrade(path));
         assert_eq!(raw.reply().status, 101, "{path}");
         raw
@@ -88,7 +105,7 @@ impl Raw {
 
     /// Drops the connection with a reset instead of an orderly end.
     pub(crate) fn reset(self) {
-        let socket = socket2::Socket::from(self.stream);
+        let socket = Socket::from(self.stream);
         socket.set_linger(Some(std::time::Duration::ZERO)).expect("lingering for no time");
     }
 
@@ -149,6 +166,14 @@ impl Raw {
                 return None;
             }
         }
+    }
+
+    /// Whether anything can be read without waiting.
+    pub(crate) fn has_input(&mut self) -> bool {
+        self.stream.set_nonblocking(true).expect("a socket");
+        let peeked = self.stream.peek(&mut [0; 1]);
+        self.stream.set_nonblocking(false).expect("a socket");
+        !self.pending.is_empty() || peeked.is_ok()
     }
 
     /// The next frame, which there must be.

@@ -6,7 +6,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use foghorn::config::Config;
-use foghorn::server::{Router, Server, ServerHandle};
+use foghorn::server::{Router, Server, ServerHandle, store_options};
+use foghorn::store::{Location, Store};
 use foghorn::{chat, demo};
 
 use super::PATIENCE;
@@ -30,10 +31,23 @@ impl TestServer {
         TestServer::with_routes(change, |router| router)
     }
 
+    /// As [`TestServer::with`], with a store, which is in memory, too.
+    pub(crate) fn stored(change: impl FnOnce(&mut Config)) -> TestServer {
+        TestServer::run(change, |router| router, true)
+    }
+
     /// As [`TestServer::with`], with more to serve.
     pub(crate) fn with_routes(
         change: impl FnOnce(&mut Config),
         routes: impl FnOnce(Router) -> Router,
+    ) -> TestServer {
+        TestServer::run(change, routes, false)
+    }
+
+    fn run(
+        change: impl FnOnce(&mut Config),
+        routes: impl FnOnce(Router) -> Router,
+        stored: bool,
     ) -> TestServer {
         let mut config = Config::default();
         // Tests end with connections open; nobody wants to wait for those that do not answer.
@@ -42,16 +56,18 @@ impl TestServer {
         change(&mut config);
         let router = routes(chat::routes(demo::routes(Router::new()), &config));
         let address = "127.0.0.1:0".parse().expect("an address");
-        let server = Server::builder()
-            .config(config)
-            .listen(address)
-            .router(router)
-            .start()
-            .expect("a server on a free port");
+        let options = store_options(&config);
+        let mut builder = Server::builder().config(config).listen(address).router(router);
+        let store = stored.then(|| Store::open(Location::Memory, options).expect("a store in memory"));
+        if let Some((store, _)) = &store {
+            builder = builder.store(store.clone());
+        }
+        let server = builder.start().expect("a server on a free port");
         let (address, handle) = (server.addresses()[0], server.handle());
         let (end, ended) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let result = server.run().map_err(|error| error.to_string());
+            drop(store);
             end.send(result).expect("the test waits for the end");
         });
         TestServer { address, handle, ended, thread: Some(thread) }
