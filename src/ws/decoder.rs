@@ -7,6 +7,7 @@ use super::close::Close;
 use super::error::ProtocolError;
 use super::message::{Event, FrameKind, Input, Role};
 use super::rules::Rules;
+use super::text::Payload;
 use super::unfinished::Unfinished;
 
 /// Reads one direction of one connection.
@@ -135,12 +136,13 @@ impl Decoder {
             return self.keep(input);
         }
         let payload = &mut input.take_up_to(header.header_len + payload_len)[header.header_len..];
-        if let Some(mut mask) = header.mask {
-            mask.apply(payload);
-        }
+        let payload = match header.mask {
+            Some(mask) => Payload::unmask(payload, mask),
+            None => Payload::Bytes(payload),
+        };
         let event = match header.opcode.kind() {
             FrameKind::Message(kind) => kind.event(payload),
-            FrameKind::Control(kind) => kind.event(payload),
+            FrameKind::Control(kind) => kind.event(payload.bytes()),
             FrameKind::Continuation => Err(ProtocolError::ContinuationUnexpected),
         };
         event.map(Progress::Lent)

@@ -49,7 +49,7 @@ pub struct Header {
 ///
 /// # Errors
 /// The first broken rule in the order of the bytes.
-#[inline]
+#[inline(always)] // A call would pass the header through memory, which costs as much as reading it.
 pub fn parse(bytes: &[u8], role: Role, allow_rsv1: bool) -> Result<Option<Header>, ProtocolError> {
     if let Some(window) = bytes.first_chunk() {
         return parse_window(window, HEADER_BYTES_MAX, role, allow_rsv1);
@@ -60,7 +60,7 @@ pub fn parse(bytes: &[u8], role: Role, allow_rsv1: bool) -> Result<Option<Header
 }
 
 /// A window of fixed size makes every index below one that needs no check; only the first `held` bytes count.
-#[inline]
+#[inline(always)]
 fn parse_window(
     window: &[u8; HEADER_BYTES_MAX],
     held: usize,

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::close::Close;
 use super::error::ProtocolError;
-use super::text;
+use super::text::Payload;
 use super::utf8::InvalidUtf8;
 
 /// Which end of the connection this is; it decides the direction of masking (RFC 6455 §5.1).
@@ -97,13 +97,13 @@ impl MessageKind {
     /// The event of a whole message. This is the one place where every message passes in one piece; a compressed
     /// one would be inflated here.
     #[inline]
-    pub(super) fn event(self, payload: &[u8]) -> Result<Event<'_>, ProtocolError> {
+    pub(super) fn event(self, payload: Payload<'_>) -> Result<Event<'_>, ProtocolError> {
         let message = match self {
-            MessageKind::Text => match text::from_utf8(payload) {
+            MessageKind::Text => match payload.text() {
                 Ok(text) => Message::Text(text),
                 Err(InvalidUtf8) => return Err(ProtocolError::TextNotUtf8),
             },
-            MessageKind::Binary => Message::Binary(payload),
+            MessageKind::Binary => Message::Binary(payload.bytes()),
         };
         Ok(Event::Message(message))
     }

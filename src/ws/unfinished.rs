@@ -6,6 +6,7 @@ use super::header::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header};
 use super::mask::Mask;
 use super::message::{ControlKind, Event, FrameKind, Input, MessageKind};
 use super::rules::Rules;
+use super::text;
 use super::utf8::Utf8Validator;
 
 /// The slow path: a header cut off, a payload cut off, a message in fragments, in any combination.
@@ -30,9 +31,9 @@ enum Stage {
     /// At or in a frame's header.
     Header(HeldHeader),
     /// In the payload of a data frame; the message has begun.
-    Fragment { fin: bool, payload: Payload },
+    Fragment { fin: bool, rest: Rest },
     /// In the payload of a control frame.
-    Control { kind: ControlKind, payload: Payload, body: Body },
+    Control { kind: ControlKind, rest: Rest, body: Body },
     /// The message is complete and lent out until the next poll.
     MessageWhole,
     /// The control frame is complete and lent out until the next poll.
@@ -64,9 +65,9 @@ impl Unfinished {
                     let payload_len = rules.admit(&header, self.message.len())?;
                     self.begin(&header, payload_len);
                 }
-                Stage::Fragment { fin, payload } => {
-                    self.message.push(payload.receive(input), rules.message_bytes_max)?;
-                    if payload.lacking > 0 {
+                Stage::Fragment { fin, rest } => {
+                    self.message.push(rest.receive(input), rules.message_bytes_max)?;
+                    if rest.lacking > 0 {
                         return Ok(false);
                     }
                     if *fin {
@@ -76,9 +77,9 @@ impl Unfinished {
                     }
                     self.stage = Stage::default();
                 }
-                Stage::Control { kind, payload, body } => {
-                    body.push(payload.receive(input));
-                    if payload.lacking > 0 {
+                Stage::Control { kind, rest, body } => {
+                    body.push(rest.receive(input));
+                    if rest.lacking > 0 {
                         return Ok(false);
                     }
                     kind.event(body.bytes())?;
@@ -100,14 +101,14 @@ impl Unfinished {
     }
 
     fn begin(&mut self, header: &Header, payload_len: usize) {
-        let payload = Payload { mask: header.mask, lacking: payload_len };
+        let rest = Rest { mask: header.mask, lacking: payload_len };
         self.stage = match header.opcode.kind() {
-            FrameKind::Control(kind) => Stage::Control { kind, payload, body: Body::default() },
+            FrameKind::Control(kind) => Stage::Control { kind, rest, body: Body::default() },
             FrameKind::Message(kind) => {
                 self.message.begin(kind);
-                Stage::Fragment { fin: header.fin, payload }
+                Stage::Fragment { fin: header.fin, rest }
             }
-            FrameKind::Continuation => Stage::Fragment { fin: header.fin, payload },
+            FrameKind::Continuation => Stage::Fragment { fin: header.fin, rest },
         };
     }
 }
@@ -136,12 +137,12 @@ impl HeldHeader {
 
 /// What is still to come of a frame's payload.
 #[derive(Debug)]
-struct Payload {
+struct Rest {
     mask: Option<Mask>,
     lacking: usize,
 }
 
-impl Payload {
+impl Rest {
     /// Takes and unmasks as much of the payload as has arrived.
     fn receive<'i>(&mut self, input: &mut Input<'i>) -> &'i [u8] {
         let piece = input.take_up_to(self.lacking);
@@ -237,7 +238,7 @@ impl Assembly {
             Some(Kind::Text(_)) => MessageKind::Text,
             Some(Kind::Binary) | None => MessageKind::Binary,
         };
-        kind.event(&self.bytes)
+        kind.event(text::Payload::Bytes(&self.bytes))
     }
 }
 
