@@ -42,7 +42,8 @@ impl Peer {
 /// those named on the command line as `NAME=COMMAND`.
 pub(crate) fn all(others: &[String]) -> io::Result<Vec<Peer>> {
     let this = std::env::current_exe()?.to_string_lossy().into_owned();
-    let foghorn = [env!("CARGO_BIN_EXE_foghorn"), "serve", "--listen", "127.0.0.1:0", "--log", "error"];
+    let foghorn =
+        [env!("CARGO_BIN_EXE_foghorn"), "serve", "--listen", "127.0.0.1:0", "--memory", "--log", "error"];
     let mut peers = vec![
         Peer::new("raw", &[&this, "serve", "raw"]),
         Peer::new("raw+", &[&this, "serve", "raw+"]),

@@ -103,6 +103,11 @@ fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S:
 }
 
 impl Plan {
+    /// Whether messages are sent on schedule.
+    pub(super) fn is_open_loop(&self) -> bool {
+        matches!(self.workload, Workload::Fanout(Rooms { pace: Pace::Rate(_), .. }))
+    }
+
     /// Refuses what cannot be done.
     pub(super) fn check(&self) -> Result<(), BenchError> {
         let wrong = |why| Err(BenchError::Plan(why));

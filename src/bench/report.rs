@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::drive::Used;
 use super::ledger::Faults;
 use super::meter::{Meter, Slice, Summary};
-use super::plan::{Pace, Plan, Rooms, Workload};
+use super::plan::{Plan, Workload};
 use super::process::{self, ThreadTime};
 
 /// From this share of its time on, a load generator is taken to be what limits the run.
@@ -217,7 +217,7 @@ impl Report {
 }
 
 fn verdict(plan: &Plan, faults: Faults, stuck: bool, busy: f64, lateness: f64) -> Verdict {
-    let open_loop = matches!(plan.workload, Workload::Fanout(Rooms { pace: Pace::Rate(_), .. }));
+    let open_loop = plan.is_open_loop();
     let idle = matches!(plan.workload, Workload::Idle { .. });
     if stuck {
         Verdict::Overloaded
@@ -236,7 +236,7 @@ fn verdict(plan: &Plan, faults: Faults, stuck: bool, busy: f64, lateness: f64) -
 mod tests {
     use super::*;
     use crate::bench::fleet::Wait;
-    use crate::bench::plan::Protocol;
+    use crate::bench::plan::{Pace, Protocol, Rooms};
 
     fn plan(pace: Pace) -> Plan {
         Plan {

@@ -222,7 +222,7 @@ fn start(command: &[String]) -> Result<Spawned, BenchError> {
         return Spawned::start(command, true);
     }
     let this = std::env::current_exe().map_err(|error| BenchError::System("find this program", error))?;
-    let own = ["serve", "--listen", "127.0.0.1:0", "--log", "error"].map(str::to_owned);
+    let own = ["serve", "--listen", "127.0.0.1:0", "--memory", "--log", "error"].map(str::to_owned);
     Spawned::start(&[vec![this.to_string_lossy().into_owned()], own.to_vec()].concat(), true)
 }
 
