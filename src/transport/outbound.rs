@@ -253,7 +253,9 @@ impl Peer for std::sync::Arc<Outbound> {
     }
 
     fn reply(&self, frames: &[u8]) {
-        let _closing_or_hopeless = Outbound::send(self, frames);
+        // A room says a word of its own once for each join, resume or publish, and must not be unheard: a lost GAP
+        // would be a silent loss of messages.
+        let _closing = self.send_unbounded(frames);
     }
 
     fn address(&self) -> Option<std::net::SocketAddr> {
@@ -319,5 +321,127 @@ impl Half {
             stream.shutdown_write();
             self.phase = Phase::Done;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rooms::Timestamp;
+    use crate::rooms::log::Log;
+
+    const REPLY_BYTES: usize = 4096;
+
+    /// A write half, and the peer that reads it.
+    fn pair() -> (Arc<Outbound>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+        (Arc::new(Outbound::new(stream, REPLY_BYTES)), peer)
+    }
+
+    /// Sends until the socket takes no more; returns what was sent.
+    fn fill(outbound: &Outbound) -> Vec<u8> {
+        let (frame, mut sent) = ([b'.'; 50_000], Vec::new());
+        while outbound.stalled_at().is_none() {
+            outbound.send(&frame).unwrap();
+            sent.extend_from_slice(&frame);
+        }
+        sent
+    }
+
+    /// Flushes while the peer reads; returns all that it read once nothing waits any more.
+    fn drain(outbound: &Outbound, peer: &mut TcpStream, len: usize) -> Vec<u8> {
+        let mut read = vec![0; len];
+        let mut at = 0;
+        while at < len {
+            at += peer.read(&mut read[at..]).unwrap();
+            outbound.flush();
+        }
+        read
+    }
+
+    #[test]
+    fn what_a_room_has_to_say_is_queued_whatever_waits_already() {
+        let (outbound, mut peer) = pair();
+        let mut expected = fill(&outbound);
+        while Outbound::send(&outbound, b"reply").is_ok() {
+            expected.extend_from_slice(b"reply");
+        }
+        assert_eq!(Outbound::send(&outbound, b"more"), Err(SendError::Full));
+        Peer::reply(&outbound, b"GAP");
+        expected.extend_from_slice(b"GAP");
+        assert!(drain(&outbound, &mut peer, expected.len()) == expected);
+    }
+
+    #[test]
+    fn of_the_pongs_that_wait_only_the_newest_is_sent_before_other_replies() {
+        let (outbound, mut peer) = pair();
+        let mut expected = fill(&outbound);
+        outbound.send_unbounded(b"reply").unwrap();
+        outbound.pong(b"old");
+        outbound.pong(b"new");
+        expected.extend_from_slice(b"newreply");
+        assert!(drain(&outbound, &mut peer, expected.len()) == expected);
+        outbound.pong(b"at once");
+        assert_eq!(drain(&outbound, &mut peer, 7), b"at once");
+    }
+
+    #[test]
+    fn a_close_is_the_last_frame_and_the_end_comes_after_everything_that_waits() {
+        let (outbound, mut peer) = pair();
+        let mut expected = fill(&outbound);
+        assert!(outbound.close(b"close"));
+        assert!(!outbound.close(b"again"));
+        outbound.pong(b"pong");
+        assert_eq!(Outbound::send(&outbound, b"late"), Err(SendError::Closed));
+        outbound.finish();
+        expected.extend_from_slice(b"close");
+        assert!(drain(&outbound, &mut peer, expected.len()) == expected);
+        assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0, "the end of the stream");
+        assert_eq!(outbound.flush(), Flushed::Closed);
+    }
+
+    #[test]
+    fn a_frame_that_was_begun_is_finished_before_anything_else_and_the_room_hears_of_it() {
+        let (outbound, mut peer) = pair();
+        let mut log = Log::default();
+        for number in 0..200u8 {
+            log.append(Timestamp::from_micros(1), |out| out.resize(out.len() + 50_000, number));
+        }
+        let mut cursor = 0;
+        let mut read = Vec::new();
+        while cursor < log.head() {
+            let slice = log.slice(cursor, log.head()).unwrap();
+            match Peer::send(&outbound, &slice) {
+                Sent::All => cursor = log.head(),
+                Sent::Blocked { frames } => cursor += frames,
+                Sent::Closed => panic!("nobody has closed it"),
+            }
+            if cursor == log.head() && outbound.stalled_at().is_none() {
+                break;
+            }
+            assert_eq!(Peer::send(&outbound, &slice), Sent::Blocked { frames: 0 });
+            loop {
+                let mut bytes = vec![0; 1 << 20];
+                let count = peer.read(&mut bytes).unwrap();
+                read.extend_from_slice(&bytes[..count]);
+                if outbound.flush() == (Flushed::Empty { resume: true }) {
+                    break;
+                }
+            }
+            assert_eq!(outbound.flush(), Flushed::Empty { resume: false }, "a room is resumed once");
+        }
+        let rest = 200 * 50_000 - read.len();
+        read.extend(drain(&outbound, &mut peer, rest));
+        assert!(read.chunks(50_000).zip(0..).all(|(frame, number)| frame.iter().all(|byte| *byte == number)));
     }
 }
