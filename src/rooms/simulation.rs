@@ -326,7 +326,7 @@ impl World {
         let content = Span::store(&mut arena, format!("text {}", self.published).as_bytes()).unwrap();
         let id = self.dice.below(self.published + 3);
         let client_id =
-            (id % 3 == 0).then(|| Span::store(&mut arena, format!("id-{id}").as_bytes()).unwrap());
+            id.is_multiple_of(3).then(|| Span::store(&mut arena, format!("id-{id}").as_bytes()).unwrap());
         let publish = Command::Publish { member: MemberKey(key as u32), content, client_id, text: true };
         self.apply(publish, &arena);
     }

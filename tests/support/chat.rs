@@ -120,9 +120,12 @@ impl Chat {
         self.client.send_text(&json!({ "content": content, "id": id }).to_string());
     }
 
-    /// The next object that the server sends.
+    /// The next object that the server sends; a text that only keeps the connection alive is not one.
     pub(crate) fn next(&mut self) -> Value {
-        let text = self.client.text();
+        let mut text = self.client.text();
+        while text == "HEARTBEAT" {
+            text = self.client.text();
+        }
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
