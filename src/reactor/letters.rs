@@ -1,0 +1,88 @@
+//! What other threads want of the reactor.
+
+use super::Reactor;
+use super::connections::{after_event, http_deadline};
+use super::mailbox::Letter;
+use super::service::{Disconnect, Service, Ticket};
+use super::shutdown::Life;
+use super::slots::{Key, State};
+use super::websocket::{Reach, WebSocket};
+use crate::http::Response;
+use crate::rooms::{Command, Effect, SessionKey, Why};
+use crate::ws::CloseCode;
+
+impl<S: Service> Reactor<S> {
+    pub(super) fn read_letters(&mut self) {
+        self.inbox.answer_bell();
+        while let Some(letter) = self.inbox.next() {
+            match letter {
+                Letter::Effect(Effect::Close(session, why)) => {
+                    let (code, reason) = verdict(why);
+                    let because =
+                        if why == Why::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
+                    self.close(session, code, reason, because);
+                }
+                // The workers keep these to themselves.
+                Letter::Effect(Effect::Open { .. } | Effect::Read { .. }) => {}
+                Letter::Effect(Effect::Passed) => {
+                    if let Life::Flushing(shards) = &mut self.life {
+                        *shards = shards.saturating_sub(1);
+                    }
+                }
+                Letter::Ask(ask) => {
+                    let lane = ask.room().map_or(0, |room| self.turn.lane_of(room));
+                    self.turn.lanes[usize::from(lane)].push(Command::Ask(ask));
+                }
+                Letter::AskShard(shard, ask) => {
+                    if let Some(lane) = self.turn.lanes.get_mut(shard) {
+                        lane.push(Command::Ask(ask));
+                    }
+                }
+                Letter::Response(ticket, response) => self.answer(ticket, &response),
+                Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
+                Letter::Shutdown => self.begin_shutdown(),
+            }
+        }
+    }
+
+    /// Passes on the answer to a request that has waited for it.
+    fn answer(&mut self, ticket: Ticket, response: &Response) {
+        let Some(slot) = self.slots.get_mut(ticket.key) else { return };
+        let State::Http(exchange) = &mut slot.state else { return };
+        let Some(exchange) = exchange.take() else { return };
+        let (turn, service) = (&mut self.turn, &mut self.service);
+        let mut reach = Reach { key: ticket.key, outbound: &slot.outbound, turn, service };
+        slot.state = exchange.answer(ticket.number, response, &mut reach);
+        slot.deadline = http_deadline(&slot.state, &self.turn);
+        self.turn.make_ready(ticket.key, slot);
+        after_event(ticket.key, slot, &mut self.turn);
+    }
+
+    fn close(&mut self, session: SessionKey, code: CloseCode, reason: &str, because: Disconnect) {
+        let key = Key::from_bits(session.0);
+        self.with_websocket(key, |websocket, reach| websocket.close(code, reason, because, reach));
+    }
+
+    pub(super) fn with_websocket(&mut self, key: Key, act: impl FnOnce(&mut WebSocket, &mut Reach<'_, S>)) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let mut reach =
+            Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
+        if let State::WebSocket(websocket) = &mut slot.state {
+            act(websocket, &mut reach);
+            after_event(key, slot, &mut self.turn);
+        }
+    }
+}
+
+/// How a session is told why its room does not want it.
+fn verdict(why: Why) -> (CloseCode, &'static str) {
+    match why {
+        Why::TooSlow => (CloseCode::TOO_SLOW, "too slow"),
+        Why::RoomFull => (CloseCode::TRY_AGAIN_LATER, "the room is full"),
+        Why::TooManyRooms => (CloseCode::TRY_AGAIN_LATER, "too many rooms"),
+        Why::NoSuchRoom => (CloseCode::POLICY, "there is no such room"),
+        Why::Unavailable => (CloseCode::TRY_AGAIN_LATER, "the room cannot be read at the moment"),
+        Why::Kicked => (CloseCode::KICKED, "kicked"),
+        Why::RoomDeleted => (CloseCode::NORMAL, "the room was deleted"),
+    }
+}
