@@ -11,12 +11,15 @@
 //! | `pump` | moving the members along the log, whatever they lag |
 //! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
 //! | `opening` | a room on its way from the store |
+//! | `readers` | members that read from the store |
+//! | `asks` | posts, who is online, kicks, deletions |
 //! | `ledger`, [`journal`] | messages on their way to the store, and what the store is told |
 //! | `command` | what goes into a shard and what comes out |
 //! | `message` | the JSON of a chat message, encoded once |
 //! | [`journal`] | what rooms and a store tell each other |
 //! | `presence` | who is there: sessions and users |
 
+mod asks;
 mod bans;
 mod command;
 mod dedup;
@@ -30,6 +33,7 @@ mod opening;
 mod peer;
 mod presence;
 mod pump;
+mod readers;
 mod room;
 mod seats;
 mod shard;

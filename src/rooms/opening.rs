@@ -1,8 +1,12 @@
 //! A room on its way from the store: what happens to it meanwhile waits in order.
 
-use super::command::{Command, MemberKey, RoomKey, Span};
+use super::command::{Ask, Command, Effect, Format, MemberKey, PostError, RoomKey, Span, Why};
+use super::journal::Opened;
 use super::message;
 use super::peer::Peer;
+use super::room::Room;
+use super::shard::{Entry, Shard};
+use super::timestamp::Timestamp;
 
 /// Publishes that wait for one room at most; beyond it publishers are told that the room is busy.
 const PUBLISHES_MAX: usize = 4096;
@@ -80,4 +84,92 @@ impl<P> Opening<P> {
         }
         self.waiting.push(Command::Leave(to));
     }
+}
+
+impl<P: Peer> Shard<P> {
+    /// The room of this name, opened if need be; `create`: also if nobody created it. `None` if there are too many.
+    pub(super) fn find_room(
+        &mut self,
+        name: &str,
+        format: Format,
+        create: bool,
+        now: Timestamp,
+    ) -> Option<usize> {
+        if let Some(&index) = self.names[format as usize].get(name) {
+            return Some(index);
+        }
+        if self.rooms.len() >= self.limits.rooms {
+            self.forget_idle_but(0, now);
+            if self.rooms.len() >= self.limits.rooms {
+                return None;
+            }
+        }
+        self.rooms_opened += 1;
+        let key = RoomKey { index: self.rooms.vacant_key(), number: self.rooms_opened };
+        let name: Box<str> = name.into();
+        self.names[format as usize].insert(name.clone(), key.index);
+        if self.limits.store.is_some() && format == Format::Chat {
+            self.openings += 1;
+            self.out.effects.push(Effect::Open { room: key, name: name.clone(), create });
+            return Some(self.rooms.insert(Entry::Opening(Box::new(Opening::new(key, name)))));
+        }
+        let mut room = Room::new(key, name, format, epoch(self.epoch_seed, self.rooms_opened));
+        room.idle_since = now;
+        self.idle.push_back((key, now));
+        Some(self.rooms.insert(Entry::Open(Box::new(room))))
+    }
+
+    pub(super) fn opened(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
+        let Some(entry) = self.rooms.get_mut(key.index) else { return };
+        let Entry::Opening(opening) = entry else { return };
+        if opening.key != key {
+            return;
+        }
+        self.openings -= 1;
+        let name = opening.name.clone();
+        let mut room = Box::new(Room::restored(key, name, opened));
+        room.idle_since = now;
+        self.idle.push_back((key, now));
+        let Entry::Opening(opening) = std::mem::replace(entry, Entry::Open(room)) else { return };
+        let Opening { waiting, bytes, .. } = *opening;
+        for command in waiting {
+            self.apply(command, &bytes, now);
+        }
+    }
+
+    pub(super) fn not_opened(&mut self, key: RoomKey, why: Why) {
+        if !matches!(self.rooms.get(key.index), Some(Entry::Opening(opening)) if opening.key == key) {
+            return;
+        }
+        self.openings -= 1;
+        let Entry::Opening(opening) = self.rooms.remove(key.index) else { return };
+        self.names[Format::Chat as usize].remove(&opening.name);
+        for command in opening.waiting {
+            match command {
+                Command::Join(join) => {
+                    self.seats.take(join.member);
+                    self.out.effects.push(Effect::Close(join.session, why));
+                }
+                Command::Ask(ask) => {
+                    if let Ask::Post { reply, .. } = *ask {
+                        let error = if why == Why::NoSuchRoom {
+                            PostError::NoSuchRoom
+                        } else {
+                            PostError::Unavailable
+                        };
+                        reply.send(Err(error));
+                    }
+                }
+                Command::Publish { .. } | Command::Leave(_) | Command::Resume(_) | Command::Barrier => {}
+            }
+        }
+    }
+}
+
+/// A number that no other log has: SplitMix64's finaliser over a random seed and a counter.
+const fn epoch(seed: u64, counter: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(counter.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }

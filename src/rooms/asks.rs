@@ -1,0 +1,98 @@
+//! What a shard answers: posts, who is online, kicks, deletions.
+
+use super::command::{Ask, Command, Effect, Format, Online, OnlineSession, PostError, Why};
+use super::message::Kind;
+use super::peer::Peer;
+use super::room::{Draft, Publisher, Room};
+use super::seats::Seat;
+use super::shard::{Entry, Shard};
+use super::timestamp::Timestamp;
+
+impl<P: Peer> Shard<P> {
+    pub(super) fn ask(&mut self, ask: Ask, now: Timestamp) {
+        match ask {
+            Ask::Post { room, sender, content, client_id, reply } => {
+                let Some(index) = self.find_room(&room, Format::Chat, false, now) else {
+                    return reply.send(Err(PostError::Busy));
+                };
+                match &mut self.rooms[index] {
+                    Entry::Opening(opening) => {
+                        let ask = Ask::Post { room, sender, content, client_id, reply };
+                        opening.waiting.push(Command::Ask(Box::new(ask)));
+                    }
+                    Entry::Open(room) => {
+                        if let Some(id) = client_id.as_deref()
+                            && let Some(seq) = room.published_as(id, &self.limits, now)
+                        {
+                            return room.answer_repeat(seq, reply);
+                        }
+                        let (kind, client_id) = (Kind::Message, client_id.as_deref());
+                        let draft = Draft { kind, sender: &sender, content: &content, client_id };
+                        self.ledger.append(room, draft, Publisher::Asker(reply), &self.limits, now);
+                        self.messages += 1;
+                        self.touch(index);
+                    }
+                }
+            }
+            Ask::Online { room, reply } => reply.send(self.online(&room)),
+            Ask::Kick { room, user, ban, reply } => {
+                if let Some(ban) = ban {
+                    self.bans.add(&room, &user, now, ban);
+                }
+                reply.send(self.close_members(&room, Some(&user), Why::Kicked));
+            }
+            Ask::Close { room, reply } => {
+                reply.send(self.close_members(&room, None, Why::RoomDeleted));
+                self.disown(&room);
+            }
+            Ask::Stats { reply } => reply.send(self.stats()),
+        }
+    }
+
+    fn online(&self, name: &str) -> Online {
+        let Some(room) = self.open_chat(name) else { return Online::default() };
+        let sessions = room.members.iter().filter_map(|member| {
+            let Some(Seat::Taken { profile, .. }) = self.seats.get(member.key) else { return None };
+            Some(OnlineSession {
+                id: profile.session_id,
+                user: profile.user.clone(),
+                address: member.peer.address(),
+                joined_at: profile.joined_at,
+                lag: room.visible.saturating_sub(member.cursor),
+            })
+        });
+        Online { users: room.presence.names(), sessions: sessions.collect() }
+    }
+
+    /// Has the sessions of a room (of one user, if named) closed; returns how many.
+    fn close_members(&mut self, name: &str, user: Option<&str>, why: Why) -> usize {
+        let Some(room) = self.open_chat(name) else { return 0 };
+        let is_meant = |key| match self.seats.get(key) {
+            Some(Seat::Taken { profile, .. }) => user.is_none_or(|user| *profile.user == *user),
+            Some(Seat::Waiting { .. }) | None => false,
+        };
+        let meant = room.members.iter().filter(|member| is_meant(member.key));
+        let closed: Vec<_> = meant.map(|member| Effect::Close(member.session, why)).collect();
+        let count = closed.len();
+        self.out.effects.extend(closed);
+        count
+    }
+
+    /// The room was deleted: whoever asks for this name from now on means another one.
+    fn disown(&mut self, name: &str) {
+        let Some(index) = self.names[Format::Chat as usize].remove(name) else { return };
+        if let Entry::Open(room) = &mut self.rooms[index] {
+            room.disowned = true;
+            if room.is_idle() {
+                self.rooms.remove(index);
+            }
+        }
+    }
+
+    fn open_chat(&self, name: &str) -> Option<&Room<P>> {
+        match self.rooms.get(*self.names[Format::Chat as usize].get(name)?)? {
+            Entry::Open(room) => Some(room),
+            Entry::Opening(_) => None,
+        }
+    }
+}
