@@ -1,7 +1,7 @@
 //! How many messages a second can be stored, and how far is that from what SQLite does in a plain loop?
 //!
-//! `cargo bench --bench store [-- SECONDS]`. Every cell is measured for a second, on a fresh database in the directory
-//! for temporary files; what a commit costs is the disk's.
+//! `cargo bench --bench store [-- SECONDS]`. Every cell is the median of five measurements of half a second, taken in
+//! turns, each on a fresh database in the directory for temporary files; what a commit costs is the disk's.
 //!
 //! - *plain*: one connection, one room, prepared insert, one transaction a batch.
 //! - *indexed*: the same with an index on `(room, at)`, which the store does without.
@@ -20,8 +20,11 @@ use foghorn::store::{Location, Options, Store};
 use rusqlite::Connection;
 
 const BATCH_SIZES: [usize; 4] = [1, 16, 256, 4096];
+const REPEATS: usize = 5;
 const SHARDS: usize = 8;
 const BATCHES_UNDER_WAY: usize = 2;
+/// Messages in the store that is started.
+const MANY: u64 = 1_000_000;
 const SENDER: &str = "publisher";
 const CONTENT: &str =
     "A message of one hundred bytes, which is about what people write to each other in a chat, or less.";
@@ -30,7 +33,7 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     let seconds = std::env::args().filter_map(|argument| argument.parse().ok()).next_back();
-    let time = Duration::from_secs_f64(seconds.unwrap_or(1.0));
+    let time = Duration::from_secs_f64(seconds.unwrap_or(0.5));
     println!("messages/s stored, {} bytes of content each", CONTENT.len());
     println!(
         "{:>10} {:>6} {:>10} {:>10} {:>10} {:>12}",
@@ -38,9 +41,13 @@ fn main() -> Result<(), Failure> {
     );
     for durability in [Durability::Commit, Durability::Fsync] {
         for batch in BATCH_SIZES {
-            let indexed = in_directory(|dir| plain(dir, durability, batch, true, time))?;
-            let plain = in_directory(|dir| plain(dir, durability, batch, false, time))?;
-            let store = in_directory(|dir| store(dir, durability, batch, time))?;
+            let mut rates = [[0.0; REPEATS]; 3];
+            for repeat in 0..REPEATS {
+                rates[0][repeat] = in_directory(|dir| plain(dir, durability, batch, true, time))?;
+                rates[1][repeat] = in_directory(|dir| plain(dir, durability, batch, false, time))?;
+                rates[2][repeat] = in_directory(|dir| store(dir, durability, batch, time))?;
+            }
+            let [indexed, plain, store] = rates.map(median);
             println!(
                 "{:>10} {batch:>6} {indexed:>10.0} {plain:>10.0} {store:>10.0} {:>12.2}",
                 durability.name(),
@@ -48,7 +55,16 @@ fn main() -> Result<(), Failure> {
             );
         }
     }
+    in_directory(|dir| {
+        println!("opening a store of {MANY} messages and its room takes {:?}", start_up(dir)?);
+        Ok(0.0)
+    })?;
     Ok(())
+}
+
+fn median(mut rates: [f64; REPEATS]) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[REPEATS / 2]
 }
 
 fn in_directory(measure: impl FnOnce(&Path) -> Result<f64, Failure>) -> Result<f64, Failure> {
@@ -117,6 +133,31 @@ fn store(dir: &Path, durability: Durability, batch: usize, time: Duration) -> Re
         append(records, &mut rooms[shard])?;
     }
     Ok(f64::from(u32::try_from(stored)?) / start.elapsed().as_secs_f64())
+}
+
+/// How long it takes until a room of many messages is open, after a start.
+fn start_up(dir: &Path) -> Result<Duration, Failure> {
+    let opened = |store: &Store| -> Result<_, Failure> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let done = Box::new(move |opened| drop(answer.send(opened)));
+        store.open_room("room", true, Timestamp::from_micros(1), done)?;
+        Ok(answered.recv()??)
+    };
+    let (store, threads) = Store::open(Location::Directory(dir.into()), Options::default())?;
+    let (room, mut seq) = (opened(&store)?.id, 0);
+    while seq < MANY {
+        let mut batch = RecordBatch::default();
+        fill(&mut batch, room, &mut seq, 10_000).ok_or("the batch is too large")?;
+        let (answer, answered) = mpsc::sync_channel(1);
+        store.append(batch, Box::new(move |stored| drop(answer.send(stored))))?;
+        answered.recv()??;
+    }
+    drop((store, threads));
+    let start = Instant::now();
+    let (store, _threads) = Store::open(Location::Directory(dir.into()), Options::default())?;
+    let head = opened(&store)?.head;
+    let took = start.elapsed();
+    if head == MANY { Ok(took) } else { Err("messages are missing".into()) }
 }
 
 /// Puts the next `count` messages of a room into a batch.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::error::StoreError;
 use super::rows::{LogRow, Place, Texts, integer, kind_code};
@@ -11,6 +11,11 @@ use crate::rooms::journal::{Record, RecordBatch, Retention, RoomId, RoomSettings
 
 /// Rooms whose ends are remembered at most; beyond it all are forgotten and looked up again as needed.
 const ROOMS_MAX: usize = 65_536;
+
+/// Messages inserted by one statement, if there are as many: beginning and ending a statement is a good part of what
+/// a row costs.
+const INSERT_ROWS: usize = 16;
+const INSERT_COLUMNS: usize = 9;
 
 /// What the writer remembers of a room.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +45,8 @@ pub(super) struct Ledger {
     condemned: bool,
     /// `bytes_end` of the records that were verified and not yet inserted; `None` for those of deleted rooms.
     verified: Vec<Option<u64>>,
+    insert_one: String,
+    insert_many: String,
 }
 
 impl Ledger {
@@ -50,6 +57,8 @@ impl Ledger {
             overfull: Vec::new(),
             condemned: false,
             verified: Vec::new(),
+            insert_one: insert_statement(1),
+            insert_many: insert_statement(INSERT_ROWS),
         }
     }
 
@@ -140,24 +149,20 @@ impl Ledger {
     }
 
     fn insert(&self, conn: &Connection, batch: &RecordBatch) -> Result<(), StoreError> {
-        let mut insert = conn.prepare_cached(
-            "INSERT INTO messages (room, seq, at, bytes_end, kind, checksum, sender, content, client_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?;
-        // Verified to be UTF-8 above.
-        let text = |bytes| ToSqlOutput::Borrowed(ValueRef::Text(bytes));
-        for (record, bytes_end) in batch.records.iter().zip(&self.verified) {
-            let Some(bytes_end) = bytes_end else { continue };
-            let texts = texts(record, &batch.bytes);
-            insert.raw_bind_parameter(1, record.room.0)?;
-            insert.raw_bind_parameter(2, integer(record.seq))?;
-            insert.raw_bind_parameter(3, integer(record.at.micros()))?;
-            insert.raw_bind_parameter(4, integer(*bytes_end))?;
-            insert.raw_bind_parameter(5, kind_code(record.kind))?;
-            insert.raw_bind_parameter(6, texts.checksum(record.room, record.seq, record.at, record.kind))?;
-            insert.raw_bind_parameter(7, text(texts.sender))?;
-            insert.raw_bind_parameter(8, text(texts.content))?;
-            insert.raw_bind_parameter(9, texts.client_id.map(text))?;
+        let verified = batch.records.iter().zip(&self.verified);
+        let kept: Vec<(&Record, u64)> =
+            verified.filter_map(|(record, bytes_end)| Some((record, (*bytes_end)?))).collect();
+        let (groups, rest) = kept.as_chunks::<INSERT_ROWS>();
+        if !groups.is_empty() {
+            let mut insert = conn.prepare_cached(&self.insert_many)?;
+            for group in groups {
+                bind(&mut insert, group, &batch.bytes)?;
+                insert.raw_execute()?;
+            }
+        }
+        let mut insert = conn.prepare_cached(&self.insert_one)?;
+        for record in rest.chunks(1) {
+            bind(&mut insert, record, &batch.bytes)?;
             insert.raw_execute()?;
         }
         Ok(())
@@ -176,6 +181,33 @@ impl Ledger {
             })),
         }
     }
+}
+
+/// The statement that inserts so many messages.
+fn insert_statement(rows: usize) -> String {
+    const INSERT: &str =
+        "INSERT INTO messages (room, seq, at, bytes_end, kind, checksum, sender, content, client_id) VALUES ";
+    INSERT.to_owned() + &vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ")
+}
+
+/// Gives an insert of as many rows the records and what goes with them.
+fn bind(insert: &mut Statement<'_>, records: &[(&Record, u64)], arena: &[u8]) -> rusqlite::Result<()> {
+    // Verified to be UTF-8 before.
+    let text = |bytes| ToSqlOutput::Borrowed(ValueRef::Text(bytes));
+    for (first, (record, bytes_end)) in (1..).step_by(INSERT_COLUMNS).zip(records) {
+        let texts = texts(record, arena);
+        insert.raw_bind_parameter(first, record.room.0)?;
+        insert.raw_bind_parameter(first + 1, integer(record.seq))?;
+        insert.raw_bind_parameter(first + 2, integer(record.at.micros()))?;
+        insert.raw_bind_parameter(first + 3, integer(*bytes_end))?;
+        insert.raw_bind_parameter(first + 4, kind_code(record.kind))?;
+        insert
+            .raw_bind_parameter(first + 5, texts.checksum(record.room, record.seq, record.at, record.kind))?;
+        insert.raw_bind_parameter(first + 6, text(texts.sender))?;
+        insert.raw_bind_parameter(first + 7, text(texts.content))?;
+        insert.raw_bind_parameter(first + 8, texts.client_id.map(text))?;
+    }
+    Ok(())
 }
 
 /// Whether a log from `floor` to `head` is more than `retention` keeps; age is not looked at.
