@@ -41,11 +41,11 @@ fn main() -> Result<(), Failure> {
     );
     for durability in [Durability::Commit, Durability::Fsync] {
         for batch in BATCH_SIZES {
-            let mut rates = [[0.0; REPEATS]; 3];
-            for repeat in 0..REPEATS {
-                rates[0][repeat] = in_directory(|dir| plain(dir, durability, batch, true, time))?;
-                rates[1][repeat] = in_directory(|dir| plain(dir, durability, batch, false, time))?;
-                rates[2][repeat] = in_directory(|dir| store(dir, durability, batch, time))?;
+            let mut rates = [const { Vec::new() }; 3];
+            for _repeat in 0..REPEATS {
+                rates[0].push(in_directory(|dir| plain(dir, durability, batch, true, time))?);
+                rates[1].push(in_directory(|dir| plain(dir, durability, batch, false, time))?);
+                rates[2].push(in_directory(|dir| store(dir, durability, batch, time))?);
             }
             let [indexed, plain, store] = rates.map(median);
             println!(
@@ -62,9 +62,9 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn median(mut rates: [f64; REPEATS]) -> f64 {
+fn median(mut rates: Vec<f64>) -> f64 {
     rates.sort_by(f64::total_cmp);
-    rates[REPEATS / 2]
+    rates[rates.len() / 2]
 }
 
 fn in_directory(measure: impl FnOnce(&Path) -> Result<f64, Failure>) -> Result<f64, Failure> {

@@ -182,10 +182,18 @@ impl OpenError {
 
     pub(super) fn store(path: impl Into<PathBuf>, error: StoreError) -> OpenError {
         let path = path.into();
-        if let StoreError::Damaged(reason) = error {
-            return OpenError::Damaged { path, reason: reason.to_string() };
+        match error {
+            StoreError::Damaged(reason) => OpenError::Damaged { path, reason: reason.to_string() },
+            StoreError::Unavailable(reason) | StoreError::Failed(reason) => {
+                OpenError::Unusable { path, reason: reason.to_string() }
+            }
+            StoreError::NoSuchRoom
+            | StoreError::RoomExists
+            | StoreError::TooManyParticipants
+            | StoreError::OutOfOrder { .. }
+            | StoreError::Malformed
+            | StoreError::Stopped => OpenError::Unusable { path, reason: error.to_string() },
         }
-        OpenError::Unusable { path, reason: error.to_string() }
     }
 }
 
