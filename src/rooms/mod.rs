@@ -37,9 +37,6 @@ mod readers;
 mod room;
 mod seats;
 mod shard;
-#[cfg(test)]
-#[expect(clippy::cast_possible_truncation, reason = "the simulation's numbers are small")]
-mod simulation;
 mod timestamp;
 
 pub use command::{

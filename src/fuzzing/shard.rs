@@ -1,4 +1,4 @@
-//! A shard, its members and a store under virtual time: whatever happens in whatever order, every member gets every
+//! A shard, its members and a store under virtual time, in which the input decides what happens next: whatever happens in whatever order, every member gets every
 //! message that was committed from its start on, once, in order.
 
 use std::cell::RefCell;
@@ -9,20 +9,26 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::journal::{Durability, From, Opened, Page, PageRequest, RecordBatch, RoomId, Stored};
-use super::log::{Slice, Window};
-use super::{
+use crate::rooms::journal::{
+    Durability, From, Opened, Page, PageRequest, RecordBatch, Retention, RoomId, Stored,
+};
+use crate::rooms::log::{Slice, Window};
+use crate::rooms::{
     Answer, Command, Effect, Format, Join, MemberKey, Notices, OnLag, Peer, Reader, RoomKey, RoomLimits,
     Sent, SessionKey, Shard, Span, Start, Timestamp, Why,
 };
 
-/// A small deterministic generator (a linear congruence, its high bits).
-struct Dice(u64);
+/// Decisions, taken from the input; without end they would all be the first choice.
+struct Dice<'d>(&'d [u8]);
 
-impl Dice {
+impl Dice<'_> {
     fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
+        let Some((bytes, rest)) = self.0.split_first_chunk::<2>() else {
+            self.0 = &[];
+            return 0;
+        };
+        self.0 = rest;
+        u64::from(u16::from_le_bytes(*bytes)) % n
     }
 }
 
@@ -73,7 +79,9 @@ impl Socket {
                 126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
                 len => (2, usize::from(len)),
             };
-            messages.push(serde_json::from_slice(&rest[header..header + len]).unwrap());
+            messages.push(
+                serde_json::from_slice(&rest[header..header + len]).expect("a simulation that is sound"),
+            );
             rest = &rest[header + len..];
         }
         messages
@@ -100,9 +108,11 @@ impl Store {
             self.refused_term = Some(batch.term);
             return Some(Answer::Refused);
         }
-        let text = |span: Span| -> Box<str> { std::str::from_utf8(span.of(&batch.bytes)).unwrap().into() };
+        let text = |span: Span| -> Box<str> {
+            std::str::from_utf8(span.of(&batch.bytes)).expect("a simulation that is sound").into()
+        };
         for record in &batch.records {
-            let log = self.logs.get_mut(&record.room).unwrap();
+            let log = self.logs.get_mut(&record.room).expect("a simulation that is sound");
             assert_eq!(record.seq, log.len() as u64 + 1, "a hole in the log");
             assert!(log.last().is_none_or(|last| last.at < record.at));
             log.push(Stored {
@@ -136,7 +146,7 @@ impl Store {
             recent,
             recent_ids,
             durability: Durability::Commit,
-            retention: Default::default(),
+            retention: Retention::default(),
         };
         Some(Answer::Opened { room, opened: Ok(Box::new(opened)) })
     }
@@ -165,8 +175,8 @@ struct Member {
     closed: Option<Why>,
 }
 
-struct World {
-    dice: Dice,
+struct World<'d> {
+    dice: Dice<'d>,
     now: u64,
     shard: Shard<Socket>,
     store: Store,
@@ -177,13 +187,15 @@ struct World {
 }
 
 const ROOMS: usize = 3;
+/// Decisions beyond these change nothing.
+const STEPS_MAX: usize = 4000;
 
 fn room_name(room: usize) -> Box<str> {
     format!("room-{room}").into()
 }
 
-impl World {
-    fn new(seed: u64, on_lag: OnLag) -> World {
+impl<'d> World<'d> {
+    fn new(decisions: &'d [u8], on_lag: OnLag) -> World<'d> {
         let limits = RoomLimits {
             window: Window { messages: 5, bytes: 1 << 20 },
             on_lag,
@@ -195,9 +207,9 @@ impl World {
             store: Some(Durability::Commit),
         };
         World {
-            dice: Dice(seed),
+            dice: Dice(decisions),
             now: 1_000_000,
-            shard: Shard::new(limits.clone(), 0, seed),
+            shard: Shard::new(limits.clone(), 0, 1),
             store: Store::default(),
             limits,
             members: Vec::new(),
@@ -308,7 +320,7 @@ impl World {
 
     fn leave(&mut self) {
         if let Some(key) = self.any_key() {
-            self.leave_member(self.keys[key].unwrap());
+            self.leave_member(self.keys[key].expect("a simulation that is sound"));
         }
     }
 
@@ -323,10 +335,12 @@ impl World {
         let Some(key) = self.any_key() else { return };
         self.published += 1;
         let mut arena = Vec::new();
-        let content = Span::store(&mut arena, format!("text {}", self.published).as_bytes()).unwrap();
+        let content = Span::store(&mut arena, format!("text {}", self.published).as_bytes())
+            .expect("a simulation that is sound");
         let id = self.dice.below(self.published + 3);
-        let client_id =
-            id.is_multiple_of(3).then(|| Span::store(&mut arena, format!("id-{id}").as_bytes()).unwrap());
+        let client_id = id.is_multiple_of(3).then(|| {
+            Span::store(&mut arena, format!("id-{id}").as_bytes()).expect("a simulation that is sound")
+        });
         let publish = Command::Publish { member: MemberKey(key as u32), content, client_id, text: true };
         self.apply(publish, &arena);
     }
@@ -339,7 +353,7 @@ impl World {
     }
 
     fn resume_key(&mut self, key: usize, budget: usize) {
-        let member = &self.members[self.keys[key].unwrap()];
+        let member = &self.members[self.keys[key].expect("a simulation that is sound")];
         let was_blocked = {
             let mut inbox = member.socket.0.borrow_mut();
             inbox.budget = budget;
@@ -376,7 +390,8 @@ impl World {
                 }
             }
         }
-        panic!("never comes to rest");
+        assert!(self.store.batches.is_empty(), "never comes to rest");
+        unreachable!("never comes to rest");
     }
 
     fn committed(&self, room: usize) -> &[Stored] {
@@ -392,16 +407,16 @@ impl World {
             Start::Live | Start::Last(_) | Start::Since(_) => None,
         };
         for message in member.socket.messages() {
-            match message["type"].as_str().unwrap() {
+            match message["type"].as_str().expect("a simulation that is sound") {
                 "WELCOME" | "ERROR" => continue,
                 "GAP" => {
                     assert!(gaps_allowed, "a gap for {:?}: {message}", member.start);
-                    let from = message["from"].as_u64().unwrap();
+                    let from = message["from"].as_u64().expect("a simulation that is sound");
                     assert_eq!(*next.get_or_insert(from), from, "{message}");
-                    next = Some(message["to"].as_u64().unwrap() + 1);
+                    next = Some(message["to"].as_u64().expect("a simulation that is sound") + 1);
                 }
                 _ => {
-                    let seq = message["seq"].as_u64().unwrap();
+                    let seq = message["seq"].as_u64().expect("a simulation that is sound");
                     if let (Start::Since(at), None) = (member.start, next) {
                         // Messages that were numbered before that time and committed after the join are live.
                         let first = log.iter().find(|stored| stored.at > at).map(|stored| stored.seq);
@@ -429,9 +444,12 @@ impl World {
     }
 }
 
-fn run(seed: u64, on_lag: OnLag) -> World {
-    let mut world = World::new(seed, on_lag);
-    for _ in 0..1500 {
+fn run(decisions: &[u8], on_lag: OnLag) -> World<'_> {
+    let mut world = World::new(decisions, on_lag);
+    for _ in 0..STEPS_MAX {
+        if world.dice.0.is_empty() {
+            break;
+        }
         world.step();
     }
     world.settle();
@@ -441,41 +459,60 @@ fn run(seed: u64, on_lag: OnLag) -> World {
     world
 }
 
-#[test]
-fn with_a_store_nobody_misses_anything_whatever_happens() {
-    let mut messages = 0;
-    for seed in 0..20 {
-        let world = run(seed, OnLag::CatchUp);
-        messages += world.store.logs.values().map(Vec::len).sum::<usize>();
-        assert!(world.members.iter().all(|member| member.closed.is_none()));
+/// A shard with members and a store does what the input says. Oracle: the log of a plain store.
+pub fn shard(input: &[u8]) {
+    let Some((&first, decisions)) = input.split_first() else { return };
+    let on_lag = [OnLag::CatchUp, OnLag::Gap, OnLag::Close][usize::from(first % 3)];
+    run(decisions, on_lag);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SplitMix;
+    use super::*;
+
+    fn decisions(seed: u64) -> Vec<u8> {
+        let mut random = SplitMix(seed);
+        (0..8000).map(|_| u8::try_from(random.up_to(255)).unwrap()).collect()
     }
-    assert!(messages > 1_000, "only {messages} messages: the simulation sleeps");
-}
 
-#[test]
-fn members_that_are_left_behind_are_told_exactly_what_they_lost() {
-    for seed in 0..10 {
-        run(seed, OnLag::Gap);
+    #[test]
+    fn with_a_store_nobody_misses_anything_whatever_happens() {
+        let mut messages = 0;
+        for seed in 0..20 {
+            let decisions = decisions(seed);
+            let world = run(&decisions, OnLag::CatchUp);
+            messages += world.store.logs.values().map(Vec::len).sum::<usize>();
+            assert!(world.members.iter().all(|member| member.closed.is_none()));
+        }
+        assert!(messages > 1_000, "only {messages} messages: the simulation sleeps");
     }
-}
 
-#[test]
-fn members_that_lag_are_closed_where_that_is_the_rule() {
-    let closed =
-        |seed| run(seed, OnLag::Close).members.iter().filter(|m| m.closed == Some(Why::TooSlow)).count();
-    assert!((0..12).map(closed).sum::<usize>() > 3);
-}
+    #[test]
+    fn members_that_are_left_behind_are_told_exactly_what_they_lost() {
+        for seed in 0..10 {
+            run(&decisions(seed), OnLag::Gap);
+        }
+    }
 
-#[test]
-fn one_client_id_is_one_message() {
-    for seed in 20..28 {
-        let world = run(seed, OnLag::CatchUp);
-        for log in world.store.logs.values() {
-            let mut ids: Vec<_> = log.iter().filter_map(|stored| stored.client_id.clone()).collect();
-            let all = ids.len();
-            ids.sort_unstable();
-            ids.dedup();
-            assert_eq!(ids.len(), all);
+    #[test]
+    fn members_that_lag_are_closed_where_that_is_the_rule() {
+        let too_slow = |member: &&Member| member.closed == Some(Why::TooSlow);
+        let closed = |seed| run(&decisions(seed), OnLag::Close).members.iter().filter(too_slow).count();
+        assert!((0..12).map(closed).sum::<usize>() > 3);
+    }
+
+    #[test]
+    fn one_client_id_is_one_message() {
+        for seed in 20..28 {
+            let decisions = decisions(seed);
+            for log in run(&decisions, OnLag::CatchUp).store.logs.values() {
+                let mut ids: Vec<_> = log.iter().filter_map(|stored| stored.client_id.clone()).collect();
+                let all = ids.len();
+                ids.sort_unstable();
+                ids.dedup();
+                assert_eq!(ids.len(), all);
+            }
         }
     }
 }
