@@ -1,16 +1,23 @@
 /** The chat page: the entrance, one room at a time, and what surrounds the conversation. */
 
-import { RoomConnection } from "./connection.js";
+import { Refusal, RoomConnection, RoomServer } from "./connection.js";
 import { LogView, badge, element } from "./log.js";
 import { Presence } from "./presence.js";
 
 const HISTORY_COUNT = 50;
+const ROOM_NAME_CHARS_MAX = 200;
+const ROOMS_SHOWN_MAX = 50;
 const NAME_BYTES_MAX = 64;
 const ROOM_BYTES_MAX = 128;
 const NAMES_SHOWN_MAX = 200;
 const DEFAULT_ROOM = "lobby";
 const NARROW = matchMedia("(max-width: 52rem)");
+/** Milliseconds from a change of who is there to the question who it is; of a crowd not all ask at once. */
 const PRESENCE_DELAY = 300;
+const PRESENCE_DELAY_PER_USER = 20;
+const PRESENCE_DELAY_MAX = 10_000;
+/** Answers after which asking again is useless: not signed in, not allowed, not offered. */
+const NOT_OFFERED = new Set([401, 403, 404, 405, 501]);
 
 const ENDINGS = {
   1000: "The room was closed.",
@@ -23,7 +30,9 @@ const FAILURES = {
   unconfirmed: "The connection was lost and it is not known whether this arrived.",
 };
 
+const since = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((found) => [found.id, found]));
+const server = new RoomServer(document.baseURI);
 let room = null;
 
 /** A room that this page is in: the connection, the log and the list of people. */
@@ -33,20 +42,30 @@ class Room {
   #connection;
   #ticker = null;
   #presenceTimer = null;
-  #presenceKnown = true;
+  #presenceOffered = true;
+  #asking = false;
+  #named;
+  /** The epoch of the oldest message shown: numbers of another one mean other messages. */
+  #epoch = null;
   #unread = 0;
 
-  constructor(roomId, username) {
+  /** `title` is the room's name if it is known. */
+  constructor(roomId, username, title) {
     this.roomId = roomId;
     this.username = username;
-    const { scroller, log, pending, empty, newer } = page;
-    this.#view = new LogView({ scroller, log, pending, empty, newer, username });
+    this.#named = title !== undefined;
+    this.#showName(title ?? roomId);
+    const { scroller, log, pending, empty, newer, earlier } = page;
+    const load = (before) => this.#earlier(before);
+    this.#view = new LogView({ scroller, log, pending, empty, newer, earlier, username, load });
     this.#presence = new Presence(username);
     this.#connection = new RoomConnection({ url: chatEndpoint(), roomId, username, history: HISTORY_COUNT });
     const on = (type, act) => this.#connection.addEventListener(type, ({ detail }) => act(detail));
     on("state", (state) => this.#showState(state));
     on("welcome", (welcome) => {
       this.#view.replaying = true;
+      this.#epoch ??= welcome.epoch;
+      if (!this.#named) this.#askName();
       this.#presence.welcome(welcome);
       this.#peopleChanged();
     });
@@ -96,7 +115,35 @@ class Room {
   }
 
   #showTitle() {
-    document.title = `${this.#unread > 0 ? `(${this.#unread}) ` : ""}${this.roomId} · Foghorn`;
+    document.title = `${this.#unread > 0 ? `(${this.#unread}) ` : ""}${this.title} · Foghorn`;
+  }
+
+  #showName(title) {
+    this.title = title;
+    page["room-title"].textContent = title;
+    page["room-title"].title = title;
+    this.#showTitle();
+  }
+
+  async #askName() {
+    this.#named = true;
+    try {
+      const { name } = await server.room(this.roomId);
+      if (room === this && name) this.#showName(name);
+    } catch {
+      // The id is name enough.
+    }
+  }
+
+  async #earlier(before) {
+    try {
+      const { epoch, messages } = await server.earlier(this.roomId, before, HISTORY_COUNT);
+      return epoch === this.#epoch ? messages : [];
+    } catch (error) {
+      if (error instanceof Refusal && NOT_OFFERED.has(error.status)) return [];
+      if (room === this) toast("Earlier messages cannot be fetched now.");
+      return null;
+    }
   }
 
   #showState(state) {
@@ -131,25 +178,26 @@ class Room {
 
   #peopleChanged() {
     this.#showPeople();
-    if (!this.#presenceKnown || this.#presenceTimer !== null) return;
-    this.#presenceTimer = setTimeout(() => {
-      this.#presenceTimer = null;
-      this.#askWhoIsHere();
-    }, PRESENCE_DELAY);
+    if (!this.#presenceOffered || this.#presenceTimer !== null || this.#asking) return;
+    const spread = Math.min(this.#presence.count * PRESENCE_DELAY_PER_USER, PRESENCE_DELAY_MAX);
+    this.#presenceTimer = setTimeout(() => this.#askWhoIsHere(), PRESENCE_DELAY + Math.random() * spread);
   }
 
-  /** The server's list is exact; one that does not offer it is not asked twice. */
+  /** The server's list is exact, unless somebody came or went while it was on its way: then it is asked for again. */
   async #askWhoIsHere() {
+    this.#presenceTimer = null;
+    this.#asking = true;
+    const changes = this.#presence.changes;
     try {
-      const answer = await fetch(new URL(`api/chat/rooms/${encodeURIComponent(this.roomId)}/online`, document.baseURI));
-      this.#presenceKnown = answer.ok;
-      if (!answer.ok) return;
-      const { users } = await answer.json();
-      this.#presence.replace(users);
-      if (room === this) this.#showPeople();
-    } catch {
-      // Offline: the next JOIN, LEAVE or WELCOME asks again.
+      const users = await server.online(this.roomId);
+      if (this.#presence.changes === changes) this.#presence.replace(users);
+    } catch (error) {
+      this.#presenceOffered = !(error instanceof Refusal && NOT_OFFERED.has(error.status));
     }
+    this.#asking = false;
+    if (room !== this) return;
+    if (this.#presence.changes === changes) this.#showPeople();
+    else this.#peopleChanged();
   }
 
   #showPeople() {
@@ -192,7 +240,7 @@ function endingText({ code, reason }) {
 
 /* Entrance */
 
-function enter(roomId, username) {
+function enter(roomId, username, title) {
   remember("foghorn.name", username);
   remember("foghorn.room", roomId);
   const address = `#${new URLSearchParams({ room: roomId })}`;
@@ -200,11 +248,8 @@ function enter(roomId, username) {
   remember("foghorn.inside", address, sessionStorageOrNull());
   page.entrance.hidden = true;
   page.chat.hidden = false;
-  page["room-title"].textContent = roomId;
-  page["room-title"].title = roomId;
-  document.title = `${roomId} · Foghorn`;
   page.trouble.hidden = true;
-  room = new Room(roomId, username);
+  room = new Room(roomId, username, title);
   // On a phone the focus would raise the keyboard over the conversation.
   (NARROW.matches ? page["room-title"] : page.text).focus();
 }
@@ -217,11 +262,12 @@ function showEntrance() {
   closePeople();
   page.chat.hidden = true;
   page.entrance.hidden = false;
-  page["join-notice"].hidden = true;
+  showNotice(null);
   document.title = "Foghorn";
   page.name.value ||= recall("foghorn.name") ?? "";
   page.room.value = roomInAddress() ?? recall("foghorn.room") ?? DEFAULT_ROOM;
-  (page.name.value ? page.join.querySelector("button") : page.name).focus();
+  (page.name.value ? page.enter : page.name).focus();
+  showRooms();
 }
 
 function roomInAddress() {
@@ -230,13 +276,28 @@ function roomInAddress() {
 
 page.join.addEventListener("submit", (event) => {
   event.preventDefault();
-  const username = page.name.value.trim();
-  const roomId = page.room.value.trim();
-  const fault = faultIn(username, "Your name", NAME_BYTES_MAX) ?? faultIn(roomId, "The room", ROOM_BYTES_MAX);
-  page["join-notice"].textContent = fault ?? "";
-  page["join-notice"].hidden = fault === null;
-  if (fault === null) enter(roomId, username);
+  const username = usernameOrNotice();
+  if (username === null) return;
+  const { id, name } = roomMeant(page.room.value.trim());
+  const fault = faultIn(id, "The room", ROOM_BYTES_MAX);
+  showNotice(fault);
+  if (fault === null) enter(id, username, name);
 });
+
+/** The user's name if it will do; else null, and the page says why not. */
+function usernameOrNotice() {
+  const username = page.name.value.trim();
+  const fault = faultIn(username, "Your name", NAME_BYTES_MAX);
+  showNotice(fault);
+  if (fault === null) return username;
+  page.name.focus();
+  return null;
+}
+
+function showNotice(words) {
+  page["join-notice"].textContent = words ?? "";
+  page["join-notice"].hidden = words === null;
+}
 
 /** What the server would refuse; null if nothing. */
 function faultIn(value, what, bytesMax) {
@@ -244,6 +305,81 @@ function faultIn(value, what, bytesMax) {
   if (new TextEncoder().encode(value).length > bytesMax) return `${what} is too long.`;
   return /\p{Cc}/u.test(value) ? `${what} contains characters that cannot be printed.` : null;
 }
+
+/* The list of rooms */
+
+let rooms = [];
+
+/** Shows the list once it is there; without one the page is what it was. */
+async function showRooms() {
+  try {
+    rooms = await server.rooms();
+  } catch (error) {
+    if (error instanceof Refusal) page.rooms.hidden = true;
+    return;
+  }
+  page.rooms.hidden = false;
+  page["rooms-list"].replaceChildren(...rooms.slice(0, ROOMS_SHOWN_MAX).map(roomChoice));
+  page["rooms-none"].hidden = rooms.length > 0;
+  page["rooms-more"].hidden = rooms.length <= ROOMS_SHOWN_MAX;
+  page["rooms-more"].textContent = `The newest ${ROOMS_SHOWN_MAX} of ${rooms.length} rooms. Type the name of an older one above.`;
+  // A link names a room by its id; people know it by its name.
+  const linked = rooms.find(({ id }) => id === page.room.value);
+  if (linked?.name) page.room.value = linked.name;
+}
+
+function roomChoice({ id, name, createdBy, createdAt }) {
+  const title = element("span", "name", name || id);
+  title.dir = "auto";
+  const day = since.format(new Date(createdAt));
+  const choice = element("button", "choice", [title, element("span", "hint", createdBy ? `by ${createdBy}, ${day}` : day)]);
+  choice.type = "button";
+  choice.onclick = () => {
+    const username = usernameOrNotice();
+    if (username !== null) enter(id, username, name || undefined);
+  };
+  return element("li", "", [choice]);
+}
+
+/** The room that the words in the field mean: an id, the newest room of that name, or one to be opened by its first visitor. */
+function roomMeant(words) {
+  const linked = roomInAddress();
+  const named = rooms.filter(({ name }) => name === words);
+  const known = rooms.find(({ id }) => id === words) ?? named.find(({ id }) => id === linked) ?? named[0];
+  return known ? { id: known.id, name: known.name || undefined } : { id: words };
+}
+
+function showCreation(open) {
+  page.create.hidden = !open;
+  page["create-open"].setAttribute("aria-expanded", String(open));
+  (open ? page["new-room"] : page["create-open"]).focus();
+}
+
+page["create-open"].addEventListener("click", () => showCreation(page.create.hidden));
+page.create.addEventListener("keydown", (event) => event.key === "Escape" && showCreation(false));
+page.create.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const username = usernameOrNotice();
+  if (username === null) return;
+  const title = page["new-room"].value.trim();
+  const fault = faultIn(title, "The name of the room", Infinity);
+  showNotice([...title].length > ROOM_NAME_CHARS_MAX ? "The name of the room is too long." : fault);
+  if (!page["join-notice"].hidden || page["create-send"].disabled) return;
+  page["create-send"].disabled = true;
+  try {
+    const { id, name } = await server.create(title, username);
+    page["new-room"].value = "";
+    page.create.hidden = true;
+    page["create-open"].setAttribute("aria-expanded", "false");
+    // Whoever has gone elsewhere meanwhile finds it in the list.
+    if (room === null) enter(id, username, name);
+  } catch (error) {
+    const words = error instanceof Refusal ? `The server says: ${error.message}` : "The server cannot be reached.";
+    showNotice(`The room could not be created. ${words}`);
+  } finally {
+    page["create-send"].disabled = false;
+  }
+});
 
 /* Composer */
 
@@ -354,6 +490,7 @@ addEventListener("online", () => room?.retry());
 addEventListener("popstate", followAddress);
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
+  if (room === null) showRooms();
   room?.seen();
   room?.retry();
 });

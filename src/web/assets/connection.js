@@ -19,6 +19,9 @@ const SILENCE_WAIT = 65_000;
 /** The room recognises a repeated id for two minutes; this leaves a margin. */
 const REPEATABLE_FOR = 110_000;
 const RESEND_AFTER_ERROR = 2_000;
+/** The most that one request may ask for. */
+const ROOM_PAGE_COUNT = 1_000;
+const ROOM_PAGES_MAX = 10;
 
 const CLOSE_NORMAL = 1000;
 const CLOSE_TOO_BIG = 1009;
@@ -288,6 +291,67 @@ export class RoomConnection extends EventTarget {
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/** What a server offers besides the WebSocket. Every promise rejects if there is no answer or a refusal. */
+export class RoomServer {
+  #base;
+
+  /** `base` is the address under which `api/` is found. */
+  constructor(base) {
+    this.#base = base;
+  }
+
+  /** Rooms, newest first, from a list that the server keeps oldest first: reads it to its end, but not forever. */
+  async rooms() {
+    const rooms = [];
+    for (let page = 0; page < ROOM_PAGES_MAX; page += 1) {
+      const query = new URLSearchParams({ limit: ROOM_PAGE_COUNT });
+      if (rooms.length > 0) query.set("after", rooms.at(-1).id);
+      const { body } = await this.#ask(`?${query}`);
+      rooms.push(...body);
+      if (body.length < ROOM_PAGE_COUNT) break;
+    }
+    return rooms.reverse();
+  }
+
+  async create(name, createdBy) {
+    const headers = { "Content-Type": "application/json" };
+    const { body } = await this.#ask("", { method: "POST", headers, body: JSON.stringify({ name, createdBy }) });
+    return body;
+  }
+
+  async room(roomId) {
+    return (await this.#ask(`/${encodeURIComponent(roomId)}`)).body;
+  }
+
+  /** The names of the users in a room. */
+  async online(roomId) {
+    return (await this.#ask(`/${encodeURIComponent(roomId)}/online`)).body.users;
+  }
+
+  /** Stored messages with a number below `before`, oldest first, and the epoch in which their numbers hold. */
+  async earlier(roomId, before, count) {
+    const query = new URLSearchParams({ before, limit: count });
+    const { body, headers } = await this.#ask(`/${encodeURIComponent(roomId)}/messages?${query}`);
+    const [epoch] = (headers.get("Foghorn-Position") ?? "").split(":");
+    return { epoch, messages: body.reverse() };
+  }
+
+  async #ask(path, options) {
+    const answer = await fetch(new URL(`api/chat/rooms${path}`, this.#base), options);
+    if (answer.ok) return { body: await answer.json(), headers: answer.headers };
+    const problem = parse(await answer.text());
+    throw new Refusal(answer.status, problem?.detail ?? problem?.title ?? `status ${answer.status}`);
+  }
+}
+
+/** The server understood and said no; the message says why. */
+export class Refusal extends Error {
+  constructor(status, words) {
+    super(words);
+    this.status = status;
   }
 }
 

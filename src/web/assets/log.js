@@ -6,6 +6,8 @@ const GROUP_WITHIN = 5 * 60_000;
 const ENTRIES_MAX = 1_000;
 /** This close to the end, in pixels, counts as reading the newest. */
 const NEAR_END = 80;
+/** This close to the beginning, in pixels, earlier messages are asked for. */
+const NEAR_START = 240;
 const HUE_COUNT = 8;
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
@@ -23,25 +25,37 @@ export class LogView {
   #pending;
   #empty;
   #newer;
+  #earlier;
   #username;
   #last = null;
   #day = null;
   #unseen = 0;
   #atEnd = true;
+  /** The number below which the server has nothing any more. */
+  #start = 1;
+  #loading = false;
+  /** False after a failure, until the reader asks by the button: scrolling must not repeat it on and on. */
+  #loadsItself = true;
+  #load;
   #entries = new Map();
   #observer;
 
-  constructor({ scroller, log, pending, empty, newer, username }) {
+  /** `load` takes a number and promises the messages before it, oldest first, or null if they cannot be had. */
+  constructor({ scroller, log, pending, empty, newer, earlier, username, load }) {
     this.#scroller = scroller;
     this.#log = log;
     this.#pending = pending;
     this.#empty = empty;
     this.#newer = newer;
+    this.#earlier = earlier;
     this.#username = username;
+    this.#load = load;
     log.replaceChildren();
     pending.replaceChildren();
     empty.hidden = false;
     newer.hidden = true;
+    earlier.hidden = true;
+    earlier.onclick = () => this.#loadEarlier();
     scroller.onscroll = () => this.#scrolled();
     newer.onclick = () => {
       this.toEnd();
@@ -60,27 +74,20 @@ export class LogView {
   /** While earlier messages are replayed, a screen reader stays silent. */
   set replaying(yes) {
     this.#log.setAttribute("aria-busy", String(yes));
-    if (!yes) this.#dropUnseen();
+    if (yes) return;
+    this.#dropUnseen();
+    this.#offerEarlier();
   }
 
   /** Shows a stored message; one's own replaces its pending twin. */
   message(message, live) {
-    const at = new Date(message.timestamp);
-    this.#separateDays(at);
-    if (message.type !== "MESSAGE") {
-      this.#append(element("p", "notice", [element("span", "", message.content), timeOf(at)]));
-      this.#last = null;
-      return this.#follow(false);
-    }
-    const own = message.sender === this.#username;
+    const { entries, day, last } = this.#entriesOf(message, { day: this.#day, last: this.#last });
+    this.#day = day;
+    this.#last = last;
     if (message.clientId !== undefined) this.#forget(message.clientId);
-    const entry = bubble(message.content, { sender: message.sender, own, at });
-    entry.classList.toggle("follows", this.#continues(message.sender, at));
-    entry.dataset.seq = message.seq;
-    this.#last = { sender: message.sender, at };
-    this.#append(entry);
-    this.#groupPending();
-    this.#follow(live && !own);
+    this.#append(...entries);
+    if (last !== null) this.#groupPending();
+    this.#follow(live && last !== null && message.sender !== this.#username);
   }
 
   /** Says honestly that messages are missing here. */
@@ -129,19 +136,83 @@ export class LogView {
     this.#dropUnseen();
   }
 
-  #append(entry) {
+  #append(...entries) {
     this.#empty.hidden = true;
-    this.#log.append(entry);
+    this.#log.append(...entries);
+    if (!this.#atEnd || this.#log.childElementCount <= ENTRIES_MAX) return;
     // Entries above the reader's place would move what is being read, so only those at the end let the oldest go.
-    while (this.#atEnd && this.#log.childElementCount > ENTRIES_MAX) this.#log.firstElementChild.remove();
+    while (this.#log.childElementCount > ENTRIES_MAX) this.#log.firstElementChild.remove();
+    this.#offerEarlier();
   }
 
-  #separateDays(at) {
-    const day = at.toDateString();
-    if (day === this.#day) return;
-    this.#day = day;
-    this.#last = null;
-    this.#append(element("h2", "day", dayText(at)));
+  /** What shows a message behind another one of `day`, with `last` as the end of a group; and both as they are then. */
+  #entriesOf(message, { day, last }) {
+    const at = new Date(message.timestamp);
+    const entries = [];
+    if (at.toDateString() !== day) {
+      day = at.toDateString();
+      last = null;
+      const separator = element("h2", "day", dayText(at));
+      separator.dataset.day = day;
+      entries.push(separator);
+    }
+    const { sender, content, seq } = message;
+    let entry;
+    if (message.type === "MESSAGE") {
+      entry = bubble(content, { sender, own: sender === this.#username, at });
+      entry.classList.toggle("follows", continues(last, sender, at));
+      last = { sender, at };
+    } else {
+      entry = element("p", "notice", [element("span", "", content), timeOf(at)]);
+      last = null;
+    }
+    entry.dataset.seq = seq;
+    entries.push(entry);
+    return { entries, day, last };
+  }
+
+  get #first() {
+    return Number(this.#log.querySelector("[data-seq]")?.dataset.seq ?? this.#start);
+  }
+
+  #offerEarlier() {
+    this.#earlier.hidden = this.#first <= this.#start;
+  }
+
+  async #loadEarlier() {
+    if (this.#loading || this.#earlier.hidden) return;
+    this.#loading = true;
+    this.#earlier.textContent = "Fetching earlier messages…";
+    const before = this.#first;
+    const messages = await this.#load(before);
+    this.#loading = false;
+    this.#earlier.textContent = "Earlier messages";
+    this.#loadsItself = messages !== null;
+    // The oldest may have left the page meanwhile: then these would not meet what is shown.
+    if (messages === null || before !== this.#first) return;
+    if (messages.length === 0) this.#start = before;
+    else this.#prepend(messages);
+    const focused = document.activeElement === this.#earlier;
+    this.#offerEarlier();
+    if (focused && this.#earlier.hidden) this.#scroller.focus({ preventScroll: true });
+  }
+
+  /** Puts messages before all others, and leaves what is being read where it is. */
+  #prepend(messages) {
+    let context = { day: null, last: null };
+    const added = document.createDocumentFragment();
+    for (const message of messages) {
+      const { entries, ...after } = this.#entriesOf(message, context);
+      added.append(...entries);
+      context = after;
+    }
+    this.#log.setAttribute("aria-busy", "true");
+    const { scrollTop, scrollHeight } = this.#scroller;
+    const top = this.#log.firstElementChild;
+    if (top?.dataset.day === context.day) top.remove();
+    this.#log.prepend(added);
+    this.#scroller.scrollTop = scrollTop + this.#scroller.scrollHeight - scrollHeight;
+    this.#log.setAttribute("aria-busy", "false");
   }
 
   #forget(id) {
@@ -150,13 +221,9 @@ export class LogView {
     this.#groupPending();
   }
 
-  #continues(sender, at) {
-    return this.#last?.sender === sender && at - this.#last.at < GROUP_WITHIN;
-  }
-
   #groupPending() {
     const [first, ...others] = this.#pending.children;
-    first?.classList.toggle("follows", this.#continues(this.#username, Date.now()));
+    first?.classList.toggle("follows", continues(this.#last, this.#username, Date.now()));
     for (const entry of others) entry.classList.add("follows");
   }
 
@@ -172,6 +239,7 @@ export class LogView {
     const { scrollTop, clientHeight, scrollHeight } = this.#scroller;
     this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
     if (this.#atEnd) this.#dropUnseen();
+    if (scrollTop < NEAR_START && scrollHeight > clientHeight && this.#loadsItself) this.#loadEarlier();
   }
 
   #dropUnseen() {
@@ -194,6 +262,11 @@ export function element(tag, className, content = "") {
   if (Array.isArray(content)) made.append(...content);
   else made.textContent = content;
   return made;
+}
+
+/** Whether a message stands under the same heading as the last one. */
+function continues(last, sender, at) {
+  return last?.sender === sender && at - last.at < GROUP_WITHIN;
 }
 
 function bubble(content, { sender, own, at }) {

@@ -8,12 +8,15 @@ export class Presence {
   #sessions = new Map();
   #count = 1;
   #announced = false;
+  /** How often the log has told of a change, so that an answer from before one can be recognised. */
+  changes = 0;
 
   constructor(username) {
     this.#username = username;
   }
 
   welcome({ online }) {
+    this.changes += 1;
     this.#count = online;
     this.#announced = false;
     if (!this.#sessions.has(this.#username)) this.#add(this.#username);
@@ -23,9 +26,11 @@ export class Presence {
   receive(message, live) {
     switch (message.type) {
       case "JOIN":
+        this.changes += 1;
         this.#join(nameBefore(message.content, " joined"), live);
         return true;
       case "LEAVE":
+        this.changes += 1;
         this.#leave(nameBefore(message.content, " left"), live);
         return true;
       case "MESSAGE":
