@@ -64,6 +64,16 @@ class Visitor {
     await eventually(async () => assert.deepEqual(await shown(), texts));
   }
 
+  /** The numbers of all messages shown, notices included, from top to bottom. */
+  seqs() {
+    return this.log.locator("[data-seq]").evaluateAll((all) => all.map((one) => Number(one.dataset.seq)));
+  }
+
+  /** The day of each message shown. */
+  days() {
+    return this.log.locator("time").evaluateAll((all) => all.map((one) => new Date(one.dateTime).toDateString()));
+  }
+
   async people(names) {
     await eventually(async () => assert.deepEqual(await this.page.locator("#people-list .name").allTextContents(), names));
   }
@@ -95,6 +105,19 @@ function unique(prefix) {
 
 function numbered(label, count) {
   return Array.from({ length: count }, (_, at) => `${label} ${at + 1}`);
+}
+
+/** A request to the REST interface, which must succeed. */
+async function rest(method, path, body) {
+  const headers = body && { "Content-Type": "application/json" };
+  const answer = await fetch(`${url}/api/chat/rooms${path}`, { method, headers, body: body && JSON.stringify(body) });
+  assert.ok(answer.ok, `${method} ${path}: status ${answer.status}`);
+  return answer.json();
+}
+
+/** Publishes texts in the given order. */
+async function publish(room, sender, texts) {
+  for (const content of texts) await rest("POST", `/${encodeURIComponent(room)}/messages`, { sender, content });
 }
 
 const scenarios = {
@@ -146,7 +169,7 @@ const scenarios = {
       assert.deepEqual(texts.slice(0, 26), ["before", ...missed]);
       assert.equal(texts.length, 28, "a message is missing or doubled");
       await ann.sees(texts);
-      const seqs = await ann.log.locator("[data-seq]").evaluateAll((all) => all.map((one) => Number(one.dataset.seq)));
+      const seqs = await ann.seqs();
       assert.deepEqual(seqs, [...new Set(seqs)].sort((a, b) => a - b), "doubled or out of order");
       assert.equal(await ann.log.locator(".gap").count(), 0, "a gap although nothing was lost");
       assert.equal(await ann.page.locator("#pending > *").count(), 0);
@@ -156,6 +179,126 @@ const scenarios = {
     } finally {
       proxy.close();
     }
+  },
+
+  async "who was away for longer than the server's memory reaches back gets everything, once"(browser) {
+    const proxy = await Proxy.to(new URL(url));
+    try {
+      const room = unique("voyage");
+      const ann = await Visitor.enter(browser, room, "Ann", { base: proxy.url });
+      await publish(room, "Bob", ["before"]);
+      await ann.sees(["before"]);
+      proxy.break();
+      await ann.page.getByText("Reconnecting…").waitFor();
+      // The memory holds 256 messages of a room.
+      const missed = numbered("missed", 300);
+      await publish(room, "Bob", missed);
+      proxy.mend();
+      await ann.connected();
+      await publish(room, "Bob", ["after"]);
+      await ann.sees(["before", ...missed, "after"]);
+      const seqs = await ann.seqs();
+      assert.deepEqual(seqs, Array.from(seqs, (_, at) => at + 1), "missing, doubled or out of order");
+      assert.equal(await ann.log.locator(".gap").count(), 0, "a gap although nothing was lost");
+      ann.behaved((text) => text.startsWith("WebSocket connection to"));
+    } finally {
+      proxy.close();
+    }
+  },
+
+  async "who joins later sees the last messages, and earlier ones on scrolling up"(browser) {
+    const { id } = await rest("POST", "", { name: unique("archive"), createdBy: "Bob" });
+    const texts = numbered("entry", 130);
+    await publish(id, "Bob", texts);
+    const ann = await Visitor.enter(browser, id, "Ann");
+    await ann.log.getByText("Ann joined").waitFor();
+    // Fifty messages of any kind: her own JOIN may count or not.
+    const shown = await ann.log.locator(".text").allTextContents();
+    assert.ok([49, 50].includes(shown.length), `${shown.length} messages of history`);
+    assert.deepEqual(shown, texts.slice(-shown.length));
+    assert.equal(await ann.page.locator("#newer").isVisible(), false, "history is announced as new");
+
+    const place = () => ann.log.getByText(shown[0], { exact: true }).evaluate((found) => found.getBoundingClientRect().top);
+    // Its own event comes with the next frame: what is measured now is measured before anything is added.
+    const before = await ann.page.locator("#scroller").evaluate((scroller, text) => {
+      scroller.scrollTop = 0;
+      return [...document.querySelectorAll(".text")].find((found) => found.textContent === text).getBoundingClientRect().top;
+    }, shown[0]);
+    const more = texts.slice(-shown.length - 50);
+    await ann.sees(more);
+    // What moves it is no more than the heading of the day and the button that went or stayed.
+    assert.ok(Math.abs((await place()) - before) < 100, `${await place()} after ${before}: the reader was moved`);
+    await ann.page.locator("#scroller").evaluate((scroller) => (scroller.scrollTop = 0));
+    await ann.sees(texts);
+    await ann.page.getByRole("button", { name: "Earlier messages" }).waitFor({ state: "hidden" });
+    assert.equal(await ann.log.getByRole("heading", { level: 2 }).count(), new Set(await ann.days()).size, "days");
+    const seqs = await ann.seqs();
+    assert.deepEqual(seqs, Array.from(seqs, (_, at) => at + 1), "missing, doubled or out of order");
+    ann.behaved();
+  },
+
+  async "a room is created, found in the list by others and known by its name"(browser) {
+    const title = unique("Harbour <b>office</b>, second floor, behind the old lamp store");
+    const context = await browser.newContext({ viewport: DESKTOP });
+    context.setDefaultTimeout(STEP_MILLISECONDS);
+    const page = await context.newPage();
+    await page.goto(url);
+    await page.getByRole("button", { name: "New room" }).click();
+    await page.getByLabel("What shall it be called?").fill(title);
+    await page.getByRole("button", { name: "Create", exact: true }).click();
+    await page.getByRole("alert").getByText("Your name is missing.").waitFor();
+    await page.getByLabel("Your name").fill("Ann");
+    await page.getByRole("button", { name: "Create", exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: title }).waitFor();
+    await page.locator("#state-text", { hasText: /^Connected$/ }).waitFor();
+
+    const id = new URLSearchParams(new URL(page.url()).hash.slice(1)).get("room");
+    const { name, createdBy } = await rest("GET", `/${id}`);
+    assert.deepEqual({ name, createdBy }, { name: title, createdBy: "Ann" });
+
+    const other = await (await browser.newContext({ viewport: PHONE })).newPage();
+    other.setDefaultTimeout(STEP_MILLISECONDS);
+    await other.goto(url);
+    await other.getByLabel("Your name").fill("Bob");
+    const list = other.getByRole("region", { name: "Rooms" });
+    await list.getByRole("button", { name: title }).waitFor();
+    assert.equal(await list.getByRole("button", { name: title }).count(), 1);
+    assert.match(await list.getByRole("listitem").first().textContent(), /Harbour/, "the newest is not the first");
+    const { x, width } = await other.locator(".card").boundingBox();
+    assert.ok(x >= 0 && x + width <= PHONE.width, `the entrance reaches from ${x} to ${x + width}`);
+    await list.getByRole("button", { name: title }).click();
+    await other.getByRole("heading", { level: 1, name: title }).waitFor();
+    await page.getByRole("log").getByText("Bob joined").waitFor();
+
+    // A link names the room by its id; the page shows the name.
+    const guest = await Visitor.enter(browser, id, "Cy");
+    await guest.page.getByRole("heading", { level: 1, name: title }).waitFor();
+    await guest.people(["Cy", "Ann", "Bob"]);
+    assert.equal(await page.locator("b").count(), 0, "markup came alive");
+    guest.behaved();
+  },
+
+  async "the page does without a REST interface that fails"(browser) {
+    const context = await browser.newContext({ viewport: DESKTOP });
+    context.setDefaultTimeout(STEP_MILLISECONDS);
+    await context.route("**/api/**", (route) => route.fulfill({ status: 503, body: "busy" }));
+    const page = await context.newPage();
+    const errors = [];
+    page.on("pageerror", (error) => errors.push(String(error)));
+    const room = unique("alone");
+    await page.goto(`${url}/#${new URLSearchParams({ room })}`);
+    await page.getByLabel("Your name").fill("Ann");
+    await page.getByRole("button", { name: "Enter the room" }).click();
+    await page.locator("#state-text", { hasText: /^Connected$/ }).waitFor();
+    const bob = await Visitor.enter(browser, room, "Bob");
+    await bob.say("hello");
+    await page.getByRole("log").getByText("hello", { exact: true }).waitFor();
+    await eventually(async () =>
+      assert.deepEqual(await page.locator("#people-list .name").allTextContents(), ["Ann", "Bob"]),
+    );
+    assert.equal(await page.getByRole("heading", { level: 1 }).textContent(), room);
+    assert.deepEqual(errors, []);
+    bob.behaved();
   },
 
   async "a message is shown as text, however it looks or long it is"(browser) {
