@@ -220,13 +220,18 @@ impl Raw {
                 return Fate::Lives;
             };
             let Ok(payload_len) = usize::try_from(header.payload_len) else { return Fate::Ends };
-            let (_, rest) = bytes.split_at_mut(header.header_len);
-            let here = payload_len.min(rest.len());
-            let (payload, rest) = rest.split_at_mut(here);
-            mask.apply(payload);
+            let here = payload_len.min(bytes.len() - header.header_len);
+            let (frame, rest) = bytes.split_at_mut(header.header_len + here);
+            mask.apply(&mut frame[header.header_len..]);
+            // Without a masking key the header is four bytes shorter: it fits right before the payload.
             let (head, head_len) = encode::header(header.opcode, payload_len);
-            self.replies.extend_from_slice(&head[..head_len]);
-            self.replies.extend_from_slice(payload);
+            let frame = &mut frame[header.header_len - head_len..];
+            frame[..head_len].copy_from_slice(&head[..head_len]);
+            if self.replies.is_empty() && rest.is_empty() && header.opcode != OpCode::Close {
+                send(&mut self.connections[key], frame);
+            } else {
+                self.replies.extend_from_slice(frame);
+            }
             if header.opcode == OpCode::Close {
                 send(&mut self.connections[key], &self.replies);
                 self.replies.clear();

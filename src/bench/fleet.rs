@@ -75,6 +75,9 @@ pub(super) struct Fleet {
     target: Target,
     wait: Wait,
     idle: Nanos,
+    /// When the last poll returned, and whether there has been anything to do since.
+    polled_at: Nanos,
+    worked: bool,
     pub(super) clock: Clock,
 }
 
@@ -91,6 +94,8 @@ impl Fleet {
             target,
             wait,
             idle: 0,
+            polled_at: 0,
+            worked: true,
             clock: Clock::new(),
         })
     }
@@ -100,7 +105,9 @@ impl Fleet {
         self.links.len()
     }
 
+    /// A connection, to do something with it.
     pub(super) fn link(&mut self, link: usize) -> &mut Link {
+        self.worked = true;
         &mut self.links[link]
     }
 
@@ -208,15 +215,20 @@ impl Fleet {
 
     /// Polls without waiting first, so that the time waited for is known. False if nothing came.
     fn poll_for(&mut self, timeout: Duration) -> Result<bool, BenchError> {
-        let began = self.clock.now();
         self.poll_once(Duration::ZERO)?;
+        let mut now = self.clock.now();
+        if !self.worked {
+            self.idle += now - self.polled_at;
+        }
         if self.events.is_empty() && self.wait == Wait::Sleep && !timeout.is_zero() {
             self.poll_once(timeout)?;
-            self.idle += self.clock.now() - began;
-        } else if self.events.is_empty() {
-            self.idle += self.clock.now() - began;
+            let woken_at = self.clock.now();
+            self.idle += woken_at - now;
+            now = woken_at;
         }
-        Ok(!self.events.is_empty())
+        self.polled_at = now;
+        self.worked = !self.events.is_empty();
+        Ok(self.worked)
     }
 
     fn poll_once(&mut self, timeout: Duration) -> Result<(), BenchError> {
