@@ -66,7 +66,7 @@ fn run(path: &str, workload: Workload, protocol: Protocol, size: usize) -> Repor
         size,
         warmup: Duration::from_millis(50),
         measure: Duration::from_millis(600),
-        wait: Wait::Sleep,
+        wait: if matches!(workload, Workload::Idle { .. }) { Wait::Spin } else { Wait::Sleep },
         server: Some(std::process::id()),
     };
     bench::run(&plan, &target, &mut |_| ()).unwrap()
@@ -125,6 +125,7 @@ fn idle_connections_are_weighed() {
     let report = run("/echo", Workload::Idle { rooms: 1, members: 50 }, Protocol::Text, 16);
     assert_eq!((report.verdict, report.connections, report.deliveries), (Verdict::Result, 50, 0));
     assert_eq!(report.memory.map(|memory| memory.connections), cfg!(target_os = "linux").then_some(50));
+    assert!(report.generator_busy < 0.5, "spinning is not work: {}", report.generator_busy);
 }
 
 #[test]
