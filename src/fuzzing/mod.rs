@@ -4,18 +4,9 @@
 //! Not a part of the public API.
 
 mod http;
-mod room_log;
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the simulation's numbers are small"
-)]
-mod shard;
 mod ws;
 
 pub use http::{body, extensions, request_head};
-pub use room_log::room_log;
-pub use shard::shard;
 pub use ws::{close, decoder, header, mask, utf8};
 
 /// Cuts `bytes` into pseudo-random pieces, the same ones for the same seed: up to 15 bytes each for odd seeds, of
@@ -66,8 +57,6 @@ mod tests {
         ("header", super::header),
         ("mask", super::mask),
         ("request_head", super::request_head),
-        ("room_log", super::room_log),
-        ("shard", super::shard),
         ("utf8", super::utf8),
     ];
 
