@@ -4,9 +4,11 @@
 //! Not a part of the public API.
 
 mod http;
+mod rooms;
 mod ws;
 
 pub use http::{body, extensions, request_head};
+pub use rooms::{room_log, shard};
 pub use ws::{close, decoder, header, mask, utf8};
 
 /// Cuts `bytes` into pseudo-random pieces, the same ones for the same seed: up to 15 bytes each for odd seeds, of
@@ -57,6 +59,8 @@ mod tests {
         ("header", super::header),
         ("mask", super::mask),
         ("request_head", super::request_head),
+        ("room_log", super::room_log),
+        ("shard", super::shard),
         ("utf8", super::utf8),
     ];
 

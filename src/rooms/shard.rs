@@ -147,7 +147,7 @@ impl<P: Peer> Shard<P> {
         self.out.effects.drain(..)
     }
 
-    /// Sends what members still need, room by room in slices, to at most about `budget` members. True if there is
+    /// Sends what members still need, room by room in slices, to at most `budget` members. True if there is
     /// more to do.
     pub fn pump(&mut self, budget: usize) -> bool {
         let mut left = budget;
@@ -156,12 +156,13 @@ impl<P: Peer> Shard<P> {
             if !room.queued {
                 continue;
             }
-            if room.pump(SLICE_MEMBERS, &self.limits, &mut self.out) {
+            let slice = SLICE_MEMBERS.min(left);
+            if room.pump(slice, &self.limits, &mut self.out) {
                 room.queued = false;
             } else {
                 self.queue.push_back(index);
             }
-            left = left.saturating_sub(SLICE_MEMBERS.min(room.member_count()));
+            left -= slice.min(room.member_count());
             if left == 0 {
                 break;
             }

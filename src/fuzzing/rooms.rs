@@ -1,0 +1,53 @@
+//! Targets for [`crate::rooms`]: a log and a whole shard, each against a plain model.
+
+mod log;
+mod member;
+mod peer;
+mod store;
+mod world;
+
+pub use self::log::room_log;
+pub use self::world::shard;
+
+/// The numbers in an input, zero once it is used up.
+struct Numbers<'i>(&'i [u8]);
+
+impl Numbers<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn next(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SplitMix;
+    use super::{room_log, shard};
+
+    fn random(seed: u64, len: usize) -> Vec<u8> {
+        let mut random = SplitMix(seed);
+        (0..len).map(|_| u8::try_from(random.up_to(255)).expect("a byte")).collect()
+    }
+
+    #[test]
+    fn a_log_does_what_a_list_of_messages_does() {
+        for seed in 0..300 {
+            room_log(&random(seed, 600));
+        }
+    }
+
+    #[test]
+    fn every_member_gets_every_message_once_in_order_or_an_exact_gap() {
+        for seed in 0..2000 {
+            shard(&random(seed, 400));
+        }
+        for seed in 0..40 {
+            shard(&random(seed, 10_000));
+        }
+    }
+}

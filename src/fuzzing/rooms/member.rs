@@ -1,0 +1,160 @@
+//! What a member has been sent, checked against the log that it should see.
+
+use serde_json::Value;
+
+use super::peer::ScriptedPeer;
+use super::world::Room;
+use crate::rooms::{Format, MemberKey, SessionKey, Start, Timestamp};
+
+/// A message that a room holds, or should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) content: String,
+    pub(super) at: Timestamp,
+}
+
+/// A member as the test knows it.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) room: usize,
+    pub(super) key: MemberKey,
+    pub(super) session: SessionKey,
+    pub(super) user: String,
+    pub(super) peer: ScriptedPeer,
+    pub(super) start: Start,
+    pub(super) position: Position,
+    /// Gaps that it was told of after its start.
+    pub(super) gaps: u64,
+}
+
+/// How far a member has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Position {
+    /// No WELCOME has come.
+    Outside,
+    /// A GAP `1..=to` has to come first: the member asked for a position in another log.
+    ToldOfAll { to: u64 },
+    /// The next message is this one, or any later one before the head at the time of joining if that much is not kept.
+    Around { first: u64, head: u64 },
+    /// The next message is this one, or a later one if those before are not later than this.
+    Later { than: Timestamp, first: u64 },
+    /// The next message is this one.
+    At(u64),
+}
+
+impl Member {
+    /// Reads what the member has received.
+    pub(super) fn read(&mut self, room: &Room) {
+        while let Some(payload) = self.peer.next_frame() {
+            match room.format {
+                Format::Chat => {
+                    self.take(&serde_json::from_slice(&payload).expect("JSON"), room);
+                }
+                Format::Relay => {
+                    let Position::At(next) = self.position else { unreachable!("relay members begin live") };
+                    assert_eq!(payload, message(&room.log, next).content.as_bytes());
+                    self.position = Position::At(next + 1);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, value: &Value, room: &Room) {
+        match value["type"].as_str().expect("a type") {
+            "ERROR" => {}
+            "WELCOME" => self.begin(value, room.epoch, &room.log),
+            "GAP" => self.skip(value, room.epoch),
+            _ => self.receive(value, room),
+        }
+    }
+
+    fn begin(&mut self, welcome: &Value, epoch: u64, log: &[Expected]) {
+        assert_eq!(self.position, Position::Outside, "one WELCOME, and first");
+        assert_eq!(welcome["username"], *self.user);
+        assert_eq!(welcome["epoch"], format!("{epoch:016x}"));
+        let head = number(welcome, "seq");
+        assert!(head <= log.len() as u64);
+        let visible = &log[..usize::try_from(head).expect("a few messages")];
+        self.position = match self.start {
+            Start::Live => Position::At(head + 1),
+            Start::After { seq, epoch: asked } if asked.is_none_or(|asked| asked == epoch) && seq <= head => {
+                Position::At(seq + 1)
+            }
+            Start::After { .. } => Position::ToldOfAll { to: head },
+            Start::Since(at) => {
+                let first = visible.iter().filter(|message| message.at <= at).count() as u64 + 1;
+                Position::Later { than: at, first }
+            }
+            Start::Last(count) => Position::Around { first: head.saturating_sub(count) + 1, head },
+        };
+    }
+
+    fn skip(&mut self, gap: &Value, epoch: u64) {
+        assert_eq!(gap["epoch"], format!("{epoch:016x}"));
+        let (from, to) = (number(gap, "from"), number(gap, "to"));
+        self.position = match self.position {
+            Position::ToldOfAll { to: head } => {
+                assert_eq!((from, to), (1, head));
+                Position::At(head + 1)
+            }
+            // Which messages before the window were later than a time cannot always be told.
+            Position::Later { than, first } => {
+                assert!((from == 1 || from >= first) && to >= from);
+                self.gaps += 1;
+                Position::Later { than, first: first.max(to + 1) }
+            }
+            Position::At(next) => {
+                assert!(from == next && to >= from, "told of {from}..={to} at {next}");
+                self.gaps += 1;
+                Position::At(to + 1)
+            }
+            Position::Around { first, .. } => {
+                assert!(from >= first && to >= from);
+                self.gaps += 1;
+                Position::At(to + 1)
+            }
+            Position::Outside => unreachable!("WELCOME comes first"),
+        };
+    }
+
+    fn receive(&mut self, value: &Value, room: &Room) {
+        let log = &room.log;
+        let seq = number(value, "seq");
+        match self.position {
+            Position::At(next) => assert_eq!(seq, next, "{}", self.user),
+            Position::Around { first, head } => assert!(seq >= first && seq <= head + 1),
+            // A time is not a position: nobody is told of what was later and is not kept any more.
+            Position::Later { than, first } => {
+                let mut skipped = first.max(room.kept_from)..seq;
+                assert!(skipped.all(|skipped| message(log, skipped).at <= than), "{value}");
+            }
+            Position::Outside | Position::ToldOfAll { .. } => unreachable!("too early: {value}"),
+        }
+        let expected = message(log, seq);
+        assert_eq!(value["content"], expected.content);
+        let mut at = Vec::new();
+        expected.at.encode(&mut at);
+        assert_eq!(value["timestamp"].as_str().map(str::as_bytes), Some(&*at));
+        self.position = Position::At(seq + 1);
+    }
+
+    /// Whether the member has everything that it should.
+    pub(super) fn is_complete(&self, log: &[Expected]) -> bool {
+        let head = log.len() as u64;
+        match self.position {
+            Position::At(next) => next == head + 1,
+            Position::Later { than, first } => (first..=head).all(|seq| message(log, seq).at <= than),
+            Position::Around { head: seen, .. } => seen == head,
+            Position::Outside | Position::ToldOfAll { .. } => false,
+        }
+    }
+}
+
+fn message(log: &[Expected], seq: u64) -> &Expected {
+    let index = usize::try_from(seq - 1).expect("a few messages");
+    log.get(index).expect("nobody is shown what is not there")
+}
+
+fn number(value: &Value, name: &str) -> u64 {
+    value[name].as_u64().expect("a number")
+}

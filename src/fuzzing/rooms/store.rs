@@ -1,0 +1,134 @@
+//! A store that answers when it is told to, and fails when it is told to.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::rooms::journal::{
+    Durability, From, Opened, Page, PageRequest, RecordBatch, Retention, RoomId, Stored,
+};
+use crate::rooms::log::Window;
+use crate::rooms::{Answer, Reader, RoomKey, Timestamp};
+
+/// A room as it is stored.
+#[derive(Debug, Default)]
+pub(super) struct StoredRoom {
+    pub(super) epoch: u64,
+    pub(super) tail: u64,
+    /// All messages there ever were; those before `tail` are gone.
+    pub(super) messages: Vec<Stored>,
+}
+
+impl StoredRoom {
+    pub(super) fn head(&self) -> u64 {
+        self.messages.len() as u64
+    }
+
+    /// The messages that are kept.
+    fn kept(&self) -> &[Stored] {
+        &self.messages[usize::try_from(self.tail - 1).expect("a few messages")..]
+    }
+}
+
+/// What a batch came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Committed,
+    /// It failed, the first of its term.
+    Failed,
+    /// It was built on one that had failed.
+    Stale,
+}
+
+/// The store, and what waits before it.
+#[derive(Debug, Default)]
+pub(super) struct ScriptedStore {
+    rooms: Vec<StoredRoom>,
+    names: HashMap<Box<str>, usize>,
+    pub(super) openings: VecDeque<(RoomKey, Box<str>)>,
+    pub(super) reads: VecDeque<(Reader, PageRequest)>,
+    pub(super) batches: VecDeque<RecordBatch>,
+    /// Batches of this term or a lower one are refused.
+    refused: Option<u32>,
+    /// Whether the next batch fails.
+    pub(super) failing: bool,
+}
+
+impl ScriptedStore {
+    pub(super) fn room(&mut self, name: &str) -> &mut StoredRoom {
+        let next = self.rooms.len();
+        let index = *self.names.entry(name.into()).or_insert(next);
+        if index == next {
+            let epoch = 0xfeed_0000 + next as u64;
+            self.rooms.push(StoredRoom { epoch, tail: 1, messages: Vec::new() });
+        }
+        &mut self.rooms[index]
+    }
+
+    /// Opens the room that has waited longest.
+    pub(super) fn open(&mut self, window: Window) -> Option<(Box<str>, Answer)> {
+        let (key, name) = self.openings.pop_front()?;
+        let room = self.room(&name);
+        let kept = room.kept();
+        let recent = kept[kept.len().saturating_sub(window.messages)..].to_vec();
+        let ids = room.messages.iter();
+        let opened = Opened {
+            epoch: room.epoch,
+            head: room.head(),
+            tail: room.tail,
+            last_at: room.messages.last().map_or(Timestamp::default(), |last| last.at),
+            recent,
+            recent_ids: ids
+                .filter_map(|stored| Some((stored.at, stored.client_id.clone()?, stored.seq)))
+                .collect(),
+            durability: Durability::Commit,
+            retention: Retention::default(),
+            id: RoomId(i64::try_from(self.names[&name]).expect("a few rooms")),
+        };
+        Some((name, Answer::Opened { room: key, opened: Ok(Box::new(opened)) }))
+    }
+
+    /// Decides on the batch that has waited longest.
+    pub(super) fn commit(&mut self) -> Option<(Verdict, Answer)> {
+        let batch = self.batches.pop_front()?;
+        if self.refused.is_some_and(|refused| batch.term <= refused) {
+            return Some((Verdict::Stale, Answer::Refused));
+        }
+        if std::mem::take(&mut self.failing) {
+            self.refused = Some(batch.term);
+            return Some((Verdict::Failed, Answer::Refused));
+        }
+        let text = |span: crate::rooms::Span| -> Box<str> {
+            std::str::from_utf8(span.of(&batch.bytes)).expect("a record is text").into()
+        };
+        for record in &batch.records {
+            let room = &mut self.rooms[usize::try_from(record.room.0).expect("a room of ours")];
+            assert_eq!(record.seq, room.head() + 1, "the log gets a hole");
+            assert!(room.messages.last().is_none_or(|last| last.at < record.at), "time repeats");
+            room.messages.push(Stored {
+                seq: record.seq,
+                at: record.at,
+                kind: record.kind,
+                sender: text(record.sender),
+                content: text(record.content),
+                client_id: record.client_id.map(text),
+            });
+        }
+        Some((Verdict::Committed, Answer::Committed))
+    }
+
+    /// Reads the page that has waited longest.
+    pub(super) fn read(&mut self) -> Option<Answer> {
+        let (reader, request) = self.reads.pop_front()?;
+        let room = &self.rooms[usize::try_from(request.room.0).expect("a room of ours")];
+        let start = match request.from {
+            From::Seq(seq) => seq,
+            From::Time(at) => room.messages.iter().filter(|stored| stored.at <= at).count() as u64,
+            From::Last(count) => room.head().saturating_sub(count),
+        };
+        let start = start.max(room.tail - 1).min(room.head());
+        let from = usize::try_from(start).expect("a few messages");
+        // Small pages, so that a member has to turn many.
+        let messages = room.messages[from..].iter().take(request.messages_max.min(3)).cloned().collect();
+        let page = Page { messages, tail: room.tail, head: room.head(), epoch: room.epoch, start };
+        Some(Answer::Page { reader, page: Some(page) })
+    }
+}

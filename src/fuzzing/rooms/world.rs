@@ -1,0 +1,392 @@
+//! A shard with scripted peers and a scripted store, against what each room's log should be.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::Numbers;
+use super::member::{Expected, Member, Position};
+use super::peer::ScriptedPeer;
+use super::store::{ScriptedStore, Verdict};
+use crate::rooms::journal::Durability;
+use crate::rooms::log::Window;
+use crate::rooms::{
+    Command, Effect, Format, Join, MemberKey, Notices, OnLag, RoomLimits, SessionKey, Shard, Span, Start,
+    Timestamp,
+};
+
+/// Enough members for slices and swaps, few enough for short inputs to reach all.
+const MEMBERS_MAX: usize = 24;
+const ROOMS: [(&str, Format); 4] =
+    [("a", Format::Chat), ("b", Format::Chat), ("c", Format::Chat), ("a", Format::Relay)];
+
+/// What a room's log should be.
+#[derive(Debug)]
+pub(super) struct Room {
+    name: &'static str,
+    pub(super) format: Format,
+    pub(super) epoch: u64,
+    pub(super) log: Vec<Expected>,
+    /// The oldest message that the store keeps.
+    pub(super) kept_from: u64,
+    last_at: Timestamp,
+    ids: HashMap<String, u64>,
+    /// The room is on its way from the store: what is appended once it is there.
+    waiting: Option<Vec<Draft>>,
+}
+
+#[derive(Debug)]
+struct Draft {
+    content: String,
+    client_id: Option<String>,
+}
+
+impl Room {
+    fn append(&mut self, draft: Draft, now: Timestamp) {
+        if let Some(waiting) = &mut self.waiting {
+            return waiting.push(draft);
+        }
+        if draft.client_id.as_ref().is_some_and(|id| self.ids.contains_key(id)) {
+            return;
+        }
+        self.last_at = now.after(self.last_at);
+        self.log.push(Expected { content: draft.content, at: self.last_at });
+        if let Some(id) = draft.client_id {
+            self.ids.insert(id, self.log.len() as u64);
+        }
+    }
+
+    /// The log begins anew, under another epoch.
+    fn begin(&mut self, epoch: u64) {
+        (self.epoch, self.last_at) = (epoch, Timestamp::default());
+        self.log.clear();
+        self.ids.clear();
+    }
+
+    fn truncate(&mut self, head: u64) {
+        self.log.truncate(usize::try_from(head).expect("a few messages"));
+        self.ids.retain(|_, seq| *seq <= head);
+    }
+}
+
+struct World {
+    shard: Shard<ScriptedPeer>,
+    limits: RoomLimits,
+    store: ScriptedStore,
+    rooms: Vec<Room>,
+    members: Vec<Member>,
+    free_keys: Vec<MemberKey>,
+    keys: u32,
+    sessions: u64,
+    contents: u64,
+    now: Timestamp,
+    /// Something may have been lost from the store.
+    lossy: bool,
+    passed: usize,
+}
+
+/// Joins, publishes, leaves, slow peers, a store that is slow and fails; whatever happens, every member gets every
+/// message from where it began, in order and once, or is told exactly which ones it does not get.
+pub fn shard(input: &[u8]) {
+    let mut numbers = Numbers(input);
+    let mut world = World::new(numbers.next());
+    while !numbers.is_empty() {
+        world.step(&mut numbers);
+        world.settle();
+    }
+    world.end();
+}
+
+impl World {
+    fn new(options: u8) -> World {
+        let window = if options & 4 == 0 {
+            Window { messages: 3, bytes: 1 << 20 }
+        } else {
+            Window { messages: 100, bytes: 900 }
+        };
+        let limits = RoomLimits {
+            window,
+            on_lag: [OnLag::CatchUp, OnLag::CatchUp, OnLag::Gap, OnLag::Close][usize::from(options >> 6)],
+            members: usize::MAX,
+            rooms: 100,
+            open_rooms: true,
+            dedup_window: Duration::from_secs(1_000_000),
+            notices: Notices::default(),
+            store: (options & 1 == 0).then_some(Durability::Commit),
+        };
+        let room = |(name, format)| Room {
+            name,
+            format,
+            epoch: 0,
+            log: Vec::new(),
+            kept_from: 1,
+            last_at: Timestamp::default(),
+            ids: HashMap::new(),
+            waiting: None,
+        };
+        World {
+            shard: Shard::new(limits.clone(), 0, 7),
+            limits,
+            store: ScriptedStore::default(),
+            rooms: ROOMS.into_iter().map(room).collect(),
+            members: Vec::new(),
+            free_keys: Vec::new(),
+            keys: 0,
+            sessions: 0,
+            contents: 0,
+            now: Timestamp::from_micros(1_000_000),
+            lossy: false,
+            passed: 0,
+        }
+    }
+
+    fn step(&mut self, numbers: &mut Numbers<'_>) {
+        let (operation, choice) = (numbers.next() % 20, numbers.next());
+        let member = usize::from(choice).checked_rem(self.members.len());
+        match (operation, member) {
+            (0..=2, _) if self.members.len() < MEMBERS_MAX => self.join(choice, numbers),
+            (3, Some(member)) => self.leave(member),
+            (4..=8, Some(member)) => self.publish(member, numbers),
+            (9, Some(member)) => self.drain(member, usize::from(numbers.next()) * 40),
+            (10, Some(member)) => self.drain(member, usize::MAX / 2),
+            (11..=12, _) => drop(self.shard.pump(usize::from(choice % 16))),
+            (13, _) => {
+                let micros = if choice == 255 { 40_000_000 } else { u64::from(choice) };
+                self.now = Timestamp::from_micros(self.now.micros() + micros);
+            }
+            (14..=15, _) => drop(self.answer_opening()),
+            (16..=17, _) => drop(self.answer_batch()),
+            (18, _) => drop(self.answer_read()),
+            (19, _) if choice < 64 => self.store.failing = true,
+            (19, _) if choice < 80 && self.limits.store.is_some() => {
+                let index = usize::from(choice % 3);
+                let stored = self.store.room(ROOMS[index].0);
+                stored.tail = stored.tail.max(stored.head().saturating_sub(2));
+                self.rooms[index].kept_from = stored.tail;
+                self.lossy = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn join(&mut self, choice: u8, numbers: &mut Numbers<'_>) {
+        let index = usize::from(choice % 4);
+        let (name, format) = ROOMS[index];
+        let key = self.free_keys.pop().unwrap_or_else(|| {
+            self.keys += 1;
+            MemberKey(self.keys - 1)
+        });
+        self.sessions += 1;
+        let room = &self.rooms[index];
+        let start = match (format, choice >> 2, u64::from(numbers.next())) {
+            (Format::Relay, _, _) => Start::Live,
+            (_, 0..=15, _) => Start::Live,
+            (_, 16..=31, seq) => Start::After { seq, epoch: None },
+            (_, 32..=39, seq) => Start::After { seq, epoch: Some(room.epoch) },
+            (_, 40..=43, seq) => Start::After { seq, epoch: Some(1) },
+            (_, 44..=55, back) => {
+                Start::Since(Timestamp::from_micros(self.now.micros().saturating_sub(back)))
+            }
+            (_, _, count) => Start::Last(count % 16),
+        };
+        let position = match format {
+            Format::Chat => Position::Outside,
+            Format::Relay => Position::At(room.log.len() as u64 + 1),
+        };
+        let member = Member {
+            room: index,
+            key,
+            session: SessionKey(self.sessions),
+            user: format!("u{}", self.sessions),
+            peer: ScriptedPeer::default(),
+            start,
+            position,
+            gaps: 0,
+        };
+        member.peer.drain(usize::from(numbers.next()) * 100);
+        let join = Join {
+            member: key,
+            session: member.session,
+            session_id: self.sessions.into(),
+            room: name.into(),
+            format,
+            user: member.user.as_str().into(),
+            peer: member.peer.clone(),
+            start,
+            hello: format == Format::Chat,
+        };
+        let content = format!("{} joined", member.user);
+        self.members.push(member);
+        self.apply(Command::Join(Box::new(join)), &[]);
+        if self.limits.store.is_none() && format == Format::Chat {
+            self.note_epoch(index);
+        }
+        self.notice(index, content);
+    }
+
+    /// A room in memory that was forgotten meanwhile begins anew. The newcomer's WELCOME tells.
+    fn note_epoch(&mut self, index: usize) {
+        let epoch = self.shard_epoch(index);
+        if epoch != self.rooms[index].epoch {
+            assert_eq!(self.members.iter().filter(|member| member.room == index).count(), 1);
+            self.rooms[index].begin(epoch);
+        }
+    }
+
+    fn shard_epoch(&self, index: usize) -> u64 {
+        let peek = self.members.last().expect("the newcomer").peer.peek_frame();
+        let welcome: serde_json::Value = serde_json::from_slice(&peek.expect("a WELCOME")).expect("JSON");
+        assert_eq!(welcome["roomId"], self.rooms[index].name);
+        let epoch = welcome["epoch"].as_str().expect("an epoch");
+        u64::from_str_radix(epoch, 16).expect("a number")
+    }
+
+    fn leave(&mut self, index: usize) {
+        let mut member = self.members.swap_remove(index);
+        member.read(&self.rooms[member.room]);
+        member.peer.close();
+        self.free_keys.push(member.key);
+        self.apply(Command::Leave(member.key), &[]);
+        self.notice(member.room, format!("{} left", member.user));
+    }
+
+    fn publish(&mut self, index: usize, numbers: &mut Numbers<'_>) {
+        self.contents += 1;
+        let (padding, id) = (numbers.next(), numbers.next());
+        let content = format!("m{}{}", self.contents, ".".repeat(padding.into()));
+        let client_id = (id < 100).then(|| format!("id{}", id % 16));
+        let mut arena = Vec::new();
+        let span = Span::store(&mut arena, content.as_bytes()).expect("it fits");
+        let id_span = client_id.as_ref().and_then(|id| Span::store(&mut arena, id.as_bytes()));
+        let (key, room) = (self.members[index].key, self.members[index].room);
+        let client_id = client_id.filter(|_| self.rooms[room].format == Format::Chat);
+        self.apply(Command::Publish { member: key, content: span, client_id: id_span, text: true }, &arena);
+        self.rooms[room].append(Draft { content, client_id }, self.now);
+    }
+
+    fn notice(&mut self, index: usize, content: String) {
+        if self.rooms[index].format == Format::Chat {
+            self.rooms[index].append(Draft { content, client_id: None }, self.now);
+        }
+    }
+
+    fn drain(&mut self, index: usize, room: usize) {
+        if self.members[index].peer.drain(room) {
+            let key = self.members[index].key;
+            self.apply(Command::Resume(key), &[]);
+        }
+    }
+
+    fn apply(&mut self, command: Command<ScriptedPeer>, arena: &[u8]) {
+        self.shard.apply(command, arena, self.now);
+        for effect in self.shard.take_effects().collect::<Vec<_>>() {
+            self.note(effect);
+        }
+    }
+
+    /// Does what the shard wants done, and looks at what everybody was sent.
+    fn settle(&mut self) {
+        for effect in self.shard.take_effects().collect::<Vec<_>>() {
+            self.note(effect);
+        }
+        while let Some(batch) = self.shard.take_batch() {
+            assert!(self.limits.store.is_some() && !batch.records.is_empty());
+            self.store.batches.push_back(batch);
+        }
+        for member in &mut self.members {
+            let room = &self.rooms[member.room];
+            member.read(room);
+            let spared = self.limits.store.is_some() && self.limits.on_lag == OnLag::CatchUp;
+            assert!(!spared || self.lossy || room.format == Format::Relay || member.gaps == 0);
+        }
+    }
+
+    fn note(&mut self, effect: Effect) {
+        match effect {
+            Effect::Open { room, name, create } => {
+                assert!(create);
+                let opening =
+                    self.rooms.iter_mut().find(|room| room.name == &*name && room.waiting.is_none());
+                opening.expect("a room of ours").waiting = Some(Vec::new());
+                self.store.openings.push_back((room, name));
+            }
+            Effect::Read { reader, request } => self.store.reads.push_back((reader, request)),
+            Effect::Close(session, _) => {
+                let index = self.members.iter().position(|member| member.session == session);
+                self.leave(index.expect("a member is closed once"));
+            }
+            Effect::Passed => self.passed += 1,
+        }
+    }
+
+    fn answer_opening(&mut self) -> bool {
+        let Some((name, answer)) = self.store.open(self.limits.window) else { return false };
+        let stored = self.store.room(&name);
+        let room = self.rooms.iter_mut().find(|room| room.name == &*name).expect("a room of ours");
+        room.epoch = stored.epoch;
+        assert_eq!(room.log.len(), stored.messages.len(), "a room was forgotten before it was stored");
+        room.last_at = stored.messages.last().map_or(Timestamp::default(), |last| last.at);
+        for draft in room.waiting.take().unwrap_or_default() {
+            room.append(draft, self.now);
+        }
+        self.shard.answer(answer, self.now);
+        true
+    }
+
+    fn answer_batch(&mut self) -> bool {
+        let Some((verdict, answer)) = self.store.commit() else { return false };
+        if verdict == Verdict::Failed {
+            for room in self.rooms.iter_mut().filter(|room| room.format == Format::Chat) {
+                let head = self.store.room(room.name).head();
+                room.truncate(head);
+            }
+        }
+        self.shard.answer(answer, self.now);
+        true
+    }
+
+    fn answer_read(&mut self) -> bool {
+        let Some(answer) = self.store.read() else { return false };
+        self.shard.answer(answer, self.now);
+        true
+    }
+
+    /// Lets everything come to rest: nobody may wait for anything then.
+    fn end(&mut self) {
+        self.apply(Command::Barrier, &[]);
+        let mut quiet = 0;
+        for _ in 0..100_000 {
+            let mut busy = self.shard.pump(5);
+            self.settle();
+            busy |= self.answer_opening() | self.answer_batch() | self.answer_read();
+            self.settle();
+            for index in 0..self.members.len() {
+                if let Some(member) = self.members.get(index)
+                    && member.peer.drain(usize::MAX / 2)
+                {
+                    busy = true;
+                    let key = member.key;
+                    self.apply(Command::Resume(key), &[]);
+                }
+            }
+            self.settle();
+            quiet = if busy { 0 } else { quiet + 1 };
+            if quiet > 3 {
+                break;
+            }
+        }
+        assert!(quiet > 3, "the shard never comes to rest");
+        assert_eq!(self.passed, 1, "the barrier is passed once everything is done");
+        for member in &self.members {
+            let log = &self.rooms[member.room].log;
+            assert!(
+                member.is_complete(log),
+                "{} is left at {:?} of {}",
+                member.user,
+                member.position,
+                log.len()
+            );
+        }
+        assert_eq!(self.shard.stats().members, self.members.len());
+        assert_eq!(self.shard.stats().unstored, 0);
+    }
+}
