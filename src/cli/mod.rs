@@ -2,6 +2,9 @@
 
 mod bench;
 mod config;
+mod export;
+mod import;
+mod offline;
 mod serve;
 
 use std::ffi::OsString;
@@ -32,6 +35,10 @@ enum Command {
     Serve(serve::Arguments),
     /// Put a server under load and see what it is capable of
     Bench(bench::BenchArgs),
+    /// Write a room's log as JSON Lines
+    Export(export::Arguments),
+    /// Read a room's log from JSON Lines
+    Import(import::Arguments),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -71,6 +78,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Bench(arguments) => bench::run(arguments).map_err(Failure::from),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
         Command::Config(ConfigCommand::Default) => config::print_default(),
     };

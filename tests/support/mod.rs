@@ -8,6 +8,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod frame;
+pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod server;
 

@@ -1,0 +1,97 @@
+//! `foghorn export`: a room's log as JSON Lines.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+
+use super::Failure;
+use super::offline::{Place, ask, progress};
+use crate::rooms::journal::{From, Page, PageRequest, RoomId};
+use crate::rooms::push_stored_json;
+use crate::store::Store;
+
+/// Messages and bytes of their texts that are in memory at one time.
+const PAGE_MESSAGES: usize = 4_096;
+const PAGE_BYTES: usize = 4 << 20;
+
+/// Arguments of `foghorn export`.
+#[derive(Debug, clap::Args)]
+#[group(id = "export")]
+pub(super) struct Arguments {
+    /// The room's id
+    room: String,
+    /// Write to this file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Writes every message that is kept, oldest first, each as the object that the room's members were sent.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let (store, _threads) = arguments.place.open(false)?;
+    let room = &*arguments.room;
+    // A room that is not there costs nobody the file of the last export.
+    let first = read(&store, room, 0)?;
+    let count = (first.head + 1).saturating_sub(first.tail);
+    match &arguments.output {
+        Some(path) => {
+            let cannot = |error| cannot_write(&path.display().to_string(), &error);
+            let mut file = File::create(path).map_err(cannot)?;
+            write_log(&store, room, first, &mut file, &progress(Some(count))?, &cannot)?;
+            file.sync_all().map_err(cannot)
+        }
+        None => {
+            let stdout = io::stdout().lock();
+            // On a terminal the lines themselves show the progress.
+            let bar = if stdout.is_terminal() { ProgressBar::hidden() } else { progress(Some(count))? };
+            write_log(&store, room, first, stdout, &bar, &|error| cannot_write("standard output", &error))
+        }
+    }
+}
+
+fn cannot_write(what: &str, error: &io::Error) -> Failure {
+    Failure(format!("cannot write {what}: {error}"))
+}
+
+/// Writes the page and all that follow it.
+fn write_log(
+    store: &Store,
+    room: &str,
+    mut page: Page,
+    out: impl Write,
+    bar: &ProgressBar,
+    cannot: &dyn Fn(io::Error) -> Failure,
+) -> Result<(), Failure> {
+    let mut out = BufWriter::new(out);
+    let mut line = Vec::new();
+    while let Some(last) = page.messages.last().map(|message| message.seq) {
+        for message in &page.messages {
+            line.clear();
+            push_stored_json(&mut line, room, page.epoch, message);
+            line.push(b'\n');
+            out.write_all(&line).map_err(cannot)?;
+        }
+        bar.inc(page.messages.len() as u64);
+        page = read(store, room, last)?;
+    }
+    out.flush().map_err(cannot)?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn read(store: &Store, room: &str, after: u64) -> Result<Page, Failure> {
+    let request = PageRequest {
+        // The store takes the room's public id instead.
+        room: RoomId(0),
+        from: From::Seq(after),
+        messages_max: PAGE_MESSAGES,
+        bytes_max: PAGE_BYTES,
+        newest_first: false,
+        before: None,
+    };
+    ask(|done| store.messages(room, request, done))
+        .map_err(|error| Failure(format!("room {room:?}: {error}")))
+}

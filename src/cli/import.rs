@@ -1,0 +1,235 @@
+//! `foghorn import`: a room's log from the JSON Lines of `foghorn export`.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+
+use indicatif::ProgressBar;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::Failure;
+use super::offline::{Place, ask, progress};
+use crate::rooms::journal::Stored;
+use crate::rooms::{Kind, Timestamp};
+use crate::store::{Import, Store, StoreError};
+
+/// A batch is stored once it has so many messages, or bytes of texts.
+const BATCH_MESSAGES: usize = 4_096;
+const BATCH_BYTES: usize = 4 << 20;
+/// As on the wire: bytes of a room's id, of a sender, of a client's own id of a message.
+const ROOM_BYTES_MAX: usize = 128;
+const SENDER_BYTES_MAX: usize = 64;
+const CLIENT_ID_BYTES_MAX: usize = 64;
+
+/// Arguments of `foghorn import`.
+#[derive(Debug, clap::Args)]
+#[group(id = "import")]
+pub(super) struct Arguments {
+    /// Read this file instead of standard input
+    #[arg(long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// Import into this room, whatever the lines say [default: the room of the lines]
+    #[arg(long, value_name = "ROOM")]
+    room: Option<String>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Puts the messages into a room without any, with the numbers and times that they have.
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let input: Box<dyn BufRead> = match &arguments.input {
+        Some(path) => {
+            let file = File::open(path);
+            let cannot = |error| Failure(format!("cannot read {}: {error}", path.display()));
+            Box::new(BufReader::new(file.map_err(cannot)?))
+        }
+        None => Box::new(io::stdin().lock()),
+    };
+    if let Some(room) = &arguments.room {
+        check_name(room, ROOM_BYTES_MAX).map_err(|why| Failure(format!("--room {why}")))?;
+    }
+    let (store, _threads) = arguments.place.open(true)?;
+    let mut importer = Importer::new(&store, arguments.room.as_deref(), progress(None)?);
+    let done = importer.take_all(input);
+    importer.bar.finish_and_clear();
+    done.map_err(|failure| importer.undo(failure))
+}
+
+/// A line as `foghorn export` writes it. The `id` belongs to the log that it came from; the new log makes its own.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Line<'l> {
+    #[serde(default, rename = "id")]
+    _id: IgnoredAny,
+    #[serde(borrow)]
+    room_id: Cow<'l, str>,
+    sender: Box<str>,
+    content: Box<str>,
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'l, str>,
+    #[serde(borrow)]
+    timestamp: Cow<'l, str>,
+    seq: u64,
+    client_id: Option<Box<str>>,
+}
+
+impl Line<'_> {
+    fn message(self) -> Result<Stored, String> {
+        let all = [Kind::Message, Kind::Join, Kind::Leave, Kind::System];
+        let kind = all.into_iter().find(|kind| kind.name() == self.kind);
+        let kind = kind.ok_or_else(|| format!("type {:?} is none of a stored message", self.kind))?;
+        check_name(&self.sender, SENDER_BYTES_MAX).map_err(|why| format!("sender {why}"))?;
+        let client_id = self.client_id;
+        if client_id.as_ref().is_some_and(|id| !(1..=CLIENT_ID_BYTES_MAX).contains(&id.len())) {
+            return Err(format!("clientId must have 1 to {CLIENT_ID_BYTES_MAX} bytes"));
+        }
+        let at = parse_time(&self.timestamp)
+            .ok_or("timestamp is no RFC 3339 time since 1970 with microseconds at most")?;
+        Ok(Stored { seq: self.seq, at, kind, sender: self.sender, content: self.content, client_id })
+    }
+}
+
+fn check_name(name: &str, bytes_max: usize) -> Result<(), String> {
+    if (1..=bytes_max).contains(&name.len()) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    Err(format!("must have 1 to {bytes_max} bytes and no control characters"))
+}
+
+/// What the room would not give back exactly is refused.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let nanos = u64::try_from(OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos()).ok()?;
+    nanos.is_multiple_of(1000).then(|| Timestamp::from_micros(nanos / 1000))
+}
+
+/// An import on its way.
+struct Importer<'s> {
+    store: &'s Store,
+    /// The room to import into; without one, that of the first line, which all others must name, too.
+    chosen: Option<&'s str>,
+    room: Box<str>,
+    /// Whether the room was there, without messages, before.
+    existed: bool,
+    /// The last message that was stored.
+    stored: Option<u64>,
+    /// The last message that was read. Invariant: the batch ends with it.
+    last: Option<(u64, Timestamp)>,
+    batch: Vec<Stored>,
+    batch_bytes: usize,
+    bar: ProgressBar,
+}
+
+impl<'s> Importer<'s> {
+    fn new(store: &'s Store, chosen: Option<&'s str>, bar: ProgressBar) -> Importer<'s> {
+        let (room, batch) = (Box::default(), Vec::new());
+        Importer { store, chosen, room, existed: false, stored: None, last: None, batch, batch_bytes: 0, bar }
+    }
+
+    fn take_all(&mut self, mut input: impl BufRead) -> Result<(), Failure> {
+        let mut text = Vec::new();
+        for number in 1u64.. {
+            text.clear();
+            if input.read_until(b'\n', &mut text)? == 0 {
+                break;
+            }
+            self.take(&text).map_err(|why| Failure(format!("line {number}: {why}")))?;
+            if self.batch.len() >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
+                self.store_batch()?;
+            }
+        }
+        self.store_batch()
+    }
+
+    /// Takes one line into the batch.
+    fn take(&mut self, text: &[u8]) -> Result<(), String> {
+        let line: Line<'_> = serde_json::from_slice(text).map_err(|error| reason(&error))?;
+        if self.last.is_none() {
+            let room = self.chosen.unwrap_or(&line.room_id);
+            check_name(room, ROOM_BYTES_MAX).map_err(|why| format!("roomId {why}"))?;
+            self.room = room.into();
+        } else if self.chosen.is_none() && line.room_id != *self.room {
+            return Err(format!("room {:?} where all before are of {:?}", line.room_id, self.room));
+        }
+        let message = line.message()?;
+        let follows =
+            self.last.is_none_or(|(seq, at)| seq.checked_add(1) == Some(message.seq) && at < message.at);
+        if !follows || message.seq == 0 {
+            return Err(format!("message {} does not follow the one before in number and time", message.seq));
+        }
+        self.last = Some((message.seq, message.at));
+        self.batch_bytes += message.text_bytes();
+        self.batch.push(message);
+        Ok(())
+    }
+
+    fn store_batch(&mut self) -> Result<(), Failure> {
+        let messages = std::mem::take(&mut self.batch);
+        let (Some(last), count) = (messages.last(), messages.len() as u64) else { return Ok(()) };
+        let now = last.at;
+        if self.stored.is_none() {
+            self.existed = match ask(|done| self.store.room(&self.room, done)) {
+                Err(StoreError::NoSuchRoom) => false,
+                found => found.map(|_| true)?,
+            };
+        }
+        let import = Import { room: self.room.clone(), after: self.stored, messages };
+        let stored = ask(|done| self.store.import(import, now, done))
+            .map_err(|error| Failure(format!("room {:?}: {error}", self.room)))?;
+        self.stored = Some(stored);
+        self.batch_bytes = 0;
+        self.bar.inc(count);
+        Ok(())
+    }
+
+    /// Takes back what was stored, if that can be: half a log is no log.
+    fn undo(&self, Failure(why): Failure) -> Failure {
+        let Some(stored) = self.stored else { return Failure(why) };
+        if self.existed {
+            return Failure(format!("{why} (room {:?} now ends with message {stored})", self.room));
+        }
+        match ask(|done| self.store.delete_room(&self.room, done)) {
+            Ok(_) => Failure(why),
+            Err(more) => Failure(format!("{why}; room {:?} cannot be removed: {more}", self.room)),
+        }
+    }
+}
+
+/// What is wrong within a line: the parser counts lines, but sees one only.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(what) => format!("{what} (column {})", error.column()),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_that_the_room_would_not_give_back_is_refused() {
+        let cases = [
+            ("2026-01-31T12:00:00.123456Z", Some(1_769_860_800_123_456)),
+            ("2026-01-31T13:00:00+01:00", Some(1_769_860_800_000_000)),
+            ("2026-01-31T12:00:00.1234567Z", None),
+            ("1969-12-31T23:59:59Z", None),
+            ("2026-01-31", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_time(text).map(Timestamp::micros), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_have_a_length_and_no_control_characters() {
+        for (name, fine) in [("Jörg K", true), ("", false), ("a\nb", false), ("123456789", false)] {
+            assert_eq!(check_name(name, 8).is_ok(), fine, "{name:?}");
+        }
+    }
+}

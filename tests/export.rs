@@ -1,0 +1,158 @@
+//! `foghorn export` and `foghorn import`, run as users run them.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use support::process::{Process, run};
+use tempfile::tempdir;
+
+const ROOM: &str = "r%C3%B6om";
+const NAME: &str = "röom";
+
+/// Runs a command on a data directory; says what it printed.
+fn fine(command: &[&str], data: &Path, input: &[u8]) -> Vec<u8> {
+    let output = run(&[command, &["--data", data.to_str().unwrap()]].concat(), input);
+    assert!(output.status.success(), "{command:?}: {}", output.stderr.escape_ascii());
+    assert!(output.stderr.is_empty(), "progress is for terminals: {}", output.stderr.escape_ascii());
+    output.stdout
+}
+
+/// Runs a command that must fail with status 1 and one line; says the line.
+fn refused(command: &[&str], data: &Path, input: &[u8]) -> String {
+    let output = run(&[command, &["--data", data.to_str().unwrap()]].concat(), input);
+    assert_eq!((output.status.code(), &*output.stdout), (Some(1), &b""[..]), "{command:?}");
+    let line = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    line
+}
+
+fn line(seq: u64) -> Value {
+    let timestamp = format!("2026-01-31T12:00:00.{seq:06}Z");
+    json!({ "id": "x", "roomId": "r", "sender": "s", "content": "c", "type": "MESSAGE", "timestamp": timestamp, "seq": seq })
+}
+
+fn lines(values: impl IntoIterator<Item = Value>) -> Vec<u8> {
+    values.into_iter().flat_map(|value| format!("{value}\n").into_bytes()).collect()
+}
+
+/// The objects of an export without their ids, which differ from log to log.
+fn without_ids(export: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(export).unwrap();
+    let rest = |line: &str| {
+        assert!(line.starts_with("{\"id\":\""), "{line}");
+        line.split_once(',').unwrap().1.to_owned()
+    };
+    text.lines().map(rest).collect()
+}
+
+#[test]
+fn a_log_comes_back_from_its_export_as_it_was() {
+    let (dir, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let server = Process::serve(dir.path());
+    let url = format!("ws://{}/ws/chat?roomId={ROOM}&username=J%C3%B6rg", server.address());
+    let (mut member, _) = tungstenite::connect(url).unwrap();
+    let join = member.read().unwrap().into_text().unwrap();
+    let mut published = vec![serde_json::from_str::<Value>(&join).unwrap()];
+    let path = format!("/api/chat/rooms/{ROOM}/messages");
+    for (index, content) in ["", "plain", "\"\\\n\u{0}\u{7f}", "漢字 🌫"].into_iter().enumerate() {
+        let body = json!({ "sender": "alice", "content": content, "id": format!("id \"{index}\"") });
+        published.push(server.ask("POST", &path, Some(&body)).1);
+    }
+    published.push(server.ask("POST", &path, Some(&json!({ "sender": "bob", "content": "no id" }))).1);
+    let locked = refused(&["export", NAME], dir.path(), b"");
+    assert!(locked.contains("is in use by another process"), "{locked}");
+    server.terminate();
+
+    let export = fine(&["export", NAME], dir.path(), b"");
+    let mut exported: Vec<Value> = export
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let leave = exported.pop().unwrap();
+    assert_eq!((&leave["type"], &leave["content"]), (&json!("LEAVE"), &json!("Jörg left")));
+    assert_eq!(exported, published);
+
+    assert!(fine(&["import"], other.path(), &export).is_empty());
+    let again = fine(&["export", NAME], other.path(), b"");
+    assert_eq!(without_ids(&again), without_ids(&export));
+    let full = refused(&["import"], other.path(), &export);
+    assert!(full.contains("the room exists already and has messages"), "{full}");
+
+    let file = other.path().join("export.jsonl");
+    let path = file.to_str().unwrap();
+    assert!(fine(&["export", NAME, "--output", path], other.path(), b"").is_empty());
+    assert_eq!(fs::read(&file).unwrap(), again);
+    fine(&["import", "--input", path, "--room", "copy"], other.path(), b"");
+    let copy = String::from_utf8(fine(&["export", "copy"], other.path(), b"")).unwrap();
+    let renamed = copy.replace("\"roomId\":\"copy\"", &format!("\"roomId\":\"{NAME}\""));
+    assert_eq!(without_ids(renamed.as_bytes()), without_ids(&again));
+}
+
+#[test]
+fn a_log_of_several_batches_keeps_its_numbers() {
+    let dir = tempdir().unwrap();
+    let log = lines((41..10_041).map(line));
+    fine(&["import"], dir.path(), &log);
+    let export = fine(&["export", "r"], dir.path(), b"");
+    let seqs: Vec<u64> = export
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(|line| serde_json::from_slice::<Value>(line).unwrap()["seq"].as_u64().unwrap())
+        .collect();
+    assert!(seqs.into_iter().eq(41..10_041));
+}
+
+#[test]
+fn a_bad_line_is_named_and_leaves_no_room_behind() {
+    let with = |name: &str, value: Value| {
+        let mut line = line(3);
+        line[name] = value;
+        lines([self::line(1), self::line(2), line])
+    };
+    let cases = [
+        (b"{\"roomId\":\"r\"}\n".to_vec(), "line 1: missing field"),
+        ([lines([line(1)]), b"\n".to_vec()].concat(), "line 2: EOF while parsing"),
+        ([lines([line(1)]), b"{\"content\":\"\xff\"}".to_vec()].concat(), "line 2: invalid unicode"),
+        (with("seq", json!(4)), "line 3: message 4 does not follow"),
+        (with("seq", json!(-3)), "line 3: invalid value"),
+        (with("timestamp", json!("2026-01-31T12:00:00Z")), "line 3: message 3 does not follow"),
+        (with("timestamp", json!("yesterday")), "line 3: timestamp is no RFC 3339 time"),
+        (with("type", json!("GAP")), "line 3: type \"GAP\" is none"),
+        (with("roomId", json!("q")), "line 3: room \"q\" where"),
+        (with("sender", json!("")), "line 3: sender must have 1 to 64 bytes"),
+        (with("clientId", json!("x".repeat(65))), "line 3: clientId must have"),
+        (with("secret", json!(1)), "line 3: unknown field `secret`"),
+        // Far behind the first batch.
+        ([lines((1..9_001).map(line)), b"nonsense".to_vec()].concat(), "line 9001: expected"),
+    ];
+    let dir = tempdir().unwrap();
+    for (input, expected) in cases {
+        let why = refused(&["import"], dir.path(), &input);
+        assert!(why.starts_with(&format!("foghorn: {expected}")), "{why} instead of {expected}");
+        let none = refused(&["export", "r"], dir.path(), b"");
+        assert_eq!(none, "foghorn: room \"r\": there is no such room\n");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_created() {
+    let dir = tempdir().unwrap();
+    let nowhere = dir.path().join("nowhere");
+    let why = refused(&["export", "r"], &nowhere, b"");
+    assert!(why.contains("there is no data directory"), "{why}");
+    assert!(!nowhere.exists());
+    let file = dir.path().join("export.jsonl");
+    refused(&["export", "r", "--output", file.to_str().unwrap()], dir.path(), b"");
+    assert!(!file.exists());
+    let why = refused(&["import", "--input", file.to_str().unwrap()], &nowhere, b"");
+    assert!(why.contains("cannot read") && !nowhere.exists(), "{why}");
+    let config = dir.path().join("memory.toml");
+    fs::write(&config, "memory = true\n").unwrap();
+    let memory = run(&["export", "r", "--config", config.to_str().unwrap()], b"");
+    assert_eq!(memory.status.code(), Some(1));
+    assert!(memory.stderr.starts_with(b"foghorn: the configuration keeps rooms in memory only"));
+}

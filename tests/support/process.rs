@@ -1,0 +1,109 @@
+//! The binary as its users run it: a server process, and commands that end by themselves.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::sync_channel;
+
+use serde_json::Value;
+
+use super::{PATIENCE, eventually};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_foghorn");
+
+/// A server process with its rooms in a directory. It is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Starts a server and waits until it says where it listens.
+    pub(crate) fn serve(data: &Path) -> Process {
+        let mut command = foghorn(&["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
+        let mut child =
+            command.arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("a server");
+        let stdout = child.stdout.take().expect("its output");
+        let (tell, told) = sync_channel(1);
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let read = BufReader::new(stdout).read_line(&mut line);
+            // Nobody listens any more if it took too long.
+            let _too_late = tell.send(read.map(|_| line));
+        });
+        let line = told.recv_timeout(PATIENCE).expect("a line in time").expect("a readable line");
+        let address = line.trim().strip_prefix("listening on http://").and_then(|at| at.parse().ok());
+        Process { child, address: address.unwrap_or_else(|| panic!("no ready line: {line:?}")) }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends it by SIGKILL.
+    pub(crate) fn kill(mut self) {
+        assert_eq!(self.child.try_wait().expect("a child"), None, "it ended by itself");
+        self.child.kill().expect("a process that can be killed");
+        self.child.wait().expect("its end");
+    }
+
+    /// Ends it by SIGTERM, which it must obey with status 0.
+    pub(crate) fn terminate(mut self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().expect("a shell");
+        assert!(sent.success());
+        let mut status = None;
+        eventually("the end of the server", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        assert!(status.is_some_and(|status| status.success()), "{status:?}");
+    }
+
+    /// The response to a request with a JSON body, or with none: head and body.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (String, Value) {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        let kind = "Connection: close\r\nContent-Type: application/json";
+        let (host, len) = (self.address, body.len());
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{kind}\r\nContent-Length: {len}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).expect("the server takes it");
+        let mut response = String::new();
+        stream.read_to_string(&mut response).expect("a response");
+        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 20"), "{response}");
+        (head.to_owned(), serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}")))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _no_zombie_stays = self.child.wait();
+    }
+}
+
+/// Runs a command that reads `input`, and waits for its end.
+pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut command = foghorn(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("a process");
+    let mut stdin = child.stdin.take().expect("its input");
+    std::thread::scope(|scope| {
+        // A command that fails early does not read to the end.
+        scope.spawn(move || drop(stdin.write_all(input)));
+        child.wait_with_output().expect("its end")
+    })
+}
+
+/// The environment of the tests is not the command's.
+fn foghorn(arguments: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().args(arguments);
+    command
+}
