@@ -86,6 +86,11 @@ class Visitor {
   }
 }
 
+/** Whether Chromium complains of a socket that was cut, or of a question for the list of people that was on its way then. */
+function ofLostConnection(text) {
+  return text.startsWith("WebSocket connection to") || /net::ERR_\w+ \(.*\/online\)$/.test(text);
+}
+
 /** Repeats an assertion until it holds; the last failure after the deadline. */
 async function eventually(assertion) {
   const deadline = Date.now() + STEP_MILLISECONDS;
@@ -175,7 +180,7 @@ const scenarios = {
       assert.equal(await ann.page.locator("#pending > *").count(), 0);
       await ann.people(["Ann", "Bob"]);
       bob.behaved();
-      ann.behaved((text) => text.startsWith("WebSocket connection to"));
+      ann.behaved(ofLostConnection);
     } finally {
       proxy.close();
     }
@@ -200,7 +205,7 @@ const scenarios = {
       const seqs = await ann.seqs();
       assert.deepEqual(seqs, Array.from(seqs, (_, at) => at + 1), "missing, doubled or out of order");
       assert.equal(await ann.log.locator(".gap").count(), 0, "a gap although nothing was lost");
-      ann.behaved((text) => text.startsWith("WebSocket connection to"));
+      ann.behaved(ofLostConnection);
     } finally {
       proxy.close();
     }

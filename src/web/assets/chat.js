@@ -102,7 +102,7 @@ class Room {
     this.#connection.stop();
     this.#view.end();
     clearInterval(this.#ticker);
-    clearTimeout(this.#presenceTimer);
+    this.#dropQuestion();
   }
 
   #receive(message, live) {
@@ -148,6 +148,7 @@ class Room {
 
   #showState(state) {
     clearInterval(this.#ticker);
+    if (state.name !== "open") this.#dropQuestion();
     page.state.dataset.state = state.name;
     page["trouble-when"].textContent = "";
     switch (state.name) {
@@ -178,9 +179,16 @@ class Room {
 
   #peopleChanged() {
     this.#showPeople();
+    // Without a connection the question waits for the next WELCOME.
+    if (this.#connection.state.name !== "open") return;
     if (!this.#presenceOffered || this.#presenceTimer !== null || this.#asking) return;
     const spread = Math.min(this.#presence.count * PRESENCE_DELAY_PER_USER, PRESENCE_DELAY_MAX);
     this.#presenceTimer = setTimeout(() => this.#askWhoIsHere(), PRESENCE_DELAY + Math.random() * spread);
+  }
+
+  #dropQuestion() {
+    clearTimeout(this.#presenceTimer);
+    this.#presenceTimer = null;
   }
 
   /** The server's list is exact, unless somebody came or went while it was on its way: then it is asked for again. */
