@@ -547,10 +547,10 @@ fn a_shutdown_delivers_what_was_published_and_says_goodbye() {
                 if std::io::Write::write_all(&mut first.stream(), &frame).is_err() {
                     break;
                 }
-                while first.has_input() {
-                    if first.frame().first == CLOSE {
-                        return;
-                    }
+                // Its own messages come back. Only a few are under way at a time, or the members, who are not read
+                // from yet, would be cut off for what they cannot take.
+                if number >= 16 && first.frame().first == CLOSE {
+                    return;
                 }
             }
         });

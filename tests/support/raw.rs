@@ -168,14 +168,6 @@ impl Raw {
         }
     }
 
-    /// Whether anything can be read without waiting.
-    pub(crate) fn has_input(&mut self) -> bool {
-        self.stream.set_nonblocking(true).expect("a socket");
-        let peeked = self.stream.peek(&mut [0; 1]);
-        self.stream.set_nonblocking(false).expect("a socket");
-        !self.pending.is_empty() || peeked.is_ok()
-    }
-
     /// The next frame, which there must be.
     pub(crate) fn frame(&mut self) -> Frame {
         self.next_frame().expect("a frame before the end")
