@@ -10,9 +10,7 @@
 mod support;
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use mio::net::TcpStream;
@@ -20,7 +18,7 @@ use mio::{Events, Interest, Poll, Token};
 use socket2::{Domain, Socket, Type};
 use support::frame::{TEXT, masked};
 use support::raw::upgrade;
-use support::{PATIENCE, now};
+use support::{ConfiguredProcess, PATIENCE, now};
 
 /// Messages under way, at most: sent, and not yet seen by everybody who reads.
 const WINDOW: usize = 16;
@@ -29,51 +27,12 @@ fn is_full() -> bool {
     std::env::var("FOGHORN_LOAD").is_ok_and(|form| form == "full")
 }
 
-/// A `foghorn` process on a free port. Killed when dropped.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-    _files: tempfile::TempDir,
-}
-
-impl Server {
-    /// Nobody is pinged or dropped for being idle. `durability`: of the chat rooms.
-    fn start(durability: &str) -> Server {
-        let files = tempfile::tempdir().expect("a directory");
-        let config = files.path().join("foghorn.toml");
-        let text = format!(
-            "[limits]\nwrite_timeout = \"24h\"\n[heartbeat]\nping_interval = \"23h\"\nidle_timeout = \"24h\"\n\
-             text_interval = \"0s\"\n[history]\ndurability = \"{durability}\"\n"
-        );
-        std::fs::write(&config, text).expect("a file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_foghorn"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--memory", "--log", "warn", "--config"])
-            .arg(config)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server's binary");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening on http://").expect("the ready line");
-        let address = address.parse().expect("an address");
-        Server { child, address, _files: files }
-    }
-
-    /// Bytes of memory that the process has resident.
-    fn resident(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("procfs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
-        let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
-        kibibytes * 1024
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.child.kill().expect("it runs until now");
-        self.child.wait().expect("it has ended");
-    }
+/// Nobody is pinged or dropped for being idle. `durability`: of the chat rooms.
+fn start(durability: &str) -> ConfiguredProcess {
+    ConfiguredProcess::start(&format!(
+        "[limits]\nwrite_timeout = \"24h\"\n[heartbeat]\nping_interval = \"23h\"\nidle_timeout = \"24h\"\n\
+         text_interval = \"0s\"\n[history]\ndurability = \"{durability}\"\n"
+    ))
 }
 
 /// What a member has seen of its room.
@@ -108,7 +67,7 @@ impl Swarm {
     }
 
     /// Adds a member, and reads what everybody else is told of it.
-    fn join(&mut self, server: &Server, user: &str) {
+    fn join(&mut self, server: &ConfiguredProcess, user: &str) {
         let mut member = join(server, self.room, user);
         let token = Token(self.members.len());
         self.poll.registry().register(&mut member.stream, token, Interest::READABLE).expect("epoll");
@@ -215,8 +174,8 @@ fn frame(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Opens a WebSocket; returns it with what came behind the 101.
-fn open(server: &Server, path: &str) -> (std::net::TcpStream, Vec<u8>) {
-    open_over(std::net::TcpStream::connect(server.address).expect("a connection"), path)
+fn open(server: &ConfiguredProcess, path: &str) -> (std::net::TcpStream, Vec<u8>) {
+    open_over(std::net::TcpStream::connect(server.address()).expect("a connection"), path)
 }
 
 fn open_over(mut stream: std::net::TcpStream, path: &str) -> (std::net::TcpStream, Vec<u8>) {
@@ -235,15 +194,15 @@ fn open_over(mut stream: std::net::TcpStream, path: &str) -> (std::net::TcpStrea
     }
 }
 
-fn join(server: &Server, room: &str, user: &str) -> Member {
+fn join(server: &ConfiguredProcess, room: &str, user: &str) -> Member {
     member(open(server, &format!("/ws/chat?roomId={room}&username={user}")), room)
 }
 
 /// As [`join`], with as little room in the kernel as possible for what is not read.
-fn join_asleep(server: &Server, room: &str, user: &str) -> Member {
+fn join_asleep(server: &ConfiguredProcess, room: &str, user: &str) -> Member {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
-    socket.connect(&server.address.into()).expect("a connection");
+    socket.connect(&server.address().into()).expect("a connection");
     member(open_over(socket.into(), &format!("/ws/chat?roomId={room}&username={user}")), room)
 }
 
@@ -256,7 +215,7 @@ fn member((stream, behind): (std::net::TcpStream, Vec<u8>), room: &str) -> Membe
 
 /// A room of `members`, of whom the first publishes; then the same with `stalled` more that never read. `gaps`: whether
 /// those may have lost something when they wake up.
-fn room(server: &Server, members: usize, messages: usize, stalled: usize, gaps: bool) {
+fn room(server: &ConfiguredProcess, members: usize, messages: usize, stalled: usize, gaps: bool) {
     let mut swarm = Swarm::new("load");
     for number in 0..members {
         swarm.join(server, &format!("u{number}"));
@@ -313,7 +272,7 @@ fn wake(mut member: Member, head: u64, gaps: bool) {
 #[test]
 fn a_room_loses_nothing_however_many_of_its_members_never_read() {
     // Nothing is stored, so that what grows is not the store.
-    let server = Server::start("off");
+    let server = start("off");
     if is_full() {
         room(&server, 1000, 100_000, 100, true);
     } else {
@@ -323,7 +282,7 @@ fn a_room_loses_nothing_however_many_of_its_members_never_read() {
 
 #[test]
 fn a_stored_room_loses_nothing_and_those_that_never_read_get_it_all_when_they_wake_up() {
-    let server = Server::start("commit");
+    let server = start("commit");
     if is_full() {
         room(&server, 1000, 20_000, 20, false);
     } else {
@@ -334,7 +293,7 @@ fn a_stored_room_loses_nothing_and_those_that_never_read_get_it_all_when_they_wa
 #[test]
 fn idle_connections_cost_little() {
     let count = if is_full() { 15_000 } else { 300 };
-    let server = Server::start("off");
+    let server = start("off");
     let empty = server.resident();
     let connections: Vec<_> = (0..count).map(|_| open(&server, "/echo").0).collect();
     report("/echo", &server, empty, count, 1024);
@@ -349,7 +308,7 @@ fn idle_connections_cost_little() {
 #[test]
 fn idle_members_of_small_rooms_cost_little() {
     let count = if is_full() { 15_000 } else { 300 };
-    let server = Server::start("off");
+    let server = start("off");
     let empty = server.resident();
     let mut members = Vec::new();
     for number in 0..count {
@@ -377,7 +336,7 @@ fn idle_members_of_small_rooms_cost_little() {
 }
 
 /// Prints what `count` idle connections cost, and holds the large form to its limit.
-fn report(what: &str, server: &Server, empty: usize, count: usize, bytes_max: usize) {
+fn report(what: &str, server: &ConfiguredProcess, empty: usize, count: usize, bytes_max: usize) {
     let resident = server.resident();
     let (all, more) = (resident / count, resident.saturating_sub(empty) / count);
     println!(

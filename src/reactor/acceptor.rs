@@ -37,6 +37,8 @@ pub(super) struct Acceptor {
     reserve: Option<File>,
     /// Set while no descriptors are left; the kernel does not report again who waits already.
     pub(super) paused: bool,
+    /// Nobody was let in since descriptors ran out. The log says so once.
+    exhausted: bool,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,7 @@ impl Acceptor {
             registry.register(&mut socket, Token(FIRST_TOKEN - number), Interest::READABLE)?;
             listeners.push(Listener { socket, ready: true });
         }
-        Ok(Acceptor { listeners, reserve: reserve(), paused: false })
+        Ok(Acceptor { listeners, reserve: reserve(), paused: false, exhausted: false })
     }
 
     /// Notes an event. False if the token is not a listener's.
@@ -90,8 +92,11 @@ impl Acceptor {
         !self.paused && self.listeners.iter().any(|listener| listener.ready)
     }
 
-    /// Accepts for one turn.
+    /// Accepts for one turn, unless paused.
     pub(super) fn accept(&mut self, mut taken: impl FnMut(TcpStream, SocketAddr)) {
+        if self.paused {
+            return;
+        }
         for number in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_PER_TURN {
                 match self.accept_from(number) {
@@ -113,14 +118,23 @@ impl Acceptor {
             return Accepted::Drained;
         };
         match listener.socket.accept() {
-            Ok((stream, peer)) => Accepted::Stream(stream, peer),
+            Ok((stream, peer)) => {
+                self.exhausted = false;
+                Accepted::Stream(stream, peer)
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 listener.ready = false;
                 Accepted::Drained
             }
             Err(error) if is_exhaustion(&error) => {
-                tracing::warn!(%error, "no descriptors left, accepting pauses");
-                self.refuse_one(number);
+                if !std::mem::replace(&mut self.exhausted, true) {
+                    tracing::warn!(%error, "no descriptors left, accepting pauses");
+                }
+                for _ in 0..ACCEPTS_PER_TURN {
+                    if !self.refuse_one(number) {
+                        break;
+                    }
+                }
                 self.paused = true;
                 Accepted::Exhausted
             }
@@ -133,14 +147,16 @@ impl Acceptor {
     }
 
     /// Answers one waiting connection with the descriptor in reserve, so that its client learns what is the matter.
-    fn refuse_one(&mut self, number: usize) {
-        if self.reserve.take().is_some()
-            && let Some(listener) = self.listeners.get(number)
-            && let Ok((mut stream, _)) = listener.socket.accept()
-        {
+    /// False if nobody waits, or the reserve is gone.
+    fn refuse_one(&mut self, number: usize) -> bool {
+        let Some(listener) = self.listeners.get(number).filter(|_| self.reserve.take().is_some()) else {
+            return false;
+        };
+        let refused = listener.socket.accept().map(|(mut stream, _)| {
             let _best_effort = stream.write(OUT_OF_DESCRIPTORS);
-        }
+        });
         self.reserve = reserve();
+        refused.is_ok()
     }
 }
 

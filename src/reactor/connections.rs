@@ -137,12 +137,13 @@ impl<S: Service> Reactor<S> {
     }
 
     pub(super) fn accept(&mut self) {
+        let was_paused = self.acceptor.paused;
         let mut accepted = Vec::new();
         self.acceptor.accept(|stream, peer| accepted.push((stream, peer)));
         for (stream, peer) in accepted {
             self.open(stream, peer);
         }
-        if self.acceptor.paused {
+        if self.acceptor.paused && !was_paused {
             let at = self.turn.now.saturating_add(ticks(RETRY_ACCEPT_AFTER));
             self.turn.timers.insert(at, Key::from_bits(RETRY_ACCEPT_BITS));
         }

@@ -1,4 +1,5 @@
-//! What the integration tests share: a server in this process on a free port, a raw client, and an independent one.
+//! What the integration tests share: a server in this process or in its own, on a free port, a raw
+//! client, and an independent one.
 //!
 //! Every wait has a deadline, [`PATIENCE`]; no test asserts that something happens quickly.
 
@@ -7,6 +8,7 @@
 #![expect(clippy::panic, reason = "a helper fails the test that calls it")]
 
 pub(crate) mod chat;
+pub(crate) mod configured;
 pub(crate) mod frame;
 pub(crate) mod process;
 pub(crate) mod raw;
@@ -15,6 +17,7 @@ pub(crate) mod server;
 use std::time::{Duration, Instant};
 
 pub(crate) use chat::{Chat, Client, Coverage};
+pub(crate) use configured::ConfiguredProcess;
 pub(crate) use frame::Frame;
 pub(crate) use raw::{Raw, Reply};
 pub(crate) use server::TestServer;
