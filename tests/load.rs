@@ -235,7 +235,10 @@ fn room(server: &ConfiguredProcess, members: usize, messages: usize, stalled: us
     }
     let (deliveries, grown) = (messages * members, after.saturating_sub(before));
     println!("{members} members, {messages} messages: {deliveries} deliveries in {took:.1?}");
-    println!("{stalled} that never read: {grown} bytes of resident memory more, {} each", grown / stalled);
+    println!(
+        "{stalled} that never read: {grown} bytes of resident memory more (what is stored included), {} each",
+        grown / stalled
+    );
 }
 
 /// A member that never read begins to: it has all messages up to `head`, or was told which it has not.
