@@ -11,7 +11,7 @@ use super::Reactor;
 use super::exchange::{self, Exchange};
 use super::service::{Disconnect, Service};
 use super::slots::{Key, Slot, State};
-use super::timers::{Tick, ticks};
+use super::timers::{Armed, Tick, ticks};
 use super::turn::Turn;
 use super::websocket::Reach;
 use crate::transport::{Flushed, Outbound, Stream};
@@ -172,7 +172,7 @@ impl<S: Service> Reactor<S> {
             outbound: Arc::new(Outbound::new(stream, limits.reply_bytes)),
             deadline: exchange.deadline,
             state: State::Http(Some(Box::new(exchange))),
-            armed: 0,
+            armed: Armed::default(),
             last_read: self.turn.now,
             unread: false,
             ending: false,
@@ -220,7 +220,7 @@ impl<S: Service> Reactor<S> {
         }
         let now = self.turn.now;
         let Some(slot) = self.slots.get_mut(key) else { return };
-        if slot.armed > now {
+        if !slot.armed.comes_due(now) {
             return;
         }
         let expired = slot.deadline != 0 && slot.deadline <= now;

@@ -7,7 +7,7 @@ use mio::Token;
 use slab::Slab;
 
 use super::exchange::Exchange;
-use super::timers::Tick;
+use super::timers::{Armed, Tick};
 use super::websocket::WebSocket;
 use crate::transport::Outbound;
 
@@ -65,8 +65,8 @@ pub(super) enum State {
 pub(super) struct Slot {
     pub(super) outbound: Arc<Outbound>,
     pub(super) state: State,
-    /// When the timer entry that counts comes out; others for this connection are stale.
-    pub(super) armed: Tick,
+    /// When the timer entry that counts comes out.
+    pub(super) armed: Armed,
     /// When the current state ends, whatever happens: the head, the closing handshake, the drain. 0: it may last.
     pub(super) deadline: Tick,
     /// When bytes came last.

@@ -10,6 +10,9 @@ const SLOT_MASK: Tick = (1 << SLOT_BITS) - 1;
 /// Where the bits begin that name the slot of a level.
 const SHIFTS: [u32; LEVELS] = [0, SLOT_BITS, 2 * SLOT_BITS, 3 * SLOT_BITS];
 
+/// How far ahead of its own time a wheel can look: 93 hours.
+const FURTHEST: Tick = (1 << (SLOT_BITS * 4)) - 1;
+
 /// A point in the reactor's own time, in ticks since it started.
 pub(super) type Tick = u32;
 
@@ -17,6 +20,24 @@ pub(super) type Tick = u32;
 pub(super) fn ticks(duration: std::time::Duration) -> Tick {
     let ticks = duration.as_millis().div_ceil(u128::from(TICK_MILLIS)).max(1);
     Tick::try_from(ticks).unwrap_or(Tick::MAX / 2)
+}
+
+/// When an item comes out next that [`Wheel::arm`] has put in.
+///
+/// Invariant: if not 0, the wheel holds an entry at exactly this time. Only the entry's coming out makes it 0; anything
+/// else that happens in the same tick must leave it alone, or the entry would be taken for an outdated one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Armed(Tick);
+
+impl Armed {
+    /// Whether an item that came out by `now` was meant to; the others are left over from times given up since.
+    pub(super) fn comes_due(&mut self, now: Tick) -> bool {
+        let is_due = self.0 != 0 && self.0 <= now;
+        if is_due {
+            self.0 = 0;
+        }
+        is_due
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,12 +68,21 @@ impl<T: Copy> Wheel<T> {
 
     /// Lets `item` come out at `at`: with the next tick if that has passed, early if it is more than 64⁴ ticks ahead.
     pub(super) fn insert(&mut self, at: Tick, item: T) {
-        let furthest = self.now.saturating_add((1 << (SLOT_BITS * 4)) - 1);
-        let at = at.clamp(self.now.saturating_add(1), furthest);
+        let at = at.clamp(self.now.saturating_add(1), self.now.saturating_add(FURTHEST));
         // The highest bit in which `at` differs from `now` decides the level, so that a slot is emptied downwards at
         // the moment when `now` takes over its bits.
         let level = (((at ^ self.now).ilog2() / SLOT_BITS) as usize).min(LEVELS - 1);
         self.place(level, Entry { at, item });
+    }
+
+    /// Makes sure that `item` comes out at `at`, or early enough to be armed anew. Later calls with a later time cost
+    /// nothing: whoever takes the item arms it anew.
+    pub(super) fn arm(&mut self, now: Tick, armed: &mut Armed, at: Tick, item: T) {
+        let at = at.clamp(now.saturating_add(1), now.saturating_add(FURTHEST / 2));
+        if armed.0 == 0 || at < armed.0 {
+            armed.0 = at;
+            self.insert(at, item);
+        }
     }
 
     /// Moves to `now` and hands every item that is due to `due`, in no particular order within a tick.
@@ -142,6 +172,29 @@ mod tests {
             out.sort_unstable();
             assert_eq!(out, ats);
         }
+    }
+
+    /// When an item comes due that is armed for `deadline` in every tick named, before the timers run.
+    fn due_at(deadline: Tick, nows: impl IntoIterator<Item = Tick>) -> Option<Tick> {
+        let (mut wheel, mut armed, mut due) = (Wheel::new(), Armed::default(), Vec::new());
+        nows.into_iter().find(|&now| {
+            wheel.arm(now, &mut armed, deadline, ());
+            wheel.advance(now, &mut due);
+            due.drain(..).any(|()| armed.comes_due(now))
+        })
+    }
+
+    #[test]
+    fn events_in_every_tick_do_not_put_a_deadline_off() {
+        assert_eq!(due_at(10, 1..20), Some(10));
+        assert_eq!(due_at(3, (10..20).step_by(2)), Some(12));
+        assert_eq!(due_at(10, (1..20).step_by(4)), Some(13));
+    }
+
+    #[test]
+    fn a_deadline_beyond_the_wheel_comes_due_early_and_not_never() {
+        let first = due_at(Tick::MAX, (1..Tick::MAX - 500_000).step_by(500_000));
+        assert!(first.is_some_and(|at| at <= FURTHEST), "{first:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::ReactorLimits;
 use super::mailbox::Mailbox;
 use super::slots::{Key, Slot};
-use super::timers::{TICK_MILLIS, Tick, Wheel};
+use super::timers::{Armed, TICK_MILLIS, Tick, Wheel};
 use crate::http::date;
 use crate::transport::Outbound;
 use crate::workers::{Lane, ShardGone};
@@ -102,11 +102,8 @@ impl Turn {
     }
 
     /// Makes sure that the connection is looked at again at `at` or before.
-    pub(super) fn arm(&mut self, key: Key, armed: &mut Tick, at: Tick) {
-        if *armed <= self.now || at < *armed {
-            *armed = at.max(self.now + 1);
-            self.timers.insert(at, key);
-        }
+    pub(super) fn arm(&mut self, key: Key, armed: &mut Armed, at: Tick) {
+        self.timers.arm(self.now, armed, at, key);
     }
 
     /// Puts the connection on the list of those that go on reading in the next turn.
