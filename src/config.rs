@@ -10,7 +10,6 @@ mod section;
 mod unit;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,8 +37,9 @@ section! {
     Config {
         /// Addresses and ports to serve on. Port 0 picks a free one.
         listen: Vec<SocketAddr> = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)], Addresses;
-        /// Threads that run rooms. Not set: one for each core.
-        workers: Option<NonZeroUsize> = None, Automatic { range: 1..=1024, example: 4 };
+        /// Threads that run rooms. 0: the thread that serves the sockets runs them, too, which costs least on a single
+        /// core. Not set: one for each core, or 0 if there is one.
+        workers: Option<usize> = None, Automatic { range: 0..=1024, example: 4 };
         /// Where chat rooms are kept: a directory that no other server uses. Created if it is not there.
         data: PathBuf = PathBuf::from("./foghorn-data"), Directory;
         /// Whether chat rooms are kept in memory only, and gone with the process.

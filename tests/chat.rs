@@ -3,7 +3,6 @@
 mod support;
 
 use std::collections::HashMap;
-use std::num::NonZeroUsize;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
@@ -432,7 +431,7 @@ fn a_member_that_lagged_is_closed_where_that_is_wanted() {
 
 #[test]
 fn rooms_on_all_shards_keep_to_themselves() {
-    let server = TestServer::with(|config| config.workers = NonZeroUsize::new(4));
+    let server = TestServer::with(|config| config.workers = Some(4));
     let mut rooms: Vec<Vec<Chat>> = (0..24)
         .map(|room| {
             let name = format!("room{room}");
@@ -674,7 +673,7 @@ fn a_full_room_says_try_again_later() {
 #[test]
 fn one_room_too_many_says_try_again_later_and_an_empty_one_makes_way() {
     let server = TestServer::with(|config| {
-        config.workers = NonZeroUsize::new(1);
+        config.workers = Some(1);
         config.limits.rooms = 1;
     });
     let only = Chat::join(&server, "r", "a");

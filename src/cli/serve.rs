@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// Listen here; may be repeated; port 0 picks a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT")]
     listen: Vec<String>,
-    /// Threads that run rooms [default: one for each core]
+    /// Threads that run rooms; 0: none of their own [default: one for each core, 0 if there is one core]
     #[arg(long, value_name = "N")]
     workers: Option<String>,
     /// Keep the chat rooms in this directory [default: ./foghorn-data]

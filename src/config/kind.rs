@@ -1,7 +1,6 @@
 //! The kinds of values a key can have: how each is read, checked and written.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -155,20 +154,20 @@ fn out_of_range<T>(range: &RangeInclusive<T>, zero: bool, write: impl Fn(&T) -> 
     format!("must be between {} and {}{or_zero}", write(range.start()), write(range.end()))
 }
 
-/// A number that the machine decides unless it is given; the range begins at 1.
+/// A number that the machine decides unless it is given.
 pub(super) struct Automatic {
     pub(super) range: RangeInclusive<usize>,
     pub(super) example: usize,
 }
 
 impl Kind for Automatic {
-    type Value = Option<NonZeroUsize>;
+    type Value = Option<usize>;
 
-    fn read(&self, given: &Given<'_>) -> Result<Option<NonZeroUsize>, String> {
-        Count { range: self.range.clone(), zero: false }.read(given).map(NonZeroUsize::new)
+    fn read(&self, given: &Given<'_>) -> Result<Option<usize>, String> {
+        Count { range: self.range.clone(), zero: false }.read(given).map(Some)
     }
 
-    fn write(&self, value: &Option<NonZeroUsize>) -> Written {
+    fn write(&self, value: &Option<usize>) -> Written {
         match value {
             Some(count) => Written::Value(count.to_string()),
             None => Written::Example(self.example.to_string()),

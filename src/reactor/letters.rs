@@ -16,19 +16,7 @@ impl<S: Service> Reactor<S> {
         self.inbox.answer_bell();
         while let Some(letter) = self.inbox.next() {
             match letter {
-                Letter::Effect(Effect::Close(session, why)) => {
-                    let (code, reason) = verdict(why);
-                    let because =
-                        if why == Why::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
-                    self.close(session, code, reason, because);
-                }
-                // The workers keep these to themselves.
-                Letter::Effect(Effect::Open { .. } | Effect::Read { .. }) => {}
-                Letter::Effect(Effect::Passed) => {
-                    if let Life::Flushing(shards) = &mut self.life {
-                        *shards = shards.saturating_sub(1);
-                    }
-                }
+                Letter::Effect(effect) => self.carry_out(effect),
                 Letter::Ask(ask) => {
                     let lane = ask.room().map_or(0, |room| self.turn.lane_of(room));
                     self.turn.lanes[usize::from(lane)].push(Command::Ask(ask));
@@ -42,6 +30,25 @@ impl<S: Service> Reactor<S> {
                 Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
                 Letter::Shutdown => self.begin_shutdown(),
             }
+        }
+    }
+
+    /// Does what a shard wants done.
+    pub(super) fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Close(session, why) => {
+                let (code, reason) = verdict(why);
+                let because =
+                    if why == Why::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
+                self.close(session, code, reason, because);
+            }
+            Effect::Passed => {
+                if let Life::Flushing(shards) = &mut self.life {
+                    *shards = shards.saturating_sub(1);
+                }
+            }
+            // The workers keep these to themselves.
+            Effect::Open { .. } | Effect::Read { .. } => {}
         }
     }
 

@@ -1,10 +1,12 @@
 //! Letters from other threads to the reactor.
 
+use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mio::Waker;
 
 use super::service::Ticket;
@@ -44,19 +46,39 @@ struct Bell {
     waker: Waker,
     /// Set once rung, until the reactor begins to empty the box: one system call however many letters.
     rung: AtomicBool,
+    /// The thread that empties the box.
+    home: OnceLock<ThreadId>,
+    /// Letters from that thread to itself for which the box had no room: it cannot wait for itself. They are answers
+    /// to requests, of which a connection has one at a time.
+    overflow: Mutex<VecDeque<Letter>>,
+}
+
+impl Bell {
+    fn overflow(&self) -> MutexGuard<'_, VecDeque<Letter>> {
+        self.overflow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Mailbox {
     /// A mailbox whose bell is `waker`, and its reading side.
     pub(super) fn new(waker: Waker) -> (Mailbox, Inbox) {
         let (letters, received) = crossbeam_channel::bounded(LETTERS_MAX);
-        let bell = Arc::new(Bell { waker, rung: AtomicBool::new(false) });
+        let (home, overflow) = (OnceLock::new(), Mutex::default());
+        let bell = Arc::new(Bell { waker, rung: AtomicBool::new(false), home, overflow });
         (Mailbox { letters, bell: bell.clone() }, Inbox { letters: received, bell })
     }
 
-    /// Posts a letter, waiting while the box is full. Not for the reactor's own thread.
+    /// Posts a letter, waiting while the box is full (the reactor's own thread does not wait).
     pub(crate) fn post(&self, letter: Letter) {
-        let _reactor_is_gone = self.letters.send(letter);
+        match self.letters.try_send(letter) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => {}
+            Err(TrySendError::Full(letter)) if self.bell.home.get() == Some(&std::thread::current().id()) => {
+                self.bell.overflow().push_back(letter);
+            }
+            Err(TrySendError::Full(letter)) => {
+                let _reactor_is_gone = self.letters.send(letter);
+            }
+        }
         self.ring();
     }
 
@@ -83,6 +105,11 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
+    /// From now on the current thread is the one that empties the box.
+    pub(super) fn settle_here(&self) {
+        let _settled_already = self.bell.home.set(std::thread::current().id());
+    }
+
     /// To be called before emptying the box: a letter posted from now on rings again.
     pub(super) fn answer_bell(&self) {
         self.bell.rung.store(false, Ordering::Release);
@@ -90,6 +117,6 @@ impl Inbox {
 
     /// The next letter, if there is one.
     pub(super) fn next(&self) -> Option<Letter> {
-        self.letters.try_recv().ok()
+        self.letters.try_recv().ok().or_else(|| self.bell.overflow().pop_front())
     }
 }

@@ -88,6 +88,8 @@ pub(crate) struct Setup {
     pub(crate) rooms: RoomLimits,
     /// One random number for each shard.
     pub(crate) shard_seeds: Vec<u64>,
+    /// Whether there is a single shard, run by the reactor itself.
+    pub(crate) shard_here: bool,
     /// Where chat rooms are kept.
     pub(crate) store: Option<Store>,
     /// Whether `SIGTERM` and `SIGINT` shut the server down.
@@ -115,8 +117,8 @@ impl Report for Mailbox {
         self.post(Letter::Effect(effect));
     }
 
-    fn room_in_lane(&self) {
-        self.ring();
+    fn ring(&self) {
+        Mailbox::ring(self);
     }
 }
 
@@ -138,8 +140,13 @@ impl<S: Service> Reactor<S> {
         let addresses = sockets.iter().map(mio::net::TcpListener::local_addr).collect::<io::Result<_>>()?;
         let acceptor = Acceptor::new(sockets, poll.registry())?;
         let signals = if setup.signals { Some(register_signals(&poll)?) } else { None };
-        let (workers, lanes) =
-            workers::start(&setup.rooms, &setup.shard_seeds, setup.store.as_ref(), &mailbox)?;
+        let (workers, lanes) = workers::start(
+            &setup.rooms,
+            &setup.shard_seeds,
+            setup.shard_here,
+            setup.store.as_ref(),
+            &mailbox,
+        )?;
         Ok(Reactor {
             poll,
             inbox,
@@ -170,6 +177,7 @@ impl<S: Service> Reactor<S> {
     /// # Errors
     /// If polling fails or a shard has died; the server cannot go on then.
     pub(crate) fn run(mut self) -> Result<(), RunFailure> {
+        self.inbox.settle_here();
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut due = Vec::new();
         while !self.is_over() {
@@ -189,14 +197,24 @@ impl<S: Service> Reactor<S> {
                 self.on_timer(key);
             }
             self.advance_shutdown();
-            self.turn.dispatch()?;
+            self.dispatch()?;
             self.release_held();
         }
         Ok(())
     }
 
+    /// Hands the commands of this turn to their shards, and does what those say that are run here.
+    fn dispatch(&mut self) -> Result<(), ShardGone> {
+        let mut effects = std::mem::take(&mut self.turn.effects);
+        let dispatched = self.turn.lanes.iter_mut().try_for_each(|lane| lane.dispatch(&mut effects));
+        effects.drain(..).for_each(|effect| self.carry_out(effect));
+        self.turn.effects = effects;
+        dispatched
+    }
+
     fn timeout(&self) -> Option<Duration> {
-        let waits_for_turn = self.acceptor.is_ready() || matches!(self.life, Life::Reading(_));
+        let waits_for_turn =
+            self.acceptor.is_ready() || matches!(self.life, Life::Reading(_) | Life::Flushing(0));
         if waits_for_turn { Some(Duration::ZERO) } else { self.turn.timeout() }
     }
 

@@ -11,8 +11,9 @@ use super::mailbox::Mailbox;
 use super::slots::{Key, Slot};
 use super::timers::{Armed, TICK_MILLIS, Tick, Wheel};
 use crate::http::date;
+use crate::rooms::Effect;
 use crate::transport::Outbound;
-use crate::workers::{Lane, ShardGone};
+use crate::workers::Lane;
 
 /// A turn that took longer than it asked for by this much did so because the whole process was stopped: that time does
 /// not count against anybody's deadline.
@@ -30,6 +31,8 @@ pub(super) struct Turn {
     /// Frames and responses that one event brought about, for one connection; empty between events.
     pub(super) replies: Vec<u8>,
     pub(super) lanes: Vec<Lane>,
+    /// For what the shards that are run here want done; empty between turns.
+    pub(super) effects: Vec<Effect>,
     pub(super) mailbox: Mailbox,
     /// Nothing is read from anybody: what was received before is being finished.
     pub(super) paused: bool,
@@ -59,6 +62,7 @@ impl Turn {
             timers: Wheel::new(),
             replies: Vec::new(),
             lanes,
+            effects: Vec::new(),
             mailbox,
             paused: false,
             ready: Vec::new(),
@@ -84,7 +88,7 @@ impl Turn {
 
     /// How long the loop may sleep.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() {
+        if !self.ready.is_empty() || self.lanes.iter().any(Lane::has_work) {
             return Some(Duration::ZERO);
         }
         let next = self.timers.until_next()?;
@@ -127,14 +131,6 @@ impl Turn {
             self.replies = Vec::new();
         }
         self.replies.clear();
-    }
-
-    /// Hands the commands of this turn to their shards, and lets those read on whom a shard held back.
-    ///
-    /// # Errors
-    /// If a shard's thread is gone.
-    pub(super) fn dispatch(&mut self) -> Result<(), ShardGone> {
-        self.lanes.iter_mut().try_for_each(Lane::dispatch)
     }
 }
 

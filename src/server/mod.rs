@@ -108,16 +108,19 @@ impl Builder {
         let Builder { config, listen, router, signals, store } = self;
         let listen = if listen.is_empty() { config.listen.clone() } else { listen };
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let workers = config.workers.map_or(cores, NonZeroUsize::get);
+        // With one processor a thread for the rooms is nothing but a detour.
+        let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
+        let shards = workers.max(1);
         let setup = Setup {
             listen,
             limits: reactor_limits(&config),
-            rooms: room_limits(&config, workers, store.is_some()),
-            shard_seeds: (0..workers).map(|shard| RandomState::new().hash_one(shard)).collect(),
+            rooms: room_limits(&config, shards, store.is_some()),
+            shard_here: workers == 0,
+            shard_seeds: (0..shards).map(|shard| RandomState::new().hash_one(shard)).collect(),
             signals,
             store,
         };
-        let dispatch = |mailbox: &Mailbox| Dispatch::new(router, &config, mailbox, workers);
+        let dispatch = |mailbox: &Mailbox| Dispatch::new(router, &config, mailbox, shards);
         let reactor = Reactor::start(setup, dispatch).map_err(StartError)?;
         Ok(Server { reactor })
     }

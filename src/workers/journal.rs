@@ -1,5 +1,7 @@
 //! A shard's way to the store: what it wants goes there, the answers come back into a channel of its own.
 
+use std::sync::Arc;
+
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::rooms::journal::{PageRequest, RecordBatch};
@@ -9,18 +11,47 @@ use crate::store::{Store, StoreError};
 /// Answers under way to one shard at most; the store waits for a shard that is further behind.
 const ANSWERS_MAX: usize = 1024;
 
+/// What is called after each answer, if the shard does not wait for the channel itself.
+pub(super) type Bell = Arc<dyn Fn() + Send + Sync>;
+
 /// The store as one shard sees it.
 #[derive(Debug)]
 pub(super) struct Journal {
     store: Store,
-    answers: Sender<Answer>,
+    desk: Desk,
     answered: Receiver<Answer>,
 }
 
+/// Where the store leaves its answers.
+#[derive(Clone)]
+struct Desk {
+    answers: Sender<Answer>,
+    bell: Option<Bell>,
+}
+
+impl Desk {
+    fn leave(&self, answer: Answer) {
+        let _shard_is_gone = self.answers.send(answer);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if let Some(ring) = &self.bell {
+            ring();
+        }
+    }
+}
+
+impl std::fmt::Debug for Desk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Desk")
+    }
+}
+
 impl Journal {
-    pub(super) fn new(store: Store) -> Journal {
+    pub(super) fn new(store: Store, bell: Option<Bell>) -> Journal {
         let (answers, answered) = crossbeam_channel::bounded(ANSWERS_MAX);
-        Journal { store, answers, answered }
+        Journal { store, desk: Desk { answers, bell }, answered }
     }
 
     /// Where the answers come.
@@ -35,7 +66,7 @@ impl Journal {
     }
 
     pub(super) fn append(&self, batch: RecordBatch) {
-        let answers = self.answers.clone();
+        let desk = self.desk.clone();
         let appended = self.store.append(
             batch,
             Box::new(move |stored| {
@@ -46,7 +77,7 @@ impl Journal {
                         Answer::Refused
                     }
                 };
-                let _shard_is_gone = answers.send(answer);
+                desk.leave(answer);
             }),
         );
         if appended.is_err() {
@@ -55,7 +86,7 @@ impl Journal {
     }
 
     pub(super) fn open(&self, room: RoomKey, name: &str, create: bool, now: Timestamp) {
-        let answers = self.answers.clone();
+        let desk = self.desk.clone();
         let asked = self.store.open_room(
             name,
             create,
@@ -68,7 +99,7 @@ impl Journal {
                     tracing::warn!(%error, "a room could not be opened");
                     Why::Unavailable
                 });
-                let _shard_is_gone = answers.send(Answer::Opened { room, opened });
+                desk.leave(Answer::Opened { room, opened });
             }),
         );
         if asked.is_err() {
@@ -77,12 +108,12 @@ impl Journal {
     }
 
     pub(super) fn read(&self, reader: Reader, request: PageRequest) {
-        let answers = self.answers.clone();
+        let desk = self.desk.clone();
         let asked = self.store.read(
             request,
             Box::new(move |page| {
                 let page = page.inspect_err(|error| tracing::warn!(%error, "a page could not be read")).ok();
-                let _shard_is_gone = answers.send(Answer::Page { reader, page });
+                desk.leave(Answer::Page { reader, page });
             }),
         );
         if asked.is_err() {
@@ -92,8 +123,9 @@ impl Journal {
 
     /// The store has too much to do. The shard itself empties this channel, so it must not wait for room in it.
     fn answer_at_once(&self, answer: Answer) {
-        if self.answers.try_send(answer).is_err() {
+        if self.desk.answers.try_send(answer).is_err() {
             tracing::error!("the store is so far behind that an answer was lost");
         }
+        self.desk.ring();
     }
 }

@@ -53,6 +53,9 @@ impl TestServer {
         // Tests end with connections open; nobody wants to wait for those that do not answer.
         config.limits.close_timeout = Duration::from_millis(500);
         config.shutdown.grace = Duration::from_secs(2);
+        // The same tests pass whoever runs the rooms.
+        config.workers =
+            std::env::var("FOGHORN_TEST_WORKERS").ok().map(|count| count.parse().expect("a number"));
         change(&mut config);
         let router = routes(chat::routes(demo::routes(Router::new()), &config));
         let address = "127.0.0.1:0".parse().expect("an address");

@@ -1,0 +1,148 @@
+//! The reactor's end of the way to one shard.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+
+use super::station::Station;
+use super::{Batch, PUMP_MEMBERS, ShardGone};
+use crate::rooms::{Command, Effect, MemberKey, Span};
+use crate::transport::Outbound;
+
+/// A batch that could not be handed over counts as congestion from so many commands on.
+const CONGESTED_COMMANDS: usize = 4096;
+/// As `CONGESTED_COMMANDS`, for the bytes of the messages in it.
+const CONGESTED_BYTES: usize = 1 << 20;
+
+/// The way to one shard. Only the reactor sends, so commands arrive in its order.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    batch: Batch,
+    end: End,
+    /// Keys of members that left.
+    free: Vec<u32>,
+    keys: u32,
+}
+
+/// Where the lane leads.
+#[derive(Debug)]
+enum End {
+    /// To a thread of its own.
+    Thread {
+        batches: Sender<Batch>,
+        spare: Receiver<Batch>,
+        /// Set by the reactor when the lane is full, cleared by the shard with a ring of the bell.
+        full: Arc<AtomicBool>,
+    },
+    /// The shard is run here, by whoever dispatches.
+    Here {
+        station: Box<Station>,
+        /// Members are left that could take messages.
+        unfinished: bool,
+    },
+}
+
+impl Lane {
+    /// A lane to a thread that receives `batches`, gives used ones back for `spare`, and looks at `full`.
+    pub(super) fn to_thread(batches: Sender<Batch>, spare: Receiver<Batch>, full: Arc<AtomicBool>) -> Lane {
+        Lane::new(End::Thread { batches, spare, full })
+    }
+
+    /// A lane that ends where it begins.
+    pub(super) fn to_here(station: Station) -> Lane {
+        Lane::new(End::Here { station: Box::new(station), unfinished: false })
+    }
+
+    fn new(end: End) -> Lane {
+        Lane { batch: Batch::default(), end, free: Vec::new(), keys: 0 }
+    }
+
+    /// A key for a new member of this shard.
+    pub(crate) fn new_member(&mut self) -> MemberKey {
+        MemberKey(self.free.pop().unwrap_or_else(|| {
+            self.keys += 1;
+            self.keys - 1
+        }))
+    }
+
+    /// Adds a command to the batch of this turn.
+    pub(crate) fn push(&mut self, command: Command<Arc<Outbound>>) {
+        if let Command::Leave(member) = command {
+            self.free.push(member.0);
+        }
+        self.batch.commands.push(command);
+    }
+
+    /// Stores bytes that the next command of this batch speaks of.
+    pub(crate) fn store(&mut self, bytes: &[u8]) -> Option<Span> {
+        Span::store(&mut self.batch.bytes, bytes)
+    }
+
+    /// Whether the shard is so far behind that no more should be read for it.
+    pub(crate) fn is_congested(&self) -> bool {
+        self.batch.commands.len() >= CONGESTED_COMMANDS || self.batch.bytes.len() >= CONGESTED_BYTES
+    }
+
+    /// Whether there is something to do that nothing will wake the reactor for.
+    pub(crate) fn has_work(&self) -> bool {
+        match &self.end {
+            End::Thread { .. } => false,
+            End::Here { station, unfinished } => {
+                *unfinished || (!self.batch.commands.is_empty() && !station.shard.is_behind())
+            }
+        }
+    }
+
+    /// Hands this turn's batch over, if there is room; otherwise it goes on collecting. A shard that is run here does
+    /// its work now, as much as belongs into one turn, and leaves what it wants done in `effects`.
+    ///
+    /// # Errors
+    /// If the shard's thread is gone.
+    pub(crate) fn dispatch(&mut self, effects: &mut Vec<Effect>) -> Result<(), ShardGone> {
+        match &mut self.end {
+            End::Here { station, unfinished } => {
+                station.take_answers();
+                if !station.shard.is_behind() {
+                    station.apply(&mut self.batch);
+                }
+                *unfinished = station.shard.pump(PUMP_MEMBERS);
+                station.pass_on(|effect| effects.push(effect));
+                Ok(())
+            }
+            End::Thread { .. } if self.batch.commands.is_empty() => Ok(()),
+            End::Thread { batches, spare, full } => {
+                let spare = spare.try_recv().unwrap_or_default();
+                let batch = std::mem::replace(&mut self.batch, spare);
+                self.batch = match send(batches, batch)? {
+                    None => return Ok(()),
+                    Some(batch) => {
+                        // The shard rings when it has made room; it may have done so before it saw the flag.
+                        full.store(true, Ordering::SeqCst);
+                        send(batches, batch)?.unwrap_or_default()
+                    }
+                };
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if let End::Here { station, .. } = &mut self.end
+            && !std::thread::panicking()
+        {
+            station.finish();
+        }
+    }
+}
+
+/// Gives the batch back if there is no room for it.
+fn send(batches: &Sender<Batch>, batch: Batch) -> Result<Option<Batch>, ShardGone> {
+    match batches.try_send(batch) {
+        Ok(()) => Ok(None),
+        Err(TrySendError::Full(batch)) => Ok(Some(batch)),
+        Err(TrySendError::Disconnected(_)) => Err(ShardGone),
+    }
+}

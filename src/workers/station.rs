@@ -1,0 +1,78 @@
+//! A shard at work: its commands applied, its answers taken, its wishes passed on; on whatever thread it is run.
+
+use std::time::SystemTime;
+
+use super::Batch;
+use super::journal::Journal;
+use crate::rooms::{Command, Effect, Shard, Timestamp};
+use crate::transport::Outbound;
+
+/// A batch whose buffer grew beyond this is not used again.
+const SPARE_BYTES_MAX: usize = 256 * 1024;
+
+/// One shard with its way to the store.
+#[derive(Debug)]
+pub(super) struct Station {
+    pub(super) shard: Shard<std::sync::Arc<Outbound>>,
+    pub(super) journal: Option<Journal>,
+}
+
+impl Station {
+    /// Applies a batch and leaves it empty.
+    pub(super) fn apply(&mut self, batch: &mut Batch) {
+        let now = now();
+        for command in batch.commands.drain(..) {
+            self.shard.apply(command, &batch.bytes, now);
+        }
+        if batch.bytes.capacity() > SPARE_BYTES_MAX {
+            batch.bytes = Vec::new();
+        }
+        batch.bytes.clear();
+    }
+
+    /// Takes what the store has answered so far.
+    pub(super) fn take_answers(&mut self) {
+        let Some(journal) = &self.journal else { return };
+        while let Ok(answer) = journal.answers().try_recv() {
+            self.shard.answer(answer, now());
+        }
+    }
+
+    /// Hands on what the shard wants stored and read; what it wants done to connections goes to `effect`.
+    pub(super) fn pass_on(&mut self, mut effect: impl FnMut(Effect)) {
+        if let Some(journal) = &self.journal {
+            while let Some(batch) = self.shard.take_batch() {
+                journal.append(batch);
+            }
+        }
+        for wanted in self.shard.take_effects() {
+            match (wanted, &self.journal) {
+                (Effect::Open { room, name, create }, Some(journal)) => {
+                    journal.open(room, &name, create, now())
+                }
+                (Effect::Read { reader, request }, Some(journal)) => journal.read(reader, request),
+                // A shard without a store asks for nothing of the kind.
+                (Effect::Open { .. } | Effect::Read { .. }, None) => {}
+                (wanted @ (Effect::Close(..) | Effect::Passed), _) => effect(wanted),
+            }
+        }
+    }
+
+    /// Sees to it that everything published is stored. Nobody is left whom an effect could concern.
+    pub(super) fn finish(&mut self) {
+        self.shard.apply(Command::Barrier, &[], now());
+        while self.shard.pump(usize::MAX) || self.shard.stats().unstored > 0 {
+            self.pass_on(drop);
+            if let (Some(journal), true) = (&self.journal, self.shard.stats().unstored > 0) {
+                let answer = journal.wait();
+                self.shard.answer(answer, now());
+            }
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
+pub(super) fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX / 2))
+}

@@ -1,0 +1,78 @@
+//! The thread of one shard.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use super::station::{Station, now};
+use super::{Batch, PUMP_MEMBERS, Report};
+use crate::rooms::Answer;
+
+/// Batches applied before pumping, at most: what arrives together leaves together.
+const BATCHES_PER_PUMP: usize = 8;
+
+/// A shard with a thread and a lane of its own.
+pub(super) struct Worker<R> {
+    pub(super) station: Station,
+    pub(super) incoming: Receiver<Batch>,
+    pub(super) used: Sender<Batch>,
+    pub(super) full: Arc<AtomicBool>,
+    pub(super) report: R,
+}
+
+/// Where the next thing to do comes from.
+enum Input {
+    Batch(Batch),
+    Answer(Answer),
+    /// The reactor is gone.
+    End,
+}
+
+impl<R: Report> Worker<R> {
+    /// Applies what arrives and pumps the rooms it touched, until the reactor is gone and everything is stored.
+    pub(super) fn run(mut self) {
+        let mut behind = false;
+        loop {
+            if !behind {
+                match self.wait() {
+                    Input::Batch(batch) => self.apply(batch),
+                    Input::Answer(answer) => self.station.shard.answer(answer, now()),
+                    Input::End => return self.station.finish(),
+                }
+            }
+            self.station.take_answers();
+            for _ in 0..BATCHES_PER_PUMP {
+                if self.station.shard.is_behind() {
+                    break;
+                }
+                let Ok(batch) = self.incoming.try_recv() else { break };
+                self.apply(batch);
+            }
+            behind = self.station.shard.pump(PUMP_MEMBERS);
+            self.station.pass_on(|effect| self.report.effect(effect));
+        }
+    }
+
+    /// Waits for the next input. While too much waits for the store, nothing but its answers is looked at.
+    fn wait(&self) -> Input {
+        let Some(journal) = &self.station.journal else {
+            return self.incoming.recv().map_or(Input::End, Input::Batch);
+        };
+        if self.station.shard.is_behind() {
+            return Input::Answer(journal.wait());
+        }
+        select! {
+            recv(self.incoming) -> batch => batch.map_or(Input::End, Input::Batch),
+            recv(journal.answers()) -> answer => answer.map_or(Input::End, Input::Answer),
+        }
+    }
+
+    fn apply(&mut self, mut batch: Batch) {
+        if self.full.swap(false, Ordering::SeqCst) {
+            self.report.ring();
+        }
+        self.station.apply(&mut batch);
+        let _enough_spares = self.used.try_send(batch);
+    }
+}
