@@ -63,8 +63,13 @@ impl<S: Service> Reactor<S> {
         match &mut slot.state {
             State::WebSocket(websocket) => websocket.receive(bytes, &mut reach),
             State::Http(exchange) => {
-                let exchange =
-                    exchange.take().map_or_else(|| Exchange::new(reach.turn), |exchange| *exchange);
+                let exchange = match exchange.take() {
+                    Some(exchange) => *exchange,
+                    None => match slot.outbound.stream().peer_addr() {
+                        Ok(peer) => Exchange::new(peer, reach.turn),
+                        Err(_) => return self.remove(key),
+                    },
+                };
                 slot.state = exchange.receive(bytes, &mut reach);
                 slot.deadline = http_deadline(&slot.state, &self.turn);
                 if matches!(&slot.state, State::Http(Some(exchange)) if exchange.has_input()) {
@@ -167,7 +172,7 @@ impl<S: Service> Reactor<S> {
         if let Some((ip, _)) = per_address {
             *self.turn.addresses.entry(ip).or_default() += 1;
         }
-        let exchange = Exchange::new(&self.turn);
+        let exchange = Exchange::new(peer, &self.turn);
         self.slots.insert(Slot {
             outbound: Arc::new(Outbound::new(stream, limits.reply_bytes)),
             deadline: exchange.deadline,
@@ -269,6 +274,14 @@ pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
 
 /// Moves the connection on to the state it has reached, and makes sure that its next deadline finds it.
 pub(super) fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
+    // What every message goes through: reading on only ever moves the deadlines of a session at ease further away, and
+    // whoever looks after it at the earlier time will see that.
+    if let State::WebSocket(websocket) = &slot.state
+        && websocket.is_at_ease()
+        && slot.armed.is_set()
+    {
+        return;
+    }
     if let State::WebSocket(websocket) = &slot.state
         && websocket.is_over()
     {

@@ -14,6 +14,9 @@ use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start};
 use crate::transport::Outbound;
 use crate::ws::{CloseCode, OpCode, encode};
 
+/// From this size on a message goes to the socket from where it lies: by then copying it costs more than the system
+/// call that gathering would save (echo of 16 KiB: 1 µs of 12; of 256 KiB: a quarter).
+const DIRECT_BYTES_MIN: usize = 8 * 1024;
 /// Rooms that one session may be in at a time.
 const ROOMS_MAX: usize = 64;
 
@@ -185,9 +188,15 @@ impl Context<'_> {
     }
 
     fn send(&mut self, opcode: OpCode, payload: &[u8]) {
-        if self.is_open() {
-            encode::frame(&mut self.turn.replies, opcode, payload);
+        if !self.is_open() {
+            return;
         }
+        if payload.len() < DIRECT_BYTES_MIN {
+            return encode::frame(&mut self.turn.replies, opcode, payload);
+        }
+        self.turn.send_replies(self.outbound);
+        let (header, header_len) = encode::header(opcode, payload.len());
+        let _peer_is_gone = self.outbound.send_parts(&header[..header_len], payload);
     }
 
     /// Begins the closing handshake after everything sent so far. `reason` is cut to 123 bytes. Nothing can be sent

@@ -15,6 +15,7 @@ const RESPONSES_BYTES_MAX: usize = 256 * 1024;
 /// What has arrived of the next request.
 #[derive(Debug)]
 pub(super) struct Exchange {
+    peer: SocketAddr,
     /// When the head, or the body that follows it, has to be complete.
     pub(super) deadline: Tick,
     /// Bytes not used yet; while a body is being read, its head.
@@ -56,9 +57,9 @@ enum Step {
 
 impl Exchange {
     /// Waits for a head, from now on.
-    pub(super) fn new(turn: &Turn) -> Exchange {
+    pub(super) fn new(peer: SocketAddr, turn: &Turn) -> Exchange {
         let deadline = turn.now.saturating_add(ticks(turn.limits.handshake_timeout));
-        Exchange { deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, tickets: 0 }
+        Exchange { peer, deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, tickets: 0 }
     }
 
     /// Whether input waits that could be used without reading.
@@ -90,7 +91,6 @@ impl Exchange {
 
     /// Takes what was read and answers whatever is complete.
     pub(super) fn receive<S: Service>(mut self, bytes: &mut [u8], reach: &mut Reach<'_, S>) -> State {
-        let Ok(peer) = reach.outbound.stream().peer_addr() else { return State::Draining };
         let mut joined;
         let input = if self.body.is_some() || self.buffer.is_empty() {
             bytes
@@ -101,7 +101,7 @@ impl Exchange {
         };
         let mut used = 0;
         while used < input.len() && self.pending.is_none() && reach.turn.replies.len() < RESPONSES_BYTES_MAX {
-            match self.step(&input[used..], peer, reach) {
+            match self.step(&input[used..], reach) {
                 Step::Used(more) => {
                     used += more;
                     self.deadline = self.next_deadline(reach.turn);
@@ -121,9 +121,9 @@ impl Exchange {
         self.into_state()
     }
 
-    fn step<S: Service>(&mut self, input: &[u8], peer: SocketAddr, reach: &mut Reach<'_, S>) -> Step {
+    fn step<S: Service>(&mut self, input: &[u8], reach: &mut Reach<'_, S>) -> Step {
         if self.body.is_some() {
-            return self.read_body(input, peer, reach);
+            return self.read_body(input, reach);
         }
         let limits = reach.turn.limits.clone();
         let (head, len) = match Head::parse(input, self.searched, &limits.head) {
@@ -135,7 +135,7 @@ impl Exchange {
             Err(error) => return refuse(error.status(), error.message(), reach),
         };
         self.searched = 0;
-        let arrival = Arrival { peer, secure: false };
+        let arrival = Arrival { peer: self.peer, secure: false };
         match reach.service.route(&head, &arrival) {
             Route::Upgrade { endpoint, accepted, message_bytes_max } => {
                 accepted.encode(&mut reach.turn.replies);
@@ -192,7 +192,7 @@ impl Exchange {
         Step::Used(head_bytes.len())
     }
 
-    fn read_body<S: Service>(&mut self, input: &[u8], peer: SocketAddr, reach: &mut Reach<'_, S>) -> Step {
+    fn read_body<S: Service>(&mut self, input: &[u8], reach: &mut Reach<'_, S>) -> Step {
         let Some(mut body) = self.body.take() else { return Step::Starved };
         let progress = match body.decoder.receive(input, &mut body.bytes) {
             Ok(progress) => progress,
@@ -210,7 +210,7 @@ impl Exchange {
         let Ok(Some((head, _))) = Head::parse(&head_bytes, 0, &reach.turn.limits.clone().head) else {
             return Step::Last;
         };
-        let arrival = Arrival { peer, secure: false };
+        let arrival = Arrival { peer: self.peer, secure: false };
         let answered = match body.answer {
             Some(answer) => respond(&answer, Some(&head), reach),
             None => self.ask(&head, &body.bytes, &arrival, reach),

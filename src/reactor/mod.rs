@@ -60,7 +60,7 @@ const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 
 /// Bytes read from one connection before the others get their turn. The buffer is shared by all connections.
-const READ_BYTES: usize = 128 * 1024;
+const READ_BYTES: usize = 256 * 1024;
 const EVENTS_PER_TURN: usize = 1024;
 
 /// The reactor's limits and deadlines. `None` turns one off.

@@ -30,6 +30,11 @@ pub(super) fn ticks(duration: std::time::Duration) -> Tick {
 pub(super) struct Armed(Tick);
 
 impl Armed {
+    /// Whether an entry is on its way.
+    pub(super) fn is_set(self) -> bool {
+        self.0 != 0
+    }
+
     /// Whether an item that came out by `now` was meant to; the others are left over from times given up since.
     pub(super) fn comes_due(&mut self, now: Tick) -> bool {
         let is_due = self.0 != 0 && self.0 <= now;

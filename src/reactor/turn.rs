@@ -82,8 +82,8 @@ impl Turn {
             Some(timeout) if passed > timeout + STANDSTILL => timeout,
             Some(_) | None => passed,
         };
-        let ticks = self.clock.elapsed.as_millis() / u128::from(TICK_MILLIS);
-        self.now = Tick::try_from(ticks).unwrap_or(Tick::MAX);
+        let millis = u64::try_from(self.clock.elapsed.as_millis()).unwrap_or(u64::MAX);
+        self.now = Tick::try_from(millis / TICK_MILLIS).unwrap_or(Tick::MAX);
     }
 
     /// How long the loop may sleep.

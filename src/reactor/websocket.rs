@@ -107,6 +107,12 @@ impl WebSocket {
         self.connection.phase() == Phase::Closed
     }
 
+    /// Whether nothing is under way that has a deadline of its own: no closing handshake, no unfinished message, no
+    /// alarm. A peer that takes no data is found by looking after the session, not by its own events.
+    pub(super) fn is_at_ease(&self) -> bool {
+        self.connection.phase() == Phase::Open && self.unfinished_since.is_none() && self.side.alarm.is_none()
+    }
+
     /// Whether a Close frame has been sent.
     pub(super) fn is_closing(&self) -> bool {
         self.connection.phase() != Phase::Open

@@ -146,6 +146,14 @@ impl Outbound {
         self.lock().send(&self.stream, frames, usize::MAX)
     }
 
+    /// As [`Outbound::send_unbounded`], for one frame whose payload is not to be copied behind its header.
+    ///
+    /// # Errors
+    /// [`SendError::Closed`].
+    pub(crate) fn send_parts(&self, header: &[u8], payload: &[u8]) -> Result<(), SendError> {
+        self.lock().send_parts(&self.stream, header, payload)
+    }
+
     /// Answers a ping. If earlier bytes still wait, this pong replaces any other that waits (RFC 6455 §5.5.3).
     pub(crate) fn pong(&self, frame: &[u8]) {
         let mut half = self.lock();
@@ -282,9 +290,31 @@ impl Half {
         Ok(())
     }
 
+    fn send_parts(&mut self, stream: &Stream, header: &[u8], payload: &[u8]) -> Result<(), SendError> {
+        if self.phase != Phase::Open {
+            return Err(SendError::Closed);
+        }
+        let written = if self.backlog.is_some() {
+            0
+        } else {
+            self.judge(stream.write_parts(header, payload)).map_err(|_| SendError::Closed)?
+        };
+        let rest = [&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]];
+        if let Some(backlog) = &mut self.backlog {
+            rest.iter().for_each(|part| backlog.queue.extend_from_slice(part));
+        } else if written < header.len() + payload.len() {
+            self.keep(&rest.concat());
+        }
+        Ok(())
+    }
+
     /// Writes once; a full socket is a write of nothing. After an error nothing is ever written again.
     fn write(&mut self, stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
-        match stream.write(bytes) {
+        self.judge(stream.write(bytes))
+    }
+
+    fn judge(&mut self, written: io::Result<usize>) -> io::Result<usize> {
+        match written {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(error) => {
                 self.phase = Phase::Done;
@@ -380,6 +410,21 @@ mod tests {
         Peer::reply(&outbound, b"GAP");
         expected.extend_from_slice(b"GAP");
         assert!(drain(&outbound, &mut peer, expected.len()) == expected);
+    }
+
+    #[test]
+    fn a_frame_in_two_parts_arrives_whole_wherever_the_socket_cuts_it() {
+        let (outbound, mut peer) = pair();
+        let (payload, mut expected) = (vec![b'p'; 300_001], Vec::new());
+        for _ in 0..60 {
+            outbound.send_parts(b"header", &payload).unwrap();
+            expected.extend_from_slice(b"header");
+            expected.extend_from_slice(&payload);
+        }
+        assert!(outbound.stalled_at().is_some(), "so much does not fit");
+        assert!(drain(&outbound, &mut peer, expected.len()) == expected);
+        outbound.close(b"");
+        assert_eq!(outbound.send_parts(b"header", b"late"), Err(SendError::Closed));
     }
 
     #[test]

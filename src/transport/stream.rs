@@ -1,6 +1,6 @@
 //! A connected socket that any thread may write to.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 
 use mio::event::Source;
@@ -32,6 +32,15 @@ impl Stream {
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let Stream::Tcp(stream) = self;
         uninterrupted(|| (&*stream).write(bytes))
+    }
+
+    /// As [`Stream::write`], for bytes that lie in two places.
+    ///
+    /// # Errors
+    /// As [`Stream::write`].
+    pub(crate) fn write_parts(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
+        let Stream::Tcp(stream) = self;
+        uninterrupted(|| (&*stream).write_vectored(&[IoSlice::new(first), IoSlice::new(second)]))
     }
 
     /// Ends the sending direction: the peer sees the end of the stream after everything written before. An error means
