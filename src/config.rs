@@ -116,6 +116,8 @@ section! {
         window_messages: usize = 256, Count { range: 1..=1_000_000, zero: false };
         /// The most bytes of a room kept in memory.
         window_bytes: usize = MIB, Bytes(4 * KIB..=GIB);
+        /// From so many members on, a room is sent its messages by all workers together; 0 is never.
+        lane_members: usize = 2000, Count { range: 1..=CONNECTIONS_MAX, zero: true };
         /// What becomes of a member that falls behind the window: "catch-up" sends it what it missed from the store,
         /// "gap" tells it what it lost and goes on with the newest message, "close" ends its session with 4008.
         on_lag: OnLag = OnLag::CatchUp, Choice(&[

@@ -8,8 +8,10 @@
 //! | `lane` | the reactor's end of the way to one shard |
 //! | `station` | a shard at work, on whatever thread |
 //! | `worker` | the thread of one shard |
+//! | `crew` | all workers together, for huge rooms |
 //! | `journal` | a shard's way to the store |
 
+mod crew;
 mod journal;
 mod lane;
 mod station;
@@ -20,11 +22,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
+use self::crew::Workforce;
 use self::journal::Journal;
 pub(crate) use self::lane::Lane;
 use self::station::Station;
 use self::worker::Worker;
-use crate::rooms::{Command, Effect, RoomLimits, Shard};
+use crate::rooms::{Alone, Command, Crew, Effect, RoomLimits, Shard};
 use crate::store::Store;
 use crate::transport::Outbound;
 
@@ -79,8 +82,11 @@ pub(crate) fn start(
     report: &impl Report,
 ) -> io::Result<(Workers, Vec<Lane>)> {
     let (mut threads, mut lanes) = (Vec::new(), Vec::new());
+    let workforce = Workforce::new(seeds.len());
     for (number, &seed) in seeds.iter().enumerate() {
-        let shard = Shard::new(limits.clone(), number, seed);
+        let crew: Box<dyn Crew<_>> =
+            if seeds.len() > 1 { Box::new(workforce.clone()) } else { Box::new(Alone) };
+        let shard = Shard::new(limits.clone(), number, seed, crew);
         if here {
             let report = report.clone();
             let journal =
@@ -92,7 +98,8 @@ pub(crate) fn start(
         let (used, spare) = crossbeam_channel::bounded(BATCHES_MAX);
         let full = Arc::new(AtomicBool::new(false));
         let station = Station { shard, journal: store.map(|store| Journal::new(store.clone(), None)) };
-        let worker = Worker { station, incoming, used, full: full.clone(), report: report.clone() };
+        let tasks = workforce.tasks().clone();
+        let worker = Worker { station, tasks, incoming, used, full: full.clone(), report: report.clone() };
         threads
             .push(std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || worker.run())?);
         lanes.push(Lane::to_thread(batches, spare, full));

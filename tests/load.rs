@@ -29,8 +29,13 @@ fn is_full() -> bool {
 
 /// Nobody is pinged or dropped for being idle. `durability`: of the chat rooms.
 fn start(durability: &str) -> ConfiguredProcess {
+    start_with("", durability)
+}
+
+/// As [`start`], with lines at the top of the configuration.
+fn start_with(top: &str, durability: &str) -> ConfiguredProcess {
     ConfiguredProcess::start(&format!(
-        "[limits]\nwrite_timeout = \"24h\"\n[heartbeat]\nping_interval = \"23h\"\nidle_timeout = \"24h\"\n\
+        "{top}\n[limits]\nwrite_timeout = \"24h\"\n[heartbeat]\nping_interval = \"23h\"\nidle_timeout = \"24h\"\n\
          text_interval = \"0s\"\n[history]\ndurability = \"{durability}\"\n"
     ))
 }
@@ -280,6 +285,19 @@ fn a_room_loses_nothing_however_many_of_its_members_never_read() {
         room(&server, 1000, 100_000, 100, true);
     } else {
         room(&server, 100, 2000, 10, true);
+    }
+}
+
+#[test]
+fn a_huge_room_is_sent_its_messages_by_all_workers_and_loses_nothing() {
+    let server = start_with("workers = 3\nrooms.lane_members = 300", "off");
+    if is_full() {
+        room(&server, 8000, 400, 100, true);
+    } else {
+        room(&server, 700, 100, 10, true);
+    }
+    for (thread, seconds) in server.thread_times() {
+        println!("{thread}: {seconds:.3} s of processor time");
     }
 }
 

@@ -67,7 +67,7 @@ impl<'a> Slice<'a> {
 ///
 /// Positions are sequence numbers: the first message is 1, and a cursor of `n` means "has everything up to `n`".
 /// Invariant: `entries[dead..]` are the messages `tail()..=head()`, and `bytes` holds exactly the frames of `entries`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Log {
     bytes: Vec<u8>,
     entries: Vec<Entry>,

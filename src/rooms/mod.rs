@@ -7,8 +7,9 @@
 //! | file | subject |
 //! |---|---|
 //! | [`log`] | the newest messages of a room as wire bytes, numbered |
-//! | `room`, `member` | one log, what of it may be shown, who is where on it |
+//! | `room`, `member`, `members` | one log, what of it may be shown, who is where on it |
 //! | `pump` | moving the members along the log, whatever they lag |
+//! | `crew` | several threads moving the members of one room |
 //! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
 //! | `opening` | a room on its way from the store |
 //! | `readers` | members that read from the store |
@@ -22,12 +23,14 @@
 mod asks;
 mod bans;
 mod command;
+mod crew;
 mod dedup;
 pub mod journal;
 mod json;
 mod ledger;
 pub mod log;
 mod member;
+mod members;
 mod message;
 mod opening;
 mod peer;
@@ -43,6 +46,7 @@ pub use command::{
     Answer, Ask, Command, Effect, Format, Join, MemberKey, Online, OnlineSession, PostError, Posted, Reader,
     Reply, RoomKey, SessionKey, ShardStats, Span, Start, Why,
 };
+pub use crew::{Alone, Crew, Job};
 pub use json::push_string as push_json_string;
 pub use message::{Kind, Notices, push_stored as push_stored_json};
 pub use peer::{Peer, Sent};

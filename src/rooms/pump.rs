@@ -1,9 +1,13 @@
 //! The pump: moves the members of a room along its log.
 
+use std::sync::Arc;
+
 use super::command::{Effect, Format, MemberKey, Reader, Why};
+use super::crew::{Crew, Job};
 use super::journal::Page;
 use super::log::Log;
 use super::member::State;
+use super::members::BLOCK;
 use super::message;
 use super::peer::Peer;
 use super::room::{OnLag, Room, RoomLimits};
@@ -37,6 +41,11 @@ impl<P: Peer> Room<P> {
             || (unserved > 1 && self.log.window_bytes() >= UNSERVED_WINDOWS_MAX * limits.window.bytes)
     }
 
+    /// Whether the room has more members than one thread should have to serve.
+    pub(super) fn is_huge(&self, limits: &RoomLimits) -> bool {
+        self.members.len() >= limits.lane_members
+    }
+
     /// Whether anything was shown that not every member that is ready has been sent.
     pub(super) fn is_due(&self) -> bool {
         self.round.is_some() || self.served < self.visible
@@ -44,28 +53,67 @@ impl<P: Peer> Room<P> {
 
     /// Goes on with the round (or begins one) for at most `budget` members. True once every member that is ready has
     /// all that is visible.
-    pub(super) fn pump(&mut self, budget: usize, limits: &RoomLimits, out: &mut Outcome) -> bool {
+    pub(super) fn pump(
+        &mut self,
+        budget: usize,
+        limits: &RoomLimits,
+        crew: &dyn Crew<P>,
+        out: &mut Outcome,
+    ) -> bool {
         let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.visible });
         let end = self.members.len().min(round.next.saturating_add(budget));
         while round.next < end {
-            self.pump_member(round.next, limits, out);
-            round.next += 1;
+            if crew.hands() > 1 && self.is_huge(limits) && round.next.is_multiple_of(BLOCK) {
+                round.next = self.pump_together(round.next, end, limits, crew, out);
+            } else {
+                self.pump_member(round.next, limits, out);
+                round.next += 1;
+            }
         }
         if round.next < self.members.len() {
             self.round = Some(round);
             return false;
         }
         self.served = round.target;
-        self.log.evict(limits.window, self.served);
+        Arc::make_mut(&mut self.log).evict(limits.window, self.served);
         if self.stored_as.is_none() {
             self.oldest = self.log.tail();
         }
         self.served == self.visible
     }
 
+    /// Has the crew pump the blocks from the member at `from` to the one before `end` at least; returns where it got
+    /// to. The owner of the room waits: nothing about it changes meanwhile.
+    fn pump_together(
+        &mut self,
+        from: usize,
+        end: usize,
+        limits: &RoomLimits,
+        crew: &dyn Crew<P>,
+        out: &mut Outcome,
+    ) -> usize {
+        let numbers = from / BLOCK..end.div_ceil(BLOCK);
+        let job = |number| Job {
+            log: self.log.clone(),
+            visible: self.visible,
+            number,
+            members: self.members.take_block(number),
+            behind: Vec::new(),
+        };
+        let jobs = numbers.map(job).collect();
+        for job in crew.carry_out(jobs) {
+            let Job { number, members, behind, .. } = job;
+            self.members.put_back(number, members);
+            for index in behind {
+                self.pump_member(number * BLOCK + index, limits, out);
+            }
+        }
+        self.members.len().min(end.next_multiple_of(BLOCK))
+    }
+
     /// Ends the round that is under way, however many members it has left.
-    pub(super) fn pump_all(&mut self, limits: &RoomLimits, out: &mut Outcome) {
-        while !self.pump(usize::MAX, limits, out) {}
+    pub(super) fn pump_all(&mut self, limits: &RoomLimits, crew: &dyn Crew<P>, out: &mut Outcome) {
+        while !self.pump(usize::MAX, limits, crew, out) {}
     }
 
     /// Takes a member out; returns the member that moved to its position, if one did.
@@ -75,8 +123,8 @@ impl<P: Peer> Room<P> {
         limits: &RoomLimits,
         out: &mut Outcome,
     ) -> Option<MemberKey> {
-        let last = self.members.len().checked_sub(1)?;
-        self.members.swap_remove(position);
+        self.members.swap_remove(position)?;
+        let last = self.members.len();
         let moved = self.members.get(position)?.key;
         // The member that moved down may have been ahead of the round and be behind it now: it gets its turn here.
         if self.round.is_some_and(|round| position < round.next && round.next <= last) {

@@ -36,7 +36,9 @@ impl<P: Peer> Shard<P> {
         match page {
             Some(page) => room.turn_page(position, &page, exact, &self.limits, &mut self.out),
             None => {
-                room.members[position].state = State::Gone;
+                if let Some(member) = room.members.get_mut(position) {
+                    member.state = State::Gone;
+                }
                 self.out.effects.push(Effect::Close(reader.session, Why::Unavailable));
             }
         }

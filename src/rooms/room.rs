@@ -1,6 +1,7 @@
 //! One room: a log, what of it may be seen, and the members' cursors on it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::command::{Format, MemberKey, PostError, Posted, Reply, RoomKey, SessionKey, Start};
@@ -8,6 +9,7 @@ use super::dedup::Dedup;
 use super::journal::{Durability, Opened, RoomId};
 use super::log::{Log, Window};
 use super::member::{Member, State};
+use super::members::Members;
 use super::message::{self, Envelope, Kind, Notices, Welcome};
 use super::peer::Peer;
 use super::presence::Presence;
@@ -35,6 +37,8 @@ pub struct RoomLimits {
     pub on_lag: OnLag,
     /// Members of one room at most.
     pub members: usize,
+    /// From so many members on a room is pumped by every worker, not only by its own.
+    pub lane_members: usize,
     /// Rooms of one shard at most.
     pub rooms: usize,
     /// Whether a chat room that nobody created is created by its first member.
@@ -96,14 +100,15 @@ pub(super) struct Room<P> {
     pub(super) stored_as: Option<RoomId>,
     pub(super) durability: Durability,
     pub(super) epoch: u64,
-    pub(super) log: Log,
+    /// Shared only while a crew pumps.
+    pub(super) log: Arc<Log>,
     /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
     pub(super) visible: u64,
     /// The oldest message that can be read at all, as far as is known.
     pub(super) oldest: u64,
     pub(super) last_at: Timestamp,
-    /// Dense, in no order: the pump walks it from end to end.
-    pub(super) members: Vec<Member<P>>,
+    /// The pump walks them from end to end.
+    pub(super) members: Members<P>,
     /// Every member that was ready has been sent the messages up to here, so they may leave the window.
     pub(super) served: u64,
     pub(super) round: Option<Round>,
@@ -126,11 +131,11 @@ impl<P: Peer> Room<P> {
             stored_as: None,
             durability: Durability::Off,
             epoch,
-            log: Log::default(),
+            log: Arc::default(),
             visible: 0,
             oldest: 1,
             last_at: Timestamp::default(),
-            members: Vec::new(),
+            members: Members::default(),
             served: 0,
             round: None,
             unstored: VecDeque::new(),
@@ -146,10 +151,11 @@ impl<P: Peer> Room<P> {
         room.oldest = opened.tail;
         room.last_at = opened.last_at;
         let before = opened.recent.first().map_or(opened.head, |first| first.seq - 1);
-        room.log = Log::after(before);
+        let mut log = Log::after(before);
         for stored in &opened.recent {
-            message::encode_stored(&mut room.log, &room.name, room.epoch, stored);
+            message::encode_stored(&mut log, &room.name, room.epoch, stored);
         }
+        room.log = Arc::new(log);
         (room.visible, room.served) = (opened.head, opened.head);
         if !opened.recent_ids.is_empty() {
             let dedup = room.dedup.get_or_insert_default();
@@ -185,8 +191,7 @@ impl<P: Peer> Room<P> {
         self.served = self.served.min(cursor.max(self.log.tail() - 1));
         let behind = self.stored_as.is_some() && cursor + 1 < self.log.tail();
         let state = if behind || since.is_some() { State::Reading } else { State::Ready };
-        self.members.push(Member { cursor, session, peer, key, state });
-        (self.members.len() - 1, since)
+        (self.members.push(Member { cursor, session, peer, key, state }), since)
     }
 
     /// Appends a chat message; returns its number.
@@ -201,7 +206,7 @@ impl<P: Peer> Room<P> {
         self.last_at = now.after(self.last_at);
         let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
         let envelope = Envelope { epoch, seq, at, kind, room, sender, content, client_id };
-        self.log.append(at, |out| envelope.encode(out));
+        Arc::make_mut(&mut self.log).append(at, |out| envelope.encode(out));
         if let Some(id) = client_id {
             self.dedup.get_or_insert_default().note(id, at, seq);
         }
@@ -220,7 +225,7 @@ impl<P: Peer> Room<P> {
     pub(super) fn append_relay(&mut self, payload: &[u8], text: bool, limits: &RoomLimits, now: Timestamp) {
         let opcode = if text { OpCode::Text } else { OpCode::Binary };
         self.last_at = now.after(self.last_at);
-        self.log.append(self.last_at, |out| encode::frame(out, opcode, payload));
+        Arc::make_mut(&mut self.log).append(self.last_at, |out| encode::frame(out, opcode, payload));
         self.show(self.log.head(), limits);
     }
 
@@ -257,7 +262,7 @@ impl<P: Peer> Room<P> {
 
     /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
     pub(super) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
-        self.log.truncate(self.visible);
+        Arc::make_mut(&mut self.log).truncate(self.visible);
         if let Some(dedup) = &mut self.dedup {
             dedup.truncate(self.visible);
         }
@@ -286,7 +291,7 @@ impl<P: Peer> Room<P> {
 
     fn show(&mut self, seq: u64, limits: &RoomLimits) {
         self.visible = self.visible.max(seq.min(self.log.head()));
-        self.log.evict(limits.window, self.served);
+        Arc::make_mut(&mut self.log).evict(limits.window, self.served);
         if self.stored_as.is_none() {
             self.oldest = self.log.tail();
         }

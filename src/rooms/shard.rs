@@ -8,9 +8,11 @@ use super::bans::Bans;
 use super::command::{
     Answer, Command, Effect, Format, Join, MemberKey, Reader, RoomKey, ShardStats, Span, Why,
 };
+use super::crew::Crew;
 use super::journal::RecordBatch;
 use super::ledger::Ledger;
 use super::member::{Profile, State};
+use super::members::BLOCK;
 use super::message::{self, Kind};
 use super::opening::Opening;
 use super::peer::Peer;
@@ -20,8 +22,6 @@ use super::room::{Draft, Newcomer, Publisher, Room, RoomLimits};
 use super::seats::{Seat, Seats};
 use super::timestamp::Timestamp;
 
-/// Members pumped before another room of the shard gets its turn.
-const SLICE_MEMBERS: usize = 256;
 /// How long a room without members stays in memory, so that whoever lost the connection finds the window when he
 /// comes back, in microseconds.
 const LINGER_MICROS: u64 = 30_000_000;
@@ -39,6 +39,7 @@ pub(super) enum Entry<P> {
 #[derive(Debug)]
 pub struct Shard<P> {
     pub(super) limits: RoomLimits,
+    pub(super) crew: Box<dyn Crew<P>>,
     pub(super) rooms: Slab<Entry<P>>,
     /// Room by name, for each format its own names.
     pub(super) names: [HashMap<Box<str>, usize>; 2],
@@ -61,11 +62,13 @@ pub struct Shard<P> {
 }
 
 impl<P: Peer> Shard<P> {
-    /// An empty shard, the `number`th. `epoch_seed` must be random: it is what makes an epoch unique.
+    /// An empty shard, the `number`th, whose huge rooms `crew` helps to pump. `epoch_seed` must be random: it is what
+    /// makes an epoch unique.
     #[must_use]
-    pub fn new(limits: RoomLimits, number: usize, epoch_seed: u64) -> Shard<P> {
+    pub fn new(limits: RoomLimits, number: usize, epoch_seed: u64, crew: Box<dyn Crew<P>>) -> Shard<P> {
         Shard {
             limits,
+            crew,
             rooms: Slab::new(),
             names: [HashMap::new(), HashMap::new()],
             seats: Seats::default(),
@@ -156,8 +159,10 @@ impl<P: Peer> Shard<P> {
             if !room.queued {
                 continue;
             }
-            let slice = SLICE_MEMBERS.min(left);
-            if room.pump(slice, &self.limits, &mut self.out) {
+            // A block before another room of the shard gets its turn; of a huge room, one for each pair of hands.
+            let hands = if room.is_huge(&self.limits) { self.crew.hands() } else { 1 };
+            let slice = BLOCK.min(left);
+            if room.pump(slice * hands, &self.limits, &*self.crew, &mut self.out) {
                 room.queued = false;
             } else {
                 self.queue.push_back(index);
@@ -306,7 +311,7 @@ impl<P: Peer> Shard<P> {
     pub(super) fn touch(&mut self, index: usize) {
         let Entry::Open(room) = &mut self.rooms[index] else { return };
         if room.must_pump(&self.limits) {
-            room.pump_all(&self.limits, &mut self.out);
+            room.pump_all(&self.limits, &*self.crew, &mut self.out);
         } else if !room.queued && room.is_due() {
             room.queued = true;
             self.queue.push_back(index);

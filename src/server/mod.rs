@@ -235,6 +235,10 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
     }
 }
 
+fn unlimited_if_zero(count: usize) -> usize {
+    if count == 0 { usize::MAX } else { count }
+}
+
 fn room_limits(config: &Config, shards: usize, stored: bool) -> RoomLimits {
     RoomLimits {
         window: window(config),
@@ -245,11 +249,8 @@ fn room_limits(config: &Config, shards: usize, stored: bool) -> RoomLimits {
         },
         open_rooms: config.chat.open_rooms,
         store: stored.then_some(durability(config.history.durability)),
-        members: if config.limits.members_per_room == 0 {
-            usize::MAX
-        } else {
-            config.limits.members_per_room
-        },
+        members: unlimited_if_zero(config.limits.members_per_room),
+        lane_members: unlimited_if_zero(config.rooms.lane_members),
         rooms: config.limits.rooms.div_ceil(shards),
         dedup_window: config.chat.dedup_window,
         notices: Notices { join: config.chat.join_notice.clone(), leave: config.chat.leave_notice.clone() },

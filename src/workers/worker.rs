@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::crew::Task;
+use super::journal::Journal;
 use super::station::{Station, now};
 use super::{Batch, PUMP_MEMBERS, Report};
 use crate::rooms::Answer;
@@ -15,6 +17,8 @@ const BATCHES_PER_PUMP: usize = 8;
 /// A shard with a thread and a lane of its own.
 pub(super) struct Worker<R> {
     pub(super) station: Station,
+    /// What other workers would like help with.
+    pub(super) tasks: Receiver<Task>,
     pub(super) incoming: Receiver<Batch>,
     pub(super) used: Sender<Batch>,
     pub(super) full: Arc<AtomicBool>,
@@ -24,6 +28,7 @@ pub(super) struct Worker<R> {
 /// Where the next thing to do comes from.
 enum Input {
     Batch(Batch),
+    Task(Task),
     Answer(Answer),
     /// The reactor is gone.
     End,
@@ -37,6 +42,7 @@ impl<R: Report> Worker<R> {
             if !behind {
                 match self.wait() {
                     Input::Batch(batch) => self.apply(batch),
+                    Input::Task(task) => task.carry_out(),
                     Input::Answer(answer) => self.station.shard.answer(answer, now()),
                     Input::End => return self.station.finish(),
                 }
@@ -56,15 +62,15 @@ impl<R: Report> Worker<R> {
 
     /// Waits for the next input. While too much waits for the store, nothing but its answers is looked at.
     fn wait(&self) -> Input {
-        let Some(journal) = &self.station.journal else {
-            return self.incoming.recv().map_or(Input::End, Input::Batch);
-        };
-        if self.station.shard.is_behind() {
+        let never = crossbeam_channel::never();
+        let journal = self.station.journal.as_ref();
+        if let Some(journal) = journal.filter(|_| self.station.shard.is_behind()) {
             return Input::Answer(journal.wait());
         }
         select! {
             recv(self.incoming) -> batch => batch.map_or(Input::End, Input::Batch),
-            recv(journal.answers()) -> answer => answer.map_or(Input::End, Input::Answer),
+            recv(journal.map_or(&never, Journal::answers)) -> answer => answer.map_or(Input::End, Input::Answer),
+            recv(self.tasks) -> task => task.map_or(Input::End, Input::Task),
         }
     }
 

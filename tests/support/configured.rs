@@ -54,6 +54,19 @@ impl ConfiguredProcess {
         self.address
     }
 
+    /// The name of each thread, and the processor time it has used, in seconds.
+    pub(crate) fn thread_times(&self) -> Vec<(String, f64)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("procfs");
+        let time = |task: std::io::Result<std::fs::DirEntry>| {
+            let path = task.expect("procfs").path();
+            let name = std::fs::read_to_string(path.join("comm")).expect("a name");
+            let times = std::fs::read_to_string(path.join("schedstat")).expect("times");
+            let nanos: f64 = times.split(' ').next().and_then(|first| first.parse().ok()).expect("a time");
+            (name.trim().to_owned(), nanos / 1e9)
+        };
+        tasks.map(time).collect()
+    }
+
     /// Bytes of memory that the process has resident.
     pub(crate) fn resident(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("procfs");

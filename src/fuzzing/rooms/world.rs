@@ -10,8 +10,8 @@ use super::store::{ScriptedStore, Verdict};
 use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
 use crate::rooms::{
-    Command, Effect, Format, Join, MemberKey, Notices, OnLag, RoomLimits, SessionKey, Shard, Span, Start,
-    Timestamp,
+    Command, Crew, Effect, Format, Job, Join, MemberKey, Notices, OnLag, RoomLimits, SessionKey, Shard, Span,
+    Start, Timestamp,
 };
 
 /// Enough members for slices and swaps, few enough for short inputs to reach all.
@@ -68,6 +68,22 @@ impl Room {
     }
 }
 
+/// Three pairs of hands that do everything in another order.
+#[derive(Debug)]
+struct Backwards;
+
+impl Crew<ScriptedPeer> for Backwards {
+    fn hands(&self) -> usize {
+        3
+    }
+
+    fn carry_out(&self, mut jobs: Vec<Job<ScriptedPeer>>) -> Vec<Job<ScriptedPeer>> {
+        jobs.reverse();
+        jobs.iter_mut().for_each(Job::carry_out);
+        jobs
+    }
+}
+
 struct World {
     shard: Shard<ScriptedPeer>,
     limits: RoomLimits,
@@ -107,6 +123,7 @@ impl World {
             window,
             on_lag: [OnLag::CatchUp, OnLag::CatchUp, OnLag::Gap, OnLag::Close][usize::from(options >> 6)],
             members: usize::MAX,
+            lane_members: if options & 32 == 0 { usize::MAX } else { 6 },
             rooms: 100,
             open_rooms: true,
             dedup_window: Duration::from_secs(1_000_000),
@@ -124,7 +141,7 @@ impl World {
             waiting: None,
         };
         World {
-            shard: Shard::new(limits.clone(), 0, 7),
+            shard: Shard::new(limits.clone(), 0, 7, Box::new(Backwards)),
             limits,
             store: ScriptedStore::default(),
             rooms: ROOMS.into_iter().map(room).collect(),

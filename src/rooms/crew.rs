@@ -1,0 +1,67 @@
+//! Hands that help to pump a room that is too large for one.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::log::Log;
+use super::member::{Member, State};
+use super::peer::Peer;
+
+/// A block of a room's members, to be sent what it lacks of the log. The log is shared and does not change meanwhile.
+#[derive(Debug)]
+pub struct Job<P> {
+    pub(super) log: Arc<Log>,
+    /// The newest message to be sent.
+    pub(super) visible: u64,
+    /// Which block.
+    pub(super) number: usize,
+    pub(super) members: Vec<Member<P>>,
+    /// Members that the window does not help any more: their room sees to them.
+    pub(super) behind: Vec<usize>,
+}
+
+impl<P> Default for Job<P> {
+    /// A job that is done.
+    fn default() -> Self {
+        Job { log: Arc::default(), visible: 0, number: 0, members: Vec::new(), behind: Vec::new() }
+    }
+}
+
+impl<P: Peer> Job<P> {
+    /// Sends. Never waits.
+    pub fn carry_out(&mut self) {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if member.state != State::Ready || member.cursor >= self.visible {
+                continue;
+            }
+            match self.log.slice(member.cursor, self.visible) {
+                Some(slice) => member.note(member.peer.send(&slice), self.visible),
+                None => self.behind.push(index),
+            }
+        }
+    }
+}
+
+/// Whoever carries out jobs.
+pub trait Crew<P>: Debug + Send {
+    /// How many jobs can be under way at the same time.
+    fn hands(&self) -> usize;
+
+    /// Carries out all jobs, and gives them back in any order.
+    fn carry_out(&self, jobs: Vec<Job<P>>) -> Vec<Job<P>>;
+}
+
+/// One pair of hands: those of whoever asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone;
+
+impl<P: Peer> Crew<P> for Alone {
+    fn hands(&self) -> usize {
+        1
+    }
+
+    fn carry_out(&self, mut jobs: Vec<Job<P>>) -> Vec<Job<P>> {
+        jobs.iter_mut().for_each(Job::carry_out);
+        jobs
+    }
+}
