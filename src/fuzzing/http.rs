@@ -84,6 +84,7 @@ fn opening_handshake(head: &Head<'_>) {
             subprotocols: &subprotocols,
             subprotocol_required: required,
             secure: false,
+            deflate: None,
         };
         match handshake::accept(head, &rules) {
             Ok(accepted) => convinces_a_client(head, &accepted),
