@@ -10,7 +10,7 @@ use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use crate::http::Head;
-use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start};
+use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start, Variant};
 use crate::transport::Outbound;
 use crate::ws::deflate::{Deflate, History, WindowBits};
 use crate::ws::{CloseCode, OpCode, encode};
@@ -260,6 +260,10 @@ impl Context<'_> {
         self.side.history = None;
         let number = self.turn.lane_of(request.room);
         let session_id = self.id();
+        let variant = match self.side.deflate {
+            Some(window) if window >= self.turn.limits.deflate.window => Variant::Deflated,
+            Some(_) | None => Variant::Plain,
+        };
         let lane = &mut self.turn.lanes[usize::from(number)];
         let member = lane.new_member();
         lane.push(Command::Join(Box::new(Join {
@@ -272,6 +276,7 @@ impl Context<'_> {
             peer: self.outbound.clone(),
             start: request.start,
             hello: request.hello,
+            variant,
         })));
         let membership = Membership { lane: number, member };
         self.side.memberships.add(membership);

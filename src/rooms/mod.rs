@@ -7,6 +7,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`log`] | the newest messages of a room as wire bytes, numbered |
+//! | `deflated` | the same, compressed, for members that agreed on that |
 //! | `room`, `member` | one log, what of it may be shown, who is where on it |
 //! | `pump` | moving the members along the log, whatever they lag |
 //! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
@@ -23,6 +24,7 @@ mod asks;
 mod bans;
 mod command;
 mod dedup;
+mod deflated;
 pub mod journal;
 mod json;
 mod ledger;
@@ -41,7 +43,7 @@ mod timestamp;
 
 pub use command::{
     Answer, Ask, Command, Effect, Format, Join, MemberKey, Online, OnlineSession, PostError, Posted, Reader,
-    Reply, RoomKey, SessionKey, ShardStats, Span, Start, Why,
+    Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
 };
 pub use json::push_string as push_json_string;
 pub use message::{Kind, Notices, push_stored as push_stored_json};

@@ -254,6 +254,7 @@ fn room_limits(config: &Config, shards: usize, stored: bool) -> RoomLimits {
         },
         rooms: config.limits.rooms.div_ceil(shards),
         dedup_window: config.chat.dedup_window,
+        deflate: deflate(&config.deflate),
         notices: Notices { join: config.chat.join_notice.clone(), leave: config.chat.leave_notice.clone() },
     }
 }

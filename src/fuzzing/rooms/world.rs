@@ -11,8 +11,9 @@ use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
 use crate::rooms::{
     Command, Effect, Format, Join, MemberKey, Notices, OnLag, RoomLimits, SessionKey, Shard, Span, Start,
-    Timestamp,
+    Timestamp, Variant,
 };
+use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// Enough members for slices and swaps, few enough for short inputs to reach all.
 const MEMBERS_MAX: usize = 24;
@@ -112,6 +113,7 @@ impl World {
             dedup_window: Duration::from_secs(1_000_000),
             notices: Notices::default(),
             store: (options & 1 == 0).then_some(Durability::Commit),
+            deflate: Deflate { level: Level::FASTEST, bytes_min: 200, window: WindowBits::MAX },
         };
         let room = |(name, format)| Room {
             name,
@@ -203,6 +205,10 @@ impl World {
             gaps: 0,
         };
         member.peer.drain(usize::from(numbers.next()) * 100);
+        let variant = if self.sessions.is_multiple_of(2) { Variant::Plain } else { Variant::Deflated };
+        if variant == Variant::Deflated {
+            member.peer.inflate();
+        }
         let join = Join {
             member: key,
             session: member.session,
@@ -213,6 +219,7 @@ impl World {
             peer: member.peer.clone(),
             start,
             hello: format == Format::Chat,
+            variant,
         };
         let content = format!("{} joined", member.user);
         self.members.push(member);
