@@ -113,7 +113,7 @@ impl World {
             dedup_window: Duration::from_secs(1_000_000),
             notices: Notices::default(),
             store: (options & 1 == 0).then_some(Durability::Commit),
-            deflate: Deflate { level: Level::FASTEST, bytes_min: 200, window: WindowBits::MAX },
+            deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
         let room = |(name, format)| Room {
             name,
