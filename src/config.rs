@@ -168,7 +168,7 @@ section! {
         /// Whether offers are accepted. Only messages of clients that offered it are ever compressed.
         enabled: bool = true, Switch;
         /// Messages shorter than this are sent as they are.
-        bytes_min: usize = KIB, Bytes(0..=256 * MIB);
+        threshold: usize = KIB, Bytes(0..=256 * MIB);
         /// How hard the server compresses, from 1 (fast) to 9 (small). A broadcast is compressed once for all members.
         level: usize = 1, Count { range: 1..=9, zero: false };
         /// Whether replies may refer back to earlier ones of the same session: smaller, but each costs as much time as

@@ -64,7 +64,7 @@ mod tests {
     use crate::ws::deflate::{Level, WindowBits};
     use crate::ws::encode;
 
-    const DEFLATE: Deflate = Deflate { level: Level::FASTEST, bytes_min: 100, window: WindowBits::MAX };
+    const DEFLATE: Deflate = Deflate { level: Level::FASTEST, threshold_bytes: 100, window: WindowBits::MAX };
     const WINDOW: Window = Window { messages: 4, bytes: 1 << 20 };
 
     fn append(log: &mut Log, len: usize) {

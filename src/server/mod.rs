@@ -293,7 +293,7 @@ fn window(config: &Config) -> Window {
 fn deflate(config: &config::Compression) -> Deflate {
     Deflate {
         level: u8::try_from(config.level).ok().and_then(Level::new).unwrap_or(Level::FASTEST),
-        bytes_min: config.bytes_min,
+        threshold_bytes: config.threshold,
         window: window_bits(config.server_window_bits),
     }
 }

@@ -42,7 +42,7 @@ pub struct Deflate {
     /// How hard.
     pub level: Level,
     /// Messages with less payload are sent as they are: they gain little or nothing.
-    pub bytes_min: usize,
+    pub threshold_bytes: usize,
     /// How far back the receiver remembers.
     pub window: WindowBits,
 }
@@ -55,7 +55,7 @@ impl Deflate {
     pub fn frame(&self, out: &mut Vec<u8>, opcode: OpCode, payload: &[u8], history: Option<&mut History>) {
         let context = history.as_deref().map_or(&[][..], History::bytes);
         if opcode.is_control()
-            || payload.len() < self.bytes_min
+            || payload.len() < self.threshold_bytes
             || !self.append(out, opcode, payload, context)
         {
             return encode::frame(out, opcode, payload);

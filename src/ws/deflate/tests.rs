@@ -8,7 +8,7 @@ use crate::ws::{CloseCode, Decoder, Event, Input, Message, OpCode, ProtocolError
 
 const LIMIT: usize = 70_000;
 const BITS_8: WindowBits = WindowBits::new(8).unwrap();
-const DEFLATE: Deflate = Deflate { level: Level::FASTEST, bytes_min: 0, window: WindowBits::MAX };
+const DEFLATE: Deflate = Deflate { level: Level::FASTEST, threshold_bytes: 0, window: WindowBits::MAX };
 
 type Read = (Vec<(OpCode, Vec<u8>)>, Option<ProtocolError>);
 
@@ -243,7 +243,7 @@ fn what_is_compressed_here_is_read_back_at_every_level_and_window() {
         for bits in [8, 9, 12, 15] {
             let deflate = Deflate {
                 level: Level::new(level).unwrap(),
-                bytes_min: 0,
+                threshold_bytes: 0,
                 window: WindowBits::new(bits).unwrap(),
             };
             let mut sent = History::new(deflate.window);
@@ -289,7 +289,7 @@ fn no_message_refers_further_back_than_was_agreed_on() {
     for level in 1..=9 {
         for bits in [9, 12, 15] {
             let window = WindowBits::new(bits).unwrap();
-            let deflate = Deflate { level: Level::new(level).unwrap(), bytes_min: 0, window };
+            let deflate = Deflate { level: Level::new(level).unwrap(), threshold_bytes: 0, window };
             let mut receiver = Decompress::new_with_window_bits(false, bits);
             let mut history = History::new(window);
             for seed in 0..3 {
@@ -307,7 +307,7 @@ fn no_message_refers_further_back_than_was_agreed_on() {
 #[test]
 fn the_smallest_window_of_all_is_kept_to_although_the_compressor_has_none_so_small() {
     for level in 1..=9 {
-        let deflate = Deflate { level: Level::new(level).unwrap(), bytes_min: 0, window: BITS_8 };
+        let deflate = Deflate { level: Level::new(level).unwrap(), threshold_bytes: 0, window: BITS_8 };
         // What comes again after 251 bytes and more must not be found; after 250 bytes it may be.
         for period in [100, 250, 251, 255, 256, 257, 300, 511, 512] {
             let once: Vec<u8> = (0..period).map(|at| u8::try_from(at * at % 251).unwrap()).collect();
@@ -322,7 +322,7 @@ fn the_smallest_window_of_all_is_kept_to_although_the_compressor_has_none_so_sma
 
 #[test]
 fn short_messages_and_control_frames_and_what_does_not_shrink_go_as_they_are() {
-    let deflate = Deflate { bytes_min: 100, ..DEFLATE };
+    let deflate = Deflate { threshold_bytes: 100, ..DEFLATE };
     let cases = [
         (OpCode::Text, chat(99, 0)),
         (OpCode::Text, Vec::new()),
