@@ -1,15 +1,27 @@
-//! What does a message cost the room's log, and what does a member cost that reads from it?
+//! What does a message cost the room's log, what does a member cost that reads from it, and what does a compressed
+//! broadcast cost?
 //!
-//! `cargo bench --bench rooms`. Appending is compared with copying the same bytes into a plain buffer in the same run.
+//! `cargo bench --bench rooms`. Appending is compared with copying the same bytes into a plain buffer in the same run, a
+//! compressed broadcast with a plain one and with one compression.
 
+use std::cell::RefCell;
 use std::hint::black_box;
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use foghorn::rooms::Timestamp;
-use foghorn::rooms::log::{Log, Window};
+use foghorn::rooms::log::{Log, Slice, Window};
+use foghorn::rooms::{
+    Alone, Command, Format, Join, MemberKey, Notices, OnLag, Peer, RoomLimits, Sent, SessionKey, Shard, Span,
+    Start, Timestamp, Variant,
+};
+use foghorn::ws::OpCode;
+use foghorn::ws::deflate::{Deflate, Level, WindowBits};
 
 const WINDOW: Window = Window { messages: 256, bytes: 1 << 20 };
 const SIZES: [usize; 3] = [128, 1024, 16 * 1024];
+const MEMBERS: u32 = 1000;
+const DEFLATE: Deflate = Deflate { level: Level::FASTEST, threshold_bytes: 1024, window: WindowBits::MAX };
 
 fn append(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("append");
@@ -55,5 +67,94 @@ fn slice(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, append, slice);
+/// A member's connection that takes everything at once: it copies, as a kernel does, and forgets.
+struct Sink(RefCell<Vec<u8>>);
+
+impl Peer for Sink {
+    fn send(&self, slice: &Slice<'_>) -> Sent {
+        let mut buffer = self.0.borrow_mut();
+        buffer.clear();
+        buffer.extend_from_slice(slice.bytes());
+        Sent::All
+    }
+
+    fn reply(&self, _: &[u8]) {}
+
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+/// A shard with one relay room, all members of one kind.
+fn room(variant: Variant) -> Shard<Sink> {
+    let limits = RoomLimits {
+        window: WINDOW,
+        on_lag: OnLag::Close,
+        members: usize::MAX,
+        lane_members: usize::MAX,
+        rooms: 1,
+        open_rooms: true,
+        dedup_window: Duration::ZERO,
+        notices: Notices::default(),
+        store: None,
+        deflate: DEFLATE,
+    };
+    let mut shard = Shard::new(limits, 0, 1, Box::new(Alone));
+    for number in 0..MEMBERS {
+        let join = Join {
+            member: MemberKey(number),
+            session: SessionKey(number.into()),
+            session_id: number.into(),
+            room: "r".into(),
+            format: Format::Relay,
+            user: "".into(),
+            peer: Sink(RefCell::default()),
+            start: Start::Live,
+            hello: false,
+            variant,
+        };
+        shard.apply(Command::Join(Box::new(join)), &[], Timestamp::from_micros(1));
+    }
+    shard
+}
+
+/// JSON as a chat has it.
+fn payload(size: usize) -> Vec<u8> {
+    let lines = (0..).flat_map(|number| {
+        let text = format!("{{\"sender\":\"user{number}\",\"content\":\"hello number {}\"}}", number * 7919);
+        text.into_bytes()
+    });
+    lines.take(size).collect()
+}
+
+fn broadcast(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("broadcast");
+    for size in [1024, 16 * 1024] {
+        let payload = payload(size);
+        for (name, variant) in [("plain", Variant::Plain), ("deflated", Variant::Deflated)] {
+            let mut shard = room(variant);
+            group.bench_with_input(BenchmarkId::new(name, size), &payload, |bencher, payload| {
+                let mut arena = Vec::new();
+                bencher.iter(|| {
+                    arena.clear();
+                    let Some(content) = Span::store(&mut arena, black_box(payload)) else { return };
+                    let publish =
+                        Command::Publish { member: MemberKey(0), content, client_id: None, text: true };
+                    shard.apply(publish, &arena, Timestamp::from_micros(2));
+                    while shard.pump(usize::MAX) {}
+                });
+            });
+        }
+        group.bench_with_input(BenchmarkId::new("one-compression", size), &payload, |bencher, payload| {
+            let mut out = Vec::new();
+            bencher.iter(|| {
+                out.clear();
+                DEFLATE.frame(&mut out, OpCode::Text, black_box(payload), None);
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, append, slice, broadcast);
 criterion_main!(benches);

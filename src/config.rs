@@ -59,6 +59,8 @@ section! {
         history: History;
         /// Chat rooms.
         chat: Chat;
+        /// Compression of messages.
+        deflate: Compression;
         /// Which web pages may connect.
         origins: AllowedOrigins;
         /// How the server stops.
@@ -159,6 +161,27 @@ section! {
         leave_notice: String = "{username} left".to_owned(), Notice;
         /// How long a message id is remembered, so that a message sent again is not stored again; 0 is not at all.
         dedup_window: Duration = Duration::from_secs(120), Time { range: TIMES, zero: true };
+    }
+}
+
+section! {
+    /// Compression of messages (permessage-deflate, RFC 7692), for clients that offer it.
+    Compression {
+        /// Whether offers are accepted. Only messages of clients that offered it are ever compressed.
+        enabled: bool = true, Switch;
+        /// Messages shorter than this are sent as they are.
+        threshold: usize = KIB, Bytes(0..=256 * MIB);
+        /// How hard the server compresses, from 1 (fast) to 9 (small). A broadcast is compressed once for all members.
+        level: usize = 1, Count { range: 1..=9, zero: false };
+        /// Whether replies may refer back to earlier ones of the same session: smaller, but each costs as much time as
+        /// a whole window, and each such session that window of memory. Broadcasts never do.
+        server_context_takeover: bool = false, Switch;
+        /// Whether a client's messages may refer back to its earlier ones: each such session costs a window of memory.
+        client_context_takeover: bool = false, Switch;
+        /// The window that the server compresses with: 2 to the power of this many bytes.
+        server_window_bits: usize = 15, Count { range: 8..=15, zero: false };
+        /// The window that clients are asked to keep to, if they can.
+        client_window_bits: usize = 15, Count { range: 8..=15, zero: false };
     }
 }
 

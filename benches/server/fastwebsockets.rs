@@ -53,8 +53,13 @@ async fn upgrade(stream: &mut TcpStream) -> Option<String> {
             return None;
         }
         let Some((head, _)) = Head::parse(&bytes, 0, &HeadLimits::default()).ok()? else { continue };
-        let rules =
-            Rules { origins: &Origins::Any, subprotocols: &[], subprotocol_required: false, secure: false };
+        let rules = Rules {
+            origins: &Origins::Any,
+            subprotocols: &[],
+            subprotocol_required: false,
+            secure: false,
+            deflate: None,
+        };
         let mut answer = Vec::new();
         handshake::accept(&head, &rules).ok()?.encode(&mut answer);
         stream.write_all(&answer).await.ok()?;

@@ -172,8 +172,13 @@ impl Raw {
 
     fn upgrade(&mut self, key: usize, bytes: &[u8]) -> Fate {
         let Ok(Some((head, _))) = Head::parse(bytes, 0, &HeadLimits::default()) else { return Fate::Ends };
-        let rules =
-            Rules { origins: &Origins::Any, subprotocols: &[], subprotocol_required: false, secure: false };
+        let rules = Rules {
+            origins: &Origins::Any,
+            subprotocols: &[],
+            subprotocol_required: false,
+            secure: false,
+            deflate: None,
+        };
         let Ok(accepted) = handshake::accept(&head, &rules) else { return Fate::Ends };
         let mut answer = Vec::new();
         accepted.encode(&mut answer);

@@ -220,6 +220,8 @@ mod tests {
         assert_eq!(config.heartbeat.idle_timeout, Duration::from_secs(75));
         assert_eq!(config.heartbeat.text_interval, Duration::from_secs(25));
         assert_eq!((config.rooms.window_messages, config.rooms.window_bytes), (256, 1 << 20));
+        assert_eq!((config.deflate.enabled, config.deflate.threshold), (true, 1024));
+        assert!(!config.deflate.server_context_takeover && !config.deflate.client_context_takeover);
         assert_eq!(config.shutdown.grace, Duration::from_secs(10));
         assert_eq!(config.origins.allowed, Origins::SameOrigin);
     }

@@ -1,12 +1,17 @@
 //! Targets for [`crate::http`] and [`crate::handshake`].
+#![expect(clippy::panic, reason = "a panic is how a fuzz target reports what it found")]
 
 use std::borrow::Cow;
 
 use super::cut;
-use crate::handshake::{self, Accepted, ClientWindow, DeflateOffer, HandshakeError, Intent, Origins, Rules};
+use crate::handshake::{
+    self, AcceptKey, Accepted, ClientWindow, DeflateAgreement, DeflateOffer, DeflateTerms, HandshakeError,
+    Intent, Origins, Rules,
+};
 use crate::http::{
     BodyDecoder, BodyError, BodyFraming, Fields, Head, HeadError, HeadLimits, Method, Reply, Version, query,
 };
+use crate::ws::deflate::WindowBits;
 
 /// Small enough that inputs of a few hundred bytes reach every limit.
 const LIMITS: HeadLimits = HeadLimits { head_bytes: 512, headers: 8, target_bytes: 64 };
@@ -84,6 +89,7 @@ fn opening_handshake(head: &Head<'_>) {
             subprotocols: &subprotocols,
             subprotocol_required: required,
             secure: false,
+            deflate: None,
         };
         match handshake::accept(head, &rules) {
             Ok(accepted) => convinces_a_client(head, &accepted),
@@ -159,7 +165,8 @@ fn plain_chunks(mut bytes: &[u8]) -> Vec<u8> {
     body
 }
 
-/// An offer that was read must read the same after it was written, whatever stood around it.
+/// An offer that was read must read the same after it was written, whatever stood around it; the answer grants what the
+/// first offer asks for, and nothing that it cannot.
 pub fn extensions(input: &[u8]) {
     let Ok(value) = std::str::from_utf8(input) else { return };
     if value.chars().any(|character| character.is_ascii_control() && character != '\t') {
@@ -169,9 +176,16 @@ pub fn extensions(input: &[u8]) {
     let fields = Fields::new(&line);
     let offers: Vec<_> = handshake::deflate_offers(fields).collect();
     assert!(offers.len() <= value.split(',').count());
-    for offer in offers {
-        let line = format!("Sec-WebSocket-Extensions: {}\r\n", written(&offer));
-        assert!(handshake::deflate_offers(Fields::new(&line)).eq([offer]), "{line:?}");
+    for offer in &offers {
+        let line = format!("Sec-WebSocket-Extensions: {}\r\n", written(offer));
+        assert!(handshake::deflate_offers(Fields::new(&line)).eq([*offer]), "{line:?}");
+    }
+    for terms in [GENEROUS, FRUGAL] {
+        let agreement = terms.agree(fields);
+        assert_eq!(agreement.is_some(), !offers.is_empty());
+        if let (Some(agreement), Some(offer)) = (agreement, offers.first()) {
+            is_granted(offer, &terms, agreement);
+        }
     }
     let spoken = ["a".to_owned(), "b".to_owned()];
     if let Some(chosen) = handshake::subprotocol(fields, &spoken) {
@@ -180,6 +194,51 @@ pub fn extensions(input: &[u8]) {
             .map(|name| name.trim_matches([' ', '\t']))
             .find(|name| ["a", "b"].contains(name));
         assert_eq!(first, Some(chosen));
+    }
+}
+
+const GENEROUS: DeflateTerms = DeflateTerms {
+    server_takeover: true,
+    client_takeover: true,
+    server_window: WindowBits::MAX,
+    client_window: WindowBits::MAX,
+};
+
+const FRUGAL: DeflateTerms = DeflateTerms {
+    server_takeover: false,
+    client_takeover: false,
+    server_window: WindowBits::new(12).expect("8 to 15"),
+    client_window: WindowBits::new(10).expect("8 to 15"),
+};
+
+/// Reads the answer as a client does, and checks it by RFC 7692 §7.1.
+fn is_granted(offer: &DeflateOffer, terms: &DeflateTerms, agreement: DeflateAgreement) {
+    let key = AcceptKey::answer("dGhlIHNhbXBsZSBub25jZQ==").expect("a key");
+    let mut head = Vec::new();
+    Accepted { key, subprotocol: None, deflate: Some(agreement) }.encode(&mut head);
+    let head = String::from_utf8(head).expect("ASCII");
+    let (_, lines) = head.split_once("\r\n").expect("a status line");
+    let lines = lines.strip_suffix("\r\n").expect("an empty line");
+    let answers: Vec<_> = handshake::deflate_offers(Fields::new(lines)).collect();
+    let [answer] = answers[..] else { panic!("{head}") };
+
+    assert!(answer.server_no_context_takeover || !offer.server_no_context_takeover && terms.server_takeover);
+    assert!(answer.client_no_context_takeover || !offer.client_no_context_takeover && terms.client_takeover);
+    assert_eq!(answer.server_no_context_takeover, !agreement.server_takeover);
+    assert_eq!(answer.client_no_context_takeover, !agreement.client_takeover);
+    assert_eq!(answer.server_window.unwrap_or(WindowBits::MAX), agreement.server_window);
+    assert!(
+        agreement.server_window <= offer.server_window.unwrap_or(WindowBits::MAX).min(terms.server_window)
+    );
+    assert!(answer.server_window.is_some() || offer.server_window.is_none(), "whoever asks is answered");
+    match (offer.client_window, answer.client_window) {
+        (_, ClientWindow::Limitable) => panic!("an answer names a number"),
+        (ClientWindow::Fixed, named) => assert_eq!(named, ClientWindow::Fixed, "it cannot be limited"),
+        (ClientWindow::Limitable | ClientWindow::AtMost(_), ClientWindow::Fixed) => {
+            assert_eq!(agreement.client_window, WindowBits::MAX);
+        }
+        (ClientWindow::Limitable, ClientWindow::AtMost(bits)) => assert_eq!(bits, terms.client_window),
+        (ClientWindow::AtMost(most), ClientWindow::AtMost(bits)) => assert!(bits <= most),
     }
 }
 

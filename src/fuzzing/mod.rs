@@ -3,10 +3,12 @@
 //!
 //! Not a part of the public API.
 
+mod deflate;
 mod http;
 mod rooms;
 mod ws;
 
+pub use deflate::deflate;
 pub use http::{body, extensions, request_head};
 pub use rooms::{room_log, shard};
 pub use ws::{close, decoder, header, mask, utf8};
@@ -55,6 +57,7 @@ mod tests {
         ("body", super::body),
         ("close", super::close),
         ("decoder", super::decoder),
+        ("deflate", super::deflate),
         ("extensions", super::extensions),
         ("header", super::header),
         ("mask", super::mask),

@@ -77,7 +77,9 @@ fn check_refused(error: ProtocolError, theirs: &FrameHeader, len: u64, allow_rsv
         | ProtocolError::TextNotUtf8
         | ProtocolError::CloseCodeCutShort
         | ProtocolError::CloseCodeInvalid
-        | ProtocolError::CloseReasonNotUtf8 => false,
+        | ProtocolError::CloseReasonNotUtf8
+        | ProtocolError::DeflateInvalid
+        | ProtocolError::DeflateCutShort => false,
     };
     assert!(is_broken, "{error:?} of {theirs:?} with {len} bytes");
 }

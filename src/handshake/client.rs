@@ -178,8 +178,13 @@ mod tests {
         assert_eq!((head.target(), len), ("/ws?a=b", bytes.len()));
         let spoken = ["a".to_owned(), "b".to_owned()];
         let origins = Origins::SameOrigin;
-        let rules =
-            Rules { origins: &origins, subprotocols: &spoken, subprotocol_required: true, secure: false };
+        let rules = Rules {
+            origins: &origins,
+            subprotocols: &spoken,
+            subprotocol_required: true,
+            secure: false,
+            deflate: None,
+        };
         let mut answer = Vec::new();
         accept(&head, &rules).unwrap().encode(&mut answer);
         let head_len = answer.len();

@@ -13,7 +13,9 @@ mod response;
 
 pub use accept_key::AcceptKey;
 pub use error::HandshakeError;
-pub use negotiate::{ClientWindow, DeflateOffer, WindowBits, deflate_offers, subprotocol};
+pub use negotiate::{
+    ClientWindow, DeflateAgreement, DeflateOffer, DeflateTerms, deflate_offers, subprotocol,
+};
 pub use request::{Intent, Rules, accept, intent};
 pub use response::Accepted;
 

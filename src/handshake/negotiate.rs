@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::str::Chars;
 
 use crate::http::{Fields, is_token, is_token_byte, trim};
+use crate::ws::deflate::WindowBits;
 
 /// The first offered subprotocol that the endpoint speaks, in its own words. Names are case-sensitive.
 pub fn subprotocol<'s>(fields: Fields<'_>, spoken: &'s [String]) -> Option<&'s str> {
@@ -29,30 +30,6 @@ pub struct DeflateOffer {
     pub client_window: ClientWindow,
 }
 
-/// The base-2 logarithm of an LZ77 window, from 8 to 15.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WindowBits(u8);
-
-impl WindowBits {
-    /// A window of that many bits, from 8 to 15.
-    pub const fn new(bits: u8) -> Option<WindowBits> {
-        if matches!(bits, 8..=15) { Some(WindowBits(bits)) } else { None }
-    }
-
-    /// The number of bits.
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-
-    /// Reads the value of a parameter: a number without leading zeros.
-    fn parse(value: &str) -> Option<WindowBits> {
-        if value.starts_with('0') || !value.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        WindowBits::new(value.parse().ok()?)
-    }
-}
-
 /// What a client says of its own window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientWindow {
@@ -63,6 +40,83 @@ pub enum ClientWindow {
     Limitable,
     /// It can be limited, and will be no larger than this.
     AtMost(WindowBits),
+}
+
+/// What an endpoint is ready to agree on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeflateTerms {
+    /// Whether its own messages may refer back to earlier ones; each client that allows it costs a window of memory.
+    pub server_takeover: bool,
+    /// Whether the client's may; each client costs a window of memory.
+    pub client_takeover: bool,
+    /// The largest window that it uses itself.
+    pub server_window: WindowBits,
+    /// The largest window that it lets a client use that can be limited.
+    pub client_window: WindowBits,
+}
+
+impl DeflateTerms {
+    /// Agrees on the first offer. Whatever a well-formed offer asks for can be granted.
+    pub fn agree(&self, fields: Fields<'_>) -> Option<DeflateAgreement> {
+        deflate_offers(fields).next().map(|offer| self.answer(&offer))
+    }
+
+    fn answer(&self, offer: &DeflateOffer) -> DeflateAgreement {
+        let server_window =
+            offer.server_window.map_or(self.server_window, |bits| bits.min(self.server_window));
+        let client_window = match offer.client_window {
+            ClientWindow::Fixed => WindowBits::MAX,
+            ClientWindow::Limitable => self.client_window,
+            ClientWindow::AtMost(bits) => bits.min(self.client_window),
+        };
+        DeflateAgreement {
+            server_takeover: self.server_takeover && !offer.server_no_context_takeover,
+            client_takeover: self.client_takeover && !offer.client_no_context_takeover,
+            server_window,
+            client_window,
+            names_server_window: offer.server_window.is_some() || server_window < WindowBits::MAX,
+        }
+    }
+}
+
+/// What client and endpoint have agreed on (RFC 7692 §7.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeflateAgreement {
+    /// Whether the server's messages may refer back to earlier ones.
+    pub server_takeover: bool,
+    /// Whether the client's may.
+    pub client_takeover: bool,
+    /// How far back the client remembers.
+    pub server_window: WindowBits,
+    /// How far back the server has to remember.
+    pub client_window: WindowBits,
+    /// A client that asked for a window is told of it, even of the largest (RFC 7692 §7.1.2.1).
+    names_server_window: bool,
+}
+
+impl DeflateAgreement {
+    /// Appends the value of the answer's `Sec-WebSocket-Extensions`.
+    ///
+    /// A window below the largest is agreed on for the client only if it offered that, so it may be named then.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"permessage-deflate");
+        if !self.server_takeover {
+            out.extend_from_slice(b"; server_no_context_takeover");
+        }
+        if !self.client_takeover {
+            out.extend_from_slice(b"; client_no_context_takeover");
+        }
+        if self.names_server_window {
+            out.extend_from_slice(
+                format!("; server_max_window_bits={}", self.server_window.get()).as_bytes(),
+            );
+        }
+        if self.client_window < WindowBits::MAX {
+            out.extend_from_slice(
+                format!("; client_max_window_bits={}", self.client_window.get()).as_bytes(),
+            );
+        }
+    }
 }
 
 /// The well-formed offers of `permessage-deflate` in order of preference. Other extensions are skipped, an offer
@@ -127,12 +181,12 @@ impl DeflateOffer {
             ("server_no_context_takeover", None) => raise(&mut self.server_no_context_takeover),
             ("client_no_context_takeover", None) => raise(&mut self.client_no_context_takeover),
             ("server_max_window_bits", Some(value)) if self.server_window.is_none() => {
-                self.server_window = Some(WindowBits::parse(value)?);
+                self.server_window = Some(window_bits(value)?);
                 Some(())
             }
             ("client_max_window_bits", value) if self.client_window == ClientWindow::Fixed => {
                 self.client_window = match value {
-                    Some(value) => ClientWindow::AtMost(WindowBits::parse(value)?),
+                    Some(value) => ClientWindow::AtMost(window_bits(value)?),
                     None => ClientWindow::Limitable,
                 };
                 Some(())
@@ -140,6 +194,14 @@ impl DeflateOffer {
             _ => None,
         }
     }
+}
+
+/// Reads a number of bits: without leading zeros.
+fn window_bits(value: &str) -> Option<WindowBits> {
+    if value.starts_with('0') || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    WindowBits::new(value.parse().ok()?)
 }
 
 /// Sets a flag that must not be set twice.
@@ -290,5 +352,84 @@ mod tests {
             let preferred = format!("Sec-WebSocket-Extensions: permessage-deflate, {value}\r\n");
             assert_eq!(offers(&preferred), [PLAIN], "{value:?}");
         }
+    }
+    const BITS_8: WindowBits = WindowBits::new(8).unwrap();
+    const BITS_10: WindowBits = WindowBits::new(10).unwrap();
+    const BITS_12: WindowBits = WindowBits::new(12).unwrap();
+
+    /// What an endpoint answers to an offer; empty if it declines.
+    fn answer(terms: &DeflateTerms, offer: &str) -> String {
+        let mut out = Vec::new();
+        if let Some(agreement) = terms.agree(Fields::new(&format!("Sec-WebSocket-Extensions: {offer}\r\n"))) {
+            agreement.encode(&mut out);
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn an_endpoint_that_keeps_no_context_says_so_and_names_the_windows_it_was_asked_for() {
+        let terms = DeflateTerms {
+            server_takeover: false,
+            client_takeover: false,
+            server_window: WindowBits::MAX,
+            client_window: WindowBits::MAX,
+        };
+        let alone = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        let cases = [
+            ("permessage-deflate", alone.to_owned()),
+            ("permessage-deflate; client_max_window_bits", alone.to_owned()),
+            ("permessage-deflate; server_no_context_takeover; client_no_context_takeover", alone.to_owned()),
+            ("permessage-deflate; server_max_window_bits=15", format!("{alone}; server_max_window_bits=15")),
+            ("permessage-deflate; server_max_window_bits=8", format!("{alone}; server_max_window_bits=8")),
+            ("permessage-deflate; client_max_window_bits=9", format!("{alone}; client_max_window_bits=9")),
+            (
+                "permessage-deflate; x, permessage-deflate; server_max_window_bits=\"9\"",
+                format!("{alone}; server_max_window_bits=9"),
+            ),
+            ("permessage-deflate; server_max_window_bits=7", String::new()),
+            ("permessage-bzip2", String::new()),
+            ("", String::new()),
+        ];
+        for (offer, expected) in cases {
+            assert_eq!(answer(&terms, offer), expected, "{offer:?}");
+        }
+    }
+
+    #[test]
+    fn contexts_are_kept_and_windows_limited_only_as_far_as_both_sides_allow() {
+        let terms = DeflateTerms {
+            server_takeover: true,
+            client_takeover: true,
+            server_window: BITS_12,
+            client_window: BITS_10,
+        };
+        let cases = [
+            ("", "; server_max_window_bits=12"),
+            ("; client_max_window_bits", "; server_max_window_bits=12; client_max_window_bits=10"),
+            ("; client_max_window_bits=8", "; server_max_window_bits=12; client_max_window_bits=8"),
+            ("; client_max_window_bits=15", "; server_max_window_bits=12; client_max_window_bits=10"),
+            ("; server_max_window_bits=15", "; server_max_window_bits=12"),
+            ("; server_max_window_bits=10", "; server_max_window_bits=10"),
+            ("; server_no_context_takeover", "; server_no_context_takeover; server_max_window_bits=12"),
+            ("; client_no_context_takeover", "; client_no_context_takeover; server_max_window_bits=12"),
+        ];
+        for (parameters, expected) in cases {
+            let offer = format!("permessage-deflate{parameters}");
+            assert_eq!(answer(&terms, &offer), format!("permessage-deflate{expected}"), "{offer:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_cannot_be_limited_may_use_the_largest_window() {
+        let terms = DeflateTerms {
+            server_takeover: false,
+            client_takeover: true,
+            server_window: WindowBits::MAX,
+            client_window: BITS_8,
+        };
+        let agreed = |line: &str| terms.agree(Fields::new(line)).unwrap().client_window;
+        assert_eq!(agreed("Sec-WebSocket-Extensions: permessage-deflate\r\n"), WindowBits::MAX);
+        let limitable = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
+        assert_eq!(agreed(limitable), BITS_8);
     }
 }

@@ -1,6 +1,6 @@
 //! The checks of an opening handshake (RFC 6455 §4.2.1), in the order in which their answers take precedence.
 
-use super::{AcceptKey, Accepted, HandshakeError, negotiate};
+use super::{AcceptKey, Accepted, DeflateTerms, HandshakeError, negotiate};
 use crate::http::{BodyFraming, Head, Method, Origins, Version};
 
 /// The only version of the protocol there is (RFC 6455 §4.1).
@@ -26,6 +26,8 @@ pub struct Rules<'r> {
     pub subprotocol_required: bool,
     /// Whether the connection is over TLS.
     pub secure: bool,
+    /// How messages may be compressed; `None` declines every offer.
+    pub deflate: Option<DeflateTerms>,
 }
 
 /// Tells an upgrade from an ordinary request. Half an upgrade is an ordinary request, which a WebSocket path refuses.
@@ -38,8 +40,8 @@ pub fn intent(head: &Head<'_>) -> Intent {
 
 /// Checks a request on a WebSocket path. The head itself vouches for exactly one `Host`.
 ///
-/// Every offered extension is declined, which a client must take for an answer (RFC 6455 §9.1): no endpoint has
-/// compression enabled. [`deflate_offers`](super::deflate_offers) reads the offers for one that does.
+/// An extension is never a reason to refuse: what is unknown, malformed or not wanted is declined, which a client must
+/// take for an answer (RFC 6455 §9.1).
 pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r>) -> Result<Accepted<'r>, HandshakeError> {
     if head.method() != Method::Get {
         return Err(HandshakeError::Method);
@@ -69,7 +71,8 @@ pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r>) -> Result<Accepted<'r>, Ha
     if subprotocol.is_none() && rules.subprotocol_required {
         return Err(HandshakeError::Subprotocol);
     }
-    Ok(Accepted { key, subprotocol })
+    let deflate = rules.deflate.and_then(|terms| terms.agree(head.fields()));
+    Ok(Accepted { key, subprotocol, deflate })
 }
 
 #[cfg(test)]
@@ -101,6 +104,7 @@ mod tests {
             subprotocols: &subprotocols,
             subprotocol_required: required,
             secure: false,
+            deflate: None,
         };
         accept(&head(text), &rules).map(|accepted| accepted.subprotocol.map(str::to_owned))
     }

@@ -10,8 +10,9 @@ use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use crate::http::Head;
-use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start};
+use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start, Variant};
 use crate::transport::Outbound;
+use crate::ws::deflate::{Deflate, History, WindowBits};
 use crate::ws::{CloseCode, OpCode, encode};
 
 /// From this size on a message goes to the socket from where it lies: by then copying it costs more than the system
@@ -120,6 +121,11 @@ pub(super) struct Closing {
 #[derive(Debug)]
 pub(super) struct Side {
     pub(super) endpoint: u16,
+    /// The client takes compressed messages, and remembers so far back.
+    pub(super) deflate: Option<WindowBits>,
+    /// What it remembers, where messages refer back to earlier ones. Such messages come from callbacks alone: only
+    /// there is their order on the wire the order of their compression.
+    pub(super) history: Option<Box<History>>,
     /// The session has ended: the service was told, the rooms were left.
     pub(super) ended: bool,
     pub(super) alarm: Option<Tick>,
@@ -167,9 +173,10 @@ impl Context<'_> {
     fn handle(&mut self, handshake: Option<Handshake>) -> &Session {
         let (key, id, mailbox) = (self.key, self.turn.session_id(self.key), &self.turn.mailbox);
         let outbound = self.outbound;
-        self.side
-            .handle
-            .get_or_insert_with(|| Session::new(key, id, outbound.clone(), mailbox.clone(), handshake))
+        let deflate = self.deflate().filter(|_| self.side.history.is_none());
+        self.side.handle.get_or_insert_with(|| {
+            Session::new(key, id, outbound.clone(), mailbox.clone(), deflate, handshake)
+        })
     }
 
     /// Sends a text message. Dropped if the session is closing.
@@ -191,12 +198,21 @@ impl Context<'_> {
         if !self.is_open() {
             return;
         }
+        if let Some(deflate) = self.deflate() {
+            let history = self.side.history.as_deref_mut();
+            return deflate.frame(&mut self.turn.replies, opcode, payload, history);
+        }
         if payload.len() < DIRECT_BYTES_MIN {
             return encode::frame(&mut self.turn.replies, opcode, payload);
         }
         self.turn.send_replies(self.outbound);
         let (header, header_len) = encode::header(opcode, payload.len());
         let _peer_is_gone = self.outbound.send_parts(&header[..header_len], payload);
+    }
+
+    /// How messages to this session are compressed, if they are.
+    fn deflate(&self) -> Option<Deflate> {
+        self.side.deflate.map(|window| Deflate { window, ..self.turn.limits.deflate })
     }
 
     /// Begins the closing handshake after everything sent so far. `reason` is cut to 123 bytes. Nothing can be sent
@@ -240,8 +256,14 @@ impl Context<'_> {
         if self.side.memberships.as_slice().len() >= ROOMS_MAX {
             return Err(RoomError::TooManyRooms);
         }
+        // A room's frames are compressed once for all members, so that no message may count on any other from now on.
+        self.side.history = None;
         let number = self.turn.lane_of(request.room);
         let session_id = self.id();
+        let variant = match self.side.deflate {
+            Some(window) if window >= self.turn.limits.deflate.window => Variant::Deflated,
+            Some(_) | None => Variant::Plain,
+        };
         let lane = &mut self.turn.lanes[usize::from(number)];
         let member = lane.new_member();
         lane.push(Command::Join(Box::new(Join {
@@ -254,6 +276,7 @@ impl Context<'_> {
             peer: self.outbound.clone(),
             start: request.start,
             hello: request.hello,
+            variant,
         })));
         let membership = Membership { lane: number, member };
         self.side.memberships.add(membership);

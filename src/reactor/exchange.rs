@@ -139,9 +139,10 @@ impl Exchange {
         match reach.service.route(&head, &arrival) {
             Route::Upgrade { endpoint, accepted, message_bytes_max } => {
                 accepted.encode(&mut reach.turn.replies);
+                let deflate = accepted.deflate;
                 // At once: from `open` on, other threads may write to this socket.
                 reach.turn.send_replies(reach.outbound);
-                Step::Upgraded(len, WebSocket::open(endpoint, message_bytes_max, &head, reach))
+                Step::Upgraded(len, WebSocket::open(endpoint, message_bytes_max, deflate, &head, reach))
             }
             Route::Respond(response) if head.body_framing() == BodyFraming::None => {
                 respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(len))

@@ -50,6 +50,7 @@ use crate::http::HeadLimits;
 use crate::rooms::{Effect, RoomLimits};
 use crate::store::Store;
 use crate::workers::{self, Report, ShardGone, Workers};
+use crate::ws::deflate::Deflate;
 
 pub use context::{Context, JoinRequest, Membership, RoomError};
 pub use service::{Answer, Arrival, Disconnect};
@@ -78,6 +79,8 @@ pub(crate) struct ReactorLimits {
     pub(crate) ping_interval: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) shutdown_grace: Duration,
+    /// How replies are compressed for clients that agreed on it; the window is each client's own.
+    pub(crate) deflate: Deflate,
 }
 
 /// Everything a reactor starts from.

@@ -8,6 +8,7 @@ use super::mailbox::{Letter, Mailbox};
 use super::slots::Key;
 use crate::http::Head;
 use crate::transport::{Outbound, SendError};
+use crate::ws::deflate::Deflate;
 use crate::ws::{CloseCode, OpCode, encode};
 
 /// The request that a session began with, kept for as long as the session.
@@ -57,6 +58,9 @@ struct Inner {
     id: u128,
     outbound: Arc<Outbound>,
     mailbox: Mailbox,
+    /// How messages are compressed; `None` also where those of the callbacks refer back to each other: then these go
+    /// between them as they are.
+    deflate: Option<Deflate>,
     handshake: Option<Handshake>,
     attributes: Mutex<Attributes>,
 }
@@ -78,10 +82,11 @@ impl Session {
         id: u128,
         outbound: Arc<Outbound>,
         mailbox: Mailbox,
+        deflate: Option<Deflate>,
         handshake: Option<Handshake>,
     ) -> Session {
         let attributes = Mutex::default();
-        Session { inner: Arc::new(Inner { key, id, outbound, mailbox, handshake, attributes }) }
+        Session { inner: Arc::new(Inner { key, id, outbound, mailbox, deflate, handshake, attributes }) }
     }
 
     /// The session's public id: 128 random bits.
@@ -158,7 +163,10 @@ impl Session {
 
     fn send(&self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
         let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);
-        encode::frame(&mut frame, opcode, payload);
+        match &self.inner.deflate {
+            Some(deflate) => deflate.frame(&mut frame, opcode, payload, None),
+            None => encode::frame(&mut frame, opcode, payload),
+        }
         self.inner.outbound.send(&frame)
     }
 }

@@ -7,9 +7,11 @@ use super::service::{Disconnect, Service};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
+use crate::handshake::DeflateAgreement;
 use crate::http::Head;
 use crate::rooms::Command;
 use crate::transport::Outbound;
+use crate::ws::deflate::History;
 use crate::ws::{CloseCode, Connection, Decoder, Incoming, Input, Phase, Role, encode};
 
 /// The payload of the server's own pings.
@@ -47,11 +49,16 @@ impl WebSocket {
     pub(super) fn open<S: Service>(
         endpoint: u16,
         message_bytes_max: usize,
+        deflate: Option<DeflateAgreement>,
         head: &Head<'_>,
         reach: &mut Reach<'_, S>,
     ) -> WebSocket {
         let side = Side {
             endpoint,
+            deflate: deflate.map(|deflate| deflate.server_window),
+            history: deflate
+                .filter(|deflate| deflate.server_takeover)
+                .map(|deflate| Box::new(History::new(deflate.server_window))),
             ended: false,
             alarm: None,
             memberships: Memberships::None,
@@ -64,7 +71,7 @@ impl WebSocket {
         let jitter =
             Tick::try_from(reach.turn.session_id(reach.key) % u128::from(interval / 2 + 1)).unwrap_or(0);
         let mut websocket = WebSocket {
-            connection: Connection::new(Decoder::new(Role::Server, message_bytes_max)),
+            connection: Connection::new(decoder(message_bytes_max, deflate)),
             side,
             pinged: reach.turn.now.saturating_sub(jitter),
             unfinished_since: None,
@@ -261,6 +268,14 @@ impl WebSocket {
         };
         self.stalled
             .is_some_and(|(_, since)| now >= since.saturating_add(ticks(reach.turn.limits.write_timeout)))
+    }
+}
+
+fn decoder(message_bytes_max: usize, deflate: Option<DeflateAgreement>) -> Decoder {
+    let decoder = Decoder::new(Role::Server, message_bytes_max);
+    match deflate {
+        Some(deflate) => decoder.with_deflate(deflate.client_takeover.then_some(deflate.client_window)),
+        None => decoder,
     }
 }
 

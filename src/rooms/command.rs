@@ -50,6 +50,16 @@ pub enum Format {
     Relay,
 }
 
+/// The wire form in which a member is sent the messages of a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// As they are.
+    Plain,
+    /// Compressed where that helps (RFC 7692), each message by itself. The member's end must remember as far back as
+    /// the window in [`RoomLimits::deflate`](super::RoomLimits::deflate).
+    Deflated,
+}
+
 /// Where a new member's cursor begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
@@ -89,6 +99,8 @@ pub struct Join<P> {
     pub start: Start,
     /// Whether a WELCOME comes first.
     pub hello: bool,
+    /// How it is sent the room's messages.
+    pub variant: Variant,
 }
 
 /// What a shard can be told. Commands of one batch share a byte arena; see [`Span`].

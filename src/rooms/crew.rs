@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use super::command::Variant;
 use super::log::Log;
 use super::member::{Member, State};
 use super::peer::Peer;
@@ -11,6 +12,8 @@ use super::peer::Peer;
 #[derive(Debug)]
 pub struct Job<P> {
     pub(super) log: Arc<Log>,
+    /// The same compressed, if some members want that; it may begin later.
+    pub(super) deflated: Option<Arc<Log>>,
     /// The newest message to be sent.
     pub(super) visible: u64,
     /// Which block.
@@ -23,7 +26,14 @@ pub struct Job<P> {
 impl<P> Default for Job<P> {
     /// A job that is done.
     fn default() -> Self {
-        Job { log: Arc::default(), visible: 0, number: 0, members: Vec::new(), behind: Vec::new() }
+        Job {
+            log: Arc::default(),
+            deflated: None,
+            visible: 0,
+            number: 0,
+            members: Vec::new(),
+            behind: Vec::new(),
+        }
     }
 }
 
@@ -34,7 +44,12 @@ impl<P: Peer> Job<P> {
             if member.state != State::Ready || member.cursor >= self.visible {
                 continue;
             }
-            match self.log.slice(member.cursor, self.visible) {
+            let (cursor, last) = (member.cursor, self.visible);
+            let deflated = match member.variant {
+                Variant::Plain => None,
+                Variant::Deflated => self.deflated.as_ref().and_then(|log| log.slice(cursor, last)),
+            };
+            match deflated.or_else(|| self.log.slice(cursor, last)) {
                 Some(slice) => member.note(member.peer.send(&slice), self.visible),
                 None => self.behind.push(index),
             }

@@ -128,10 +128,15 @@ impl Log {
         {
             self.dead += 1;
         }
-        let dead_bytes = self.dead_bytes();
-        if dead_bytes >= COMPACT_BYTES_MIN && dead_bytes * 2 >= self.bytes.len() {
-            self.compact(dead_bytes);
+        self.compact();
+    }
+
+    /// Lets the messages before `tail` leave the window, whatever its size.
+    pub fn evict_before(&mut self, tail: u64) {
+        while self.dead < self.entries.len() && self.tail() < tail {
+            self.dead += 1;
         }
+        self.compact();
     }
 
     /// The frames after `cursor` up to `last`, which is at most the head. `None` if some of them have left the window.
@@ -163,7 +168,14 @@ impl Log {
     /// The frame of one message, while it is in the window.
     #[must_use]
     pub fn frame(&self, seq: u64) -> Option<&[u8]> {
-        Some(self.slice(seq.checked_sub(1)?, seq)?.bytes())
+        self.message(seq).map(|(_, frame)| frame)
+    }
+
+    /// When one message was stored, and its frame, while it is in the window.
+    #[must_use]
+    pub fn message(&self, seq: u64) -> Option<(Timestamp, &[u8])> {
+        let slice = self.slice(seq.checked_sub(1)?, seq)?;
+        Some((slice.entries.first()?.at, slice.bytes()))
     }
 
     /// The cursor from which every message in the window later than `at` follows.
@@ -181,7 +193,12 @@ impl Log {
         usize::try_from(self.end_before(self.dead) - self.base).unwrap_or(0)
     }
 
-    fn compact(&mut self, dead_bytes: usize) {
+    /// Drops dead bytes from the front, if there are so many that it is worth moving the rest.
+    fn compact(&mut self) {
+        let dead_bytes = self.dead_bytes();
+        if dead_bytes < COMPACT_BYTES_MIN || dead_bytes * 2 < self.bytes.len() {
+            return;
+        }
         self.base = self.end_before(self.dead);
         self.bytes.drain(..dead_bytes);
         self.entries.drain(..self.dead);
@@ -291,6 +308,19 @@ mod tests {
         let found: Vec<_> =
             [0, 69, 70, 75, 100, 500].map(|at| log.cursor_at(Timestamp::from_micros(at))).into();
         assert_eq!(found, [6, 6, 7, 7, 10, 10]);
+    }
+
+    #[test]
+    fn messages_before_a_number_leave_whatever_the_window_says() {
+        let mut log = filled(4);
+        log.evict_before(3);
+        assert_eq!((log.tail(), log.head(), log.window_bytes()), (3, 4, 6));
+        assert_eq!(log.message(3).map(|(at, frame)| (at.micros(), frame)), Some((30, &b"<3>"[..])));
+        assert!(log.message(2).is_none() && log.message(5).is_none());
+        log.evict_before(9);
+        assert_eq!((log.tail(), log.head(), log.window_bytes()), (5, 4, 0));
+        log.append(Timestamp::from_micros(50), |out| out.extend_from_slice(b"<5>"));
+        assert_eq!(all_after(&log, 4).unwrap().bytes(), b"<5>");
     }
 
     #[test]

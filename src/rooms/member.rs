@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::command::{MemberKey, SessionKey};
+use super::command::{MemberKey, SessionKey, Variant};
 use super::peer::Sent;
 use super::timestamp::Timestamp;
 
@@ -28,6 +28,7 @@ pub(super) struct Member<P> {
     pub(super) peer: P,
     pub(super) key: MemberKey,
     pub(super) state: State,
+    pub(super) variant: Variant,
 }
 
 impl<P> Member<P> {

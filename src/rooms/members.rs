@@ -1,5 +1,6 @@
 //! The members of one room: dense, in blocks, in no order.
 
+use super::command::Variant;
 use super::member::Member;
 
 /// Members of one block. A block is what one thread pumps at a time, and what a small room waits for at most. Tests
@@ -12,11 +13,13 @@ pub(super) const BLOCK: usize = if cfg!(any(test, feature = "fuzzing")) { 4 } el
 #[derive(Debug)]
 pub(super) struct Members<P> {
     blocks: Vec<Vec<Member<P>>>,
+    /// How many want their messages compressed.
+    deflated: usize,
 }
 
 impl<P> Default for Members<P> {
     fn default() -> Self {
-        Members { blocks: Vec::new() }
+        Members { blocks: Vec::new(), deflated: 0 }
     }
 }
 
@@ -44,6 +47,7 @@ impl<P> Members<P> {
     /// Adds a member behind all others; returns its position.
     pub(super) fn push(&mut self, member: Member<P>) -> usize {
         let position = self.len();
+        self.deflated += usize::from(member.variant == Variant::Deflated);
         match self.blocks.last_mut() {
             Some(last) if last.len() < BLOCK => last.push(member),
             Some(_) => self.blocks.push(Vec::from([member])),
@@ -63,7 +67,13 @@ impl<P> Members<P> {
         if let Some(place) = self.get_mut(position) {
             std::mem::swap(place, &mut member);
         }
+        self.deflated -= usize::from(member.variant == Variant::Deflated);
         Some(member)
+    }
+
+    /// Whether any member wants its messages compressed.
+    pub(super) fn want_deflated(&self) -> bool {
+        self.deflated > 0
     }
 
     /// Takes a block out, for [`Members::put_back`]. Meanwhile nothing else may be done here.
@@ -86,7 +96,8 @@ mod tests {
     use crate::rooms::member::State;
 
     fn member(number: u32) -> Member<()> {
-        Member { cursor: 0, session: SessionKey(0), peer: (), key: MemberKey(number), state: State::Ready }
+        let (session, key) = (SessionKey(0), MemberKey(number));
+        Member { cursor: 0, session, peer: (), key, state: State::Ready, variant: Variant::Plain }
     }
 
     #[test]

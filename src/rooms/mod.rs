@@ -7,6 +7,7 @@
 //! | file | subject |
 //! |---|---|
 //! | [`log`] | the newest messages of a room as wire bytes, numbered |
+//! | `deflated` | the same, compressed, for members that agreed on that |
 //! | `room`, `member`, `members` | one log, what of it may be shown, who is where on it |
 //! | `pump` | moving the members along the log, whatever they lag |
 //! | `crew` | several threads moving the members of one room |
@@ -25,6 +26,7 @@ mod bans;
 mod command;
 mod crew;
 mod dedup;
+mod deflated;
 pub mod journal;
 mod json;
 mod ledger;
@@ -44,7 +46,7 @@ mod timestamp;
 
 pub use command::{
     Answer, Ask, Command, Effect, Format, Join, MemberKey, Online, OnlineSession, PostError, Posted, Reader,
-    Reply, RoomKey, SessionKey, ShardStats, Span, Start, Why,
+    Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
 };
 pub use crew::{Alone, Crew, Job};
 pub use json::push_string as push_json_string;

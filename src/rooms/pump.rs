@@ -1,8 +1,6 @@
 //! The pump: moves the members of a room along its log.
 
-use std::sync::Arc;
-
-use super::command::{Effect, Format, MemberKey, Reader, Why};
+use super::command::{Effect, Format, MemberKey, Reader, Variant, Why};
 use super::crew::{Crew, Job};
 use super::journal::Page;
 use super::log::Log;
@@ -75,10 +73,7 @@ impl<P: Peer> Room<P> {
             return false;
         }
         self.served = round.target;
-        Arc::make_mut(&mut self.log).evict(limits.window, self.served);
-        if self.stored_as.is_none() {
-            self.oldest = self.log.tail();
-        }
+        self.evict(limits);
         self.served == self.visible
     }
 
@@ -93,8 +88,14 @@ impl<P: Peer> Room<P> {
         out: &mut Outcome,
     ) -> usize {
         let numbers = from / BLOCK..end.div_ceil(BLOCK);
+        let deflated = if self.members.want_deflated() {
+            self.deflated.share(&self.log, self.served.min(self.visible), self.visible, &limits.deflate)
+        } else {
+            None
+        };
         let job = |number| Job {
             log: self.log.clone(),
+            deflated: deflated.clone(),
             visible: self.visible,
             number,
             members: self.members.take_block(number),
@@ -166,6 +167,7 @@ impl<P: Peer> Room<P> {
             member.peer.reply(&gap);
             member.cursor = kept_after;
         }
+        // Plain for everybody: a page is for one member alone, whom compressing it would serve at the cost of the room.
         let mut log = Log::after(member.cursor);
         for stored in &page.messages {
             if stored.seq == log.head() + 1 && stored.seq <= self.visible {
@@ -190,7 +192,12 @@ impl<P: Peer> Room<P> {
         if member.state != State::Ready || member.cursor >= self.visible {
             return;
         }
-        if let Some(slice) = self.log.slice(member.cursor, self.visible) {
+        let (cursor, last) = (member.cursor, self.visible);
+        let slice = match member.variant {
+            Variant::Plain => None,
+            Variant::Deflated => self.deflated.slice(&self.log, cursor, last, &limits.deflate),
+        };
+        if let Some(slice) = slice.or_else(|| self.log.slice(cursor, last)) {
             return member.note(member.peer.send(&slice), self.visible);
         }
         match (limits.on_lag, self.stored_as, self.format) {

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::command::{Format, MemberKey, PostError, Posted, Reply, RoomKey, SessionKey, Start};
+use super::command::{Format, MemberKey, PostError, Posted, Reply, RoomKey, SessionKey, Start, Variant};
 use super::dedup::Dedup;
+use super::deflated::Deflated;
 use super::journal::{Durability, Opened, RoomId};
 use super::log::{Log, Window};
 use super::member::{Member, State};
@@ -15,6 +16,7 @@ use super::peer::Peer;
 use super::presence::Presence;
 use super::pump::Round;
 use super::timestamp::Timestamp;
+use crate::ws::deflate::Deflate;
 use crate::ws::{OpCode, encode};
 
 /// What becomes of a member that fell behind the window.
@@ -49,6 +51,8 @@ pub struct RoomLimits {
     pub notices: Notices,
     /// Whether chat rooms are kept in a store, and what a message has to survive there before it is shown.
     pub store: Option<Durability>,
+    /// How messages are compressed for the members that want that.
+    pub deflate: Deflate,
 }
 
 /// What is known of a newcomer.
@@ -61,6 +65,7 @@ pub(super) struct Newcomer<'a, P> {
     pub(super) peer: P,
     pub(super) start: Start,
     pub(super) hello: bool,
+    pub(super) variant: Variant,
 }
 
 /// Who has to hear what becomes of a message that is not stored yet.
@@ -102,6 +107,7 @@ pub(super) struct Room<P> {
     pub(super) epoch: u64,
     /// Shared only while a crew pumps.
     pub(super) log: Arc<Log>,
+    pub(super) deflated: Deflated,
     /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
     pub(super) visible: u64,
     /// The oldest message that can be read at all, as far as is known.
@@ -132,6 +138,7 @@ impl<P: Peer> Room<P> {
             durability: Durability::Off,
             epoch,
             log: Arc::default(),
+            deflated: Deflated::default(),
             visible: 0,
             oldest: 1,
             last_at: Timestamp::default(),
@@ -176,7 +183,7 @@ impl<P: Peer> Room<P> {
     /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
     /// A newcomer that begins before the window is left in [`State::Reading`], and a page has to be asked for.
     pub(super) fn join(&mut self, newcomer: Newcomer<'_, P>) -> (usize, Option<Timestamp>) {
-        let Newcomer { key, session, session_id, user, peer, start, hello } = newcomer;
+        let Newcomer { key, session, session_id, user, peer, start, hello, variant } = newcomer;
         let mut greeting = Vec::new();
         if hello {
             let (room, epoch, seq) = (&*self.name, self.epoch, self.visible);
@@ -191,7 +198,7 @@ impl<P: Peer> Room<P> {
         self.served = self.served.min(cursor.max(self.log.tail() - 1));
         let behind = self.stored_as.is_some() && cursor + 1 < self.log.tail();
         let state = if behind || since.is_some() { State::Reading } else { State::Ready };
-        (self.members.push(Member { cursor, session, peer, key, state }), since)
+        (self.members.push(Member { cursor, session, peer, key, state, variant }), since)
     }
 
     /// Appends a chat message; returns its number.
@@ -263,6 +270,7 @@ impl<P: Peer> Room<P> {
     /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
     pub(super) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
         Arc::make_mut(&mut self.log).truncate(self.visible);
+        self.deflated.follow(&self.log);
         if let Some(dedup) = &mut self.dedup {
             dedup.truncate(self.visible);
         }
@@ -291,7 +299,13 @@ impl<P: Peer> Room<P> {
 
     fn show(&mut self, seq: u64, limits: &RoomLimits) {
         self.visible = self.visible.max(seq.min(self.log.head()));
+        self.evict(limits);
+    }
+
+    /// Lets messages leave the window that all have been sent.
+    pub(super) fn evict(&mut self, limits: &RoomLimits) {
         Arc::make_mut(&mut self.log).evict(limits.window, self.served);
+        self.deflated.follow(&self.log);
         if self.stored_as.is_none() {
             self.oldest = self.log.tail();
         }

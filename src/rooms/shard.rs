@@ -193,14 +193,15 @@ impl<P: Peer> Shard<P> {
                 return opening.waiting.push(Command::Join(Box::new(join)));
             }
         };
-        let Join { member, session, session_id, user, peer, start, hello, .. } = join;
+        let Join { member, session, session_id, user, peer, start, hello, variant, .. } = join;
         if room.member_count() >= self.limits.members {
             self.seats.take(member);
             return self.out.effects.push(Effect::Close(session, Why::RoomFull));
         }
         let name = room.presence.enter(&user);
         let profile = Profile { user: name.clone(), session_id, joined_at: now };
-        let newcomer = Newcomer { key: member, session, session_id, user: &user, peer, start, hello };
+        let newcomer =
+            Newcomer { key: member, session, session_id, user: &user, peer, start, hello, variant };
         let (position, since) = room.join(newcomer);
         if let Some(since) = since {
             self.readers.since.insert(member, since);

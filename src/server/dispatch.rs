@@ -6,8 +6,9 @@ use super::api::{Request, Responder};
 use super::handler::Handler;
 use super::rooms::Rooms;
 use super::router::{Endpoint, Router, Target};
-use crate::config::Config;
-use crate::handshake::{self, Intent, Origins, Rules};
+use super::window_bits;
+use crate::config::{self, Config};
+use crate::handshake::{self, DeflateTerms, Intent, Origins, Rules};
 use crate::http::{Head, Problem, Response, Status};
 use crate::reactor::{Answer, Arrival, Context, Disconnect, Mailbox, Route, Service, Ticket};
 use crate::ws::{CloseCode, Message};
@@ -19,6 +20,8 @@ pub(super) struct Dispatch {
     origins: Origins,
     message_bytes: usize,
     body_bytes: usize,
+    deflate: bool,
+    deflate_terms: DeflateTerms,
     mailbox: Mailbox,
     rooms: Rooms,
 }
@@ -30,6 +33,8 @@ impl Dispatch {
             origins: config.origins.allowed.clone(),
             message_bytes: config.limits.message_bytes,
             body_bytes: config.limits.body_bytes,
+            deflate: config.deflate.enabled,
+            deflate_terms: deflate_terms(&config.deflate),
             mailbox: mailbox.clone(),
             rooms: Rooms::new(mailbox.clone(), shards),
         }
@@ -47,6 +52,7 @@ impl Dispatch {
             subprotocols: &endpoint.subprotocols,
             subprotocol_required: endpoint.subprotocol_required,
             secure: arrival.secure,
+            deflate: endpoint.deflate.unwrap_or(self.deflate).then_some(self.deflate_terms),
         };
         let accepted = handshake::accept(head, &rules).map_err(|error| {
             tracing::debug!(peer = %arrival.peer, %error, "handshake refused");
@@ -127,6 +133,15 @@ impl Service for Dispatch {
     fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect) {
         tracing::debug!(session = %format_args!("{:032x}", cx.id()), %reason, "session ended");
         self.call(cx, |handler, cx| handler.close(cx, reason));
+    }
+}
+
+fn deflate_terms(config: &config::Compression) -> DeflateTerms {
+    DeflateTerms {
+        server_takeover: config.server_context_takeover,
+        client_takeover: config.client_context_takeover,
+        server_window: window_bits(config.server_window_bits),
+        client_window: window_bits(config.client_window_bits),
     }
 }
 

@@ -41,6 +41,7 @@ use crate::rooms::journal::{Durability, Retention};
 use crate::rooms::log::Window;
 use crate::rooms::{Notices, OnLag, RoomLimits};
 use crate::store::{self, Store};
+use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 pub use crate::reactor::{
     Arrival, Context, Disconnect, Handshake, JoinRequest, Membership, RoomError, Session,
@@ -232,6 +233,7 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
         ping_interval: unless_zero(config.heartbeat.ping_interval),
         idle_timeout: unless_zero(config.heartbeat.idle_timeout),
         shutdown_grace: config.shutdown.grace,
+        deflate: deflate(&config.deflate),
     }
 }
 
@@ -253,6 +255,7 @@ fn room_limits(config: &Config, shards: usize, stored: bool) -> RoomLimits {
         lane_members: unlimited_if_zero(config.rooms.lane_members),
         rooms: config.limits.rooms.div_ceil(shards),
         dedup_window: config.chat.dedup_window,
+        deflate: deflate(&config.deflate),
         notices: Notices { join: config.chat.join_notice.clone(), leave: config.chat.leave_notice.clone() },
     }
 }
@@ -286,6 +289,19 @@ pub fn store_options(config: &Config) -> store::Options {
 
 fn window(config: &Config) -> Window {
     Window { messages: config.rooms.window_messages, bytes: config.rooms.window_bytes }
+}
+
+fn deflate(config: &config::Compression) -> Deflate {
+    Deflate {
+        level: u8::try_from(config.level).ok().and_then(Level::new).unwrap_or(Level::FASTEST),
+        threshold_bytes: config.threshold,
+        window: window_bits(config.server_window_bits),
+    }
+}
+
+/// The configuration has checked the range.
+fn window_bits(bits: usize) -> WindowBits {
+    u8::try_from(bits).ok().and_then(WindowBits::new).unwrap_or(WindowBits::MAX)
 }
 
 fn unless_zero(duration: Duration) -> Option<Duration> {

@@ -16,6 +16,7 @@ pub struct Endpoint {
     pub(super) subprotocols: Vec<String>,
     pub(super) subprotocol_required: bool,
     pub(super) remember_handshake: bool,
+    pub(super) deflate: Option<bool>,
 }
 
 impl Endpoint {
@@ -29,6 +30,7 @@ impl Endpoint {
             subprotocols: Vec::new(),
             subprotocol_required: false,
             remember_handshake: true,
+            deflate: None,
         }
     }
 
@@ -65,6 +67,13 @@ impl Endpoint {
     #[must_use]
     pub fn remember_handshake(mut self, remember: bool) -> Endpoint {
         self.remember_handshake = remember;
+        self
+    }
+
+    /// Whether messages are compressed for clients that offer it (RFC 7692), instead of `deflate.enabled`.
+    #[must_use]
+    pub fn deflate(mut self, enabled: bool) -> Endpoint {
+        self.deflate = Some(enabled);
         self
     }
 }

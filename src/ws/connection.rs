@@ -14,7 +14,7 @@ pub struct Connection {
     phase: Phase,
 }
 
-const _: () = assert!(size_of::<Connection>() <= 40);
+const _: () = assert!(size_of::<Connection>() <= 48);
 
 /// ```text
 ///         close_sent            close received, or failed

@@ -1,12 +1,13 @@
 //! From bytes to messages: the hot path for frames that arrive whole.
 //!
 //! A message that arrives in one whole frame is unmasked and validated where it lies and lent out; nothing is
-//! kept or copied. Everything cut off or fragmented is the business of [`Unfinished`].
+//! kept or copied. Everything cut off, fragmented or compressed is the business of [`Unfinished`].
 
 use super::close::Close;
+use super::deflate::{History, WindowBits};
 use super::error::ProtocolError;
 use super::message::{Event, FrameKind, Input, Role};
-use super::rules::Rules;
+use super::rules::{Held, Rules};
 use super::text::Payload;
 use super::unfinished::Unfinished;
 
@@ -19,6 +20,8 @@ use super::unfinished::Unfinished;
 pub struct Decoder {
     state: State,
     rules: Rules,
+    /// What compressed messages may refer back to, if they may.
+    history: Option<Box<History>>,
 }
 
 /// ```text
@@ -39,7 +42,7 @@ enum State {
     Failed(ProtocolError),
 }
 
-const _: () = assert!(size_of::<Decoder>() <= 32);
+const _: () = assert!(size_of::<Decoder>() <= 40);
 
 /// One step of the decoder. What it kept is lent in a second step, so that a caller may loop before it borrows.
 #[derive(Debug)]
@@ -58,7 +61,20 @@ impl Decoder {
     /// `message_bytes_max` bounds the payload of a message, all fragments together.
     #[inline]
     pub const fn new(role: Role, message_bytes_max: usize) -> Decoder {
-        Decoder { state: State::Idle, rules: Rules { role, message_bytes_max } }
+        let rules = Rules { role, message_bytes_max, deflate: false };
+        Decoder { state: State::Idle, rules, history: None }
+    }
+
+    /// Takes compressed messages as well, as permessage-deflate has been agreed on (RFC 7692). `takeover`: they may
+    /// refer back so far into the messages before them.
+    ///
+    /// The limit holds for what a message is inflated to. Only while a compressed message is unfinished an inflater of
+    /// some 50 KiB belongs to this decoder; a takeover costs the window, as far as messages have filled it.
+    #[must_use]
+    pub fn with_deflate(mut self, takeover: Option<WindowBits>) -> Decoder {
+        self.rules.deflate = true;
+        self.history = takeover.map(|window| Box::new(History::new(window)));
+        self
     }
 
     /// The next event, or `None` once all input is consumed and what was cut off is kept.
@@ -131,8 +147,8 @@ impl Decoder {
         let Some(header) = self.rules.parse(input.rest())? else {
             return self.keep(input);
         };
-        let payload_len = self.rules.admit(&header, None)?;
-        if !header.fin || input.len() - header.header_len < payload_len {
+        let payload_len = self.rules.admit(&header, Held::Nothing)?;
+        if !header.fin || header.rsv1 || input.len() - header.header_len < payload_len {
             return self.keep(input);
         }
         let payload = &mut input.take_up_to(header.header_len + payload_len)[header.header_len..];
@@ -148,7 +164,8 @@ impl Decoder {
         event.map(Progress::Lent)
     }
 
-    /// Goes on between messages with what cannot be lent from the input: a cut-off frame, or a fragment.
+    /// Goes on between messages with what cannot be lent from the input: a cut-off frame, a fragment, or what has to be
+    /// inflated.
     #[cold]
     fn keep<'i>(&mut self, input: &mut Input<'i>) -> Result<Progress<'i>, ProtocolError> {
         if input.is_empty() {
@@ -165,7 +182,7 @@ impl Decoder {
             self.state = State::Idle;
             return self.receive(input);
         }
-        let has_event = unfinished.receive(input, &self.rules)?;
+        let has_event = unfinished.receive(input, &self.rules, self.history.as_deref_mut())?;
         Ok(if has_event { Progress::Kept } else { Progress::Starved })
     }
 
@@ -346,7 +363,10 @@ mod tests {
             });
         for rule in &rules {
             let expected = match rule {
-                ProtocolError::TextNotUtf8 | ProtocolError::CloseReasonNotUtf8 => CloseCode::INVALID_PAYLOAD,
+                ProtocolError::TextNotUtf8
+                | ProtocolError::DeflateInvalid
+                | ProtocolError::DeflateCutShort
+                | ProtocolError::CloseReasonNotUtf8 => CloseCode::INVALID_PAYLOAD,
                 ProtocolError::MessageTooBig => CloseCode::TOO_BIG,
                 ProtocolError::ReservedBit
                 | ProtocolError::ReservedOpcode
@@ -366,6 +386,8 @@ mod tests {
         }
         assert_eq!(rules.len(), 15, "the last variant is {:?}", ProtocolError::CloseReasonNotUtf8);
         assert_eq!(ProtocolError::CloseReasonNotUtf8 as usize, rules.len() - 1);
+        let behind = ProtocolError::DeflateInvalid as usize;
+        assert_eq!(behind, rules.len(), "those of compressed messages are broken in `deflate`");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a peer can do wrong (RFC 6455), one name per rule.
+//! What a peer can do wrong (RFC 6455, RFC 7692), one name per rule.
 
 use std::error::Error;
 use std::fmt;
@@ -38,6 +38,10 @@ pub enum ProtocolError {
     CloseCodeInvalid,
     /// A close reason that is not UTF-8 (§5.5.1).
     CloseReasonNotUtf8,
+    /// A compressed message that is not DEFLATE (RFC 7692 §7.2.2).
+    DeflateInvalid,
+    /// A compressed message that ends inside a block (RFC 7692 §7.2.2).
+    DeflateCutShort,
 }
 
 impl ProtocolError {
@@ -56,7 +60,11 @@ impl ProtocolError {
             | ProtocolError::ContinuationMissing
             | ProtocolError::CloseCodeCutShort
             | ProtocolError::CloseCodeInvalid => CloseCode::PROTOCOL_ERROR,
-            ProtocolError::TextNotUtf8 | ProtocolError::CloseReasonNotUtf8 => CloseCode::INVALID_PAYLOAD,
+            // The frames are in order; it is what they carry that is not what it should be.
+            ProtocolError::TextNotUtf8
+            | ProtocolError::DeflateInvalid
+            | ProtocolError::DeflateCutShort
+            | ProtocolError::CloseReasonNotUtf8 => CloseCode::INVALID_PAYLOAD,
             ProtocolError::MessageTooBig => CloseCode::TOO_BIG,
         }
     }
@@ -76,6 +84,8 @@ impl ProtocolError {
             ProtocolError::ContinuationMissing => "new message inside a fragmented one",
             ProtocolError::MessageTooBig => "message is too big",
             ProtocolError::TextNotUtf8 => "text is not valid utf-8",
+            ProtocolError::DeflateInvalid => "compressed message is not valid deflate",
+            ProtocolError::DeflateCutShort => "compressed message is cut short",
             ProtocolError::CloseCodeCutShort => "close code is cut short",
             ProtocolError::CloseCodeInvalid => "close code is not allowed on the wire",
             ProtocolError::CloseReasonNotUtf8 => "close reason is not valid utf-8",

@@ -17,7 +17,8 @@ pub const HEADER_BYTES_MAX: usize = 14;
 pub const CONTROL_BYTES_MAX: usize = 125;
 
 const FIN: u8 = 0x80;
-const RSV1: u8 = 0x40;
+/// Says that a message is compressed, where that was agreed on (RFC 7692 §6).
+pub(super) const RSV1: u8 = 0x40;
 const RSV2_RSV3: u8 = 0x30;
 const OPCODE: u8 = 0x0f;
 const MASKED: u8 = 0x80;

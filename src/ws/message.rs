@@ -94,8 +94,7 @@ pub(super) enum MessageKind {
 }
 
 impl MessageKind {
-    /// The event of a whole message. This is the one place where every message passes in one piece; a compressed
-    /// one would be inflated here.
+    /// The event of a whole message. This is the one place where every message passes in one piece.
     #[inline]
     pub(super) fn event(self, payload: Payload<'_>) -> Result<Event<'_>, ProtocolError> {
         let message = match self {

@@ -1,4 +1,4 @@
-//! RFC 6455 frames and messages, without I/O.
+//! RFC 6455 frames and messages, and their compression (RFC 7692), without I/O.
 //!
 //! [`Connection`] turns received bytes into messages and the steps of the closing handshake; [`encode`] turns
 //! payloads into frames. Neither knows a socket, a thread or a clock.
@@ -18,6 +18,7 @@
 mod close;
 mod connection;
 mod decoder;
+pub mod deflate;
 pub mod encode;
 mod error;
 pub mod header;

@@ -1,11 +1,12 @@
 //! What the decoder keeps of a message or frame that has begun and not ended: at most a header, one control
-//! frame, and the message so far.
+//! frame, and the message so far, inflated if it came compressed.
 
+use super::deflate::{History, Inflation};
 use super::error::ProtocolError;
 use super::header::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header};
 use super::mask::Mask;
 use super::message::{ControlKind, Event, FrameKind, Input, MessageKind};
-use super::rules::Rules;
+use super::rules::{Held, Rules};
 use super::text;
 use super::utf8::Utf8Validator;
 
@@ -57,13 +58,20 @@ impl Unfinished {
     }
 
     /// Reads until an event is complete (`true`: see [`event`](Self::event)) or the input is consumed.
-    pub(super) fn receive(&mut self, input: &mut Input<'_>, rules: &Rules) -> Result<bool, ProtocolError> {
+    ///
+    /// `history`: what compressed messages may refer back to, if they may.
+    pub(super) fn receive(
+        &mut self,
+        input: &mut Input<'_>,
+        rules: &Rules,
+        mut history: Option<&mut History>,
+    ) -> Result<bool, ProtocolError> {
         loop {
             match &mut self.stage {
                 Stage::Header(held) => {
                     let Some(header) = held.complete(input, rules)? else { return Ok(false) };
-                    let payload_len = rules.admit(&header, self.message.len())?;
-                    self.begin(&header, payload_len);
+                    let payload_len = rules.admit(&header, self.message.held())?;
+                    self.begin(&header, payload_len, history.as_deref())?;
                 }
                 Stage::Fragment { fin, rest } => {
                     self.message.push(rest.receive(input), rules.message_bytes_max)?;
@@ -71,7 +79,7 @@ impl Unfinished {
                         return Ok(false);
                     }
                     if *fin {
-                        self.message.finish()?;
+                        self.message.finish(history.as_deref_mut())?;
                         self.stage = Stage::MessageWhole;
                         return Ok(true);
                     }
@@ -100,16 +108,25 @@ impl Unfinished {
         }
     }
 
-    fn begin(&mut self, header: &Header, payload_len: usize) {
+    fn begin(
+        &mut self,
+        header: &Header,
+        payload_len: usize,
+        history: Option<&History>,
+    ) -> Result<(), ProtocolError> {
         let rest = Rest { mask: header.mask, lacking: payload_len };
         self.stage = match header.opcode.kind() {
             FrameKind::Control(kind) => Stage::Control { kind, rest, body: Body::default() },
             FrameKind::Message(kind) => {
                 self.message.begin(kind);
+                if header.rsv1 {
+                    self.message.inflation = Some(Inflation::begin(history)?);
+                }
                 Stage::Fragment { fin: header.fin, rest }
             }
             FrameKind::Continuation => Stage::Fragment { fin: header.fin, rest },
         };
+        Ok(())
     }
 }
 
@@ -185,6 +202,8 @@ struct Assembly {
     /// `None` until a message begins.
     kind: Option<Kind>,
     bytes: Vec<u8>,
+    /// Where the pieces go first, if the message is compressed.
+    inflation: Option<Inflation>,
 }
 
 #[derive(Debug)]
@@ -198,9 +217,12 @@ impl Assembly {
         self.kind.is_some()
     }
 
-    /// How much of a message is here; `None` if none has begun.
-    fn len(&self) -> Option<usize> {
-        self.kind.as_ref().map(|_| self.bytes.len())
+    fn held(&self) -> Held {
+        match (&self.kind, &self.inflation) {
+            (None, _) => Held::Nothing,
+            (Some(_), None) => Held::Plain(self.bytes.len()),
+            (Some(_), Some(_)) => Held::Compressed,
+        }
     }
 
     fn begin(&mut self, kind: MessageKind) {
@@ -210,8 +232,20 @@ impl Assembly {
         });
     }
 
-    /// Appends a piece that [`Rules::admit`] has let through.
+    /// Takes a piece that [`Rules::admit`] has let through.
     fn push(&mut self, piece: &[u8], message_bytes_max: usize) -> Result<(), ProtocolError> {
+        let Some(mut inflation) = self.inflation.take() else { return self.append(piece, message_bytes_max) };
+        inflation.push(piece, |inflated| {
+            // The first byte that breaks a rule decides which one it is, however the bytes arrive.
+            let room = message_bytes_max.saturating_sub(self.bytes.len());
+            self.append(&inflated[..inflated.len().min(room)], message_bytes_max)?;
+            if inflated.len() > room { Err(ProtocolError::MessageTooBig) } else { Ok(()) }
+        })?;
+        self.inflation = Some(inflation);
+        Ok(())
+    }
+
+    fn append(&mut self, piece: &[u8], message_bytes_max: usize) -> Result<(), ProtocolError> {
         if let Some(Kind::Text(validator)) = &mut self.kind {
             validator.push(piece).map_err(|_| ProtocolError::TextNotUtf8)?;
         }
@@ -225,7 +259,13 @@ impl Assembly {
         Ok(())
     }
 
-    fn finish(&self) -> Result<(), ProtocolError> {
+    fn finish(&mut self, history: Option<&mut History>) -> Result<(), ProtocolError> {
+        if let Some(inflation) = self.inflation.take() {
+            inflation.finish()?;
+            if let Some(history) = history {
+                history.note(&self.bytes);
+            }
+        }
         match &self.kind {
             Some(Kind::Text(validator)) => validator.finish().map_err(|_| ProtocolError::TextNotUtf8),
             Some(Kind::Binary) | None => Ok(()),
@@ -247,12 +287,12 @@ mod tests {
     use super::{Assembly, Rules, Unfinished};
     use crate::ws::{Event, Input, Message, ProtocolError, Role};
 
-    const RULES: Rules = Rules { role: Role::Client, message_bytes_max: 1 << 20 };
+    const RULES: Rules = Rules { role: Role::Client, message_bytes_max: 1 << 20, deflate: false };
 
     fn receive(unfinished: &mut Unfinished, bytes: &[u8]) -> Result<bool, ProtocolError> {
         let mut bytes = bytes.to_vec();
         let mut input = Input::new(&mut bytes);
-        let has_event = unfinished.receive(&mut input, &RULES);
+        let has_event = unfinished.receive(&mut input, &RULES, None);
         assert!(input.is_empty(), "the tests hand in no more than one event at a time");
         has_event
     }

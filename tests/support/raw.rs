@@ -1,7 +1,7 @@
 //! A TCP connection whose every byte the test decides on.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
@@ -62,6 +62,22 @@ impl Raw {
     /// A WebSocket on `path`.
     pub(crate) fn open(server: &TestServer, path: &str) -> Raw {
         Raw::connect(server).upgraded(path)
+    }
+
+    /// As [`Raw::open`], with an offer of extensions; the server's answer to that comes with it.
+    pub(crate) fn offering(server: &TestServer, path: &str, offer: &str) -> (Raw, Option<String>) {
+        Raw::offering_to(server.address(), path, offer)
+    }
+
+    /// As [`Raw::offering`], for a server in a process of its own.
+    pub(crate) fn offering_to(address: SocketAddr, path: &str, offer: &str) -> (Raw, Option<String>) {
+        let mut raw = Raw::over(TcpStream::connect(address).expect("a connection"));
+        let lines = upgrade_lines(path);
+        raw.send(format!("{lines}Sec-WebSocket-Extensions: {offer}\r\n\r\n").as_bytes());
+        let reply = raw.reply();
+        assert_eq!(reply.status, 101, "{offer}");
+        let answer = reply.header("sec-websocket-extensions").map(str::to_owned);
+        (raw, answer)
     }
 
     /// As [`Raw::open`], with little room in the kernel for what is not read.

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use flate2::{Decompress, FlushDecompress};
+
 use crate::rooms::log::Slice;
 use crate::rooms::{Peer, Sent};
 
@@ -22,6 +24,8 @@ struct Half {
     /// A room was refused and has to be resumed.
     room_waits: bool,
     closed: bool,
+    /// It takes compressed frames.
+    inflates: bool,
 }
 
 impl Peer for ScriptedPeer {
@@ -72,6 +76,11 @@ impl ScriptedPeer {
         std::mem::take(&mut half.room_waits)
     }
 
+    /// It takes compressed frames from now on.
+    pub(super) fn inflate(&self) {
+        self.0.borrow_mut().inflates = true;
+    }
+
     /// The connection is closing.
     pub(super) fn close(&self) {
         self.0.borrow_mut().closed = true;
@@ -87,17 +96,28 @@ impl ScriptedPeer {
 
     /// The payload of the next whole frame that the other side has received.
     pub(super) fn next_frame(&self) -> Option<Vec<u8>> {
-        let received = &mut self.0.borrow_mut().received;
+        let Half { received, inflates, .. } = &mut *self.0.borrow_mut();
         let (header, len) = match *received.get(1)? {
             126 => (4, usize::from(u16::from_be_bytes(received.get(2..4)?.try_into().ok()?))),
             len => (2, usize::from(len)),
         };
-        assert!(matches!(received[0], 0x81 | 0x82) && header + len < 70_000, "frames got mixed up");
+        let is_deflated = received[0] & 0x40 != 0;
+        assert!(*inflates || !is_deflated, "a compressed frame for somebody who cannot read it");
+        assert!(matches!(received[0] & !0x40, 0x81 | 0x82) && header + len < 70_000, "frames got mixed up");
         if received.len() < header + len {
             return None;
         }
         let rest = received.split_off(header + len);
         let frame = std::mem::replace(received, rest);
-        Some(frame[header..].to_vec())
+        Some(if is_deflated { inflated(&frame[header..]) } else { frame[header..].to_vec() })
     }
+}
+
+/// One message by itself.
+fn inflated(body: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(100_000);
+    let whole = [body, &[0x00, 0x00, 0xff, 0xff]].concat();
+    let inflated = Decompress::new(false).decompress_vec(&whole, &mut payload, FlushDecompress::Sync);
+    assert!(inflated.is_ok() && payload.len() > body.len(), "compressed for nothing");
+    payload
 }

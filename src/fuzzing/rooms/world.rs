@@ -11,8 +11,9 @@ use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
 use crate::rooms::{
     Command, Crew, Effect, Format, Job, Join, MemberKey, Notices, OnLag, RoomLimits, SessionKey, Shard, Span,
-    Start, Timestamp,
+    Start, Timestamp, Variant,
 };
+use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// Enough members for slices and swaps, few enough for short inputs to reach all.
 const MEMBERS_MAX: usize = 24;
@@ -129,6 +130,7 @@ impl World {
             dedup_window: Duration::from_secs(1_000_000),
             notices: Notices::default(),
             store: (options & 1 == 0).then_some(Durability::Commit),
+            deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
         let room = |(name, format)| Room {
             name,
@@ -220,6 +222,10 @@ impl World {
             gaps: 0,
         };
         member.peer.drain(usize::from(numbers.next()) * 100);
+        let variant = if self.sessions.is_multiple_of(2) { Variant::Plain } else { Variant::Deflated };
+        if variant == Variant::Deflated {
+            member.peer.inflate();
+        }
         let join = Join {
             member: key,
             session: member.session,
@@ -230,6 +236,7 @@ impl World {
             peer: member.peer.clone(),
             start,
             hello: format == Format::Chat,
+            variant,
         };
         let content = format!("{} joined", member.user);
         self.members.push(member);
