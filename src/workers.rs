@@ -84,8 +84,11 @@ pub(crate) fn start(
     let (mut threads, mut lanes) = (Vec::new(), Vec::new());
     let workforce = Workforce::new(seeds.len());
     for (number, &seed) in seeds.iter().enumerate() {
-        let crew: Box<dyn Crew<_>> =
-            if seeds.len() > 1 { Box::new(workforce.clone()) } else { Box::new(Alone) };
+        let (crew, tasks): (Box<dyn Crew<_>>, _) = if seeds.len() > 1 {
+            (Box::new(workforce.clone()), workforce.tasks().clone())
+        } else {
+            (Box::new(Alone), crossbeam_channel::never())
+        };
         let shard = Shard::new(limits.clone(), number, seed, crew);
         if here {
             let report = report.clone();
@@ -98,7 +101,6 @@ pub(crate) fn start(
         let (used, spare) = crossbeam_channel::bounded(BATCHES_MAX);
         let full = Arc::new(AtomicBool::new(false));
         let station = Station { shard, journal: store.map(|store| Journal::new(store.clone(), None)) };
-        let tasks = workforce.tasks().clone();
         let worker = Worker { station, tasks, incoming, used, full: full.clone(), report: report.clone() };
         threads
             .push(std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || worker.run())?);
