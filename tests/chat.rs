@@ -462,7 +462,10 @@ fn rooms_on_all_shards_keep_to_themselves() {
 fn many_publishers_at_once_are_put_into_one_order() {
     const PUBLISHERS: usize = 8;
     const MESSAGES: usize = 200;
-    let wide = |config: &mut Config| config.rooms.window_messages = 100_000;
+    let wide = |config: &mut Config| {
+        config.rooms.window_messages = 100_000;
+        config.rooms.window_bytes = 100 << 20;
+    };
     for server in [TestServer::with(wide), TestServer::stored(small_window)] {
         let mut witness = Chat::join(&server, "r", "witness");
         let publishers: Vec<_> =
