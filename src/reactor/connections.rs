@@ -61,7 +61,14 @@ impl<S: Service> Reactor<S> {
         let mut reach =
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
         match &mut slot.state {
-            State::WebSocket(websocket) => websocket.receive(bytes, &mut reach),
+            State::WebSocket(websocket) => {
+                websocket.receive(bytes, &mut reach);
+                // What every message goes through: reading on moves the deadlines of a session at ease only further
+                // away, and whoever looks after it at the earlier time will see that.
+                if websocket.is_at_ease() && slot.armed.is_set() {
+                    return;
+                }
+            }
             State::Http(exchange) => {
                 let exchange = match exchange.take() {
                     Some(exchange) => *exchange,
@@ -274,14 +281,6 @@ pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
 
 /// Moves the connection on to the state it has reached, and makes sure that its next deadline finds it.
 pub(super) fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
-    // What every message goes through: reading on only ever moves the deadlines of a session at ease further away, and
-    // whoever looks after it at the earlier time will see that.
-    if let State::WebSocket(websocket) = &slot.state
-        && websocket.is_at_ease()
-        && slot.armed.is_set()
-    {
-        return;
-    }
     if let State::WebSocket(websocket) = &slot.state
         && websocket.is_over()
     {
