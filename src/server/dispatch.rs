@@ -24,14 +24,14 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    pub(super) fn new(router: Router, config: &Config, mailbox: &Mailbox, shards: usize) -> Dispatch {
+    pub(super) fn new(router: Router, config: &Config, mailbox: &Mailbox, rooms: Rooms) -> Dispatch {
         Dispatch {
             router,
             origins: config.origins.allowed.clone(),
             message_bytes: config.limits.message_bytes,
             body_bytes: config.limits.body_bytes,
             mailbox: mailbox.clone(),
-            rooms: Rooms::new(mailbox.clone(), shards),
+            rooms,
         }
     }
 
