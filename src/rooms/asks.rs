@@ -31,6 +31,7 @@ impl<P: Peer> Shard<P> {
                         self.ledger.append(room, draft, Publisher::Asker(reply), &self.limits, now);
                         self.messages += 1;
                         self.touch(index);
+                        self.mend(index, now);
                     }
                 }
             }
@@ -46,6 +47,7 @@ impl<P: Peer> Shard<P> {
                 self.disown(&room);
             }
             Ask::Stats { reply } => reply.send(self.stats()),
+            Ask::Ping { reply } => reply.send(()),
         }
     }
 
@@ -58,7 +60,7 @@ impl<P: Peer> Shard<P> {
                 user: profile.user.clone(),
                 address: member.peer.address(),
                 joined_at: profile.joined_at,
-                lag: room.visible.saturating_sub(member.cursor),
+                lag: room.lag(member),
             })
         });
         Online { users: room.presence.names(), sessions: sessions.collect() }

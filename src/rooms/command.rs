@@ -196,6 +196,11 @@ pub enum Ask {
         /// The answer.
         reply: Reply<ShardStats>,
     },
+    /// Is the shard alive?
+    Ping {
+        /// The answer.
+        reply: Reply<()>,
+    },
 }
 
 impl Ask {
@@ -207,7 +212,7 @@ impl Ask {
             | Ask::Online { room, .. }
             | Ask::Kick { room, .. }
             | Ask::Close { room, .. } => Some(room),
-            Ask::Stats { .. } => None,
+            Ask::Stats { .. } | Ask::Ping { .. } => None,
         }
     }
 }
@@ -267,6 +272,10 @@ pub struct ShardStats {
     pub messages: u64,
     /// Messages that wait for the store.
     pub unstored: usize,
+    /// Messages that members have not been sent yet, all added up.
+    pub lag: u64,
+    /// The same, of the member that is furthest behind.
+    pub lag_max: u64,
 }
 
 /// What a shard wants done elsewhere.
@@ -284,6 +293,14 @@ pub enum Effect {
         name: Box<str>,
         /// Whether to create it if it is not there.
         create: bool,
+    },
+    /// Give the log of a room in the store another epoch, because its newest messages were shown and are not there;
+    /// answered by [`Answer::Opened`](super::Answer::Opened).
+    Renew {
+        /// To be handed back.
+        room: RoomKey,
+        /// The room's name.
+        name: Box<str>,
     },
     /// Read from the store for a member; answered by [`Answer::Page`](super::Answer::Page).
     Read {
@@ -331,7 +348,7 @@ pub enum Why {
 /// What comes back from the store.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Effect::Open`].
+    /// To [`Effect::Open`] and [`Effect::Renew`].
     Opened {
         /// Which opening.
         room: RoomKey,
