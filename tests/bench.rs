@@ -68,6 +68,7 @@ fn run(path: &str, workload: Workload, protocol: Protocol, size: usize) -> Repor
         measure: Duration::from_millis(600),
         wait: if matches!(workload, Workload::Idle { .. }) { Wait::Spin } else { Wait::Sleep },
         server: Some(std::process::id()),
+        database: None,
     };
     bench::run(&plan, &target, &mut |_| ()).unwrap()
 }

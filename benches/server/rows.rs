@@ -107,6 +107,7 @@ impl Row {
             measure: Duration::from_secs_f64(measure),
             wait: Wait::Spin,
             server: Some(server),
+            database: None,
         }
     }
 }
