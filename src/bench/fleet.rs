@@ -17,8 +17,9 @@ use crate::handshake::client::{self, ClientKey};
 const OPENING_MAX: usize = 256;
 /// Bytes read from one connection at once.
 const READ_BYTES: usize = 256 * 1024;
-/// Few enough that a turn ends before the next message of an open loop is late.
-const EVENTS_MAX: usize = 256;
+/// Few enough that a turn ends before the next message of an open loop is late, or what came for somebody else has
+/// waited long behind a crowd: a quarter of a millisecond.
+const EVENTS_MAX: usize = 64;
 /// A stage of the run that sees nothing happen for this long has failed.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
 

@@ -114,7 +114,7 @@ impl Report {
         match self.plan.workload {
             Workload::Fanout(_) | Workload::Idle { .. } | Workload::Beside { .. } => "delivery",
             Workload::Churn { .. } => "cycle",
-            Workload::Recovery(_) => "recovery (handshake, joining, everything missed)",
+            Workload::Recovery(_) => "recovery",
         }
     }
 
@@ -184,7 +184,13 @@ impl Report {
         if let Some(server) = self.server.as_ref().filter(|_| self.verdict.is_result()) {
             let [cpu, user] = [server.cpu_micros, server.user_micros].map(number);
             let share = server.cpu_share * 100.0;
-            let what = self.unit_of_cost();
+            let what = match self.plan.workload {
+                Workload::Recovery(_) => "recovery (handshake, joining, everything missed)",
+                Workload::Fanout(_)
+                | Workload::Idle { .. }
+                | Workload::Beside { .. }
+                | Workload::Churn { .. } => self.unit_of_cost(),
+            };
             lines.push((
                 "server".to_owned(),
                 format!("{cpu} µs of processor time per {what}, {user} µs in user mode; {share:.0} % busy"),
@@ -207,7 +213,10 @@ impl Report {
             lines.push(("database".to_owned(), text));
         }
         let (busy, cpu) = (self.generator_busy * 100.0, number(self.generator_cpu_micros));
-        lines.push(("load generator".to_owned(), format!("{busy:.0} % busy, {cpu} µs per delivery")));
+        lines.push((
+            "load generator".to_owned(),
+            format!("{busy:.0} % busy, {cpu} µs per {}", self.unit_of_cost()),
+        ));
         if self.plan.is_open_loop() {
             let lateness = number(self.generator_lateness);
             lines.push(("schedule".to_owned(), format!("kept to {lateness} ms (p99)")));
