@@ -12,7 +12,8 @@ pub const SHARES: [(&str, f64); 3] = [("10 %", 0.1), ("50 %", 0.5), ("90 %", 0.9
 /// Messages of each publisher under way while saturation is looked for.
 const WINDOW: u32 = 16;
 
-/// Finds out how many messages a second go through `rooms` if there is always another one waiting.
+/// Finds out how many messages a second go through `rooms` if there is always another one waiting. Its verdict tells
+/// whether it was the server that took no more, or the load generator.
 ///
 /// # Errors
 /// [`BenchError`].
