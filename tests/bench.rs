@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use foghorn::bench::{self, Pace, Plan, Protocol, Report, Rooms, Target, Verdict, Wait, Workload};
+use foghorn::bench::{
+    self, Durable, Pace, Plan, Protocol, Report, Returning, Rooms, Stored, Target, Verdict, Wait, Workload,
+};
 use foghorn::config::Config;
+use foghorn::rooms::journal::Durability;
 use foghorn::server::{Context, Endpoint, Handler, Router, Server, ServerHandle};
 use foghorn::ws::Message;
 use foghorn::{chat, demo};
@@ -55,12 +59,14 @@ impl Handler for Liar {
     }
 }
 
+const CHAT: &str = "/ws/chat?roomId={room}&username={member}";
+const RELAY: &str = "/ws/raw?roomId={room}";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_foghorn");
+
 const ROOMS: Rooms = Rooms { rooms: 2, members: 5, publishers: 2, stalled: 0, pace: Pace::Window(3) };
 
-fn run(path: &str, workload: Workload, protocol: Protocol, size: usize) -> Report {
-    let server = Running::start();
-    let target = Target::parse(&format!("ws://{}{path}", server.addr), "/").unwrap();
-    let plan = Plan {
+fn plan(workload: Workload, protocol: Protocol, size: usize) -> Plan {
+    Plan {
         workload,
         protocol,
         size,
@@ -68,8 +74,14 @@ fn run(path: &str, workload: Workload, protocol: Protocol, size: usize) -> Repor
         measure: Duration::from_millis(600),
         wait: if matches!(workload, Workload::Idle { .. }) { Wait::Spin } else { Wait::Sleep },
         server: Some(std::process::id()),
-    };
-    bench::run(&plan, &target, &mut |_| ()).unwrap()
+        database: None,
+    }
+}
+
+fn run(path: &str, workload: Workload, protocol: Protocol, size: usize) -> Report {
+    let server = Running::start();
+    let target = Target::parse(&format!("ws://{}{path}", server.addr), "/").unwrap();
+    bench::run(&plan(workload, protocol, size), &target, &mut |_| ()).unwrap()
 }
 
 fn assert_sound(report: &Report) {
@@ -83,7 +95,7 @@ fn assert_sound(report: &Report) {
 #[test]
 fn a_relay_delivers_text_and_binary_to_every_member_once() {
     for protocol in [Protocol::Text, Protocol::Binary] {
-        let report = run("/ws/raw?roomId={room}", Workload::Fanout(ROOMS), protocol, 128);
+        let report = run(RELAY, Workload::Fanout(ROOMS), protocol, 128);
         assert_sound(&report);
         assert_eq!(report.connections, 10);
         assert!(report.deliveries >= report.sent, "five members get what one publisher sends");
@@ -94,14 +106,13 @@ fn a_relay_delivers_text_and_binary_to_every_member_once() {
 
 #[test]
 fn the_chat_delivers_to_every_member_once() {
-    let path = "/ws/chat?roomId={room}&username={member}";
-    assert_sound(&run(path, Workload::Fanout(ROOMS), Protocol::Chat, 64));
+    assert_sound(&run(CHAT, Workload::Fanout(ROOMS), Protocol::Chat, 64));
 }
 
 #[test]
 fn an_open_loop_sends_what_its_rate_says() {
     let rooms = Rooms { pace: Pace::Rate(500.0), stalled: 1, ..ROOMS };
-    let report = run("/ws/raw?roomId={room}", Workload::Fanout(rooms), Protocol::Text, 100);
+    let report = run(RELAY, Workload::Fanout(rooms), Protocol::Text, 100);
     assert!(report.faults.is_none(), "{report:?}");
     assert!((200..=350).contains(&report.sent), "{} in 0.6 s", report.sent);
 }
@@ -146,4 +157,131 @@ fn a_server_that_repeats_itself_gets_no_result() {
     let report = run("/liar", Workload::Fanout(rooms), Protocol::Text, 16);
     assert!(report.faults.duplicate > 0);
     assert_eq!(report.verdict, Verdict::Incorrect);
+}
+
+#[test]
+fn a_busy_load_generator_shows_what_the_server_spent_and_nothing_else() {
+    let report = run(RELAY, Workload::Fanout(ROOMS), Protocol::Text, 16);
+    let speed = |report: &Report| {
+        let lines = report.lines();
+        let named = |name: &str| lines.iter().any(|(line, _)| line == name);
+        (named("throughput"), named("latency"), named("to the last member"))
+    };
+    let clear = Report { verdict: Verdict::Result, ..report.clone() };
+    assert_eq!(speed(&clear), (true, true, true));
+    let busy = Report { verdict: Verdict::GeneratorBusy, ..report };
+    assert_eq!(speed(&busy), (false, false, false));
+    let costs =
+        busy.lines().into_iter().filter(|(_, value)| value.contains("of processor time per delivery"));
+    assert_eq!(costs.count(), usize::from(cfg!(target_os = "linux")));
+    assert_eq!(bench::page(&busy).matches("<svg").count(), 0);
+}
+
+/// A run with a server of its own process, which stores what it is told.
+fn recover(returning: Returning) -> Report {
+    let parent = tempfile::tempdir().unwrap();
+    let stored = Stored::start(Path::new(PROGRAM), parent.path(), Durability::Commit, false).unwrap();
+    let target = Target::parse(stored.server().url(), CHAT).unwrap();
+    let plan = plan(Workload::Recovery(returning), Protocol::Chat, 32);
+    let plan = Plan { server: Some(stored.server().id()), database: Some(stored.data().to_owned()), ..plan };
+    bench::run(&plan, &target, &mut |_| ()).unwrap()
+}
+
+#[test]
+fn members_that_come_back_have_everything_once_from_the_window_and_from_the_store() {
+    for behind in [0, 300] {
+        let report = recover(Returning { rooms: 3, members: 4, missed: 5, behind });
+        assert!(report.verdict.is_result() && report.faults.is_none(), "{report:?}");
+        assert_eq!((report.sent, report.deliveries, report.connections), (12, 12, 15));
+        assert_eq!(report.latency.as_ref().map(|latency| latency.count), Some(12));
+        assert!(report.stored.is_some(), "the database was looked into");
+        let text = format!("{:?}", report.lines());
+        assert!(text.contains("12 of 12 members") && text.contains("per recovery"), "{text}");
+    }
+}
+
+#[test]
+fn a_server_that_has_forgotten_what_was_missed_gets_no_result() {
+    // Without a store there is nothing beyond the window.
+    let returning = Returning { rooms: 1, members: 2, missed: 1, behind: 400 };
+    let report = run(CHAT, Workload::Recovery(returning), Protocol::Chat, 32);
+    assert_eq!((report.verdict, report.faults.gap), (Verdict::Incorrect, 2));
+    assert!(report.faults.missing > 0, "{report:?}");
+}
+
+#[test]
+fn every_durability_stores_what_it_promises() {
+    let parent = tempfile::tempdir().unwrap();
+    let how = Durable {
+        program: PROGRAM.into(),
+        parent: parent.path().to_owned(),
+        path: CHAT,
+        pin: false,
+        rounds: 1,
+    };
+    let mut parts = Vec::new();
+    let series = bench::durable(&plan(Workload::Fanout(ROOMS), Protocol::Chat, 64), &how, &mut |progress| {
+        if let bench::Progress::Part { name, .. } = progress {
+            parts.push(name);
+        }
+    });
+    let series = series.unwrap();
+    assert_eq!(parts, ["off", "async", "commit", "fsync"]);
+    assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0, "the data are gone");
+    assert_eq!(series.table().len(), 5);
+    let page = bench::series_page(&series);
+    for (run, name) in series.runs.iter().zip(parts) {
+        assert_sound(&run.report);
+        assert!(run.report.published > run.report.sent, "the warming up is published, too");
+        let stored = run.report.stored.unwrap();
+        assert_eq!((stored.messages > 0, stored.commits > 0), (name != "off", name != "off"), "{name}");
+        assert_eq!((run.ratio().is_some(), run.ceiling.is_some()), (name != "off", name != "off"), "{name}");
+        assert!(page.contains(&format!("<td>{name}<")), "{name}");
+    }
+    assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href="));
+}
+
+#[test]
+fn latency_is_measured_at_parts_of_the_rate_that_saturates() {
+    let server = Running::start();
+    let target = Target::parse(&format!("ws://{}", server.addr), RELAY).unwrap();
+    let rooms = Rooms { rooms: 1, publishers: 1, ..ROOMS };
+    let plan = plan(Workload::Fanout(rooms), Protocol::Text, 64);
+    let series = bench::latency(&plan, rooms, &target, &mut |_| ()).unwrap();
+    let rates = series.runs.iter().map(|run| {
+        if let Workload::Fanout(Rooms { pace: Pace::Rate(rate), .. }) = run.report.plan.workload {
+            return rate;
+        }
+        run.report.messages_per_second()
+    });
+    let rates: Vec<f64> = rates.collect();
+    let [saturated, rest @ ..] = &rates[..] else { panic!("{rates:?}") };
+    assert_eq!(rest.len(), bench::SHARES.len());
+    for (rate, (name, share)) in rest.iter().zip(bench::SHARES) {
+        assert!((rate / saturated - share).abs() < 1e-9, "{name}: {rate} of {saturated}");
+    }
+    assert_eq!(
+        series.remarks().len(),
+        series.runs.iter().filter(|run| !run.report.verdict.has_speed()).count()
+    );
+}
+
+#[test]
+fn small_rooms_are_measured_beside_a_crowd() {
+    let server = Running::start();
+    let target = Target::parse(&format!("ws://{}", server.addr), RELAY).unwrap();
+    let rooms = Rooms { publishers: 1, pace: Pace::Rate(100.0), ..ROOMS };
+    let plan = plan(Workload::Fanout(rooms), Protocol::Text, 64);
+    let series = bench::fairness(&plan, rooms, 30, 50.0, &target, &mut |_| ()).unwrap();
+    let [silent, loud] = &series.runs[..] else { panic!("{series:?}") };
+    for run in [silent, loud] {
+        assert!(run.report.faults.is_none() && run.report.connections == 40, "{run:?}");
+        assert!((30..=100).contains(&run.report.sent), "{} in 0.6 s", run.report.sent);
+        assert!(run.report.deliveries <= 5 * run.report.sent + 10, "the crowd's deliveries count apart");
+    }
+    let rate = |run: &bench::Run| {
+        let Workload::Beside { crowd_rate, .. } = run.report.plan.workload else { panic!("{run:?}") };
+        crowd_rate
+    };
+    assert_eq!((rate(silent), rate(loud)), (None, Some(50.0)));
 }

@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use foghorn::bench::{self, Report, Spawned, Target};
+use foghorn::bench::{self, Pace, Report, Rooms, Spawned, Target, Workload};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::peers::Peer;
@@ -107,7 +107,7 @@ fn run_all(rows: &[Row], peers: &[Peer], runs: usize, seconds: f64) -> (Figures,
                             reports.extend([&*line, "\n"]);
                         }
                         match row.unit.of(&report) {
-                            Some(figure) if report.verdict.is_result() => {
+                            Some(figure) if row.unit.is_shown(&report) => {
                                 figures.add(number, column, figure);
                             }
                             _ => figures.fail(
@@ -134,5 +134,9 @@ fn run_one(row: &Row, peer: &Peer, seconds: f64) -> Result<Option<Report>, Box<d
     let target = Target::parse(server.url(), path)?;
     let mut plan = row.plan(seconds, server.id());
     plan.protocol = peer.protocol(row);
+    if let (Some(share), Workload::Fanout(rooms)) = (row.share, plan.workload) {
+        let most = bench::saturation(&plan, rooms, &target, &mut |_| ())?.messages_per_second();
+        plan.workload = Workload::Fanout(Rooms { pace: Pace::Rate(most * share), ..rooms });
+    }
     Ok(Some(bench::run(&plan, &target, &mut |_| ())?))
 }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use foghorn::bench::{Pace, Plan, Protocol, Report, Rooms, Wait, Workload};
 
+/// What a run has come to, and what explains it.
+pub(crate) type Figure = (f64, Vec<f64>);
+
 /// Which figure of a run goes into the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
@@ -16,14 +19,28 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    /// The figure, and another one that explains it.
-    pub(crate) fn of(self, report: &Report) -> Option<(f64, f64)> {
+    /// The figure, and others that explain it.
+    pub(crate) fn of(self, report: &Report) -> Option<Figure> {
         match self {
-            Unit::Micros => report.server.as_ref().map(|server| (server.cpu_micros, server.user_micros)),
-            Unit::Bytes => {
-                report.memory.map(|memory| (memory.per_connection() as f64, report.connections_per_second))
+            Unit::Micros => {
+                report.server.as_ref().map(|server| (server.cpu_micros, vec![server.user_micros]))
             }
-            Unit::Millis => report.latency_to_last.as_ref().map(|latency| (latency.p99, latency.p50)),
+            Unit::Bytes => {
+                let bytes = report.memory.map(|memory| memory.per_connection() as f64);
+                bytes.map(|bytes| (bytes, vec![report.connections_per_second]))
+            }
+            Unit::Millis => {
+                let latency = report.latency_to_last.as_ref();
+                latency.map(|l| (l.p99, vec![l.p50, l.p999, report.sent as f64 / report.seconds]))
+            }
+        }
+    }
+
+    /// Whether the run has a figure of this kind: a latency, only if it is the server's own.
+    pub(crate) fn is_shown(self, report: &Report) -> bool {
+        match self {
+            Unit::Micros | Unit::Bytes => report.verdict.is_result(),
+            Unit::Millis => report.verdict.has_speed(),
         }
     }
 
@@ -46,24 +63,31 @@ pub(crate) struct Row {
     pub(crate) size: usize,
     pub(crate) protocol: Protocol,
     pub(crate) workload: Workload,
+    /// The rate of the workload is this part of what saturates the server, which is found out first.
+    pub(crate) share: Option<f64>,
 }
 
 fn fanout(name: &'static str, rooms: usize, members: usize, pace: Pace) -> Row {
     let workload = Workload::Fanout(Rooms { rooms, members, publishers: 1, stalled: 0, pace });
-    Row { name, unit: Unit::Micros, rooms: true, size: 128, protocol: Protocol::Text, workload }
+    Row { name, unit: Unit::Micros, rooms: true, size: 128, protocol: Protocol::Text, workload, share: None }
 }
 
 fn echo(name: &'static str, connections: usize, size: usize, window: u32) -> Row {
     let pace = Pace::Window(window);
     let workload =
         Workload::Fanout(Rooms { rooms: connections, members: 1, publishers: 1, stalled: 0, pace });
-    Row { name, unit: Unit::Micros, rooms: false, size, protocol: Protocol::Binary, workload }
+    Row { name, unit: Unit::Micros, rooms: false, size, protocol: Protocol::Binary, workload, share: None }
 }
 
 fn latency(name: &'static str, members: usize, stalled: usize, size: usize, rate: f64) -> Row {
     let pace = Pace::Rate(rate);
     let workload = Workload::Fanout(Rooms { rooms: 1, members, publishers: 1, stalled, pace });
-    Row { name, unit: Unit::Millis, rooms: true, size, protocol: Protocol::Text, workload }
+    Row { name, unit: Unit::Millis, rooms: true, size, protocol: Protocol::Text, workload, share: None }
+}
+
+/// A thousand members, at a part of the peer's own saturation.
+fn loaded(name: &'static str, share: f64) -> Row {
+    Row { share: Some(share), ..latency(name, 1000, 0, 128, 1.0) }
 }
 
 /// All rows, in order.
@@ -75,6 +99,7 @@ pub(crate) fn all() -> Vec<Row> {
         size: 16,
         protocol: Protocol::Text,
         workload: Workload::Idle { rooms: 15, members: 1000 },
+        share: None,
     };
     let churn = Workload::Churn { connections: 64 };
     vec![
@@ -90,6 +115,9 @@ pub(crate) fn all() -> Vec<Row> {
         idle("idle, 15,000 members of 15 rooms", true),
         latency("1×1000, 128 B, 20/s", 1000, 0, 128, 20.0),
         latency("1×1000, 128 B, 80/s", 1000, 0, 128, 80.0),
+        loaded("1×1000, 128 B, 10 % of saturation", 0.1),
+        loaded("1×1000, 128 B, 50 % of saturation", 0.5),
+        loaded("1×1000, 128 B, 90 % of saturation", 0.9),
         latency("1×100, 16 KiB, 200/s", 100, 0, 16 * 1024, 200.0),
         latency("1×100, 16 KiB, 200/s, 10 stalled", 100, 10, 16 * 1024, 200.0),
     ]
@@ -107,6 +135,7 @@ impl Row {
             measure: Duration::from_secs_f64(measure),
             wait: Wait::Spin,
             server: Some(server),
+            database: None,
         }
     }
 }

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::rows::Row;
+use super::rows::{Figure, Row};
 
 /// The figures of all runs, by row and peer.
 #[derive(Default)]
 pub(crate) struct Figures {
-    runs: BTreeMap<(usize, usize), Vec<(f64, f64)>>,
+    runs: BTreeMap<(usize, usize), Vec<Figure>>,
     /// Why a peer has no figure in a row.
     failures: BTreeMap<(usize, usize), String>,
 }
 
 impl Figures {
-    pub(crate) fn add(&mut self, row: usize, peer: usize, figures: (f64, f64)) {
+    pub(crate) fn add(&mut self, row: usize, peer: usize, figures: Figure) {
         self.runs.entry((row, peer)).or_default().push(figures);
     }
 
@@ -22,17 +22,20 @@ impl Figures {
         self.failures.insert((row, peer), why);
     }
 
-    pub(crate) fn median(&self, row: usize, peer: usize) -> Option<(f64, f64)> {
+    pub(crate) fn median(&self, row: usize, peer: usize) -> Option<Figure> {
         let runs = self.runs.get(&(row, peer))?;
-        let (mut figures, explaining): (Vec<f64>, Vec<f64>) = runs.iter().copied().unzip();
+        let mut figures: Vec<f64> = runs.iter().map(|(figure, _)| *figure).collect();
         figures.sort_by(f64::total_cmp);
         // The kernel tells user mode by samples: over all runs there are enough of them.
-        let mean = explaining.iter().sum::<f64>() / runs.len() as f64;
-        Some((*figures.get(figures.len() / 2)?, mean))
+        let mean = |number: usize| {
+            runs.iter().filter_map(|(_, explaining)| explaining.get(number)).sum::<f64>() / runs.len() as f64
+        };
+        let means = (0..runs.first()?.1.len()).map(mean).collect();
+        Some((*figures.get(figures.len() / 2)?, means))
     }
 
-    /// Markdown: each cell the median, in brackets the mean of the explaining figure; then each as a multiple of the better of
-    /// the first two columns.
+    /// Markdown: each cell the median, in brackets the means of what explains it; then each as a multiple of the better of the
+    /// first two columns.
     pub(crate) fn table(&self, rows: &[Row], peers: &[String]) -> String {
         let mut text = String::new();
         let line = |text: &mut String, cells: &[String]| {
@@ -51,9 +54,9 @@ impl Figures {
             for peer in 0..peers.len() {
                 cells.push(match (self.median(number, peer), limit) {
                     (Some((figure, other)), Some(limit)) => {
-                        format!("{} ({}) ×{:.2}", short(figure), short(other), figure / limit)
+                        format!("{} ({}) ×{:.2}", short(figure), all(&other), figure / limit)
                     }
-                    (Some((figure, other)), None) => format!("{} ({})", short(figure), short(other)),
+                    (Some((figure, other)), None) => format!("{} ({})", short(figure), all(&other)),
                     (None, _) if self.failures.contains_key(&(number, peer)) => "failed".to_owned(),
                     (None, _) => "–".to_owned(),
                 });
@@ -67,6 +70,10 @@ impl Figures {
         }
         text
     }
+}
+
+fn all(figures: &[f64]) -> String {
+    figures.iter().map(|&figure| short(figure)).collect::<Vec<_>>().join(", ")
 }
 
 /// Three digits or so.

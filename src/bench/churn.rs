@@ -7,7 +7,7 @@ use super::fleet::{Fleet, Traffic};
 use super::ledger::Faults;
 use super::meter::Meter;
 use super::plan::Plan;
-use super::stamp::{Stamp, Template};
+use super::stamp::{Mark, Stamp, Template};
 use crate::ws::OpCode;
 
 const KEY: [u8; 4] = [0x71, 0x0c, 0xbb, 0x2e];
@@ -89,8 +89,8 @@ impl Churn {
 }
 
 impl Traffic for Churn {
-    fn message(&mut self, link: usize, stamp: Option<Stamp>, _now: Nanos) {
-        let Some(stamp) = stamp else { return };
+    fn message(&mut self, link: usize, mark: Option<Mark>, _now: Nanos) {
+        let Some(Mark::Stamp(stamp)) = mark else { return };
         let cycle = &mut self.cycles[link];
         // In a room, other members' messages are heard, too.
         if stamp.publisher as usize != link {

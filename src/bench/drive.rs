@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::clock::{Nanos, nanos};
+use super::database::Stock;
 use super::error::BenchError;
 use super::fleet::{Fleet, Share, Traffic};
 use super::meter::Meter;
@@ -13,8 +14,8 @@ use super::report::Progress;
 /// How long the loop sleeps at most, if it sleeps.
 const TURN_MAX: Duration = Duration::from_millis(20);
 /// Nothing was heard for this long although messages are outstanding: they will not come any more.
-const PATIENCE: Duration = Duration::from_secs(3);
-const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Traffic that makes itself.
 pub(super) trait Work: Traffic {
@@ -29,24 +30,45 @@ pub(super) trait Work: Traffic {
         false
     }
 
+    /// Deliveries up to now that the server made besides those which are measured.
+    fn besides(&self) -> u64 {
+        0
+    }
+
     /// Where it is counted.
     fn meter(&mut self) -> &mut Meter;
 }
 
 /// What both sides have used up to a moment.
 #[derive(Debug)]
-struct Reading {
+pub(super) struct Reading {
     server: Option<Usage>,
     own: Duration,
     share: Share,
+    besides: u64,
+    stock: Option<Stock>,
 }
 
 impl Reading {
-    fn take(plan: &Plan, fleet: &Fleet) -> Reading {
+    pub(super) fn take(plan: &Plan, fleet: &Fleet, besides: u64) -> Reading {
         Reading {
+            stock: plan.database.as_deref().and_then(Stock::of),
             server: plan.server.and_then(Usage::of),
             own: process::own_thread_time().unwrap_or_default(),
             share: fleet.share(),
+            besides,
+        }
+    }
+
+    /// What was used since `earlier`.
+    pub(super) fn since(self, earlier: &Reading) -> Used {
+        Used {
+            server: earlier.server.as_ref().zip(self.server).map(|(before, after)| after.since(before)),
+            own: self.own.saturating_sub(earlier.own),
+            busy: self.share.busy_since(earlier.share),
+            besides: self.besides - earlier.besides,
+            stored: earlier.stock.zip(self.stock).map(|(before, after)| after.since(before)),
+            stuck: false,
         }
     }
 }
@@ -59,6 +81,10 @@ pub(super) struct Used {
     pub(super) own: Duration,
     /// The part of the time in which the load generator had something to do.
     pub(super) busy: f64,
+    /// Deliveries that the server made besides those which were measured.
+    pub(super) besides: u64,
+    /// What the server's database took in.
+    pub(super) stored: Option<Stock>,
     /// Messages stopped coming, or the server fell hopelessly behind.
     pub(super) stuck: bool,
 }
@@ -74,7 +100,7 @@ pub(super) fn drive<W: Work>(
     let measured_from = began + nanos(plan.warmup);
     let mut stuck = run_until(measured_from, fleet, work, &mut |_| ())?;
 
-    let before = Reading::take(plan, fleet);
+    let before = Reading::take(plan, fleet, work.besides());
     let now = fleet.clock.now();
     work.meter().begin(now);
     let mut report = |now: Nanos| {
@@ -84,17 +110,11 @@ pub(super) fn drive<W: Work>(
     stuck |= run_until(now + nanos(plan.measure), fleet, work, &mut report)?;
     let now = fleet.clock.now();
     work.meter().end(now);
-    let after = Reading::take(plan, fleet);
+    let used = Reading::take(plan, fleet, work.besides()).since(&before);
 
     progress(Progress::Draining);
     drain(fleet, work)?;
-    let server = before.server.zip(after.server).map(|(before, after)| after.since(&before));
-    Ok(Used {
-        server,
-        own: after.own.saturating_sub(before.own),
-        busy: after.share.busy_since(before.share),
-        stuck,
-    })
+    Ok(Used { stuck, ..used })
 }
 
 /// True if it gave up before the time.

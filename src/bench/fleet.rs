@@ -8,7 +8,7 @@ use mio::{Events, Poll, Token};
 use super::clock::{Clock, Nanos, nanos};
 use super::error::{BenchError, Lost};
 use super::link::{Change, Link};
-use super::stamp::{Finder, Layout, Stamp};
+use super::stamp::{Finder, Layout, Mark};
 use super::target::Target;
 use super::walk::Item;
 use crate::handshake::client::{self, ClientKey};
@@ -17,15 +17,16 @@ use crate::handshake::client::{self, ClientKey};
 const OPENING_MAX: usize = 256;
 /// Bytes read from one connection at once.
 const READ_BYTES: usize = 256 * 1024;
-/// Few enough that a turn ends before the next message of an open loop is late.
-const EVENTS_MAX: usize = 256;
+/// Few enough that a turn ends before the next message of an open loop is late, or what came for somebody else has
+/// waited long behind a crowd: a quarter of a millisecond.
+const EVENTS_MAX: usize = 64;
 /// A stage of the run that sees nothing happen for this long has failed.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// What the load does with what comes.
 pub(super) trait Traffic {
     /// A message came whole.
-    fn message(&mut self, link: usize, stamp: Option<Stamp>, now: Nanos);
+    fn message(&mut self, link: usize, mark: Option<Mark>, now: Nanos);
 
     /// A connection is open.
     fn opened(&mut self, link: usize) {
@@ -116,11 +117,11 @@ impl Fleet {
         Share { idle: self.idle, until: self.clock.now() }
     }
 
-    /// Opens `count` more connections; `place` says for each number the room and the member in it.
+    /// Opens `count` more connections; `path` says for each number what it asks for.
     pub(super) fn open<T: Traffic>(
         &mut self,
         count: usize,
-        place: impl Fn(usize) -> (usize, usize),
+        path: impl Fn(&Target, usize) -> String,
         traffic: &mut T,
         mut progress: impl FnMut(usize),
     ) -> Result<(), BenchError> {
@@ -128,8 +129,9 @@ impl Fleet {
         let (mut opened, mut heard_at) = (0, self.clock.now());
         while opened < count {
             while self.links.len() - first < count && self.links.len() - first < opened + OPENING_MAX {
-                let (room, member) = place(self.links.len());
-                self.connect(room, member)?;
+                let number = self.links.len();
+                let link = self.new_link(number, &path(&self.target, number))?;
+                self.links.push(link);
             }
             let mut counting = Counting { traffic, opened: 0 };
             self.turn(Duration::from_millis(100), &mut counting)?;
@@ -145,21 +147,14 @@ impl Fleet {
         Ok(())
     }
 
-    /// Begins to open one connection more.
-    pub(super) fn connect(&mut self, room: usize, member: usize) -> Result<(), BenchError> {
-        let link = self.new_link(self.links.len(), room, member)?;
-        self.links.push(link);
-        Ok(())
-    }
-
     /// Replaces a connection by a new one.
     pub(super) fn reconnect(&mut self, link: usize, room: usize, member: usize) -> Result<(), BenchError> {
-        self.links[link] = self.new_link(link, room, member)?;
+        self.links[link] = self.new_link(link, &self.target.path(room, member))?;
         Ok(())
     }
 
-    fn new_link(&self, number: usize, room: usize, member: usize) -> Result<Link, BenchError> {
-        let request = client::request(&self.target.host, &self.target.path(room, member), &self.key, &[])
+    fn new_link(&self, number: usize, path: &str) -> Result<Link, BenchError> {
+        let request = client::request(&self.target.host, path, &self.key, &[])
             .map_err(|_| BenchError::Target(self.target.url(), "it does not fit a request".to_owned()))?;
         Link::connect(self.target.addr, request, self.poll.registry(), Token(number))
             .map_err(|error| BenchError::Connect { opened: number, error })
@@ -168,6 +163,14 @@ impl Fleet {
     /// Closes all connections at once.
     pub(super) fn clear(&mut self) {
         self.links.clear();
+    }
+
+    /// Cuts all connections from number `first` on: they are gone without a word.
+    pub(super) fn cut(&mut self, first: usize) -> Result<(), BenchError> {
+        for link in self.links.drain(first..) {
+            link.cut().map_err(|error| BenchError::System("cut a connection", error))?;
+        }
+        Ok(())
     }
 
     /// Hands over what has come. Waits for it, if need be, for `timeout` at most.
@@ -190,8 +193,8 @@ impl Fleet {
             loop {
                 let now = self.clock.now();
                 let sink = |item: Item<'_>| {
-                    if let Item::Message { stamp, .. } = item {
-                        traffic.message(number, stamp, now);
+                    if let Item::Message { mark, .. } = item {
+                        traffic.message(number, mark, now);
                     }
                 };
                 let (len, change) = link.read(&mut self.buffer, &self.key, &mut self.finder, sink);
@@ -251,8 +254,8 @@ struct Counting<'t, T> {
 }
 
 impl<T: Traffic> Traffic for Counting<'_, T> {
-    fn message(&mut self, link: usize, stamp: Option<Stamp>, now: Nanos) {
-        self.traffic.message(link, stamp, now);
+    fn message(&mut self, link: usize, mark: Option<Mark>, now: Nanos) {
+        self.traffic.message(link, mark, now);
     }
 
     fn opened(&mut self, link: usize) {

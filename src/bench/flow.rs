@@ -3,18 +3,20 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::clock::Nanos;
+use super::clock::{Nanos, nanos};
 use super::drive::Work;
 use super::error::BenchError;
 use super::fleet::{Fleet, SILENCE_MAX, Traffic};
 use super::ledger::{Faults, Ledger};
 use super::meter::Meter;
 use super::plan::{Pace, Plan, Rooms};
-use super::stamp::{Stamp, Template};
+use super::stamp::{Mark, Stamp, Template};
 use crate::ws::OpCode;
 
 /// The publisher of the messages that show that a room is complete.
 const PROBE: u32 = u32::MAX;
+/// What the stamp of such a message begins with.
+pub(super) const PROBE_LETTERS: &str = "OOOOOOOO";
 /// How often a room is probed until every member has answered.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// Messages under way in an open loop at most; a server that is so far behind will not catch up.
@@ -44,6 +46,9 @@ struct Publisher {
 /// Everybody in every room.
 pub(super) struct Flow {
     rooms: Rooms,
+    /// The first of its connections, and what its publishers are counted from, if it is not alone.
+    first_link: usize,
+    first_publisher: u32,
     /// Members of a room that get messages.
     reading: u32,
     template: Template,
@@ -74,6 +79,8 @@ impl Flow {
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Flow {
             rooms,
+            first_link: 0,
+            first_publisher: 0,
             reading: number(rooms.members - rooms.stalled),
             template: Template::new(plan.protocol.layout(), opcode, plan.size, KEY),
             room_of: (0..members).map(|member| number(member / rooms.members)).collect(),
@@ -89,39 +96,33 @@ impl Flow {
         }
     }
 
-    /// Publishes in each room until every member has heard it, so that nobody misses the first message for having
-    /// joined too late; then stalls those that are to be stalled.
-    pub(super) fn settle(&mut self, fleet: &mut Fleet) -> Result<(), BenchError> {
-        let mut attempts = SILENCE_MAX.as_millis() / PROBE_EVERY.as_millis();
-        while self.deaf.contains(&true) {
-            attempts =
-                attempts.checked_sub(1).ok_or(BenchError::Silent("waiting for the members to join"))?;
-            for room in 0..self.rooms.rooms {
-                let members = room * self.rooms.members..(room + 1) * self.rooms.members;
-                if self.deaf[members.clone()].contains(&true) {
-                    self.scratch.clear();
-                    self.template.append(&mut self.scratch, Stamp { publisher: PROBE, number: 0 });
-                    send(fleet, members.start, &self.scratch)?;
-                }
-            }
-            self.listen(fleet, PROBE_EVERY)?;
-        }
-        for member in 0..fleet.len() {
-            if member % self.rooms.members >= self.reading as usize {
-                fleet.link(member).stall().map_err(|error| BenchError::System("stall a member", error))?;
-            }
-        }
-        Ok(())
+    /// The same beside another one, whose connections come first.
+    pub(super) fn behind(self, other: &Flow) -> Flow {
+        let first_publisher = u32::try_from(other.publishers.len()).unwrap_or(PROBE);
+        Flow { first_link: other.room_of.len(), first_publisher, ..self }
     }
 
-    /// Lets the loop run for a while, as long as something comes.
-    fn listen(&mut self, fleet: &mut Fleet, time: Duration) -> Result<(), BenchError> {
-        let mut until = fleet.clock.now() + super::clock::nanos(time);
-        while self.deaf.contains(&true) && fleet.clock.now() < until {
-            let heard = self.meter.heard;
-            fleet.turn(time, self)?;
-            if self.meter.heard > heard {
-                until = fleet.clock.now() + super::clock::nanos(time);
+    /// The first of its connections.
+    pub(super) fn first_link(&self) -> usize {
+        self.first_link
+    }
+
+    /// Messages sent from the first one on, measured or not.
+    pub(super) fn published(&self) -> u64 {
+        self.publishers.iter().map(|publisher| u64::from(publisher.next)).sum()
+    }
+
+    /// What it has counted.
+    pub(super) fn counted(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// Stalls the members that are to be stalled.
+    pub(super) fn stall(&mut self, fleet: &mut Fleet) -> Result<(), BenchError> {
+        for member in 0..self.room_of.len() {
+            if member % self.rooms.members >= self.reading as usize {
+                let link = fleet.link(self.first_link + member);
+                link.stall().map_err(|error| BenchError::System("stall a member", error))?;
             }
         }
         Ok(())
@@ -138,14 +139,16 @@ impl Flow {
 
     /// The connection that a publisher is.
     fn link_of(&self, publisher: usize) -> usize {
-        publisher / self.rooms.publishers * self.rooms.members + publisher % self.rooms.publishers
+        let (room, publisher) = (publisher / self.rooms.publishers, publisher % self.rooms.publishers);
+        self.first_link + room * self.rooms.members + publisher
     }
 
     /// Prepares the publisher's next message.
     fn stamp(&mut self, number: usize, intended: Nanos) -> Stamp {
         let publisher = &mut self.publishers[number];
         publisher.flights.push_back(Flight { intended, left: self.reading });
-        let stamp = Stamp { publisher: u32::try_from(number).unwrap_or(PROBE), number: publisher.next };
+        let of_all = u32::try_from(number).map_or(PROBE, |number| self.first_publisher + number);
+        let stamp = Stamp { publisher: of_all, number: publisher.next };
         publisher.next += 1;
         self.outstanding += 1;
         stamp
@@ -191,6 +194,56 @@ impl Flow {
     }
 }
 
+/// Traffic whose members have to join before it can begin.
+pub(super) trait Joining: Traffic {
+    /// Publishes once in each room in which somebody has heard nothing yet. False if there is none.
+    fn probe(&mut self, fleet: &mut Fleet) -> Result<bool, BenchError>;
+
+    /// Grows with everything that comes.
+    fn heard(&self) -> u64;
+}
+
+/// Publishes in each room until every member has heard it, so that nobody misses the first message for having joined
+/// too late.
+pub(super) fn settle<J: Joining>(joining: &mut J, fleet: &mut Fleet) -> Result<(), BenchError> {
+    let mut heard_at = fleet.clock.now();
+    while joining.probe(fleet)? {
+        let mut until = fleet.clock.now() + nanos(PROBE_EVERY);
+        while fleet.clock.now() < until {
+            let heard = joining.heard();
+            fleet.turn(PROBE_EVERY, joining)?;
+            if joining.heard() > heard {
+                heard_at = fleet.clock.now();
+                until = heard_at + nanos(PROBE_EVERY);
+            }
+        }
+        if fleet.clock.now() - heard_at > nanos(SILENCE_MAX) {
+            return Err(BenchError::Silent("waiting for the members to join"));
+        }
+    }
+    Ok(())
+}
+
+impl Joining for Flow {
+    fn probe(&mut self, fleet: &mut Fleet) -> Result<bool, BenchError> {
+        let mut any = false;
+        for room in 0..self.rooms.rooms {
+            let members = room * self.rooms.members..(room + 1) * self.rooms.members;
+            if self.deaf[members.clone()].contains(&true) {
+                any = true;
+                self.scratch.clear();
+                self.template.append(&mut self.scratch, Stamp { publisher: PROBE, number: 0 });
+                send(fleet, self.first_link + members.start, &self.scratch)?;
+            }
+        }
+        Ok(any)
+    }
+
+    fn heard(&self) -> u64 {
+        self.meter.heard
+    }
+}
+
 /// When the n-th message of an open loop is due, in nanoseconds since the loop began.
 #[expect(clippy::cast_possible_truncation, reason = "exact to the nanosecond for a hundred days")]
 fn scheduled_at(number: u64, rate: f64) -> Nanos {
@@ -204,8 +257,9 @@ fn send(fleet: &mut Fleet, link: usize, frames: &[u8]) -> Result<(), BenchError>
 
 impl Traffic for Flow {
     #[inline]
-    fn message(&mut self, link: usize, stamp: Option<Stamp>, now: Nanos) {
-        let Some(stamp) = stamp else {
+    fn message(&mut self, link: usize, mark: Option<Mark>, now: Nanos) {
+        let link = link - self.first_link;
+        let Some(Mark::Stamp(stamp)) = mark else {
             // A notice, or a greeting.
             self.meter.heard += 1;
             return;
@@ -215,6 +269,7 @@ impl Traffic for Flow {
             self.meter.heard += 1;
             return;
         }
+        let stamp = Stamp { publisher: stamp.publisher.wrapping_sub(self.first_publisher), ..stamp };
         let first_publisher = self.room_of[link] as usize * self.rooms.publishers;
         if !self.ledger.note(link, first_publisher, stamp) {
             return;
@@ -282,6 +337,7 @@ mod tests {
             measure: Duration::ZERO,
             wait: Wait::Sleep,
             server: None,
+            database: None,
         };
         Flow::new(&plan, rooms, OpCode::Text)
     }
@@ -295,14 +351,14 @@ mod tests {
         flow.publishers[3].free = 0;
         let stamp = flow.stamp(3, 0);
         for member in [6, 4] {
-            flow.message(member, Some(stamp), 10);
+            flow.message(member, Some(Mark::Stamp(stamp)), 10);
             assert_eq!((flow.outstanding, flow.due.len()), (1, 0));
         }
-        flow.message(4, Some(stamp), 10);
+        flow.message(4, Some(Mark::Stamp(stamp)), 10);
         assert_eq!(flow.outstanding, 1, "a repetition completes nothing");
-        flow.message(5, Some(stamp), 10);
+        flow.message(5, Some(Mark::Stamp(stamp)), 10);
         assert_eq!((flow.outstanding, &flow.due[..], flow.publishers[3].free), (0, &[3][..], 1));
-        flow.message(0, Some(stamp), 10);
+        flow.message(0, Some(Mark::Stamp(stamp)), 10);
         assert_eq!(flow.faults(), Faults { duplicate: 1, stray: 1, ..Faults::default() });
     }
 
@@ -310,13 +366,33 @@ mod tests {
     fn messages_that_overtake_each_other_keep_their_flights() {
         let mut flow = flow(Rooms { rooms: 1, members: 1, publishers: 1, stalled: 0, pace: Pace::Rate(1.0) });
         let stamps = [flow.stamp(0, 0), flow.stamp(0, 0), flow.stamp(0, 0)];
-        flow.message(0, Some(stamps[1]), 1);
+        flow.message(0, Some(Mark::Stamp(stamps[1])), 1);
         assert_eq!((flow.outstanding, flow.publishers[0].first), (2, 0));
         assert_eq!(flow.faults(), Faults { missing: 2, ..Faults::default() });
-        flow.message(0, Some(stamps[0]), 1);
-        flow.message(0, Some(stamps[2]), 1);
+        flow.message(0, Some(Mark::Stamp(stamps[0])), 1);
+        flow.message(0, Some(Mark::Stamp(stamps[2])), 1);
         assert_eq!((flow.outstanding, flow.publishers[0].first), (0, 3));
         assert_eq!(flow.faults(), Faults { out_of_order: 1, ..Faults::default() });
+    }
+
+    #[test]
+    fn probes_are_recognised_by_how_they_begin() {
+        let letters = |publisher| Stamp { publisher, number: 0 }.letters();
+        assert!(letters(PROBE).starts_with(PROBE_LETTERS.as_bytes()));
+        assert!(!letters(PROBE - 1).starts_with(PROBE_LETTERS.as_bytes()));
+    }
+
+    #[test]
+    fn two_flows_share_a_fleet_and_notice_each_others_messages() {
+        let first = flow(Rooms { rooms: 2, members: 3, publishers: 1, stalled: 0, pace: Pace::Window(1) });
+        let rooms = Rooms { rooms: 1, members: 2, publishers: 1, stalled: 0, pace: Pace::Rate(1.0) };
+        let mut second = flow(rooms).behind(&first);
+        assert_eq!((second.first_link(), second.link_of(0)), (6, 6));
+        let stamp = second.stamp(0, 0);
+        assert_eq!(stamp.publisher, 2);
+        second.message(6, Some(Mark::Stamp(stamp)), 1);
+        second.message(7, Some(Mark::Stamp(Stamp { publisher: 1, number: 0 })), 1);
+        assert_eq!(second.faults(), Faults { stray: 1, missing: 1, ..Faults::default() });
     }
 
     #[test]

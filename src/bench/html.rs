@@ -1,47 +1,99 @@
 //! A report as one HTML page that needs nothing else.
 
+use super::meter::Slice;
+use super::plan::Workload;
 use super::plot::{Axis, Line, number, push_plot};
-use super::report::Report;
+use super::report::{Report, Verdict};
+use super::series::Series;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:800px;margin:2rem auto;padding:0 1rem;\
 color:#1c1c1c;background:#fff}table{border-collapse:collapse}td{padding:.15rem .8rem .15rem 0;vertical-align:top}\
 td:first-child{color:#555}svg{width:100%;height:auto;font-size:12px}.grid{stroke:#ddd}.line{fill:none;\
 stroke-width:2}.y{text-anchor:end}.x{text-anchor:middle}.verdict{font-weight:600}.bad{color:#b91c1c}\
 @media(prefers-color-scheme:dark){body{color:#eee;background:#18181b}td:first-child{color:#aaa}text{fill:#ccc}\
-.grid{stroke:#3f3f46}}";
+.grid{stroke:#3f3f46}}.runs{font-size:13px}.runs th,.runs td{text-align:right;font-weight:400;padding:.15rem .5rem}\
+.runs th:first-child,.runs td:first-child{text-align:left}";
 
-/// The page.
+/// The page of one run.
 #[must_use]
 pub fn page(report: &Report) -> String {
-    let class = if report.verdict.is_result() { "verdict" } else { "verdict bad" };
-    let mut out = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>foghorn bench</title>\n\
-         <style>{STYLE}</style>\n<h1>foghorn bench</h1>\n<p class=\"{class}\">{}</p>\n<table>\n",
-        escaped(&report.verdict.to_string()),
-    );
+    let mut out = begin(report.verdict);
+    out.push_str("<table>\n");
     for (name, value) in report.lines() {
         out.push_str(&format!("<tr><td>{}<td>{}\n", escaped(&name), escaped(&value)));
     }
     out.push_str("</table>\n");
+    if report.verdict.has_speed() {
+        push_plots(&mut out, report);
+    }
+    out.push_str("</html>\n");
+    out
+}
+
+/// The page of several runs.
+#[must_use]
+pub fn series_page(series: &Series) -> String {
+    let mut out = begin(series.verdict());
+    out.push_str("<table class=\"runs\">\n");
+    for (number, row) in series.table().iter().enumerate() {
+        let cell = if number == 0 { "<th>" } else { "<td>" };
+        let cells: Vec<String> = row.iter().map(|text| escaped(text)).collect();
+        out.push_str(&format!("<tr>{cell}{}\n", cells.join(cell)));
+    }
+    out.push_str("</table>\n");
+    for remark in series.remarks() {
+        out.push_str(&format!("<p>{}</p>\n", escaped(&remark)));
+    }
+    let clear = || series.runs.iter().filter(|run| run.report.verdict.has_speed());
+    let lines = |points: fn(&Report) -> Vec<(f64, f64)>| -> Vec<Line<'_>> {
+        clear().map(|run| Line { name: &run.name, points: points(&run.report) }).collect()
+    };
+    let curves = lines(|report| report.latency_to_last.as_ref().map_or_else(Vec::new, |l| l.curve.clone()));
+    push_plot(&mut out, "Latency to the last member by percentile", "ms", Axis::Percentile, &curves);
+    let rates = lines(|report| over_time(report, |slice| slice.deliveries_per_second));
+    push_plot(&mut out, "Deliveries per second", "/s", Axis::Time, &rates);
+    let tails = lines(|report| over_time(report, |slice| slice.p99));
+    push_plot(&mut out, "Latency (p99) over time", "ms", Axis::Time, &tails);
+    out.push_str("</html>\n");
+    out
+}
+
+fn begin(verdict: Verdict) -> String {
+    let class = if verdict.is_result() { "verdict" } else { "verdict bad" };
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>foghorn bench</title>\n\
+         <style>{STYLE}</style>\n<h1>foghorn bench</h1>\n<p class=\"{class}\">{}</p>\n",
+        escaped(&verdict.to_string()),
+    )
+}
+
+fn push_plots(out: &mut String, report: &Report) {
+    let name = if matches!(report.plan.workload, Workload::Recovery(_)) {
+        "until recovered"
+    } else {
+        "each delivery"
+    };
     let mut curves = Vec::new();
     if let Some(latency) = &report.latency {
-        curves.push(Line { name: "each delivery", points: latency.curve.clone() });
+        curves.push(Line { name, points: latency.curve.clone() });
     }
     if let Some(latency) = &report.latency_to_last {
         curves.push(Line { name: "last member", points: latency.curve.clone() });
     }
-    push_plot(&mut out, "Latency by percentile", "ms", Axis::Percentile, &curves);
-    let over_time = |name, value: fn(&super::Slice) -> f64| Line {
-        name,
-        points: report.slices.iter().map(|slice| (slice.at, value(slice))).collect(),
-    };
-    let rate = over_time("deliveries per second", |slice| slice.deliveries_per_second);
-    push_plot(&mut out, "Throughput", "/s", Axis::Time, &[rate]);
-    let latencies = [over_time("p50", |slice| slice.p50), over_time("p99", |slice| slice.p99)];
-    push_plot(&mut out, "Latency over time", "ms", Axis::Time, &latencies);
-    out.push_str("</html>\n");
-    out
+    push_plot(out, "Latency by percentile", "ms", Axis::Percentile, &curves);
+    let rate = over_time(report, |slice| slice.deliveries_per_second);
+    let rate = Line { name: report.unit(), points: rate };
+    push_plot(out, "Throughput", "/s", Axis::Time, &[rate]);
+    let latencies = [
+        Line { name: "p50", points: over_time(report, |slice| slice.p50) },
+        Line { name: "p99", points: over_time(report, |slice| slice.p99) },
+    ];
+    push_plot(out, "Latency over time", "ms", Axis::Time, &latencies);
+}
+
+fn over_time(report: &Report, value: impl Fn(&Slice) -> f64) -> Vec<(f64, f64)> {
+    report.slices.iter().map(|slice| (slice.at, value(slice))).collect()
 }
 
 fn escaped(text: &str) -> String {
@@ -49,6 +101,23 @@ fn escaped(text: &str) -> String {
 }
 
 impl Report {
+    /// What is counted as a delivery.
+    fn unit(&self) -> &'static str {
+        match self.plan.workload {
+            Workload::Fanout(_) | Workload::Idle { .. } | Workload::Beside { .. } => "deliveries per second",
+            Workload::Churn { .. } => "cycles per second",
+            Workload::Recovery(_) => "recoveries per second",
+        }
+    }
+
+    fn unit_of_cost(&self) -> &'static str {
+        match self.plan.workload {
+            Workload::Fanout(_) | Workload::Idle { .. } | Workload::Beside { .. } => "delivery",
+            Workload::Churn { .. } => "cycle",
+            Workload::Recovery(_) => "recovery",
+        }
+    }
+
     /// The figures by name, as people read them. What is not a result is left out.
     #[must_use]
     pub fn lines(&self) -> Vec<(String, String)> {
@@ -64,12 +133,17 @@ impl Report {
             lines.push((
                 "wrong".to_owned(),
                 format!(
-                    "{} missing, {} repeated, {} out of order, {} from another room",
-                    faults.missing, faults.duplicate, faults.out_of_order, faults.stray
+                    "{} missing, {} repeated, {} out of order, {} from another room, {} gaps, {} lost",
+                    faults.missing,
+                    faults.duplicate,
+                    faults.out_of_order,
+                    faults.stray,
+                    faults.gap,
+                    faults.lost
                 ),
             ));
         }
-        if self.verdict.is_result() && self.deliveries > 0 {
+        if self.verdict.has_speed() && self.deliveries > 0 {
             self.push_speed(&mut lines);
         }
         self.push_costs(&mut lines);
@@ -77,13 +151,27 @@ impl Report {
     }
 
     fn push_speed(&self, lines: &mut Vec<(String, String)>) {
-        let (sent, deliveries) = (self.sent, self.deliveries);
+        let (sent, deliveries, unit) = (self.sent, self.deliveries, self.unit());
         let rate = number(self.deliveries_per_second());
-        lines.push((
-            "throughput".to_owned(),
-            format!("{rate} deliveries per second ({sent} messages, {deliveries} deliveries)"),
-        ));
-        for (name, summary) in [("latency", &self.latency), ("to the last member", &self.latency_to_last)] {
+        let (name, text, of_each) = match self.plan.workload {
+            Workload::Fanout(_)
+            | Workload::Idle { .. }
+            | Workload::Beside { .. }
+            | Workload::Churn { .. } => {
+                ("throughput", format!("{rate} {unit} ({sent} messages, {deliveries} deliveries)"), "latency")
+            }
+            Workload::Recovery(returning) => {
+                let (missed, members) = (returning.missed, returning.members);
+                let text = format!(
+                    "{deliveries} of {sent} members after {:.3} s, {rate} {unit}; each had missed {missed} messages and \
+                     that {members} members left, and asked for {} more again",
+                    self.seconds, returning.behind
+                );
+                ("recovered", text, "until recovered")
+            }
+        };
+        lines.push((name.to_owned(), text));
+        for (name, summary) in [(of_each, &self.latency), ("to the last member", &self.latency_to_last)] {
             if let Some(s) = summary {
                 let [p50, p90, p99, p999, max] = [s.p50, s.p90, s.p99, s.p999, s.max].map(number);
                 let text = format!("p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, p99.9 {p999} ms, max {max} ms");
@@ -96,9 +184,16 @@ impl Report {
         if let Some(server) = self.server.as_ref().filter(|_| self.verdict.is_result()) {
             let [cpu, user] = [server.cpu_micros, server.user_micros].map(number);
             let share = server.cpu_share * 100.0;
+            let what = match self.plan.workload {
+                Workload::Recovery(_) => "recovery (handshake, joining, everything missed)",
+                Workload::Fanout(_)
+                | Workload::Idle { .. }
+                | Workload::Beside { .. }
+                | Workload::Churn { .. } => self.unit_of_cost(),
+            };
             lines.push((
                 "server".to_owned(),
-                format!("{cpu} µs of processor time per delivery, {user} µs in user mode; {share:.0} % busy"),
+                format!("{cpu} µs of processor time per {what}, {user} µs in user mode; {share:.0} % busy"),
             ));
             for thread in server.threads.iter().filter(|thread| !thread.time.is_zero()) {
                 let share = thread.time.as_secs_f64() / self.seconds.max(f64::MIN_POSITIVE) * 100.0;
@@ -112,8 +207,16 @@ impl Report {
                 format!("{each} bytes per connection before the load, {mib:.1} MiB in all after it"),
             ));
         }
+        if let Some(stored) = self.stored.filter(|stored| stored.commits > 0) {
+            let (messages, commits, batch) = (stored.messages, stored.commits, number(stored.batch()));
+            let text = format!("{messages} messages stored in {commits} commits, {batch} in each");
+            lines.push(("database".to_owned(), text));
+        }
         let (busy, cpu) = (self.generator_busy * 100.0, number(self.generator_cpu_micros));
-        lines.push(("load generator".to_owned(), format!("{busy:.0} % busy, {cpu} µs per delivery")));
+        lines.push((
+            "load generator".to_owned(),
+            format!("{busy:.0} % busy, {cpu} µs per {}", self.unit_of_cost()),
+        ));
         if self.plan.is_open_loop() {
             let lateness = number(self.generator_lateness);
             lines.push(("schedule".to_owned(), format!("kept to {lateness} ms (p99)")));

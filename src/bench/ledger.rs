@@ -20,6 +20,10 @@ pub struct Faults {
     pub out_of_order: u64,
     /// Messages that a member got from another room.
     pub stray: u64,
+    /// Times that the server told a member of a gap in what it asked for.
+    pub gap: u64,
+    /// Messages that everybody had been shown, and that were not stored when the server had been killed.
+    pub lost: u64,
 }
 
 impl Faults {
@@ -27,6 +31,19 @@ impl Faults {
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Faults::default()
+    }
+
+    /// What was wrong in either of two places.
+    #[must_use]
+    pub(super) fn and(self, other: Faults) -> Faults {
+        Faults {
+            missing: self.missing + other.missing,
+            duplicate: self.duplicate + other.duplicate,
+            out_of_order: self.out_of_order + other.out_of_order,
+            stray: self.stray + other.stray,
+            gap: self.gap + other.gap,
+            lost: self.lost + other.lost,
+        }
     }
 }
 
@@ -85,6 +102,16 @@ impl Ledger {
         }
         self.faults.duplicate += 1;
         false
+    }
+
+    /// From now on a member of a room with one publisher waits for number `next`.
+    pub(super) fn expect(&mut self, member: usize, next: u32) {
+        self.next[member * self.publishers] = next;
+    }
+
+    /// The number that a member of a room with one publisher waits for.
+    pub(super) fn expected(&self, member: usize) -> u32 {
+        self.next[member * self.publishers]
     }
 
     /// What is wrong if nothing comes any more. `sent` tells how many messages the n-th publisher of the member's room

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -95,6 +96,11 @@ impl Link {
         encode::masked(&mut frame, OpCode::Close, &[0x03, 0xe8], CONTROL_KEY);
         self.state = State::Closing;
         self.send(&frame)
+    }
+
+    /// Ends the connection with a reset, as a cable does that is pulled out: no Close frame, no more bytes.
+    pub(super) fn cut(self) -> io::Result<()> {
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 
     /// The socket can be written to.

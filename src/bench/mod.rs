@@ -10,28 +10,38 @@
 //! | this one | a run, from the plan to the report |
 //! | `plan`, `target` | what is to be done, to whom |
 //! | `fleet`, `link` | the loop, one connection |
-//! | `stamp`, `walk`, `ledger` | what is sent, found and expected |
-//! | `flow`, `churn` | the traffic of each workload |
+//! | `stamp`, `entry`, `walk`, `ledger` | what is sent, found and expected |
+//! | `flow`, `beside`, `churn`, `recovery` | the traffic of each workload |
 //! | `drive`, `meter`, `clock` | warming up, measuring, draining |
-//! | `process`, `spawn` | the server's process |
+//! | `process`, `spawn`, `database` | the server's process and what it stores |
+//! | `durable`, `ceiling`, `latency`, `fairness`, `series` | runs that only say something together |
 //! | `report`, `html`, `plot` | what comes out |
 //!
 //! Any server can be measured that sends back what it gets, to the sender or to a room.
 
+mod beside;
+mod ceiling;
 mod churn;
 mod clock;
+mod database;
 mod drive;
+mod durable;
+mod entry;
 mod error;
+mod fairness;
 mod fleet;
 mod flow;
 mod html;
+mod latency;
 mod ledger;
 mod link;
 mod meter;
 mod plan;
 mod plot;
 mod process;
+mod recovery;
 mod report;
+mod series;
 mod spawn;
 mod stamp;
 mod target;
@@ -39,6 +49,7 @@ mod walk;
 
 use std::time::Duration;
 
+use self::beside::Beside;
 use self::churn::Churn;
 use self::clock::Nanos;
 use self::drive::Work;
@@ -46,17 +57,23 @@ use self::fleet::{Fleet, Traffic};
 use self::flow::Flow;
 use self::meter::Meter;
 use self::report::Setting;
-use self::stamp::Stamp;
+use self::stamp::Mark;
 use crate::ws::OpCode;
 
+pub use self::ceiling::Ceiling;
+pub use self::database::Stock;
+pub use self::durable::{Durable, Stored, durable};
 pub use self::error::{BenchError, Lost};
+pub use self::fairness::fairness;
 pub use self::fleet::Wait;
-pub use self::html::page;
+pub use self::html::{page, series_page};
+pub use self::latency::{SHARES, latency, saturation};
 pub use self::ledger::Faults;
 pub use self::meter::{Slice, Summary};
-pub use self::plan::{Pace, Plan, Protocol, Rooms, Workload};
+pub use self::plan::{Pace, Plan, Protocol, Returning, Rooms, Workload};
 pub use self::process::ThreadTime;
 pub use self::report::{Memory, Progress, Report, ServerCost, Verdict};
+pub use self::series::{Run, Series};
 pub use self::spawn::Spawned;
 pub use self::target::Target;
 
@@ -70,7 +87,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// [`Verdict`] that tells why.
 pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> Result<Report, BenchError> {
     plan.check()?;
-    let mut fleet = Fleet::new(target.clone(), plan.protocol.layout(), plan.wait)?;
+    let mut fleet = Fleet::new(target.clone(), plan.layout(), plan.wait)?;
     let opcode = match plan.protocol {
         Protocol::Text | Protocol::Chat => OpCode::Text,
         Protocol::Binary => OpCode::Binary,
@@ -79,17 +96,32 @@ pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> 
     let report = match plan.workload {
         Workload::Fanout(rooms) => {
             let mut flow = Flow::new(plan, rooms, opcode);
-            opening.open(&mut fleet, rooms.members, rooms.rooms * rooms.members, &mut flow, progress)?;
-            flow.settle(&mut fleet)?;
+            let place = in_rooms(rooms.members);
+            opening.open(&mut fleet, rooms.rooms * rooms.members, place, "", &mut flow, progress)?;
             progress(Progress::WarmingUp);
+            flow::settle(&mut flow, &mut fleet)?;
+            flow.stall(&mut fleet)?;
             let setting = opening.finish(&fleet);
             let used = drive::drive(plan, &mut fleet, &mut flow, progress)?;
-            let faults = flow.faults();
-            Report::new(setting, flow.meter(), faults, used)
+            let report = Report::new(setting, flow.counted(), flow.faults(), used);
+            Report { published: flow.published(), ..report }
         }
+        Workload::Beside { rooms, crowd, crowd_rate } => {
+            let mut beside = Beside::new(plan, rooms, crowd, crowd_rate, opcode);
+            let small = rooms.rooms * rooms.members;
+            let place =
+                |link| if link < small { in_rooms(rooms.members)(link) } else { (rooms.rooms, link - small) };
+            opening.open(&mut fleet, small + crowd, place, "", &mut beside, progress)?;
+            progress(Progress::WarmingUp);
+            flow::settle(&mut beside, &mut fleet)?;
+            let setting = opening.finish(&fleet);
+            let used = drive::drive(plan, &mut fleet, &mut beside, progress)?;
+            Report::new(setting, beside.counted(), beside.faults(), used)
+        }
+        Workload::Recovery(returning) => recovery::run(plan, returning, opening, &mut fleet, progress)?,
         Workload::Churn { connections } => {
             let mut churn = Churn::new(plan, connections, opcode);
-            opening.open(&mut fleet, connections, connections, &mut churn, progress)?;
+            opening.open(&mut fleet, connections, in_rooms(connections), "", &mut churn, progress)?;
             progress(Progress::WarmingUp);
             let setting = opening.finish(&fleet);
             let used = drive::drive(plan, &mut fleet, &mut churn, progress)?;
@@ -98,7 +130,7 @@ pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> 
         }
         Workload::Idle { rooms, members } => {
             let mut silence = Silence { meter: Meter::new() };
-            opening.open(&mut fleet, members, rooms * members, &mut silence, progress)?;
+            opening.open(&mut fleet, rooms * members, in_rooms(members), "", &mut silence, progress)?;
             progress(Progress::WarmingUp);
             listen(&mut fleet, &mut silence)?;
             let setting = opening.finish(&fleet);
@@ -108,6 +140,11 @@ pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> 
     };
     fleet.clear();
     Ok(report)
+}
+
+/// Room after room of so many members.
+fn in_rooms(members: usize) -> impl Fn(usize) -> (usize, usize) {
+    move |link| (link / members, link % members)
 }
 
 /// The stage in which connections are opened, timed and weighed.
@@ -130,17 +167,21 @@ impl Opening {
         }
     }
 
-    /// Opens `of` connections, room after room of `members` each.
+    /// Opens `of` connections. `place` says for each its room and its number in it; `query` is added to the path.
     fn open<T: Traffic>(
         &mut self,
         fleet: &mut Fleet,
-        members: usize,
         of: usize,
+        place: impl Fn(usize) -> (usize, usize),
+        query: &str,
         traffic: &mut T,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), BenchError> {
-        let place = |number: usize| (number / members, number % members);
-        fleet.open(of, place, traffic, |opened| progress(Progress::Connecting { opened, of }))?;
+        let path = |target: &Target, link| {
+            let (room, member) = place(link);
+            target.path(room, member) + query
+        };
+        fleet.open(of, path, traffic, |opened| progress(Progress::Connecting { opened, of }))?;
         self.took = Duration::from_nanos(fleet.clock.now() - self.began);
         Ok(())
     }
@@ -161,7 +202,7 @@ struct Silence {
 }
 
 impl Traffic for Silence {
-    fn message(&mut self, _link: usize, _stamp: Option<Stamp>, _now: Nanos) {
+    fn message(&mut self, _link: usize, _mark: Option<Mark>, _now: Nanos) {
         self.meter.heard += 1;
     }
 }

@@ -1,9 +1,11 @@
 //! What a run is to do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::entry::CONTENT_BYTES_MAX;
 use super::error::BenchError;
 use super::fleet::Wait;
 use super::stamp::{Layout, STAMP_BYTES};
@@ -34,6 +36,19 @@ pub struct Rooms {
     pub pace: Pace,
 }
 
+/// Members that lose their connections, all at one moment, and come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Returning {
+    /// How many rooms. Each has one connection besides that stays and publishes.
+    pub rooms: usize,
+    /// Members of each room that are cut off.
+    pub members: usize,
+    /// Messages published in each room while they are away. What they miss besides is each other's leaving.
+    pub missed: u32,
+    /// How many messages each one asks for again that it had already: beyond the window they come from the store.
+    pub behind: u32,
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "mode")]
@@ -52,6 +67,17 @@ pub enum Workload {
         /// Connections at one time.
         connections: usize,
     },
+    /// Publishers to rooms, beside a room with a crowd in it. Measured are the rooms.
+    Beside {
+        /// The rooms.
+        rooms: Rooms,
+        /// Members of the crowded room.
+        crowd: usize,
+        /// Messages per second in the crowded room; `None` is silence.
+        crowd_rate: Option<f64>,
+    },
+    /// Members that all come back at once. Of each the time is measured until it has everything it missed.
+    Recovery(Returning),
 }
 
 /// What messages look like.
@@ -96,6 +122,9 @@ pub struct Plan {
     /// The server's process, if it runs on this machine: what it uses is measured, too.
     #[serde(skip)]
     pub server: Option<u32>,
+    /// The server's database, if it runs on this machine and has one: what it stores is measured, too.
+    #[serde(skip)]
+    pub database: Option<PathBuf>,
 }
 
 fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
@@ -105,7 +134,18 @@ fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S:
 impl Plan {
     /// Whether messages are sent on schedule.
     pub(super) fn is_open_loop(&self) -> bool {
-        matches!(self.workload, Workload::Fanout(Rooms { pace: Pace::Rate(_), .. }))
+        match self.workload {
+            Workload::Fanout(rooms) | Workload::Beside { rooms, .. } => matches!(rooms.pace, Pace::Rate(_)),
+            Workload::Idle { .. } | Workload::Churn { .. } | Workload::Recovery(_) => false,
+        }
+    }
+
+    /// What is sent and found.
+    pub(super) fn layout(&self) -> Layout {
+        match (self.workload, self.protocol) {
+            (Workload::Recovery(_), _) => Layout::Log,
+            (_, protocol) => protocol.layout(),
+        }
     }
 
     /// Refuses what cannot be done.
@@ -115,24 +155,49 @@ impl Plan {
             return wrong("a message needs at least 16 bytes, for its number");
         }
         match self.workload {
-            Workload::Fanout(Rooms { rooms, members, publishers, stalled, pace }) => {
-                if rooms == 0 || members == 0 || publishers == 0 {
-                    return wrong("there must be a room, a member and a publisher at least");
-                }
-                if members.checked_sub(stalled).is_none_or(|reading| reading < publishers) {
-                    return wrong("publishers are members that read: there are not so many");
-                }
-                match pace {
-                    Pace::Window(0) => wrong("at least one message must be outstanding"),
-                    Pace::Rate(rate) if rate.is_nan() || rate <= 0.0 => wrong("the rate must be above zero"),
-                    Pace::Window(_) | Pace::Rate(_) => Ok(()),
-                }
+            Workload::Fanout(rooms) => rooms.check(),
+            Workload::Beside { crowd: 0, .. } => wrong("there must be somebody in the crowd"),
+            Workload::Beside { rooms, crowd_rate, .. } => {
+                crowd_rate.map_or(Ok(()), |rate| Pace::Rate(rate).check()).and_then(|()| rooms.check())
+            }
+            Workload::Recovery(Returning { rooms, members, .. }) if rooms == 0 || members == 0 => {
+                wrong("there must be a room and a member at least")
+            }
+            Workload::Recovery(_) if self.protocol != Protocol::Chat => wrong("only a chat has positions"),
+            Workload::Recovery(_) if self.size > CONTENT_BYTES_MAX => {
+                wrong("a message may have at most 256 bytes here, so that its number is found")
             }
             Workload::Idle { rooms, members } if rooms == 0 || members == 0 => {
                 wrong("there must be a connection at least")
             }
             Workload::Churn { connections: 0 } => wrong("there must be a connection at least"),
-            Workload::Idle { .. } | Workload::Churn { .. } => Ok(()),
+            Workload::Idle { .. } | Workload::Churn { .. } | Workload::Recovery(_) => Ok(()),
+        }
+    }
+}
+
+impl Rooms {
+    fn check(&self) -> Result<(), BenchError> {
+        let wrong = |why| Err(BenchError::Plan(why));
+        let Rooms { rooms, members, publishers, stalled, pace } = *self;
+        if rooms == 0 || members == 0 || publishers == 0 {
+            return wrong("there must be a room, a member and a publisher at least");
+        }
+        if members.checked_sub(stalled).is_none_or(|reading| reading < publishers) {
+            return wrong("publishers are members that read: there are not so many");
+        }
+        pace.check()
+    }
+}
+
+impl Pace {
+    fn check(self) -> Result<(), BenchError> {
+        match self {
+            Pace::Window(0) => Err(BenchError::Plan("at least one message must be outstanding")),
+            Pace::Rate(rate) if rate.is_nan() || rate <= 0.0 => {
+                Err(BenchError::Plan("the rate must be above zero"))
+            }
+            Pace::Window(_) | Pace::Rate(_) => Ok(()),
         }
     }
 }
@@ -152,6 +217,7 @@ mod tests {
             measure: Duration::ZERO,
             wait: Wait::Sleep,
             server: None,
+            database: None,
         };
         assert!(plan(Workload::Fanout(rooms), 16).check().is_ok());
         assert!(plan(Workload::Fanout(rooms), 15).check().is_err());
@@ -169,5 +235,16 @@ mod tests {
         }
         assert!(plan(Workload::Idle { rooms: 1, members: 0 }, 16).check().is_err());
         assert!(plan(Workload::Churn { connections: 0 }, 16).check().is_err());
+        let beside =
+            |crowd, rate| plan(Workload::Beside { rooms, crowd, crowd_rate: Some(rate) }, 16).check();
+        assert!(beside(1, 1.0).is_ok() && beside(0, 1.0).is_err() && beside(1, 0.0).is_err());
+        let returning = Returning { rooms: 1, members: 1, missed: 0, behind: 0 };
+        let recovery = |protocol, returning, size| {
+            Plan { protocol, ..plan(Workload::Recovery(returning), size) }.check()
+        };
+        assert!(recovery(Protocol::Chat, returning, 16).is_ok());
+        assert!(recovery(Protocol::Text, returning, 16).is_err());
+        assert!(recovery(Protocol::Chat, returning, 257).is_err());
+        assert!(recovery(Protocol::Chat, Returning { members: 0, ..returning }, 16).is_err());
     }
 }

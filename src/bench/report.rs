@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::database::Stock;
 use super::drive::Used;
 use super::ledger::Faults;
 use super::meter::{Meter, Slice, Summary};
@@ -19,6 +20,15 @@ const LATENESS_MAX: f64 = 2.0;
 /// How far a run has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
+    /// One run of several begins.
+    Part {
+        /// What it is about.
+        name: &'static str,
+        /// Which one, from 1.
+        number: usize,
+        /// How many there are.
+        of: usize,
+    },
     /// Connections are being opened.
     Connecting {
         /// Open by now.
@@ -35,8 +45,17 @@ pub enum Progress {
         /// So long in all.
         of: Duration,
     },
+    /// Those who were cut off are coming back.
+    Recovering {
+        /// Have everything by now.
+        back: usize,
+        /// Were cut off.
+        of: usize,
+    },
     /// The last messages are waited for.
     Draining,
+    /// What SQLite does by itself is measured.
+    Ceiling,
 }
 
 /// What the run is good for.
@@ -57,12 +76,23 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether the run has a result.
+    /// Whether the run says something about the server.
     #[must_use]
     pub fn is_result(&self) -> bool {
         match self {
             Verdict::Result | Verdict::GeneratorBusy => true,
             Verdict::GeneratorLate | Verdict::Overloaded | Verdict::Incorrect => false,
+        }
+    }
+
+    /// Whether throughput and latencies are the server's.
+    #[must_use]
+    pub fn has_speed(&self) -> bool {
+        match self {
+            Verdict::Result => true,
+            Verdict::GeneratorBusy | Verdict::GeneratorLate | Verdict::Overloaded | Verdict::Incorrect => {
+                false
+            }
         }
     }
 }
@@ -72,8 +102,8 @@ impl fmt::Display for Verdict {
         f.write_str(match self {
             Verdict::Result => "result",
             Verdict::GeneratorBusy => {
-                "the load generator was the bottleneck: throughput and latencies are its own, only what a delivery \
-                 costs the server is a result"
+                "no throughput and no latency: the load generator was the bottleneck, they are its own; what a \
+                 delivery costs the server is a result"
             }
             Verdict::GeneratorLate => {
                 "no result: the load generator could not keep its schedule; ask for a lower rate"
@@ -87,7 +117,8 @@ impl fmt::Display for Verdict {
 /// What the server used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServerCost {
-    /// Processor time per delivery, in microseconds. One cycle is the delivery of churn.
+    /// Processor time per delivery, in microseconds. One cycle is the delivery of churn, a member that has everything
+    /// again that of recovery.
     pub cpu_micros: f64,
     /// Its part in user mode.
     pub user_micros: f64,
@@ -134,9 +165,11 @@ pub struct Report {
     pub connections_per_second: f64,
     /// Seconds measured.
     pub seconds: f64,
-    /// Messages sent in that time.
+    /// Messages sent in that time; connections opened again.
     pub sent: u64,
-    /// Messages delivered in that time, counted at each member; cycles of churn.
+    /// Messages sent over the whole run, if they are stored ones.
+    pub published: u64,
+    /// Messages delivered in that time, counted at each member; cycles of churn; members that have everything again.
     pub deliveries: u64,
     /// What was wrong, over the whole run.
     pub faults: Faults,
@@ -148,6 +181,8 @@ pub struct Report {
     pub server: Option<ServerCost>,
     /// The server's memory, if it runs on this machine.
     pub memory: Option<Memory>,
+    /// What the server stored in that time, if its database is known.
+    pub stored: Option<Stock>,
     /// Part of the time in which the load generator had something to do.
     pub generator_busy: f64,
     /// Processor time of the load generator per delivery, in microseconds.
@@ -168,7 +203,7 @@ pub(super) struct Setting {
     pub(super) memory: Option<Memory>,
 }
 
-fn ratio(part: u64, whole: f64) -> f64 {
+pub(super) fn ratio(part: u64, whole: f64) -> f64 {
     part as f64 / whole.max(f64::MIN_POSITIVE)
 }
 
@@ -179,7 +214,8 @@ impl Report {
             after: plan.server.and_then(process::resident_bytes).unwrap_or(memory.open),
             ..memory
         });
-        let per_delivery = |time: Duration| 1e6 / ratio(meter.deliveries, time.as_secs_f64());
+        let all = meter.deliveries + used.besides;
+        let per_delivery = |time: Duration| 1e6 / ratio(all, time.as_secs_f64());
         let server = used.server.filter(|_| meter.deliveries > 0).map(|usage| ServerCost {
             cpu_micros: per_delivery(usage.total()),
             user_micros: per_delivery(usage.total()) * usage.user_share(),
@@ -194,12 +230,14 @@ impl Report {
             connections_per_second: ratio(connections, connecting.as_secs_f64()),
             seconds: meter.seconds(),
             sent: meter.sent,
+            published: meter.sent,
             deliveries: meter.deliveries,
             faults,
             latency: meter.each.summary(),
             latency_to_last: meter.last.summary(),
             server,
             memory,
+            stored: used.stored,
             generator_busy: used.busy,
             generator_cpu_micros: if meter.deliveries > 0 { per_delivery(used.own) } else { 0.0 },
             generator_lateness: lateness,
@@ -213,6 +251,18 @@ impl Report {
     #[must_use]
     pub fn deliveries_per_second(&self) -> f64 {
         ratio(self.deliveries, self.seconds)
+    }
+
+    /// Messages per second that reached everybody.
+    #[must_use]
+    pub fn messages_per_second(&self) -> f64 {
+        ratio(self.latency_to_last.as_ref().map_or(0, |latency| latency.count), self.seconds)
+    }
+
+    /// Messages per second that were stored.
+    #[must_use]
+    pub fn stored_per_second(&self) -> Option<f64> {
+        self.stored.map(|stored| ratio(stored.messages, self.seconds))
     }
 }
 
@@ -247,6 +297,7 @@ mod tests {
             measure: Duration::ZERO,
             wait: Wait::Sleep,
             server: None,
+            database: None,
         }
     }
 
@@ -261,5 +312,6 @@ mod tests {
         assert_eq!(verdict(&closed, lost, false, 0.95, 0.0), Verdict::Incorrect);
         assert_eq!(verdict(&open, lost, true, 0.2, 3.0), Verdict::Overloaded);
         assert!(Verdict::GeneratorBusy.is_result() && !Verdict::Incorrect.is_result());
+        assert!(Verdict::Result.has_speed() && !Verdict::GeneratorBusy.has_speed());
     }
 }

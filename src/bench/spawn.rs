@@ -2,6 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use core_affinity::CoreId;
 
 use super::error::BenchError;
 
@@ -28,13 +31,13 @@ impl Spawned {
         let failed = |why: String| BenchError::Spawn(command.join(" "), why);
         let (program, args) =
             command.split_first().ok_or_else(|| failed("the command is empty".to_owned()))?;
-        let processors = if pin { core_affinity::get_core_ids().unwrap_or_default() } else { Vec::new() };
+        let processors = if pin { processors() } else { &[] };
         // A child inherits the processors that its parent may use at that moment.
-        if let [first, _, ..] = processors[..] {
+        if let [first, _, ..] = *processors {
             core_affinity::set_for_current(first);
         }
         let child = Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        if let [_, second, ..] = processors[..] {
+        if let [_, second, ..] = *processors {
             core_affinity::set_for_current(second);
         }
         let mut child = child.map_err(|error| failed(error.to_string()))?;
@@ -76,6 +79,13 @@ impl Spawned {
     }
 }
 
+/// The processors that this program may use. Asked once: a thread that was pinned is told of its own one only, and the
+/// next server would have to share that with the load.
+fn processors() -> &'static [CoreId] {
+    static PROCESSORS: OnceLock<Vec<CoreId>> = OnceLock::new();
+    PROCESSORS.get_or_init(|| core_affinity::get_core_ids().unwrap_or_default())
+}
+
 impl Drop for Spawned {
     fn drop(&mut self) {
         let _ended_already = self.child.kill();
@@ -95,6 +105,31 @@ mod tests {
     fn the_ready_line_tells_the_address() {
         let server = shell("echo hello; echo listening on http://127.0.0.1:12; exec sleep 60").unwrap();
         assert_eq!(server.url(), "http://127.0.0.1:12");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn every_server_gets_a_processor_to_itself_and_not_only_the_first() {
+        let script = "echo listening on http://127.0.0.1:12; exec sleep 60";
+        let command = ["sh".to_owned(), "-c".to_owned(), script.to_owned()];
+        let allowed = |path: &str| {
+            let status = std::fs::read_to_string(path).unwrap();
+            let line = status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).unwrap();
+            line.to_owned()
+        };
+        // On a thread of its own, for the pinning lasts.
+        let pinned = std::thread::spawn(move || {
+            let server = || Spawned::start(&command, true).unwrap();
+            let servers = [server(), server()];
+            let load = allowed("/proc/thread-self/status");
+            servers.map(|server| {
+                (server.is_pinned(), allowed(&format!("/proc/{}/status", server.id())), load.clone())
+            })
+        });
+        let [first, second] = pinned.join().unwrap();
+        assert_eq!(first, second);
+        let (pinned, server, load) = second;
+        assert!(!pinned || server != load, "both have {server}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! prepared frame can be given another stamp in place, and so cheap to read that checking every delivery of a
 //! broadcast costs a few nanoseconds.
 
+use super::entry::{ENTRY_BYTES_MAX, Entry};
 use crate::ws::OpCode;
 use crate::ws::encode;
 use crate::ws::header::HEADER_BYTES_MAX;
@@ -25,6 +26,15 @@ pub(super) struct Stamp {
     pub(super) publisher: u32,
     /// Which of the publisher's messages it is, from 0.
     pub(super) number: u32,
+}
+
+/// What a received message is recognised by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Its publisher's count.
+    Stamp(Stamp),
+    /// Its place in the room's log.
+    Entry(Entry),
 }
 
 /// `@` to `O` stand for the sixteen values of four bits.
@@ -75,9 +85,11 @@ pub(super) enum Layout {
     Plain,
     /// At the start of the JSON string `content`.
     Chat,
+    /// As in `Chat`, and what comes back is read as a part of the room's log.
+    Log,
 }
 
-/// Finds stamps in received payloads.
+/// Finds marks in received payloads.
 #[derive(Clone, Debug)]
 pub(super) struct Finder {
     layout: Layout,
@@ -90,29 +102,34 @@ impl Finder {
         Finder { layout, guess: CONTENT.len() }
     }
 
-    /// How much of a payload has to be seen to find its stamp.
+    /// How much of a payload has to be seen to find its mark.
     pub(super) fn prefix_bytes(&self) -> usize {
         match self.layout {
             Layout::Plain => STAMP_BYTES,
             Layout::Chat => CONTENT_WITHIN,
+            Layout::Log => ENTRY_BYTES_MAX,
         }
     }
 
-    /// The stamp in a payload of which at least the first [`Finder::prefix_bytes`] are there.
+    /// The mark in a payload of which at least the first [`Finder::prefix_bytes`] are there.
     #[inline]
-    pub(super) fn find(&mut self, payload: &[u8]) -> Option<Stamp> {
+    pub(super) fn find(&mut self, payload: &[u8]) -> Option<Mark> {
         match self.layout {
-            Layout::Plain => Stamp::parse(payload),
-            Layout::Chat => {
-                let begins = |at: usize| payload.get(at - CONTENT.len()..at) == Some(CONTENT);
-                if !begins(self.guess) {
-                    let within = &payload[..payload.len().min(CONTENT_WITHIN)];
-                    let at = within.windows(CONTENT.len()).position(|window| window == CONTENT)?;
-                    self.guess = at + CONTENT.len();
-                }
-                Stamp::parse(payload.get(self.guess..)?)
-            }
+            Layout::Plain => Stamp::parse(payload).map(Mark::Stamp),
+            Layout::Chat => self.find_content(payload).map(Mark::Stamp),
+            Layout::Log => Entry::parse(payload, |payload| self.find_content(payload)).map(Mark::Entry),
         }
+    }
+
+    #[inline]
+    fn find_content(&mut self, payload: &[u8]) -> Option<Stamp> {
+        let begins = |at: usize| payload.get(at - CONTENT.len()..at) == Some(CONTENT);
+        if !begins(self.guess) {
+            let within = &payload[..payload.len().min(CONTENT_WITHIN)];
+            let at = within.windows(CONTENT.len()).position(|window| window == CONTENT)?;
+            self.guess = at + CONTENT.len();
+        }
+        Stamp::parse(payload.get(self.guess..)?)
     }
 }
 
@@ -134,7 +151,7 @@ impl Template {
         let content = vec![b'x'; size.max(STAMP_BYTES)];
         let (before, after): (&[u8], &[u8]) = match layout {
             Layout::Plain => (b"", b""),
-            Layout::Chat => (b"{\"content\":\"", b"\"}"),
+            Layout::Chat | Layout::Log => (b"{\"content\":\"", b"\"}"),
         };
         let payload = [before, &content, after].concat();
         let mut frame = Vec::with_capacity(payload.len() + HEADER_BYTES_MAX);
@@ -196,10 +213,10 @@ mod tests {
         for size in [16, 17, 128, 70_000] {
             let plain = payload(&Template::new(Layout::Plain, OpCode::Text, size, key), stamp);
             assert_eq!(plain.len(), size);
-            assert_eq!(Finder::new(Layout::Plain).find(plain.as_bytes()), Some(stamp));
+            assert_eq!(Finder::new(Layout::Plain).find(plain.as_bytes()), Some(Mark::Stamp(stamp)));
             let chat = payload(&Template::new(Layout::Chat, OpCode::Text, size, key), stamp);
             assert_eq!(chat.len(), size + "{\"content\":\"\"}".len());
-            assert_eq!(Finder::new(Layout::Chat).find(chat.as_bytes()), Some(stamp));
+            assert_eq!(Finder::new(Layout::Chat).find(chat.as_bytes()), Some(Mark::Stamp(stamp)));
         }
     }
 
@@ -211,7 +228,9 @@ mod tests {
         for sender in ["a", "somebody", "a", "a"] {
             let text =
                 format!("{{\"id\":\"1\",\"sender\":\"{sender}\",\"content\":\"{letters}xx\",\"seq\":1}}");
-            assert_eq!(finder.find(text.as_bytes()), Some(stamp));
+            assert_eq!(finder.find(text.as_bytes()), Some(Mark::Stamp(stamp)));
+            let entry = Entry::Message { seq: 1, stamp: Some(stamp) };
+            assert_eq!(Finder::new(Layout::Log).find(text.as_bytes()), Some(Mark::Entry(entry)));
         }
         assert_eq!(finder.find(b"{\"type\":\"GAP\"}"), None);
         assert_eq!(finder.find(b"{\"content\":\"ann joined\"}"), None);

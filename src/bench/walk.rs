@@ -1,6 +1,6 @@
 //! Received frames, walked over header by header: no payload is copied, and of a long one only the start is looked at.
 
-use super::stamp::{Finder, Stamp};
+use super::stamp::{Finder, Mark};
 use crate::ws::header::{self, CONTROL_BYTES_MAX};
 use crate::ws::{OpCode, ProtocolError, Role};
 
@@ -9,8 +9,8 @@ use crate::ws::{OpCode, ProtocolError, Role};
 pub(super) enum Item<'b> {
     /// A message has come whole.
     Message {
-        /// Its stamp, if it has one.
-        stamp: Option<Stamp>,
+        /// What it is recognised by, if it can be.
+        mark: Option<Mark>,
         /// Bytes of its payload.
         bytes: u64,
     },
@@ -23,7 +23,7 @@ pub(super) enum Item<'b> {
 /// The message that is under way.
 #[derive(Clone, Copy, Debug)]
 struct Message {
-    stamp: Option<Stamp>,
+    mark: Option<Mark>,
     bytes: u64,
     /// The frame under way is its last one.
     last: bool,
@@ -32,7 +32,7 @@ struct Message {
 /// Where in the stream of frames a connection is.
 #[derive(Debug, Default)]
 pub(super) struct Walker {
-    /// The start of a frame that was cut off before its stamp. Empty nearly always.
+    /// The start of a frame that was cut off before its mark. Empty nearly always.
     carry: Vec<u8>,
     /// Bytes of the current frame that are still to come and nobody needs to see.
     skip: u64,
@@ -102,7 +102,7 @@ impl Walker {
         Ok(None)
     }
 
-    /// Reads the header and the stamp of the frame that `window` begins with; the length of the frame, or `None`
+    /// Reads the header and the mark of the frame that `window` begins with; the length of the frame, or `None`
     /// while not enough of it is there.
     #[inline]
     fn begin(
@@ -122,8 +122,8 @@ impl Walker {
                 if self.message.is_some() {
                     return Err(ProtocolError::ContinuationMissing);
                 }
-                let stamp = finder.find(prefix);
-                self.message = Some(Message { stamp, bytes: header.payload_len, last: header.fin });
+                let mark = finder.find(prefix);
+                self.message = Some(Message { mark, bytes: header.payload_len, last: header.fin });
             }
             OpCode::Continuation => {
                 let message = self.message.as_mut().ok_or(ProtocolError::ContinuationUnexpected)?;
@@ -140,8 +140,8 @@ impl Walker {
     /// The frame under way has come whole. A control frame inside a message ends nothing: `last` is not set then.
     #[inline]
     fn frame_ended(&mut self, sink: &mut impl FnMut(Item<'_>)) {
-        if let Some(Message { stamp, bytes, .. }) = self.message.take_if(|message| message.last) {
-            sink(Item::Message { stamp, bytes });
+        if let Some(Message { mark, bytes, .. }) = self.message.take_if(|message| message.last) {
+            sink(Item::Message { mark, bytes });
         }
     }
 }
@@ -149,7 +149,7 @@ impl Walker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::stamp::{Layout, STAMP_BYTES};
+    use crate::bench::stamp::{Layout, STAMP_BYTES, Stamp};
     use crate::every_split::every_split;
     use crate::ws::encode;
 
@@ -166,8 +166,11 @@ mod tests {
             for piece in pieces {
                 walker.walk(piece, &mut finder, |item| {
                     found.push(match item {
-                        Item::Message { stamp, bytes } => {
-                            Found::Message(stamp.map(|stamp| stamp.number), bytes)
+                        Item::Message { mark: Some(Mark::Stamp(stamp)), bytes } => {
+                            Found::Message(Some(stamp.number), bytes)
+                        }
+                        Item::Message { mark: None | Some(Mark::Entry(_)), bytes } => {
+                            Found::Message(None, bytes)
                         }
                         Item::Ping(payload) => Found::Ping(payload.to_vec()),
                         Item::Close => Found::Close,

@@ -1,0 +1,103 @@
+//! Several runs that only say something together, and the table made of them.
+
+use serde::Serialize;
+
+use super::ceiling::Ceiling;
+use super::plot::number;
+use super::report::{Report, Verdict};
+
+/// One of several runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Run {
+    /// In what it differs from the others.
+    pub name: String,
+    /// What it has shown.
+    pub report: Report,
+    /// What SQLite did by itself with the same rows.
+    pub ceiling: Option<Ceiling>,
+}
+
+impl Run {
+    /// Messages stored per second as a part of what SQLite does by itself.
+    #[must_use]
+    pub fn ratio(&self) -> Option<f64> {
+        let ceiling = self.ceiling?;
+        self.report.stored_per_second().map(|stored| stored / ceiling.rows_per_second)
+    }
+}
+
+/// Several runs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Series {
+    /// What they are about.
+    pub mode: &'static str,
+    /// The runs.
+    pub runs: Vec<Run>,
+}
+
+/// Stands for what is not known, or is no result.
+const NOTHING: &str = "–";
+
+impl Series {
+    /// The first verdict that is no result; otherwise one that is.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let mut verdicts = self.runs.iter().map(|run| run.report.verdict);
+        verdicts.find(|verdict| !verdict.is_result()).unwrap_or(Verdict::Result)
+    }
+
+    /// The figures: a row with the names of the columns, then one for each run. What is no result is left out.
+    #[must_use]
+    pub fn table(&self) -> Vec<Vec<String>> {
+        let stored = self.runs.iter().any(|run| run.report.stored.is_some());
+        let mut head = vec![self.mode, "messages/s", "p50 ms", "p99 ms", "p99.9 ms", "server µs/delivery"];
+        if stored {
+            head.extend(["server µs/message", "stored/s", "per commit", "plain loop/s", "µs/row", "of it"]);
+        }
+        let mut table = vec![head.into_iter().map(str::to_owned).collect()];
+        table.extend(self.runs.iter().map(|run| run.cells(stored)));
+        table
+    }
+
+    /// What has to be said besides, one line for each run that has no full result.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        let unclear = self.runs.iter().filter(|run| !run.report.verdict.has_speed());
+        unclear.map(|run| format!("{}: {}", run.name, run.report.verdict)).collect()
+    }
+}
+
+impl Run {
+    fn cells(&self, stored: bool) -> Vec<String> {
+        let report = &self.report;
+        let speed = |value: Option<f64>| shown(value.filter(|_| report.verdict.has_speed()));
+        let cost = |value: Option<f64>| shown(value.filter(|_| report.verdict.is_result()));
+        let latency = report.latency_to_last.as_ref();
+        let mut cells = vec![
+            self.name.clone(),
+            speed(Some(report.messages_per_second())),
+            speed(latency.map(|latency| latency.p50)),
+            speed(latency.map(|latency| latency.p99)),
+            speed(latency.map(|latency| latency.p999)),
+            cost(report.server.as_ref().map(|server| server.cpu_micros)),
+        ];
+        if stored {
+            let per_message = report.deliveries as f64 / latency.map_or(1.0, |latency| latency.count as f64);
+            cells.extend([
+                cost(report.server.as_ref().map(|server| server.cpu_micros * per_message)),
+                speed(report.stored_per_second()),
+                cost(report.stored.filter(|stored| stored.commits > 0).map(|stored| stored.batch())),
+                cost(self.ceiling.map(|ceiling| ceiling.rows_per_second)),
+                cost(self.ceiling.map(|ceiling| ceiling.cpu_micros)),
+                self.ratio()
+                    .filter(|_| report.verdict.has_speed())
+                    .map_or_else(|| NOTHING.to_owned(), |ratio| format!("{:.0} %", ratio * 100.0)),
+            ]);
+        }
+        cells
+    }
+}
+
+fn shown(value: Option<f64>) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), number)
+}
