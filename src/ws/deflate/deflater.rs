@@ -16,6 +16,9 @@ const COMPRESSOR_BITS_MIN: u8 = 9;
 /// Windows of 9 to 15 bits.
 const WINDOWS: usize = 7;
 
+/// A compressor that needed more space than this for one message gives it back.
+const SPACE_BYTES_KEPT: usize = 256 * 1024;
+
 thread_local! {
     /// This thread's compressors, one for each window that was ever asked for: up to some 300 KiB each, shared by all
     /// connections.
@@ -65,34 +68,28 @@ impl Deflate {
         }
     }
 
-    /// Appends a compressed frame that is smaller than the plain one, or nothing.
+    /// Appends a compressed frame, unless that would not be smaller.
     fn append(&self, out: &mut Vec<u8>, opcode: OpCode, payload: &[u8], context: &[u8]) -> bool {
-        let start = out.len();
-        // The header has to be written before the length is known; it can only turn out shorter than this.
-        let (_, room) = encode::header(opcode, payload.len());
-        out.resize(start + room + payload.len(), 0);
-        let Some(len) = self.compress(payload, &mut out[start + room..], context) else {
-            out.truncate(start);
-            return false;
-        };
-        let (mut header, header_len) = encode::header(opcode, len);
-        header[0] |= RSV1;
-        out.copy_within(start + room..start + room + len, start + header_len);
-        out[start..start + header_len].copy_from_slice(&header[..header_len]);
-        out.truncate(start + header_len + len);
-        true
-    }
-
-    /// Compresses `payload` into `space`, without the tail that is not sent. `None` if there is no room for it.
-    fn compress(&self, payload: &[u8], space: &mut [u8], context: &[u8]) -> Option<usize> {
         let bits = self.window.get().max(COMPRESSOR_BITS_MIN);
         COMPRESSORS.with_borrow_mut(|compressors| {
-            let place = compressors.get_mut(usize::from(bits - COMPRESSOR_BITS_MIN))?;
-            let compressor = place.get_or_insert_with(|| Compressor::new(self.level, bits));
-            if compressor.level != self.level {
-                *compressor = Compressor::new(self.level, bits);
+            let Some(place) = compressors.get_mut(usize::from(bits - COMPRESSOR_BITS_MIN)) else {
+                return false;
+            };
+            let known = place.take().filter(|compressor| compressor.level == self.level);
+            let mut compressor = known.unwrap_or_else(|| Compressor::new(self.level, bits));
+            let Some(body) = compressor.compress(payload, context) else { return false };
+            let is_smaller = body.len() < payload.len();
+            if is_smaller {
+                let (mut header, header_len) = encode::header(opcode, body.len());
+                header[0] |= RSV1;
+                out.reserve(header_len + body.len());
+                out.extend_from_slice(&header[..header_len]);
+                out.extend_from_slice(body);
             }
-            compressor.compress(payload, space, context)
+            compressor.give_back_space();
+            // Only what came to its end is used again: the compressor keeps traces of anything else over a reset.
+            *place = Some(compressor);
+            is_smaller
         })
     }
 }
@@ -100,26 +97,38 @@ impl Deflate {
 struct Compressor {
     stream: Compress,
     level: Level,
+    space: Vec<u8>,
 }
 
 impl Compressor {
     fn new(level: Level, bits: u8) -> Compressor {
         let stream = Compress::new_with_window_bits(Compression::new(level.0.into()), false, bits);
-        Compressor { stream, level }
+        Compressor { stream, level, space: Vec::new() }
     }
 
-    fn compress(&mut self, payload: &[u8], space: &mut [u8], context: &[u8]) -> Option<usize> {
+    /// One message, without the tail that is not sent. `None` if the compressor does not do what it should.
+    fn compress(&mut self, payload: &[u8], context: &[u8]) -> Option<&[u8]> {
+        self.space.resize(compressed_bytes_max(payload.len()).max(self.space.len()), 0);
         self.stream.reset();
         if !context.is_empty() {
             self.stream.set_dictionary(context).ok()?;
         }
-        self.stream.compress(payload, space, FlushCompress::Sync).ok()?;
+        self.stream.compress(payload, &mut self.space, FlushCompress::Sync).ok()?;
         let taken = usize::try_from(self.stream.total_in()).ok()?;
         let given = usize::try_from(self.stream.total_out()).ok()?;
         // Without a byte to spare, the flush may not have come to its end.
-        if taken < payload.len() || given == space.len() {
-            return None;
-        }
-        space[..given].strip_suffix(&FLUSH_TAIL).map(<[u8]>::len)
+        let is_complete = taken == payload.len() && given < self.space.len();
+        self.space.get(..given).filter(|_| is_complete)?.strip_suffix(&FLUSH_TAIL)
     }
+
+    fn give_back_space(&mut self) {
+        if self.space.len() > SPACE_BYTES_KEPT {
+            self.space = Vec::new();
+        }
+    }
+}
+
+/// Whatever a compressor makes of so many bytes: at worst codes of nine bits, and the ends of blocks.
+const fn compressed_bytes_max(payload_len: usize) -> usize {
+    payload_len + payload_len / 8 + 64
 }

@@ -53,10 +53,10 @@ impl Inflater {
     }
 }
 
-/// One compressed message on its way in. It borrows an inflater from its thread and gives it back when it is dropped.
+/// One compressed message on its way in. It borrows an inflater from its thread and gives it back at its end; one that
+/// came to no good end is not used again.
 pub(in crate::ws) struct Inflation {
-    /// `None` only while it is being dropped.
-    inflater: Option<Box<Inflater>>,
+    inflater: Box<Inflater>,
     /// Whether all that has come is a stream with an end of its own (a block with BFINAL), and nothing came behind it.
     ended: bool,
 }
@@ -65,12 +65,12 @@ impl Inflation {
     /// At the start of a message that may refer back to `history`.
     pub(in crate::ws) fn begin(history: Option<&History>) -> Result<Inflation, ProtocolError> {
         let mut inflater = SPARE.take().unwrap_or_else(Inflater::new);
-        // Here and not when it is given back, so that no message can see the one before, however that ended.
+        // Here and not when it is given back, so that nobody can forget it: no message sees the one before.
         inflater.stream.reset(false);
         if let Some(history) = history {
             inflater.stream.set_dictionary(history.bytes()).map_err(|_| ProtocolError::DeflateInvalid)?;
         }
-        Ok(Inflation { inflater: Some(inflater), ended: false })
+        Ok(Inflation { inflater, ended: false })
     }
 
     /// Inflates the next piece of the message. What comes out goes to `take` in steps of a few KiB, and an error from
@@ -83,7 +83,7 @@ impl Inflation {
         piece: &[u8],
         mut take: impl FnMut(&[u8]) -> Result<(), ProtocolError>,
     ) -> Result<(), ProtocolError> {
-        let Some(inflater) = &mut self.inflater else { return Err(ProtocolError::DeflateInvalid) };
+        let inflater = &mut self.inflater;
         let mut rest = piece;
         if rest.is_empty() {
             return Ok(());
@@ -115,25 +115,21 @@ impl Inflation {
     /// # Errors
     /// [`ProtocolError::DeflateCutShort`].
     pub(in crate::ws) fn finish(mut self) -> Result<(), ProtocolError> {
-        let Some(inflater) = &mut self.inflater else { return Err(ProtocolError::DeflateCutShort) };
-        if self.ended {
-            return Ok(());
+        if !self.ended {
+            self.end()?;
         }
+        SPARE.set(Some(self.inflater));
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<(), ProtocolError> {
         let mut tail = [0; FLUSH_TAIL.len() + LAST_BLOCK.len()];
         tail[..FLUSH_TAIL.len()].copy_from_slice(&FLUSH_TAIL);
         tail[FLUSH_TAIL.len()..].copy_from_slice(&LAST_BLOCK);
-        match inflater.step(&tail) {
+        match self.inflater.step(&tail) {
             Stepped { taken, given: 0, ended: Ok(true) } if taken == tail.len() => Ok(()),
             Stepped { .. } => Err(ProtocolError::DeflateCutShort),
         }
-    }
-}
-
-impl Drop for Inflation {
-    fn drop(&mut self) {
-        let inflater = self.inflater.take();
-        // A thread that is ending has no place for it any more.
-        let _freed = SPARE.try_with(|spare| spare.set(inflater));
     }
 }
 

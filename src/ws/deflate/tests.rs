@@ -321,6 +321,34 @@ fn the_smallest_window_of_all_is_kept_to_although_the_compressor_has_none_so_sma
 }
 
 #[test]
+fn what_does_not_shrink_leaves_no_trace_in_what_comes_after_it() {
+    let mut noise = 7_u32;
+    let mut next = || {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        noise.to_be_bytes()[0]
+    };
+    for level in 1..=9 {
+        let deflate = Deflate { level: Level::new(level).unwrap(), ..DEFLATE };
+        for len in [3, 200, 1024, 8192, 40_000] {
+            let mut wire = Vec::new();
+            let mut expected = Vec::new();
+            // From bytes that nothing can be made of to letters that shrink a little, several times each.
+            for letters in [0, 4, 6, 7, 8, 0, 4, 6, 7, 8] {
+                let payload: Vec<u8> =
+                    (0..len).map(|_| if next() % 8 < letters { b'a' + next() % 8 } else { next() }).collect();
+                let start = wire.len();
+                deflate.frame(&mut wire, OpCode::Binary, &payload, None);
+                assert!(wire.len() - start <= len + encode::header(OpCode::Binary, len).1);
+                expected.push((OpCode::Binary, payload));
+            }
+            deflate.frame(&mut wire, OpCode::Text, &chat(500, len), None);
+            expected.push((OpCode::Text, chat(500, len)));
+            assert!(read_with(alone(), &[&wire]) == (expected, None), "level {level}, {len} bytes");
+        }
+    }
+}
+
+#[test]
 fn short_messages_and_control_frames_and_what_does_not_shrink_go_as_they_are() {
     let deflate = Deflate { threshold_bytes: 100, ..DEFLATE };
     let cases = [
