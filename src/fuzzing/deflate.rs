@@ -32,22 +32,31 @@ pub fn deflate(input: &[u8]) {
 
 /// The message or the close code that `body` should come to.
 fn plainly_inflated(body: &[u8], limit: usize) -> Result<Vec<u8>, u16> {
-    let whole = [body, &END].concat();
-    let mut rest = &whole[..];
+    let invalid = Err(ProtocolError::DeflateInvalid.close_code().get());
+    let mut rest = body;
     let mut payload = Vec::with_capacity(limit + 1);
     loop {
         let mut stream = Decompress::new(false);
-        let status = stream.decompress_vec(rest, &mut payload, FlushDecompress::Sync);
+        let status = stream.decompress_vec(rest, &mut payload, FlushDecompress::None);
         rest = &rest[usize::try_from(stream.total_in()).expect("not more than there is")..];
         if payload.len() > limit {
             return Err(ProtocolError::MessageTooBig.close_code().get());
         }
-        match (status, rest.len()) {
-            (Ok(Status::StreamEnd), 0) => return Ok(payload),
-            // It has ended itself, and nothing came behind that.
-            (Ok(Status::StreamEnd), len) if len == END.len() => return Ok(payload),
-            (Ok(Status::StreamEnd), len) if len > END.len() => {}
-            _ => return Err(ProtocolError::DeflateInvalid.close_code().get()),
+        match status {
+            // It has ended itself; what comes behind that is another stream.
+            Ok(Status::StreamEnd) if rest.is_empty() => return Ok(payload),
+            Ok(Status::StreamEnd) => {}
+            Ok(Status::Ok | Status::BufError) => {
+                let (taken, given) = (stream.total_in(), stream.total_out());
+                let status = stream.decompress(&END, &mut [0; 16], FlushDecompress::None);
+                let is_whole = stream.total_in() == taken + 9 && stream.total_out() == given;
+                return if is_whole && matches!(status, Ok(Status::StreamEnd)) {
+                    Ok(payload)
+                } else {
+                    invalid
+                };
+            }
+            Err(_) => return invalid,
         }
     }
 }
