@@ -56,6 +56,7 @@ impl Writer {
     /// keeps what nobody receives.)
     pub(super) fn run_or_dismiss(self) -> Connection {
         let jobs = self.jobs.clone();
+        // Nothing is left of the writer then that could be seen in a bad state.
         catch_unwind(AssertUnwindSafe(|| self.run())).unwrap_or_else(|panic| {
             while jobs.recv().is_ok_and(|job| !matches!(job, Job::Stop)) {}
             resume_unwind(panic)
