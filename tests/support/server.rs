@@ -1,6 +1,7 @@
 //! A server in this process, on a free port of 127.0.0.1, through the public API.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,7 +34,12 @@ impl TestServer {
 
     /// As [`TestServer::with`], with a store, which is in memory, too.
     pub(crate) fn stored(change: impl FnOnce(&mut Config)) -> TestServer {
-        TestServer::run(change, |router| router, true)
+        TestServer::run(change, |router| router, Some(Location::Memory))
+    }
+
+    /// As [`TestServer::stored`], in this directory.
+    pub(crate) fn stored_in(directory: &Path, change: impl FnOnce(&mut Config)) -> TestServer {
+        TestServer::run(change, |router| router, Some(Location::Directory(directory.into())))
     }
 
     /// As [`TestServer::with`], with more to serve.
@@ -41,13 +47,13 @@ impl TestServer {
         change: impl FnOnce(&mut Config),
         routes: impl FnOnce(Router) -> Router,
     ) -> TestServer {
-        TestServer::run(change, routes, false)
+        TestServer::run(change, routes, None)
     }
 
     fn run(
         change: impl FnOnce(&mut Config),
         routes: impl FnOnce(Router) -> Router,
-        stored: bool,
+        location: Option<Location>,
     ) -> TestServer {
         let mut config = Config::default();
         // Tests end with connections open; nobody wants to wait for those that do not answer.
@@ -61,7 +67,7 @@ impl TestServer {
         let address = "127.0.0.1:0".parse().expect("an address");
         let options = store_options(&config);
         let mut builder = Server::builder().config(config).listen(address).router(router);
-        let store = stored.then(|| Store::open(Location::Memory, options).expect("a store in memory"));
+        let store = location.map(|location| Store::open(location, options).expect("a store"));
         if let Some((store, _)) = &store {
             builder = builder.store(store.clone());
         }
