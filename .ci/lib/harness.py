@@ -95,6 +95,7 @@ class Server:
         self.options = options
         self.address = None
         self._child = None
+        self._killed = False
         self._stack = contextlib.ExitStack()
         self._log = collections.deque(maxlen=60)
 
@@ -152,9 +153,16 @@ class Server:
         """The last lines of the server's own log."""
         return "\n".join(f"    server: {line.rstrip()}" for line in list(self._log) if line is not None)
 
+    def kill(self):
+        """Ends it by SIGKILL; leaving the context expects nothing of it any more."""
+        if self._child.poll() is not None:
+            raise Failure(f"the server ended by itself with status {self._child.returncode}\n{self.log()}")
+        self._kill()
+        self._killed = True
+
     def __exit__(self, kind, error, trace):
         try:
-            if kind is not None:
+            if kind is not None or self._killed:
                 self._kill()
                 return
             self._stop()
