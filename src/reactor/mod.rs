@@ -44,6 +44,7 @@ use self::acceptor::Acceptor;
 use self::mailbox::Inbox;
 pub(crate) use self::mailbox::{Letter, Mailbox};
 use self::shutdown::{Life, register_signals};
+pub(crate) use self::slots::Gauge;
 use self::slots::{Key, Slots};
 use self::turn::Turn;
 use crate::http::HeadLimits;
@@ -132,9 +133,10 @@ impl<S: Service> Reactor<S> {
     /// The address that could not be bound, with the system's reason; or what else the system refused.
     pub(crate) fn start(
         setup: Setup,
-        service: impl FnOnce(&Mailbox) -> S,
+        service: impl FnOnce(&Mailbox, &Gauge) -> S,
     ) -> Result<Reactor<S>, StartFailure> {
         let poll = Poll::new()?;
+        let gauge = Gauge::default();
         let (mailbox, inbox) = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
         let mut sockets = Vec::new();
         for addr in setup.listen {
@@ -156,8 +158,8 @@ impl<S: Service> Reactor<S> {
             signals,
             acceptor,
             addresses,
-            slots: Slots::default(),
-            service: service(&mailbox),
+            service: service(&mailbox, &gauge),
+            slots: Slots::new(gauge),
             turn: Turn::new(Arc::new(setup.limits), lanes, mailbox),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             life: Life::Serving,

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mio::Token;
 use slab::Slab;
@@ -88,15 +89,33 @@ struct Place {
     slot: Slot,
 }
 
+/// How many connections are open, for whoever asks from another thread; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauge(Arc<AtomicUsize>);
+
+impl Gauge {
+    /// Connections open at the moment, those that are closing included.
+    pub(crate) fn connections(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// All connections.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Slots {
     places: Slab<Place>,
+    /// Invariant: shows how many places are taken.
+    gauge: Gauge,
     /// The next generation: never the same twice for one place within four billion connections.
     generation: u32,
 }
 
 impl Slots {
+    /// An empty table whose size `gauge` shows.
+    pub(super) fn new(gauge: Gauge) -> Slots {
+        Slots { places: Slab::new(), gauge, generation: 0 }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.places.len()
     }
@@ -110,6 +129,7 @@ impl Slots {
     pub(super) fn insert(&mut self, slot: Slot) -> Key {
         let key = self.next_key();
         self.places.insert(Place { generation: self.generation, slot });
+        self.gauge.0.store(self.places.len(), Ordering::Relaxed);
         // The two highest generations would collide with the reactor's own tokens.
         self.generation = if self.generation >= u32::MAX - 2 { 0 } else { self.generation + 1 };
         key
@@ -127,7 +147,9 @@ impl Slots {
 
     pub(super) fn remove(&mut self, key: Key) -> Option<Slot> {
         self.get(key)?;
-        Some(self.places.remove(key.index as usize).slot)
+        let place = self.places.remove(key.index as usize);
+        self.gauge.0.store(self.places.len(), Ordering::Relaxed);
+        Some(place.slot)
     }
 
     /// The keys of all connections.

@@ -46,6 +46,7 @@ impl<P: Peer> Shard<P> {
                 self.disown(&room);
             }
             Ask::Stats { reply } => reply.send(self.stats()),
+            Ask::Ping { reply } => reply.send(()),
         }
     }
 
@@ -58,7 +59,7 @@ impl<P: Peer> Shard<P> {
                 user: profile.user.clone(),
                 address: member.peer.address(),
                 joined_at: profile.joined_at,
-                lag: room.visible.saturating_sub(member.cursor),
+                lag: room.lag(member),
             })
         });
         Online { users: room.presence.names(), sessions: sessions.collect() }

@@ -196,6 +196,11 @@ pub enum Ask {
         /// The answer.
         reply: Reply<ShardStats>,
     },
+    /// Is the shard alive?
+    Ping {
+        /// The answer.
+        reply: Reply<()>,
+    },
 }
 
 impl Ask {
@@ -207,7 +212,7 @@ impl Ask {
             | Ask::Online { room, .. }
             | Ask::Kick { room, .. }
             | Ask::Close { room, .. } => Some(room),
-            Ask::Stats { .. } => None,
+            Ask::Stats { .. } | Ask::Ping { .. } => None,
         }
     }
 }
@@ -267,6 +272,10 @@ pub struct ShardStats {
     pub messages: u64,
     /// Messages that wait for the store.
     pub unstored: usize,
+    /// Messages that members have not been sent yet, all added up.
+    pub lag: u64,
+    /// The same, of the member that is furthest behind.
+    pub lag_max: u64,
 }
 
 /// What a shard wants done elsewhere.

@@ -175,6 +175,11 @@ impl<P: Peer> Room<P> {
         self.members.len()
     }
 
+    /// Messages that a member of this room has not been sent yet.
+    pub(super) fn lag(&self, member: &Member<P>) -> u64 {
+        self.visible.saturating_sub(member.cursor)
+    }
+
     /// Whether nothing would be lost if the room were forgotten.
     pub(super) fn is_idle(&self) -> bool {
         self.members.is_empty() && self.unstored.is_empty()

@@ -87,11 +87,25 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// What the shard holds.
+    /// What the shard holds. Looks at every member.
     #[must_use]
     pub fn stats(&self) -> ShardStats {
         let (members, messages, unstored) = (self.members, self.messages, self.ledger.unstored());
-        ShardStats { rooms: self.rooms.len(), members, messages, unstored }
+        let (mut lag, mut lag_max) = (0_u64, 0);
+        for (_, entry) in &self.rooms {
+            let Entry::Open(room) = entry else { continue };
+            for behind in room.members.iter().map(|member| room.lag(member)) {
+                lag = lag.saturating_add(behind);
+                lag_max = behind.max(lag_max);
+            }
+        }
+        ShardStats { rooms: self.rooms.len(), members, messages, unstored, lag, lag_max }
+    }
+
+    /// Messages that wait for the store.
+    #[must_use]
+    pub fn unstored(&self) -> usize {
+        self.ledger.unstored()
     }
 
     /// Carries out one command whose spans lie in `arena`. Messages it appends wait for [`Shard::pump`], or for the

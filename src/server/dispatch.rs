@@ -27,7 +27,7 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    pub(super) fn new(router: Router, config: &Config, mailbox: &Mailbox, shards: usize) -> Dispatch {
+    pub(super) fn new(router: Router, config: &Config, mailbox: &Mailbox, rooms: Rooms) -> Dispatch {
         Dispatch {
             router,
             origins: config.origins.allowed.clone(),
@@ -36,7 +36,7 @@ impl Dispatch {
             deflate: config.deflate.enabled,
             deflate_terms: deflate_terms(&config.deflate),
             mailbox: mailbox.clone(),
-            rooms: Rooms::new(mailbox.clone(), shards),
+            rooms,
         }
     }
 

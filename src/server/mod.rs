@@ -36,7 +36,7 @@ use std::time::Duration;
 use self::dispatch::Dispatch;
 use crate::config::{self, Config};
 use crate::http::HeadLimits;
-use crate::reactor::{Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
+use crate::reactor::{Gauge, Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
 use crate::rooms::journal::{Durability, Retention};
 use crate::rooms::log::Window;
 use crate::rooms::{Notices, OnLag, RoomLimits};
@@ -121,7 +121,10 @@ impl Builder {
             signals,
             store,
         };
-        let dispatch = |mailbox: &Mailbox| Dispatch::new(router, &config, mailbox, shards);
+        let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
+            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), shards);
+            Dispatch::new(router, &config, mailbox, rooms)
+        };
         let reactor = Reactor::start(setup, dispatch).map_err(StartError)?;
         Ok(Server { reactor })
     }

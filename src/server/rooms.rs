@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::reactor::{Letter, Mailbox};
+use crate::reactor::{Gauge, Letter, Mailbox};
 use crate::rooms::{Ask, Online, PostError, Posted, Reply, ShardStats};
 
 /// Too much waits for the reactor already: nothing was done, trying again later makes sense.
@@ -24,12 +24,19 @@ impl std::error::Error for Busy {}
 #[derive(Clone, Debug)]
 pub struct Rooms {
     mailbox: Mailbox,
+    gauge: Gauge,
     shards: usize,
 }
 
 impl Rooms {
-    pub(super) fn new(mailbox: Mailbox, shards: usize) -> Rooms {
-        Rooms { mailbox, shards }
+    pub(super) fn new(mailbox: Mailbox, gauge: Gauge, shards: usize) -> Rooms {
+        Rooms { mailbox, gauge, shards }
+    }
+
+    /// Connections open at the moment, whatever they are used for; those that are closing included.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.gauge.connections()
     }
 
     /// Publishes a message in the name of `sender`; the answer comes when it is stored. A repeat of a `client_id`
@@ -85,24 +92,41 @@ impl Rooms {
         self.ask(Ask::Close { room: room.into(), reply: Reply::new(reply) })
     }
 
-    /// What does each shard hold? Answered when all of them have: proof that they are alive.
+    /// What does each shard hold? Each looks at all of its members for that.
     ///
     /// # Errors
     /// [`Busy`].
     pub fn stats(&self, reply: impl FnOnce(Vec<ShardStats>) + Send + 'static) -> Result<(), Busy> {
+        self.ask_all(|reply| Ask::Stats { reply }, reply)
+    }
+
+    /// Are all shards alive? Answered when each has answered, which costs them nothing.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn ping(&self, reply: impl FnOnce() + Send + 'static) -> Result<(), Busy> {
+        self.ask_all(|reply| Ask::Ping { reply }, move |_answers: Vec<()>| reply())
+    }
+
+    /// Asks all shards the same, and replies with their answers in the order of the shards.
+    fn ask_all<T: Clone + Send + 'static>(
+        &self,
+        ask: impl Fn(Reply<T>) -> Ask,
+        reply: impl FnOnce(Vec<T>) + Send + 'static,
+    ) -> Result<(), Busy> {
         let gathered = Arc::new(Mutex::new((vec![None; self.shards], Some(reply))));
         for shard in 0..self.shards {
             let gathered = gathered.clone();
-            let reply = Reply::new(move |stats| {
+            let reply = Reply::new(move |answer| {
                 let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
-                gathered.0[shard] = Some(stats);
+                gathered.0[shard] = Some(answer);
                 if gathered.0.iter().all(Option::is_some)
                     && let Some(reply) = gathered.1.take()
                 {
-                    reply(gathered.0.iter().flatten().copied().collect());
+                    reply(gathered.0.iter().flatten().cloned().collect());
                 }
             });
-            self.post_letter(Letter::AskShard(shard, Box::new(Ask::Stats { reply })))?;
+            self.post_letter(Letter::AskShard(shard, Box::new(ask(reply))))?;
         }
         Ok(())
     }

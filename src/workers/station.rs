@@ -61,9 +61,9 @@ impl Station {
     /// Sees to it that everything published is stored. Nobody is left whom an effect could concern.
     pub(super) fn finish(&mut self) {
         self.shard.apply(Command::Barrier, &[], now());
-        while self.shard.pump(usize::MAX) || self.shard.stats().unstored > 0 {
+        while self.shard.pump(usize::MAX) || self.shard.unstored() > 0 {
             self.pass_on(drop);
-            if let (Some(journal), true) = (&self.journal, self.shard.stats().unstored > 0) {
+            if let (Some(journal), true) = (&self.journal, self.shard.unstored() > 0) {
                 let answer = journal.wait();
                 self.shard.answer(answer, now());
             }

@@ -22,7 +22,7 @@ fn stats_add_up_over_the_shards() {
     let stats = server.get("/api/stats").expect(200).json();
     let shards = stats["shards"].as_array().unwrap();
     assert_eq!(shards.len(), 2);
-    for (name, total) in [("rooms", 8), ("members", 8), ("messages", 8), ("unstored", 0)] {
+    for (name, total) in [("rooms", 8), ("members", 8), ("messages", 8), ("unstored", 0), ("lag", 0)] {
         assert_eq!(stats[name], total, "{name}: {stats}");
         assert_eq!(
             shards.iter().map(|shard| shard[name].as_u64().unwrap()).sum::<u64>(),
@@ -30,7 +30,47 @@ fn stats_add_up_over_the_shards() {
             "{name}: {stats}"
         );
     }
-    assert_eq!(stats["store"], "healthy");
+    assert_eq!((&stats["lagMax"], &stats["store"]), (&json!(0), &json!("healthy")));
+}
+
+#[test]
+fn connections_are_counted_while_they_are_open() {
+    let server = TestServer::start();
+    let mut connection = server.connect();
+    let mut wait_for = |count: u64| {
+        let counts =
+            std::iter::repeat_with(|| connection.ask("GET", "/api/stats").json()["connections"].as_u64());
+        assert!(counts.take(100_000).any(|connections| connections == Some(count)), "never {count}");
+    };
+    wait_for(1);
+    let members: Vec<_> = ["ann", "bob"].map(|user| server.member("r", user)).into();
+    let idle = server.connect();
+    wait_for(4);
+    drop(members);
+    wait_for(2);
+    drop(idle);
+    wait_for(1);
+}
+
+#[test]
+fn a_member_that_does_not_read_is_seen_to_lag() {
+    let server = TestServer::start();
+    let room = server.new_room();
+    let (mut reader, _stalled) = (server.member(&room, "ann"), server.enter(&room, "bob", ""));
+    assert_eq!(reader.next()["content"], "bob joined");
+    // More than the kernel keeps for a socket.
+    let (content, count) = ("x".repeat(60_000), 300);
+    for _ in 0..count {
+        server.say(&room, &content);
+        assert_eq!(reader.next()["type"], "MESSAGE");
+    }
+    let stats = server.get("/api/stats").json();
+    let lag = stats["lag"].as_u64().unwrap();
+    assert!(lag > 0 && lag < count, "{stats}");
+    assert_eq!(stats["lagMax"], lag);
+    let online = server.get(&format!("/api/chat/rooms/{room}/online")).json();
+    let lags = online["sessions"].as_array().unwrap().iter().map(|session| session["lag"].as_u64().unwrap());
+    assert_eq!(lags.collect::<Vec<_>>(), [0, lag]);
 }
 
 #[test]

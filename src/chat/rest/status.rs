@@ -9,7 +9,8 @@ use crate::rooms::ShardStats;
 use crate::store::Health;
 
 /// What a shard, or the server, holds.
-#[derive(Default, Serialize)]
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Counts {
     /// Rooms in memory.
     rooms: usize,
@@ -18,17 +19,23 @@ struct Counts {
     messages: u64,
     /// Messages that wait for the store.
     unstored: usize,
+    /// Messages that members have not been sent yet, all added up.
+    lag: u64,
+    /// The same, of the member that is furthest behind.
+    lag_max: u64,
 }
 
 impl From<&ShardStats> for Counts {
     fn from(stats: &ShardStats) -> Counts {
-        let ShardStats { rooms, members, messages, unstored } = *stats;
-        Counts { rooms, members, messages, unstored }
+        let ShardStats { rooms, members, messages, unstored, lag, lag_max } = *stats;
+        Counts { rooms, members, messages, unstored, lag, lag_max }
     }
 }
 
 #[derive(Serialize)]
 struct Stats {
+    /// Connections of every kind, this one included.
+    connections: usize,
     #[serde(flatten)]
     all: Counts,
     store: &'static str,
@@ -43,13 +50,16 @@ struct Alive {
 const ALIVE: Alive = Alive { status: "ok" };
 
 pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
-    let (pending, store) = (call.pending.clone(), call.store.clone());
+    let (pending, store, rooms) = (call.pending.clone(), call.store.clone(), call.rooms.clone());
     call.rooms.stats(move |shards| {
+        let connections = rooms.connections();
         let all = Counts {
             rooms: shards.iter().map(|shard| shard.rooms).sum(),
             members: shards.iter().map(|shard| shard.members).sum(),
             messages: shards.iter().map(|shard| shard.messages).sum(),
             unstored: shards.iter().map(|shard| shard.unstored).sum(),
+            lag: shards.iter().map(|shard| shard.lag).sum(),
+            lag_max: shards.iter().map(|shard| shard.lag_max).max().unwrap_or(0),
         };
         let store = match store.health() {
             Health::Healthy => "healthy",
@@ -57,7 +67,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
             Health::Failed(_) => "failed",
         };
         let shards = shards.iter().map(Counts::from).collect();
-        pending.send(json(Status::OK, &Stats { all, store, shards }));
+        pending.send(json(Status::OK, &Stats { connections, all, store, shards }));
     })?;
     Ok(())
 }
@@ -65,7 +75,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
 /// Is alive whoever gets an answer from every shard. A shard that hangs leaves the request to its deadline.
 pub(super) fn health(call: Call<'_>) -> Result<(), Refusal> {
     let pending = call.pending.clone();
-    call.rooms.stats(move |_shards| pending.send(json(Status::OK, &ALIVE)))?;
+    call.rooms.ping(move || pending.send(json(Status::OK, &ALIVE)))?;
     Ok(())
 }
 

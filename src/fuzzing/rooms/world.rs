@@ -410,7 +410,7 @@ impl World {
                 log.len()
             );
         }
-        assert_eq!(self.shard.stats().members, self.members.len());
-        assert_eq!(self.shard.stats().unstored, 0);
+        let stats = self.shard.stats();
+        assert_eq!((stats.members, stats.unstored, stats.lag), (self.members.len(), 0, 0));
     }
 }
