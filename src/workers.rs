@@ -94,13 +94,13 @@ pub(crate) fn start(
             let report = report.clone();
             let journal =
                 store.map(|store| Journal::new(store.clone(), Some(Arc::new(move || report.ring()))));
-            lanes.push(Lane::to_here(Station { shard, journal }));
+            lanes.push(Lane::to_here(Station::new(shard, journal)));
             break;
         }
         let (batches, incoming) = crossbeam_channel::bounded(BATCHES_MAX);
         let (used, spare) = crossbeam_channel::bounded(BATCHES_MAX);
         let full = Arc::new(AtomicBool::new(false));
-        let station = Station { shard, journal: store.map(|store| Journal::new(store.clone(), None)) };
+        let station = Station::new(shard, store.map(|store| Journal::new(store.clone(), None)));
         let worker = Worker { station, tasks, incoming, used, full: full.clone(), report: report.clone() };
         threads
             .push(std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || worker.run())?);

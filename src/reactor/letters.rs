@@ -48,7 +48,7 @@ impl<S: Service> Reactor<S> {
                 }
             }
             // The workers keep these to themselves.
-            Effect::Open { .. } | Effect::Read { .. } => {}
+            Effect::Open { .. } | Effect::Renew { .. } | Effect::Read { .. } => {}
         }
     }
 

@@ -31,6 +31,7 @@ impl<P: Peer> Shard<P> {
                         self.ledger.append(room, draft, Publisher::Asker(reply), &self.limits, now);
                         self.messages += 1;
                         self.touch(index);
+                        self.mend(index, now);
                     }
                 }
             }

@@ -294,6 +294,14 @@ pub enum Effect {
         /// Whether to create it if it is not there.
         create: bool,
     },
+    /// Give the log of a room in the store another epoch, because its newest messages were shown and are not there;
+    /// answered by [`Answer::Opened`](super::Answer::Opened).
+    Renew {
+        /// To be handed back.
+        room: RoomKey,
+        /// The room's name.
+        name: Box<str>,
+    },
     /// Read from the store for a member; answered by [`Answer::Page`](super::Answer::Page).
     Read {
         /// To be handed back.
@@ -340,7 +348,7 @@ pub enum Why {
 /// What comes back from the store.
 #[derive(Debug)]
 pub enum Answer {
-    /// To [`Effect::Open`].
+    /// To [`Effect::Open`] and [`Effect::Renew`].
     Opened {
         /// Which opening.
         room: RoomKey,

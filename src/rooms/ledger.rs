@@ -59,7 +59,7 @@ impl Ledger {
         now: Timestamp,
     ) {
         let seq = room.append(draft, publisher, limits, now);
-        let Some(id) = room.stored_as.filter(|_| room.durability > Durability::Off) else { return };
+        let Some(id) = room.record_as() else { return };
         let arena = &mut self.batch.bytes;
         let (Some(sender), Some(content)) =
             (Span::store(arena, draft.sender.as_bytes()), Span::store(arena, draft.content.as_bytes()))
@@ -69,6 +69,7 @@ impl Ledger {
         let client_id = draft.client_id.and_then(|id| Span::store(arena, id.as_bytes()));
         let (at, kind) = (room.last_at, draft.kind);
         self.batch.records.push(Record { room: id, seq, at, kind, sender, content, client_id });
+        room.recorded = seq;
         self.batch.durability = self.batch.durability.max(room.durability);
         self.unstored += 1;
         match self.rooms.last_mut() {
@@ -88,6 +89,13 @@ impl Ledger {
         let (term, rooms, records) = (self.term, std::mem::take(&mut self.rooms), batch.records.len());
         self.under_way.push_back(UnderWay { term, rooms, records });
         Some(batch)
+    }
+
+    /// Takes back the batch that was just taken: it is the next one again, and gathers more meanwhile.
+    pub(super) fn put_back(&mut self, batch: RecordBatch) {
+        if let Some(UnderWay { rooms, .. }) = self.under_way.pop_back() {
+            (self.batch, self.rooms) = (batch, rooms);
+        }
     }
 
     /// The oldest batch under way is stored: its rooms.

@@ -44,6 +44,10 @@ impl<P> Members<P> {
         self.blocks.iter().flatten()
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Member<P>> {
+        self.blocks.iter_mut().flatten()
+    }
+
     /// Adds a member behind all others; returns its position.
     pub(super) fn push(&mut self, member: Member<P>) -> usize {
         let position = self.len();

@@ -14,6 +14,7 @@
 //! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
 //! | `opening` | a room on its way from the store |
 //! | `readers` | members that read from the store |
+//! | `renewal` | `async` rooms that the store has lost messages of |
 //! | `asks` | posts, who is online, kicks, deletions |
 //! | `ledger`, [`journal`] | messages on their way to the store, and what the store is told |
 //! | `command` | what goes into a shard and what comes out |
@@ -39,6 +40,7 @@ mod peer;
 mod presence;
 mod pump;
 mod readers;
+mod renewal;
 mod room;
 mod seats;
 mod shard;

@@ -1,7 +1,7 @@
 //! A room on its way from the store: what happens to it meanwhile waits in order.
 
 use super::command::{Ask, Command, Effect, Format, MemberKey, PostError, RoomKey, Span, Why};
-use super::journal::Opened;
+use super::journal::{Durability, Opened};
 use super::message;
 use super::peer::Peer;
 use super::room::Room;
@@ -121,13 +121,18 @@ impl<P: Peer> Shard<P> {
 
     pub(super) fn opened(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
         let Some(entry) = self.rooms.get_mut(key.index) else { return };
-        let Entry::Opening(opening) = entry else { return };
-        if opening.key != key {
-            return;
-        }
+        let opening = match entry {
+            Entry::Open(_) => return self.renewed(key, opened),
+            Entry::Opening(opening) if opening.key == key => opening,
+            Entry::Opening(_) => return,
+        };
         self.openings -= 1;
         let name = opening.name.clone();
         let mut room = Box::new(Room::restored(key, name, opened));
+        if room.durability == Durability::Off {
+            // What it will be asked to number lives no longer than its stay in memory.
+            room.epoch = epoch(self.epoch_seed, key.number);
+        }
         room.idle_since = now;
         self.idle.push_back((key, now));
         let Entry::Opening(opening) = std::mem::replace(entry, Entry::Open(room)) else { return };
@@ -137,7 +142,8 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    pub(super) fn not_opened(&mut self, key: RoomKey, why: Why) {
+    pub(super) fn not_opened(&mut self, key: RoomKey, why: Why, now: Timestamp) {
+        self.not_renewed(key, now);
         if !matches!(self.rooms.get(key.index), Some(Entry::Opening(opening)) if opening.key == key) {
             return;
         }

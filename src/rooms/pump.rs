@@ -178,7 +178,8 @@ impl<P: Peer> Room<P> {
             member.note(member.peer.send(&slice), log.head());
         } else if member.cursor + 1 < self.log.tail() {
             // The store has nothing where the window has left off: what is in between is lost.
-            return self.leave_behind(position);
+            self.leave_behind(position, self.log.tail() - 1);
+            return self.pump_member(position, limits, out);
         }
         if member.state == State::Ready && member.cursor + 1 < self.log.tail() {
             member.state = State::Reading;
@@ -205,7 +206,7 @@ impl<P: Peer> Room<P> {
                 member.state = State::Reading;
                 out.readers.push(Reader { member: member.key, session: member.session });
             }
-            (OnLag::CatchUp | OnLag::Gap, _, Format::Chat) => self.leave_behind(position),
+            (OnLag::CatchUp | OnLag::Gap, _, Format::Chat) => self.leave_behind(position, self.visible),
             (OnLag::Close, _, Format::Chat) | (_, _, Format::Relay) => {
                 member.state = State::Gone;
                 out.effects.push(Effect::Close(member.session, Why::TooSlow));
@@ -213,12 +214,12 @@ impl<P: Peer> Room<P> {
         }
     }
 
-    /// The member goes on with the next message, and is told which ones it lost.
-    fn leave_behind(&mut self, position: usize) {
+    /// The member goes on after message `last`, and is told which ones it lost.
+    fn leave_behind(&mut self, position: usize, last: u64) {
         let Some(member) = self.members.get_mut(position) else { return };
         let mut gap = Vec::new();
-        message::encode_gap(&mut gap, &self.name, self.epoch, member.cursor + 1, self.visible);
+        message::encode_gap(&mut gap, &self.name, self.epoch, member.cursor + 1, last);
         member.peer.reply(&gap);
-        member.cursor = self.visible;
+        member.cursor = last;
     }
 }

@@ -15,6 +15,7 @@ use super::message::{self, Envelope, Kind, Notices, Welcome};
 use super::peer::Peer;
 use super::presence::Presence;
 use super::pump::Round;
+use super::renewal::Tie;
 use super::timestamp::Timestamp;
 use crate::ws::deflate::Deflate;
 use crate::ws::{OpCode, encode};
@@ -104,6 +105,11 @@ pub(super) struct Room<P> {
     /// The store's name for it; `None` if it is not stored.
     pub(super) stored_as: Option<RoomId>,
     pub(super) durability: Durability,
+    /// Whether it is stored at the moment.
+    pub(super) tie: Tie,
+    /// The newest message that was, or is about to be, handed to the store, and the newest that is stored.
+    pub(super) recorded: u64,
+    stored: u64,
     pub(super) epoch: u64,
     /// Shared only while a crew pumps.
     pub(super) log: Arc<Log>,
@@ -136,6 +142,9 @@ impl<P: Peer> Room<P> {
             idle_since: Timestamp::default(),
             stored_as: None,
             durability: Durability::Off,
+            tie: Tie::Tied,
+            recorded: 0,
+            stored: 0,
             epoch,
             log: Arc::default(),
             deflated: Deflated::default(),
@@ -155,20 +164,26 @@ impl<P: Peer> Room<P> {
         let mut room = Room::new(key, name, Format::Chat, opened.epoch);
         room.stored_as = Some(opened.id);
         room.durability = opened.durability;
-        room.oldest = opened.tail;
-        room.last_at = opened.last_at;
-        let before = opened.recent.first().map_or(opened.head, |first| first.seq - 1);
-        let mut log = Log::after(before);
-        for stored in &opened.recent {
-            message::encode_stored(&mut log, &room.name, room.epoch, stored);
-        }
-        room.log = Arc::new(log);
-        (room.visible, room.served) = (opened.head, opened.head);
+        room.restore_log(opened);
         if !opened.recent_ids.is_empty() {
             let dedup = room.dedup.get_or_insert_default();
             opened.recent_ids.iter().for_each(|(at, id, seq)| dedup.note(id, *at, *seq));
         }
         room
+    }
+
+    /// Takes over the log as it is stored.
+    pub(super) fn restore_log(&mut self, opened: &Opened) {
+        (self.epoch, self.oldest) = (opened.epoch, opened.tail);
+        self.last_at = self.last_at.max(opened.last_at);
+        let before = opened.recent.first().map_or(opened.head, |first| first.seq - 1);
+        let mut log = Log::after(before);
+        for stored in &opened.recent {
+            message::encode_stored(&mut log, &self.name, self.epoch, stored);
+        }
+        (self.log, self.deflated) = (Arc::new(log), Deflated::default());
+        (self.visible, self.served, self.round) = (opened.head, opened.head, None);
+        (self.recorded, self.stored) = (opened.head, opened.head);
     }
 
     pub(super) fn member_count(&self) -> usize {
@@ -182,7 +197,8 @@ impl<P: Peer> Room<P> {
 
     /// Whether nothing would be lost if the room were forgotten.
     pub(super) fn is_idle(&self) -> bool {
-        self.members.is_empty() && self.unstored.is_empty()
+        let is_stored = self.recorded == self.stored && self.tie == Tie::Tied;
+        self.members.is_empty() && self.unstored.is_empty() && (is_stored || self.disowned)
     }
 
     /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
@@ -261,8 +277,15 @@ impl<P: Peer> Room<P> {
         }
     }
 
+    /// What is appended to the room from now on, the store is to have: its name for the room.
+    pub(super) fn record_as(&self) -> Option<RoomId> {
+        let is_stored = self.durability > Durability::Off && self.tie == Tie::Tied;
+        self.stored_as.filter(|_| is_stored)
+    }
+
     /// The messages up to `seq` are committed.
     pub(super) fn commit(&mut self, seq: u64, limits: &RoomLimits) {
+        self.stored = seq;
         let first = self.visible + 1;
         self.show(seq, limits);
         for number in first..=self.visible {
@@ -276,9 +299,8 @@ impl<P: Peer> Room<P> {
     pub(super) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
         Arc::make_mut(&mut self.log).truncate(self.visible);
         self.deflated.follow(&self.log);
-        if let Some(dedup) = &mut self.dedup {
-            dedup.truncate(self.visible);
-        }
+        self.forget_ids_after(self.visible);
+        self.recorded = self.stored;
         let mut error = Vec::new();
         message::encode_error(&mut error, "unavailable", "the message could not be stored");
         for publisher in std::mem::take(&mut self.unstored) {
@@ -295,6 +317,13 @@ impl<P: Peer> Room<P> {
         }
     }
 
+    /// The ids of later messages are free again.
+    pub(super) fn forget_ids_after(&mut self, seq: u64) {
+        if let Some(dedup) = &mut self.dedup {
+            dedup.truncate(seq);
+        }
+    }
+
     fn waits_for_store(&self) -> bool {
         match self.durability {
             Durability::Off | Durability::Async => false,
@@ -307,9 +336,11 @@ impl<P: Peer> Room<P> {
         self.evict(limits);
     }
 
-    /// Lets messages leave the window that all have been sent.
+    /// Lets what nobody needs from memory any more leave the window: what every member that was ready has been sent and,
+    /// in a room that is stored, can be read from there.
     pub(super) fn evict(&mut self, limits: &RoomLimits) {
-        Arc::make_mut(&mut self.log).evict(limits.window, self.served);
+        let upto = if self.record_as().is_some() { self.served.min(self.stored) } else { self.served };
+        Arc::make_mut(&mut self.log).evict(limits.window, upto);
         self.deflated.follow(&self.log);
         if self.stored_as.is_none() {
             self.oldest = self.log.tail();

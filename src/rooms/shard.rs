@@ -133,7 +133,7 @@ impl<P: Peer> Shard<P> {
     pub fn answer(&mut self, answer: Answer, now: Timestamp) {
         match answer {
             Answer::Opened { room, opened: Ok(opened) } => self.opened(room, &opened, now),
-            Answer::Opened { room, opened: Err(why) } => self.not_opened(room, why),
+            Answer::Opened { room, opened: Err(why) } => self.not_opened(room, why, now),
             Answer::Committed => {
                 for (key, seq) in self.ledger.committed() {
                     if let Some(room) = open_room(&mut self.rooms, key) {
@@ -142,7 +142,7 @@ impl<P: Peer> Shard<P> {
                     }
                 }
             }
-            Answer::Refused => self.roll_back(),
+            Answer::Refused => self.roll_back(now),
             Answer::Page { reader, page } => self.page(reader, page),
         }
     }
@@ -151,6 +151,12 @@ impl<P: Peer> Shard<P> {
     /// [`Answer::Committed`] or [`Answer::Refused`], in order.
     pub fn take_batch(&mut self) -> Option<RecordBatch> {
         self.ledger.take_batch()
+    }
+
+    /// The batch that [`Shard::take_batch`] has just handed out comes back, for the store has no room for it now. Nothing
+    /// may happen to the shard in between.
+    pub fn put_back(&mut self, batch: RecordBatch) {
+        self.ledger.put_back(batch);
     }
 
     /// Whether so much waits for the store that no more should be published.
@@ -294,17 +300,20 @@ impl<P: Peer> Shard<P> {
                 self.ledger.append(room, draft, Publisher::Member(member), &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
+                self.mend(index, now);
             }
         }
     }
 
-    /// The store has refused: everything that was not committed is taken back, in all rooms.
-    fn roll_back(&mut self) {
-        let seats = &self.seats;
+    /// The store has refused: everything that was not committed is taken back, in all rooms. What was shown already, in
+    /// `async` rooms, is lost to the store.
+    fn roll_back(&mut self, now: Timestamp) {
         for key in self.ledger.refused() {
+            let seats = &self.seats;
             if let Some(room) = open_room(&mut self.rooms, key) {
                 room.roll_back(|member| seats.place(member).map(|(_, position)| position));
             }
+            self.cut_off(key, now);
         }
     }
 
@@ -320,6 +329,7 @@ impl<P: Peer> Shard<P> {
             self.messages += 1;
         }
         self.touch(index);
+        self.mend(index, now);
     }
 
     /// Puts a room with something new into the queue, or pumps it at once if it may not grow any further.
@@ -349,9 +359,10 @@ impl<P: Peer> Shard<P> {
                 continue;
             }
             if !room.is_idle() {
-                // Its last messages are still on their way to the store.
+                // Its last messages are still on their way to the store, or its log has to begin anew there.
                 room.idle_since = now;
                 self.idle.push_back((key, now));
+                self.mend(key.index, now);
                 return;
             }
             if !room.disowned {
@@ -362,7 +373,8 @@ impl<P: Peer> Shard<P> {
     }
 }
 
-fn open_room<P>(rooms: &mut Slab<Entry<P>>, key: RoomKey) -> Option<&mut Room<P>> {
+/// The room of this key, unless it was forgotten.
+pub(super) fn open_room<P>(rooms: &mut Slab<Entry<P>>, key: RoomKey) -> Option<&mut Room<P>> {
     match rooms.get_mut(key.index)? {
         Entry::Open(room) if room.key == key => Some(room),
         Entry::Open(_) | Entry::Opening(_) => None,

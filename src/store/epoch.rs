@@ -5,6 +5,7 @@
 //! | the last run ended | `fsync` | `commit` | `async` | `off` |
 //! |---|---|---|---|---|
 //! | in good order | kept | kept | kept | new |
+//! | in good order, after messages were refused | kept | kept | new | new |
 //! | by `kill -9` or a crash | kept | kept | new | new |
 //! | with the machine (power, kernel) | kept | new | new | new |
 //! | after a failed fsync, or with a damaged log | new | new | new | new |
@@ -102,9 +103,15 @@ impl Salts {
     }
 }
 
-/// Notes that this run ended in good order.
-pub(super) fn note_end(conn: &Connection) -> Result<(), StoreError> {
-    set_meta(conn, "ended", true)
+/// Notes that this run ended in good order; if messages were `refused` meanwhile, those rooms that do not wait for the
+/// store have lost some all the same.
+pub(super) fn note_end(conn: &Connection, refused: bool) -> Result<(), StoreError> {
+    let tx = conn.unchecked_transaction()?;
+    if refused {
+        set_meta(&tx, "salt_after_kill", random().cast_signed())?;
+    }
+    set_meta(&tx, "ended", true)?;
+    Ok(tx.commit()?)
 }
 
 /// Notes, outside of the database, that an fsync failed.
@@ -144,11 +151,12 @@ mod tests {
 
     #[test]
     fn epochs_change_exactly_if_messages_may_have_been_lost() {
-        assert_eq!(kept(|conn, _| note_end(conn).unwrap()), [false, true, true, true]);
+        assert_eq!(kept(|conn, _| note_end(conn, false).unwrap()), [false, true, true, true]);
+        assert_eq!(kept(|conn, _| note_end(conn, true).unwrap()), [false, false, true, true]);
         assert_eq!(kept(|_, _| ()), [false, false, true, true]);
         assert_eq!(kept(|conn, _| set_meta(conn, "boot", "another").unwrap()), [false, false, false, true]);
         let failure = |conn: &Connection, dir: &Path| {
-            note_end(conn).unwrap();
+            note_end(conn, false).unwrap();
             note_failure(dir).unwrap();
         };
         assert_eq!(kept(failure), [false; 4]);
@@ -162,7 +170,7 @@ mod tests {
         let failed = note_failure(dir.path()).unwrap();
         let before = Salts::renew(&conn, Some(dir.path()), None).unwrap();
         assert!(!failed.exists());
-        note_end(&conn).unwrap();
+        note_end(&conn, false).unwrap();
         let after = Salts::renew(&conn, Some(dir.path()), None).unwrap();
         assert_eq!(before.epoch(1, Durability::Commit), after.epoch(1, Durability::Commit));
     }

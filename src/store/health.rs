@@ -1,6 +1,7 @@
 //! How the store is, as its threads find out and everybody may ask.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::epoch;
@@ -10,13 +11,15 @@ use super::error::{Health, StoreError};
 #[derive(Debug)]
 pub(super) struct Monitor {
     health: Mutex<Health>,
+    /// Whether messages were refused in this run: those of `async` rooms had been shown by then.
+    lost: AtomicBool,
     /// Where a failure is noted for the next start; `None` if nothing outlives the process anyway.
     dir: Option<PathBuf>,
 }
 
 impl Monitor {
     pub(super) fn new(dir: Option<PathBuf>) -> Monitor {
-        Monitor { health: Mutex::default(), dir }
+        Monitor { health: Mutex::default(), lost: AtomicBool::new(false), dir }
     }
 
     pub(super) fn health(&self) -> Health {
@@ -29,6 +32,16 @@ impl Monitor {
             Health::Failed(reason) => Some(StoreError::Failed(reason.clone())),
             Health::Healthy | Health::Unavailable(_) => None,
         }
+    }
+
+    /// Messages were refused.
+    pub(super) fn lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether messages were ever refused.
+    pub(super) fn has_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Something was written.

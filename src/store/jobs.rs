@@ -48,7 +48,10 @@ impl Job {
     pub(super) fn writes(&self) -> bool {
         match self {
             Job::Append(_) | Job::Change(..) => true,
-            Job::Open(open) => open.create,
+            Job::Open(open) => match open.purpose {
+                Purpose::Find => false,
+                Purpose::Create | Purpose::Renew => true,
+            },
             Job::Read(_) | Job::Stop => false,
         }
     }
@@ -90,10 +93,21 @@ pub(super) struct Append {
 /// A room to be opened. Passes through the writer, so it comes after everything appended to the room before.
 pub(super) struct Open {
     pub(super) name: Box<str>,
-    pub(super) create: bool,
+    pub(super) purpose: Purpose,
     pub(super) now: Timestamp,
     pub(super) reply: Reply<Opened>,
     pub(super) permit: Permit,
+}
+
+/// Why a room is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be used, if it exists.
+    Find,
+    /// To be used; one that does not exist is created.
+    Create,
+    /// To be used on under another epoch.
+    Renew,
 }
 
 /// Something to be changed in a transaction that others share.

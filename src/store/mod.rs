@@ -56,7 +56,7 @@ use rusqlite::Connection;
 pub use self::error::{Busy, Health, OpenError, StoreError};
 use self::gate::{Gate, Permit};
 use self::health::Monitor;
-use self::jobs::{Append, Job, Open, ReadJob, ReadTask, Reply, Work};
+use self::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask, Reply, Work};
 use self::ledger::Ledger;
 use self::page::ReadOptions;
 pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
@@ -168,9 +168,21 @@ impl Store {
         now: Timestamp,
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy> {
-        let permit = self.job_permit(name.len())?;
-        self.submit(Job::Open(Open { name: name.into(), create, now, reply: Reply::new(done), permit }));
-        Ok(())
+        self.submit_open(name, if create { Purpose::Create } else { Purpose::Find }, now, done)
+    }
+
+    /// As [`Store::open_room`], for a room whose newest messages were shown to somebody and then refused here: its log
+    /// gets another epoch first.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already. The answer is [`StoreError::NoSuchRoom`] if there is none.
+    pub fn renew_room(
+        &self,
+        name: &str,
+        now: Timestamp,
+        done: Done<Result<Opened, StoreError>>,
+    ) -> Result<(), Busy> {
+        self.submit_open(name, Purpose::Renew, now, done)
     }
 
     /// Reads a part of a room's log.
@@ -293,6 +305,18 @@ impl Store {
     #[must_use]
     pub fn health(&self) -> Health {
         self.monitor.health()
+    }
+
+    fn submit_open(
+        &self,
+        name: &str,
+        purpose: Purpose,
+        now: Timestamp,
+        done: Done<Result<Opened, StoreError>>,
+    ) -> Result<(), Busy> {
+        let permit = self.job_permit(name.len())?;
+        self.submit(Job::Open(Open { name: name.into(), purpose, now, reply: Reply::new(done), permit }));
+        Ok(())
     }
 
     fn change<T: Send + 'static>(

@@ -80,6 +80,12 @@ pub(super) fn open(conn: &Connection, public_id: &str, now: Timestamp) -> Result
     Ok(())
 }
 
+/// Gives the room's log another epoch, because messages were shown that it lacks.
+pub(super) fn renew(conn: &Connection, public_id: &str) -> Result<(), StoreError> {
+    conn.execute("UPDATE rooms SET epoch = ?2 WHERE public_id = ?1", (public_id, random().cast_signed()))?;
+    Ok(())
+}
+
 pub(super) fn create(conn: &Connection, room: NewRoom) -> Result<RoomInfo, StoreError> {
     let public_id = room.id.clone().unwrap_or_else(|| made_up_id(room.created_at));
     if exists(conn, &public_id)? {

@@ -585,6 +585,41 @@ fn after_a_failed_fsync_nothing_is_stored_and_everything_is_read() {
 }
 
 #[test]
+fn a_refusal_costs_the_rooms_their_epochs_that_do_not_wait_for_the_store() {
+    for durability in [Durability::Async, Durability::Commit] {
+        let dir = tempfile::tempdir().unwrap();
+        let open =
+            || Store::open(directory(dir.path()), Options { durability, ..Options::default() }).unwrap();
+        let (store, threads) = open();
+        let room = open_room(&store, "lobby");
+        append(&store, batch(0, 0, room.id, 1..=10)).unwrap();
+        append(&store, batch(0, 0, room.id, 12..=12)).unwrap_err();
+        drop(threads);
+        let (store, _threads) = open();
+        let again = open_room(&store, "lobby");
+        assert_eq!((again.head, again.epoch == room.epoch), (10, durability == Durability::Commit));
+    }
+}
+
+#[test]
+fn a_log_goes_on_under_another_epoch_when_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, threads) = open(dir.path());
+    let (room, other) = (open_room(&store, "lobby"), open_room(&store, "other"));
+    append(&store, batch(0, 0, room.id, 1..=10)).unwrap();
+    let renewed = ask(|done| store.renew_room("lobby", at(0), done)).unwrap();
+    assert_eq!((renewed.id, renewed.head, renewed.recent.len()), (room.id, 10, 10));
+    assert_ne!(renewed.epoch, room.epoch);
+    append(&store, batch(0, 0, room.id, 11..=11)).unwrap();
+    assert_eq!(ask(|done| store.renew_room("nowhere", at(0), done)), Err(StoreError::NoSuchRoom));
+    drop(threads);
+    let (store, _threads) = open(dir.path());
+    let again = open_room(&store, "lobby");
+    assert_eq!((again.epoch, again.head), (renewed.epoch, 11));
+    assert_eq!(open_room(&store, "other").epoch, other.epoch);
+}
+
+#[test]
 fn a_room_opened_right_after_an_append_shows_it() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _threads) = open(dir.path());

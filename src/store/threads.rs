@@ -145,7 +145,7 @@ impl StoreThreads {
             return Err(failure);
         }
         schema::set_synchronous(conn, Synchronous::Full)?;
-        epoch::note_end(conn)?;
+        epoch::note_end(conn, self.monitor.has_lost())?;
         checkpoint::finish(conn)
     }
 }

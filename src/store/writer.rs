@@ -13,7 +13,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::checkpoint::Checkpointer;
 use super::error::StoreError;
 use super::health::Monitor;
-use super::jobs::{Append, Job, Open, ReadJob, ReadTask};
+use super::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask};
 use super::ledger::Ledger;
 use super::page::{self, ReadOptions};
 use super::registry;
@@ -134,8 +134,12 @@ impl Writer {
             match job {
                 Job::Append(append) => append_batch(append, &tx, &mut self.ledger, &mut self.failed_terms)?,
                 Job::Change(change, _) => change.apply(&tx, &mut self.ledger)?,
-                Job::Open(open) if open.create => registry::open(&tx, &open.name, open.now)?,
-                Job::Open(_) | Job::Read(_) | Job::Stop => {}
+                Job::Open(open) => match open.purpose {
+                    Purpose::Find => {}
+                    Purpose::Create => registry::open(&tx, &open.name, open.now)?,
+                    Purpose::Renew => registry::renew(&tx, &open.name)?,
+                },
+                Job::Read(_) | Job::Stop => {}
             }
         }
         tx.commit()?;
@@ -163,6 +167,9 @@ impl Writer {
     fn settle(&mut self, append: Append, outcome: &Outcome) {
         let Append { mut batch, reply, verdict, permit } = append;
         drop(permit);
+        if outcome.is_err() || verdict.is_err() {
+            self.monitor.lost();
+        }
         if let Err(error) = outcome {
             note_failure(&mut self.failed_terms, &batch, error);
         }
@@ -177,10 +184,11 @@ impl Writer {
 
     /// Has a reader open the room, which sees everything that was committed by now.
     fn open(&self, open: Open, outcome: &Outcome) {
-        let Open { name, create, now, reply, permit } = open;
-        let absent = match outcome {
-            Err(error) if create => error.clone(),
-            Ok(()) | Err(_) => StoreError::NoSuchRoom,
+        let Open { name, purpose, now, reply, permit } = open;
+        let absent = match (outcome, purpose) {
+            (Err(error), Purpose::Renew) => return reply.send(Err(error.clone())),
+            (Err(error), Purpose::Create) => error.clone(),
+            (Ok(()) | Err(_), _) => StoreError::NoSuchRoom,
         };
         let read = ReadJob::new(permit, reply, move |conn, options| {
             page::open_room(conn, options, &name, now)?.ok_or(absent)

@@ -1,18 +1,22 @@
 //! A shard's way to the store: what it wants goes there, the answers come back into a channel of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::rooms::journal::{PageRequest, RecordBatch};
+use crate::rooms::journal::{Opened, PageRequest, RecordBatch};
 use crate::rooms::{Answer, Reader, RoomKey, Timestamp, Why};
-use crate::store::{Store, StoreError};
+use crate::store::{Done, Store, StoreError};
 
 /// Answers under way to one shard at most; the store waits for a shard that is further behind.
 const ANSWERS_MAX: usize = 1024;
 
 /// What is called after each answer, if the shard does not wait for the channel itself.
 pub(super) type Bell = Arc<dyn Fn() + Send + Sync>;
+
+/// How long an answer is waited for before a batch that the store had no room for is offered again.
+const WAIT: Duration = Duration::from_millis(5);
 
 /// The store as one shard sees it.
 #[derive(Debug)]
@@ -59,13 +63,17 @@ impl Journal {
         &self.answered
     }
 
-    /// Waits for the next answer. Only while one is due.
-    pub(super) fn wait(&self) -> Answer {
-        // This side of the channel holds a sender, too: it is never disconnected.
-        self.answered.recv().unwrap_or(Answer::Refused)
+    /// Waits for the next answer, but not for long: none may be due.
+    pub(super) fn wait(&self) -> Option<Answer> {
+        self.answered.recv_timeout(WAIT).ok()
     }
 
-    pub(super) fn append(&self, batch: RecordBatch) {
+    /// Hands a batch over.
+    ///
+    /// # Errors
+    /// The batch, if the store has no room for it now. It was not refused: that only the store itself can do, in the
+    /// order of the batches.
+    pub(super) fn append(&self, batch: RecordBatch) -> Result<(), RecordBatch> {
         let desk = self.desk.clone();
         let appended = self.store.append(
             batch,
@@ -80,31 +88,34 @@ impl Journal {
                 desk.leave(answer);
             }),
         );
-        if appended.is_err() {
-            self.answer_at_once(Answer::Refused);
-        }
+        appended.or_else(|busy| busy.into_batch().map_or(Ok(()), Err))
     }
 
     pub(super) fn open(&self, room: RoomKey, name: &str, create: bool, now: Timestamp) {
-        let desk = self.desk.clone();
-        let asked = self.store.open_room(
-            name,
-            create,
-            now,
-            Box::new(move |opened| {
-                let opened = opened.map(Box::new).map_err(|error| {
-                    if error == StoreError::NoSuchRoom {
-                        return Why::NoSuchRoom;
-                    }
-                    tracing::warn!(%error, "a room could not be opened");
-                    Why::Unavailable
-                });
-                desk.leave(Answer::Opened { room, opened });
-            }),
-        );
-        if asked.is_err() {
+        if self.store.open_room(name, create, now, self.opened(room)).is_err() {
             self.answer_at_once(Answer::Opened { room, opened: Err(Why::Unavailable) });
         }
+    }
+
+    pub(super) fn renew(&self, room: RoomKey, name: &str, now: Timestamp) {
+        if self.store.renew_room(name, now, self.opened(room)).is_err() {
+            self.answer_at_once(Answer::Opened { room, opened: Err(Why::Unavailable) });
+        }
+    }
+
+    /// Passes the answer to an opening on.
+    fn opened(&self, room: RoomKey) -> Done<Result<Opened, StoreError>> {
+        let desk = self.desk.clone();
+        Box::new(move |opened| {
+            let opened = opened.map(Box::new).map_err(|error| {
+                if error == StoreError::NoSuchRoom {
+                    return Why::NoSuchRoom;
+                }
+                tracing::warn!(%error, "a room could not be opened");
+                Why::Unavailable
+            });
+            desk.leave(Answer::Opened { room, opened });
+        })
     }
 
     pub(super) fn read(&self, reader: Reader, request: PageRequest) {

@@ -89,7 +89,9 @@ impl Lane {
         match &self.end {
             End::Thread { .. } => false,
             End::Here { station, unfinished } => {
-                *unfinished || (!self.batch.commands.is_empty() && !station.shard.is_behind())
+                *unfinished
+                    || station.store_is_full
+                    || (!self.batch.commands.is_empty() && !station.shard.is_behind())
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A shard at work: its commands applied, its answers taken, its wishes passed on; on whatever thread it is run.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::Batch;
@@ -13,11 +14,17 @@ const SPARE_BYTES_MAX: usize = 256 * 1024;
 /// One shard with its way to the store.
 #[derive(Debug)]
 pub(super) struct Station {
-    pub(super) shard: Shard<std::sync::Arc<Outbound>>,
+    pub(super) shard: Shard<Arc<Outbound>>,
     pub(super) journal: Option<Journal>,
+    /// Whether the store had no room for the last batch, which is to be offered again.
+    pub(super) store_is_full: bool,
 }
 
 impl Station {
+    pub(super) fn new(shard: Shard<Arc<Outbound>>, journal: Option<Journal>) -> Station {
+        Station { shard, journal, store_is_full: false }
+    }
+
     /// Applies a batch and leaves it empty.
     pub(super) fn apply(&mut self, batch: &mut Batch) {
         let now = now();
@@ -40,9 +47,13 @@ impl Station {
 
     /// Hands on what the shard wants stored and read; what it wants done to connections goes to `effect`.
     pub(super) fn pass_on(&mut self, mut effect: impl FnMut(Effect)) {
-        if let Some(journal) = &self.journal {
-            while let Some(batch) = self.shard.take_batch() {
-                journal.append(batch);
+        self.store_is_full = false;
+        while let Some(journal) = self.journal.as_ref().filter(|_| !self.store_is_full)
+            && let Some(batch) = self.shard.take_batch()
+        {
+            if let Err(batch) = journal.append(batch) {
+                self.shard.put_back(batch);
+                self.store_is_full = true;
             }
         }
         for wanted in self.shard.take_effects() {
@@ -50,9 +61,10 @@ impl Station {
                 (Effect::Open { room, name, create }, Some(journal)) => {
                     journal.open(room, &name, create, now())
                 }
+                (Effect::Renew { room, name }, Some(journal)) => journal.renew(room, &name, now()),
                 (Effect::Read { reader, request }, Some(journal)) => journal.read(reader, request),
                 // A shard without a store asks for nothing of the kind.
-                (Effect::Open { .. } | Effect::Read { .. }, None) => {}
+                (Effect::Open { .. } | Effect::Renew { .. } | Effect::Read { .. }, None) => {}
                 (wanted @ (Effect::Close(..) | Effect::Passed), _) => effect(wanted),
             }
         }
@@ -63,8 +75,9 @@ impl Station {
         self.shard.apply(Command::Barrier, &[], now());
         while self.shard.pump(usize::MAX) || self.shard.unstored() > 0 {
             self.pass_on(drop);
-            if let (Some(journal), true) = (&self.journal, self.shard.unstored() > 0) {
-                let answer = journal.wait();
+            if self.shard.unstored() > 0
+                && let Some(answer) = self.journal.as_ref().and_then(Journal::wait)
+            {
                 self.shard.answer(answer, now());
             }
         }

@@ -30,6 +30,8 @@ enum Input {
     Batch(Batch),
     Task(Task),
     Answer(Answer),
+    /// Nowhere: it is time to offer the store again what it had no room for.
+    Nothing,
     /// The reactor is gone.
     End,
 }
@@ -44,6 +46,7 @@ impl<R: Report> Worker<R> {
                     Input::Batch(batch) => self.apply(batch),
                     Input::Task(task) => task.carry_out(),
                     Input::Answer(answer) => self.station.shard.answer(answer, now()),
+                    Input::Nothing => {}
                     Input::End => return self.station.finish(),
                 }
             }
@@ -64,8 +67,10 @@ impl<R: Report> Worker<R> {
     fn wait(&self) -> Input {
         let never = crossbeam_channel::never();
         let journal = self.station.journal.as_ref();
-        if let Some(journal) = journal.filter(|_| self.station.shard.is_behind()) {
-            return Input::Answer(journal.wait());
+        if let Some(journal) =
+            journal.filter(|_| self.station.store_is_full || self.station.shard.is_behind())
+        {
+            return journal.wait().map_or(Input::Nothing, Input::Answer);
         }
         select! {
             recv(self.incoming) -> batch => batch.map_or(Input::End, Input::Batch),

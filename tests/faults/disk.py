@@ -90,6 +90,8 @@ class Room:
         self.shown = {}
         self.contents = set()
         self.refusals = 0
+        # Old and new epoch, each time that the log began anew.
+        self.renewals = []
         self._changed = asyncio.Condition()
         self._numbers = itertools.count(1)
 
@@ -116,6 +118,11 @@ class Room:
                 if message["type"] == "ERROR":
                     assert message["code"] == "unavailable", f"refused as {message}"
                     self.refusals += 1
+                elif message["type"] == "GAP":
+                    assert message["epoch"] != self.epoch and message["from"] == 1, f"a gap: {message}"
+                    self.renewals.append((self.epoch, message["epoch"]))
+                    last, self.epoch = message["to"], message["epoch"]
+                    self.shown = {seq: shown for seq, shown in self.shown.items() if seq <= last}
                 elif message["type"] != "HEARTBEAT":
                     last += 1
                     assert message.get("seq") == last, f"{last} was due: {message}"

@@ -100,6 +100,43 @@ async def a_disk_that_became_read_only_refuses_and_mends_without_a_restart(binar
         server.kill()
 
 
+async def an_async_room_goes_on_and_says_that_it_has_lost_something(binary):
+    with small_disk(32) as disk:
+        (disk / "foghorn.toml").write_text('[history]\ndurability = "async"\n')
+        options = ["--config", disk / "foghorn.toml", "--data", disk / "data"]
+        with harness.Server(binary, *options) as server:
+            async with Room.watched(server, "hasty") as room:
+                kept = [room.new_content(SMALL) for _ in range(3)]
+                for content in kept:
+                    assert await room.say(content)
+                await stored(server, room, kept)
+                async with failing(server.pid, "pwrite64,ftruncate,fallocate", "EROFS"):
+                    for _ in range(10):
+                        assert await room.say(room.new_content(SMALL)) and await room.post(room.new_content(SMALL))
+                    assert room.renewals == [], "the log began anew on a disk that cannot be written to"
+                async with asyncio.timeout(10):
+                    while not room.renewals:
+                        await room.say(room.new_content(SMALL))
+                (before, epoch), = room.renewals
+                assert epoch != before, "messages were lost under the same epoch"
+                after = [room.new_content(SMALL) for _ in range(3)]
+                for content in after:
+                    assert await room.say(content)
+                stored_epoch, log = await stored(server, room, kept + after)
+                assert stored_epoch == epoch, "REST tells another epoch"
+                assert_kept(log, room.shown)
+                await old_positions_get_a_gap(server, room, epoch, len(log), before)
+
+
+async def stored(server, room, contents):
+    """Epoch and messages of a room, once it has these."""
+    async with asyncio.timeout(5):
+        while True:
+            epoch, log = await log_of(server, room.name)
+            if set(contents) <= {message["content"] for message in log}:
+                return epoch, log
+
+
 async def a_read_only_directory_is_said_at_the_start(binary):
     with small_disk(32) as disk:
         with harness.Server(binary, "--data", disk / "used") as server:
@@ -166,7 +203,7 @@ async def another_epoch(binary, options, room, refused):
         epoch, log = await log_of(server, room.name)
         assert epoch != room.epoch, "messages may have been lost under the same epoch"
         assert_kept(log, room.shown)
-        await old_positions_get_a_gap(server, room, epoch, len(log))
+        await old_positions_get_a_gap(server, room, epoch, len(log), room.epoch)
         async with Room.watched(server, room.name) as again:
             for content in refused:
                 assert await again.post(content), "refused after the restart"
@@ -177,8 +214,8 @@ async def another_epoch(binary, options, room, refused):
             assert copies == 1, f"one id, {copies} messages"
 
 
-async def old_positions_get_a_gap(server, room, epoch, head):
-    query = {"sinceSeq": max(room.shown), "epoch": room.epoch}
+async def old_positions_get_a_gap(server, room, epoch, head, old_epoch):
+    query = {"sinceSeq": max(room.shown), "epoch": old_epoch}
     async with open_socket(chat_url(server.ws_url, roomId=room.name, username="old", **query)) as socket:
         gap = json.loads(await socket.recv())
     assert gap == {"type": "GAP", "roomId": room.name, "from": 1, "to": head, "epoch": epoch}, gap
@@ -187,6 +224,7 @@ async def old_positions_get_a_gap(server, room, epoch, head):
 SCENARIOS = [
     a_full_disk_refuses_and_mends_without_a_restart,
     a_disk_that_became_read_only_refuses_and_mends_without_a_restart,
+    an_async_room_goes_on_and_says_that_it_has_lost_something,
     a_read_only_directory_is_said_at_the_start,
     a_failed_fsync_is_never_believed,
     a_failed_fsync_of_a_checkpoint_is_never_believed,

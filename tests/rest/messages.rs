@@ -20,6 +20,26 @@ fn position(reply: &Reply) -> u64 {
 }
 
 #[test]
+fn a_store_that_takes_one_batch_at_a_time_is_waited_for() {
+    const MESSAGES: usize = 400;
+    // So few bytes that a batch gets in only when no other one waits.
+    let server = TestServer::with_store(|_| (), |store| store.queue_bytes_max = 1);
+    let members: Vec<_> = (0..6).map(|_| server.member(&server.new_room(), "bob")).collect();
+    std::thread::scope(|scope| {
+        for mut member in members {
+            scope.spawn(move || {
+                for number in 0..MESSAGES {
+                    member.say(&json!({ "content": number.to_string() }));
+                }
+                for number in 0..MESSAGES {
+                    assert_eq!(member.next()["content"], number.to_string());
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn a_posted_message_is_the_one_that_members_get_and_the_log_keeps() {
     let server = TestServer::start();
     let room = server.new_room();

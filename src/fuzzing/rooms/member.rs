@@ -23,6 +23,8 @@ pub(super) struct Member {
     pub(super) peer: ScriptedPeer,
     pub(super) start: Start,
     pub(super) position: Position,
+    /// Ends of the room's log that it knows of.
+    pub(super) generation: usize,
     /// Gaps that it was told of after its start.
     pub(super) gaps: u64,
 }
@@ -62,8 +64,15 @@ impl Member {
     fn take(&mut self, value: &Value, room: &Room) {
         match value["type"].as_str().expect("a type") {
             "ERROR" => {}
-            "WELCOME" => self.begin(value, room.epoch, &room.log),
-            "GAP" => self.skip(value, room.epoch),
+            "WELCOME" => {
+                self.generation = room.generation_of(value["epoch"].as_str().expect("an epoch"));
+                let (epoch, log) = room.generation(self.generation);
+                self.begin(value, epoch, log);
+            }
+            "GAP" if value["epoch"] == format!("{:016x}", room.generation(self.generation).0) => {
+                self.skip(value, room);
+            }
+            "GAP" => self.begin_anew(value, room),
             _ => self.receive(value, room),
         }
     }
@@ -89,8 +98,19 @@ impl Member {
         };
     }
 
-    fn skip(&mut self, gap: &Value, epoch: u64) {
+    /// The log has ended, and the next one goes on after what is left of it.
+    fn begin_anew(&mut self, gap: &Value, room: &Room) {
+        let (_, log) = room.generation(self.generation);
+        assert!(self.is_complete(log), "{} was not told of all of the log that ended", self.user);
+        let kept = room.past[self.generation].kept;
+        self.generation += 1;
+        let (epoch, _) = room.generation(self.generation);
         assert_eq!(gap["epoch"], format!("{epoch:016x}"));
+        assert_eq!((number(gap, "from"), number(gap, "to")), (1, kept));
+        self.position = Position::At(kept + 1);
+    }
+
+    fn skip(&mut self, gap: &Value, room: &Room) {
         let (from, to) = (number(gap, "from"), number(gap, "to"));
         self.position = match self.position {
             Position::ToldOfAll { to: head } => {
@@ -99,7 +119,7 @@ impl Member {
             }
             // Which messages before the window were later than a time cannot always be told.
             Position::Later { than, first } => {
-                assert!((from == 1 || from >= first) && to >= from);
+                assert!((from == 1 || from >= first || room.torn) && to >= from);
                 self.gaps += 1;
                 Position::Later { than, first: first.max(to + 1) }
             }
@@ -118,7 +138,7 @@ impl Member {
     }
 
     fn receive(&mut self, value: &Value, room: &Room) {
-        let log = &room.log;
+        let (_, log) = room.generation(self.generation);
         let seq = number(value, "seq");
         match self.position {
             Position::At(next) => assert_eq!(seq, next, "{}", self.user),

@@ -6,7 +6,7 @@ use crate::rooms::journal::{
     Durability, From, Opened, Page, PageRequest, RecordBatch, Retention, RoomId, Stored,
 };
 use crate::rooms::log::Window;
-use crate::rooms::{Answer, Reader, RoomKey, Timestamp};
+use crate::rooms::{Answer, Reader, RoomKey, Timestamp, Why};
 
 /// A room as it is stored.
 #[derive(Debug, Default)]
@@ -43,16 +43,24 @@ pub(super) enum Verdict {
 pub(super) struct ScriptedStore {
     rooms: Vec<StoredRoom>,
     names: HashMap<Box<str>, usize>,
-    pub(super) openings: VecDeque<(RoomKey, Box<str>)>,
+    /// Rooms to be opened, and whether under another epoch.
+    pub(super) openings: VecDeque<(RoomKey, Box<str>, bool)>,
     pub(super) reads: VecDeque<(Reader, PageRequest)>,
     pub(super) batches: VecDeque<RecordBatch>,
     /// Batches of this term or a lower one are refused.
     refused: Option<u32>,
-    /// Whether the next batch fails.
+    /// Whether the next batch, or the next change of an epoch, fails.
     pub(super) failing: bool,
+    /// What messages survive.
+    pub(super) durability: Durability,
 }
 
 impl ScriptedStore {
+    /// An empty store whose messages survive so much.
+    pub(super) fn new(durability: Durability) -> ScriptedStore {
+        ScriptedStore { durability, ..ScriptedStore::default() }
+    }
+
     pub(super) fn room(&mut self, name: &str) -> &mut StoredRoom {
         let next = self.rooms.len();
         let index = *self.names.entry(name.into()).or_insert(next);
@@ -65,8 +73,13 @@ impl ScriptedStore {
 
     /// Opens the room that has waited longest.
     pub(super) fn open(&mut self, window: Window) -> Option<(Box<str>, Answer)> {
-        let (key, name) = self.openings.pop_front()?;
+        let (key, name, renew) = self.openings.pop_front()?;
+        if renew && std::mem::take(&mut self.failing) {
+            return Some((name, Answer::Opened { room: key, opened: Err(Why::Unavailable) }));
+        }
+        let durability = self.durability;
         let room = self.room(&name);
+        room.epoch += u64::from(renew) << 32;
         let kept = room.kept();
         let recent = kept[kept.len().saturating_sub(window.messages)..].to_vec();
         let ids = room.messages.iter();
@@ -79,7 +92,7 @@ impl ScriptedStore {
             recent_ids: ids
                 .filter_map(|stored| Some((stored.at, stored.client_id.clone()?, stored.seq)))
                 .collect(),
-            durability: Durability::Commit,
+            durability,
             retention: Retention::default(),
             id: RoomId(i64::try_from(self.names[&name]).expect("a few rooms")),
         };

@@ -27,12 +27,25 @@ pub(super) struct Room {
     pub(super) format: Format,
     pub(super) epoch: u64,
     pub(super) log: Vec<Expected>,
+    /// Logs that ended because the store had lost what was shown of them.
+    pub(super) past: Vec<Ended>,
+    /// The store may lack messages that were shown.
+    pub(super) torn: bool,
     /// The oldest message that the store keeps.
     pub(super) kept_from: u64,
     last_at: Timestamp,
     ids: HashMap<String, u64>,
     /// The room is on its way from the store: what is appended once it is there.
     waiting: Option<Vec<Draft>>,
+}
+
+/// A log that ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    epoch: u64,
+    log: Vec<Expected>,
+    /// The number of the last message that the next log began with.
+    pub(super) kept: u64,
 }
 
 #[derive(Debug)]
@@ -60,7 +73,26 @@ impl Room {
     fn begin(&mut self, epoch: u64) {
         (self.epoch, self.last_at) = (epoch, Timestamp::default());
         self.log.clear();
+        self.past.clear();
         self.ids.clear();
+    }
+
+    /// The log goes on after message `kept`, under another epoch.
+    fn renew(&mut self, epoch: u64, kept: u64) {
+        let (epoch, log) = (std::mem::replace(&mut self.epoch, epoch), self.log.clone());
+        self.past.push(Ended { epoch, log, kept });
+        self.truncate(kept);
+    }
+
+    /// The epoch and the log that the room had after so many ends of logs.
+    pub(super) fn generation(&self, number: usize) -> (u64, &[Expected]) {
+        self.past.get(number).map_or((self.epoch, &self.log), |ended| (ended.epoch, &ended.log))
+    }
+
+    /// After how many ends of logs the room had this epoch.
+    pub(super) fn generation_of(&self, epoch: &str) -> usize {
+        let is_meant = |number: &usize| format!("{:016x}", self.generation(*number).0) == epoch;
+        (0..=self.past.len()).find(is_meant).expect("an epoch of the room")
     }
 
     fn truncate(&mut self, head: u64) {
@@ -129,7 +161,11 @@ impl World {
             open_rooms: true,
             dedup_window: Duration::from_secs(1_000_000),
             notices: Notices::default(),
-            store: (options & 1 == 0).then_some(Durability::Commit),
+            store: (options & 1 == 0).then_some(if options & 8 == 0 {
+                Durability::Commit
+            } else {
+                Durability::Async
+            }),
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
         let room = |(name, format)| Room {
@@ -137,6 +173,8 @@ impl World {
             format,
             epoch: 0,
             log: Vec::new(),
+            past: Vec::new(),
+            torn: false,
             kept_from: 1,
             last_at: Timestamp::default(),
             ids: HashMap::new(),
@@ -144,8 +182,8 @@ impl World {
         };
         World {
             shard: Shard::new(limits.clone(), 0, 7, Box::new(Backwards)),
+            store: ScriptedStore::new(limits.store.unwrap_or_default()),
             limits,
-            store: ScriptedStore::default(),
             rooms: ROOMS.into_iter().map(room).collect(),
             members: Vec::new(),
             free_keys: Vec::new(),
@@ -169,7 +207,7 @@ impl World {
             (10, Some(member)) => self.drain(member, usize::MAX / 2),
             (11..=12, _) => drop(self.shard.pump(usize::from(choice % 16))),
             (13, _) => {
-                let micros = if choice == 255 { 40_000_000 } else { u64::from(choice) };
+                let micros = if choice >= 245 { 40_000_000 } else { u64::from(choice) };
                 self.now = Timestamp::from_micros(self.now.micros() + micros);
             }
             (14..=15, _) => drop(self.answer_opening()),
@@ -219,6 +257,7 @@ impl World {
             peer: ScriptedPeer::default(),
             start,
             position,
+            generation: 0,
             gaps: 0,
         };
         member.peer.drain(usize::from(numbers.next()) * 100);
@@ -331,7 +370,11 @@ impl World {
                 let opening =
                     self.rooms.iter_mut().find(|room| room.name == &*name && room.waiting.is_none());
                 opening.expect("a room of ours").waiting = Some(Vec::new());
-                self.store.openings.push_back((room, name));
+                self.store.openings.push_back((room, name, false));
+            }
+            Effect::Renew { room, name } => {
+                assert_eq!(self.store.durability, Durability::Async);
+                self.store.openings.push_back((room, name, true));
             }
             Effect::Read { reader, request } => self.store.reads.push_back((reader, request)),
             Effect::Close(session, _) => {
@@ -346,6 +389,19 @@ impl World {
         let Some((name, answer)) = self.store.open(self.limits.window) else { return false };
         let stored = self.store.room(&name);
         let room = self.rooms.iter_mut().find(|room| room.name == &*name).expect("a room of ours");
+        let is_prefix = stored
+            .messages
+            .iter()
+            .zip(&room.log)
+            .all(|(stored, shown)| (&*stored.content, stored.at) == (&*shown.content, shown.at));
+        assert!(is_prefix, "what is stored is not what was shown");
+        if room.waiting.is_none() {
+            if stored.epoch != room.epoch {
+                room.renew(stored.epoch, stored.head());
+            }
+            self.shard.answer(answer, self.now);
+            return true;
+        }
         room.epoch = stored.epoch;
         assert_eq!(room.log.len(), stored.messages.len(), "a room was forgotten before it was stored");
         room.last_at = stored.messages.last().map_or(Timestamp::default(), |last| last.at);
@@ -360,8 +416,12 @@ impl World {
         let Some((verdict, answer)) = self.store.commit() else { return false };
         if verdict == Verdict::Failed {
             for room in self.rooms.iter_mut().filter(|room| room.format == Format::Chat) {
-                let head = self.store.room(room.name).head();
-                room.truncate(head);
+                if self.store.durability == Durability::Commit {
+                    let head = self.store.room(room.name).head();
+                    room.truncate(head);
+                } else {
+                    (room.torn, self.lossy) = (true, true);
+                }
             }
         }
         self.shard.answer(answer, self.now);
@@ -401,9 +461,10 @@ impl World {
         assert!(quiet > 3, "the shard never comes to rest");
         assert_eq!(self.passed, 1, "the barrier is passed once everything is done");
         for member in &self.members {
-            let log = &self.rooms[member.room].log;
+            let room = &self.rooms[member.room];
+            let (_, log) = room.generation(member.generation);
             assert!(
-                member.is_complete(log),
+                member.is_complete(log) && member.generation == room.past.len(),
                 "{} is left at {:?} of {}",
                 member.user,
                 member.position,
