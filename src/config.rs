@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pub use error::ConfigError;
 pub use load::Flag;
+pub(crate) use unit::write_duration;
 pub use unit::{parse_bytes, parse_duration};
 
 use crate::http::Origins;

@@ -25,7 +25,7 @@ pub fn parse_bytes(text: &str) -> Result<usize, String> {
 }
 
 /// Writes a duration so that [`parse_duration`] reads it back, whole milliseconds at least.
-pub(super) fn write_duration(duration: Duration) -> String {
+pub(crate) fn write_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let (unit, count) = largest(millis, &TIME_UNITS);
     format!("{count}{unit}")

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::epoch::random;
 use super::error::StoreError;
 use super::ledger::Ledger;
-use super::rows::{LogRow, integer};
+use super::rows::{LogRow, integer, read_settings};
 use crate::rooms::journal::{Record, RecordBatch, RoomId, RoomSettings, Stored};
 use crate::rooms::{Span, Timestamp};
 
@@ -46,6 +46,8 @@ pub struct RoomInfo {
     pub participants: Vec<Box<str>>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// What it has its own way.
+    pub settings: RoomSettings,
 }
 
 /// Which rooms to list, in the order of their creation.
@@ -102,6 +104,7 @@ pub(super) fn create(conn: &Connection, room: NewRoom) -> Result<RoomInfo, Store
         participants: room.created_by.iter().cloned().collect(),
         created_by: room.created_by,
         created_at: room.created_at,
+        settings: room.settings,
     })
 }
 
@@ -152,7 +155,8 @@ pub(super) fn configure(
 /// The room of this public id.
 pub(super) fn info(conn: &Connection, public_id: &str) -> Result<RoomInfo, StoreError> {
     let mut query = conn.prepare_cached(
-        "SELECT id, public_id, name, description, created_by, created_at FROM rooms WHERE public_id = ?1",
+        "SELECT id, public_id, name, description, created_by, created_at, durability, messages_max, bytes_max, age_max
+         FROM rooms WHERE public_id = ?1",
     )?;
     let found = query.query_row([public_id], read_room).optional()?;
     let (id, room) = found.ok_or(StoreError::NoSuchRoom)?;
@@ -167,11 +171,13 @@ pub(super) fn list(conn: &Connection, query: &RoomQuery) -> Result<Vec<RoomInfo>
     };
     let sql = match query.participant {
         None => {
-            "SELECT id, public_id, name, description, created_by, created_at FROM rooms
+            "SELECT id, public_id, name, description, created_by, created_at, durability, messages_max, bytes_max,
+                    age_max FROM rooms
              WHERE id > ?1 AND ?2 IS NULL ORDER BY id LIMIT ?3"
         }
         Some(_) => {
-            "SELECT rooms.id, public_id, name, description, created_by, created_at
+            "SELECT rooms.id, public_id, name, description, created_by, created_at, durability, messages_max, bytes_max,
+                    age_max
              FROM participants JOIN rooms ON rooms.id = participants.room
              WHERE participants.room > ?1 AND participants.user = ?2 ORDER BY participants.room LIMIT ?3"
         }
@@ -295,6 +301,7 @@ fn read_room(row: &Row<'_>) -> rusqlite::Result<(RoomId, RoomInfo)> {
         created_by: row.get(4)?,
         participants: Vec::new(),
         created_at: Timestamp::from_micros(row.get(5)?),
+        settings: read_settings(row, 6)?,
     };
     Ok((RoomId(row.get(0)?), room))
 }

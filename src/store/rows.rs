@@ -114,6 +114,17 @@ pub(super) struct LogRow {
     pub(super) head: Place,
 }
 
+/// What a room has its own way, from four columns: durability, messages_max, bytes_max, age_max.
+pub(super) fn read_settings(row: &Row<'_>, first: usize) -> rusqlite::Result<RoomSettings> {
+    let durability: Option<String> = row.get(first)?;
+    Ok(RoomSettings {
+        durability: durability.as_deref().and_then(Durability::from_name),
+        messages_max: row.get(first + 1)?,
+        bytes_max: row.get(first + 2)?,
+        age_max: row.get::<_, Option<u64>>(first + 3)?.map(Duration::from_micros),
+    })
+}
+
 impl LogRow {
     /// The room of this public id.
     pub(super) fn by_name(conn: &Connection, name: &str) -> Result<Option<LogRow>, StoreError> {
@@ -135,16 +146,10 @@ impl LogRow {
     fn read(row: &Row<'_>) -> rusqlite::Result<LogRow> {
         let floor =
             Place { seq: row.get(6)?, at: Timestamp::from_micros(row.get(7)?), bytes_end: row.get(8)? };
-        let durability: Option<String> = row.get(2)?;
         Ok(LogRow {
             id: RoomId(row.get(0)?),
             epoch: row.get::<_, i64>(1)?.cast_unsigned(),
-            settings: RoomSettings {
-                durability: durability.as_deref().and_then(Durability::from_name),
-                messages_max: row.get(3)?,
-                bytes_max: row.get(4)?,
-                age_max: row.get::<_, Option<u64>>(5)?.map(Duration::from_micros),
-            },
+            settings: read_settings(row, 2)?,
             floor,
             head: floor,
         })

@@ -199,6 +199,87 @@ fn requests_at_random_are_answered_without_a_failure() {
     server.get("/healthz").expect(200);
 }
 
+/// Every path, with the method that takes parameters there.
+const QUESTIONS: &[(&str, &str)] = &[
+    ("GET", ""),
+    ("GET", "/{room}"),
+    ("GET", "/{room}/messages"),
+    ("GET", "/{room}/online"),
+    ("POST", "/{room}/join"),
+    ("POST", "/{room}/leave"),
+    ("POST", "/{room}/kick"),
+];
+
+#[test]
+fn every_parameter_with_every_value_is_answered_without_a_failure() {
+    let server = TestServer::start();
+    let room = server.new_room();
+    let mut connection = server.connect();
+    for (method, path) in QUESTIONS {
+        let path = format!("/api/chat/rooms{}", path.replace("{room}", &room));
+        for (name, value) in NAMES.iter().flat_map(|name| VALUES.iter().map(move |value| (name, value))) {
+            let target = format!("{path}?{name}={value}");
+            let reply = connection.ask(method, &target);
+            assert!(is_sound(&reply, method), "{method} {target}\n{reply:?}");
+        }
+    }
+}
+
+/// Values of every kind that JSON has, and texts that mean something somewhere.
+const JSON: &[&str] = &[
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1.5",
+    "1e999",
+    "9007199254740992",
+    "18446744073709551615",
+    "18446744073709551616",
+    "\"\"",
+    "\" \"",
+    "\"fsync\"",
+    "\"30d\"",
+    "\"99999999999999999999d\"",
+    "\"\\u0000\"",
+    "\"\\ud83c\\udf2b\"",
+    "\"\\ud800\"",
+    "[]",
+    "[null]",
+    "{}",
+    "{\"messages\":-1}",
+    "{\"messages\":{\"messages\":1}}",
+    "{\"bytes\":1,\"bytes\":1}",
+    "{\"age\":\"0\",\"bytes\":0,\"messages\":0}",
+    "nothing",
+    "",
+];
+
+#[test]
+fn every_field_with_every_kind_of_value_is_answered_without_a_failure() {
+    let server = TestServer::start();
+    let room = [("name", "\"r\""), ("createdBy", "\"a\"")];
+    let fields = ["name", "createdBy", "description", "durability", "retention"];
+    post_every_value(&server, "/api/chat/rooms", &room, &fields);
+    let message = [("sender", "\"a\""), ("content", "\"c\"")];
+    let path = format!("/api/chat/rooms/{}/messages", server.new_room());
+    post_every_value(&server, &path, &message, &["sender", "content", "id"]);
+}
+
+/// Puts every value into each of these fields of a body that is sound otherwise.
+fn post_every_value(server: &TestServer, path: &str, sound: &[(&str, &str)], names: &[&str]) {
+    let mut connection = server.connect();
+    for (name, value) in names.iter().flat_map(|name| JSON.iter().map(move |value| (name, value))) {
+        let fields = sound.iter().copied().filter(|(sound, _)| sound != name).chain([(*name, *value)]);
+        let fields = fields.map(|(name, value)| format!("\"{name}\":{value}")).collect::<Vec<_>>();
+        let body = format!("{{{}}}", fields.join(","));
+        let json = [("Content-Type", "application/json")];
+        let reply = connection.ask_with("POST", path, &json, body.as_bytes());
+        let verdict = matches!(reply.status, 201 | 400 | 422);
+        assert!(verdict && is_sound(&reply, "POST"), "{path} {body}\n{reply:?}");
+    }
+}
+
 #[test]
 fn depth_and_size_cost_nothing() {
     let server = TestServer::start();

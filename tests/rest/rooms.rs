@@ -29,6 +29,47 @@ fn a_created_room_is_found_where_location_says() {
     assert_eq!(server.get(location).expect(200).json(), shown);
 }
 
+/// The body that creates a room, with more in it.
+fn with(more: Value) -> Value {
+    let mut body = json!({ "name": "r", "createdBy": "a" });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+#[test]
+fn a_room_has_its_durability_and_retention_its_own_way() {
+    let server = TestServer::start();
+    let settings = json!({ "durability": "fsync", "retention": { "messages": 5, "bytes": 0, "age": "30d" } });
+    let created = server.post(ROOMS, &with(settings.clone())).expect(201).json();
+    let path = format!("{ROOMS}/{}", created["id"].as_str().unwrap());
+    let lists =
+        [created, server.get(&path).expect(200).json(), server.get(ROOMS).expect(200).json()[0].clone()];
+    for shown in lists {
+        assert_eq!(
+            (&shown["durability"], &shown["retention"]),
+            (&settings["durability"], &settings["retention"])
+        );
+    }
+    let messages = format!("{path}/messages");
+    for number in 0..20 {
+        server.post(&messages, &json!({ "sender": "a", "content": number.to_string() })).expect(201);
+    }
+    // What is too much is deleted when the store has nothing else to do.
+    let kept = std::iter::repeat_with(|| server.get(&messages).expect(200).json().as_array().unwrap().len());
+    assert!(kept.take(100_000).any(|count| count == 5), "more than five are kept");
+
+    let off = server.post(ROOMS, &with(json!({ "durability": "off", "retention": null }))).expect(201).json();
+    assert_eq!(off.get("retention"), None);
+    let room = off["id"].as_str().unwrap();
+    let mut member = server.member(room, "bob");
+    assert_eq!(
+        (server.say(room, "gone")["seq"].as_u64(), member.next()["content"].as_str()),
+        (Some(2), Some("gone"))
+    );
+    let stored = server.get(&format!("{ROOMS}/{room}/messages")).expect(200).json();
+    assert_eq!(stored, json!([]), "stored where nothing is to be");
+}
+
 #[test]
 fn wrong_fields_are_named() {
     let server = TestServer::start();
@@ -50,6 +91,19 @@ fn wrong_fields_are_named() {
         (json!({ "name": "r", "createdBy": ["a"] }), "createdBy must be a string"),
         (json!({ "name": "r", "createdBy": "a", "description": {} }), "description must be a string"),
         (json!({ "name": "r", "createdBy": "a", "description": "d".repeat(2001) }), "description must have"),
+        (
+            with(json!({ "durability": "Commit" })),
+            "durability must be one of \"off\", \"async\", \"commit\", \"fsync\"",
+        ),
+        (with(json!({ "durability": 1 })), "durability must be a string"),
+        (with(json!({ "retention": 7 })), "retention must be an object"),
+        (with(json!({ "retention": [] })), "retention must be an object"),
+        (with(json!({ "retention": { "messages": -1 } })), "retention.messages must be a whole number"),
+        (with(json!({ "retention": { "messages": 1.5 } })), "retention.messages must be a whole number"),
+        (with(json!({ "retention": { "bytes": "1 MiB" } })), "retention.bytes must be a whole number"),
+        (with(json!({ "retention": { "bytes": u64::MAX } })), "retention.bytes must not be more than"),
+        (with(json!({ "retention": { "age": 60 } })), "retention.age must be a string"),
+        (with(json!({ "retention": { "age": "60" } })), "retention.age must be a duration"),
     ];
     let mut connection = server.connect();
     for (room, detail) in cases {

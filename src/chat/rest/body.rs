@@ -1,4 +1,4 @@
-//! The body of a request: one JSON object whose fields are strings.
+//! The body of a request: one JSON object whose fields are strings, or objects of strings and numbers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,13 +20,17 @@ pub(super) struct Fields<'b> {
 #[derive(Debug)]
 enum Value<'b> {
     Text(Cow<'b, str>),
+    Number(u64),
+    /// An object whose fields are known, and among the values.
+    Object,
     Null,
     /// Something that no field is.
     Other,
 }
 
 impl<'b> Fields<'b> {
-    /// Parses a body. Of `names`, none may come twice; what is not among them is skipped without being kept.
+    /// Parses a body. Of `names`, none may come twice; what is not among them is skipped without being kept. A field of a
+    /// field has both names, with a dot in between.
     pub(super) fn parse(
         head: &Head<'_>,
         body: &'b [u8],
@@ -42,9 +46,10 @@ impl<'b> Fields<'b> {
     fn of_json(body: &'b [u8], names: &'static [&'static str]) -> Result<Fields<'b>, Refusal> {
         let malformed = |error: serde_json::Error| Refusal::malformed(format!("the body: {error}"));
         let mut json = serde_json::Deserializer::from_slice(body);
-        let fields = Known(names).deserialize(&mut json).map_err(malformed)?;
+        let mut values: Vec<Option<Value<'b>>> = names.iter().map(|_| None).collect();
+        json.deserialize_map(Known { names, path: "", values: &mut values }).map_err(malformed)?;
         json.end().map_err(malformed)?;
-        Ok(fields)
+        Ok(Fields { names, values })
     }
 
     /// A field that must be there.
@@ -54,12 +59,39 @@ impl<'b> Fields<'b> {
 
     /// A field that may be missing, or null, which means the same.
     pub(super) fn optional(&mut self, name: &'static str) -> Result<Option<Cow<'b, str>>, Refusal> {
-        let index = self.names.iter().position(|known| *known == name);
-        match index.and_then(|index| self.values.get_mut(index)?.take()) {
+        match self.take(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
-            Some(Value::Other) => Err(Refusal::field(name, "must be a string")),
+            Some(Value::Number(_) | Value::Object | Value::Other) => {
+                Err(Refusal::field(name, "must be a string"))
+            }
         }
+    }
+
+    /// As [`Fields::optional`], of a field that is a number.
+    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Refusal> {
+        match self.take(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Number(number)) => Ok(Some(number)),
+            Some(Value::Text(_) | Value::Object | Value::Other) => {
+                Err(Refusal::field(name, "must be a whole number, 0 or more"))
+            }
+        }
+    }
+
+    /// A field that may be missing, and otherwise must be an object, whose fields are asked for one by one.
+    pub(super) fn object(&mut self, name: &'static str) -> Result<(), Refusal> {
+        match self.take(name) {
+            None | Some(Value::Null | Value::Object) => Ok(()),
+            Some(Value::Text(_) | Value::Number(_) | Value::Other) => {
+                Err(Refusal::field(name, "must be an object"))
+            }
+        }
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<Value<'b>> {
+        let index = self.names.iter().position(|known| *known == name)?;
+        self.values.get_mut(index)?.take()
     }
 }
 
@@ -77,53 +109,61 @@ fn is_json(content_type: &str) -> bool {
     (essence == "application/json" || structured.is_some_and(|name| !name.is_empty())) && parts.all(is_utf8)
 }
 
-/// Reads the object.
-struct Known(&'static [&'static str]);
+/// Reads an object: the body, or the field of this name.
+struct Known<'v, 'b> {
+    names: &'static [&'static str],
+    path: &'static str,
+    values: &'v mut [Option<Value<'b>>],
+}
 
-impl<'de> DeserializeSeed<'de> for Known {
-    type Value = Fields<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Fields<'de>, D::Error> {
-        deserializer.deserialize_map(self)
+impl Known<'_, '_> {
+    /// Whether `name` is the name of the object's field `key`.
+    fn names_field(&self, name: &str, key: &str) -> bool {
+        if self.path.is_empty() {
+            return name == key && !name.contains('.');
+        }
+        name.strip_prefix(self.path).and_then(|rest| rest.strip_prefix('.')) == Some(key)
     }
 }
 
-impl<'de> Visitor<'de> for Known {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for Known<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'de>, A::Error> {
-        let Known(names) = self;
-        let mut values: Vec<Option<Value<'de>>> = names.iter().map(|_| None).collect();
-        while let Some(key) = map.next_key::<Key<'de>>()? {
-            let Some(index) = names.iter().position(|name| *name == key.0) else {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            let Some(index) = self.names.iter().position(|name| self.names_field(name, &key)) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            if values[index].replace(map.next_value()?).is_some() {
-                return Err(A::Error::duplicate_field(names[index]));
+            let (names, path) = (self.names, self.names[index]);
+            let value = map.next_value_seed(AnyValue(Known { names, path, values: &mut *self.values }))?;
+            if self.values[index].replace(value).is_some() {
+                return Err(A::Error::duplicate_field(path));
             }
         }
-        Ok(Fields { names, values })
+        Ok(())
     }
 }
 
 #[derive(Deserialize)]
 struct Key<'b>(#[serde(borrow)] Cow<'b, str>);
 
-impl<'de> Deserialize<'de> for Value<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Value<'de>, D::Error> {
-        deserializer.deserialize_any(AnyValue)
+/// Reads the value of a field, and keeps it if it is something that a field may be.
+struct AnyValue<'v, 'b>(Known<'v, 'b>);
+
+impl<'de> DeserializeSeed<'de> for AnyValue<'_, 'de> {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
     }
 }
 
-/// Reads a value, and keeps it if it is a string.
-struct AnyValue;
-
-impl<'de> Visitor<'de> for AnyValue {
+impl<'de> Visitor<'de> for AnyValue<'_, 'de> {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,8 +186,8 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(Value::Other)
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Value<'de>, E> {
-        Ok(Value::Other)
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(number))
     }
 
     fn visit_i64<E: Error>(self, _: i64) -> Result<Value<'de>, E> {
@@ -163,9 +203,9 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(Value::Other)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Other)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Value<'de>, A::Error> {
+        self.0.visit_map(map)?;
+        Ok(Value::Object)
     }
 }
 
@@ -183,6 +223,28 @@ mod tests {
         assert_eq!(fields.required("a").unwrap(), "hé");
         assert_eq!(fields.optional("b").unwrap(), None);
         assert!(fields.required("b").is_err());
+    }
+
+    #[test]
+    fn fields_of_a_field_have_both_names() {
+        let fields = |json: &'static str| Fields::of_json(json.as_bytes(), &["a", "b", "b.a", "b.c"]);
+        let mut nested = fields(r#"{"a":"x","b":{"a":7,"c":"y","d":{"a":1}},"b.a":9}"#).unwrap();
+        nested.object("b").unwrap();
+        assert_eq!(
+            (nested.required("a").unwrap(), nested.required("b.c").unwrap()),
+            ("x".into(), "y".into())
+        );
+        assert_eq!(nested.number("b.a").unwrap(), Some(7));
+        for (json, is_object) in
+            [("{}", true), (r#"{"b":null}"#, true), (r#"{"b":[]}"#, false), (r#"{"b":1}"#, false)]
+        {
+            assert_eq!(fields(json).unwrap().object("b").is_ok(), is_object, "{json}");
+        }
+        for value in ["-1", "1.0", "1e3", "\"1\"", "{}", "18446744073709551616"] {
+            let json: &'static str = format!(r#"{{"b":{{"a":{value}}}}}"#).leak();
+            assert!(fields(json).unwrap().number("b.a").is_err(), "{value}");
+        }
+        assert!(fields(r#"{"b":{"a":1,"a":2}}"#).is_err(), "a field of a field comes twice");
     }
 
     #[test]

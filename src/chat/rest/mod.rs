@@ -10,6 +10,7 @@
 //! | `params`, `body` | what comes in the query and in the body |
 //! | `answer`, `refusal` | what goes back, at once or later |
 //! | `rooms`, `messages`, `members`, `status` | the actions |
+//! | `settings` | what a room has its own way |
 
 mod answer;
 mod body;
@@ -20,6 +21,7 @@ mod params;
 mod refusal;
 mod rooms;
 mod routes;
+mod settings;
 mod status;
 
 use std::time::SystemTime;

@@ -7,16 +7,27 @@ use serde::Serialize;
 use super::answer::Pending;
 use super::body::Fields;
 use super::refusal::Refusal;
+use super::settings::{self, Settings};
 use super::{Call, encode, json, now, time_text};
 use crate::chat::query::{self, USER_BYTES_MAX};
 use crate::http::{Response, Status};
-use crate::rooms::journal::RoomSettings;
 use crate::store::{Done, NewRoom, RoomInfo, RoomQuery, StoreError};
 
 /// Characters of a room's name at most.
 const NAME_CHARS_MAX: usize = 200;
 /// Characters of a room's description at most.
 const DESCRIPTION_CHARS_MAX: usize = 2_000;
+/// What a room is created with.
+const FIELDS: &[&str] = &[
+    "name",
+    "description",
+    "createdBy",
+    settings::DURABILITY,
+    settings::RETENTION,
+    settings::MESSAGES,
+    settings::BYTES,
+    settings::AGE,
+];
 /// Rooms of one answer at most, and without a limit in the request.
 const LIMIT_MAX: usize = 1_000;
 const LIMIT_DEFAULT: usize = 100;
@@ -32,19 +43,20 @@ struct Room<'r> {
     created_by: Option<&'r str>,
     participants: &'r [Box<str>],
     created_at: String,
+    #[serde(flatten)]
+    settings: Settings,
 }
 
 impl<'r> From<&'r RoomInfo> for Room<'r> {
     fn from(room: &'r RoomInfo) -> Room<'r> {
-        let RoomInfo { id, name, description, created_by, participants, created_at } = room;
+        let RoomInfo { id, name, description, created_by, participants, created_at, settings } = room;
         let (created_by, created_at) = (created_by.as_deref(), time_text(*created_at));
-        Room { id, name, description, created_by, participants, created_at }
+        Room { id, name, description, created_by, participants, created_at, settings: settings.into() }
     }
 }
 
 pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
-    let mut fields =
-        Fields::parse(call.request.head, call.request.body, &["name", "description", "createdBy"])?;
+    let mut fields = Fields::parse(call.request.head, call.request.body, FIELDS)?;
     let name = fields.required("name")?;
     let description = fields.optional("description")?.unwrap_or_default();
     let created_by = user("createdBy", fields.required("createdBy")?)?;
@@ -64,7 +76,7 @@ pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
         description: description.into(),
         created_by: Some(created_by.into()),
         created_at: now(),
-        settings: RoomSettings::default(),
+        settings: settings::parse(&mut fields)?,
     };
     let pending = call.pending.clone();
     call.store.create_room(
