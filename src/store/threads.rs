@@ -107,8 +107,9 @@ fn start_threads(
         failed_terms: HashMap::new(),
         synchronous: Synchronous::Full,
     };
-    threads.writer =
-        Some(Builder::new().name("store".into()).spawn(move || writer.run()).map_err(not_started)?);
+    threads.writer = Some(
+        Builder::new().name("store".into()).spawn(move || writer.run_or_dismiss()).map_err(not_started)?,
+    );
     let store = Store {
         jobs,
         job_gate: Gate::new(JOBS_MAX, queue_bytes_max),

@@ -4,6 +4,7 @@
 //! gathers. So the more arrives, the less a commit costs each message, without anybody waiting for a timer.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -51,8 +52,19 @@ pub(super) struct Writer {
 type Outcome = Result<(), StoreError>;
 
 impl Writer {
+    /// As [`Writer::run`]; should that panic, whatever is asked for from then on is answered, but not done. (A channel
+    /// keeps what nobody receives.)
+    pub(super) fn run_or_dismiss(self) -> Connection {
+        let jobs = self.jobs.clone();
+        // Nothing is left of the writer then that could be seen in a bad state.
+        catch_unwind(AssertUnwindSafe(|| self.run())).unwrap_or_else(|panic| {
+            while jobs.recv().is_ok_and(|job| !matches!(job, Job::Stop)) {}
+            resume_unwind(panic)
+        })
+    }
+
     /// Works until it is told to stop and nothing is queued any more. Hands the connection back.
-    pub(super) fn run(mut self) -> Connection {
+    fn run(mut self) -> Connection {
         let _watch = Watch(self.monitor.clone());
         let mut stopping = false;
         while let Some(first) = self.next(stopping) {
