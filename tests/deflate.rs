@@ -175,6 +175,25 @@ fn bombs_do_not_cost_memory() {
 }
 
 #[test]
+fn idle_connections_hold_neither_compressor_nor_inflater() {
+    const CONNECTIONS: usize = 300;
+    let server = ConfiguredProcess::start("");
+    let message = Codec::new().frame(TEXT, story(5000).as_bytes());
+    let talk = || {
+        let mut raw = Raw::offering_to(server.address(), "/echo", OFFER).0;
+        raw.send(&message);
+        assert_eq!(raw.frame().first, TEXT | RSV1);
+        raw
+    };
+    let first = talk();
+    let before = server.resident();
+    let idle: Vec<Raw> = (0..CONNECTIONS).map(|_| talk()).collect();
+    let grown = server.resident().saturating_sub(before);
+    assert!(grown < CONNECTIONS * 8 * 1024, "{grown} bytes for {CONNECTIONS} connections");
+    drop((first, idle));
+}
+
+#[test]
 fn a_broadcast_is_compressed_for_those_that_agreed_and_plain_for_the_others() {
     let server = TestServer::start();
     let mut compressed = open(&server, "/ws/raw?roomId=r");
