@@ -39,15 +39,28 @@ impl<S: Service> Reactor<S> {
             self.turn.make_ready(key, slot);
             return self.receive(key, 0);
         }
-        match slot.outbound.stream().read(&mut self.buffer) {
+        let space = match &mut slot.state {
+            State::WebSocket(websocket) => websocket.space(self.buffer.len()),
+            State::Http(_) | State::Draining => None,
+        };
+        let goes_through = space.is_none();
+        let place = space.unwrap_or(&mut self.buffer);
+        let place_len = place.len();
+        match slot.outbound.stream().read(place) {
             Ok(0) => self.on_end_of_input(key),
             Ok(count) => {
-                slot.unread = slot.ending || count == self.buffer.len();
+                slot.unread = slot.ending || count == place_len;
                 if slot.unread {
                     self.turn.make_ready(key, slot);
                 }
                 slot.last_read = self.turn.now;
-                self.receive(key, count);
+                match &mut slot.state {
+                    State::WebSocket(websocket) if !goes_through => websocket.fill(count),
+                    State::WebSocket(_) | State::Http(_) | State::Draining => {
+                        return self.receive(key, count);
+                    }
+                }
+                self.receive(key, 0);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => slot.unread = false,
             Err(_) => self.remove(key),

@@ -52,6 +52,7 @@ use crate::rooms::{Effect, RoomLimits};
 use crate::store::Store;
 use crate::workers::{self, Report, ShardGone, Workers};
 use crate::ws::deflate::Deflate;
+use crate::ws::header::HEADER_BYTES_MAX;
 
 pub use context::{Context, JoinRequest, Membership, RoomError};
 pub use service::{Answer, Arrival, Disconnect};
@@ -61,8 +62,9 @@ pub use session::{Handshake, Session};
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 
-/// Bytes read from one connection before the others get their turn. The buffer is shared by all connections.
-const READ_BYTES: usize = 256 * 1024;
+/// Bytes read from one connection before the others get their turn. The buffer is shared by all connections. A frame of
+/// 256 KiB fits in with its header: a message is gathered elsewhere only if it is longer.
+const READ_BYTES: usize = 256 * 1024 + HEADER_BYTES_MAX;
 const EVENTS_PER_TURN: usize = 1024;
 
 /// The reactor's limits and deadlines. `None` turns one off.

@@ -14,6 +14,7 @@ use crate::http::date;
 use crate::rooms::Effect;
 use crate::transport::Outbound;
 use crate::workers::Lane;
+use crate::ws::Spares;
 
 /// A turn that took longer than it asked for by this much did so because the whole process was stopped: that time does
 /// not count against anybody's deadline.
@@ -30,6 +31,8 @@ pub(super) struct Turn {
     pub(super) timers: Wheel<Key>,
     /// Frames and responses that one event brought about, for one connection; empty between events.
     pub(super) replies: Vec<u8>,
+    /// For messages that arrive in pieces.
+    pub(super) spares: Spares,
     pub(super) lanes: Vec<Lane>,
     /// For what the shards that are run here want done; empty between turns.
     pub(super) effects: Vec<Effect>,
@@ -61,6 +64,7 @@ impl Turn {
             now: 0,
             timers: Wheel::new(),
             replies: Vec::new(),
+            spares: Spares::default(),
             lanes,
             effects: Vec::new(),
             mailbox,

@@ -83,9 +83,21 @@ impl WebSocket {
         websocket
     }
 
+    /// Where to read into instead of a buffer of the caller's, if anywhere: see [`Connection::space`].
+    #[inline]
+    pub(super) fn space(&mut self, max: usize) -> Option<&mut [u8]> {
+        self.connection.space(max)
+    }
+
+    /// So many bytes have been read into [`space`](Self::space); they are received next, with none besides.
+    pub(super) fn fill(&mut self, count: usize) {
+        self.connection.fill(count);
+    }
+
     /// Takes what was read. Everything the session says in answer leaves in one write.
     pub(super) fn receive<S: Service>(&mut self, bytes: &mut [u8], reach: &mut Reach<'_, S>) {
-        let mut input = Input::new(bytes);
+        let mut spares = std::mem::take(&mut reach.turn.spares);
+        let mut input = Input::with_spares(bytes, &mut spares);
         while let Some(incoming) = self.connection.poll(&mut input) {
             match incoming {
                 Incoming::Message(message) => {
@@ -105,6 +117,7 @@ impl WebSocket {
                 }
             }
         }
+        reach.turn.spares = spares;
         self.note_unfinished(reach.turn);
         self.settle(reach);
     }

@@ -113,6 +113,20 @@ impl Connection {
         }
     }
 
+    /// As [`Decoder::space`].
+    #[inline]
+    pub fn space(&mut self, max: usize) -> Option<&mut [u8]> {
+        match self.phase {
+            Phase::Open => self.decoder.space(max),
+            Phase::Closing | Phase::Closed => None,
+        }
+    }
+
+    /// As [`Decoder::fill`].
+    pub fn fill(&mut self, count: usize) {
+        self.decoder.fill(count);
+    }
+
     /// Changes the limit for every frame header from now on.
     pub const fn set_message_bytes_max(&mut self, message_bytes_max: usize) {
         self.decoder.set_message_bytes_max(message_bytes_max);

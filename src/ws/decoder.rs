@@ -115,6 +115,26 @@ impl Decoder {
         }
     }
 
+    /// Where the next bytes of a large frame can be read into directly, at most `max` of them: that spares them a copy.
+    /// `None` if they have to go through an [`Input`], as most do.
+    ///
+    /// Call [`fill`](Self::fill) with the number of bytes that have been read, then [`poll`](Self::poll) as always.
+    pub fn space(&mut self, max: usize) -> Option<&mut [u8]> {
+        match &mut self.state {
+            State::Unfinished(unfinished) => unfinished.space(max, self.rules.message_bytes_max),
+            State::Idle | State::Failed(_) => None,
+        }
+    }
+
+    /// Takes the first `count` bytes of [`space`](Self::space). An error comes out of the next poll.
+    pub fn fill(&mut self, count: usize) {
+        if let State::Unfinished(unfinished) = &mut self.state
+            && let Err(error) = unfinished.fill(count)
+        {
+            self.state = State::Failed(error);
+        }
+    }
+
     /// Whether no message and no frame has begun without having ended: no deadline is needed for its rest.
     pub fn is_idle(&self) -> bool {
         match &self.state {
@@ -179,7 +199,9 @@ impl Decoder {
     fn resume<'i>(&mut self, input: &mut Input<'i>) -> Result<Progress<'i>, ProtocolError> {
         let State::Unfinished(unfinished) = &mut self.state else { return self.receive(input) };
         if unfinished.is_over() {
-            self.state = State::Idle;
+            if let State::Unfinished(over) = std::mem::replace(&mut self.state, State::Idle) {
+                input.put_spare(over.into_buffer());
+            }
             return self.receive(input);
         }
         let has_event = unfinished.receive(input, &self.rules, self.history.as_deref_mut())?;
@@ -250,6 +272,58 @@ mod tests {
 
     fn binary(bytes: &[u8]) -> Event<'_> {
         Event::Message(Message::Binary(bytes))
+    }
+
+    /// As [`read`], by a decoder whose caller reads in pieces of `size` bytes, into its space where it has any. Also how
+    /// many bytes went there.
+    fn read_in_place(role: Role, wire: &[u8], size: usize) -> ((Vec<Seen>, Option<ProtocolError>), usize) {
+        let mut decoder = Decoder::new(role, 1 << 20);
+        let (mut events, mut in_place, mut rest) = (Vec::new(), 0, wire);
+        while !rest.is_empty() {
+            let mut piece = Vec::new();
+            if let Some(space) = decoder.space(size) {
+                let count = space.len().min(rest.len());
+                space[..count].copy_from_slice(rest.split_off(..count).unwrap());
+                decoder.fill(count);
+                in_place += count;
+            } else {
+                piece.extend_from_slice(rest.split_off(..size.min(rest.len())).unwrap());
+            }
+            let (more, error) = read_with(&mut decoder, &[&piece]);
+            events.extend(more);
+            if error.is_some() {
+                return ((events, error), in_place);
+            }
+        }
+        ((events, None), in_place)
+    }
+
+    #[test]
+    fn a_large_message_is_read_in_place_to_the_same_end() {
+        let long = "aä€".repeat(20_000);
+        let mut broken = long.clone().into_bytes();
+        broken[100_000] = 0xff;
+        let mut cut_off = long.clone().into_bytes();
+        cut_off.pop();
+        for (payload, is_text) in
+            [(long.as_bytes(), true), (&broken, true), (&cut_off, true), (&broken, false)]
+        {
+            let opcode = if is_text { OpCode::Text } else { OpCode::Binary };
+            let mut wire = Vec::new();
+            encode::masked(&mut wire, opcode, payload, [1, 2, 3, 4]);
+            wire[0] &= 0x7f;
+            encode::masked(&mut wire, OpCode::Ping, b"between", [5, 6, 7, 8]);
+            let start = wire.len();
+            encode::masked(&mut wire, OpCode::Text, "€".repeat(30_000).as_bytes(), [9, 8, 7, 6]);
+            wire[start] &= 0xf0;
+            encode::masked(&mut wire, OpCode::Text, b"behind", [3, 3, 3, 3]);
+            let expected = read_with(&mut Decoder::new(Role::Server, 1 << 20), &[&wire]);
+            for size in [20_000, 32_768, 100_001] {
+                let (seen, in_place) = read_in_place(Role::Server, &wire, size);
+                assert_eq!(seen, expected, "{size}");
+                assert!(in_place > 16_000, "{in_place} of {size}");
+            }
+        }
     }
 
     #[test]

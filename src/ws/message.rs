@@ -2,6 +2,7 @@
 
 use std::mem;
 
+use super::buffer::{Buffer, Spares};
 use super::close::Close;
 use super::error::ProtocolError;
 use super::text::Payload;
@@ -171,13 +172,20 @@ pub enum Event<'a> {
 #[derive(Debug)]
 pub struct Input<'i> {
     rest: &'i mut [u8],
+    spares: Option<&'i mut Spares>,
 }
 
 impl<'i> Input<'i> {
     /// All of `bytes`, unread.
     #[inline]
     pub const fn new(bytes: &'i mut [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, spares: None }
+    }
+
+    /// As [`Input::new`], with buffers for what has to be kept.
+    #[inline]
+    pub const fn with_spares(bytes: &'i mut [u8], spares: &'i mut Spares) -> Self {
+        Self { rest: bytes, spares: Some(spares) }
     }
 
     /// Whether everything has been read.
@@ -206,6 +214,18 @@ impl<'i> Input<'i> {
         let (taken, rest) = rest.split_at_mut(count);
         self.rest = rest;
         taken
+    }
+
+    /// A buffer for a message that lacks `len` bytes.
+    pub(super) fn take_spare(&mut self, len: usize) -> Buffer {
+        self.spares.as_mut().map(|spares| spares.take(len)).unwrap_or_default()
+    }
+
+    /// Leaves a buffer that is not needed any more.
+    pub(super) fn put_spare(&mut self, buffer: Buffer) {
+        if let Some(spares) = &mut self.spares {
+            spares.put(buffer);
+        }
     }
 
     /// Reads everything and forgets it.

@@ -15,6 +15,7 @@
 //! assert_eq!(connection.poll(&mut input), None);
 //! ```
 
+mod buffer;
 mod close;
 mod connection;
 mod decoder;
@@ -29,6 +30,7 @@ pub mod text;
 mod unfinished;
 pub mod utf8;
 
+pub use buffer::Spares;
 pub use close::{Close, CloseCode};
 pub use connection::{Connection, Incoming, Phase};
 pub use decoder::Decoder;

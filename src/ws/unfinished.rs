@@ -1,6 +1,7 @@
 //! What the decoder keeps of a message or frame that has begun and not ended: at most a header, one control
 //! frame, and the message so far, inflated if it came compressed.
 
+use super::buffer::{Buffer, WORTHWHILE_BYTES};
 use super::deflate::{History, Inflation};
 use super::error::ProtocolError;
 use super::header::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header};
@@ -74,6 +75,9 @@ impl Unfinished {
                     self.begin(&header, payload_len, history.as_deref())?;
                 }
                 Stage::Fragment { fin, rest } => {
+                    if self.message.bytes.capacity() == 0 {
+                        self.message.bytes = input.take_spare(rest.lacking);
+                    }
                     self.message.push(rest.receive(input), rules.message_bytes_max)?;
                     if rest.lacking > 0 {
                         return Ok(false);
@@ -97,6 +101,30 @@ impl Unfinished {
                 Stage::MessageWhole | Stage::ControlWhole { .. } => self.stage = Stage::default(),
             }
         }
+    }
+
+    /// Where the next bytes of a large frame can be read into directly, at most `max` of them, if it has begun and is not
+    /// compressed. See [`fill`](Self::fill).
+    pub(super) fn space(&mut self, max: usize, message_bytes_max: usize) -> Option<&mut [u8]> {
+        let Stage::Fragment { rest, .. } = &self.stage else { return None };
+        if rest.lacking < WORTHWHILE_BYTES || self.message.inflation.is_some() {
+            return None;
+        }
+        let space = self.message.bytes.space(rest.lacking.min(max), message_bytes_max);
+        (space.len() >= WORTHWHILE_BYTES).then_some(space)
+    }
+
+    /// Takes `count` bytes that have been read into [`space`](Self::space).
+    pub(super) fn fill(&mut self, count: usize) -> Result<(), ProtocolError> {
+        let Stage::Fragment { rest, .. } = &mut self.stage else { return Ok(()) };
+        let piece = self.message.bytes.fill(count);
+        rest.unmask(piece);
+        validate(&mut self.message.kind, piece)
+    }
+
+    /// What the message was gathered in.
+    pub(super) fn into_buffer(self) -> Buffer {
+        self.message.bytes
     }
 
     /// The event that [`receive`](Self::receive) has just completed. It has been validated there.
@@ -163,11 +191,15 @@ impl Rest {
     /// Takes and unmasks as much of the payload as has arrived.
     fn receive<'i>(&mut self, input: &mut Input<'i>) -> &'i [u8] {
         let piece = input.take_up_to(self.lacking);
+        self.unmask(piece);
+        piece
+    }
+
+    fn unmask(&mut self, piece: &mut [u8]) {
         if let Some(mask) = &mut self.mask {
             mask.apply(piece);
         }
         self.lacking -= piece.len();
-        piece
     }
 }
 
@@ -201,7 +233,7 @@ impl Body {
 struct Assembly {
     /// `None` until a message begins.
     kind: Option<Kind>,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     /// Where the pieces go first, if the message is compressed.
     inflation: Option<Inflation>,
 }
@@ -246,24 +278,15 @@ impl Assembly {
     }
 
     fn append(&mut self, piece: &[u8], message_bytes_max: usize) -> Result<(), ProtocolError> {
-        if let Some(Kind::Text(validator)) = &mut self.kind {
-            validator.push(piece).map_err(|_| ProtocolError::TextNotUtf8)?;
-        }
-        let len = self.bytes.len() + piece.len();
-        if len > self.bytes.capacity() {
-            // Doubling as `Vec` does, but not past what the message may ever need.
-            let capacity = (2 * self.bytes.capacity()).min(message_bytes_max).max(len);
-            self.bytes.reserve_exact(capacity - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(())
+        self.bytes.push(piece, message_bytes_max);
+        validate(&mut self.kind, piece)
     }
 
     fn finish(&mut self, history: Option<&mut History>) -> Result<(), ProtocolError> {
         if let Some(inflation) = self.inflation.take() {
             inflation.finish()?;
             if let Some(history) = history {
-                history.note(&self.bytes);
+                history.note(self.bytes.bytes());
             }
         }
         match &self.kind {
@@ -278,7 +301,15 @@ impl Assembly {
             Some(Kind::Text(_)) => MessageKind::Text,
             Some(Kind::Binary) | None => MessageKind::Binary,
         };
-        kind.event(text::Payload::Bytes(&self.bytes))
+        kind.event(text::Payload::Bytes(self.bytes.bytes()))
+    }
+}
+
+/// Text fails at its first impossible byte.
+fn validate(kind: &mut Option<Kind>, piece: &[u8]) -> Result<(), ProtocolError> {
+    match kind {
+        Some(Kind::Text(validator)) => validator.push(piece).map_err(|_| ProtocolError::TextNotUtf8),
+        Some(Kind::Binary) | None => Ok(()),
     }
 }
 
