@@ -5,6 +5,7 @@
 
 mod error;
 mod kind;
+mod listen;
 mod load;
 mod section;
 mod unit;
@@ -15,12 +16,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::ConfigError;
+pub use listen::{Listen, ListenError, Place};
 pub use load::Flag;
 pub(crate) use unit::write_duration;
 pub use unit::{parse_bytes, parse_duration};
 
 use crate::http::Origins;
-use kind::{Addresses, Automatic, Bytes, Choice, Count, Directory, Filter, Notice, Pages, Switch, Time};
+use kind::{
+    Automatic, Bytes, Choice, Count, Directory, Filter, Notice, OptionalFile, Pages, Places, Switch, Time,
+};
 use section::{Section, section};
 
 const KIB: usize = 1024;
@@ -36,8 +40,8 @@ const CONNECTIONS_MAX: usize = 10_000_000;
 section! {
     /// Everything that can be configured.
     Config {
-        /// Addresses and ports to serve on. Port 0 picks a free one.
-        listen: Vec<SocketAddr> = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)], Addresses;
+        /// Where to serve: "ADDR:PORT", port 0 picks a free one; "tls:ADDR:PORT" speaks TLS with the certificate below.
+        listen: Vec<Listen> = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080).into()], Places;
         /// Threads that run rooms. 0: the thread that serves the sockets runs them, too, which costs least on a single
         /// core. Not set: one for each core, or 0 if there is one.
         workers: Option<usize> = None, Automatic { range: 0..=1024, example: 4 };
@@ -50,6 +54,8 @@ section! {
         log: String = "info".to_owned(), Filter;
     }
     tables {
+        /// How the server shows who it is, where it speaks TLS.
+        tls: Tls;
         /// What one client, and all together, may cost.
         limits: Limits;
         /// Signs of life.
@@ -70,6 +76,16 @@ section! {
 }
 
 section! {
+    /// How the server shows who it is, where it speaks TLS. Both files are read again on SIGHUP.
+    Tls {
+        /// The certificate, followed by those that vouch for it (PEM).
+        certificate: Option<PathBuf> = None, OptionalFile { example: "/etc/foghorn/certificate.pem" };
+        /// The private key of the certificate (PEM).
+        key: Option<PathBuf> = None, OptionalFile { example: "/etc/foghorn/key.pem" };
+    }
+}
+
+section! {
     /// What one client, and all together, may cost.
     Limits {
         /// The longest message a client may send; a longer one closes its session with 1009.
@@ -78,7 +94,10 @@ section! {
         request_head_bytes: usize = 16 * KIB, Bytes(KIB..=MIB);
         /// The longest body of a request; a longer one is answered with 413.
         body_bytes: usize = MIB, Bytes(KIB..=GIB);
-        /// How long a request may take to arrive, counted from its connection or from the request before.
+        /// How long a TLS handshake may take, counted from the connection.
+        tls_timeout: Duration = Duration::from_secs(10), Time { range: TIMES, zero: false };
+        /// How long a request may take to arrive, counted from its connection (the end of its TLS handshake) or from
+        /// the request before.
         handshake_timeout: Duration = Duration::from_secs(10), Time { range: TIMES, zero: false };
         /// How long the server waits for the other side to complete a closing handshake.
         close_timeout: Duration = Duration::from_secs(5), Time { range: TIMES, zero: false };

@@ -14,9 +14,15 @@ use crate::{chat, demo, web};
 #[derive(Debug, clap::Args)]
 #[group(id = "serve")]
 pub(super) struct Arguments {
-    /// Listen here; may be repeated; port 0 picks a free one [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Listen here; may be repeated; port 0 picks a free one; tls:ADDR:PORT speaks TLS [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "[tls:]ADDR:PORT")]
     listen: Vec<String>,
+    /// The certificate for TLS, followed by those that vouch for it (PEM); read again on SIGHUP
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<String>,
+    /// The private key of that certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// Threads that run rooms; 0: none of their own [default: one for each core, 0 if there is one core]
     #[arg(long, value_name = "N")]
     workers: Option<String>,
@@ -39,6 +45,8 @@ impl Arguments {
         let listen = (!self.listen.is_empty()).then(|| self.listen.join(","));
         let given = [
             ("--listen", "listen", listen),
+            ("--tls-certificate", "tls.certificate", self.tls_certificate.clone()),
+            ("--tls-key", "tls.key", self.tls_key.clone()),
             ("--workers", "workers", self.workers.clone()),
             ("--data", "data", self.data.clone()),
             ("--data", "memory", self.data.as_ref().map(|_| "false".to_owned())),
@@ -68,8 +76,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// One line for each address: where to click, and what scripts wait for.
 fn announce(server: &Server) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    for address in server.addresses() {
-        writeln!(stdout, "listening on http://{address}")?;
+    for place in server.places() {
+        writeln!(stdout, "listening on {}", place.url())?;
     }
     stdout.flush()
 }

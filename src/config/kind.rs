@@ -1,6 +1,5 @@
 //! The kinds of values a key can have: how each is read, checked and written.
 
-use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
+use super::listen::{Listen, ListenError};
 use super::unit::{parse_bytes, parse_duration, write_bytes, write_duration};
 use crate::http::Origins;
 
@@ -175,27 +175,23 @@ impl Kind for Automatic {
     }
 }
 
-/// Socket addresses, at least one.
-pub(super) struct Addresses;
+/// Places to serve on, at least one.
+pub(super) struct Places;
 
-impl Kind for Addresses {
-    type Value = Vec<SocketAddr>;
+impl Kind for Places {
+    type Value = Vec<Listen>;
 
-    fn read(&self, given: &Given<'_>) -> Result<Vec<SocketAddr>, String> {
+    fn read(&self, given: &Given<'_>) -> Result<Vec<Listen>, String> {
         let texts = given.texts()?;
         if texts.is_empty() {
             return Err("needs at least one address like \"127.0.0.1:8080\"".to_owned());
         }
-        let address = |text: &str| {
-            text.parse()
-                .map_err(|_| format!("{text:?} is not an address like \"127.0.0.1:8080\" or \"[::1]:8080\""))
-        };
-        texts.into_iter().map(address).collect()
+        texts.into_iter().map(|text| text.parse().map_err(|error: ListenError| error.to_string())).collect()
     }
 
-    fn write(&self, value: &Vec<SocketAddr>) -> Written {
-        let addresses: Vec<_> = value.iter().map(|address| quoted(&address.to_string())).collect();
-        Written::Value(format!("[{}]", addresses.join(", ")))
+    fn write(&self, value: &Vec<Listen>) -> Written {
+        let places: Vec<_> = value.iter().map(|place| quoted(&place.to_string())).collect();
+        Written::Value(format!("[{}]", places.join(", ")))
     }
 }
 
@@ -298,6 +294,27 @@ impl Kind for Directory {
 
     fn write(&self, value: &PathBuf) -> Written {
         Written::Value(quoted(&value.display().to_string()))
+    }
+}
+
+/// A file, if any.
+pub(super) struct OptionalFile {
+    pub(super) example: &'static str,
+}
+
+impl Kind for OptionalFile {
+    type Value = Option<PathBuf>;
+
+    fn read(&self, given: &Given<'_>) -> Result<Option<PathBuf>, String> {
+        let text = given.text()?;
+        if text.is_empty() { Err("must name a file".to_owned()) } else { Ok(Some(text.into())) }
+    }
+
+    fn write(&self, value: &Option<PathBuf>) -> Written {
+        match value {
+            Some(path) => Written::Value(quoted(&path.display().to_string())),
+            None => Written::Example(quoted(self.example)),
+        }
     }
 }
 

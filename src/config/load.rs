@@ -156,19 +156,40 @@ impl Layers {
 
     /// Checks what no key can check by itself.
     fn finish(self) -> Result<Config, ConfigError> {
-        let heartbeat = &self.config.heartbeat;
-        let keys = ["heartbeat.idle_timeout", "heartbeat.ping_interval"];
-        // The defaults agree: only a key that was set can break the rule.
-        let set = self.places.into_iter().rev().find(|(key, _)| keys.contains(&key.as_str()));
-        match set {
-            Some((key, place)) if heartbeat.idle_timeout <= heartbeat.ping_interval => {
-                let problem =
-                    "idle_timeout must be longer than ping_interval, or sessions end before they can answer";
-                Err(ConfigError::new(place, &key, problem))
+        let (heartbeat, tls) = (&self.config.heartbeat, &self.config.tls);
+        let rules = [
+            Rule {
+                keys: &["heartbeat.idle_timeout", "heartbeat.ping_interval"],
+                holds: heartbeat.idle_timeout > heartbeat.ping_interval,
+                problem: "idle_timeout must be longer than ping_interval, or sessions end before they can answer",
+            },
+            Rule {
+                keys: &["tls.certificate", "tls.key"],
+                holds: tls.certificate.is_some() == tls.key.is_some(),
+                problem: "tls.certificate and tls.key are of use only together",
+            },
+            Rule {
+                keys: &["listen"],
+                holds: tls.certificate.is_some() || self.config.listen.iter().all(|listen| !listen.tls),
+                problem: "TLS needs tls.certificate and tls.key",
+            },
+        ];
+        for Rule { keys, holds, problem } in rules {
+            // The defaults agree: only a key that was set can break a rule.
+            let set = self.places.iter().rev().find(|(key, _)| keys.contains(&key.as_str()));
+            if let (false, Some((key, place))) = (holds, set) {
+                return Err(ConfigError::new(place.clone(), key, problem));
             }
-            Some(_) | None => Ok(self.config),
         }
+        Ok(self.config)
     }
+}
+
+/// What several keys have to agree on.
+struct Rule {
+    keys: &'static [&'static str],
+    holds: bool,
+    problem: &'static str,
 }
 
 /// What follows the table's name and an underscore.
@@ -215,6 +236,7 @@ mod tests {
         assert_eq!((config.limits.message_bytes, config.limits.request_head_bytes), (65_536, 16_384));
         assert_eq!(config.limits.body_bytes, 1 << 20);
         assert_eq!(config.limits.handshake_timeout, Duration::from_secs(10));
+        assert_eq!(config.limits.tls_timeout, Duration::from_secs(10));
         assert_eq!(config.limits.close_timeout, Duration::from_secs(5));
         assert_eq!(config.heartbeat.ping_interval, Duration::from_secs(30));
         assert_eq!(config.heartbeat.idle_timeout, Duration::from_secs(75));
@@ -309,7 +331,7 @@ mod tests {
                 "[limits]\n\nmessage_byte = 1",
                 "f.toml:3: limits.message_byte: unknown key; known here: message_bytes, ",
             ),
-            ("[limit]\nrooms = 1", "f.toml:1: limit: unknown table; known here: limits, heartbeat, "),
+            ("[limit]\nrooms = 1", "f.toml:1: limit: unknown table; known here: tls, limits, heartbeat, "),
             ("[limits.more]\na = 1", "f.toml:1: limits.more: unknown key; known here: message_bytes"),
             ("limits = 1", "f.toml:1: limits: is a table: write [limits] on a line of its own"),
             ("[[limits]]\nrooms = 1", "f.toml:1: limits: is a table: "),
@@ -412,6 +434,24 @@ mod tests {
         );
         let error = load("", &[("FOGHORN_HEARTBEAT_PING_INTERVAL", "2min")], &[]).unwrap_err();
         assert!(error.contains("FOGHORN_HEARTBEAT_PING_INTERVAL: heartbeat.ping_interval: "), "{error}");
+    }
+
+    #[test]
+    fn tls_needs_a_certificate_and_its_key() {
+        let files = "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+        let config = load(&format!("listen = \"tls:127.0.0.1:1\"\n{files}"), &[], &[]).unwrap();
+        assert_eq!(load(&config.to_toml(), &[], &[]), Ok(config));
+        assert_refused(&[
+            (
+                "[tls]\nkey = \"k.pem\"",
+                "f.toml:2: tls.key: tls.certificate and tls.key are of use only together",
+            ),
+            (
+                "listen = [\"[::]:1\", \"tls:[::]:2\"]",
+                "f.toml:1: listen: TLS needs tls.certificate and tls.key",
+            ),
+            ("[tls]\nkey = \"\"", "f.toml:2: tls.key: must name a file"),
+        ]);
     }
 
     #[test]

@@ -22,11 +22,20 @@ const OUT_OF_DESCRIPTORS: &[u8] =
 #[derive(Debug)]
 pub(super) enum Accepted {
     /// A connection.
-    Stream(TcpStream, SocketAddr),
+    Newcomer(Newcomer),
     /// Nobody waits.
     Drained,
     /// No descriptors are left: accepting pauses.
     Exhausted,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) struct Newcomer {
+    pub(super) socket: TcpStream,
+    pub(super) peer: SocketAddr,
+    /// Whether TLS is spoken where it came in.
+    pub(super) tls: bool,
 }
 
 /// All listening sockets.
@@ -44,6 +53,7 @@ pub(super) struct Acceptor {
 #[derive(Debug)]
 struct Listener {
     socket: TcpListener,
+    tls: bool,
     /// More may be waiting: the kernel will not say so again.
     ready: bool,
 }
@@ -66,15 +76,15 @@ pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 }
 
 impl Acceptor {
-    /// Registers the sockets with the loop.
+    /// Registers the sockets with the loop, each with whether TLS is spoken there.
     ///
     /// # Errors
     /// As `epoll_ctl(2)`.
-    pub(super) fn new(sockets: Vec<TcpListener>, registry: &Registry) -> io::Result<Acceptor> {
+    pub(super) fn new(sockets: Vec<(TcpListener, bool)>, registry: &Registry) -> io::Result<Acceptor> {
         let mut listeners = Vec::new();
-        for (number, mut socket) in sockets.into_iter().enumerate() {
+        for (number, (mut socket, tls)) in sockets.into_iter().enumerate() {
             registry.register(&mut socket, Token(FIRST_TOKEN - number), Interest::READABLE)?;
-            listeners.push(Listener { socket, ready: true });
+            listeners.push(Listener { socket, tls, ready: true });
         }
         Ok(Acceptor { listeners, reserve: reserve(), paused: false, exhausted: false })
     }
@@ -93,14 +103,14 @@ impl Acceptor {
     }
 
     /// Accepts for one turn, unless paused.
-    pub(super) fn accept(&mut self, mut taken: impl FnMut(TcpStream, SocketAddr)) {
+    pub(super) fn accept(&mut self, mut taken: impl FnMut(Newcomer)) {
         if self.paused {
             return;
         }
         for number in 0..self.listeners.len() {
             for _ in 0..ACCEPTS_PER_TURN {
                 match self.accept_from(number) {
-                    Accepted::Stream(stream, peer) => taken(stream, peer),
+                    Accepted::Newcomer(newcomer) => taken(newcomer),
                     Accepted::Drained => break,
                     Accepted::Exhausted => return,
                 }
@@ -118,9 +128,9 @@ impl Acceptor {
             return Accepted::Drained;
         };
         match listener.socket.accept() {
-            Ok((stream, peer)) => {
+            Ok((socket, peer)) => {
                 self.exhausted = false;
-                Accepted::Stream(stream, peer)
+                Accepted::Newcomer(Newcomer { socket, peer, tls: listener.tls })
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 listener.ready = false;
@@ -153,7 +163,9 @@ impl Acceptor {
             return false;
         };
         let refused = listener.socket.accept().map(|(mut stream, _)| {
-            let _best_effort = stream.write(OUT_OF_DESCRIPTORS);
+            if !listener.tls {
+                let _best_effort = stream.write(OUT_OF_DESCRIPTORS);
+            }
         });
         self.reserve = reserve();
         refused.is_ok()

@@ -1,27 +1,21 @@
 //! What becomes of a connection: opened, read, written on, timed, freed.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mio::net::TcpStream;
-
 use super::Reactor;
 use super::exchange::{self, Exchange};
-use super::service::{Disconnect, Service};
+use super::service::{Arrival, Disconnect, Service};
 use super::slots::{Key, Slot, State};
-use super::timers::{Armed, Tick, ticks};
+use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use super::websocket::Reach;
-use crate::transport::{Flushed, Outbound, Stream};
+use crate::transport::{Arrived, Flushed};
 
 /// The timer entry that lets a paused acceptor try again. It wakes the loop up and names no connection.
 pub(super) const RETRY_ACCEPT_BITS: u64 = u64::MAX;
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(100);
-
-/// Connections over the limit that are told so at one time; more are dropped without a word.
-const TURNED_AWAY_MAX: usize = 64;
 
 impl<S: Service> Reactor<S> {
     /// Reads once from a connection and lets it act. `ending`: the kernel says that the end of the input is near, so
@@ -39,28 +33,38 @@ impl<S: Service> Reactor<S> {
             self.turn.make_ready(key, slot);
             return self.receive(key, 0);
         }
+        if matches!(slot.state, State::Opening(_)) && !self.may_open(key) {
+            return;
+        }
+        let Some(slot) = self.slots.get_mut(key) else { return };
         let space = match &mut slot.state {
-            State::WebSocket(websocket) => websocket.space(self.buffer.len()),
-            State::Http(_) | State::Draining => None,
+            // What is encrypted is decrypted into the buffer of all.
+            State::WebSocket(websocket) if !slot.outbound.stream().is_secure() => {
+                websocket.space(self.buffer.len())
+            }
+            State::WebSocket(_) | State::Opening(_) | State::Http(_) | State::Draining => None,
         };
         let goes_through = space.is_none();
-        let place = space.unwrap_or(&mut self.buffer);
-        let place_len = place.len();
-        match slot.outbound.stream().read(place) {
-            Ok(0) => self.on_end_of_input(key),
-            Ok(count) => {
-                slot.unread = slot.ending || count == place_len;
+        match slot.outbound.stream().read(space.unwrap_or(&mut self.buffer)) {
+            Ok(Arrived::End) => self.on_end_of_input(key),
+            Ok(Arrived::Broken) => self.on_broken_input(key),
+            Ok(Arrived::Bytes { count, more }) => {
+                slot.unread = slot.ending || more;
                 if slot.unread {
                     self.turn.make_ready(key, slot);
                 }
                 slot.last_read = self.turn.now;
                 match &mut slot.state {
-                    State::WebSocket(websocket) if !goes_through => websocket.fill(count),
-                    State::WebSocket(_) | State::Http(_) | State::Draining => {
-                        return self.receive(key, count);
+                    State::Opening(_) => self.go_on_opening(key),
+                    State::WebSocket(websocket) if !goes_through => {
+                        websocket.fill(count);
+                        return self.receive(key, 0);
                     }
+                    State::WebSocket(_) | State::Http(_) | State::Draining => {}
                 }
-                self.receive(key, 0);
+                if count > 0 {
+                    self.receive(key, count);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => slot.unread = false,
             Err(_) => self.remove(key),
@@ -86,7 +90,10 @@ impl<S: Service> Reactor<S> {
                 let exchange = match exchange.take() {
                     Some(exchange) => *exchange,
                     None => match slot.outbound.stream().peer_addr() {
-                        Ok(peer) => Exchange::new(peer, reach.turn),
+                        Ok(peer) => {
+                            let secure = slot.outbound.stream().is_secure();
+                            Exchange::new(Arrival { peer, secure }, reach.turn)
+                        }
                         Err(_) => return self.remove(key),
                     },
                 };
@@ -97,7 +104,7 @@ impl<S: Service> Reactor<S> {
                     self.turn.make_ready(key, slot);
                 }
             }
-            State::Draining => {}
+            State::Opening(_) | State::Draining => {}
         }
         after_event(key, slot, &mut self.turn);
     }
@@ -114,9 +121,28 @@ impl<S: Service> Reactor<S> {
                 slot.state = State::Draining;
                 return after_event(key, slot, &mut self.turn);
             }
-            State::Http(_) | State::Draining => {}
+            State::Opening(_) | State::Http(_) | State::Draining => {}
+        }
+        if slot.outbound.stream().is_secure() {
+            slot.outbound.finish();
         }
         self.remove(key);
+    }
+
+    /// The peer broke TLS and was told so. Its connection ends as after a last word, so that the alert arrives.
+    fn on_broken_input(&mut self, key: Key) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        if let State::WebSocket(websocket) = &mut slot.state {
+            let mut reach =
+                Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
+            websocket.end(Disconnect::PeerGone, &mut reach);
+        }
+        slot.outbound.finish();
+        slot.state = State::Draining;
+        slot.deadline = 0;
+        slot.unread = true;
+        self.turn.make_ready(key, slot);
+        after_event(key, slot, &mut self.turn);
     }
 
     pub(super) fn on_writable(&mut self, key: Key) {
@@ -164,55 +190,12 @@ impl<S: Service> Reactor<S> {
     pub(super) fn accept(&mut self) {
         let was_paused = self.acceptor.paused;
         let mut accepted = Vec::new();
-        self.acceptor.accept(|stream, peer| accepted.push((stream, peer)));
-        for (stream, peer) in accepted {
-            self.open(stream, peer);
-        }
+        self.acceptor.accept(|newcomer| accepted.push(newcomer));
+        accepted.into_iter().for_each(|newcomer| self.open(newcomer));
         if self.acceptor.paused && !was_paused {
             let at = self.turn.now.saturating_add(ticks(RETRY_ACCEPT_AFTER));
             self.turn.timers.insert(at, Key::from_bits(RETRY_ACCEPT_BITS));
         }
-    }
-
-    fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
-        let limits = self.turn.limits.clone();
-        let per_address = limits.connections_per_ip.map(|max| (peer.ip(), max));
-        let too_many_here = per_address.is_some_and(|(ip, max)| {
-            self.turn.addresses.get(&ip).is_some_and(|&connections| connections >= max)
-        });
-        let refused = too_many_here || self.slots.len() >= limits.connections;
-        if refused && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX) {
-            return;
-        }
-        let key = self.slots.next_key();
-        let mut stream = Stream::Tcp(stream);
-        if let Err(error) = stream.register(self.poll.registry(), key.token()) {
-            return tracing::error!(%error, "a connection could not be registered");
-        }
-        if let Some((ip, _)) = per_address {
-            *self.turn.addresses.entry(ip).or_default() += 1;
-        }
-        let exchange = Exchange::new(peer, &self.turn);
-        self.slots.insert(Slot {
-            outbound: Arc::new(Outbound::new(stream, limits.reply_bytes)),
-            deadline: exchange.deadline,
-            state: State::Http(Some(Box::new(exchange))),
-            armed: Armed::default(),
-            last_read: self.turn.now,
-            unread: false,
-            ending: false,
-            ready: false,
-            counted: per_address.map(|(ip, _)| ip),
-        });
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        if refused {
-            let mut reach =
-                Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
-            exchange::turn_away(&mut reach);
-            slot.state = State::Draining;
-            slot.deadline = 0;
-        }
-        after_event(key, slot, &mut self.turn);
     }
 
     /// Forgets a connection. Its socket closes when the shards have let go of it, too.
@@ -258,8 +241,8 @@ impl<S: Service> Reactor<S> {
                 slot.state = State::Draining;
                 slot.deadline = 0;
             }
-            State::WebSocket(_) | State::Draining if expired => return self.remove(key),
-            State::WebSocket(_) | State::Draining | State::Http(_) => {}
+            State::Opening(_) | State::WebSocket(_) | State::Draining if expired => return self.remove(key),
+            State::Opening(_) | State::WebSocket(_) | State::Draining | State::Http(_) => {}
         }
         if let Some(slot) = self.slots.get_mut(key) {
             after_event(key, slot, &mut self.turn);
@@ -281,7 +264,7 @@ pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
             return true;
         }
         State::Http(_) => false,
-        State::Draining => return false,
+        State::Opening(_) | State::Draining => return false,
     };
     if held && !slot.ready {
         slot.ready = true;
@@ -314,7 +297,7 @@ pub(super) fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
             }
             None
         }
-        State::Http(_) => None,
+        State::Opening(_) | State::Http(_) => None,
     };
     let next = next.into_iter().chain((slot.deadline != 0).then_some(slot.deadline)).min();
     if let Some(at) = next {
@@ -329,6 +312,6 @@ pub(super) fn http_deadline(state: &State, turn: &Turn) -> Tick {
         State::Http(None) => {
             turn.limits.idle_timeout.map_or(0, |timeout| turn.now.saturating_add(ticks(timeout)))
         }
-        State::WebSocket(_) | State::Draining => 0,
+        State::Opening(_) | State::WebSocket(_) | State::Draining => 0,
     }
 }

@@ -1,7 +1,5 @@
 //! Requests and responses on one connection, until it becomes a WebSocket or ends (RFC 9112).
 
-use std::net::SocketAddr;
-
 use super::service::{Answer, Arrival, Route, Service, Ticket};
 use super::slots::State;
 use super::timers::{Tick, ticks};
@@ -15,7 +13,7 @@ const RESPONSES_BYTES_MAX: usize = 256 * 1024;
 /// What has arrived of the next request.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    peer: SocketAddr,
+    arrival: Arrival,
     /// When the head, or the body that follows it, has to be complete.
     pub(super) deadline: Tick,
     /// Bytes not used yet; while a body is being read, its head.
@@ -57,9 +55,9 @@ enum Step {
 
 impl Exchange {
     /// Waits for a head, from now on.
-    pub(super) fn new(peer: SocketAddr, turn: &Turn) -> Exchange {
+    pub(super) fn new(arrival: Arrival, turn: &Turn) -> Exchange {
         let deadline = turn.now.saturating_add(ticks(turn.limits.handshake_timeout));
-        Exchange { peer, deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, tickets: 0 }
+        Exchange { arrival, deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, tickets: 0 }
     }
 
     /// Whether input waits that could be used without reading.
@@ -135,7 +133,7 @@ impl Exchange {
             Err(error) => return refuse(error.status(), error.message(), reach),
         };
         self.searched = 0;
-        let arrival = Arrival { peer: self.peer, secure: false };
+        let arrival = self.arrival;
         match reach.service.route(&head, &arrival) {
             Route::Upgrade { endpoint, accepted, message_bytes_max } => {
                 accepted.encode(&mut reach.turn.replies);
@@ -211,7 +209,7 @@ impl Exchange {
         let Ok(Some((head, _))) = Head::parse(&head_bytes, 0, &reach.turn.limits.clone().head) else {
             return Step::Last;
         };
-        let arrival = Arrival { peer: self.peer, secure: false };
+        let arrival = self.arrival;
         let answered = match body.answer {
             Some(answer) => respond(&answer, Some(&head), reach),
             None => self.ask(&head, &body.bytes, &arrival, reach),

@@ -28,6 +28,8 @@ impl<S: Service> Reactor<S> {
                 }
                 Letter::Response(ticket, response) => self.answer(ticket, &response),
                 Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
+                Letter::Reload => self.begin_reload(),
+                Letter::Reloaded(identity) => self.finish_reload(identity),
                 Letter::Shutdown => self.begin_shutdown(),
             }
         }

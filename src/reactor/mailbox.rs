@@ -13,6 +13,7 @@ use super::service::Ticket;
 use super::slots::Key;
 use crate::http::Response;
 use crate::rooms::{Ask, Effect};
+use crate::transport::{Identity, IdentityError};
 
 /// Letters under way at most. A shard that finds the box full waits; anybody else is told.
 const LETTERS_MAX: usize = 4096;
@@ -30,6 +31,10 @@ pub(crate) enum Letter {
     Ask(Box<Ask>),
     /// A question to this shard.
     AskShard(usize, Box<Ask>),
+    /// Read certificate and key again.
+    Reload,
+    /// What came of that.
+    Reloaded(Result<Identity, IdentityError>),
     /// Stop serving, in good order.
     Shutdown,
 }

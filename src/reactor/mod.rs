@@ -12,6 +12,8 @@
 //! | `shutdown` | the end, in good order |
 //! | `turn` | what one turn shares: time, replies, lanes |
 //! | `acceptor` | listening sockets, exhaustion |
+//! | `opening` | a connection up to its first request: limits, the TLS handshake |
+//! | `reload` | a new certificate |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
@@ -25,6 +27,8 @@ mod context;
 mod exchange;
 mod letters;
 mod mailbox;
+mod opening;
+mod reload;
 mod service;
 mod session;
 mod shutdown;
@@ -34,7 +38,6 @@ mod turn;
 mod websocket;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,9 +50,11 @@ use self::shutdown::{Life, register_signals};
 pub(crate) use self::slots::Gauge;
 use self::slots::{Key, Slots};
 use self::turn::Turn;
+use crate::config::{Listen, Place};
 use crate::http::HeadLimits;
 use crate::rooms::{Effect, RoomLimits};
 use crate::store::Store;
+use crate::transport::{Identity, IdentityError, IdentityFiles};
 use crate::workers::{self, Report, ShardGone, Workers};
 use crate::ws::deflate::Deflate;
 use crate::ws::header::HEADER_BYTES_MAX;
@@ -75,6 +80,7 @@ pub(crate) struct ReactorLimits {
     pub(crate) reply_bytes: usize,
     pub(crate) connections: usize,
     pub(crate) connections_per_ip: Option<usize>,
+    pub(crate) tls_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) message_timeout: Duration,
@@ -89,7 +95,9 @@ pub(crate) struct ReactorLimits {
 /// Everything a reactor starts from.
 #[derive(Debug)]
 pub(crate) struct Setup {
-    pub(crate) listen: Vec<SocketAddr>,
+    pub(crate) listen: Vec<Listen>,
+    /// Certificate and key, if TLS is spoken anywhere.
+    pub(crate) tls: Option<IdentityFiles>,
     pub(crate) limits: ReactorLimits,
     pub(crate) rooms: RoomLimits,
     /// One random number for each shard.
@@ -108,7 +116,11 @@ pub(crate) struct Reactor<S> {
     inbox: Inbox,
     signals: Option<signal_hook_mio::v1_0::Signals>,
     acceptor: Acceptor,
-    addresses: Vec<SocketAddr>,
+    /// Where each listener really listens.
+    places: Vec<Listen>,
+    /// Shown to whoever connects from now on.
+    identity: Option<Identity>,
+    identity_files: Option<IdentityFiles>,
     slots: Slots,
     turn: Turn,
     service: S,
@@ -140,11 +152,15 @@ impl<S: Service> Reactor<S> {
         let poll = Poll::new()?;
         let gauge = Gauge::default();
         let (mailbox, inbox) = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
-        let mut sockets = Vec::new();
-        for addr in setup.listen {
-            sockets.push(acceptor::listen(addr).map_err(|error| StartFailure::Listen(addr, error))?);
+        let identity = setup.tls.as_ref().map(Identity::load).transpose()?;
+        let (mut sockets, mut places) = (Vec::new(), Vec::new());
+        for listen in setup.listen {
+            let Place::Tcp(address) = listen.place;
+            let socket =
+                acceptor::listen(address).map_err(|error| StartFailure::Listen(listen.clone(), error))?;
+            places.push(Listen { place: Place::Tcp(socket.local_addr()?), tls: listen.tls });
+            sockets.push((socket, listen.tls));
         }
-        let addresses = sockets.iter().map(mio::net::TcpListener::local_addr).collect::<io::Result<_>>()?;
         let acceptor = Acceptor::new(sockets, poll.registry())?;
         let signals = if setup.signals { Some(register_signals(&poll)?) } else { None };
         let (workers, lanes) = workers::start(
@@ -159,7 +175,9 @@ impl<S: Service> Reactor<S> {
             inbox,
             signals,
             acceptor,
-            addresses,
+            places,
+            identity,
+            identity_files: setup.tls,
             service: service(&mailbox, &gauge),
             slots: Slots::new(gauge),
             turn: Turn::new(Arc::new(setup.limits), lanes, mailbox),
@@ -169,9 +187,9 @@ impl<S: Service> Reactor<S> {
         })
     }
 
-    /// The addresses really bound, in the order asked for.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// The places really bound, in the order asked for.
+    pub(crate) fn places(&self) -> &[Listen] {
+        &self.places
     }
 
     /// Where other threads reach this reactor.
@@ -246,8 +264,10 @@ impl<S: Service> Reactor<S> {
 /// Why a reactor could not be started.
 #[derive(Debug)]
 pub(crate) enum StartFailure {
-    /// The address cannot be listened on.
-    Listen(SocketAddr, io::Error),
+    /// The place cannot be listened on.
+    Listen(Listen, io::Error),
+    /// Certificate or key cannot be used.
+    Identity(IdentityError),
     /// The system refused something else.
     System(io::Error),
 }
@@ -255,6 +275,12 @@ pub(crate) enum StartFailure {
 impl From<io::Error> for StartFailure {
     fn from(error: io::Error) -> Self {
         StartFailure::System(error)
+    }
+}
+
+impl From<IdentityError> for StartFailure {
+    fn from(error: IdentityError) -> Self {
+        StartFailure::Identity(error)
     }
 }
 

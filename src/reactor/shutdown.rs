@@ -3,7 +3,7 @@
 use std::io;
 
 use mio::Poll;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::connections::{RETRY_ACCEPT_BITS, after_event};
@@ -31,6 +31,10 @@ impl<S: Service> Reactor<S> {
     pub(super) fn read_signals(&mut self) {
         let Some(signals) = &mut self.signals else { return };
         for signal in signals.pending().collect::<Vec<_>>() {
+            if signal == SIGHUP {
+                self.begin_reload();
+                continue;
+            }
             if self.life != Life::Serving {
                 tracing::warn!(signal, "second signal, leaving at once");
                 self.life = Life::Closing(0);
@@ -78,7 +82,7 @@ impl<S: Service> Reactor<S> {
             if slot.unread {
                 self.turn.make_ready(key, slot);
             }
-            if matches!(slot.state, State::Http(_)) {
+            if matches!(slot.state, State::Opening(_) | State::Http(_)) {
                 slot.outbound.finish();
                 slot.state = State::Draining;
                 slot.deadline = 0;
@@ -95,9 +99,9 @@ impl<S: Service> Reactor<S> {
     }
 }
 
-/// Has the loop hear of `SIGTERM` and `SIGINT`.
+/// Has the loop hear of `SIGTERM`, `SIGINT` and `SIGHUP`.
 pub(super) fn register_signals(poll: &Poll) -> io::Result<Signals> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     poll.registry().register(&mut signals, SIGNALS, mio::Interest::READABLE)?;
     Ok(signals)
 }

@@ -8,6 +8,7 @@ use mio::Token;
 use slab::Slab;
 
 use super::exchange::Exchange;
+use super::opening::Opening;
 use super::timers::{Armed, Tick};
 use super::websocket::WebSocket;
 use crate::transport::Outbound;
@@ -47,11 +48,13 @@ fn low(bits: u64) -> u32 {
 /// What a connection is at the moment.
 ///
 /// ```text
-/// Http ──upgrade──► WebSocket ──both closes, failure, deadline──► Draining ──end of input, deadline──► (freed)
-///   └──────────────── last response ─────────────────────────────────┘
+/// Opening ──► Http ──upgrade──► WebSocket ──both closes, failure, deadline──► Draining ──end of input, deadline──► (freed)
+///               └──────────────── last response ─────────────────────────────────┘
 /// ```
 #[derive(Debug)]
 pub(super) enum State {
+    /// What comes before the first request. A plain connection skips it.
+    Opening(Opening),
     /// Requests and responses; the box is absent between two requests.
     Http(Option<Box<Exchange>>),
     /// Frames.

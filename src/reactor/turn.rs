@@ -39,6 +39,8 @@ pub(super) struct Turn {
     pub(super) mailbox: Mailbox,
     /// Nothing is read from anybody: what was received before is being finished.
     pub(super) paused: bool,
+    /// Connections that were read in this turn while they were being opened.
+    pub(super) openings: usize,
     /// Connections that go on reading in the next turn.
     pub(super) ready: Vec<Key>,
     /// Connections that do not read until their shard has caught up.
@@ -69,6 +71,7 @@ impl Turn {
             effects: Vec::new(),
             mailbox,
             paused: false,
+            openings: 0,
             ready: Vec::new(),
             held: Vec::new(),
             addresses: HashMap::new(),
@@ -79,6 +82,7 @@ impl Turn {
 
     /// Reads the clock after a poll that was to wait for `timeout` at most.
     pub(super) fn tick(&mut self, timeout: Option<Duration>) {
+        self.openings = 0;
         let now = instant();
         let passed = now.duration_since(self.clock.last);
         self.clock.last = now;

@@ -31,16 +31,18 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use self::dispatch::Dispatch;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Listen, Place};
 use crate::http::HeadLimits;
 use crate::reactor::{Gauge, Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
 use crate::rooms::journal::{Durability, Retention};
 use crate::rooms::log::Window;
 use crate::rooms::{Notices, OnLag, RoomLimits};
 use crate::store::{self, Store};
+use crate::transport::IdentityFiles;
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 pub use crate::reactor::{
@@ -57,7 +59,7 @@ pub use router::{Endpoint, Router};
 #[derive(Debug)]
 pub struct Builder {
     config: Config,
-    listen: Vec<SocketAddr>,
+    listen: Vec<Listen>,
     router: Router,
     signals: bool,
     store: Option<Store>,
@@ -74,7 +76,14 @@ impl Builder {
     /// Listens on this address, in addition to those named before. Port 0 takes a free one.
     #[must_use]
     pub fn listen(mut self, addr: SocketAddr) -> Builder {
-        self.listen.push(addr);
+        self.listen.push(addr.into());
+        self
+    }
+
+    /// As [`Builder::listen`], for any kind of place.
+    #[must_use]
+    pub fn listen_on(mut self, place: Listen) -> Builder {
+        self.listen.push(place);
         self
     }
 
@@ -85,7 +94,7 @@ impl Builder {
         self
     }
 
-    /// Shuts down on `SIGTERM` and `SIGINT`, for a server that is the whole process. Off by default.
+    /// Shuts down on `SIGTERM` and `SIGINT`, reads certificate and key again on `SIGHUP`; for a server that is the whole process. Off by default.
     #[must_use]
     pub fn handle_signals(mut self) -> Builder {
         self.signals = true;
@@ -114,6 +123,7 @@ impl Builder {
         let shards = workers.max(1);
         let setup = Setup {
             listen,
+            tls: config.tls.certificate.clone().zip(config.tls.key.clone()).map(identity_files),
             limits: reactor_limits(&config),
             rooms: room_limits(&config, shards, store.is_some()),
             shard_here: workers == 0,
@@ -150,8 +160,19 @@ impl Server {
 
     /// The addresses listened on, with their real ports, in the order they were named.
     #[must_use]
-    pub fn addresses(&self) -> &[SocketAddr] {
-        self.reactor.addresses()
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.places()
+            .iter()
+            .map(|listen| match listen.place {
+                Place::Tcp(address) => address,
+            })
+            .collect()
+    }
+
+    /// The places listened on, with their real ports, in the order they were named.
+    #[must_use]
+    pub fn places(&self) -> &[Listen] {
+        self.reactor.places()
     }
 
     /// A handle to stop the server from another thread.
@@ -187,6 +208,12 @@ impl ServerHandle {
     pub fn shutdown(&self) {
         self.mailbox.post(Letter::Shutdown);
     }
+
+    /// Reads certificate and key again, for connections that come from then on. The others stay; if the files are bad,
+    /// so does the certificate, and the log says why. Must not be called in a callback.
+    pub fn reload(&self) {
+        self.mailbox.post(Letter::Reload);
+    }
 }
 
 /// Why a server could not be started.
@@ -199,6 +226,7 @@ impl fmt::Display for StartError {
             StartFailure::Listen(addr, error) => {
                 write!(f, "cannot listen on {addr}: {error} (name another address with --listen)")
             }
+            StartFailure::Identity(error) => write!(f, "cannot speak TLS: {error}"),
             StartFailure::System(error) => write!(f, "cannot start: {error}"),
         }
     }
@@ -229,6 +257,7 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
         reply_bytes: limits.reply_bytes,
         connections: limits.connections,
         connections_per_ip: (limits.connections_per_ip > 0).then_some(limits.connections_per_ip),
+        tls_timeout: limits.tls_timeout,
         handshake_timeout: limits.handshake_timeout,
         close_timeout: limits.close_timeout,
         message_timeout: limits.message_timeout,
@@ -238,6 +267,10 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
         shutdown_grace: config.shutdown.grace,
         deflate: deflate(&config.deflate),
     }
+}
+
+fn identity_files((certificate, key): (PathBuf, PathBuf)) -> IdentityFiles {
+    IdentityFiles { certificate, key }
 }
 
 fn unlimited_if_zero(count: usize) -> usize {

@@ -1,8 +1,11 @@
 //! Sockets and their write half.
 
+mod identity;
 mod outbound;
 mod stream;
+mod tls;
 
+pub(crate) use identity::{Identity, IdentityError, IdentityFiles};
 pub use outbound::SendError;
 pub(crate) use outbound::{Flushed, Outbound};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Arrived, Stream};

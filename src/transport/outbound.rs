@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Stream;
+use super::stream::{Stream, Taken};
 use crate::rooms::log::Slice;
 use crate::rooms::{Peer, Sent};
 
@@ -245,18 +245,14 @@ impl Peer for std::sync::Arc<Outbound> {
             return Sent::Blocked { frames: 0 };
         }
         let bytes = slice.bytes();
-        let Ok(written) = half.write(&self.stream, bytes) else { return Sent::Closed };
-        if written == bytes.len() {
+        let Ok(taken) = half.write(&self.stream, bytes) else { return Sent::Closed };
+        if !taken.full {
             return Sent::All;
         }
-        let (frames, end) = slice.cut(written);
+        let (frames, end) = slice.cut(taken.bytes);
         half.room_waits = true;
-        if end > written {
-            half.keep(&bytes[written..end]);
-        } else {
-            // Cut exactly between two frames: nothing to keep, but the socket is full, and an empty backlog says so.
-            half.keep(&[]);
-        }
+        // Cut exactly between two frames there is nothing to keep, but the socket is full, and an empty backlog says so.
+        half.keep(&bytes[taken.bytes..end.max(taken.bytes)]);
         Sent::Blocked { frames }
     }
 
@@ -283,9 +279,9 @@ impl Half {
             backlog.queue.extend_from_slice(frames);
             return Ok(());
         }
-        let written = self.write(stream, frames).map_err(|_| SendError::Closed)?;
-        if written < frames.len() {
-            self.keep(&frames[written..]);
+        let taken = self.write(stream, frames).map_err(|_| SendError::Closed)?;
+        if taken.full {
+            self.keep(&frames[taken.bytes..]);
         }
         Ok(())
     }
@@ -294,34 +290,34 @@ impl Half {
         if self.phase != Phase::Open {
             return Err(SendError::Closed);
         }
-        let written = if self.backlog.is_some() {
-            0
+        let Taken { bytes: written, full } = if self.backlog.is_some() {
+            Taken { bytes: 0, full: true }
         } else {
             self.judge(stream.write_parts(header, payload)).map_err(|_| SendError::Closed)?
         };
         let rest = [&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]];
         if let Some(backlog) = &mut self.backlog {
             rest.iter().for_each(|part| backlog.queue.extend_from_slice(part));
-        } else if written < header.len() + payload.len() {
+        } else if full {
             self.keep(&rest.concat());
         }
         Ok(())
     }
 
     /// Writes once; a full socket is a write of nothing. After an error nothing is ever written again.
-    fn write(&mut self, stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, stream: &Stream, bytes: &[u8]) -> io::Result<Taken> {
         self.judge(stream.write(bytes))
     }
 
-    fn judge(&mut self, written: io::Result<usize>) -> io::Result<usize> {
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+    fn judge(&mut self, taken: io::Result<Taken>) -> io::Result<Taken> {
+        match taken {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Taken { bytes: 0, full: true }),
             Err(error) => {
                 self.phase = Phase::Done;
                 self.backlog = None;
                 Err(error)
             }
-            written => written,
+            taken => taken,
         }
     }
 
@@ -330,26 +326,40 @@ impl Half {
     }
 
     fn flush(&mut self, stream: &Stream) {
+        let taken = self.judge(stream.flush());
+        if !self.note_progress(taken) {
+            return;
+        }
         while let Some(mut backlog) = self.backlog.take() {
             if !backlog.refill() {
                 break;
             }
-            let Ok(written) = self.write(stream, &backlog.rest[backlog.written..]) else { return };
-            backlog.written += written;
-            self.progress = self.progress.wrapping_add(u32::from(written > 0));
-            let full = backlog.written < backlog.rest.len();
-            self.backlog = Some(backlog);
-            if full {
+            let taken = self.write(stream, &backlog.rest[backlog.written..]);
+            backlog.written += taken.as_ref().map_or(0, |taken| taken.bytes);
+            self.backlog = taken.is_ok().then_some(backlog);
+            if !self.note_progress(taken) {
                 return;
             }
         }
         self.end_if_empty(stream);
     }
 
+    /// Whether more can be written. If not, a backlog stands for what waits, be it empty.
+    fn note_progress(&mut self, taken: io::Result<Taken>) -> bool {
+        let Ok(Taken { bytes, full }) = taken else { return false };
+        self.progress = self.progress.wrapping_add(u32::from(bytes > 0));
+        if full && self.backlog.is_none() {
+            self.keep(&[]);
+        }
+        !full
+    }
+
     fn end_if_empty(&mut self, stream: &Stream) {
         if self.phase == Phase::Finishing && self.backlog.is_none() {
-            stream.shutdown_write();
-            self.phase = Phase::Done;
+            let taken = self.judge(stream.finish());
+            if self.note_progress(taken) {
+                self.phase = Phase::Done;
+            }
         }
     }
 }
@@ -374,7 +384,7 @@ mod tests {
         peer.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
-        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+        let stream = Stream::plain(mio::net::TcpStream::from_std(stream));
         (Arc::new(Outbound::new(stream, REPLY_BYTES)), peer)
     }
 

@@ -7,53 +7,138 @@ use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-/// A non-blocking byte stream. The reactor reads it; everybody else writes through
+use super::identity::Identity;
+use super::tls::Tls;
+
+/// What one read came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    /// So many bytes, possibly none that are meant for anybody. `more`: there may be others, which no event will tell
+    /// of.
+    Bytes {
+        /// At the beginning of the buffer.
+        count: usize,
+        /// Whether to read again.
+        more: bool,
+    },
+    /// The end of the stream.
+    End,
+    /// The peer broke TLS and was told so by an alert. Comes once; what it sends from now on is discarded.
+    Broken,
+}
+
+/// What one write came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Bytes that are the stream's business now.
+    pub(crate) bytes: usize,
+    /// Whether the socket takes no more: its being writable again is an event.
+    pub(crate) full: bool,
+}
+
+/// A non-blocking byte stream, encrypted or not. The reactor reads it; everybody else writes through
 /// [`Outbound`](super::Outbound).
 #[derive(Debug)]
-pub(crate) enum Stream {
-    /// Plain TCP.
-    Tcp(TcpStream),
+pub(crate) struct Stream {
+    socket: TcpStream,
+    /// Absent where nothing is encrypted, so that such a connection is no larger for it.
+    tls: Option<Box<Tls>>,
 }
 
 impl Stream {
-    /// Reads into `buffer`; `Ok(0)` is the end of the stream.
+    /// A stream whose bytes go over the socket as they are.
+    pub(crate) fn plain(socket: TcpStream) -> Stream {
+        Stream { socket, tls: None }
+    }
+
+    /// A stream whose handshake is still to come.
     ///
     /// # Errors
-    /// As `recv(2)`; never `Interrupted`.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Stream::Tcp(stream) = self;
-        uninterrupted(|| (&*stream).read(buffer))
+    /// If TLS cannot be begun at all.
+    pub(crate) fn secure(socket: TcpStream, identity: &Identity) -> Result<Stream, rustls::Error> {
+        Ok(Stream { socket, tls: Some(Box::new(Tls::new(identity.config())?)) })
+    }
+
+    /// Whether it is encrypted.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether nothing can be said yet, because the TLS handshake is not complete.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Reads into `buffer`, which must be as large as several TLS records.
+    ///
+    /// # Errors
+    /// As `recv(2)`; never `Interrupted`. The end of an encrypted stream that the peer did not announce is
+    /// `UnexpectedEof`.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<Arrived> {
+        if let Some(tls) = &self.tls {
+            return tls.read(&self.socket, buffer);
+        }
+        match uninterrupted(|| (&self.socket).read(buffer))? {
+            0 => Ok(Arrived::End),
+            count => Ok(Arrived::Bytes { count, more: count == buffer.len() }),
+        }
     }
 
     /// Writes what the socket takes at once.
     ///
     /// # Errors
-    /// As `send(2)`; never `Interrupted`, and `Ok(0)` only for an empty `bytes`.
-    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        let Stream::Tcp(stream) = self;
-        uninterrupted(|| (&*stream).write(bytes))
+    /// As `send(2)`; never `Interrupted`.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Taken> {
+        if let Some(tls) = &self.tls {
+            return tls.write(&self.socket, bytes, &[]);
+        }
+        let taken = uninterrupted(|| (&self.socket).write(bytes))?;
+        Ok(Taken { bytes: taken, full: taken < bytes.len() })
     }
 
     /// As [`Stream::write`], for bytes that lie in two places.
     ///
     /// # Errors
     /// As [`Stream::write`].
-    pub(crate) fn write_parts(&self, first: &[u8], second: &[u8]) -> io::Result<usize> {
-        let Stream::Tcp(stream) = self;
-        uninterrupted(|| (&*stream).write_vectored(&[IoSlice::new(first), IoSlice::new(second)]))
+    pub(crate) fn write_parts(&self, first: &[u8], second: &[u8]) -> io::Result<Taken> {
+        if let Some(tls) = &self.tls {
+            return tls.write(&self.socket, first, second);
+        }
+        let parts = [IoSlice::new(first), IoSlice::new(second)];
+        let taken = uninterrupted(|| (&self.socket).write_vectored(&parts))?;
+        Ok(Taken { bytes: taken, full: taken < first.len() + second.len() })
     }
 
-    /// Ends the sending direction: the peer sees the end of the stream after everything written before. An error means
-    /// that the connection is gone already.
-    pub(crate) fn shutdown_write(&self) {
-        let Stream::Tcp(stream) = self;
-        let _gone_already = stream.shutdown(Shutdown::Write);
+    /// Writes what is encrypted already and the socket did not take. A plain stream keeps nothing.
+    ///
+    /// # Errors
+    /// As [`Stream::write`].
+    pub(crate) fn flush(&self) -> io::Result<Taken> {
+        match &self.tls {
+            Some(tls) => tls.flush(&self.socket),
+            None => Ok(Taken { bytes: 0, full: false }),
+        }
+    }
+
+    /// Ends the sending direction: the peer sees the end of the stream after everything written before. To be called
+    /// again once the socket is writable if it was `full`.
+    ///
+    /// # Errors
+    /// As [`Stream::write`].
+    pub(crate) fn finish(&self) -> io::Result<Taken> {
+        let taken = match &self.tls {
+            Some(tls) => tls.finish(&self.socket)?,
+            None => Taken { bytes: 0, full: false },
+        };
+        if !taken.full {
+            let _gone_already = self.socket.shutdown(Shutdown::Write);
+        }
+        Ok(taken)
     }
 
     /// Ends both directions.
     pub(crate) fn shutdown(&self) {
-        let Stream::Tcp(stream) = self;
-        let _gone_already = stream.shutdown(Shutdown::Both);
+        let _gone_already = self.socket.shutdown(Shutdown::Both);
     }
 
     /// The peer's address.
@@ -61,8 +146,7 @@ impl Stream {
     /// # Errors
     /// If the connection is gone.
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        let Stream::Tcp(stream) = self;
-        stream.peer_addr()
+        self.socket.peer_addr()
     }
 
     /// Registers for both directions, edge-triggered; it is never registered again.
@@ -70,12 +154,11 @@ impl Stream {
     /// # Errors
     /// As `epoll_ctl(2)`.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let Stream::Tcp(stream) = self;
-        stream.register(registry, token, Interest::READABLE | Interest::WRITABLE)
+        self.socket.register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }
 }
 
-fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -1,8 +1,9 @@
 //! A `foghorn` process with a configuration and limits of its own, its rooms in memory.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
@@ -11,7 +12,8 @@ use tempfile::TempDir;
 pub(crate) struct ConfiguredProcess {
     child: Child,
     address: SocketAddr,
-    log: Option<JoinHandle<String>>,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
     _files: TempDir,
 }
 
@@ -23,6 +25,15 @@ impl ConfiguredProcess {
 
     /// As [`ConfiguredProcess::start`], with so many descriptors at most.
     pub(crate) fn with_descriptors(config: &str, count: u32) -> ConfiguredProcess {
+        ConfiguredProcess::run(config, count, "127.0.0.1:0")
+    }
+
+    /// As [`ConfiguredProcess::start`], listening elsewhere.
+    pub(crate) fn listening(config: &str, listen: &str) -> ConfiguredProcess {
+        ConfiguredProcess::run(config, 1 << 20, listen)
+    }
+
+    fn run(config: &str, count: u32, listen: &str) -> ConfiguredProcess {
         let files = tempfile::tempdir().expect("a directory");
         let path = files.path().join("foghorn.toml");
         std::fs::write(&path, config).expect("a file");
@@ -30,24 +41,28 @@ impl ConfiguredProcess {
         let shell = format!("ulimit -Sn {count} 2>/dev/null; exec \"$0\" \"$@\"");
         let mut child = Command::new("sh")
             .args(["-c", &shell, env!("CARGO_BIN_EXE_foghorn")])
-            .args(["serve", "--listen", "127.0.0.1:0", "--memory", "--log", "warn", "--config"])
+            .args(["serve", "--listen", listen, "--memory", "--log", "warn", "--config"])
             .arg(path)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server's binary");
-        let mut stderr = child.stderr.take().expect("a pipe");
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).expect("the log is text");
-            log
+        let stderr = child.stderr.take().expect("a pipe");
+        let log = Arc::<Mutex<String>>::default();
+        let written = log.clone();
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines() {
+                let line = line.expect("the log is text");
+                written.lock().expect("nobody panics with the log").push_str(&format!("{line}\n"));
+            }
         });
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening on http://").and_then(|rest| rest.parse().ok());
+        let address = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        let address = address.and_then(|(_, address)| address.parse().ok());
         let Some(address) = address else { panic!("no ready line: {line}") };
-        ConfiguredProcess { child, address, log: Some(log), _files: files }
+        ConfiguredProcess { child, address, log, reader: Some(reader), _files: files }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -75,10 +90,28 @@ impl ConfiguredProcess {
         kibibytes * 1024
     }
 
+    /// Descriptors that the process has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("procfs").count()
+    }
+
+    /// Sends SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -HUP \"$0\"", &pid]).status().expect("a shell");
+        assert!(sent.success());
+    }
+
+    /// Whether this has been logged by now.
+    pub(crate) fn has_logged(&self, text: &str) -> bool {
+        self.log.lock().expect("nobody panics with the log").contains(text)
+    }
+
     /// Ends the process; returns what it logged.
     pub(crate) fn log(mut self) -> String {
         self.end();
-        self.log.take().expect("asked for once").join().expect("the log is read")
+        self.reader.take().expect("asked for once").join().expect("the log is read");
+        std::mem::take(&mut self.log.lock().expect("nobody panics with the log"))
     }
 
     fn end(&mut self) {

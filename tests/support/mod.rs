@@ -12,6 +12,7 @@ pub(crate) mod configured;
 pub(crate) mod frame;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod secure;
 pub(crate) mod server;
 
 use std::time::{Duration, Instant};

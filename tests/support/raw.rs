@@ -39,10 +39,10 @@ impl Reply {
     }
 }
 
-/// One connection.
+/// One connection, as a rule over plain TCP.
 #[derive(Debug)]
-pub(crate) struct Raw {
-    stream: TcpStream,
+pub(crate) struct Raw<S = TcpStream> {
+    stream: S,
     /// Read, but not looked at.
     pending: Vec<u8>,
 }
@@ -52,11 +52,11 @@ impl Raw {
         Raw::over(TcpStream::connect(server.address()).expect("a connection"))
     }
 
-    fn over(stream: TcpStream) -> Raw {
+    pub(crate) fn over(stream: TcpStream) -> Raw {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
-        Raw { stream, pending: Vec::new() }
+        Raw::on(stream)
     }
 
     /// A WebSocket on `path`.
@@ -88,15 +88,38 @@ impl Raw {
         Raw::over(socket.into()).upgraded(path)
     }
 
-    fn upgraded(self, path: &str) -> Raw {
+    /// Ends this side; the server can still be heard.
+    pub(crate) fn finish(&self) {
+        self.stream.shutdown(Shutdown::Write).expect("a connection");
+    }
+
+    /// Drops the connection with a reset instead of an orderly end.
+    pub(crate) fn reset(self) {
+        let socket = Socket::from(self.stream);
+        socket.set_linger(Some(std::time::Duration::ZERO)).expect("lingering for no time");
+    }
+}
+
+impl<S: Read + Write> Raw<S> {
+    /// Over a stream that blocks, and not for ever.
+    pub(crate) fn on(stream: S) -> Raw<S> {
+        Raw { stream, pending: Vec::new() }
+    }
+
+    /// Becomes a WebSocket on `path`.
+    pub(crate) fn upgraded(self, path: &str) -> Raw<S> {
         let mut raw = self;
         raw.send(&upgrade(path));
         assert_eq!(raw.reply().status, 101, "{path}");
         raw
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &S {
         &self.stream
+    }
+
+    pub(crate) fn stream_mut(&mut self) -> &mut S {
+        &mut self.stream
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -112,17 +135,6 @@ impl Raw {
         for byte in bytes {
             self.send(&[*byte]);
         }
-    }
-
-    /// Ends this side; the server can still be heard.
-    pub(crate) fn finish(&self) {
-        self.stream.shutdown(Shutdown::Write).expect("a connection");
-    }
-
-    /// Drops the connection with a reset instead of an orderly end.
-    pub(crate) fn reset(self) {
-        let socket = Socket::from(self.stream);
-        socket.set_linger(Some(std::time::Duration::ZERO)).expect("lingering for no time");
     }
 
     /// Reads more. False at the end of the stream.

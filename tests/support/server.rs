@@ -16,6 +16,7 @@ use super::PATIENCE;
 /// A running server; dropping it shuts it down and waits for its end.
 pub(crate) struct TestServer {
     address: SocketAddr,
+    tls_address: Option<SocketAddr>,
     handle: ServerHandle,
     ended: Receiver<Result<(), String>>,
     thread: Option<JoinHandle<()>>,
@@ -66,24 +67,39 @@ impl TestServer {
         let router = routes(chat::routes(demo::routes(Router::new()), &config));
         let address = "127.0.0.1:0".parse().expect("an address");
         let options = store_options(&config);
+        let tls = config.tls.certificate.is_some();
         let mut builder = Server::builder().config(config).listen(address).router(router);
+        if tls {
+            builder = builder.listen_on("tls:127.0.0.1:0".parse().expect("a place"));
+        }
         let store = location.map(|location| Store::open(location, options).expect("a store"));
         if let Some((store, _)) = &store {
             builder = builder.store(store.clone());
         }
         let server = builder.start().expect("a server on a free port");
-        let (address, handle) = (server.addresses()[0], server.handle());
+        let (addresses, handle) = (server.addresses(), server.handle());
         let (end, ended) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let result = server.run().map_err(|error| error.to_string());
             drop(store);
             end.send(result).expect("the test waits for the end");
         });
-        TestServer { address, handle, ended, thread: Some(thread) }
+        let (address, tls_address) = (addresses[0], addresses.get(1).copied());
+        TestServer { address, tls_address, handle, ended, thread: Some(thread) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it speaks TLS, given a certificate.
+    pub(crate) fn tls_address(&self) -> SocketAddr {
+        self.tls_address.expect("a certificate is configured")
+    }
+
+    /// Has certificate and key read again.
+    pub(crate) fn reload(&self) {
+        self.handle.reload();
     }
 
     /// Begins an orderly shutdown without waiting for its end.

@@ -1,0 +1,93 @@
+//! The certificate and the key by which the server shows who it is.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::{self, Ticketer};
+use rustls::version::{TLS12, TLS13};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The only protocol spoken inside TLS (RFC 7301): WebSockets begin with HTTP/1.1.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Where certificate and key are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdentityFiles {
+    /// The certificate, and those that vouch for it, in this order (PEM).
+    pub(crate) certificate: PathBuf,
+    /// The key of the certificate (PEM).
+    pub(crate) key: PathBuf,
+}
+
+/// Certificate and key, ready for handshakes; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity(Arc<ServerConfig>);
+
+impl Identity {
+    /// Reads the files. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`IdentityError`], if a file cannot be read or holds something else, or if the two do not belong together.
+    pub(crate) fn load(files: &IdentityFiles) -> Result<Identity, IdentityError> {
+        let IdentityFiles { certificate, key } = files;
+        let chain = CertificateDer::pem_file_iter(certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
+            .map_err(|error| IdentityError::of_file(certificate, "a certificate", &error))?;
+        let private = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| IdentityError::of_file(key, "a private key", &error))?;
+        let config = server_config(chain, private);
+        let problem =
+            |error: rustls::Error| format!("does not go with the key in {}: {error}", key.display());
+        config
+            .map(Identity)
+            .map_err(|error| IdentityError { path: certificate.clone(), problem: problem(error) })
+    }
+
+    pub(super) fn config(&self) -> &Arc<ServerConfig> {
+        &self.0
+    }
+}
+
+fn server_config(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    // Whoever comes back (after a restart of their network, all at once) need not be signed for again.
+    config.ticketer = Ticketer::new()?;
+    Ok(Arc::new(config))
+}
+
+/// Why certificate and key cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IdentityError {
+    path: PathBuf,
+    problem: String,
+}
+
+impl IdentityError {
+    fn of_file(path: &Path, what: &str, error: &pem::Error) -> IdentityError {
+        let problem = match error {
+            pem::Error::NoItemsFound => format!("holds no {}", what.trim_start_matches("a ")),
+            pem::Error::Io(error) => format!("cannot be read: {error}"),
+            other => format!("is not PEM with {what}: {other}"),
+        };
+        IdentityError { path: path.to_owned(), problem }
+    }
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.problem)
+    }
+}
+
+impl std::error::Error for IdentityError {}

@@ -1,0 +1,195 @@
+//! TLS on one connection (RFC 8446, RFC 5246): ciphertext on the socket, plaintext for everybody else.
+//!
+//! `rustls` does the protocol without touching the socket; here its bytes are carried to and fro, never waiting. The
+//! reactor reads and any thread writes, so the session has a short lock of its own, which nobody holds while taking
+//! another. Plaintext is encrypted straight from where it lies, a record at a time: what the socket does not take of
+//! that record is all that waits here, and nothing does while the peer keeps up.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mio::net::TcpStream;
+use rustls::{ServerConfig, ServerConnection};
+
+use super::stream::{Arrived, Taken, uninterrupted};
+
+/// Plaintext that is encrypted before the socket has taken what was encrypted before: one record (RFC 8446 §5.1).
+const RECORD_BYTES: usize = 16 * 1024;
+/// A record with its header and what encryption adds (RFC 8446 §5.2), and room to spare.
+const RECORD_WIRE_BYTES: usize = RECORD_BYTES + 1024;
+
+/// One end of a TLS connection.
+#[derive(Debug)]
+pub(super) struct Tls {
+    session: Mutex<Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    connection: ServerConnection,
+    input: Input,
+}
+
+/// What becomes of the bytes that come.
+///
+/// ```text
+/// Open ──close_notify──► Ended
+///   └────broken rule───► Broken ──told──► Deaf
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Input {
+    /// They are records.
+    Open,
+    /// The peer has said that there will be no more: whatever follows is ignored (RFC 8446 §6.1).
+    Ended,
+    /// The peer broke a rule, and whoever reads has not heard of it yet.
+    Broken,
+    /// As `Broken`; they are discarded, so that the alert is not destroyed by a reset.
+    Deaf,
+}
+
+impl Tls {
+    /// The end of the server, before the handshake.
+    ///
+    /// # Errors
+    /// If the configuration makes no sense.
+    pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Tls, rustls::Error> {
+        let connection = ServerConnection::new(config.clone())?;
+        Ok(Tls { session: Mutex::new(Session { connection, input: Input::Open }) })
+    }
+
+    /// Whether the handshake is not complete.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.lock().connection.is_handshaking()
+    }
+
+    /// As [`Stream::read`](super::Stream::read). The upper half of `buffer` is where ciphertext is read into; no
+    /// plaintext stays behind, since no event would tell of it.
+    pub(super) fn read(&self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
+        self.lock().read(socket, buffer)
+    }
+
+    /// As [`Stream::write_parts`](super::Stream::write_parts). `full` may come with all bytes taken: then some of
+    /// them wait here.
+    pub(super) fn write(&self, socket: &TcpStream, first: &[u8], second: &[u8]) -> io::Result<Taken> {
+        self.lock().write(socket, first, second)
+    }
+
+    /// Writes what waits here. `bytes` counts ciphertext.
+    pub(super) fn flush(&self, socket: &TcpStream) -> io::Result<Taken> {
+        self.lock().flush(socket)
+    }
+
+    /// Says that nothing more will come (RFC 8446 §6.1). Returns as [`Tls::flush`].
+    pub(super) fn finish(&self, socket: &TcpStream) -> io::Result<Taken> {
+        let mut session = self.lock();
+        session.connection.send_close_notify();
+        session.flush(socket)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        // After a panic inside rustls the connection's own state says that it is unusable.
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Session {
+    fn read(&mut self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
+        match self.input {
+            Input::Open => {}
+            Input::Ended => return Ok(Arrived::End),
+            Input::Broken => {
+                self.input = Input::Deaf;
+                return Ok(Arrived::Broken);
+            }
+            Input::Deaf => return discard(socket, buffer),
+        }
+        // What was kept of a record that is not complete can come out as plaintext, too: the lower part has room for it.
+        let (plaintext, ciphertext) = buffer.split_at_mut(buffer.len() / 2 + RECORD_WIRE_BYTES);
+        let len = uninterrupted(|| (&*socket).read(ciphertext))?;
+        if len == 0 {
+            // Without close_notify nobody knows whether that was all (RFC 8446 §6.1).
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let count = self.decrypt(&ciphertext[..len], plaintext);
+        // Handshake, alerts, new keys. If the socket is gone, the next read says so.
+        let _gone = self.flush(socket);
+        match self.input {
+            Input::Ended if count == 0 => Ok(Arrived::End),
+            Input::Broken if count == 0 => {
+                self.input = Input::Deaf;
+                Ok(Arrived::Broken)
+            }
+            Input::Open => Ok(Arrived::Bytes { count, more: len == ciphertext.len() }),
+            Input::Ended | Input::Broken | Input::Deaf => Ok(Arrived::Bytes { count, more: true }),
+        }
+    }
+
+    /// Feeds `input` to the connection; returns how much plaintext came out.
+    fn decrypt(&mut self, mut input: &[u8], plaintext: &mut [u8]) -> usize {
+        let mut count = 0;
+        while !input.is_empty() && self.input == Input::Open {
+            let fed = self.connection.read_tls(&mut input).map_err(|error| error.to_string());
+            let state =
+                fed.and_then(|_| self.connection.process_new_packets().map_err(|error| error.to_string()));
+            match state {
+                Ok(state) if state.peer_has_closed() => self.input = Input::Ended,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::debug!(error, "a peer broke TLS");
+                    self.input = Input::Broken;
+                }
+            }
+            // Ends with nothing left: "would block", or what `self.input` tells better.
+            while let Ok(more @ 1..) = self.connection.reader().read(&mut plaintext[count..]) {
+                count += more;
+            }
+        }
+        count
+    }
+
+    fn write(&mut self, socket: &TcpStream, first: &[u8], second: &[u8]) -> io::Result<Taken> {
+        if self.flush(socket)?.full {
+            return Ok(Taken { bytes: 0, full: true });
+        }
+        let (len, mut bytes) = (first.len() + second.len(), 0);
+        while bytes < len {
+            let head = &first[bytes.min(first.len())..];
+            let head = &head[..head.len().min(RECORD_BYTES)];
+            let tail = &second[bytes.saturating_sub(first.len())..];
+            let tail = &tail[..tail.len().min(RECORD_BYTES - head.len())];
+            let encrypted =
+                self.connection.writer().write_vectored(&[IoSlice::new(head), IoSlice::new(tail)])?;
+            if encrypted == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes += encrypted;
+            if self.flush(socket)?.full {
+                return Ok(Taken { bytes, full: true });
+            }
+        }
+        Ok(Taken { bytes, full: false })
+    }
+
+    fn flush(&mut self, socket: &TcpStream) -> io::Result<Taken> {
+        let mut bytes = 0;
+        while self.connection.wants_write() {
+            match uninterrupted(|| self.connection.write_tls(&mut &*socket)) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => bytes += written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Taken { bytes, full: true });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Taken { bytes, full: false })
+    }
+}
+
+fn discard(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
+    match uninterrupted(|| (&*socket).read(buffer))? {
+        0 => Ok(Arrived::End),
+        len => Ok(Arrived::Bytes { count: 0, more: len == buffer.len() }),
+    }
+}

@@ -1,0 +1,408 @@
+//! TLS as a client sees it that nobody here wrote.
+
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use rustls::version::TLS13;
+use rustls::{ProtocolVersion, StreamOwned};
+use serde_json::Value;
+use support::frame::{self, Frame};
+use support::raw::{upgrade, upgrade_lines};
+use support::secure::{self, Bytewise, Certificate, Secure, tcp};
+use support::{Chat, ConfiguredProcess, Coverage, Raw, TestServer, eventually, now};
+
+fn start(certificate: &Certificate) -> TestServer {
+    TestServer::with(|config| certificate.configure(config))
+}
+
+/// What a connection reads to its end, which must be an orderly one: no reset.
+fn read_to_end(mut stream: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an orderly end");
+    bytes
+}
+
+fn assert_echoes(raw: &mut Raw<impl Read + Write>, payload: &[u8]) {
+    raw.send(&frame::masked(frame::BINARY, payload));
+    assert!(raw.frame() == Frame::new(frame::BINARY, payload), "{} bytes", payload.len());
+}
+
+#[test]
+fn both_versions_carry_messages_of_all_sizes() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let address = server.tls_address();
+    for (stream, version) in [
+        (certificate.connect(address), ProtocolVersion::TLSv1_3),
+        (certificate.connect_1_2(address), ProtocolVersion::TLSv1_2),
+    ] {
+        let mut raw = Raw::on(stream).upgraded("/echo");
+        assert_eq!(raw.stream().conn.protocol_version(), Some(version));
+        for len in [0, 1, 125, 16_384 - 4, 16_384, 100_000, 3_000_000] {
+            assert_echoes(&mut raw, &vec![7; len]);
+        }
+    }
+}
+
+#[test]
+fn http_1_1_is_agreed_on_and_a_client_that_wants_only_http_2_is_refused() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let raw = certificate.open(&server, "/echo");
+    assert_eq!(raw.stream().conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let client = certificate.client(&TLS13, &["h2"]);
+    let mut stream = StreamOwned::new(secure::connection(&client), tcp(server.tls_address()));
+    let error =
+        stream.write_all(b"x").and_then(|()| stream.read(&mut [0; 1])).expect_err("no protocol in common");
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+}
+
+#[test]
+fn pages_of_the_same_origin_are_those_that_came_over_https() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    for (origin, tls, status) in [
+        ("https://h", true, 101),
+        ("http://h", true, 403),
+        ("http://h", false, 101),
+        ("https://h", false, 403),
+    ] {
+        let request = format!("{}Origin: {origin}\r\n\r\n", upgrade_lines("/echo"));
+        let reply = if tls {
+            let mut raw = Raw::on(certificate.connect(server.tls_address()));
+            raw.send(request.as_bytes());
+            raw.reply()
+        } else {
+            let mut raw = Raw::connect(&server);
+            raw.send(request.as_bytes());
+            raw.reply()
+        };
+        assert_eq!(reply.status, status, "{origin}, TLS: {tls}");
+    }
+}
+
+#[test]
+fn bytes_that_come_one_by_one_are_as_good_as_others() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let stream = StreamOwned::new(certificate.connection(), Bytewise(tcp(server.tls_address())));
+    let mut raw = Raw::on(stream).upgraded("/echo");
+    assert_echoes(&mut raw, b"one by one");
+    assert_echoes(&mut raw, &[1; 3000]);
+}
+
+/// Does what there is to do until the handshake is complete, but keeps back what the client says last.
+fn shake_hands(connection: &mut rustls::ClientConnection, stream: &mut (impl Read + Write)) {
+    while connection.is_handshaking() {
+        while connection.wants_write() {
+            connection.write_tls(stream).expect("the server takes it");
+        }
+        if connection.is_handshaking() {
+            connection.read_tls(stream).expect("an answer");
+            connection.process_new_packets().expect("a fine answer");
+        }
+    }
+}
+
+#[test]
+fn what_comes_with_the_end_of_the_handshake_is_answered_without_another_event() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let mut connection = certificate.connection();
+    let mut stream = tcp(server.tls_address());
+    shake_hands(&mut connection, &mut stream);
+    assert!(connection.wants_write(), "the client's Finished is kept back");
+    connection.writer().write_all(&upgrade("/echo")).expect("room");
+    for number in 0..1000_u32 {
+        // A record each, more than is read at once together.
+        connection.set_buffer_limit(None);
+        let frame = frame::masked(frame::BINARY, &[number.to_be_bytes().as_slice(), &[0; 300]].concat());
+        connection.writer().write_all(&frame).expect("room");
+    }
+    let mut flight = Vec::new();
+    while connection.wants_write() {
+        connection.write_tls(&mut flight).expect("a vector");
+    }
+    stream.write_all(&flight).expect("the server takes it");
+    let mut raw = Raw::on(StreamOwned::new(connection, stream));
+    assert_eq!(raw.reply().status, 101);
+    for number in 0..1000_u32 {
+        assert_eq!(raw.frame().payload[..4], number.to_be_bytes());
+    }
+}
+
+#[test]
+fn keys_can_be_changed_at_any_time() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let mut raw = certificate.open(&server, "/echo");
+    for round in 0..40 {
+        raw.stream_mut().conn.refresh_traffic_keys().expect("TLS 1.3 can");
+        assert_echoes(&mut raw, &[round; 100]);
+    }
+}
+
+#[test]
+fn an_orderly_end_is_announced_in_both_directions() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let mut raw = certificate.open(&server, "/echo");
+    raw.send(&frame::masked_close(1000, ""));
+    // Without close_notify before the end of the stream this would be an error.
+    raw.expect_close(1000);
+
+    let mut raw = certificate.open(&server, "/echo");
+    raw.stream_mut().conn.send_close_notify();
+    raw.stream_mut().flush().expect("the server takes it");
+    raw.expect_end();
+}
+
+#[test]
+fn an_end_that_was_not_announced_ends_the_session() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let mut witness = Chat::join(&server, "r", "witness");
+    let mut raw = certificate.open(&server, "/ws/chat?roomId=r&username=cut");
+    witness.expect("JOIN");
+    // Half a message, and the end of the stream where a record could follow.
+    raw.send(&frame::masked(frame::TEXT, b"{\"content\":\"half\"}")[..9]);
+    raw.stream().sock.shutdown(Shutdown::Write).expect("a connection");
+    assert_eq!(witness.expect("LEAVE")["content"], "cut left");
+}
+
+#[test]
+fn a_handshake_has_a_deadline_that_no_byte_moves() {
+    let certificate = Certificate::new();
+    let server = TestServer::with(|config| {
+        certificate.configure(config);
+        config.limits.tls_timeout = Duration::from_millis(300);
+    });
+    let mut hello = Vec::new();
+    certificate.connection().write_tls(&mut hello).expect("a vector");
+    let (start, mut silent, mut slow) = (now(), tcp(server.tls_address()), tcp(server.tls_address()));
+    let mut half = tcp(server.tls_address());
+    half.write_all(&hello[..hello.len() / 2]).expect("the server takes it");
+    let mut witness = certificate.open(&server, "/echo");
+    slow.set_read_timeout(Some(Duration::from_millis(10))).expect("a read timeout");
+    let mut bytes = hello.iter();
+    loop {
+        match slow.read(&mut [0; 1]) {
+            Ok(_) => break,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+            Err(_) => drop(slow.write(&[*bytes.next().expect("the deadline comes before the last byte")])),
+        }
+    }
+    assert!(start.elapsed() >= Duration::from_millis(280), "{:?}", start.elapsed());
+    assert_eq!(silent.read(&mut [0; 1]).expect("an orderly end"), 0);
+    drop(half.read(&mut [0; 1]));
+    assert_echoes(&mut witness, b"still here");
+}
+
+/// Whatever ends a connection early, as a client would send it.
+fn hostile(certificate: &Certificate) -> Vec<(&'static str, Vec<u8>)> {
+    let mut hello = Vec::new();
+    certificate.connection().write_tls(&mut hello).expect("a vector");
+    let close_notify = b"\x15\x03\x03\x00\x02\x01\x00".as_slice();
+    let warning = b"\x15\x03\x03\x00\x02\x01\x5a".as_slice();
+    vec![
+        ("plain HTTP", upgrade("/echo")),
+        ("nothing but close_notify", close_notify.to_vec()),
+        ("close_notify in the handshake", [&hello, close_notify].concat()),
+        ("a flood of warnings", warning.repeat(100_000)),
+        ("a flood of warnings in the handshake", [hello.clone(), warning.repeat(100_000)].concat()),
+        ("a second hello", hello.repeat(2)),
+        ("a record that is too long", b"\x16\x03\x01\xff\xff".repeat(10_000)),
+        ("a handshake message of 16 MiB", b"\x16\x03\x01\x40\x00\x01\xff\xff\xff".repeat(10_000)),
+        ("zeros", vec![0; 1_000_000]),
+    ]
+}
+
+#[test]
+fn whoever_breaks_tls_is_told_so_and_costs_nothing() {
+    let certificate = Certificate::new();
+    let config = format!(
+        "[tls]\ncertificate = {:?}\nkey = {:?}\n[limits]\nclose_timeout = \"500ms\"\n",
+        certificate.certificate(),
+        certificate.key()
+    );
+    let server = ConfiguredProcess::listening(&config, "tls:127.0.0.1:0");
+    let mut witness = Raw::on(certificate.connect(server.address())).upgraded("/echo");
+    assert_echoes(&mut witness, b"before");
+    let descriptors = server.descriptors();
+    for (what, bytes) in hostile(&certificate) {
+        for pieces in [bytes.len(), 1000, 7] {
+            let mut stream = tcp(server.address());
+            for piece in bytes.chunks(pieces).take(20_000) {
+                if stream.write_all(piece).is_err() {
+                    break;
+                }
+            }
+            let mut answer = Vec::new();
+            match stream.read_to_end(&mut answer) {
+                Ok(_) => {}
+                // Whoever goes on for longer than anybody listens is cut off.
+                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{what}: {error}"),
+            }
+            assert!(!answer.starts_with(b"HTTP"), "{what}: {}", answer.escape_ascii());
+        }
+        assert_echoes(&mut witness, what.as_bytes());
+    }
+    eventually("all their descriptors are free again", || server.descriptors() == descriptors);
+    assert_eq!(server.log(), "", "nobody can fill the log");
+}
+
+#[test]
+fn plain_http_on_the_tls_port_gets_an_alert_and_an_orderly_end() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let mut stream = tcp(server.tls_address());
+    stream.write_all(&upgrade("/echo")).expect("the server takes it");
+    let answer = read_to_end(stream);
+    assert_eq!(answer.first(), Some(&0x15), "an alert: {}", answer.escape_ascii());
+}
+
+#[test]
+fn one_connection_too_many_is_told_so_over_tls() {
+    let certificate = Certificate::new();
+    let server = TestServer::with(|config| {
+        certificate.configure(config);
+        config.limits.connections = 1;
+    });
+    let _first = certificate.open(&server, "/echo");
+    let mut second = Raw::on(certificate.connect(server.tls_address()));
+    second.stream_mut().flush().expect("a handshake");
+    let reply = second.reply();
+    assert_eq!((reply.status, reply.header("retry-after")), (503, Some("1")));
+    second.expect_end();
+}
+
+#[test]
+fn a_shutdown_ends_sessions_and_handshakes_in_order() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let mut raw = certificate.open(&server, "/echo");
+    let waiting = tcp(server.tls_address());
+    server.begin_shutdown();
+    raw.expect_close(1001);
+    read_to_end(waiting);
+    server.join();
+}
+
+fn shown(stream: &Secure) -> Vec<u8> {
+    stream.conn.peer_certificates().and_then(|chain| chain.first()).expect("a certificate").to_vec()
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_newcomers_while_the_others_go_on() {
+    let mut certificate = Certificate::new();
+    let server = start(&certificate);
+    let mut members: Vec<_> =
+        (0..4).map(|number| certificate.open(&server, &format!("/ws/raw?roomId={number}"))).collect();
+    for round in 0..3 {
+        let old = certificate.der.clone();
+        certificate.renew();
+        server.reload();
+        eventually("the new certificate is shown", || {
+            for member in &mut members {
+                member.send(&frame::masked(frame::TEXT, b"under load"));
+                assert_eq!(member.frame(), Frame::text("under load"), "round {round}");
+            }
+            let mut stream = certificate.connect(server.tls_address());
+            match stream.flush() {
+                Ok(()) => shown(&stream) == certificate.der.to_vec(),
+                // The old one, which this client does not trust any more.
+                Err(_) => false,
+            }
+        });
+        assert_eq!(shown(members[0].stream()) == old.to_vec(), round == 0);
+    }
+}
+
+#[test]
+fn a_bad_file_keeps_the_old_certificate_and_is_said_once() {
+    let certificate = Certificate::new();
+    let config =
+        format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.certificate(), certificate.key());
+    let server = ConfiguredProcess::listening(&config, "tls:127.0.0.1:0");
+    std::fs::write(certificate.certificate(), "not a certificate").expect("a file");
+    server.hang_up();
+    for _ in 0..20 {
+        let mut raw = Raw::on(certificate.connect(server.address())).upgraded("/echo");
+        assert_echoes(&mut raw, b"the old one");
+    }
+    eventually("the log says so", || server.has_logged("certificate and key stay as they are"));
+    let log = server.log();
+    assert!(log.contains("certificate.pem: holds no certificate"), "{log}");
+    assert_eq!(log.lines().count(), 1, "{log}");
+}
+
+#[test]
+fn a_server_without_its_certificate_does_not_start() {
+    let certificate = Certificate::new();
+    let (file, key) = (certificate.certificate(), certificate.key());
+    let other = Certificate::new();
+    let run = |file: &std::path::Path, key: &std::path::Path| {
+        let paths = [file.display().to_string(), key.display().to_string()];
+        let arguments = [
+            "serve",
+            "--memory",
+            "--listen",
+            "tls:127.0.0.1:0",
+            "--tls-certificate",
+            &paths[0],
+            "--tls-key",
+            &paths[1],
+        ];
+        let output = support::process::run(&arguments, b"");
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let missing = file.with_file_name("missing.pem");
+    for (file, key, problem) in [
+        (&file, &other.key(), "certificate.pem: does not go with the key in "),
+        (&missing, &key, "missing.pem: cannot be read: "),
+        (&key, &key, "key.pem: holds no certificate"),
+        (&file, &file, "certificate.pem: holds no private key"),
+    ] {
+        let error = run(file, key);
+        assert!(error.starts_with("foghorn: cannot speak TLS: ") && error.contains(problem), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_member_that_does_not_read_over_tls_delays_nobody_and_misses_nothing() {
+    let certificate = Certificate::new();
+    let server = TestServer::stored(|config| {
+        certificate.configure(config);
+        config.rooms.window_bytes = 64 * 1024;
+    });
+    let path = "/ws/chat?roomId=r&username=";
+    let mut slow = certificate.open(&server, &format!("{path}slow"));
+    let mut secure = certificate.open(&server, &format!("{path}secure"));
+    let mut plain = Chat::enter(&server, "r", "plain", "");
+    let content = "x".repeat(20_000);
+    let mut stalled_at = 0;
+    for number in 0..1000 {
+        plain.say(&format!("{number} {content}"));
+        let heard = loop {
+            let value: Value = serde_json::from_slice(&secure.frame().payload).expect("JSON");
+            if value["type"] == "MESSAGE" {
+                break value;
+            }
+        };
+        assert!(heard["content"].as_str().is_some_and(|text| text.starts_with(&format!("{number} "))));
+        stalled_at = heard["seq"].as_u64().expect("a number");
+    }
+    let first: Value = serde_json::from_slice(&slow.frame().payload).expect("JSON");
+    let mut coverage = Coverage::from(first["seq"].as_u64().expect("a number") + 1);
+    while coverage.next <= stalled_at {
+        coverage.take(&serde_json::from_slice(&slow.frame().payload).expect("JSON"));
+    }
+    assert_eq!(coverage.gaps, 0, "all of it is in the store");
+}
