@@ -226,11 +226,12 @@ fn hostile(certificate: &Certificate) -> Vec<(&'static str, Vec<u8>)> {
 fn whoever_breaks_tls_is_told_so_and_costs_nothing() {
     let certificate = Certificate::new();
     let config = format!(
-        "[tls]\ncertificate = {:?}\nkey = {:?}\n[limits]\nclose_timeout = \"500ms\"\n",
+        "[tls]\ncertificate = {:?}\nkey = {:?}\n[limits]\ntls_timeout = \"500ms\"\nclose_timeout = \"500ms\"\n",
         certificate.certificate(),
         certificate.key()
     );
     let server = ConfiguredProcess::listening(&config, "tls:127.0.0.1:0");
+    // A close_notify that nobody can vouch for is ignored: there the deadline ends it.
     let mut witness = Raw::on(certificate.connect(server.address())).upgraded("/echo");
     assert_echoes(&mut witness, b"before");
     let descriptors = server.descriptors();
@@ -285,8 +286,9 @@ fn one_connection_too_many_is_told_so_over_tls() {
 fn a_shutdown_ends_sessions_and_handshakes_in_order() {
     let certificate = Certificate::new();
     let server = start(&certificate);
-    let mut raw = certificate.open(&server, "/echo");
+    // Accepted before the session is open, since it comes before it.
     let waiting = tcp(server.tls_address());
+    let mut raw = certificate.open(&server, "/echo");
     server.begin_shutdown();
     raw.expect_close(1001);
     read_to_end(waiting);

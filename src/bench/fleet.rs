@@ -7,7 +7,7 @@ use mio::{Events, Poll, Token};
 
 use super::clock::{Clock, Nanos, nanos};
 use super::error::{BenchError, Lost};
-use super::link::{Change, Link};
+use super::link::{Change, Heard, Link};
 use super::stamp::{Finder, Layout, Mark};
 use super::target::Target;
 use super::walk::Item;
@@ -156,7 +156,7 @@ impl Fleet {
     fn new_link(&self, number: usize, path: &str) -> Result<Link, BenchError> {
         let request = client::request(&self.target.host, path, &self.key, &[])
             .map_err(|_| BenchError::Target(self.target.url(), "it does not fit a request".to_owned()))?;
-        Link::connect(self.target.addr, request, self.poll.registry(), Token(number))
+        Link::connect(&self.target, request, self.poll.registry(), Token(number))
             .map_err(|error| BenchError::Connect { opened: number, error })
     }
 
@@ -197,7 +197,8 @@ impl Fleet {
                         traffic.message(number, mark, now);
                     }
                 };
-                let (len, change) = link.read(&mut self.buffer, &self.key, &mut self.finder, sink);
+                let Heard { len, more, change } =
+                    link.read(&mut self.buffer, &self.key, &mut self.finder, sink);
                 match change {
                     Change::None => {}
                     Change::Opened => traffic.opened(number),
@@ -206,9 +207,9 @@ impl Fleet {
                         break;
                     }
                 }
-                // A read that did not fill the buffer emptied the socket; what comes later is another event. But the
-                // end may have come together with the last bytes; then there is no other event.
-                if len < self.buffer.len() && (len == 0 || !event.is_read_closed()) {
+                // Otherwise the socket is empty; what comes later is another event. But the end may have come together
+                // with the last bytes; then there is no other event.
+                if !more && (len == 0 || !event.is_read_closed()) {
                     break;
                 }
             }

@@ -1,17 +1,18 @@
 //! One connection of the load: from `connect` over the opening handshake to frames.
 
-use std::io::{self, Read, Write};
-use std::net::SocketAddr;
+use std::io;
 use std::time::Duration;
 
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 use socket2::SockRef;
 
 use super::error::Lost;
 use super::stamp::Finder;
+use super::target::Target;
 use super::walk::{Item, Walker};
 use crate::handshake::client::{self, ClientKey};
+use crate::transport::{Arrived, Stream};
 use crate::ws::{OpCode, encode};
 
 /// The receive buffer of a connection that is not going to read: small, so that it is full soon.
@@ -42,10 +43,26 @@ pub(super) enum Change {
     Lost(Lost),
 }
 
+/// What one read came to.
+#[derive(Debug)]
+pub(super) struct Heard {
+    /// Bytes that were there.
+    pub(super) len: usize,
+    /// Whether there may be others, which no event will tell of.
+    pub(super) more: bool,
+    pub(super) change: Change,
+}
+
+impl Heard {
+    fn nothing(change: Change) -> Heard {
+        Heard { len: 0, more: false, change }
+    }
+}
+
 /// A client connection.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: TcpStream,
+    stream: Stream,
     state: State,
     walker: Walker,
     unsent: Vec<u8>,
@@ -56,14 +73,18 @@ pub(super) struct Link {
 impl Link {
     /// Begins to connect; `request` goes out when that has succeeded.
     pub(super) fn connect(
-        addr: SocketAddr,
+        target: &Target,
         request: Vec<u8>,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Link> {
-        let mut stream = TcpStream::connect(addr)?;
-        stream.set_nodelay(true)?;
-        registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+        let socket = TcpStream::connect(target.addr)?;
+        socket.set_nodelay(true)?;
+        let mut stream = match &target.trust {
+            Some(trust) => Stream::secure_client(socket, trust).map_err(io::Error::other)?,
+            None => Stream::plain(socket),
+        };
+        stream.register(registry, token)?;
         let state = State::Connecting(request);
         Ok(Link { stream, state, walker: Walker::default(), unsent: Vec::new(), reads: true })
     }
@@ -71,7 +92,7 @@ impl Link {
     /// From now on nothing is read: the member is stalled.
     pub(super) fn stall(&mut self) -> io::Result<()> {
         self.reads = false;
-        SockRef::from(&self.stream).set_recv_buffer_size(STALLED_BUFFER_BYTES)
+        SockRef::from(self.stream.socket()).set_recv_buffer_size(STALLED_BUFFER_BYTES)
     }
 
     /// Whether this connection was stalled on purpose.
@@ -85,7 +106,7 @@ impl Link {
             self.unsent.extend_from_slice(frames);
             return Ok(());
         }
-        let written = write(&mut self.stream, frames)?;
+        let written = write(&self.stream, frames)?;
         self.unsent.extend_from_slice(&frames[written..]);
         Ok(())
     }
@@ -100,16 +121,16 @@ impl Link {
 
     /// Ends the connection with a reset, as a cable does that is pulled out: no Close frame, no more bytes.
     pub(super) fn cut(self) -> io::Result<()> {
-        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+        SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO))
     }
 
     /// The socket can be written to.
     pub(super) fn on_writable(&mut self) -> Result<(), Lost> {
         if let State::Connecting(request) = &mut self.state {
-            if let Some(error) = self.stream.take_error().map_err(Lost::Failed)? {
+            if let Some(error) = self.stream.socket().take_error().map_err(Lost::Failed)? {
                 return Err(Lost::Failed(error));
             }
-            match self.stream.peer_addr() {
+            match self.stream.socket().peer_addr() {
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
                 connected => connected.map_err(Lost::Failed)?,
             };
@@ -117,34 +138,38 @@ impl Link {
             self.state = State::Upgrading(Vec::new());
             return self.send(&request).map_err(Lost::Failed);
         }
-        if !self.unsent.is_empty() {
-            let written = write(&mut self.stream, &self.unsent).map_err(Lost::Failed)?;
+        let flushed = self.stream.flush().map_err(Lost::Failed)?;
+        if !flushed.full && !self.unsent.is_empty() {
+            let written = write(&self.stream, &self.unsent).map_err(Lost::Failed)?;
             self.unsent.drain(..written);
         }
         Ok(())
     }
 
-    /// Reads once. Returns how much was there, and what changed.
+    /// Reads once.
     pub(super) fn read(
         &mut self,
         buffer: &mut [u8],
         key: &ClientKey,
         finder: &mut Finder,
         sink: impl FnMut(Item<'_>),
-    ) -> (usize, Change) {
+    ) -> Heard {
         if !self.reads || matches!(self.state, State::Connecting(_)) {
-            return (0, Change::None);
+            return Heard::nothing(Change::None);
         }
-        let len = loop {
-            match self.stream.read(buffer) {
-                Ok(0) => return (0, Change::Lost(Lost::Ended)),
-                Ok(len) => break len,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return (0, Change::None),
-                Err(error) => return (0, Change::Lost(Lost::Failed(error))),
+        let (len, more) = match self.stream.read(buffer) {
+            Ok(Arrived::Bytes { count, more }) => (count, more),
+            Ok(Arrived::End) => return Heard::nothing(Change::Lost(Lost::Ended)),
+            Ok(Arrived::Broken) => {
+                let error =
+                    io::Error::new(io::ErrorKind::InvalidData, "TLS failed: is the certificate trusted?");
+                return Heard::nothing(Change::Lost(Lost::Failed(error)));
             }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::nothing(Change::None),
+            Err(error) => return Heard::nothing(Change::Lost(Lost::Failed(error))),
         };
-        (len, self.receive(&buffer[..len], key, finder, sink).unwrap_or_else(Change::Lost))
+        let change = self.receive(&buffer[..len], key, finder, sink).unwrap_or_else(Change::Lost);
+        Heard { len, more, change }
     }
 
     fn receive(
@@ -168,7 +193,7 @@ impl Link {
         // Acknowledgements may wait for the next message in the other direction: less work for both sides. Only
         // a hint; where it is not supported, nothing is lost.
         #[cfg(target_os = "linux")]
-        let _hint = SockRef::from(&self.stream).set_tcp_quickack(false);
+        let _hint = SockRef::from(self.stream.socket()).set_tcp_quickack(false);
         self.frames(&head[head_len..], finder, &mut sink)?;
         Ok(Change::Opened)
     }
@@ -198,9 +223,9 @@ impl Link {
 }
 
 /// Writes once; a full socket is a write of nothing.
-fn write(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+fn write(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
     match stream.write(bytes) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-        written => written,
+        taken => taken.map(|taken| taken.bytes),
     }
 }

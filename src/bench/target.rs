@@ -1,18 +1,34 @@
 //! Where the load goes: a WebSocket URL, with places for the numbers of room and member.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 
 use super::error::BenchError;
+use crate::transport::Trust;
+
+/// Which servers are believed to be the ones they say they are, over TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Authority {
+    /// None.
+    #[default]
+    Nobody,
+    /// All of them.
+    Anybody,
+    /// Those that the certificates in this file (PEM) vouch for.
+    File(PathBuf),
+}
 
 /// A server and a path on it.
 ///
 /// In the path `{room}` and `{member}` stand for names of a fixed width, so that all members cost the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Target {
     pub(super) addr: SocketAddr,
     /// The value of `Host`.
     pub(super) host: String,
     path: String,
+    /// With what TLS begins, where it is spoken.
+    pub(super) trust: Option<Trust>,
 }
 
 impl Target {
@@ -21,11 +37,23 @@ impl Target {
     /// # Errors
     /// [`BenchError::Target`].
     pub fn parse(url: &str, default_path: &str) -> Result<Target, BenchError> {
+        Target::parse_trusting(url, default_path, &Authority::Nobody)
+    }
+
+    /// As [`Target::parse`], also `wss://…` (or `https://…`), if `authority` vouches for anybody.
+    ///
+    /// # Errors
+    /// [`BenchError::Target`].
+    pub fn parse_trusting(
+        url: &str,
+        default_path: &str,
+        authority: &Authority,
+    ) -> Result<Target, BenchError> {
         let wrong = |why: &str| BenchError::Target(url.to_owned(), why.to_owned());
-        let rest = url
-            .strip_prefix("ws://")
-            .or_else(|| url.strip_prefix("http://"))
-            .ok_or_else(|| wrong("it must begin with ws:// or http://"))?;
+        let scheme =
+            ["ws://", "http://", "wss://", "https://"].into_iter().find(|scheme| url.starts_with(scheme));
+        let scheme = scheme.ok_or_else(|| wrong("it must begin with ws://, wss://, http:// or https://"))?;
+        let (rest, secure) = (&url[scheme.len()..], scheme.starts_with("wss") || scheme.starts_with("https"));
         let (host, path) = match rest.find(['/', '?']) {
             Some(at) => rest.split_at(at),
             None => (rest, ""),
@@ -35,11 +63,22 @@ impl Target {
             query if query.starts_with('?') => format!("/{query}"),
             path => path.to_owned(),
         };
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
+        let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        let default_port = if secure { 443 } else { 80 };
+        let with_port = if port.is_some() { host.to_owned() } else { format!("{host}:{default_port}") };
         let mut addrs = with_port.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
         let addr = addrs.next().ok_or_else(|| wrong("the host has no address"))?;
-        Ok(Target { addr, host: host.to_owned(), path })
+        let name = port.map_or(host, |(name, _)| name).trim_start_matches('[').trim_end_matches(']');
+        let trust = match authority {
+            _ if !secure => None,
+            Authority::Nobody => {
+                return Err(wrong("whom to trust? Name a file with --ca, or say --insecure"));
+            }
+            Authority::Anybody => Some(Trust::blind(name)),
+            Authority::File(file) => Some(Trust::of_file(file, name)),
+        };
+        let trust = trust.transpose().map_err(|error| wrong(&error.to_string()))?;
+        Ok(Target { addr, host: host.to_owned(), path, trust })
     }
 
     /// The request target of one member.
@@ -49,7 +88,8 @@ impl Target {
 
     /// As a URL, with the places as they were given.
     pub(super) fn url(&self) -> String {
-        format!("ws://{}{}", self.host, self.path)
+        let scheme = if self.trust.is_some() { "wss" } else { "ws" };
+        format!("{scheme}://{}{}", self.host, self.path)
     }
 }
 
@@ -68,6 +108,17 @@ mod tests {
         assert_eq!((bare.addr.port(), bare.path(0, 0)), (80, "/echo".to_owned()));
         assert_eq!(Target::parse("ws://127.0.0.1/", "/echo").unwrap().path(0, 0), "/echo");
         assert_eq!(Target::parse("ws://[::1]:9?a=b", "/").unwrap().path(0, 0), "/?a=b");
+    }
+
+    #[test]
+    fn over_tls_somebody_has_to_be_trusted() {
+        let parse = |url: &str, authority: &Authority| Target::parse_trusting(url, "/echo", authority);
+        let target = parse("wss://[::1]/", &Authority::Anybody).unwrap();
+        assert_eq!((target.addr.port(), target.url()), (443, "wss://[::1]/echo".to_owned()));
+        assert!(parse("ws://[::1]/", &Authority::Anybody).unwrap().trust.is_none());
+        for authority in [Authority::Nobody, Authority::File("no/such/file".into())] {
+            assert!(matches!(parse("https://127.0.0.1", &authority), Err(BenchError::Target(_, _))));
+        }
     }
 
     #[test]

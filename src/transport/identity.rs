@@ -11,7 +11,7 @@ use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The only protocol spoken inside TLS (RFC 7301): WebSockets begin with HTTP/1.1.
-const ALPN: &[u8] = b"http/1.1";
+pub(super) const ALPN: &[u8] = b"http/1.1";
 
 /// Where certificate and key are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,13 +74,17 @@ pub(crate) struct IdentityError {
 }
 
 impl IdentityError {
-    fn of_file(path: &Path, what: &str, error: &pem::Error) -> IdentityError {
+    pub(super) fn new(path: &Path, problem: String) -> IdentityError {
+        IdentityError { path: path.to_owned(), problem }
+    }
+
+    pub(super) fn of_file(path: &Path, what: &str, error: &pem::Error) -> IdentityError {
         let problem = match error {
             pem::Error::NoItemsFound => format!("holds no {}", what.trim_start_matches("a ")),
             pem::Error::Io(error) => format!("cannot be read: {error}"),
             other => format!("is not PEM with {what}: {other}"),
         };
-        IdentityError { path: path.to_owned(), problem }
+        IdentityError::new(path, problem)
     }
 }
 

@@ -4,8 +4,10 @@ mod identity;
 mod outbound;
 mod stream;
 mod tls;
+mod trust;
 
 pub(crate) use identity::{Identity, IdentityError, IdentityFiles};
 pub use outbound::SendError;
 pub(crate) use outbound::{Flushed, Outbound};
 pub(crate) use stream::{Arrived, Stream};
+pub(crate) use trust::Trust;

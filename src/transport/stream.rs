@@ -6,9 +6,11 @@ use std::net::{Shutdown, SocketAddr};
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::ServerConnection;
 
 use super::identity::Identity;
 use super::tls::Tls;
+use super::trust::Trust;
 
 /// What one read came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +58,22 @@ impl Stream {
     /// # Errors
     /// If TLS cannot be begun at all.
     pub(crate) fn secure(socket: TcpStream, identity: &Identity) -> Result<Stream, rustls::Error> {
-        Ok(Stream { socket, tls: Some(Box::new(Tls::new(identity.config())?)) })
+        let connection = ServerConnection::new(identity.config().clone())?;
+        Ok(Stream { socket, tls: Some(Box::new(Tls::new(connection))) })
+    }
+
+    /// As [`Stream::secure`], from the client's side: the handshake begins with the first write or flush, and what is
+    /// written before it is complete waits for that.
+    ///
+    /// # Errors
+    /// If TLS cannot be begun at all.
+    pub(crate) fn secure_client(socket: TcpStream, trust: &Trust) -> Result<Stream, rustls::Error> {
+        Ok(Stream { socket, tls: Some(Box::new(Tls::new(trust.begin()?))) })
+    }
+
+    /// The socket itself, for its options.
+    pub(crate) fn socket(&self) -> &TcpStream {
+        &self.socket
     }
 
     /// Whether it is encrypted.

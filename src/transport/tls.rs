@@ -6,10 +6,10 @@
 //! that record is all that waits here, and nothing does while the peer keeps up.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mio::net::TcpStream;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::Connection;
 
 use super::stream::{Arrived, Taken, uninterrupted};
 
@@ -26,7 +26,7 @@ pub(super) struct Tls {
 
 #[derive(Debug)]
 struct Session {
-    connection: ServerConnection,
+    connection: Connection,
     input: Input,
 }
 
@@ -49,13 +49,9 @@ enum Input {
 }
 
 impl Tls {
-    /// The end of the server, before the handshake.
-    ///
-    /// # Errors
-    /// If the configuration makes no sense.
-    pub(super) fn new(config: &Arc<ServerConfig>) -> Result<Tls, rustls::Error> {
-        let connection = ServerConnection::new(config.clone())?;
-        Ok(Tls { session: Mutex::new(Session { connection, input: Input::Open }) })
+    /// One end of `connection`, before its handshake.
+    pub(super) fn new(connection: impl Into<Connection>) -> Tls {
+        Tls { session: Mutex::new(Session { connection: connection.into(), input: Input::Open }) }
     }
 
     /// Whether the handshake is not complete.

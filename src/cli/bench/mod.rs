@@ -147,7 +147,7 @@ impl Task {
 
     fn target(&self, server: Option<&Spawned>) -> Result<Target, BenchError> {
         let url = server.map(Spawned::url).or(self.common.url.as_deref());
-        Target::parse(url.unwrap_or_default(), self.path)
+        Target::parse_trusting(url.unwrap_or_default(), self.path, &self.common.authority())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::bench::{Pace, Protocol, Returning, Rooms, Workload};
+use crate::bench::{Authority, Pace, Protocol, Returning, Rooms, Workload};
 
 const ECHO_PATH: &str = "/echo";
 const RELAY_PATH: &str = "/ws/raw?roomId={room}";
@@ -164,7 +164,7 @@ pub(super) enum Mode {
 /// What all modes understand.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// The server, as ws://HOST:PORT[/PATH]; in the path {room} and {member} stand for names. Without it a server is
+    /// The server, as ws://HOST:PORT[/PATH] or wss://…; in the path {room} and {member} stand for names. Without it a server is
     /// started on a processor of its own
     pub(super) url: Option<String>,
     /// How long to measure
@@ -176,6 +176,12 @@ pub(super) struct Common {
     /// The server's process, to measure what it uses
     #[arg(long, requires = "url")]
     pub(super) pid: Option<u32>,
+    /// Over TLS: trust whomever the certificates in this file (PEM) vouch for
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    pub(super) ca: Option<PathBuf>,
+    /// Over TLS: trust whoever answers
+    #[arg(long)]
+    pub(super) insecure: bool,
     /// Which processors a server that is started here has: "own" is one for it and another one for the load, "all" is
     /// all of them for both [default: own; durable: all, as it is compared with a loop that has one to itself]
     #[arg(long, value_name = "WHICH", conflicts_with = "url")]
@@ -189,7 +195,7 @@ pub(super) struct Common {
     /// Write the report as a page with plots
     #[arg(long, value_name = "FILE")]
     pub(super) html: Option<PathBuf>,
-    /// The server to start [default: this program, in memory]; it has to print `listening on http://ADDR:PORT`
+    /// The server to start [default: this program, in memory]; it has to print `listening on URL`
     #[arg(last = true, conflicts_with = "url")]
     pub(super) command: Vec<String>,
 }
@@ -209,6 +215,15 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 impl Common {
+    /// Whom to trust over TLS.
+    pub(super) fn authority(&self) -> Authority {
+        match &self.ca {
+            Some(file) => Authority::File(file.clone()),
+            None if self.insecure => Authority::Anybody,
+            None => Authority::Nobody,
+        }
+    }
+
     /// Whether the server gets a processor to itself, if nothing is said.
     pub(super) fn pins(&self, default: Processors) -> bool {
         self.processors.unwrap_or(default) == Processors::Own

@@ -1,0 +1,107 @@
+//! Whom a client believes that a server is who it says.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::aws_lc_rs;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::identity::{ALPN, IdentityError};
+
+/// What a client's connections begin with; cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Trust {
+    config: Arc<ClientConfig>,
+    server: ServerName<'static>,
+}
+
+impl Trust {
+    /// Believes that it is `server` whoever the certificates in this file (PEM) vouch for.
+    ///
+    /// # Errors
+    /// If the file cannot be read or holds no certificate, or `server` is no name.
+    pub(crate) fn of_file(authority: &Path, server: &str) -> Result<Trust, IdentityError> {
+        let mut roots = RootCertStore::empty();
+        let failed =
+            |error: &rustls_pki_types::pem::Error| IdentityError::of_file(authority, "a certificate", error);
+        for certificate in CertificateDer::pem_file_iter(authority).map_err(|error| failed(&error))? {
+            let certificate = certificate.map_err(|error| failed(&error))?;
+            roots.add(certificate).map_err(|error| IdentityError::new(authority, error.to_string()))?;
+        }
+        Trust::new(Arc::new(roots), server)
+    }
+
+    fn new(roots: Arc<RootCertStore>, server: &str) -> Result<Trust, IdentityError> {
+        let wrong = |error: String| IdentityError::new(Path::new(server), error);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13, &TLS12])
+            .map_err(|error| wrong(error.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        let server = ServerName::try_from(server.to_owned()).map_err(|error| wrong(error.to_string()))?;
+        Ok(Trust { config: Arc::new(config), server })
+    }
+
+    /// Believes everybody.
+    ///
+    /// # Errors
+    /// If `server` is no name.
+    pub(crate) fn blind(server: &str) -> Result<Trust, IdentityError> {
+        let mut trust = Trust::new(Arc::new(RootCertStore::empty()), server)?;
+        let mut config = ClientConfig::clone(&trust.config);
+        config.dangerous().set_certificate_verifier(Arc::new(Blind));
+        trust.config = Arc::new(config);
+        Ok(trust)
+    }
+
+    pub(super) fn begin(&self) -> Result<ClientConnection, rustls::Error> {
+        ClientConnection::new(self.config.clone(), self.server.clone())
+    }
+}
+
+/// Takes any certificate. The signatures of the handshake are checked all the same: they must go with it.
+#[derive(Debug)]
+struct Blind;
+
+impl ServerCertVerifier for Blind {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
