@@ -22,8 +22,10 @@ pub(crate) use unit::write_duration;
 pub use unit::{parse_bytes, parse_duration};
 
 use crate::http::Origins;
+use crate::proxy::Trusted;
 use kind::{
-    Automatic, Bytes, Choice, Count, Directory, Filter, Notice, OptionalFile, Pages, Places, Switch, Time,
+    Automatic, Bytes, Choice, Count, Directory, Filter, Networks, Notice, OptionalFile, Pages, Places,
+    Switch, Time,
 };
 use section::{Section, section};
 
@@ -56,6 +58,8 @@ section! {
     tables {
         /// How the server shows who it is, where it speaks TLS.
         tls: Tls;
+        /// Proxies in front of the server, and what they say about its clients.
+        proxy: Proxy;
         /// What one client, and all together, may cost.
         limits: Limits;
         /// Signs of life.
@@ -86,6 +90,18 @@ section! {
 }
 
 section! {
+    /// Proxies in front of the server, and what they say about its clients.
+    Proxy {
+        /// The proxies that are believed, as networks ("10.0.0.0/8") or addresses: for these, X-Forwarded-For and
+        /// X-Forwarded-Proto say whose request it is. From anybody else they are ignored.
+        trusted: Trusted = Trusted::default(), Networks;
+        /// Whether every connection begins with a PROXY header (version 1 or 2); one without is closed. It is believed
+        /// if it comes from a trusted proxy.
+        protocol: bool = false, Switch;
+    }
+}
+
+section! {
     /// What one client, and all together, may cost.
     Limits {
         /// The longest message a client may send; a longer one closes its session with 1009.
@@ -107,8 +123,8 @@ section! {
         write_timeout: Duration = Duration::from_secs(60), Time { range: TIMES, zero: false };
         /// Connections open at once; one more is answered with 503.
         connections: usize = 100_000, Count { range: 1..=CONNECTIONS_MAX, zero: false };
-        /// Connections open at once from one address; 0 is no limit. Behind a proxy all clients share its address:
-        /// leave it at 0 there.
+        /// Connections open at once from one address; 0 is no limit. Behind a proxy that is not in proxy.trusted all
+        /// clients share its address: leave it at 0 there.
         connections_per_ip: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
         /// Replies waiting for one client before nothing more is read from it.
         reply_bytes: usize = MIB, Bytes(4 * KIB..=GIB);

@@ -30,9 +30,9 @@
 //! | 6 | [`chat`], [`demo`], [`web`] | applications: ordinary users of [`server`] |
 //! | 5 | [`server`] | the public API; wires everything below |
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
-//! | 3 | `transport`, [`store`] | shells: sockets and their write half; the embedded database |
+//! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
 //! | 2 | [`rooms`], [`handshake`] | pure: logs, cursors, shards; RFC 6455 §4 |
-//! | 1 | [`ws`], [`http`], [`config`] | pure: RFC 6455 frames and their compression, RFC 9112 messages; leaves |
+//! | 1 | [`ws`], [`http`], [`proxy`], [`config`] | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
 //!
 //! The floors 1 and 2 are sans-I/O: no socket, no thread, no clock. They take bytes, commands and `now`, and return
 //! events and effects; so they are fuzzed, simulated under virtual time, and measured without a kernel.
@@ -54,6 +54,7 @@ pub(crate) mod every_split;
 pub mod fuzzing;
 pub mod handshake;
 pub mod http;
+pub mod proxy;
 mod reactor;
 pub mod rooms;
 pub mod server;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u32)] = &[
     ("ws", 1),
     ("http", 1),
+    ("proxy", 1),
     ("config", 1),
     ("rooms", 2),
     ("handshake", 2),
@@ -103,7 +104,7 @@ fn the_pure_floors_touch_no_socket_thread_or_clock() {
         "std::env",
     ];
     let (mut files, mut found) = (Vec::new(), Vec::new());
-    for module in ["ws", "http", "handshake", "rooms"] {
+    for module in ["ws", "http", "proxy", "handshake", "rooms"] {
         sources(&src.join(module), &mut files);
     }
     for file in files {

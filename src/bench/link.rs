@@ -92,7 +92,7 @@ impl Link {
     /// From now on nothing is read: the member is stalled.
     pub(super) fn stall(&mut self) -> io::Result<()> {
         self.reads = false;
-        SockRef::from(self.stream.socket()).set_recv_buffer_size(STALLED_BUFFER_BYTES)
+        SockRef::from(self.stream.lend().socket()).set_recv_buffer_size(STALLED_BUFFER_BYTES)
     }
 
     /// Whether this connection was stalled on purpose.
@@ -121,16 +121,16 @@ impl Link {
 
     /// Ends the connection with a reset, as a cable does that is pulled out: no Close frame, no more bytes.
     pub(super) fn cut(self) -> io::Result<()> {
-        SockRef::from(self.stream.socket()).set_linger(Some(Duration::ZERO))
+        SockRef::from(self.stream.lend().socket()).set_linger(Some(Duration::ZERO))
     }
 
     /// The socket can be written to.
     pub(super) fn on_writable(&mut self) -> Result<(), Lost> {
         if let State::Connecting(request) = &mut self.state {
-            if let Some(error) = self.stream.socket().take_error().map_err(Lost::Failed)? {
+            if let Some(error) = self.stream.lend().socket().take_error().map_err(Lost::Failed)? {
                 return Err(Lost::Failed(error));
             }
-            match self.stream.socket().peer_addr() {
+            match self.stream.lend().socket().peer_addr() {
                 Err(error) if error.kind() == io::ErrorKind::NotConnected => return Ok(()),
                 connected => connected.map_err(Lost::Failed)?,
             };
@@ -138,7 +138,7 @@ impl Link {
             self.state = State::Upgrading(Vec::new());
             return self.send(&request).map_err(Lost::Failed);
         }
-        let flushed = self.stream.flush().map_err(Lost::Failed)?;
+        let flushed = self.stream.lend().flush().map_err(Lost::Failed)?;
         if !flushed.full && !self.unsent.is_empty() {
             let written = write(&self.stream, &self.unsent).map_err(Lost::Failed)?;
             self.unsent.drain(..written);
@@ -157,7 +157,7 @@ impl Link {
         if !self.reads || matches!(self.state, State::Connecting(_)) {
             return Heard::nothing(Change::None);
         }
-        let (len, more) = match self.stream.read(buffer) {
+        let (len, more) = match self.stream.lend().read(buffer) {
             Ok(Arrived::Bytes { count, more }) => (count, more),
             Ok(Arrived::End) => return Heard::nothing(Change::Lost(Lost::Ended)),
             Ok(Arrived::Broken) => {
@@ -193,7 +193,7 @@ impl Link {
         // Acknowledgements may wait for the next message in the other direction: less work for both sides. Only
         // a hint; where it is not supported, nothing is lost.
         #[cfg(target_os = "linux")]
-        let _hint = SockRef::from(self.stream.socket()).set_tcp_quickack(false);
+        let _hint = SockRef::from(self.stream.lend().socket()).set_tcp_quickack(false);
         self.frames(&head[head_len..], finder, &mut sink)?;
         Ok(Change::Opened)
     }
@@ -224,7 +224,7 @@ impl Link {
 
 /// Writes once; a full socket is a write of nothing.
 fn write(stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
-    match stream.write(bytes) {
+    match stream.lend().write(bytes) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
         taken => taken.map(|taken| taken.bytes),
     }

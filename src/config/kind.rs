@@ -10,6 +10,7 @@ use tracing_subscriber::EnvFilter;
 use super::listen::{Listen, ListenError};
 use super::unit::{parse_bytes, parse_duration, write_bytes, write_duration};
 use crate::http::Origins;
+use crate::proxy::{NetworkError, Trusted};
 
 /// A value as it was given, before its key has made sense of it.
 pub(super) enum Given<'g> {
@@ -192,6 +193,23 @@ impl Kind for Places {
     fn write(&self, value: &Vec<Listen>) -> Written {
         let places: Vec<_> = value.iter().map(|place| quoted(&place.to_string())).collect();
         Written::Value(format!("[{}]", places.join(", ")))
+    }
+}
+
+/// Networks, possibly none.
+pub(super) struct Networks;
+
+impl Kind for Networks {
+    type Value = Trusted;
+
+    fn read(&self, given: &Given<'_>) -> Result<Trusted, String> {
+        let network = |text: &str| text.parse().map_err(|error: NetworkError| error.to_string());
+        given.texts()?.into_iter().map(network).collect::<Result<_, _>>().map(Trusted::new)
+    }
+
+    fn write(&self, value: &Trusted) -> Written {
+        let networks: Vec<_> = value.networks().iter().map(|network| quoted(&network.to_string())).collect();
+        Written::Value(format!("[{}]", networks.join(", ")))
     }
 }
 

@@ -254,6 +254,7 @@ mod tests {
         let text = "listen = [\"0.0.0.0:0\", \"[::1]:80\"]\nworkers = 3\nlog = \"warn,foghorn=debug\"\n\
             [limits]\nmessage_bytes = \"1000 B\"\nconnections = 7\n[heartbeat]\ntext_interval = 0\n\
             [rooms]\non_lag = \"close\"\n[chat]\njoin_notice = \"\\\"{username}\\\" → \\\\in\"\n\
+            [proxy]\ntrusted = [\"10.0.0.0/8\", \"::1\"]\nprotocol = true\n\
             [origins]\nallowed = [\"https://a\", \"http://b:81\"]\n";
         let config = load(text, &[], &[]).unwrap();
         assert_ne!(config, Config::default());
@@ -331,7 +332,7 @@ mod tests {
                 "[limits]\n\nmessage_byte = 1",
                 "f.toml:3: limits.message_byte: unknown key; known here: message_bytes, ",
             ),
-            ("[limit]\nrooms = 1", "f.toml:1: limit: unknown table; known here: tls, limits, heartbeat, "),
+            ("[limit]\nrooms = 1", "f.toml:1: limit: unknown table; known here: tls, proxy, limits, "),
             ("[limits.more]\na = 1", "f.toml:1: limits.more: unknown key; known here: message_bytes"),
             ("limits = 1", "f.toml:1: limits: is a table: write [limits] on a line of its own"),
             ("[[limits]]\nrooms = 1", "f.toml:1: limits: is a table: "),
@@ -451,6 +452,10 @@ mod tests {
                 "f.toml:1: listen: TLS needs tls.certificate and tls.key",
             ),
             ("[tls]\nkey = \"\"", "f.toml:2: tls.key: must name a file"),
+            (
+                "[proxy]\ntrusted = [\"10.0.0.1/8\"]",
+                "f.toml:2: proxy.trusted: \"10.0.0.1/8\" is not a network like ",
+            ),
         ]);
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::Reactor;
 use super::exchange::{self, Exchange};
-use super::service::{Arrival, Disconnect, Service};
+use super::opening::{arrival, count_client};
+use super::service::{Disconnect, Service};
 use super::slots::{Key, Slot, State};
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
@@ -33,13 +34,13 @@ impl<S: Service> Reactor<S> {
             self.turn.make_ready(key, slot);
             return self.receive(key, 0);
         }
-        if matches!(slot.state, State::Opening(_)) && !self.may_open(key) {
+        if matches!(slot.state, State::Opening(_)) && !(self.may_open(key) && self.pass_proxy_header(key)) {
             return;
         }
         let Some(slot) = self.slots.get_mut(key) else { return };
         let space = match &mut slot.state {
             // What is encrypted is decrypted into the buffer of all.
-            State::WebSocket(websocket) if !slot.outbound.stream().is_secure() => {
+            State::WebSocket(websocket) if !slot.outbound.stream().is_encrypted() => {
                 websocket.space(self.buffer.len())
             }
             State::WebSocket(_) | State::Opening(_) | State::Http(_) | State::Draining => None,
@@ -89,15 +90,13 @@ impl<S: Service> Reactor<S> {
             State::Http(exchange) => {
                 let exchange = match exchange.take() {
                     Some(exchange) => *exchange,
-                    None => match slot.outbound.stream().peer_addr() {
-                        Ok(peer) => {
-                            let secure = slot.outbound.stream().is_secure();
-                            Exchange::new(Arrival { peer, secure }, reach.turn)
-                        }
+                    None => match arrival(slot.outbound.stream()) {
+                        Ok(arrival) => Exchange::new(arrival, reach.turn),
                         Err(_) => return self.remove(key),
                     },
                 };
                 slot.state = exchange.receive(bytes, &mut reach);
+                count_client(slot, &mut self.turn);
                 slot.deadline = http_deadline(&slot.state, &self.turn);
                 if matches!(&slot.state, State::Http(Some(exchange)) if exchange.has_input()) {
                     slot.unread = true;
@@ -123,7 +122,7 @@ impl<S: Service> Reactor<S> {
             }
             State::Opening(_) | State::Http(_) | State::Draining => {}
         }
-        if slot.outbound.stream().is_secure() {
+        if slot.outbound.stream().is_encrypted() {
             slot.outbound.finish();
         }
         self.remove(key);
@@ -199,7 +198,7 @@ impl<S: Service> Reactor<S> {
     }
 
     /// Forgets a connection. Its socket closes when the shards have let go of it, too.
-    fn remove(&mut self, key: Key) {
+    pub(super) fn remove(&mut self, key: Key) {
         let Some(mut slot) = self.slots.remove(key) else { return };
         if let State::WebSocket(websocket) = &mut slot.state {
             let mut reach =

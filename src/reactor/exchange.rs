@@ -6,6 +6,8 @@ use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use super::websocket::{Reach, WebSocket};
 use crate::http::{BodyDecoder, BodyFraming, Head, Method, Problem, Reply, Response, Status};
+use crate::proxy::Forwarded;
+use crate::transport::Client;
 
 /// Responses gathered before they are written and the next pipelined request is looked at.
 const RESPONSES_BYTES_MAX: usize = 256 * 1024;
@@ -133,9 +135,16 @@ impl Exchange {
             Err(error) => return refuse(error.status(), error.message(), reach),
         };
         self.searched = 0;
-        let arrival = self.arrival;
+        let arrival = self.arrival_of(&head, reach.turn);
         match reach.service.route(&head, &arrival) {
+            // The connection was not counted, for it is its proxy's.
+            Route::Upgrade { .. } if arrival != self.arrival && reach.turn.is_crowded(arrival.peer.ip()) => {
+                let _ends_anyway = respond(&too_many_connections(), Some(&head), reach);
+                Step::Last
+            }
             Route::Upgrade { endpoint, accepted, message_bytes_max } => {
+                let client = Client { address: arrival.peer, secure: arrival.secure };
+                reach.outbound.stream().set_client(client);
                 accepted.encode(&mut reach.turn.replies);
                 let deflate = accepted.deflate;
                 // At once: from `open` on, other threads may write to this socket.
@@ -157,6 +166,17 @@ impl Exchange {
                 self.ask(&head, &[], &arrival, reach).map_or(Step::Last, |()| Step::Used(len))
             }
             Route::ReadBody { bytes_max } => self.expect_body(&head, &input[..len], bytes_max, None, reach),
+        }
+    }
+
+    /// Where a request comes from, which a proxy may know better than its connection.
+    fn arrival_of(&self, head: &Head<'_>, turn: &Turn) -> Arrival {
+        let fields = (head.headers("x-forwarded-for"), head.headers("x-forwarded-proto"));
+        match Forwarded::read(self.arrival.peer, &turn.limits.trusted, fields.0, fields.1) {
+            Some(Forwarded { client, secure }) => {
+                Arrival { peer: client, secure: secure.unwrap_or(self.arrival.secure) }
+            }
+            None => self.arrival,
         }
     }
 
@@ -209,7 +229,7 @@ impl Exchange {
         let Ok(Some((head, _))) = Head::parse(&head_bytes, 0, &reach.turn.limits.clone().head) else {
             return Step::Last;
         };
-        let arrival = self.arrival;
+        let arrival = self.arrival_of(&head, reach.turn);
         let answered = match body.answer {
             Some(answer) => respond(&answer, Some(&head), reach),
             None => self.ask(&head, &body.bytes, &arrival, reach),
@@ -252,9 +272,13 @@ pub(super) fn expire<S>(exchange: Option<&Exchange>, reach: &mut Reach<'_, S>) {
 
 /// Refuses a connection before it said anything.
 pub(super) fn turn_away<S>(reach: &mut Reach<'_, S>) {
-    let response = Problem::new(Status::SERVICE_UNAVAILABLE, "too many connections").response();
-    let _ends_anyway = respond(&response.header("Retry-After", "1").close(), None, reach);
+    let _ends_anyway = respond(&too_many_connections(), None, reach);
     last(reach);
+}
+
+fn too_many_connections() -> Response {
+    let response = Problem::new(Status::SERVICE_UNAVAILABLE, "too many connections").response();
+    response.header("Retry-After", "1").close()
 }
 
 /// Answers what cannot be understood, and ends the connection.

@@ -12,7 +12,7 @@
 //! | `shutdown` | the end, in good order |
 //! | `turn` | what one turn shares: time, replies, lanes |
 //! | `acceptor` | listening sockets, exhaustion |
-//! | `opening` | a connection up to its first request: limits, the TLS handshake |
+//! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
 //! | `reload` | a new certificate |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
@@ -52,6 +52,7 @@ use self::slots::{Key, Slots};
 use self::turn::Turn;
 use crate::config::{Listen, Place};
 use crate::http::HeadLimits;
+use crate::proxy::Trusted;
 use crate::rooms::{Effect, RoomLimits};
 use crate::store::Store;
 use crate::transport::{Identity, IdentityError, IdentityFiles};
@@ -80,6 +81,8 @@ pub(crate) struct ReactorLimits {
     pub(crate) reply_bytes: usize,
     pub(crate) connections: usize,
     pub(crate) connections_per_ip: Option<usize>,
+    /// The proxies that are believed.
+    pub(crate) trusted: Trusted,
     pub(crate) tls_timeout: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) close_timeout: Duration,
@@ -96,6 +99,8 @@ pub(crate) struct ReactorLimits {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) listen: Vec<Listen>,
+    /// Whether connections begin with a PROXY header.
+    pub(crate) proxy_protocol: bool,
     /// Certificate and key, if TLS is spoken anywhere.
     pub(crate) tls: Option<IdentityFiles>,
     pub(crate) limits: ReactorLimits,
@@ -121,6 +126,7 @@ pub(crate) struct Reactor<S> {
     /// Shown to whoever connects from now on.
     identity: Option<Identity>,
     identity_files: Option<IdentityFiles>,
+    proxy_protocol: bool,
     slots: Slots,
     turn: Turn,
     service: S,
@@ -178,6 +184,7 @@ impl<S: Service> Reactor<S> {
             places,
             identity,
             identity_files: setup.tls,
+            proxy_protocol: setup.proxy_protocol,
             service: service(&mailbox, &gauge),
             slots: Slots::new(gauge),
             turn: Turn::new(Arc::new(setup.limits), lanes, mailbox),

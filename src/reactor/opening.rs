@@ -1,5 +1,6 @@
 //! A connection from `accept` to the moment when its first request may come.
 
+use std::io;
 use std::sync::Arc;
 
 use super::Reactor;
@@ -9,8 +10,10 @@ use super::exchange::{self, Exchange};
 use super::service::{Arrival, Service};
 use super::slots::{Key, Slot, State};
 use super::timers::{Armed, ticks};
+use super::turn::Turn;
 use super::websocket::Reach;
-use crate::transport::{Outbound, Stream};
+use crate::proxy;
+use crate::transport::{Client, Outbound, Stream, StreamRef};
 
 /// Connections over the limit that are told so at one time; more are dropped without a word.
 const TURNED_AWAY_MAX: usize = 64;
@@ -21,7 +24,8 @@ const OPENINGS_PER_TURN: usize = 16;
 /// What a connection still owes before it may speak.
 #[derive(Debug)]
 pub(super) struct Opening {
-    arrival: Arrival,
+    /// A PROXY header comes before anything else.
+    header: bool,
     /// There is no room for it, of which it learns once it can be talked to.
     refused: bool,
 }
@@ -31,11 +35,10 @@ impl<S: Service> Reactor<S> {
     pub(super) fn open(&mut self, newcomer: Newcomer) {
         let Newcomer { socket, peer, tls } = newcomer;
         let limits = self.turn.limits.clone();
-        let per_address = limits.connections_per_ip.map(|max| (peer.ip(), max));
-        let too_many_here = per_address.is_some_and(|(ip, max)| {
-            self.turn.addresses.get(&ip).is_some_and(|&connections| connections >= max)
-        });
-        let refused = too_many_here || self.slots.len() >= limits.connections;
+        let header = self.proxy_protocol;
+        // What a proxy brings belongs to its clients, and is counted as soon as they are known.
+        let proxied = header || limits.trusted.contains(peer.ip());
+        let refused = self.slots.len() >= limits.connections || (!proxied && self.turn.is_crowded(peer.ip()));
         if refused && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX) {
             return;
         }
@@ -44,6 +47,7 @@ impl<S: Service> Reactor<S> {
             None => Ok(Stream::plain(socket)),
         };
         let mut stream = match stream {
+            Ok(stream) if proxied => stream.proxied(),
             Ok(stream) => stream,
             Err(error) => return tracing::error!(%error, "TLS could not be begun"),
         };
@@ -51,47 +55,94 @@ impl<S: Service> Reactor<S> {
         if let Err(error) = stream.register(self.poll.registry(), key.token()) {
             return tracing::error!(%error, "a connection could not be registered");
         }
-        if let Some((ip, _)) = per_address {
-            *self.turn.addresses.entry(ip).or_default() += 1;
-        }
-        let secure = stream.is_secure();
+        let counted = if proxied { None } else { self.turn.count(peer.ip()) };
+        let timeout = if tls { limits.tls_timeout } else { limits.handshake_timeout };
         self.slots.insert(Slot {
             outbound: Arc::new(Outbound::new(stream, limits.reply_bytes)),
-            deadline: self.turn.now.saturating_add(ticks(limits.tls_timeout)),
-            state: State::Opening(Opening { arrival: Arrival { peer, secure }, refused }),
+            deadline: self.turn.now.saturating_add(ticks(timeout)),
+            state: State::Opening(Opening { header, refused }),
             armed: Armed::default(),
             last_read: self.turn.now,
             unread: false,
             ending: false,
             ready: false,
-            counted: per_address.map(|(ip, _)| ip),
+            counted,
         });
         self.go_on_opening(key);
     }
 
     /// Whether the connection may be read although it is being opened. If it is not its turn yet, it is remembered.
     pub(super) fn may_open(&mut self, key: Key) -> bool {
+        self.turn.openings += 1;
+        if self.turn.openings <= OPENINGS_PER_TURN {
+            return true;
+        }
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.unread = true;
+            self.turn.make_ready(key, slot);
+        }
+        false
+    }
+
+    /// Takes the PROXY header away, if one is due; false if it has not come whole, or was none. Until then its bytes
+    /// stay in the kernel, so that those behind it are read by whoever they are for.
+    pub(super) fn pass_proxy_header(&mut self, key: Key) -> bool {
         let Some(slot) = self.slots.get_mut(key) else { return false };
-        if matches!(slot.state, State::Opening(_)) {
-            self.turn.openings += 1;
-            if self.turn.openings > OPENINGS_PER_TURN {
-                slot.unread = true;
-                self.turn.make_ready(key, slot);
+        let State::Opening(opening) = &mut slot.state else { return true };
+        if !opening.header {
+            return true;
+        }
+        let stream = slot.outbound.stream();
+        let parsed = match stream.peek(&mut self.buffer[..proxy::HEADER_BYTES_MAX]) {
+            Ok(0) => return self.drop_opening(key, &"connection lost"),
+            Ok(count) => proxy::parse(&self.buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => return self.drop_opening(key, &error),
+        };
+        let (source, len) = match parsed {
+            Ok(Some(parsed)) => parsed,
+            // After the end of the input no more will come of it.
+            Ok(None) if slot.ending => return self.drop_opening(key, &"PROXY header cut off"),
+            Ok(None) => {
+                slot.unread = false;
                 return false;
             }
+            Err(error) => return self.drop_opening(key, &error),
+        };
+        let (skipped, proxy) = (stream.skip(&mut self.buffer[..len]), stream.peer_addr());
+        let (Ok(()), Ok(proxy)) = (skipped, proxy) else { return self.drop_opening(key, &"connection lost") };
+        let secure = source.secure || stream.is_encrypted();
+        let client = source.client.filter(|_| self.turn.limits.trusted.contains(proxy.ip()));
+        if let Some(address) = client {
+            stream.set_client(Client { address, secure });
         }
+        opening.header = false;
+        // A trusted proxy that speaks for itself may have clients all the same, of whom it tells in each request.
+        if client.is_some() || !self.turn.limits.trusted.contains(proxy.ip()) {
+            let ip = client.unwrap_or(proxy).ip();
+            opening.refused |= self.turn.is_crowded(ip);
+            slot.counted = self.turn.count(ip);
+        }
+        self.go_on_opening(key);
         true
+    }
+
+    fn drop_opening(&mut self, key: Key, error: &dyn std::fmt::Display) -> bool {
+        tracing::debug!(%error, "a connection was not opened");
+        self.remove(key);
+        false
     }
 
     /// Lets the connection speak, if nothing stands before that any more.
     pub(super) fn go_on_opening(&mut self, key: Key) {
         let Some(slot) = self.slots.get_mut(key) else { return };
-        if let State::Opening(Opening { arrival, refused }) = &slot.state
+        if let State::Opening(Opening { header: false, refused }) = slot.state
             && !slot.outbound.stream().is_handshaking()
         {
-            let exchange = Exchange::new(*arrival, &self.turn);
+            let Ok(arrival) = arrival(slot.outbound.stream()) else { return self.remove(key) };
+            let exchange = Exchange::new(arrival, &self.turn);
             slot.deadline = exchange.deadline;
-            if *refused {
+            if refused {
                 let mut reach =
                     Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
                 exchange::turn_away(&mut reach);
@@ -102,5 +153,19 @@ impl<S: Service> Reactor<S> {
             }
         }
         after_event(key, slot, &mut self.turn);
+    }
+}
+
+/// Where the requests of a connection come from, as far as it knows itself.
+pub(super) fn arrival(stream: StreamRef<'_>) -> io::Result<Arrival> {
+    Ok(Arrival { peer: stream.peer_addr()?, secure: stream.is_secure() })
+}
+
+/// Counts a session against its client's address, if a proxy has brought it and it was not counted before.
+pub(super) fn count_client(slot: &mut Slot, turn: &mut Turn) {
+    if let (State::WebSocket(_), None) = (&slot.state, slot.counted)
+        && let Ok(client) = slot.outbound.stream().peer_addr()
+    {
+        slot.counted = turn.count(client.ip());
     }
 }

@@ -118,6 +118,19 @@ impl Turn {
         self.timers.arm(self.now, armed, at, key);
     }
 
+    /// Whether as many connections as there may be come from this address.
+    pub(super) fn is_crowded(&self, ip: IpAddr) -> bool {
+        let max = self.limits.connections_per_ip.unwrap_or(usize::MAX);
+        self.addresses.get(&ip).is_some_and(|&connections| connections >= max)
+    }
+
+    /// Counts a connection against its address, if addresses are counted.
+    pub(super) fn count(&mut self, ip: IpAddr) -> Option<IpAddr> {
+        self.limits.connections_per_ip?;
+        *self.addresses.entry(ip).or_default() += 1;
+        Some(ip)
+    }
+
     /// Puts the connection on the list of those that go on reading in the next turn.
     pub(super) fn make_ready(&mut self, key: Key, slot: &mut Slot) {
         if !slot.ready {

@@ -123,6 +123,7 @@ impl Builder {
         let shards = workers.max(1);
         let setup = Setup {
             listen,
+            proxy_protocol: config.proxy.protocol,
             tls: config.tls.certificate.clone().zip(config.tls.key.clone()).map(identity_files),
             limits: reactor_limits(&config),
             rooms: room_limits(&config, shards, store.is_some()),
@@ -257,6 +258,7 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
         reply_bytes: limits.reply_bytes,
         connections: limits.connections,
         connections_per_ip: (limits.connections_per_ip > 0).then_some(limits.connections_per_ip),
+        trusted: config.proxy.trusted.clone(),
         tls_timeout: limits.tls_timeout,
         handshake_timeout: limits.handshake_timeout,
         close_timeout: limits.close_timeout,

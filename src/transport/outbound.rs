@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::stream::{Stream, Taken};
+use mio::net::TcpStream;
+
+use super::stream::{Extra, Stream, StreamRef, Taken};
 use crate::rooms::log::Slice;
 use crate::rooms::{Peer, Sent};
 
@@ -108,10 +110,16 @@ struct Half {
 /// The socket is closed when the last owner lets go, so nobody can ever write to a recycled descriptor.
 #[derive(Debug)]
 pub(crate) struct Outbound {
-    stream: Stream,
+    socket: TcpStream,
     reply_bytes_max: u32,
+    extra: Option<Box<Extra>>,
     half: Mutex<Half>,
 }
+
+// Every connection has one: what only some need has to find room elsewhere. (With debug assertions mio's sockets are
+// larger.)
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Outbound>() <= 40);
 
 impl Outbound {
     /// The write half of `stream`, which queues at most about `reply_bytes_max` bytes of replies. A single
@@ -120,13 +128,14 @@ impl Outbound {
     pub(crate) fn new(stream: Stream, reply_bytes_max: usize) -> Outbound {
         let half = Half { phase: Phase::Open, room_waits: false, progress: 0, backlog: None };
         let reply_bytes_max = u32::try_from(reply_bytes_max).unwrap_or(u32::MAX);
-        Outbound { stream, reply_bytes_max, half: Mutex::new(half) }
+        let Stream { socket, extra } = stream;
+        Outbound { socket, reply_bytes_max, extra, half: Mutex::new(half) }
     }
 
     /// The socket, for reading.
     #[must_use]
-    pub(crate) fn stream(&self) -> &Stream {
-        &self.stream
+    pub(crate) fn stream(&self) -> StreamRef<'_> {
+        StreamRef { socket: &self.socket, extra: self.extra.as_deref() }
     }
 
     /// Sends whole frames in order, or queues what the socket does not take.
@@ -134,7 +143,7 @@ impl Outbound {
     /// # Errors
     /// [`SendError`]; then nothing was sent.
     pub(crate) fn send(&self, frames: &[u8]) -> Result<(), SendError> {
-        self.lock().send(&self.stream, frames, self.reply_bytes_max as usize)
+        self.lock().send(self.stream(), frames, self.reply_bytes_max as usize)
     }
 
     /// As [`Outbound::send`], for a caller that holds back its source when [`Outbound::is_congested`]: never refused
@@ -143,7 +152,7 @@ impl Outbound {
     /// # Errors
     /// [`SendError::Closed`].
     pub(crate) fn send_unbounded(&self, frames: &[u8]) -> Result<(), SendError> {
-        self.lock().send(&self.stream, frames, usize::MAX)
+        self.lock().send(self.stream(), frames, usize::MAX)
     }
 
     /// As [`Outbound::send_unbounded`], for one frame whose payload is not to be copied behind its header.
@@ -151,7 +160,7 @@ impl Outbound {
     /// # Errors
     /// [`SendError::Closed`].
     pub(crate) fn send_parts(&self, header: &[u8], payload: &[u8]) -> Result<(), SendError> {
-        self.lock().send_parts(&self.stream, header, payload)
+        self.lock().send_parts(self.stream(), header, payload)
     }
 
     /// Answers a ping. If earlier bytes still wait, this pong replaces any other that waits (RFC 6455 §5.5.3).
@@ -164,14 +173,14 @@ impl Outbound {
             backlog.pong.clear();
             backlog.pong.extend_from_slice(frame);
         } else {
-            let _open = half.send(&self.stream, frame, usize::MAX);
+            let _open = half.send(self.stream(), frame, usize::MAX);
         }
     }
 
     /// Sends or queues a Close frame as the last one. False if one was sent before.
     pub(crate) fn close(&self, frame: &[u8]) -> bool {
         let mut half = self.lock();
-        let first = half.send(&self.stream, frame, usize::MAX).is_ok();
+        let first = half.send(self.stream(), frame, usize::MAX).is_ok();
         if half.phase == Phase::Open {
             half.phase = Phase::Sealed;
         }
@@ -184,7 +193,7 @@ impl Outbound {
         match half.phase {
             Phase::Open | Phase::Sealed => {
                 half.phase = Phase::Finishing;
-                half.end_if_empty(&self.stream);
+                half.end_if_empty(self.stream());
             }
             Phase::Finishing | Phase::Done => {}
         }
@@ -196,13 +205,13 @@ impl Outbound {
         let mut half = self.lock();
         half.phase = Phase::Done;
         half.backlog = None;
-        self.stream.shutdown();
+        self.stream().shutdown();
     }
 
     /// Writes on after the socket became writable. To be called for every such event.
     pub(crate) fn flush(&self) -> Flushed {
         let mut half = self.lock();
-        half.flush(&self.stream);
+        half.flush(self.stream());
         match half.phase {
             Phase::Done => Flushed::Closed,
             Phase::Open | Phase::Sealed | Phase::Finishing if half.backlog.is_some() => Flushed::Blocked,
@@ -245,7 +254,7 @@ impl Peer for std::sync::Arc<Outbound> {
             return Sent::Blocked { frames: 0 };
         }
         let bytes = slice.bytes();
-        let Ok(taken) = half.write(&self.stream, bytes) else { return Sent::Closed };
+        let Ok(taken) = half.write(self.stream(), bytes) else { return Sent::Closed };
         if !taken.full {
             return Sent::All;
         }
@@ -263,12 +272,12 @@ impl Peer for std::sync::Arc<Outbound> {
     }
 
     fn address(&self) -> Option<std::net::SocketAddr> {
-        self.stream.peer_addr().ok()
+        self.stream().peer_addr().ok()
     }
 }
 
 impl Half {
-    fn send(&mut self, stream: &Stream, frames: &[u8], bytes_max: usize) -> Result<(), SendError> {
+    fn send(&mut self, stream: StreamRef<'_>, frames: &[u8], bytes_max: usize) -> Result<(), SendError> {
         if self.phase != Phase::Open {
             return Err(SendError::Closed);
         }
@@ -286,7 +295,7 @@ impl Half {
         Ok(())
     }
 
-    fn send_parts(&mut self, stream: &Stream, header: &[u8], payload: &[u8]) -> Result<(), SendError> {
+    fn send_parts(&mut self, stream: StreamRef<'_>, header: &[u8], payload: &[u8]) -> Result<(), SendError> {
         if self.phase != Phase::Open {
             return Err(SendError::Closed);
         }
@@ -305,7 +314,7 @@ impl Half {
     }
 
     /// Writes once; a full socket is a write of nothing. After an error nothing is ever written again.
-    fn write(&mut self, stream: &Stream, bytes: &[u8]) -> io::Result<Taken> {
+    fn write(&mut self, stream: StreamRef<'_>, bytes: &[u8]) -> io::Result<Taken> {
         self.judge(stream.write(bytes))
     }
 
@@ -325,7 +334,7 @@ impl Half {
         self.backlog = Some(Box::new(Backlog { rest: bytes.to_vec(), ..Backlog::default() }));
     }
 
-    fn flush(&mut self, stream: &Stream) {
+    fn flush(&mut self, stream: StreamRef<'_>) {
         let taken = self.judge(stream.flush());
         if !self.note_progress(taken) {
             return;
@@ -354,7 +363,7 @@ impl Half {
         !full
     }
 
-    fn end_if_empty(&mut self, stream: &Stream) {
+    fn end_if_empty(&mut self, stream: StreamRef<'_>) {
         if self.phase == Phase::Finishing && self.backlog.is_none() {
             let taken = self.judge(stream.finish());
             if self.note_progress(taken) {

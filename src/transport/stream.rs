@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::sync::OnceLock;
 
 use mio::event::Source;
 use mio::net::TcpStream;
@@ -38,19 +39,39 @@ pub(crate) struct Taken {
     pub(crate) full: bool,
 }
 
-/// A non-blocking byte stream, encrypted or not. The reactor reads it; everybody else writes through
-/// [`Outbound`](super::Outbound).
+/// A non-blocking byte stream, encrypted or not, with its owner. It is used through [`Stream::lend`].
 #[derive(Debug)]
 pub(crate) struct Stream {
-    socket: TcpStream,
-    /// Absent where nothing is encrypted, so that such a connection is no larger for it.
-    tls: Option<Box<Tls>>,
+    pub(super) socket: TcpStream,
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+/// What only some connections have; the others are no larger for it.
+#[derive(Debug, Default)]
+pub(super) struct Extra {
+    tls: Option<Tls>,
+    client: OnceLock<Client>,
+}
+
+/// Whom a proxy speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) address: SocketAddr,
+    /// Whether it reached its proxy over TLS.
+    pub(crate) secure: bool,
+}
+
+/// A stream, lent by its owner: the reactor reads it; everybody else writes through [`Outbound`](super::Outbound).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamRef<'s> {
+    pub(super) socket: &'s TcpStream,
+    pub(super) extra: Option<&'s Extra>,
 }
 
 impl Stream {
     /// A stream whose bytes go over the socket as they are.
     pub(crate) fn plain(socket: TcpStream) -> Stream {
-        Stream { socket, tls: None }
+        Stream { socket, extra: None }
     }
 
     /// A stream whose handshake is still to come.
@@ -59,7 +80,7 @@ impl Stream {
     /// If TLS cannot be begun at all.
     pub(crate) fn secure(socket: TcpStream, identity: &Identity) -> Result<Stream, rustls::Error> {
         let connection = ServerConnection::new(identity.config().clone())?;
-        Ok(Stream { socket, tls: Some(Box::new(Tls::new(connection))) })
+        Ok(Stream::over(socket, Tls::new(connection)))
     }
 
     /// As [`Stream::secure`], from the client's side: the handshake begins with the first write or flush, and what is
@@ -68,22 +89,68 @@ impl Stream {
     /// # Errors
     /// If TLS cannot be begun at all.
     pub(crate) fn secure_client(socket: TcpStream, trust: &Trust) -> Result<Stream, rustls::Error> {
-        Ok(Stream { socket, tls: Some(Box::new(Tls::new(trust.begin()?))) })
+        Ok(Stream::over(socket, Tls::new(trust.begin()?)))
     }
 
+    fn over(socket: TcpStream, tls: Tls) -> Stream {
+        Stream { socket, extra: Some(Box::new(Extra { tls: Some(tls), ..Extra::default() })) }
+    }
+
+    /// A stream on which somebody may speak for others; see [`StreamRef::set_client`].
+    #[must_use]
+    pub(crate) fn proxied(mut self) -> Stream {
+        self.extra.get_or_insert_default();
+        self
+    }
+
+    /// The stream itself.
+    pub(crate) fn lend(&self) -> StreamRef<'_> {
+        StreamRef { socket: &self.socket, extra: self.extra.as_deref() }
+    }
+
+    /// Registers for both directions, edge-triggered; it is never registered again.
+    ///
+    /// # Errors
+    /// As `epoll_ctl(2)`.
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        self.socket.register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    }
+}
+
+impl<'s> StreamRef<'s> {
     /// The socket itself, for its options.
-    pub(crate) fn socket(&self) -> &TcpStream {
-        &self.socket
+    pub(crate) fn socket(self) -> &'s TcpStream {
+        self.socket
+    }
+
+    fn tls(self) -> Option<&'s Tls> {
+        self.extra?.tls.as_ref()
+    }
+
+    /// From now on the peer's address is `client`: said once, on a [proxied](Stream::proxied) stream.
+    pub(crate) fn set_client(self, client: Client) {
+        if let Some(extra) = self.extra {
+            let _said_before = extra.client.set(client);
+        }
+    }
+
+    fn client(self) -> Option<&'s Client> {
+        self.extra?.client.get()
     }
 
     /// Whether it is encrypted.
-    pub(crate) fn is_secure(&self) -> bool {
-        self.tls.is_some()
+    pub(crate) fn is_encrypted(self) -> bool {
+        self.tls().is_some()
+    }
+
+    /// Whether it is encrypted where the client reaches it.
+    pub(crate) fn is_secure(self) -> bool {
+        self.client().map_or(self.is_encrypted(), |client| client.secure)
     }
 
     /// Whether nothing can be said yet, because the TLS handshake is not complete.
-    pub(crate) fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    pub(crate) fn is_handshaking(self) -> bool {
+        self.tls().is_some_and(Tls::is_handshaking)
     }
 
     /// Reads into `buffer`, which must be as large as several TLS records.
@@ -91,48 +158,65 @@ impl Stream {
     /// # Errors
     /// As `recv(2)`; never `Interrupted`. The end of an encrypted stream that the peer did not announce is
     /// `UnexpectedEof`.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<Arrived> {
-        if let Some(tls) = &self.tls {
-            return tls.read(&self.socket, buffer);
+    pub(crate) fn read(self, buffer: &mut [u8]) -> io::Result<Arrived> {
+        if let Some(tls) = self.tls() {
+            return tls.read(self.socket, buffer);
         }
-        match uninterrupted(|| (&self.socket).read(buffer))? {
+        match uninterrupted(|| (&*self.socket).read(buffer))? {
             0 => Ok(Arrived::End),
             count => Ok(Arrived::Bytes { count, more: count == buffer.len() }),
         }
+    }
+
+    /// Looks at what has come first, and leaves it where it is; `Ok(0)` is the end of the stream. For what is sent
+    /// before anything is encrypted.
+    ///
+    /// # Errors
+    /// As `recv(2)`; never `Interrupted`.
+    pub(crate) fn peek(self, buffer: &mut [u8]) -> io::Result<usize> {
+        uninterrupted(|| self.socket.peek(buffer))
+    }
+
+    /// Takes away what was looked at, as many bytes as `buffer` has room for.
+    ///
+    /// # Errors
+    /// As `recv(2)`; never `Interrupted`.
+    pub(crate) fn skip(self, buffer: &mut [u8]) -> io::Result<()> {
+        uninterrupted(|| (&*self.socket).read(buffer)).map(drop)
     }
 
     /// Writes what the socket takes at once.
     ///
     /// # Errors
     /// As `send(2)`; never `Interrupted`.
-    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<Taken> {
-        if let Some(tls) = &self.tls {
-            return tls.write(&self.socket, bytes, &[]);
+    pub(crate) fn write(self, bytes: &[u8]) -> io::Result<Taken> {
+        if let Some(tls) = self.tls() {
+            return tls.write(self.socket, bytes, &[]);
         }
-        let taken = uninterrupted(|| (&self.socket).write(bytes))?;
+        let taken = uninterrupted(|| (&*self.socket).write(bytes))?;
         Ok(Taken { bytes: taken, full: taken < bytes.len() })
     }
 
-    /// As [`Stream::write`], for bytes that lie in two places.
+    /// As [`StreamRef::write`], for bytes that lie in two places.
     ///
     /// # Errors
-    /// As [`Stream::write`].
-    pub(crate) fn write_parts(&self, first: &[u8], second: &[u8]) -> io::Result<Taken> {
-        if let Some(tls) = &self.tls {
-            return tls.write(&self.socket, first, second);
+    /// As [`StreamRef::write`].
+    pub(crate) fn write_parts(self, first: &[u8], second: &[u8]) -> io::Result<Taken> {
+        if let Some(tls) = self.tls() {
+            return tls.write(self.socket, first, second);
         }
         let parts = [IoSlice::new(first), IoSlice::new(second)];
-        let taken = uninterrupted(|| (&self.socket).write_vectored(&parts))?;
+        let taken = uninterrupted(|| (&*self.socket).write_vectored(&parts))?;
         Ok(Taken { bytes: taken, full: taken < first.len() + second.len() })
     }
 
     /// Writes what is encrypted already and the socket did not take. A plain stream keeps nothing.
     ///
     /// # Errors
-    /// As [`Stream::write`].
-    pub(crate) fn flush(&self) -> io::Result<Taken> {
-        match &self.tls {
-            Some(tls) => tls.flush(&self.socket),
+    /// As [`StreamRef::write`].
+    pub(crate) fn flush(self) -> io::Result<Taken> {
+        match self.tls() {
+            Some(tls) => tls.flush(self.socket),
             None => Ok(Taken { bytes: 0, full: false }),
         }
     }
@@ -141,10 +225,10 @@ impl Stream {
     /// again once the socket is writable if it was `full`.
     ///
     /// # Errors
-    /// As [`Stream::write`].
-    pub(crate) fn finish(&self) -> io::Result<Taken> {
-        let taken = match &self.tls {
-            Some(tls) => tls.finish(&self.socket)?,
+    /// As [`StreamRef::write`].
+    pub(crate) fn finish(self) -> io::Result<Taken> {
+        let taken = match self.tls() {
+            Some(tls) => tls.finish(self.socket)?,
             None => Taken { bytes: 0, full: false },
         };
         if !taken.full {
@@ -154,24 +238,19 @@ impl Stream {
     }
 
     /// Ends both directions.
-    pub(crate) fn shutdown(&self) {
+    pub(crate) fn shutdown(self) {
         let _gone_already = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// The peer's address.
+    /// The peer's address: of the client, if a proxy speaks for one.
     ///
     /// # Errors
     /// If the connection is gone.
-    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.peer_addr()
-    }
-
-    /// Registers for both directions, edge-triggered; it is never registered again.
-    ///
-    /// # Errors
-    /// As `epoll_ctl(2)`.
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.socket.register(registry, token, Interest::READABLE | Interest::WRITABLE)
+    pub(crate) fn peer_addr(self) -> io::Result<SocketAddr> {
+        match self.client() {
+            Some(client) => Ok(client.address),
+            None => self.socket.peer_addr(),
+        }
     }
 }
 

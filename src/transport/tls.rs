@@ -59,13 +59,13 @@ impl Tls {
         self.lock().connection.is_handshaking()
     }
 
-    /// As [`Stream::read`](super::Stream::read). The upper half of `buffer` is where ciphertext is read into; no
+    /// As [`StreamRef::read`](super::stream::StreamRef::read). The upper half of `buffer` is where ciphertext is read into; no
     /// plaintext stays behind, since no event would tell of it.
     pub(super) fn read(&self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
         self.lock().read(socket, buffer)
     }
 
-    /// As [`Stream::write_parts`](super::Stream::write_parts). `full` may come with all bytes taken: then some of
+    /// As [`StreamRef::write_parts`](super::stream::StreamRef::write_parts). `full` may come with all bytes taken: then some of
     /// them wait here.
     pub(super) fn write(&self, socket: &TcpStream, first: &[u8], second: &[u8]) -> io::Result<Taken> {
         self.lock().write(socket, first, second)

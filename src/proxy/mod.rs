@@ -1,0 +1,10 @@
+//! What a proxy in front of the server says about its clients: the PROXY protocol before the first byte of a
+//! connection, the fields `X-Forwarded-For` and `X-Forwarded-Proto` in a request; and which proxies are believed.
+
+mod forwarded;
+mod header;
+mod network;
+
+pub use forwarded::Forwarded;
+pub use header::{HEADER_BYTES_MAX, HeaderError, Source, parse};
+pub use network::{Network, NetworkError, Trusted};
