@@ -5,11 +5,13 @@
 
 mod deflate;
 mod http;
+mod proxy;
 mod rooms;
 mod ws;
 
 pub use deflate::deflate;
 pub use http::{body, extensions, request_head};
+pub use proxy::proxy_header;
 pub use rooms::{room_log, shard};
 pub use ws::{close, decoder, header, mask, utf8};
 
@@ -61,6 +63,7 @@ mod tests {
         ("extensions", super::extensions),
         ("header", super::header),
         ("mask", super::mask),
+        ("proxy_header", super::proxy_header),
         ("request_head", super::request_head),
         ("room_log", super::room_log),
         ("shard", super::shard),

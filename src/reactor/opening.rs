@@ -24,6 +24,7 @@ const OPENINGS_PER_TURN: usize = 16;
 /// What a connection still owes before it may speak.
 #[derive(Debug)]
 pub(super) struct Opening {
+    arrival: Arrival,
     /// A PROXY header comes before anything else.
     header: bool,
     /// There is no room for it, of which it learns once it can be talked to.
@@ -55,12 +56,13 @@ impl<S: Service> Reactor<S> {
         if let Err(error) = stream.register(self.poll.registry(), key.token()) {
             return tracing::error!(%error, "a connection could not be registered");
         }
+        let arrival = Arrival { peer, secure: tls };
         let counted = if proxied { None } else { self.turn.count(peer.ip()) };
         let timeout = if tls { limits.tls_timeout } else { limits.handshake_timeout };
         self.slots.insert(Slot {
             outbound: Arc::new(Outbound::new(stream, limits.reply_bytes)),
             deadline: self.turn.now.saturating_add(ticks(timeout)),
-            state: State::Opening(Opening { header, refused }),
+            state: State::Opening(Opening { arrival, header, refused }),
             armed: Armed::default(),
             last_read: self.turn.now,
             unread: false,
@@ -109,17 +111,19 @@ impl<S: Service> Reactor<S> {
             }
             Err(error) => return self.drop_opening(key, &error),
         };
-        let (skipped, proxy) = (stream.skip(&mut self.buffer[..len]), stream.peer_addr());
-        let (Ok(()), Ok(proxy)) = (skipped, proxy) else { return self.drop_opening(key, &"connection lost") };
-        let secure = source.secure || stream.is_encrypted();
-        let client = source.client.filter(|_| self.turn.limits.trusted.contains(proxy.ip()));
-        if let Some(address) = client {
-            stream.set_client(Client { address, secure });
+        if stream.skip(&mut self.buffer[..len]).is_err() {
+            return self.drop_opening(key, &"connection lost");
         }
         opening.header = false;
+        let trusted = self.turn.limits.trusted.contains(opening.arrival.peer.ip());
+        if let (true, Some(address)) = (trusted, source.client) {
+            let secure = source.secure || stream.is_encrypted();
+            stream.set_client(Client { address, secure });
+            opening.arrival = Arrival { peer: address, secure };
+        }
         // A trusted proxy that speaks for itself may have clients all the same, of whom it tells in each request.
-        if client.is_some() || !self.turn.limits.trusted.contains(proxy.ip()) {
-            let ip = client.unwrap_or(proxy).ip();
+        if !trusted || source.client.is_some() {
+            let ip = opening.arrival.peer.ip();
             opening.refused |= self.turn.is_crowded(ip);
             slot.counted = self.turn.count(ip);
         }
@@ -136,10 +140,9 @@ impl<S: Service> Reactor<S> {
     /// Lets the connection speak, if nothing stands before that any more.
     pub(super) fn go_on_opening(&mut self, key: Key) {
         let Some(slot) = self.slots.get_mut(key) else { return };
-        if let State::Opening(Opening { header: false, refused }) = slot.state
+        if let State::Opening(Opening { arrival, header: false, refused }) = slot.state
             && !slot.outbound.stream().is_handshaking()
         {
-            let Ok(arrival) = arrival(slot.outbound.stream()) else { return self.remove(key) };
             let exchange = Exchange::new(arrival, &self.turn);
             slot.deadline = exchange.deadline;
             if refused {
@@ -163,7 +166,7 @@ pub(super) fn arrival(stream: StreamRef<'_>) -> io::Result<Arrival> {
 
 /// Counts a session against its client's address, if a proxy has brought it and it was not counted before.
 pub(super) fn count_client(slot: &mut Slot, turn: &mut Turn) {
-    if let (State::WebSocket(_), None) = (&slot.state, slot.counted)
+    if let (State::WebSocket(_), None, Some(_)) = (&slot.state, slot.counted, turn.limits.connections_per_ip)
         && let Ok(client) = slot.outbound.stream().peer_addr()
     {
         slot.counted = turn.count(client.ip());

@@ -33,7 +33,7 @@ impl TestServer {
         TestServer::with_routes(change, |router| router)
     }
 
-    /// As [`TestServer::with`], with a store, which is in memory, too.
+    /// As [`TestServer::with`], with a store, which is in memory, and with REST, too.
     pub(crate) fn stored(change: impl FnOnce(&mut Config)) -> TestServer {
         TestServer::run(change, |router| router, Some(Location::Memory))
     }
@@ -64,15 +64,18 @@ impl TestServer {
         config.workers =
             std::env::var("FOGHORN_TEST_WORKERS").ok().map(|count| count.parse().expect("a number"));
         change(&mut config);
-        let router = routes(chat::routes(demo::routes(Router::new()), &config));
-        let address = "127.0.0.1:0".parse().expect("an address");
         let options = store_options(&config);
+        let store = location.map(|location| Store::open(location, options).expect("a store"));
+        let mut router = routes(chat::routes(demo::routes(Router::new()), &config));
+        if let Some((store, _)) = &store {
+            router = chat::rest::routes(router, &config, store);
+        }
+        let address = "127.0.0.1:0".parse().expect("an address");
         let tls = config.tls.certificate.is_some();
         let mut builder = Server::builder().config(config).listen(address).router(router);
         if tls {
             builder = builder.listen_on("tls:127.0.0.1:0".parse().expect("a place"));
         }
-        let store = location.map(|location| Store::open(location, options).expect("a store"));
         if let Some((store, _)) = &store {
             builder = builder.store(store.clone());
         }
