@@ -24,7 +24,7 @@ pub use unit::{parse_bytes, parse_duration};
 use crate::http::Origins;
 use crate::proxy::Trusted;
 use kind::{
-    Automatic, Bytes, Choice, Count, Directory, Filter, Networks, Notice, OptionalFile, Pages, Places,
+    Automatic, Bytes, Choice, Count, Directory, Filter, Mode, Networks, Notice, OptionalFile, Pages, Places,
     Switch, Time,
 };
 use section::{Section, section};
@@ -42,8 +42,11 @@ const CONNECTIONS_MAX: usize = 10_000_000;
 section! {
     /// Everything that can be configured.
     Config {
-        /// Where to serve: "ADDR:PORT", port 0 picks a free one; "tls:ADDR:PORT" speaks TLS with the certificate below.
+        /// Where to serve: "ADDR:PORT", port 0 picks a free one; "unix:/PATH" is a Unix socket; "tls:…" speaks TLS with the
+        /// certificate below. Sockets that were passed by a service manager (LISTEN_FDS) take the place of all of these.
         listen: Vec<Listen> = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080).into()], Places;
+        /// Who may connect to Unix sockets: their mode, in octal.
+        unix_mode: u32 = 0o660, Mode;
         /// Threads that run rooms. 0: the thread that serves the sockets runs them, too, which costs least on a single
         /// core. Not set: one for each core, or 0 if there is one.
         workers: Option<usize> = None, Automatic { range: 0..=1024, example: 4 };

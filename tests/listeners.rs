@@ -4,8 +4,13 @@
 
 mod support;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use foghorn::config::Config;
@@ -13,7 +18,7 @@ use foghorn::proxy::Trusted;
 use serde_json::Value;
 use support::raw::{upgrade, upgrade_lines};
 use support::secure::{Certificate, tcp};
-use support::{PATIENCE, Raw, TestServer, now};
+use support::{PATIENCE, Raw, TestServer, eventually, now};
 
 fn trust(config: &mut Config, networks: &[&str]) {
     config.proxy.trusted =
@@ -132,7 +137,7 @@ fn addresses_are_limited_whoever_brings_the_connection() {
     assert_eq!((named("203.0.113.7").1, named("203.0.113.8").1), (503, 101));
     assert_eq!(first.1, 101);
     drop(first);
-    support::eventually("the place is free again", || named("203.0.113.7").1 == 101);
+    eventually("the place is free again", || named("203.0.113.7").1 == 101);
 }
 
 #[test]
@@ -158,4 +163,151 @@ fn the_scheme_of_the_own_origin_is_the_one_that_a_trusted_proxy_tells() {
         let fields = format!("X-Forwarded-Proto: https\r\nOrigin: {origin}\r\n");
         assert_eq!(join(&server, b"", &fields).1, status, "{origin} through {trusted}");
     }
+}
+
+/// A server process, killed when dropped.
+struct Process {
+    child: Child,
+    /// What it says about where it listens.
+    ready: String,
+}
+
+impl Process {
+    /// Starts one; `socket` is its standard input, which the shell may make something else of before `exec`.
+    fn start(shell: &str, socket: Option<OwnedFd>, arguments: &[&str]) -> Process {
+        // The tests end with connections open.
+        let shell = format!("export FOGHORN_LIMITS_CLOSE_TIMEOUT=100ms; {shell}");
+        let script = format!("{shell} exec \"$0\" serve --memory --log warn \"$@\"");
+        let mut child = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_foghorn")])
+            .args(arguments)
+            .stdin(socket.map_or_else(Stdio::null, Stdio::from))
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let ready = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
+        Process { child, ready }
+    }
+
+    fn at(path: &Path) -> Process {
+        Process::start("", None, &["--listen", &format!("unix:{}", path.display())])
+    }
+
+    fn signal(&mut self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -$1 \"$0\"", &pid, name]).status().expect("a shell");
+        assert!(sent.success());
+        self.child.wait().expect("its end");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended_already = self.child.kill();
+        let _no_zombie_stays = self.child.wait();
+    }
+}
+
+fn unix(path: &Path) -> Raw<UnixStream> {
+    let stream = UnixStream::connect(path).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+    Raw::on(stream)
+}
+
+#[test]
+fn a_unix_socket_serves_whom_its_mode_lets_in_and_is_gone_with_its_server() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("foghorn.sock");
+    let mut server = Process::start(
+        "umask 0; export FOGHORN_UNIX_MODE=600;",
+        None,
+        &["--listen", &format!("unix:{}", path.display())],
+    );
+    assert_eq!(server.ready, format!("unix:{}", path.display()));
+    let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let mut member = unix(&path).upgraded(ROOM);
+    member.frame();
+    let addresses = addresses(|request| {
+        let mut raw = unix(&path);
+        raw.send(request);
+        raw.reply().body
+    });
+    assert_eq!(addresses, ["127.0.0.1:0"]);
+    server.signal("TERM");
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_socket_that_was_left_behind_is_replaced_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("foghorn.sock");
+    let mut killed = Process::at(&path);
+    killed.signal("KILL");
+    assert!(path.exists());
+    let server = Process::at(&path);
+    let _member = unix(&path).upgraded("/echo");
+    let second = Process::at(&path);
+    assert_eq!(second.ready, "", "somebody answers there");
+    let _another = unix(&path).upgraded("/echo");
+    drop(server);
+
+    let file = directory.path().join("file");
+    std::fs::write(&file, "kept").expect("a file");
+    assert_eq!(Process::at(&file).ready, "");
+    assert_eq!(std::fs::read(&file).expect("a file"), b"kept");
+}
+
+/// Makes the standard input a passed socket.
+const PASS: &str = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$;";
+
+#[test]
+fn sockets_that_were_passed_take_the_place_of_others_and_outlive_the_server() {
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = socket.local_addr().expect("an address");
+    for _ in 0..2 {
+        let passed = OwnedFd::from(socket.try_clone().expect("a descriptor"));
+        let mut server = Process::start(PASS, Some(passed), &["--listen", "127.0.0.1:1"]);
+        assert_eq!(server.ready, format!("http://{address}"));
+        let _member = Raw::over(tcp(address)).upgraded("/echo");
+        server.signal("TERM");
+    }
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("passed.sock");
+    let socket = UnixListener::bind(&path).expect("a socket");
+    let mut server = Process::start(PASS, Some(socket.into()), &[]);
+    assert_eq!(server.ready, format!("unix:{}", path.display()));
+    let _member = unix(&path).upgraded("/echo");
+    server.signal("TERM");
+    assert!(path.exists(), "it belongs to whoever has passed it");
+}
+
+#[test]
+fn a_passed_socket_named_tls_speaks_tls() {
+    let certificate = Certificate::new();
+    let socket = TcpListener::bind("127.0.0.1:0").expect("a socket");
+    let address = socket.local_addr().expect("an address");
+    let files = [certificate.certificate().display().to_string(), certificate.key().display().to_string()];
+    let shell = format!("{PASS} export LISTEN_FDNAMES=tls;");
+    let server = Process::start(
+        &shell,
+        Some(socket.into()),
+        &["--tls-certificate", &files[0], "--tls-key", &files[1]],
+    );
+    assert_eq!(server.ready, format!("https://{address}"));
+    let _member = Raw::on(certificate.connect(address)).upgraded("/echo");
+}
+
+#[test]
+fn what_was_passed_has_to_be_a_listening_socket() {
+    let (one, _other) = UnixStream::pair().expect("sockets");
+    for socket in [OwnedFd::from(one), std::fs::File::open("/dev/null").expect("a file").into()] {
+        assert_eq!(Process::start(PASS, Some(socket), &[]).ready, "");
+    }
+    let closed = "exec 3<&-; export LISTEN_FDS=1 LISTEN_PID=$$;";
+    assert_eq!(Process::start(closed, None, &[]).ready, "");
 }

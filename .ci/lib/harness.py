@@ -58,6 +58,15 @@ def run(*command, **options):
     return done.stdout
 
 
+def certificate(directory):
+    """Makes a certificate for 127.0.0.1 and its key; the paths of both."""
+    paths = directory / "certificate.pem", directory / "key.pem"
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"]
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    run("openssl", "req", "-x509", *kind, *name, "-out", paths[0], "-keyout", paths[1])
+    return paths
+
+
 def python_environment(directory, requirements):
     """A virtual environment of the running Python with `requirements` in it; made once per content of that file."""
     stamp = directory / "stamp"
@@ -90,22 +99,27 @@ class Server:
     Leaving the context sends SIGTERM; an exit status other than 0, or none in time, is a `Failure`.
     """
 
-    def __init__(self, binary, *options):
+    def __init__(self, binary, *options, certificate=None):
+        """With `certificate`, a pair of paths as from `certificate()`, it speaks TLS."""
         self.binary = pathlib.Path(binary).resolve()
+        self.listen = "127.0.0.1:0"
         self.options = options
-        self.address = None
+        if certificate:
+            self.listen = "tls:127.0.0.1:0"
+            self.options += ("--tls-certificate", certificate[0], "--tls-key", certificate[1])
+        self.http_url = None
         self._child = None
         self._killed = False
         self._stack = contextlib.ExitStack()
         self._log = collections.deque(maxlen=60)
 
     @property
-    def http_url(self):
-        return f"http://{self.address}"
+    def address(self):
+        return self.http_url.partition("://")[2]
 
     @property
     def ws_url(self):
-        return f"ws://{self.address}"
+        return "ws" + self.http_url.removeprefix("http")
 
     @property
     def pid(self):
@@ -116,7 +130,7 @@ class Server:
             raise Failure(f"no server at {self.binary}: run `cargo build --release` first, or give --binary")
         directory = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="foghorn-check-"))
         self._child = subprocess.Popen(
-            [self.binary, "serve", "--listen", "127.0.0.1:0", *self.options],
+            [self.binary, "serve", "--listen", self.listen, *self.options],
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -128,14 +142,14 @@ class Server:
         threading.Thread(target=_pass_on, args=(self._child.stdout, lines.put), daemon=True).start()
         threading.Thread(target=_pass_on, args=(self._child.stderr, self._log.append), daemon=True).start()
         try:
-            self.address = self._ready_address(lines)
+            self.http_url = self._ready_url(lines)
         except BaseException:
             self._kill()
             self._stack.close()
             raise
         return self
 
-    def _ready_address(self, lines):
+    def _ready_url(self, lines):
         deadline = time.monotonic() + READY_SECONDS
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -146,7 +160,7 @@ class Server:
                 raise Failure(f"the server ended before it was ready\n{self.log()}")
             _, found, url = line.partition(READY_PREFIX)
             if found:
-                return url.split()[0].removeprefix("http://").rstrip("/")
+                return url.split()[0].rstrip("/")
         raise Failure(f"no ready line within {READY_SECONDS:.0f} s\n{self.log()}")
 
     def log(self):

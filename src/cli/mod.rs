@@ -5,6 +5,7 @@ mod config;
 mod export;
 mod import;
 mod offline;
+mod passed;
 mod serve;
 
 use std::ffi::OsString;

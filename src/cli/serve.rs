@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::Failure;
+use super::{Failure, passed};
 use crate::config::{Config, Flag};
 use crate::server::{Router, Server, store_options};
 use crate::store::{Location, Store};
@@ -14,8 +14,9 @@ use crate::{chat, demo, web};
 #[derive(Debug, clap::Args)]
 #[group(id = "serve")]
 pub(super) struct Arguments {
-    /// Listen here; may be repeated; port 0 picks a free one; tls:ADDR:PORT speaks TLS [default: 127.0.0.1:8080]
-    #[arg(long, value_name = "[tls:]ADDR:PORT")]
+    /// Listen here; may be repeated; port 0 picks a free one; unix:/PATH is a Unix socket, and
+    /// tls:… speaks TLS [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "PLACE")]
     listen: Vec<String>,
     /// The certificate for TLS, followed by those that vouch for it (PEM); read again on SIGHUP
     #[arg(long, value_name = "FILE")]
@@ -59,13 +60,17 @@ impl Arguments {
 
 /// Serves until a signal ends it.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    // Before anything else is opened.
+    let sockets = passed::take()?;
     let config = Config::load(arguments.config.as_deref(), std::env::vars(), &arguments.flags())?;
     log_to_stderr(&config.log)?;
     let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
     let (store, store_threads) = Store::open(location, store_options(&config))?;
     let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
     let router = chat::rest::routes(router, &config, &store);
-    let server = Server::builder().config(config).router(router).store(store).handle_signals().start()?;
+    let builder = Server::builder().config(config).router(router).store(store).handle_signals();
+    let server =
+        sockets.into_iter().fold(builder, |builder, (socket, tls)| builder.socket(socket, tls)).start()?;
     announce(&server)?;
     server.run()?;
     // Whatever the rooms have handed over is stored before the process ends.

@@ -196,6 +196,24 @@ impl Kind for Places {
     }
 }
 
+/// The mode of a file, in octal.
+pub(super) struct Mode;
+
+impl Kind for Mode {
+    type Value = u32;
+
+    fn read(&self, given: &Given<'_>) -> Result<u32, String> {
+        let text = given.text()?;
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let mode = u32::from_str_radix(text, 8).ok().filter(|mode| digits && *mode <= 0o777);
+        mode.ok_or_else(|| format!("{text:?} is not a mode like \"660\""))
+    }
+
+    fn write(&self, value: &u32) -> Written {
+        Written::Value(quoted(&format!("{value:o}")))
+    }
+}
+
 /// Networks, possibly none.
 pub(super) struct Networks;
 

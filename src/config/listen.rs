@@ -1,11 +1,14 @@
-//! Where to serve: an address, and whether TLS is spoken there.
+//! Where to serve: an address or a path, and whether TLS is spoken there.
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// What the places that speak TLS begin with.
 const TLS_PREFIX: &str = "tls:";
+/// What the path of a Unix socket stands behind.
+const UNIX_PREFIX: &str = "unix:";
 
 /// A place to serve on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,15 +24,18 @@ pub struct Listen {
 pub enum Place {
     /// An address and a port; port 0 takes a free one.
     Tcp(SocketAddr),
+    /// A Unix socket at this path.
+    Unix(PathBuf),
 }
 
 impl Listen {
-    /// A URL that leads there.
+    /// A URL that leads there; a Unix socket has none, and is written as it is configured.
     #[must_use]
     pub fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         match &self.place {
             Place::Tcp(address) => format!("{scheme}://{address}"),
+            Place::Unix(_) => self.to_string(),
         }
     }
 }
@@ -48,8 +54,13 @@ impl FromStr for Listen {
             Some(place) => (place, true),
             None => (text, false),
         };
-        let address = place.parse().map_err(|_| ListenError(text.to_owned()))?;
-        Ok(Listen { place: Place::Tcp(address), tls })
+        let wrong = || ListenError(text.to_owned());
+        let place = match place.strip_prefix(UNIX_PREFIX) {
+            Some("") => return Err(wrong()),
+            Some(path) => Place::Unix(path.into()),
+            None => Place::Tcp(place.parse().map_err(|_| wrong())?),
+        };
+        Ok(Listen { place, tls })
     }
 }
 
@@ -58,6 +69,7 @@ impl fmt::Display for Listen {
         f.write_str(if self.tls { TLS_PREFIX } else { "" })?;
         match &self.place {
             Place::Tcp(address) => write!(f, "{address}"),
+            Place::Unix(path) => write!(f, "{UNIX_PREFIX}{}", path.display()),
         }
     }
 }
@@ -71,7 +83,7 @@ impl fmt::Display for ListenError {
         let text = &self.0;
         write!(
             f,
-            "{text:?} is not an address like \"127.0.0.1:8080\", \"[::1]:8080\" or \"tls:0.0.0.0:8443\""
+            "{text:?} is not an address like \"127.0.0.1:8080\", \"tls:0.0.0.0:8443\" or \"unix:/run/foghorn.sock\""
         )
     }
 }
@@ -88,6 +100,8 @@ mod tests {
             ("127.0.0.1:80", "http://127.0.0.1:80"),
             ("[::1]:8080", "http://[::1]:8080"),
             ("tls:0.0.0.0:0", "https://0.0.0.0:0"),
+            ("unix:/run/foghorn.sock", "unix:/run/foghorn.sock"),
+            ("tls:unix:a.sock", "tls:unix:a.sock"),
         ] {
             let listen: Listen = text.parse().unwrap();
             assert_eq!((listen.to_string(), listen.url()), (text.to_owned(), url.to_owned()));
@@ -96,9 +110,16 @@ mod tests {
 
     #[test]
     fn what_names_no_place_is_refused() {
-        for text in
-            ["", "tls:", "8080", "localhost:80", "TLS:127.0.0.1:1", "https://127.0.0.1:1", "tls:tls:[::]:1"]
-        {
+        for text in [
+            "",
+            "unix:",
+            "tls:",
+            "8080",
+            "localhost:80",
+            "TLS:127.0.0.1:1",
+            "https://127.0.0.1:1",
+            "tls:tls:[::]:1",
+        ] {
             assert_eq!(text.parse::<Listen>(), Err(ListenError(text.to_owned())));
         }
     }

@@ -251,7 +251,7 @@ mod tests {
     #[test]
     fn what_is_printed_reads_back() {
         assert_eq!(load(&Config::default().to_toml(), &[], &[]), Ok(Config::default()));
-        let text = "listen = [\"0.0.0.0:0\", \"[::1]:80\"]\nworkers = 3\nlog = \"warn,foghorn=debug\"\n\
+        let text = "listen = [\"0.0.0.0:0\", \"[::1]:80\", \"unix:a\"]\nunix_mode = \"600\"\nworkers = 3\nlog = \"warn,foghorn=debug\"\n\
             [limits]\nmessage_bytes = \"1000 B\"\nconnections = 7\n[heartbeat]\ntext_interval = 0\n\
             [rooms]\non_lag = \"close\"\n[chat]\njoin_notice = \"\\\"{username}\\\" → \\\\in\"\n\
             [proxy]\ntrusted = [\"10.0.0.0/8\", \"::1\"]\nprotocol = true\n\
@@ -327,7 +327,10 @@ mod tests {
     #[test]
     fn an_unknown_name_is_refused_with_its_line_and_the_known_ones() {
         assert_refused(&[
-            ("\nworker = 1", "f.toml:2: worker: unknown key; known here: listen, workers, data, memory, log"),
+            (
+                "\nworker = 1",
+                "f.toml:2: worker: unknown key; known here: listen, unix_mode, workers, data, memory, log",
+            ),
             (
                 "[limits]\n\nmessage_byte = 1",
                 "f.toml:3: limits.message_byte: unknown key; known here: message_bytes, ",
@@ -452,6 +455,8 @@ mod tests {
                 "f.toml:1: listen: TLS needs tls.certificate and tls.key",
             ),
             ("[tls]\nkey = \"\"", "f.toml:2: tls.key: must name a file"),
+            ("unix_mode = \"+66\"", "f.toml:1: unix_mode: \"+66\" is not a mode like \"660\""),
+            ("unix_mode = \"1777\"", "f.toml:1: unix_mode: \"1777\" is not a mode like \"660\""),
             (
                 "[proxy]\ntrusted = [\"10.0.0.1/8\"]",
                 "f.toml:2: proxy.trusted: \"10.0.0.1/8\" is not a network like ",

@@ -4,12 +4,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use mio::net::{TcpListener, TcpStream};
-use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use mio::net::TcpStream;
+use mio::{Registry, Token};
 
-/// Connections waiting in the kernel to be accepted, at most (the kernel caps it at `net.core.somaxconn`).
-const BACKLOG: i32 = 4096;
+use super::door::Door;
+
 /// Connections accepted from one listener before everybody else gets a turn.
 const ACCEPTS_PER_TURN: usize = 128;
 /// The first of the listeners' tokens; they count downwards. No connection has such a token.
@@ -34,6 +33,8 @@ pub(super) enum Accepted {
 pub(super) struct Newcomer {
     pub(super) socket: TcpStream,
     pub(super) peer: SocketAddr,
+    /// Whether the address stands for one that there is not.
+    pub(super) local: bool,
     /// Whether TLS is spoken where it came in.
     pub(super) tls: bool,
 }
@@ -52,27 +53,10 @@ pub(super) struct Acceptor {
 
 #[derive(Debug)]
 struct Listener {
-    socket: TcpListener,
+    door: Door,
     tls: bool,
     /// More may be waiting: the kernel will not say so again.
     ready: bool,
-}
-
-/// Opens a listening socket. Accepted connections inherit `TCP_NODELAY` from it, which saves a system call each.
-///
-/// # Errors
-/// As `bind(2)` and `listen(2)`.
-pub(super) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if addr.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_tcp_nodelay(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&addr.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(TcpListener::from_std(socket.into()))
 }
 
 impl Acceptor {
@@ -80,11 +64,11 @@ impl Acceptor {
     ///
     /// # Errors
     /// As `epoll_ctl(2)`.
-    pub(super) fn new(sockets: Vec<(TcpListener, bool)>, registry: &Registry) -> io::Result<Acceptor> {
+    pub(super) fn new(doors: Vec<(Door, bool)>, registry: &Registry) -> io::Result<Acceptor> {
         let mut listeners = Vec::new();
-        for (number, (mut socket, tls)) in sockets.into_iter().enumerate() {
-            registry.register(&mut socket, Token(FIRST_TOKEN - number), Interest::READABLE)?;
-            listeners.push(Listener { socket, tls, ready: true });
+        for (number, (door, tls)) in doors.into_iter().enumerate() {
+            door.register(registry, Token(FIRST_TOKEN - number))?;
+            listeners.push(Listener { door, tls, ready: true });
         }
         Ok(Acceptor { listeners, reserve: reserve(), paused: false, exhausted: false })
     }
@@ -127,10 +111,15 @@ impl Acceptor {
         let Some(listener) = self.listeners.get_mut(number).filter(|listener| listener.ready) else {
             return Accepted::Drained;
         };
-        match listener.socket.accept() {
+        match listener.door.accept() {
             Ok((socket, peer)) => {
                 self.exhausted = false;
-                Accepted::Newcomer(Newcomer { socket, peer, tls: listener.tls })
+                Accepted::Newcomer(Newcomer {
+                    socket,
+                    peer,
+                    local: listener.door.is_local(),
+                    tls: listener.tls,
+                })
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 listener.ready = false;
@@ -162,7 +151,7 @@ impl Acceptor {
         let Some(listener) = self.listeners.get(number).filter(|_| self.reserve.take().is_some()) else {
             return false;
         };
-        let refused = listener.socket.accept().map(|(mut stream, _)| {
+        let refused = listener.door.accept().map(|(mut stream, _)| {
             if !listener.tls {
                 let _best_effort = stream.write(OUT_OF_DESCRIPTORS);
             }

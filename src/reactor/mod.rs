@@ -11,7 +11,7 @@
 //! | `letters`, `mailbox` | what other threads want |
 //! | `shutdown` | the end, in good order |
 //! | `turn` | what one turn shares: time, replies, lanes |
-//! | `acceptor` | listening sockets, exhaustion |
+//! | `acceptor`, `door` | listening sockets, exhaustion; one of them |
 //! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
 //! | `reload` | a new certificate |
 //! | `slots` | the table of connections, keys with generations |
@@ -24,6 +24,7 @@
 mod acceptor;
 mod connections;
 mod context;
+mod door;
 mod exchange;
 mod letters;
 mod mailbox;
@@ -38,19 +39,21 @@ mod turn;
 mod websocket;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
 use self::acceptor::Acceptor;
+use self::door::Door;
 use self::mailbox::Inbox;
 pub(crate) use self::mailbox::{Letter, Mailbox};
 use self::shutdown::{Life, register_signals};
 pub(crate) use self::slots::Gauge;
 use self::slots::{Key, Slots};
 use self::turn::Turn;
-use crate::config::{Listen, Place};
+use crate::config::Listen;
 use crate::http::HeadLimits;
 use crate::proxy::Trusted;
 use crate::rooms::{Effect, RoomLimits};
@@ -99,6 +102,10 @@ pub(crate) struct ReactorLimits {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) listen: Vec<Listen>,
+    /// Sockets that listen already, each with whether TLS is spoken there.
+    pub(crate) sockets: Vec<(OwnedFd, bool)>,
+    /// Who may connect to Unix sockets.
+    pub(crate) unix_mode: u32,
     /// Whether connections begin with a PROXY header.
     pub(crate) proxy_protocol: bool,
     /// Certificate and key, if TLS is spoken anywhere.
@@ -159,15 +166,22 @@ impl<S: Service> Reactor<S> {
         let gauge = Gauge::default();
         let (mailbox, inbox) = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
         let identity = setup.tls.as_ref().map(Identity::load).transpose()?;
-        let (mut sockets, mut places) = (Vec::new(), Vec::new());
+        let (mut doors, mut places) = (Vec::new(), Vec::new());
         for listen in setup.listen {
-            let Place::Tcp(address) = listen.place;
-            let socket =
-                acceptor::listen(address).map_err(|error| StartFailure::Listen(listen.clone(), error))?;
-            places.push(Listen { place: Place::Tcp(socket.local_addr()?), tls: listen.tls });
-            sockets.push((socket, listen.tls));
+            let door = Door::open(&listen.place, setup.unix_mode);
+            doors.push((door.map_err(|error| StartFailure::Listen(listen.clone(), error))?, listen.tls));
         }
-        let acceptor = Acceptor::new(sockets, poll.registry())?;
+        for (number, (socket, tls)) in setup.sockets.into_iter().enumerate() {
+            let door = Door::take_over(socket).map_err(|error| StartFailure::Passed(number, error))?;
+            doors.push((door, tls));
+        }
+        for (door, tls) in &doors {
+            if *tls && identity.is_none() {
+                return Err(StartFailure::NoIdentity);
+            }
+            places.push(Listen { place: door.place()?, tls: *tls });
+        }
+        let acceptor = Acceptor::new(doors, poll.registry())?;
         let signals = if setup.signals { Some(register_signals(&poll)?) } else { None };
         let (workers, lanes) = workers::start(
             &setup.rooms,
@@ -273,6 +287,10 @@ impl<S: Service> Reactor<S> {
 pub(crate) enum StartFailure {
     /// The place cannot be listened on.
     Listen(Listen, io::Error),
+    /// The socket of this number, of those that were passed, cannot be used.
+    Passed(usize, io::Error),
+    /// TLS is to be spoken without a certificate.
+    NoIdentity,
     /// Certificate or key cannot be used.
     Identity(IdentityError),
     /// The system refused something else.

@@ -34,7 +34,7 @@ pub(super) struct Opening {
 impl<S: Service> Reactor<S> {
     /// Takes in a connection that was accepted.
     pub(super) fn open(&mut self, newcomer: Newcomer) {
-        let Newcomer { socket, peer, tls } = newcomer;
+        let Newcomer { socket, peer, local, tls } = newcomer;
         let limits = self.turn.limits.clone();
         let header = self.proxy_protocol;
         // What a proxy brings belongs to its clients, and is counted as soon as they are known.
@@ -48,10 +48,15 @@ impl<S: Service> Reactor<S> {
             None => Ok(Stream::plain(socket)),
         };
         let mut stream = match stream {
-            Ok(stream) if proxied => stream.proxied(),
             Ok(stream) => stream,
             Err(error) => return tracing::error!(%error, "TLS could not be begun"),
         };
+        if proxied {
+            stream = stream.proxied();
+        }
+        if local {
+            stream = stream.local();
+        }
         let key = self.slots.next_key();
         if let Err(error) = stream.register(self.poll.registry(), key.token()) {
             return tracing::error!(%error, "a connection could not be registered");

@@ -31,6 +31,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -60,13 +61,14 @@ pub use router::{Endpoint, Router};
 pub struct Builder {
     config: Config,
     listen: Vec<Listen>,
+    sockets: Vec<(OwnedFd, bool)>,
     router: Router,
     signals: bool,
     store: Option<Store>,
 }
 
 impl Builder {
-    /// Limits, heartbeats and the like. Its `listen` counts only if [`Builder::listen`] is never called.
+    /// Limits, heartbeats and the like. Its `listen` counts only if no place and no socket is named.
     #[must_use]
     pub fn config(mut self, config: Config) -> Builder {
         self.config = config;
@@ -84,6 +86,13 @@ impl Builder {
     #[must_use]
     pub fn listen_on(mut self, place: Listen) -> Builder {
         self.listen.push(place);
+        self
+    }
+
+    /// Serves on a socket that listens already, TCP or Unix; with `tls`, by TLS.
+    #[must_use]
+    pub fn socket(mut self, socket: OwnedFd, tls: bool) -> Builder {
+        self.sockets.push((socket, tls));
         self
     }
 
@@ -115,14 +124,16 @@ impl Builder {
     /// # Errors
     /// [`StartError`].
     pub fn start(self) -> Result<Server, StartError> {
-        let Builder { config, listen, router, signals, store } = self;
-        let listen = if listen.is_empty() { config.listen.clone() } else { listen };
+        let Builder { config, listen, sockets, router, signals, store } = self;
+        let listen = if listen.is_empty() && sockets.is_empty() { config.listen.clone() } else { listen };
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         // With one processor a thread for the rooms is nothing but a detour.
         let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
         let shards = workers.max(1);
         let setup = Setup {
             listen,
+            sockets,
+            unix_mode: config.unix_mode,
             proxy_protocol: config.proxy.protocol,
             tls: config.tls.certificate.clone().zip(config.tls.key.clone()).map(identity_files),
             limits: reactor_limits(&config),
@@ -153,21 +164,21 @@ impl Server {
         Builder {
             config: Config::default(),
             listen: Vec::new(),
+            sockets: Vec::new(),
             router: Router::new(),
             signals: false,
             store: None,
         }
     }
 
-    /// The addresses listened on, with their real ports, in the order they were named.
+    /// The addresses listened on, with their real ports, in the order they were named; without Unix sockets.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.places()
-            .iter()
-            .map(|listen| match listen.place {
-                Place::Tcp(address) => address,
-            })
-            .collect()
+        let address = |listen: &Listen| match listen.place {
+            Place::Tcp(address) => Some(address),
+            Place::Unix(_) => None,
+        };
+        self.places().iter().filter_map(address).collect()
     }
 
     /// The places listened on, with their real ports, in the order they were named.
@@ -226,6 +237,12 @@ impl fmt::Display for StartError {
         match &self.0 {
             StartFailure::Listen(addr, error) => {
                 write!(f, "cannot listen on {addr}: {error} (name another address with --listen)")
+            }
+            StartFailure::Passed(number, error) => {
+                write!(f, "cannot listen on socket {number} of those that were passed: {error}")
+            }
+            StartFailure::NoIdentity => {
+                f.write_str("cannot speak TLS: tls.certificate and tls.key are not set")
             }
             StartFailure::Identity(error) => write!(f, "cannot speak TLS: {error}"),
             StartFailure::System(error) => write!(f, "cannot start: {error}"),

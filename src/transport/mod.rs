@@ -9,5 +9,5 @@ mod trust;
 pub(crate) use identity::{Identity, IdentityError, IdentityFiles};
 pub use outbound::SendError;
 pub(crate) use outbound::{Flushed, Outbound};
-pub(crate) use stream::{Arrived, Client, Stream, StreamRef};
+pub(crate) use stream::{Arrived, Client, HERE, Stream, StreamRef};
 pub(crate) use trust::Trust;

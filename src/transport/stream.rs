@@ -1,7 +1,7 @@
 //! A connected socket that any thread may write to.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr};
 use std::sync::OnceLock;
 
 use mio::event::Source;
@@ -42,6 +42,7 @@ pub(crate) struct Taken {
 /// A non-blocking byte stream, encrypted or not, with its owner. It is used through [`Stream::lend`].
 #[derive(Debug)]
 pub(crate) struct Stream {
+    /// A Unix socket is read, written and ended by the same system calls, and is held as a TCP one, too.
     pub(super) socket: TcpStream,
     pub(super) extra: Option<Box<Extra>>,
 }
@@ -51,7 +52,12 @@ pub(crate) struct Stream {
 pub(super) struct Extra {
     tls: Option<Tls>,
     client: OnceLock<Client>,
+    /// A Unix socket, whose peer has no address.
+    local: bool,
 }
+
+/// What stands for the address of somebody on this machine who has none.
+pub(crate) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Whom a proxy speaks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +106,13 @@ impl Stream {
     #[must_use]
     pub(crate) fn proxied(mut self) -> Stream {
         self.extra.get_or_insert_default();
+        self
+    }
+
+    /// A stream that is a Unix socket: its peer counts as 127.0.0.1.
+    #[must_use]
+    pub(crate) fn local(mut self) -> Stream {
+        self.extra.get_or_insert_default().local = true;
         self
     }
 
@@ -249,6 +262,7 @@ impl<'s> StreamRef<'s> {
     pub(crate) fn peer_addr(self) -> io::Result<SocketAddr> {
         match self.client() {
             Some(client) => Ok(client.address),
+            None if self.extra.is_some_and(|extra| extra.local) => Ok(HERE),
             None => self.socket.peer_addr(),
         }
     }
