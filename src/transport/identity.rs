@@ -36,9 +36,9 @@ impl Identity {
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
-            .map_err(|error| IdentityError::of_file(certificate, "a certificate", &error))?;
+            .map_err(|error| IdentityError::of_file(certificate, "certificate", &error))?;
         let private = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| IdentityError::of_file(key, "a private key", &error))?;
+            .map_err(|error| IdentityError::of_file(key, "private key", &error))?;
         let config = server_config(chain, private);
         let problem =
             |error: rustls::Error| format!("does not go with the key in {}: {error}", key.display());
@@ -79,10 +79,12 @@ impl IdentityError {
     }
 
     pub(super) fn of_file(path: &Path, what: &str, error: &pem::Error) -> IdentityError {
-        let problem = match error {
-            pem::Error::NoItemsFound => format!("holds no {}", what.trim_start_matches("a ")),
-            pem::Error::Io(error) => format!("cannot be read: {error}"),
-            other => format!("is not PEM with {what}: {other}"),
+        let problem = if let pem::Error::Io(error) = error {
+            format!("cannot be read: {error}")
+        } else if matches!(error, pem::Error::NoItemsFound) {
+            format!("holds no {what}")
+        } else {
+            format!("is not PEM with a {what}: {error}")
         };
         IdentityError::new(path, problem)
     }

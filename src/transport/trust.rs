@@ -27,7 +27,7 @@ impl Trust {
     pub(crate) fn of_file(authority: &Path, server: &str) -> Result<Trust, IdentityError> {
         let mut roots = RootCertStore::empty();
         let failed =
-            |error: &rustls_pki_types::pem::Error| IdentityError::of_file(authority, "a certificate", error);
+            |error: &rustls_pki_types::pem::Error| IdentityError::of_file(authority, "certificate", error);
         for certificate in CertificateDer::pem_file_iter(authority).map_err(|error| failed(&error))? {
             let certificate = certificate.map_err(|error| failed(&error))?;
             roots.add(certificate).map_err(|error| IdentityError::new(authority, error.to_string()))?;
