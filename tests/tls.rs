@@ -6,6 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
+use foghorn::bench::{self, Authority, Pace, Plan, Protocol, Rooms, Target, Wait, Workload};
 use rustls::version::TLS13;
 use rustls::{ProtocolVersion, StreamOwned};
 use serde_json::Value;
@@ -261,6 +262,12 @@ fn plain_http_on_the_tls_port_gets_an_alert_and_an_orderly_end() {
     let server = start(&certificate);
     let mut stream = tcp(server.tls_address());
     stream.write_all(&upgrade("/echo")).expect("the server takes it");
+    stream.peek(&mut [0; 1]).expect("an answer");
+    // What the client says before it has read that must not destroy it.
+    for _ in 0..10 {
+        stream.write_all(&[0; 1000]).expect("the server discards it");
+    }
+    stream.shutdown(Shutdown::Write).expect("a connection");
     let answer = read_to_end(stream);
     assert_eq!(answer.first(), Some(&0x15), "an alert: {}", answer.escape_ascii());
 }
@@ -405,4 +412,42 @@ fn a_member_that_does_not_read_over_tls_delays_nobody_and_misses_nothing() {
         coverage.take(&serde_json::from_slice(&slow.frame().payload).expect("JSON"));
     }
     assert_eq!(coverage.gaps, 0, "all of it is in the store");
+}
+
+#[test]
+fn the_load_engine_speaks_tls_to_whom_it_trusts() {
+    let certificate = Certificate::new();
+    let server = start(&certificate);
+    let plan = Plan {
+        workload: Workload::Fanout(Rooms {
+            rooms: 2,
+            members: 20,
+            publishers: 2,
+            stalled: 1,
+            pace: Pace::Window(8),
+        }),
+        protocol: Protocol::Text,
+        size: 3000,
+        warmup: Duration::ZERO,
+        measure: Duration::from_millis(200),
+        wait: Wait::Sleep,
+        server: None,
+        database: None,
+    };
+    let url = format!("wss://{}", server.tls_address());
+    let run = |authority: Authority| {
+        let target = Target::parse_trusting(&url, "/ws/raw?roomId={room}", &authority).expect("a target");
+        bench::run(&plan, &target, &mut |_| ())
+    };
+    for authority in [Authority::File(certificate.certificate()), Authority::Anybody] {
+        let report = run(authority).expect("a report");
+        assert!(
+            report.verdict.is_result() && report.faults.is_none(),
+            "{:?} {:?}",
+            report.verdict,
+            report.faults
+        );
+    }
+    let stranger = Certificate::new();
+    assert!(run(Authority::File(stranger.certificate())).is_err(), "nobody vouches for it");
 }

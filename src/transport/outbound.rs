@@ -314,20 +314,24 @@ impl Half {
     }
 
     /// Writes once; a full socket is a write of nothing. After an error nothing is ever written again.
+    #[inline]
     fn write(&mut self, stream: StreamRef<'_>, bytes: &[u8]) -> io::Result<Taken> {
         self.judge(stream.write(bytes))
     }
 
+    #[inline]
     fn judge(&mut self, taken: io::Result<Taken>) -> io::Result<Taken> {
-        match taken {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Taken { bytes: 0, full: true }),
-            Err(error) => {
-                self.phase = Phase::Done;
-                self.backlog = None;
-                Err(error)
-            }
-            taken => taken,
+        taken.or_else(|error| self.refuse(error))
+    }
+
+    #[cold]
+    fn refuse(&mut self, error: io::Error) -> io::Result<Taken> {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Ok(Taken { bytes: 0, full: true });
         }
+        self.phase = Phase::Done;
+        self.backlog = None;
+        Err(error)
     }
 
     fn keep(&mut self, bytes: &[u8]) {

@@ -202,6 +202,7 @@ impl<'s> StreamRef<'s> {
     ///
     /// # Errors
     /// As `send(2)`; never `Interrupted`.
+    #[inline]
     pub(crate) fn write(self, bytes: &[u8]) -> io::Result<Taken> {
         if let Some(tls) = self.tls() {
             return tls.write(self.socket, bytes, &[]);

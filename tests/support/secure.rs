@@ -16,7 +16,10 @@ use super::{PATIENCE, Raw, TestServer};
 /// A stream that the tests read and write as plaintext.
 pub(crate) type Secure = StreamOwned<ClientConnection, TcpStream>;
 
-/// A certificate for `localhost` and its key, as files.
+/// What the server is called.
+const NAMES: [&str; 2] = ["localhost", "127.0.0.1"];
+
+/// A certificate for the server and its key, as files.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     directory: TempDir,
@@ -33,7 +36,7 @@ impl Certificate {
 
     /// Puts another one in the place of the files.
     pub(crate) fn renew(&mut self) {
-        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let made = rcgen::generate_simple_self_signed(NAMES.map(str::to_owned)).expect("a certificate");
         std::fs::write(self.certificate(), made.cert.pem()).expect("a file");
         std::fs::write(self.key(), made.signing_key.serialize_pem()).expect("a file");
         self.der = made.cert.der().clone();
