@@ -104,6 +104,16 @@ impl TokenError {
             | TokenError::Issuer => Some("invalid_token"),
         }
     }
+
+    /// The value of `WWW-Authenticate` that goes with the refusal (RFC 6750 §3).
+    pub fn challenge(self) -> String {
+        match self.code() {
+            None => "Bearer realm=\"foghorn\"".to_owned(),
+            Some(code) => {
+                format!("Bearer realm=\"foghorn\", error=\"{code}\", error_description=\"{}\"", self.message())
+            }
+        }
+    }
 }
 
 impl fmt::Display for TokenError {
