@@ -110,7 +110,10 @@ impl TokenError {
         match self.code() {
             None => "Bearer realm=\"foghorn\"".to_owned(),
             Some(code) => {
-                format!("Bearer realm=\"foghorn\", error=\"{code}\", error_description=\"{}\"", self.message())
+                format!(
+                    "Bearer realm=\"foghorn\", error=\"{code}\", error_description=\"{}\"",
+                    self.message()
+                )
             }
         }
     }

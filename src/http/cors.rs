@@ -62,7 +62,12 @@ mod tests {
         let list = Origins::parse(&["https://a"]).unwrap();
         let cases = [
             ("", &list, Access::Client, ""),
-            ("Origin: https://a\r\n", &list, Access::Page { origin: "https://a", anybody: false }, "https://a"),
+            (
+                "Origin: https://a\r\n",
+                &list,
+                Access::Page { origin: "https://a", anybody: false },
+                "https://a",
+            ),
             ("Origin: https://b\r\n", &list, Access::Stranger, ""),
             ("Origin: https://a\r\nOrigin: https://a\r\n", &list, Access::Stranger, ""),
             ("Origin: null\r\n", &Origins::Any, Access::Page { origin: "null", anybody: true }, "*"),
@@ -73,7 +78,8 @@ mod tests {
             let access = Access::of(origins, &head, false);
             assert_eq!(access, expected);
             let headers = access.headers();
-            let value = |name| headers.iter().find(|(given, _)| *given == name).map_or("", |(_, value)| value);
+            let value =
+                |name| headers.iter().find(|(given, _)| *given == name).map_or("", |(_, value)| value);
             assert_eq!(value("Access-Control-Allow-Origin"), allowed);
             assert_eq!(value("Access-Control-Allow-Credentials") == "true", allowed.starts_with("https"));
         }

@@ -255,7 +255,10 @@ mod tests {
             let head = accepted(text);
             let bytes = head.to_bytes();
             let (kept, len) = Head::parse(&bytes, 0, &HeadLimits::default()).unwrap().unwrap();
-            assert_eq!((len, kept.target(), kept.method_name()), (bytes.len(), head.target(), head.method_name()));
+            assert_eq!(
+                (len, kept.target(), kept.method_name()),
+                (bytes.len(), head.target(), head.method_name())
+            );
             assert_eq!((kept.host(), kept.version()), (head.host(), head.version()));
             assert!(kept.all_headers().eq(head.all_headers()));
         }

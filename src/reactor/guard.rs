@@ -63,9 +63,8 @@ impl Guard {
     /// Ends the session at this time since 1970, or never.
     pub(super) fn end_at(&mut self, until: Option<Duration>, turn: &Turn) {
         self.until = until;
-        self.deadline = until.map(|until| {
-            turn.now.saturating_add(ticks(until.saturating_sub(super::turn::unix_time())))
-        });
+        self.deadline =
+            until.map(|until| turn.now.saturating_add(ticks(until.saturating_sub(super::turn::unix_time()))));
     }
 
     /// Whether the session needs no looking after before its timer comes out.

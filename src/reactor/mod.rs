@@ -59,9 +59,9 @@ use crate::ws::header::HEADER_BYTES_MAX;
 
 pub use attributes::Attributes;
 pub use context::{Context, JoinRequest, Membership, RoomError};
-pub use service::{Answer, Arrival, Disconnect};
 pub(crate) use guard::Standing;
 pub(crate) use service::{Admission, Route, Service, Ticket, Verdict};
+pub use service::{Answer, Arrival, Disconnect};
 pub use session::{Handshake, Session};
 pub(crate) use turn::unix_time;
 

@@ -147,8 +147,7 @@ impl Dispatch {
         let rules = self.rules.now();
         let origins = rules.origins_of(head.path(), None);
         let access = Access::of(origins, head, arrival.secure);
-        let mut attributes =
-            self.intercept(head, arrival).map_err(|response| access.dress(response))?;
+        let mut attributes = self.intercept(head, arrival).map_err(|response| access.dress(response))?;
         let gate = rules.gate.as_ref().filter(|_| policy::request_needs_token(head.method(), head.path()));
         if let Some(gate) = gate
             && attributes.get::<Identity>().is_none()
@@ -275,9 +274,9 @@ impl Service for Dispatch {
             }
             Some(Target::Api(_)) if handshake::intent(head) == Intent::Http => {
                 let bytes_max = self.body_bytes;
-                return self.admit_request(head, arrival).map_or_else(Route::Respond, |attributes| {
-                    Route::ReadBody { bytes_max, attributes }
-                });
+                return self
+                    .admit_request(head, arrival)
+                    .map_or_else(Route::Respond, |attributes| Route::ReadBody { bytes_max, attributes });
             }
             Some(Target::Api(_)) => {
                 Problem::new(Status::NOT_FOUND, "there is no WebSocket at this path").response()

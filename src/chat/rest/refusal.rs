@@ -34,7 +34,8 @@ impl Refusal {
 
     /// Whoever asks may not do this (RFC 6750 §3.1).
     pub(super) fn forbidden(detail: &'static str) -> Refusal {
-        let challenge = format!("Bearer realm=\"foghorn\", error=\"insufficient_scope\", error_description=\"{detail}\"");
+        let challenge =
+            format!("Bearer realm=\"foghorn\", error=\"insufficient_scope\", error_description=\"{detail}\"");
         Refusal(Problem::new(Status::FORBIDDEN, detail).response().header("WWW-Authenticate", challenge))
     }
 
