@@ -170,14 +170,16 @@ impl BoundKey {
             DecodingKeyKind::SecretOrDer(bytes) => bytes.len(),
             DecodingKeyKind::RsaModulusExponent { n, .. } => n.len(),
         };
-        match algorithm {
-            // In DER the modulus has a few bytes around it; the next smaller size in use is half of it.
-            Algorithm::RS256 if len < RSA_BYTES_MIN => Err(KeyError::ShortRsa),
-            Algorithm::ES256 if len != P256_BYTES => Err(KeyError::Unsupported),
-            Algorithm::EdDSA if len != ED25519_BYTES => Err(KeyError::Unsupported),
-            Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512 if len == 0 => Err(KeyError::EmptySecret),
-            _ => Ok(BoundKey { key, algorithm }),
+        // In DER the modulus has a few bytes around it; the next smaller size in use is half of it.
+        if algorithm == Algorithm::RS256 && len < RSA_BYTES_MIN {
+            return Err(KeyError::ShortRsa);
         }
+        if algorithm == Algorithm::ES256 && len != P256_BYTES
+            || algorithm == Algorithm::EdDSA && len != ED25519_BYTES
+        {
+            return Err(KeyError::Unsupported);
+        }
+        if len == 0 { Err(KeyError::EmptySecret) } else { Ok(BoundKey { key, algorithm }) }
     }
 
     /// `None` if the key is for something else.
