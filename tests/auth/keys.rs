@@ -238,6 +238,21 @@ fn the_command_prints_tokens_that_a_server_takes() {
 }
 
 #[test]
+fn the_load_generator_brings_a_token_along() {
+    let server = server();
+    let url = format!("ws://{}", server.address());
+    let bench = |token: &str| {
+        let load = ["fanout", &url, "--chat", "--members", "3", "--seconds", "0.2", "--warmup", "0"];
+        run(&[&["bench"], &load[..], &["--token", token]].concat(), b"")
+    };
+    let output = bench(&token("alice"));
+    assert!(output.status.success(), "{}", output.stderr.escape_ascii());
+    let bad = bench("bad.bad.bad");
+    assert!(!bad.status.success());
+    assert!(!bad.stderr.windows(11).any(|window| window == b"bad.bad.bad"), "{}", bad.stderr.escape_ascii());
+}
+
+#[test]
 fn a_secret_is_not_shown_with_its_configuration() {
     let mut config = Config::default();
     config.auth.jwt_secret = Some(Secret::new(SECRET));
