@@ -11,12 +11,13 @@ pub struct Attributes(Vec<(TypeId, Arc<dyn Any + Send + Sync>)>);
 impl Attributes {
     /// Attaches a value, in place of any other of the same type.
     pub fn set<T: Any + Send + Sync>(&mut self, value: T) {
-        self.set_shared(Arc::new(value));
+        self.put(TypeId::of::<T>(), Arc::new(value));
     }
 
-    /// As [`Attributes::set`], of a value that others have, too.
-    pub(crate) fn set_shared<T: Any + Send + Sync>(&mut self, value: Arc<T>) {
+    /// These, and a value that others have, too.
+    pub(crate) fn with_shared<T: Any + Send + Sync>(mut self, value: Arc<T>) -> Attributes {
         self.put(TypeId::of::<T>(), value);
+        self
     }
 
     /// Attaches all values of another set.

@@ -244,17 +244,18 @@ impl Context<'_> {
         self.side.guard = Some(Box::new(Guard::new(Standing::Refused)));
     }
 
-    /// The session is this user's from now on, and takes messages of up to so many bytes. What it kept while it waited
-    /// comes back.
-    pub(crate) fn admit(&mut self, identity: Arc<Identity>, message_bytes_max: usize) -> Option<Box<Hold>> {
+    /// What the session has kept while it waited, if it does. It waits no longer.
+    pub(crate) fn release(&mut self) -> Option<Box<Hold>> {
+        self.side.guard.take_if(|guard| matches!(guard.standing, Standing::Awaited(_)))?.into_hold()
+    }
+
+    /// The session is this user's from now on, and takes messages of up to so many bytes.
+    pub(crate) fn admit(&mut self, identity: Arc<Identity>, message_bytes_max: usize) {
         let expiry = identity.expiry();
         let mut guard = Guard::new(Standing::Known(identity));
         guard.end_at(expiry, self.turn);
         guard.message_bytes_max = Some(message_bytes_max);
-        match self.side.guard.replace(Box::new(guard))?.standing {
-            Standing::Awaited(hold) => Some(hold),
-            Standing::Refused | Standing::Known(_) => None,
-        }
+        self.side.guard = Some(Box::new(guard));
     }
 
     /// Sends a text message. Dropped if the session is closing.

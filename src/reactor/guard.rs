@@ -54,6 +54,13 @@ impl Guard {
         Guard { standing, until: None, deadline: None, message_bytes_max: None, settled: false }
     }
 
+    pub(super) fn into_hold(self) -> Option<Box<Hold>> {
+        match self.standing {
+            Standing::Awaited(hold) => Some(hold),
+            Standing::Refused | Standing::Known(_) => None,
+        }
+    }
+
     /// Ends the session after this long.
     pub(super) fn end_after(&mut self, time: Duration, turn: &Turn) {
         self.until = None;

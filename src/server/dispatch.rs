@@ -211,29 +211,24 @@ impl Dispatch {
             (Ok(identity), Some(known)) if !identity.renews(&known) => {
                 self.refuse(cx, "the token is another user's, or allows less than the one before");
             }
-            (Ok(identity), known) => self.know(cx, identity, known.is_some()),
+            (Ok(identity), Some(_) | None) => self.know(cx, identity),
         }
         true
     }
 
     /// A session has proved whose it is, for the first time or again.
-    fn know(&mut self, cx: &mut Context<'_>, identity: Identity, again: bool) {
+    fn know(&mut self, cx: &mut Context<'_>, identity: Identity) {
         let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return };
         let identity = Arc::new(identity);
-        let hold = cx.admit(identity.clone(), self.message_bytes_of(endpoint));
-        let mut attributes = Attributes::default();
-        if again {
-            attributes.set_shared(identity);
-            return cx.attach(attributes);
-        }
-        let Some(hold) = hold else { return };
+        let Some(hold) = cx.release() else {
+            cx.admit(identity.clone(), self.message_bytes_of(endpoint));
+            return cx.attach(Attributes::default().with_shared(identity));
+        };
         self.awaited -= 1;
-        attributes = hold.attributes;
-        attributes.set_shared(identity);
         let limits = HeadLimits { head_bytes: usize::MAX, headers: HEADERS_MAX, target_bytes: usize::MAX };
         // It was parsed before, so it parses again.
         if let Ok(Some((head, _))) = Head::parse(&hold.request, 0, &limits) {
-            self.begin(cx, &head, attributes);
+            self.begin(cx, &head, hold.attributes.with_shared(identity));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use foghorn::auth::Identity;
 use foghorn::http::{Head, Problem, Response, Status};
@@ -22,7 +23,11 @@ impl Interceptor for ByHeader {
             Some("nobody") => Err(Problem::new(Status::FORBIDDEN, "not you").response()),
             Some("panic") => panic!("a bug in an interceptor"),
             Some(user) => {
-                attributes.set(Identity::new(user).rooms(["r"]));
+                let identity = Identity::new(user).rooms(["r"]);
+                attributes.set(match head.header("X-Brief") {
+                    Some(_) => identity.expires_at(unix_time() + Duration::from_millis(300)),
+                    None => identity,
+                });
                 attributes.set(42u32);
                 Ok(())
             }
@@ -107,6 +112,14 @@ fn an_identity_that_is_vouched_for_counts_like_a_token() {
     let mut raw = open(&server, "/ear", "X-User: alice\r\n");
     raw.send(&auth_message("t"));
     assert!(raw.frame().payload.starts_with(b"alice: {"));
+}
+
+#[test]
+fn an_identity_that_is_vouched_for_may_expire() {
+    let server = TestServer::whole(|_| (), routes(&Ear::default()));
+    let mut raw = open(&server, CHAT, "X-User: alice\r\nX-Brief: 1\r\n");
+    expect_welcome(&mut raw, "alice");
+    expect_refusal(&mut raw, 4401);
 }
 
 #[test]
