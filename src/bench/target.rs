@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use super::error::BenchError;
+use crate::config::Secret;
 
 /// A server and a path on it.
 ///
@@ -13,6 +14,7 @@ pub struct Target {
     /// The value of `Host`.
     pub(super) host: String,
     path: String,
+    token: Option<Secret>,
 }
 
 impl Target {
@@ -39,7 +41,19 @@ impl Target {
         let with_port = if has_port { host.to_owned() } else { format!("{host}:80") };
         let mut addrs = with_port.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
         let addr = addrs.next().ok_or_else(|| wrong("the host has no address"))?;
-        Ok(Target { addr, host: host.to_owned(), path })
+        Ok(Target { addr, host: host.to_owned(), path, token: None })
+    }
+
+    /// Brings this token along with every connection; all members are its user then.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<Secret>) -> Target {
+        self.token = token;
+        self
+    }
+
+    /// The value of `Authorization`.
+    pub(super) fn authorization(&self) -> Option<String> {
+        self.token.as_ref().map(|token| format!("Bearer {}", token.reveal()))
     }
 
     /// The request target of one member.

@@ -16,13 +16,16 @@
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
 //! | `context`, `session` | what a handler can do, on this thread and on others |
+//! | `attributes`, `guard` | what is attached to a session, and who watches over it |
 //! | `timers` | the wheel |
 //! | `service` | what the application above has to answer |
 
 mod acceptor;
+mod attributes;
 mod connections;
 mod context;
 mod exchange;
+mod guard;
 mod letters;
 mod mailbox;
 mod service;
@@ -54,10 +57,13 @@ use crate::workers::{self, Report, ShardGone, Workers};
 use crate::ws::deflate::Deflate;
 use crate::ws::header::HEADER_BYTES_MAX;
 
+pub use attributes::Attributes;
 pub use context::{Context, JoinRequest, Membership, RoomError};
+pub(crate) use guard::Standing;
+pub(crate) use service::{Admission, Route, Service, Ticket, Verdict};
 pub use service::{Answer, Arrival, Disconnect};
-pub(crate) use service::{Route, Service, Ticket};
 pub use session::{Handshake, Session};
+pub(crate) use turn::unix_time;
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);

@@ -24,8 +24,10 @@
 mod api;
 mod dispatch;
 mod handler;
+mod interceptor;
 mod rooms;
 mod router;
+mod rules;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
@@ -34,6 +36,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use self::dispatch::Dispatch;
+use self::rules::{CurrentRules, Rules};
 use crate::config::{self, Config};
 use crate::http::HeadLimits;
 use crate::reactor::{Gauge, Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
@@ -44,14 +47,16 @@ use crate::store::{self, Store};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 pub use crate::reactor::{
-    Arrival, Context, Disconnect, Handshake, JoinRequest, Membership, RoomError, Session,
+    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, RoomError, Session,
 };
 pub use crate::rooms::{Format, Start, Timestamp};
 pub use crate::transport::SendError;
 pub use api::{Answer, Api, Request, Responder};
 pub use handler::Handler;
+pub use interceptor::Interceptor;
 pub use rooms::{Busy, Rooms};
 pub use router::{Endpoint, Router};
+pub use rules::{KeysError, check_keys, hmac_algorithm};
 
 /// A server that is being put together. Made by [`Server::builder`].
 #[derive(Debug)]
@@ -107,6 +112,7 @@ impl Builder {
     /// [`StartError`].
     pub fn start(self) -> Result<Server, StartError> {
         let Builder { config, listen, router, signals, store } = self;
+        let rules = CurrentRules::new(Rules::load(&config).map_err(|error| StartError(Cause::Keys(error)))?);
         let listen = if listen.is_empty() { config.listen.clone() } else { listen };
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         // With one processor a thread for the rooms is nothing but a detour.
@@ -123,16 +129,18 @@ impl Builder {
         };
         let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
             let rooms = Rooms::new(mailbox.clone(), gauge.clone(), shards);
-            Dispatch::new(router, &config, mailbox, rooms)
+            Dispatch::new(router, &config, rules.clone(), mailbox, rooms)
         };
-        let reactor = Reactor::start(setup, dispatch).map_err(StartError)?;
-        Ok(Server { reactor })
+        let reactor =
+            Reactor::start(setup, dispatch).map_err(|failure| StartError(Cause::Reactor(failure)))?;
+        Ok(Server { reactor, rules })
     }
 }
 
 /// A server that listens.
 pub struct Server {
     reactor: Reactor<Dispatch>,
+    rules: CurrentRules,
 }
 
 impl Server {
@@ -157,7 +165,7 @@ impl Server {
     /// A handle to stop the server from another thread.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { mailbox: self.reactor.mailbox().clone() }
+        ServerHandle { mailbox: self.reactor.mailbox().clone(), rules: self.rules.clone() }
     }
 
     /// Serves on this thread until it is told to shut down; then every session has been closed.
@@ -179,6 +187,7 @@ impl fmt::Debug for Server {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     mailbox: Mailbox,
+    rules: CurrentRules,
 }
 
 impl ServerHandle {
@@ -187,19 +196,59 @@ impl ServerHandle {
     pub fn shutdown(&self) {
         self.mailbox.post(Letter::Shutdown);
     }
+
+    /// Takes over from a configuration what can change while the server runs: `[origins]` and `[auth]`, with the keys in
+    /// their files as they are now. Sessions that are open stay. Reads files: not for a callback.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then nothing has changed.
+    pub fn reload(&self, config: &Config) -> Result<(), ReloadError> {
+        if self.rules.now().gate.is_some() != config.auth.is_on() {
+            return Err(ReloadError::Switched);
+        }
+        self.rules.replace(Rules::load(config).map_err(ReloadError::Keys)?);
+        Ok(())
+    }
 }
+
+/// Why a running server keeps its old configuration.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// The keys of tokens cannot be had.
+    Keys(KeysError),
+    /// Tokens are asked for and were not, or the reverse: a slip must not open a server to everybody.
+    Switched,
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReloadError::Keys(error) => error.fmt(f),
+            ReloadError::Switched => f.write_str("authentication is turned on or off by a restart only"),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {}
 
 /// Why a server could not be started.
 #[derive(Debug)]
-pub struct StartError(StartFailure);
+pub struct StartError(Cause);
+
+#[derive(Debug)]
+enum Cause {
+    Reactor(StartFailure),
+    Keys(KeysError),
+}
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            StartFailure::Listen(addr, error) => {
+            Cause::Reactor(StartFailure::Listen(addr, error)) => {
                 write!(f, "cannot listen on {addr}: {error} (name another address with --listen)")
             }
-            StartFailure::System(error) => write!(f, "cannot start: {error}"),
+            Cause::Reactor(StartFailure::System(error)) => write!(f, "cannot start: {error}"),
+            Cause::Keys(error) => write!(f, "cannot start: {error}"),
         }
     }
 }

@@ -1,8 +1,9 @@
 //! A `foghorn` process with a configuration and limits of its own, its rooms in memory.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
@@ -11,8 +12,10 @@ use tempfile::TempDir;
 pub(crate) struct ConfiguredProcess {
     child: Child,
     address: SocketAddr,
-    log: Option<JoinHandle<String>>,
-    _files: TempDir,
+    /// What it has logged so far.
+    log: Arc<Mutex<String>>,
+    reading: Option<JoinHandle<()>>,
+    files: TempDir,
 }
 
 impl ConfiguredProcess {
@@ -23,6 +26,15 @@ impl ConfiguredProcess {
 
     /// As [`ConfiguredProcess::start`], with so many descriptors at most.
     pub(crate) fn with_descriptors(config: &str, count: u32) -> ConfiguredProcess {
+        ConfiguredProcess::run(config, count, "warn")
+    }
+
+    /// As [`ConfiguredProcess::start`], with more in its log than warnings.
+    pub(crate) fn with_log(config: &str, log: &str) -> ConfiguredProcess {
+        ConfiguredProcess::run(config, 1 << 20, log)
+    }
+
+    fn run(config: &str, count: u32, log: &str) -> ConfiguredProcess {
         let files = tempfile::tempdir().expect("a directory");
         let path = files.path().join("foghorn.toml");
         std::fs::write(&path, config).expect("a file");
@@ -30,28 +42,43 @@ impl ConfiguredProcess {
         let shell = format!("ulimit -Sn {count} 2>/dev/null; exec \"$0\" \"$@\"");
         let mut child = Command::new("sh")
             .args(["-c", &shell, env!("CARGO_BIN_EXE_foghorn")])
-            .args(["serve", "--listen", "127.0.0.1:0", "--memory", "--log", "warn", "--config"])
-            .arg(path)
+            .args(["serve", "--listen", "127.0.0.1:0", "--memory", "--log", log, "--config"])
+            .arg(&path)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server's binary");
-        let mut stderr = child.stderr.take().expect("a pipe");
-        let log = std::thread::spawn(move || {
-            let mut log = String::new();
-            stderr.read_to_string(&mut log).expect("the log is text");
-            log
+        let stderr = child.stderr.take().expect("a pipe");
+        let (so_far, reader) = (Arc::<Mutex<String>>::default(), BufReader::new(stderr));
+        let log = so_far.clone();
+        let reading = std::thread::spawn(move || {
+            for line in reader.lines() {
+                let line = line.expect("the log is text") + "\n";
+                so_far.lock().expect("nobody has panicked").push_str(&line);
+            }
         });
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
         let address = line.trim().strip_prefix("listening on http://").and_then(|rest| rest.parse().ok());
         let Some(address) = address else { panic!("no ready line: {line}") };
-        ConfiguredProcess { child, address, log: Some(log), _files: files }
+        ConfiguredProcess { child, address, log, reading: Some(reading), files }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Writes its configuration anew.
+    pub(crate) fn rewrite(&self, config: &str) {
+        std::fs::write(self.files.path().join("foghorn.toml"), config).expect("a file");
+    }
+
+    /// Sends it a signal, such as `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -\"$1\" \"$0\"", &pid, name]).status();
+        assert!(sent.expect("a shell").success());
     }
 
     /// The name of each thread, and the processor time it has used, in seconds.
@@ -78,7 +105,13 @@ impl ConfiguredProcess {
     /// Ends the process; returns what it logged.
     pub(crate) fn log(mut self) -> String {
         self.end();
-        self.log.take().expect("asked for once").join().expect("the log is read")
+        self.reading.take().expect("asked for once").join().expect("the log is read");
+        self.logged()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        self.log.lock().expect("nobody has panicked").clone()
     }
 
     fn end(&mut self) {

@@ -50,6 +50,14 @@ impl TestServer {
         TestServer::run(change, routes, None)
     }
 
+    /// As [`TestServer::stored`], with REST, and with more to serve.
+    pub(crate) fn whole(
+        change: impl FnOnce(&mut Config),
+        routes: impl FnOnce(Router) -> Router,
+    ) -> TestServer {
+        TestServer::run(change, routes, Some(Location::Memory))
+    }
+
     fn run(
         change: impl FnOnce(&mut Config),
         routes: impl FnOnce(Router) -> Router,
@@ -63,14 +71,15 @@ impl TestServer {
         config.workers =
             std::env::var("FOGHORN_TEST_WORKERS").ok().map(|count| count.parse().expect("a number"));
         change(&mut config);
-        let router = routes(chat::routes(demo::routes(Router::new()), &config));
+        let mut router = routes(chat::routes(demo::routes(Router::new()), &config));
         let address = "127.0.0.1:0".parse().expect("an address");
-        let options = store_options(&config);
-        let mut builder = Server::builder().config(config).listen(address).router(router);
-        let store = location.map(|location| Store::open(location, options).expect("a store"));
+        let mut builder = Server::builder().listen(address);
+        let store = location.map(|location| Store::open(location, store_options(&config)).expect("a store"));
         if let Some((store, _)) = &store {
+            router = chat::rest::routes(router, &config, store);
             builder = builder.store(store.clone());
         }
+        let builder = builder.config(config).router(router);
         let server = builder.start().expect("a server on a free port");
         let (address, handle) = (server.addresses()[0], server.handle());
         let (end, ended) = sync_channel(1);
@@ -84,6 +93,10 @@ impl TestServer {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn handle(&self) -> &ServerHandle {
+        &self.handle
     }
 
     /// Begins an orderly shutdown without waiting for its end.
