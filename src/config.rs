@@ -7,6 +7,7 @@ mod error;
 mod kind;
 mod listen;
 mod load;
+mod secret;
 mod section;
 mod unit;
 
@@ -18,14 +19,15 @@ use std::time::Duration;
 pub use error::ConfigError;
 pub use listen::{Listen, ListenError, Place};
 pub use load::Flag;
+pub use secret::Secret;
 pub(crate) use unit::write_duration;
 pub use unit::{parse_bytes, parse_duration};
 
 use crate::http::Origins;
 use crate::proxy::Trusted;
 use kind::{
-    Automatic, Bytes, Choice, Count, Directory, Filter, Mode, Networks, Notice, OptionalFile, Pages, Places,
-    Switch, Time,
+    Automatic, Bytes, Choice, Confidential, Count, Directory, File, Filter, Mode, Networks, Notice, Pages,
+    PathPages, Places, Switch, Text, Time,
 };
 use section::{Section, section};
 
@@ -77,6 +79,8 @@ section! {
         deflate: Compression;
         /// Which web pages may connect.
         origins: AllowedOrigins;
+        /// Who may connect: with one of jwt_secret, jwt_public_key_file and jwks_file, only those who have a token (JWT).
+        auth: Auth;
         /// How the server stops.
         shutdown: Shutdown;
     }
@@ -86,9 +90,9 @@ section! {
     /// How the server shows who it is, where it speaks TLS. Both files are read again on SIGHUP.
     Tls {
         /// The certificate, followed by those that vouch for it (PEM).
-        certificate: Option<PathBuf> = None, OptionalFile { example: "/etc/foghorn/certificate.pem" };
+        certificate: Option<PathBuf> = None, File { example: "/etc/foghorn/certificate.pem" };
         /// The private key of the certificate (PEM).
-        key: Option<PathBuf> = None, OptionalFile { example: "/etc/foghorn/key.pem" };
+        key: Option<PathBuf> = None, File { example: "/etc/foghorn/key.pem" };
     }
 }
 
@@ -230,6 +234,41 @@ section! {
         /// "same-origin": pages from this server's own scheme, host and port. "*": all pages. Or a list such as
         /// `["https://chat.example"]`, needed also behind a proxy that speaks HTTPS for a server that does not.
         allowed: Origins = Origins::SameOrigin, Pages;
+        /// The same for single paths, in place of `allowed`: a path, or with a slash at its end all paths that begin so;
+        /// of several that fit, the longest counts.
+        endpoints: Vec<(String, Origins)> = Vec::new(), PathPages;
+    }
+}
+
+section! {
+    /// Who may connect. Tokens are JSON Web Tokens; their keys can be changed while the server runs (`SIGHUP`).
+    Auth {
+        /// The secret that tokens are signed with, by HMAC. As long as a hash at least (32 bytes) and random, or it will
+        /// be guessed. Best from the environment: FOGHORN_AUTH_JWT_SECRET.
+        jwt_secret: Option<Secret> = None, Confidential { example: "at least 32 random bytes" };
+        /// What tokens are signed with where there is a jwt_secret: "HS256", "HS384" or "HS512". With a public key its
+        /// kind decides: RS256 for RSA, ES256 for P-256, EdDSA for Ed25519.
+        jwt_algorithm: HmacAlgorithm = HmacAlgorithm::Hs256, Choice(&[
+            ("HS256", HmacAlgorithm::Hs256),
+            ("HS384", HmacAlgorithm::Hs384),
+            ("HS512", HmacAlgorithm::Hs512),
+        ]);
+        /// A file with the public key of those who sign tokens, in PEM: RSA (2048 bits or more), P-256 or Ed25519.
+        jwt_public_key_file: Option<PathBuf> = None, File { example: "/etc/foghorn/tokens.pem" };
+        /// A file with several keys, as a JSON Web Key Set; a token names one of them by its `kid`.
+        jwks_file: Option<PathBuf> = None, File { example: "/etc/foghorn/jwks.json" };
+        /// Whom tokens have to be for (`aud`). Not set: only tokens that name nobody are taken.
+        audience: Option<String> = None, Text { example: "chat" };
+        /// Who tokens have to be from (`iss`). Not set: anybody with the key.
+        issuer: Option<String> = None, Text { example: "https://login.example" };
+        /// How far the clocks of those who sign may be off, for `exp` and `nbf`.
+        leeway: Duration = Duration::ZERO, Time { range: Duration::from_secs(1)..=Duration::from_secs(600), zero: true };
+        /// How long a session may take to send its token, if it did not come with the handshake; then it is closed with
+        /// 4401.
+        timeout: Duration = Duration::from_secs(10), Time { range: TIMES, zero: false };
+        /// Sessions at once that have yet to send their token; one more is answered with 503. Each keeps its request, and
+        /// may send messages of up to 16 KiB.
+        pending_connections: usize = 1024, Count { range: 1..=CONNECTIONS_MAX, zero: false };
     }
 }
 
@@ -263,6 +302,25 @@ pub enum Durability {
     Commit,
     /// The loss of power.
     Fsync,
+}
+
+/// What tokens are signed with where both sides have a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HmacAlgorithm {
+    /// HMAC with SHA-256.
+    Hs256,
+    /// HMAC with SHA-384.
+    Hs384,
+    /// HMAC with SHA-512.
+    Hs512,
+}
+
+impl Auth {
+    /// Whether tokens are asked for.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.jwt_secret.is_some() || self.jwt_public_key_file.is_some() || self.jwks_file.is_some()
+    }
 }
 
 impl Config {

@@ -31,7 +31,7 @@
 //! | 5 | [`server`] | the public API; wires everything below |
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
-//! | 2 | [`rooms`], [`handshake`] | pure: logs, cursors, shards; RFC 6455 §4 |
+//! | 2 | [`rooms`], [`handshake`], [`auth`] | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow |
 //! | 1 | [`ws`], [`http`], [`proxy`], [`config`] | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
 //!
 //! The floors 1 and 2 are sans-I/O: no socket, no thread, no clock. They take bytes, commands and `now`, and return
@@ -42,6 +42,7 @@
 //! An async runtime on the hot path; a lock shared by all connections; a queue without a limit; a copy of a broadcast
 //! per receiver; a second protocol for history; sticky sessions.
 
+pub mod auth;
 pub mod bench;
 pub mod chat;
 pub mod cli;

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("config", 1),
     ("rooms", 2),
     ("handshake", 2),
+    ("auth", 2),
     ("store", 3),
     ("transport", 3),
     ("store", 3),
@@ -104,7 +105,7 @@ fn the_pure_floors_touch_no_socket_thread_or_clock() {
         "std::env",
     ];
     let (mut files, mut found) = (Vec::new(), Vec::new());
-    for module in ["ws", "http", "proxy", "handshake", "rooms"] {
+    for module in ["ws", "http", "proxy", "handshake", "rooms", "auth"] {
         sources(&src.join(module), &mut files);
     }
     for file in files {

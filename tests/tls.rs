@@ -6,7 +6,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use foghorn::bench::{self, Authority, Pace, Plan, Protocol, Rooms, Target, Wait, Workload};
+use foghorn::bench::{self, Believed, Pace, Plan, Protocol, Rooms, Target, Wait, Workload};
+use foghorn::config::Config;
 use rustls::version::TLS13;
 use rustls::{ProtocolVersion, StreamOwned};
 use serde_json::Value;
@@ -313,7 +314,9 @@ fn a_new_certificate_is_shown_to_newcomers_while_the_others_go_on() {
     for round in 0..3 {
         let old = certificate.der.clone();
         certificate.renew();
-        server.reload();
+        let mut config = Config::default();
+        certificate.configure(&mut config);
+        server.handle().reload(&config).expect("good files");
         eventually("the new certificate is shown", || {
             for member in &mut members {
                 member.send(&frame::masked(frame::TEXT, b"under load"));
@@ -337,12 +340,12 @@ fn a_bad_file_keeps_the_old_certificate_and_is_said_once() {
         format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.certificate(), certificate.key());
     let server = ConfiguredProcess::listening(&config, "tls:127.0.0.1:0");
     std::fs::write(certificate.certificate(), "not a certificate").expect("a file");
-    server.hang_up();
+    server.signal("HUP");
     for _ in 0..20 {
         let mut raw = Raw::on(certificate.connect(server.address())).upgraded("/echo");
         assert_echoes(&mut raw, b"the old one");
     }
-    eventually("the log says so", || server.has_logged("certificate and key stay as they are"));
+    eventually("the log says so", || server.logged().contains("nothing was read anew"));
     let log = server.log();
     assert!(log.contains("certificate.pem: holds no certificate"), "{log}");
     assert_eq!(log.lines().count(), 1, "{log}");
@@ -435,11 +438,11 @@ fn the_load_engine_speaks_tls_to_whom_it_trusts() {
         database: None,
     };
     let url = format!("wss://{}", server.tls_address());
-    let run = |authority: Authority| {
+    let run = |authority: Believed| {
         let target = Target::parse_trusting(&url, "/ws/raw?roomId={room}", &authority).expect("a target");
         bench::run(&plan, &target, &mut |_| ())
     };
-    for authority in [Authority::File(certificate.certificate()), Authority::Anybody] {
+    for authority in [Believed::File(certificate.certificate()), Believed::Anybody] {
         let report = run(authority).expect("a report");
         assert!(
             report.verdict.is_result() && report.faults.is_none(),
@@ -449,5 +452,5 @@ fn the_load_engine_speaks_tls_to_whom_it_trusts() {
         );
     }
     let stranger = Certificate::new();
-    assert!(run(Authority::File(stranger.certificate())).is_err(), "nobody vouches for it");
+    assert!(run(Believed::File(stranger.certificate())).is_err(), "nobody vouches for it");
 }

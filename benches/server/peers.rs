@@ -54,7 +54,12 @@ pub(crate) fn all(others: &[String]) -> io::Result<Vec<Peer>> {
     ];
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = |name: &str| root.join("benches/peers").join(name).to_string_lossy().into_owned();
-    let modules: PathBuf = root.join("target/peers/node_modules");
+    let fetched: PathBuf = root.join("target/peers");
+    let uwebsockets = fetched.join("uwebsockets");
+    if uwebsockets.exists() {
+        peers.push(Peer::new("uWebSockets", &[&uwebsockets.to_string_lossy()]));
+    }
+    let modules = fetched.join("node_modules");
     if modules.join("bun").exists() {
         let bun = modules.join(".bin/bun").to_string_lossy().into_owned();
         peers.push(Peer::new("bun", &[&bun, &script("bun.js")]));

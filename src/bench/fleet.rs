@@ -154,7 +154,9 @@ impl Fleet {
     }
 
     fn new_link(&self, number: usize, path: &str) -> Result<Link, BenchError> {
-        let request = client::request(&self.target.host, path, &self.key, &[])
+        let authorization = self.target.authorization();
+        let fields: Vec<_> = authorization.iter().map(|value| ("Authorization", value.as_str())).collect();
+        let request = client::request(&self.target.host, path, &self.key, &fields)
             .map_err(|_| BenchError::Target(self.target.url(), "it does not fit a request".to_owned()))?;
         Link::connect(&self.target, request, self.poll.registry(), Token(number))
             .map_err(|error| BenchError::Connect { opened: number, error })

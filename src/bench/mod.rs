@@ -75,7 +75,7 @@ pub use self::process::ThreadTime;
 pub use self::report::{Memory, Progress, Report, ServerCost, Verdict};
 pub use self::series::{Run, Series};
 pub use self::spawn::Spawned;
-pub use self::target::{Authority, Target};
+pub use self::target::{Believed, Target};
 
 /// How long idle connections settle before memory is read.
 const SETTLE: Duration = Duration::from_millis(500);

@@ -4,11 +4,12 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use super::error::BenchError;
+use crate::config::Secret;
 use crate::transport::Trust;
 
 /// Which servers are believed to be the ones they say they are, over TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Authority {
+pub enum Believed {
     /// None.
     #[default]
     Nobody,
@@ -29,6 +30,7 @@ pub struct Target {
     path: String,
     /// With what TLS begins, where it is spoken.
     pub(super) trust: Option<Trust>,
+    token: Option<Secret>,
 }
 
 impl Target {
@@ -37,18 +39,14 @@ impl Target {
     /// # Errors
     /// [`BenchError::Target`].
     pub fn parse(url: &str, default_path: &str) -> Result<Target, BenchError> {
-        Target::parse_trusting(url, default_path, &Authority::Nobody)
+        Target::parse_trusting(url, default_path, &Believed::Nobody)
     }
 
-    /// As [`Target::parse`], also `wss://…` (or `https://…`), if `authority` vouches for anybody.
+    /// As [`Target::parse`], also `wss://…` (or `https://…`), if `believed` is anybody.
     ///
     /// # Errors
     /// [`BenchError::Target`].
-    pub fn parse_trusting(
-        url: &str,
-        default_path: &str,
-        authority: &Authority,
-    ) -> Result<Target, BenchError> {
+    pub fn parse_trusting(url: &str, default_path: &str, believed: &Believed) -> Result<Target, BenchError> {
         let wrong = |why: &str| BenchError::Target(url.to_owned(), why.to_owned());
         let scheme =
             ["ws://", "http://", "wss://", "https://"].into_iter().find(|scheme| url.starts_with(scheme));
@@ -69,16 +67,28 @@ impl Target {
         let mut addrs = with_port.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
         let addr = addrs.next().ok_or_else(|| wrong("the host has no address"))?;
         let name = port.map_or(host, |(name, _)| name).trim_start_matches('[').trim_end_matches(']');
-        let trust = match authority {
+        let trust = match believed {
             _ if !secure => None,
-            Authority::Nobody => {
+            Believed::Nobody => {
                 return Err(wrong("whom to trust? Name a file with --ca, or say --insecure"));
             }
-            Authority::Anybody => Some(Trust::blind(name)),
-            Authority::File(file) => Some(Trust::of_file(file, name)),
+            Believed::Anybody => Some(Trust::blind(name)),
+            Believed::File(file) => Some(Trust::of_file(file, name)),
         };
         let trust = trust.transpose().map_err(|error| wrong(&error.to_string()))?;
-        Ok(Target { addr, host: host.to_owned(), path, trust })
+        Ok(Target { addr, host: host.to_owned(), path, trust, token: None })
+    }
+
+    /// Brings this token along with every connection; all members are its user then.
+    #[must_use]
+    pub fn with_token(mut self, token: Option<Secret>) -> Target {
+        self.token = token;
+        self
+    }
+
+    /// The value of `Authorization`.
+    pub(super) fn authorization(&self) -> Option<String> {
+        self.token.as_ref().map(|token| format!("Bearer {}", token.reveal()))
     }
 
     /// The request target of one member.
@@ -112,12 +122,12 @@ mod tests {
 
     #[test]
     fn over_tls_somebody_has_to_be_trusted() {
-        let parse = |url: &str, authority: &Authority| Target::parse_trusting(url, "/echo", authority);
-        let target = parse("wss://[::1]/", &Authority::Anybody).unwrap();
+        let parse = |url: &str, believed: &Believed| Target::parse_trusting(url, "/echo", believed);
+        let target = parse("wss://[::1]/", &Believed::Anybody).unwrap();
         assert_eq!((target.addr.port(), target.url()), (443, "wss://[::1]/echo".to_owned()));
-        assert!(parse("ws://[::1]/", &Authority::Anybody).unwrap().trust.is_none());
-        for authority in [Authority::Nobody, Authority::File("no/such/file".into())] {
-            assert!(matches!(parse("https://127.0.0.1", &authority), Err(BenchError::Target(_, _))));
+        assert!(parse("ws://[::1]/", &Believed::Anybody).unwrap().trust.is_none());
+        for believed in [Believed::Nobody, Believed::File("no/such/file".into())] {
+            assert!(matches!(parse("https://127.0.0.1", &believed), Err(BenchError::Target(_, _))));
         }
     }
 

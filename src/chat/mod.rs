@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use self::incoming::{Incoming, MessageError};
 use self::query::Entry;
+use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::Head;
 use crate::rooms::push_json_string;
@@ -38,7 +39,8 @@ struct Chat {
 
 impl Handler for Chat {
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) {
-        let entry = match Entry::parse(head.query()) {
+        let known = cx.identity().cloned();
+        let entry = match Entry::parse(head.query(), known.as_deref().map(Identity::user)) {
             Ok(entry) => entry,
             Err(error) => return cx.close(CloseCode::POLICY, &error.to_string()),
         };
@@ -50,7 +52,7 @@ impl Handler for Chat {
             hello: entry.hello,
         };
         if let Err(error) = cx.join(request) {
-            return cx.close(CloseCode::TRY_AGAIN_LATER, &error.to_string());
+            return cx.close(error.close_code(), &error.to_string());
         }
         if let Some(interval) = self.text_interval {
             cx.set_alarm(interval);
@@ -70,7 +72,7 @@ impl Handler for Chat {
             Err(error) => return cx.send_text(&error_text(error)),
         };
         if let Err(error) = published {
-            cx.close(CloseCode::TRY_AGAIN_LATER, &error.to_string());
+            cx.close(error.close_code(), &error.to_string());
         }
     }
 

@@ -6,13 +6,12 @@ use std::fmt;
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+pub(super) use crate::auth::USER_BYTES_MAX;
 use crate::http::query;
 use crate::rooms::{Start, Timestamp};
 
 /// Bytes of a room's name at most.
 pub(super) const ROOM_BYTES_MAX: usize = 128;
-/// Bytes of a user's name at most.
-pub(super) const USER_BYTES_MAX: usize = 64;
 
 /// A checked query.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,15 +49,25 @@ impl fmt::Display for QueryError {
 }
 
 impl<'q> Entry<'q> {
-    pub(super) fn parse(text: &'q str) -> Result<Entry<'q>, QueryError> {
+    /// Reads a query. `known` is who the user is, if that was proved; then the name need not be there.
+    pub(super) fn parse(text: &'q str, known: Option<&'q str>) -> Result<Entry<'q>, QueryError> {
         let value = |name| query::get(text, name).map_err(|_| QueryError::Malformed);
         Ok(Entry {
             room: room(text)?,
-            user: name("username", value("username")?, USER_BYTES_MAX)?,
+            user: user(value("username")?, known)?,
             start: start(value("sinceSeq")?, value("epoch")?, value("since")?, value("history")?)?,
             hello: value("hello")?.is_some_and(|hello| hello == "1"),
         })
     }
+}
+
+/// The name that is given, or else known.
+pub(super) fn user<'q>(
+    given: Option<Cow<'q, str>>,
+    known: Option<&'q str>,
+) -> Result<Cow<'q, str>, QueryError> {
+    let given = given.filter(|given| !given.is_empty());
+    name("username", given.or(known.map(Cow::Borrowed)), USER_BYTES_MAX)
 }
 
 /// The room that a query names.
@@ -138,12 +147,12 @@ mod tests {
     use super::*;
 
     fn start_of(query: &str) -> Result<Start, QueryError> {
-        Entry::parse(&format!("roomId=r&username=u&{query}")).map(|entry| entry.start)
+        Entry::parse(&format!("roomId=r&username=u&{query}"), None).map(|entry| entry.start)
     }
 
     #[test]
     fn names_are_decoded_and_checked() {
-        let entry = Entry::parse("username=J%C3%B6rg+K&roomId=a%2Fb&hello=1").unwrap();
+        let entry = Entry::parse("username=J%C3%B6rg+K&roomId=a%2Fb&hello=1", None).unwrap();
         assert_eq!((&*entry.room, &*entry.user, entry.hello), ("a/b", "Jörg K", true));
         let long = format!("roomId={}&username=u", "r".repeat(129));
         let cases = [
@@ -156,7 +165,20 @@ mod tests {
             (&*long, QueryError::TooLong("roomId")),
         ];
         for (query, error) in cases {
-            assert_eq!(Entry::parse(query).err(), Some(error), "{query}");
+            assert_eq!(Entry::parse(query, None).err(), Some(error), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_known_need_not_be_given() {
+        let cases = [
+            ("roomId=r", "known"),
+            ("roomId=r&username=", "known"),
+            ("roomId=r&username=known", "known"),
+            ("roomId=r&username=other", "other"),
+        ];
+        for (query, user) in cases {
+            assert_eq!(Entry::parse(query, Some("known")).unwrap().user, user, "{query}");
         }
     }
 

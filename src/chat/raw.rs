@@ -17,7 +17,7 @@ impl Handler for Relay {
         let request =
             JoinRequest { room: &room, user: "", format: Format::Relay, start: Start::Live, hello: false };
         if let Err(error) = cx.join(request) {
-            cx.close(CloseCode::TRY_AGAIN_LATER, &error.to_string());
+            cx.close(error.close_code(), &error.to_string());
         }
     }
 
@@ -28,7 +28,7 @@ impl Handler for Relay {
             Message::Binary(payload) => cx.publish_binary(room, payload),
         };
         if let Err(error) = published {
-            cx.close(CloseCode::TRY_AGAIN_LATER, &error.to_string());
+            cx.close(error.close_code(), &error.to_string());
         }
     }
 }

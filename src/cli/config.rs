@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::Failure;
 use crate::config::Config;
+use crate::server::check_keys;
 
-/// Loads the file as `serve` would, without the environment.
+/// Loads the file as `serve` would, without the environment, and the keys that it names.
 pub(super) fn check(file: &Path) -> Result<(), Failure> {
-    Config::load(Some(file), [], &[])?;
+    check_keys(&Config::load(Some(file), [], &[])?)?;
     writeln!(io::stdout(), "{} is fine", file.display())?;
     Ok(())
 }

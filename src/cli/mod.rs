@@ -7,6 +7,7 @@ mod import;
 mod offline;
 mod passed;
 mod serve;
+mod token;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -40,6 +41,8 @@ enum Command {
     Export(export::Arguments),
     /// Read a room's log from JSON Lines
     Import(import::Arguments),
+    /// Print a signed token (JWT) for a server that asks for one
+    Token(token::Arguments),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -81,6 +84,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(arguments) => bench::run(arguments).map_err(Failure::from),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Token(arguments) => token::run(arguments),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
         Command::Config(ConfigCommand::Default) => config::print_default(),
     };

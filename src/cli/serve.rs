@@ -2,16 +2,22 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
+use std::thread;
 
+use signal_hook::consts::SIGHUP;
+use signal_hook::iterator::Signals;
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, passed};
-use crate::config::{Config, Flag};
-use crate::server::{Router, Server, store_options};
+use crate::config::{Config, ConfigError, Flag};
+use crate::server::{Router, Server, ServerHandle, store_options};
 use crate::store::{Location, Store};
 use crate::{chat, demo, web};
 
-#[derive(Debug, clap::Args)]
+/// As long as the hash of HS256 (RFC 7518 §3.2).
+const SECRET_BYTES_ADVISED: usize = 32;
+
+#[derive(Clone, Debug, clap::Args)]
 #[group(id = "serve")]
 pub(super) struct Arguments {
     /// Listen here; may be repeated; port 0 picks a free one; unix:/PATH is a Unix socket, and
@@ -56,14 +62,19 @@ impl Arguments {
         ];
         given.into_iter().filter_map(|(name, key, value)| Some(Flag { name, key, value: value? })).collect()
     }
+
+    fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), std::env::vars(), &self.flags())
+    }
 }
 
 /// Serves until a signal ends it.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before anything else is opened.
     let sockets = passed::take()?;
-    let config = Config::load(arguments.config.as_deref(), std::env::vars(), &arguments.flags())?;
+    let config = arguments.load()?;
     log_to_stderr(&config.log)?;
+    warn_of_short_secret(&config);
     let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
     let (store, store_threads) = Store::open(location, store_options(&config))?;
     let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
@@ -71,11 +82,40 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let builder = Server::builder().config(config).router(router).store(store).handle_signals();
     let server =
         sockets.into_iter().fold(builder, |builder, (socket, tls)| builder.socket(socket, tls)).start()?;
+    reload_on_hangup(arguments.clone(), server.handle())?;
     announce(&server)?;
     server.run()?;
     // Whatever the rooms have handed over is stored before the process ends.
     drop(store_threads);
     Ok(())
+}
+
+/// Takes over from the configuration what can change, with each `SIGHUP`. On a thread of its own: files are read.
+fn reload_on_hangup(arguments: Arguments, server: ServerHandle) -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP])?;
+    let reload = move || {
+        let config = arguments.load().map_err(|error| error.to_string())?;
+        server.reload(&config).map_err(|error| error.to_string())?;
+        warn_of_short_secret(&config);
+        Ok::<_, String>(())
+    };
+    thread::Builder::new().name("reload".to_owned()).spawn(move || {
+        for _ in signals.forever() {
+            match reload() {
+                Ok(()) => tracing::info!("origins, certificate, and who may connect, were read anew"),
+                Err(problem) => tracing::error!(problem, "nothing was read anew"),
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// Whoever has one token can try out secrets as fast as they can compute.
+fn warn_of_short_secret(config: &Config) {
+    let bytes = config.auth.jwt_secret.as_ref().map(|secret| secret.reveal().len());
+    if bytes.is_some_and(|bytes| bytes < SECRET_BYTES_ADVISED) {
+        tracing::warn!("auth.jwt_secret has less than {SECRET_BYTES_ADVISED} bytes: it can be guessed");
+    }
 }
 
 /// One line for each address: where to click, and what scripts wait for.

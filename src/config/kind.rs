@@ -8,6 +8,7 @@ use toml::de::DeValue;
 use tracing_subscriber::EnvFilter;
 
 use super::listen::{Listen, ListenError};
+use super::secret::Secret;
 use super::unit::{parse_bytes, parse_duration, write_bytes, write_duration};
 use crate::http::Origins;
 use crate::proxy::{NetworkError, Trusted};
@@ -333,12 +334,33 @@ impl Kind for Directory {
     }
 }
 
-/// A file, if any.
-pub(super) struct OptionalFile {
+/// Text that is not set unless it is given.
+pub(super) struct Text {
     pub(super) example: &'static str,
 }
 
-impl Kind for OptionalFile {
+impl Kind for Text {
+    type Value = Option<String>;
+
+    fn read(&self, given: &Given<'_>) -> Result<Option<String>, String> {
+        let text = given.text()?;
+        if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(Some(text.to_owned())) }
+    }
+
+    fn write(&self, value: &Option<String>) -> Written {
+        match value {
+            Some(text) => Written::Value(quoted(text)),
+            None => Written::Example(quoted(self.example)),
+        }
+    }
+}
+
+/// A file that is not read unless it is given.
+pub(super) struct File {
+    pub(super) example: &'static str,
+}
+
+impl Kind for File {
     type Value = Option<PathBuf>;
 
     fn read(&self, given: &Given<'_>) -> Result<Option<PathBuf>, String> {
@@ -349,6 +371,27 @@ impl Kind for OptionalFile {
     fn write(&self, value: &Option<PathBuf>) -> Written {
         match value {
             Some(path) => Written::Value(quoted(&path.display().to_string())),
+            None => Written::Example(quoted(self.example)),
+        }
+    }
+}
+
+/// A secret. No error repeats it.
+pub(super) struct Confidential {
+    pub(super) example: &'static str,
+}
+
+impl Kind for Confidential {
+    type Value = Option<Secret>;
+
+    fn read(&self, given: &Given<'_>) -> Result<Option<Secret>, String> {
+        let text = given.text()?;
+        if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(Some(Secret::new(text))) }
+    }
+
+    fn write(&self, value: &Option<Secret>) -> Written {
+        match value {
+            Some(secret) => Written::Value(quoted(secret.reveal())),
             None => Written::Example(quoted(self.example)),
         }
     }
@@ -366,14 +409,76 @@ impl Kind for Pages {
     }
 
     fn write(&self, value: &Origins) -> Written {
-        Written::Value(match value {
-            Origins::SameOrigin => quoted("same-origin"),
-            Origins::Any => quoted("*"),
-            Origins::List(origins) => {
-                let origins: Vec<_> = origins.iter().map(|origin| quoted(&origin.to_string())).collect();
-                format!("[{}]", origins.join(", "))
+        Written::Value(write_origins(value))
+    }
+}
+
+fn write_origins(value: &Origins) -> String {
+    match value {
+        Origins::SameOrigin => quoted("same-origin"),
+        Origins::Any => quoted("*"),
+        Origins::List(origins) => {
+            let origins: Vec<_> = origins.iter().map(|origin| quoted(&origin.to_string())).collect();
+            format!("[{}]", origins.join(", "))
+        }
+    }
+}
+
+/// Origins of web pages for single paths: a table, or on one line `PATH=ORIGIN ORIGIN, PATH=…`.
+pub(super) struct PathPages;
+
+impl Kind for PathPages {
+    type Value = Vec<(String, Origins)>;
+
+    fn read(&self, given: &Given<'_>) -> Result<Vec<(String, Origins)>, String> {
+        let entries: Result<Vec<_>, String> = match given {
+            Given::Toml(value) => {
+                let table = value.as_table().ok_or_else(|| {
+                    format!("expected a table of paths and their origins, found {}", value.type_str())
+                })?;
+                let origins = |value: &DeValue<'_>| Pages.read(&Given::Toml(value));
+                let entry = |path: &str, value| Ok((endpoint_path(path)?, origins(value)?));
+                table.iter().map(|(path, value)| entry(path.get_ref(), value.get_ref())).collect()
             }
-        })
+            Given::Word(word) => {
+                word.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(word_entry).collect()
+            }
+        };
+        let mut entries = entries?;
+        entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+        match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(pair) => Err(format!("{} comes twice", pair[0].0)),
+            None => Ok(entries),
+        }
+    }
+
+    fn write(&self, value: &Vec<(String, Origins)>) -> Written {
+        if value.is_empty() {
+            return Written::Example(
+                r#"{ "/ws/chat" = ["https://chat.example"], "/api/" = "same-origin" }"#.to_owned(),
+            );
+        }
+        let entry =
+            |(path, origins): &(String, Origins)| format!("{} = {}", quoted(path), write_origins(origins));
+        Written::Value(format!("{{ {} }}", value.iter().map(entry).collect::<Vec<_>>().join(", ")))
+    }
+}
+
+fn word_entry(entry: &str) -> Result<(String, Origins), String> {
+    let (path, origins) =
+        entry.split_once('=').ok_or_else(|| format!("{entry:?} is not a path, a =, and origins"))?;
+    let origins: Vec<&str> = origins.split_ascii_whitespace().collect();
+    let origins = Origins::parse(&origins).map_err(|error| error.to_string())?;
+    Ok((endpoint_path(path.trim())?, origins))
+}
+
+fn endpoint_path(path: &str) -> Result<String, String> {
+    let fits =
+        path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+    if fits {
+        Ok(path.to_owned())
+    } else {
+        Err(format!("{path:?} is not a path like \"/ws/chat\" or \"/api/\""))
     }
 }
 

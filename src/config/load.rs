@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::error::Place;
 use super::kind::Given;
 use super::section::{Refusal, Section};
-use super::{Config, ConfigError};
+use super::{Auth, Config, ConfigError};
 
 /// What the names of our variables begin with.
 const VARIABLE_PREFIX: &str = "FOGHORN_";
@@ -156,40 +156,76 @@ impl Layers {
 
     /// Checks what no key can check by itself.
     fn finish(self) -> Result<Config, ConfigError> {
-        let (heartbeat, tls) = (&self.config.heartbeat, &self.config.tls);
-        let rules = [
-            Rule {
-                keys: &["heartbeat.idle_timeout", "heartbeat.ping_interval"],
-                holds: heartbeat.idle_timeout > heartbeat.ping_interval,
-                problem: "idle_timeout must be longer than ping_interval, or sessions end before they can answer",
-            },
-            Rule {
-                keys: &["tls.certificate", "tls.key"],
-                holds: tls.certificate.is_some() == tls.key.is_some(),
-                problem: "tls.certificate and tls.key are of use only together",
-            },
-            Rule {
-                keys: &["listen"],
-                holds: tls.certificate.is_some() || self.config.listen.iter().all(|listen| !listen.tls),
-                problem: "TLS needs tls.certificate and tls.key",
-            },
-        ];
-        for Rule { keys, holds, problem } in rules {
-            // The defaults agree: only a key that was set can break a rule.
-            let set = self.places.iter().rev().find(|(key, _)| keys.contains(&key.as_str()));
-            if let (false, Some((key, place))) = (holds, set) {
-                return Err(ConfigError::new(place.clone(), key, problem));
-            }
-        }
+        self.check_heartbeat()?;
+        self.check_keys()?;
+        self.check_tls()?;
         Ok(self.config)
     }
-}
 
-/// What several keys have to agree on.
-struct Rule {
-    keys: &'static [&'static str],
-    holds: bool,
-    problem: &'static str,
+    /// The key of these that was set last, and where.
+    fn last_of(&self, keys: &[&str]) -> Option<(&str, &Place)> {
+        let set = self.places.iter().rev().find(|(key, _)| keys.contains(&key.as_str()));
+        set.map(|(key, place)| (key.as_str(), place))
+    }
+
+    fn check_heartbeat(&self) -> Result<(), ConfigError> {
+        let heartbeat = &self.config.heartbeat;
+        // The defaults agree: only a key that was set can break the rule.
+        match self.last_of(&["heartbeat.idle_timeout", "heartbeat.ping_interval"]) {
+            Some((key, place)) if heartbeat.idle_timeout <= heartbeat.ping_interval => {
+                let problem =
+                    "idle_timeout must be longer than ping_interval, or sessions end before they can answer";
+                Err(ConfigError::new(place.clone(), key, problem))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn check_tls(&self) -> Result<(), ConfigError> {
+        let tls = &self.config.tls;
+        if tls.certificate.is_some() != tls.key.is_some()
+            && let Some((key, place)) = self.last_of(&["tls.certificate", "tls.key"])
+        {
+            let problem = "tls.certificate and tls.key are of use only together";
+            return Err(ConfigError::new(place.clone(), key, problem));
+        }
+        if tls.certificate.is_none()
+            && self.config.listen.iter().any(|listen| listen.tls)
+            && let Some((key, place)) = self.last_of(&["listen"])
+        {
+            return Err(ConfigError::new(place.clone(), key, "TLS needs tls.certificate and tls.key"));
+        }
+        Ok(())
+    }
+
+    /// Two sources of keys would leave open which of them a token has to be signed with.
+    fn check_keys(&self) -> Result<(), ConfigError> {
+        let auth = &self.config.auth;
+        let sources = ["auth.jwt_secret", "auth.jwt_public_key_file", "auth.jwks_file"];
+        let given = [auth.jwt_secret.is_some(), auth.jwt_public_key_file.is_some(), auth.jwks_file.is_some()];
+        if let Some((key, place)) = self.last_of(&sources)
+            && given.iter().filter(|given| **given).count() > 1
+        {
+            let problem = "only one of jwt_secret, jwt_public_key_file and jwks_file can be set";
+            return Err(ConfigError::new(place.clone(), key, problem));
+        }
+        if let Some((key, place)) = self.last_of(&["auth.audience", "auth.issuer"])
+            && !auth.is_on()
+        {
+            let problem = "needs a jwt_secret, jwt_public_key_file or jwks_file: without one nobody is asked for a token";
+            return Err(ConfigError::new(place.clone(), key, problem));
+        }
+        // Elsewhere the kind of the key decides, and a word that changes nothing would look as if it did.
+        if let Some((key, place)) = self.last_of(&["auth.jwt_algorithm"])
+            && auth.is_on()
+            && auth.jwt_secret.is_none()
+            && auth.jwt_algorithm != Auth::default().jwt_algorithm
+        {
+            let problem = "counts for jwt_secret only; with public keys, their kind decides";
+            return Err(ConfigError::new(place.clone(), key, problem));
+        }
+        Ok(())
+    }
 }
 
 /// What follows the table's name and an underscore.
@@ -207,7 +243,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::OnLag;
+    use crate::config::{OnLag, Secret};
     use crate::http::Origins;
 
     fn load(text: &str, variables: &[(&str, &str)], flags: &[Flag<'_>]) -> Result<Config, String> {
@@ -460,6 +496,72 @@ mod tests {
             (
                 "[proxy]\ntrusted = [\"10.0.0.1/8\"]",
                 "f.toml:2: proxy.trusted: \"10.0.0.1/8\" is not a network like ",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn tokens_have_one_source_of_keys() {
+        assert!(!load("", &[], &[]).unwrap().auth.is_on());
+        let config =
+            load("[auth]\njwks_file = \"k.json\"\naudience = \"a\"\nleeway = \"5s\"", &[], &[]).unwrap();
+        assert!(config.auth.is_on());
+        assert_eq!(load(&config.to_toml(), &[], &[]), Ok(config));
+        let variables = [("FOGHORN_AUTH_JWT_SECRET", "hush"), ("FOGHORN_AUTH_JWT_ALGORITHM", "HS512")];
+        let config = load("", &variables, &[]).unwrap();
+        assert_eq!(config.auth.jwt_secret.as_ref().map(Secret::reveal), Some("hush"));
+        assert!(!format!("{config:?}").contains("hush"));
+        assert_eq!(load(&config.to_toml(), &[], &[]), Ok(config));
+        let error = load("[auth]\njwks_file = \"k.json\"", &variables[..1], &[]).unwrap_err();
+        let expected =
+            "environment variable FOGHORN_AUTH_JWT_SECRET: auth.jwt_secret: only one of jwt_secret, ";
+        assert!(error.starts_with(expected), "{error}");
+        assert_refused(&[
+            (
+                "[auth]\njwt_public_key_file = \"k\"\njwt_secret = \"s\"",
+                "f.toml:3: auth.jwt_secret: only one of ",
+            ),
+            (
+                "[auth]\njwks_file = \"k\"\njwt_algorithm = \"HS384\"",
+                "f.toml:3: auth.jwt_algorithm: counts for jwt_secret only",
+            ),
+            ("[auth]\njwt_secret = \"\"", "f.toml:2: auth.jwt_secret: must not be empty"),
+            ("[auth]\naudience = \"a\"", "f.toml:2: auth.audience: needs a jwt_secret, "),
+            ("[auth]\njwks_file = \"\"", "f.toml:2: auth.jwks_file: must name a file"),
+            ("[auth]\naudience = \"\"", "f.toml:2: auth.audience: must not be empty"),
+            ("[auth]\njwt_algorithm = \"none\"", "f.toml:2: auth.jwt_algorithm: must be \"HS256\" or "),
+            (
+                "[auth]\nleeway = \"11min\"",
+                "f.toml:2: auth.leeway: must be between \"1s\" and \"10min\", or 0",
+            ),
+            ("[auth]\npending_connections = 0", "f.toml:2: auth.pending_connections: must be between 1 and "),
+        ]);
+    }
+
+    #[test]
+    fn single_paths_have_origins_of_their_own() {
+        let text = "[origins.endpoints]\n\"/ws/chat\" = [\"https://a\", \"https://b\"]\n\"/api/\" = \"*\"\n";
+        let expected = vec![
+            ("/api/".to_owned(), Origins::Any),
+            ("/ws/chat".to_owned(), Origins::parse(&["https://a", "https://b"]).unwrap()),
+        ];
+        let config = load(text, &[], &[]).unwrap();
+        assert_eq!(config.origins.endpoints, expected);
+        assert_eq!(load(&config.to_toml(), &[], &[]), Ok(config));
+        let word = "/ws/chat=https://a https://b, /api/=*";
+        let config = load("", &[("FOGHORN_ORIGINS_ENDPOINTS", word)], &[]).unwrap();
+        assert_eq!(config.origins.endpoints, expected);
+        assert!(load("", &[("FOGHORN_ORIGINS_ENDPOINTS", "/a=*,/a=*")], &[]).is_err());
+        assert!(load("", &[("FOGHORN_ORIGINS_ENDPOINTS", "/a")], &[]).is_err());
+        assert_refused(&[
+            ("[origins]\nendpoints = 1", "f.toml:2: origins.endpoints: expected a table of paths"),
+            (
+                "[origins]\nendpoints = { a = \"*\" }",
+                "f.toml:2: origins.endpoints: \"a\" is not a path like ",
+            ),
+            (
+                "[origins.endpoints]\n\"/a\" = \"b\"",
+                "f.toml:1: origins.endpoints: \"b\" is not an origin like ",
             ),
         ]);
     }

@@ -17,9 +17,9 @@ pub enum Intent {
 
 /// What an endpoint asks of an opening handshake.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules<'r> {
+pub struct Rules<'r, 'o> {
     /// The pages that may connect.
-    pub origins: &'r Origins,
+    pub origins: &'o Origins,
     /// The subprotocols the endpoint speaks; tokens.
     pub subprotocols: &'r [String],
     /// Whether a client that offers none of them is refused.
@@ -42,7 +42,7 @@ pub fn intent(head: &Head<'_>) -> Intent {
 ///
 /// An extension is never a reason to refuse: what is unknown, malformed or not wanted is declined, which a client must
 /// take for an answer (RFC 6455 §9.1).
-pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r>) -> Result<Accepted<'r>, HandshakeError> {
+pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r, '_>) -> Result<Accepted<'r>, HandshakeError> {
     if head.method() != Method::Get {
         return Err(HandshakeError::Method);
     }

@@ -111,6 +111,23 @@ impl<'b> Head<'b> {
         Ok(Head { method_name, version, target, host, body_framing, fields })
     }
 
+    /// The head as bytes that [`Head::parse`] reads back, for whoever has to keep it beyond the connection's buffer. Up to
+    /// a byte a field longer than what came.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let version = match self.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        };
+        let mut text = format!("{} {} {version}\r\n", self.method_name, self.target);
+        for (name, value) in self.all_headers() {
+            for part in [name, ": ", value, "\r\n"] {
+                text.push_str(part);
+            }
+        }
+        text.push_str("\r\n");
+        text.into_bytes()
+    }
+
     /// The method.
     pub fn method(&self) -> Method {
         Method::new(self.method_name)
@@ -228,6 +245,24 @@ mod tests {
     use super::*;
     use crate::every_split::every_split;
     use crate::http::Status;
+
+    #[test]
+    fn a_head_that_was_kept_reads_back() {
+        for text in [
+            "GET /ws?a=%20b HTTP/1.1\r\nHost:h:8080\r\nX:\r\nY:  a b\t\r\ny: c\r\n\r\n",
+            "OPTIONS * HTTP/1.0\r\n\r\n",
+        ] {
+            let head = accepted(text);
+            let bytes = head.to_bytes();
+            let (kept, len) = Head::parse(&bytes, 0, &HeadLimits::default()).unwrap().unwrap();
+            assert_eq!(
+                (len, kept.target(), kept.method_name()),
+                (bytes.len(), head.target(), head.method_name())
+            );
+            assert_eq!((kept.host(), kept.version()), (head.host(), head.version()));
+            assert!(kept.all_headers().eq(head.all_headers()));
+        }
+    }
 
     /// The verdict on bytes, the same for every way of cutting them.
     fn parse(bytes: &[u8]) -> Result<Option<(Head<'_>, usize)>, HeadError> {

@@ -6,6 +6,7 @@
 //! bytes differently never changes the verdict.
 
 mod body;
+mod cors;
 pub mod date;
 mod error;
 mod fields;
@@ -20,6 +21,7 @@ mod status;
 mod target;
 
 pub use body::{BodyDecoder, BodyProgress};
+pub use cors::Access;
 pub use error::{BodyError, HeadError};
 pub use fields::{Fields, Repeated};
 pub use framing::BodyFraming;

@@ -4,11 +4,14 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::attributes::Attributes;
+use super::guard::{Guard, Hold, Standing};
 use super::service::Disconnect;
 use super::session::{Handshake, Session};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
+use crate::auth::Identity;
 use crate::http::Head;
 use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start, Variant};
 use crate::transport::Outbound;
@@ -52,6 +55,22 @@ pub enum RoomError {
     Closed,
     /// More was published in one turn than a batch can hold (4 GiB).
     TooBig,
+    /// The session's [`Identity`] may not enter that room.
+    NotAllowed,
+    /// The session's [`Identity`] has another name.
+    NotThatUser,
+}
+
+impl RoomError {
+    /// The code to close a session with that cannot go on for this reason.
+    #[must_use]
+    pub fn close_code(self) -> CloseCode {
+        match self {
+            RoomError::TooManyRooms | RoomError::Closed | RoomError::TooBig => CloseCode::TRY_AGAIN_LATER,
+            RoomError::NotAllowed => CloseCode::POLICY,
+            RoomError::NotThatUser => CloseCode::UNAUTHENTICATED,
+        }
+    }
 }
 
 impl std::fmt::Display for RoomError {
@@ -60,6 +79,8 @@ impl std::fmt::Display for RoomError {
             RoomError::TooManyRooms => "the session is in too many rooms",
             RoomError::Closed => "the session is closing",
             RoomError::TooBig => "too much was published at once",
+            RoomError::NotAllowed => "the token does not allow this room",
+            RoomError::NotThatUser => "the token is another user's",
         })
     }
 }
@@ -132,6 +153,8 @@ pub(super) struct Side {
     pub(super) memberships: Memberships,
     pub(super) handle: Option<Session>,
     pub(super) closing: Option<Box<Closing>>,
+    /// Only where somebody has to say, or has said, who they are.
+    pub(super) guard: Option<Box<Guard>>,
 }
 
 /// A session during a callback of its [`Handler`](crate::server::Handler), on the reactor's thread.
@@ -177,6 +200,62 @@ impl Context<'_> {
         self.side.handle.get_or_insert_with(|| {
             Session::new(key, id, outbound.clone(), mailbox.clone(), deflate, handshake)
         })
+    }
+
+    /// Who the user is, if that was proved.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Arc<Identity>> {
+        match &self.side.guard.as_ref()?.standing {
+            Standing::Known(identity) => Some(identity),
+            Standing::Awaited(_) | Standing::Refused => None,
+        }
+    }
+
+    /// Attaches values to the session.
+    pub(crate) fn attach(&mut self, attributes: Attributes) {
+        if !attributes.is_empty() {
+            self.session().attributes().extend(attributes);
+        }
+    }
+
+    /// How far the session has come, if it has a guard.
+    pub(crate) fn standing(&self) -> Option<&Standing> {
+        self.side.guard.as_ref().map(|guard| &guard.standing)
+    }
+
+    /// Nobody knows whose session this is: it ends `after` this long unless it is [admitted](Context::admit).
+    pub(crate) fn hold(&mut self, head: &Head<'_>, attributes: Attributes, after: Duration) {
+        let hold = Hold { request: head.to_bytes(), attributes };
+        let mut guard = Guard::new(Standing::Awaited(Box::new(hold)));
+        guard.end_after(after, self.turn);
+        self.side.guard = Some(Box::new(guard));
+    }
+
+    /// Closes the session with 4401. If the application has not heard of it, it never will.
+    pub(crate) fn refuse(&mut self, reason: &str) {
+        if !matches!(self.standing(), Some(Standing::Known(_))) {
+            self.shut_out();
+        }
+        self.close(CloseCode::UNAUTHENTICATED, reason);
+    }
+
+    /// The application never hears of this session, which is being closed.
+    pub(crate) fn shut_out(&mut self) {
+        self.side.guard = Some(Box::new(Guard::new(Standing::Refused)));
+    }
+
+    /// What the session has kept while it waited, if it does. It waits no longer.
+    pub(crate) fn release(&mut self) -> Option<Box<Hold>> {
+        self.side.guard.take_if(|guard| matches!(guard.standing, Standing::Awaited(_)))?.into_hold()
+    }
+
+    /// The session is this user's from now on, and takes messages of up to so many bytes.
+    pub(crate) fn admit(&mut self, identity: Arc<Identity>, message_bytes_max: usize) {
+        let expiry = identity.expiry();
+        let mut guard = Guard::new(Standing::Known(identity));
+        guard.end_at(expiry, self.turn);
+        guard.message_bytes_max = Some(message_bytes_max);
+        self.side.guard = Some(Box::new(guard));
     }
 
     /// Sends a text message. Dropped if the session is closing.
@@ -248,13 +327,22 @@ impl Context<'_> {
     /// If the room or the server is full, the session is closed with 1013 a moment later.
     ///
     /// # Errors
-    /// [`RoomError::TooManyRooms`], [`RoomError::Closed`].
+    /// [`RoomError::TooManyRooms`], [`RoomError::Closed`]; [`RoomError::NotAllowed`] and [`RoomError::NotThatUser`] if the
+    /// session has an [`Identity`] and that says otherwise. Without a name (`""`) one joins as nobody, which all may.
     pub fn join(&mut self, request: JoinRequest<'_>) -> Result<Membership, RoomError> {
         if !self.is_open() {
             return Err(RoomError::Closed);
         }
         if self.side.memberships.as_slice().len() >= ROOMS_MAX {
             return Err(RoomError::TooManyRooms);
+        }
+        if let Some(identity) = self.identity() {
+            if !request.user.is_empty() && request.user != identity.user() {
+                return Err(RoomError::NotThatUser);
+            }
+            if !identity.may_enter(request.room) {
+                return Err(RoomError::NotAllowed);
+            }
         }
         // A room's frames are compressed once for all members, so that no message may count on any other from now on.
         self.side.history = None;

@@ -1,5 +1,6 @@
 //! Requests and responses on one connection, until it becomes a WebSocket or ends (RFC 9112).
 
+use super::attributes::Attributes;
 use super::service::{Answer, Arrival, Route, Service, Ticket};
 use super::slots::State;
 use super::timers::{Tick, ticks};
@@ -39,8 +40,17 @@ struct Pending {
 struct Body {
     decoder: BodyDecoder,
     bytes: Vec<u8>,
-    /// The answer, if it does not depend on the body.
-    answer: Option<Response>,
+    /// Who answers.
+    next: Next,
+}
+
+/// What follows a body.
+#[derive(Debug)]
+enum Next {
+    /// An answer that does not depend on it.
+    Respond(Response),
+    /// The service is asked, with what is attached to the request.
+    Ask(Attributes),
 }
 
 /// What one look at the input came to.
@@ -142,14 +152,16 @@ impl Exchange {
                 let _ends_anyway = respond(&too_many_connections(), Some(&head), reach);
                 Step::Last
             }
-            Route::Upgrade { endpoint, accepted, message_bytes_max } => {
+            Route::Upgrade { endpoint, accepted, message_bytes_max, admission } => {
                 let client = Client { address: arrival.peer, secure: arrival.secure };
                 reach.outbound.stream().set_client(client);
                 accepted.encode(&mut reach.turn.replies);
                 let deflate = accepted.deflate;
                 // At once: from `open` on, other threads may write to this socket.
                 reach.turn.send_replies(reach.outbound);
-                Step::Upgraded(len, WebSocket::open(endpoint, message_bytes_max, deflate, &head, reach))
+                let websocket =
+                    WebSocket::open(endpoint, message_bytes_max, deflate, &head, admission, reach);
+                Step::Upgraded(len, websocket)
             }
             Route::Respond(response) if head.body_framing() == BodyFraming::None => {
                 respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(len))
@@ -160,12 +172,14 @@ impl Exchange {
                 Step::Last
             }
             Route::Respond(response) => {
-                self.expect_body(&head, &input[..len], limits.body_bytes, Some(response), reach)
+                self.expect_body(&head, &input[..len], limits.body_bytes, Next::Respond(response), reach)
             }
-            Route::ReadBody { .. } if head.body_framing() == BodyFraming::None => {
-                self.ask(&head, &[], &arrival, reach).map_or(Step::Last, |()| Step::Used(len))
+            Route::ReadBody { attributes, .. } if head.body_framing() == BodyFraming::None => {
+                self.ask(&head, &[], &arrival, &attributes, reach).map_or(Step::Last, |()| Step::Used(len))
             }
-            Route::ReadBody { bytes_max } => self.expect_body(&head, &input[..len], bytes_max, None, reach),
+            Route::ReadBody { bytes_max, attributes } => {
+                self.expect_body(&head, &input[..len], bytes_max, Next::Ask(attributes), reach)
+            }
         }
     }
 
@@ -195,7 +209,7 @@ impl Exchange {
         head: &Head<'_>,
         head_bytes: &[u8],
         bytes_max: usize,
-        answer: Option<Response>,
+        next: Next,
         reach: &mut Reach<'_, S>,
     ) -> Step {
         let mut decoder = BodyDecoder::new(head.body_framing(), bytes_max);
@@ -204,10 +218,10 @@ impl Exchange {
             return refuse(error.status(), error.message(), reach);
         }
         self.buffer = head_bytes.to_vec();
-        if head.expects_continue() && answer.is_none() {
+        if head.expects_continue() && matches!(next, Next::Ask(_)) {
             reach.turn.replies.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
-        self.body = Some(Box::new(Body { decoder, bytes: Vec::new(), answer }));
+        self.body = Some(Box::new(Body { decoder, bytes: Vec::new(), next }));
         Step::Used(head_bytes.len())
     }
 
@@ -217,7 +231,7 @@ impl Exchange {
             Ok(progress) => progress,
             Err(error) => return refuse(error.status(), error.message(), reach),
         };
-        if body.answer.is_some() {
+        if matches!(body.next, Next::Respond(_)) {
             body.bytes.clear();
         }
         if !progress.complete {
@@ -230,9 +244,9 @@ impl Exchange {
             return Step::Last;
         };
         let arrival = self.arrival_of(&head, reach.turn);
-        let answered = match body.answer {
-            Some(answer) => respond(&answer, Some(&head), reach),
-            None => self.ask(&head, &body.bytes, &arrival, reach),
+        let answered = match body.next {
+            Next::Respond(answer) => respond(&answer, Some(&head), reach),
+            Next::Ask(attributes) => self.ask(&head, &body.bytes, &arrival, &attributes, reach),
         };
         answered.map_or(Step::Last, |()| Step::Used(progress.consumed))
     }
@@ -243,11 +257,12 @@ impl Exchange {
         head: &Head<'_>,
         body: &[u8],
         arrival: &Arrival,
+        attributes: &Attributes,
         reach: &mut Reach<'_, S>,
     ) -> Option<()> {
         self.tickets = self.tickets.wrapping_add(1);
         let ticket = Ticket { key: reach.key, number: self.tickets };
-        match reach.service.respond(head, body, arrival, ticket) {
+        match reach.service.respond(head, body, arrival, attributes, ticket) {
             Answer::Now(response) => respond(&response, Some(head), reach),
             Answer::Later => {
                 self.pending = Some(Pending { number: self.tickets, reply: reply_to(Some(head)) });

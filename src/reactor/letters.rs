@@ -28,8 +28,7 @@ impl<S: Service> Reactor<S> {
                 }
                 Letter::Response(ticket, response) => self.answer(ticket, &response),
                 Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
-                Letter::Reload => self.begin_reload(),
-                Letter::Reloaded(identity) => self.finish_reload(identity),
+                Letter::Certificate(certificate) => self.certificate = Some(certificate),
                 Letter::Shutdown => self.begin_shutdown(),
             }
         }

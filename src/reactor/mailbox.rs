@@ -13,7 +13,7 @@ use super::service::Ticket;
 use super::slots::Key;
 use crate::http::Response;
 use crate::rooms::{Ask, Effect};
-use crate::transport::{Identity, IdentityError};
+use crate::transport::Certificate;
 
 /// Letters under way at most. A shard that finds the box full waits; anybody else is told.
 const LETTERS_MAX: usize = 4096;
@@ -31,10 +31,8 @@ pub(crate) enum Letter {
     Ask(Box<Ask>),
     /// A question to this shard.
     AskShard(usize, Box<Ask>),
-    /// Read certificate and key again.
-    Reload,
-    /// What came of that.
-    Reloaded(Result<Identity, IdentityError>),
+    /// What newcomers are shown from now on.
+    Certificate(Certificate),
     /// Stop serving, in good order.
     Shutdown,
 }

@@ -13,23 +13,24 @@
 //! | `turn` | what one turn shares: time, replies, lanes |
 //! | `acceptor`, `door` | listening sockets, exhaustion; one of them |
 //! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
-//! | `reload` | a new certificate |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
 //! | `context`, `session` | what a handler can do, on this thread and on others |
+//! | `attributes`, `guard` | what is attached to a session, and who watches over it |
 //! | `timers` | the wheel |
 //! | `service` | what the application above has to answer |
 
 mod acceptor;
+mod attributes;
 mod connections;
 mod context;
 mod door;
 mod exchange;
+mod guard;
 mod letters;
 mod mailbox;
 mod opening;
-mod reload;
 mod service;
 mod session;
 mod shutdown;
@@ -58,15 +59,18 @@ use crate::http::HeadLimits;
 use crate::proxy::Trusted;
 use crate::rooms::{Effect, RoomLimits};
 use crate::store::Store;
-use crate::transport::{Identity, IdentityError, IdentityFiles};
+use crate::transport::{Certificate, CertificateError, CertificateFiles};
 use crate::workers::{self, Report, ShardGone, Workers};
 use crate::ws::deflate::Deflate;
 use crate::ws::header::HEADER_BYTES_MAX;
 
+pub use attributes::Attributes;
 pub use context::{Context, JoinRequest, Membership, RoomError};
+pub(crate) use guard::Standing;
+pub(crate) use service::{Admission, Route, Service, Ticket, Verdict};
 pub use service::{Answer, Arrival, Disconnect};
-pub(crate) use service::{Route, Service, Ticket};
 pub use session::{Handshake, Session};
+pub(crate) use turn::unix_time;
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -109,7 +113,7 @@ pub(crate) struct Setup {
     /// Whether connections begin with a PROXY header.
     pub(crate) proxy_protocol: bool,
     /// Certificate and key, if TLS is spoken anywhere.
-    pub(crate) tls: Option<IdentityFiles>,
+    pub(crate) tls: Option<CertificateFiles>,
     pub(crate) limits: ReactorLimits,
     pub(crate) rooms: RoomLimits,
     /// One random number for each shard.
@@ -131,8 +135,7 @@ pub(crate) struct Reactor<S> {
     /// Where each listener really listens.
     places: Vec<Listen>,
     /// Shown to whoever connects from now on.
-    identity: Option<Identity>,
-    identity_files: Option<IdentityFiles>,
+    certificate: Option<Certificate>,
     proxy_protocol: bool,
     slots: Slots,
     turn: Turn,
@@ -165,7 +168,7 @@ impl<S: Service> Reactor<S> {
         let poll = Poll::new()?;
         let gauge = Gauge::default();
         let (mailbox, inbox) = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
-        let identity = setup.tls.as_ref().map(Identity::load).transpose()?;
+        let certificate = setup.tls.as_ref().map(Certificate::load).transpose()?;
         let (mut doors, mut places) = (Vec::new(), Vec::new());
         for listen in setup.listen {
             let door = Door::open(&listen.place, setup.unix_mode);
@@ -176,8 +179,8 @@ impl<S: Service> Reactor<S> {
             doors.push((door, tls));
         }
         for (door, tls) in &doors {
-            if *tls && identity.is_none() {
-                return Err(StartFailure::NoIdentity);
+            if *tls && certificate.is_none() {
+                return Err(StartFailure::NoCertificate);
             }
             places.push(Listen { place: door.place()?, tls: *tls });
         }
@@ -196,8 +199,7 @@ impl<S: Service> Reactor<S> {
             signals,
             acceptor,
             places,
-            identity,
-            identity_files: setup.tls,
+            certificate,
             proxy_protocol: setup.proxy_protocol,
             service: service(&mailbox, &gauge),
             slots: Slots::new(gauge),
@@ -290,9 +292,9 @@ pub(crate) enum StartFailure {
     /// The socket of this number, of those that were passed, cannot be used.
     Passed(usize, io::Error),
     /// TLS is to be spoken without a certificate.
-    NoIdentity,
+    NoCertificate,
     /// Certificate or key cannot be used.
-    Identity(IdentityError),
+    Certificate(CertificateError),
     /// The system refused something else.
     System(io::Error),
 }
@@ -303,9 +305,9 @@ impl From<io::Error> for StartFailure {
     }
 }
 
-impl From<IdentityError> for StartFailure {
-    fn from(error: IdentityError) -> Self {
-        StartFailure::Identity(error)
+impl From<CertificateError> for StartFailure {
+    fn from(error: CertificateError) -> Self {
+        StartFailure::Certificate(error)
     }
 }
 

@@ -43,8 +43,8 @@ impl<S: Service> Reactor<S> {
         if refused && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX) {
             return;
         }
-        let stream = match self.identity.as_ref().filter(|_| tls) {
-            Some(identity) => Stream::secure(socket, identity),
+        let stream = match self.certificate.as_ref().filter(|_| tls) {
+            Some(certificate) => Stream::secure(socket, certificate),
             None => Ok(Stream::plain(socket)),
         };
         let mut stream = match stream {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::attributes::Attributes;
 use super::context::Context;
 use super::slots::Key;
 use crate::handshake::Accepted;
@@ -26,6 +27,8 @@ pub(crate) enum Route<'s> {
     ReadBody {
         /// Bytes of the body at most.
         bytes_max: usize,
+        /// What is attached to the request.
+        attributes: Attributes,
     },
     /// Become a WebSocket.
     Upgrade {
@@ -35,7 +38,28 @@ pub(crate) enum Route<'s> {
         accepted: Accepted<'s>,
         /// Bytes of a message at most.
         message_bytes_max: usize,
+        /// What becomes of the session.
+        admission: Admission,
     },
+}
+
+/// What becomes of a session, decided before its 101.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    /// What is attached to the session.
+    pub(crate) attributes: Attributes,
+    pub(crate) verdict: Verdict,
+}
+
+/// Whether a session is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The application hears of it.
+    Admitted,
+    /// It has to send a token first.
+    Awaited,
+    /// It is closed with 4401, which a web page can see, other than the status of a refused upgrade.
+    Refused(&'static str),
 }
 
 /// The answer to a request whose body was read.
@@ -105,16 +129,26 @@ pub(crate) trait Service: Send + 'static {
     fn route(&mut self, head: &Head<'_>, arrival: &Arrival) -> Route<'_>;
 
     /// Answers a request whose body was read, at once or later by a [`Letter::Response`](super::Letter) with `ticket`.
-    fn respond(&mut self, head: &Head<'_>, body: &[u8], arrival: &Arrival, ticket: Ticket) -> Answer;
+    fn respond(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        arrival: &Arrival,
+        attributes: &Attributes,
+        ticket: Ticket,
+    ) -> Answer;
 
     /// A session begins; its 101 is on the way. `head` is the request that it began with.
-    fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>);
+    fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>, admission: Admission);
 
     /// A message came. Not called after the session was closed.
     fn message(&mut self, cx: &mut Context<'_>, message: Message<'_>);
 
     /// The alarm set by [`Context::set_alarm`] went off.
     fn alarm(&mut self, cx: &mut Context<'_>);
+
+    /// The time that its guard has given the session is over.
+    fn overdue(&mut self, cx: &mut Context<'_>);
 
     /// The session ended; called exactly once. Nothing can be sent any more.
     fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect);

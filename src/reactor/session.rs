@@ -1,9 +1,11 @@
 //! The handle of a session that any thread may hold.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::attributes::Attributes;
 use super::mailbox::{Letter, Mailbox};
 use super::slots::Key;
 use crate::http::Head;
@@ -12,11 +14,19 @@ use crate::ws::deflate::Deflate;
 use crate::ws::{CloseCode, OpCode, encode};
 
 /// The request that a session began with, kept for as long as the session.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Handshake {
     target: Box<str>,
     headers: Box<[(Box<str>, Box<str>)]>,
     peer: SocketAddr,
+}
+
+impl fmt::Debug for Handshake {
+    /// Neither the query nor the headers, where a token may be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.target.split_once('?').map_or(&*self.target, |(path, _)| path);
+        f.debug_struct("Handshake").field("path", &path).field("peer", &self.peer).finish_non_exhaustive()
+    }
 }
 
 impl Handshake {
@@ -49,8 +59,6 @@ impl Handshake {
         self.peer
     }
 }
-
-type Attributes = Vec<(TypeId, Arc<dyn Any + Send + Sync>)>;
 
 #[derive(Debug)]
 struct Inner {
@@ -144,20 +152,16 @@ impl Session {
 
     /// Attaches a value to the session, in place of any other of the same type.
     pub fn set_attribute<T: Any + Send + Sync>(&self, value: T) {
-        let mut attributes = self.attributes();
-        attributes.retain(|(id, _)| *id != TypeId::of::<T>());
-        attributes.push((TypeId::of::<T>(), Arc::new(value)));
+        self.attributes().set(value);
     }
 
     /// The value of this type attached to the session.
     #[must_use]
     pub fn attribute<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let attributes = self.attributes();
-        let (_, value) = attributes.iter().find(|(id, _)| *id == TypeId::of::<T>())?;
-        value.clone().downcast().ok()
+        self.attributes().get()
     }
 
-    fn attributes(&self) -> MutexGuard<'_, Attributes> {
+    pub(super) fn attributes(&self) -> MutexGuard<'_, Attributes> {
         self.inner.attributes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

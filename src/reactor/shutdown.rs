@@ -3,7 +3,7 @@
 use std::io;
 
 use mio::Poll;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook_mio::v1_0::Signals;
 
 use super::connections::{RETRY_ACCEPT_BITS, after_event};
@@ -31,10 +31,6 @@ impl<S: Service> Reactor<S> {
     pub(super) fn read_signals(&mut self) {
         let Some(signals) = &mut self.signals else { return };
         for signal in signals.pending().collect::<Vec<_>>() {
-            if signal == SIGHUP {
-                self.begin_reload();
-                continue;
-            }
             if self.life != Life::Serving {
                 tracing::warn!(signal, "second signal, leaving at once");
                 self.life = Life::Closing(0);
@@ -99,9 +95,9 @@ impl<S: Service> Reactor<S> {
     }
 }
 
-/// Has the loop hear of `SIGTERM`, `SIGINT` and `SIGHUP`.
+/// Has the loop hear of `SIGTERM` and `SIGINT`.
 pub(super) fn register_signals(poll: &Poll) -> io::Result<Signals> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
     poll.registry().register(&mut signals, SIGNALS, mio::Interest::READABLE)?;
     Ok(signals)
 }

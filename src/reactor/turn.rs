@@ -106,7 +106,7 @@ impl Turn {
 
     /// The `Date` header's value.
     pub(super) fn date(&mut self) -> &str {
-        let second = unix_seconds();
+        let second = unix_time().as_secs();
         if self.clock.date.0 != second {
             self.clock.date = (second, date::imf_fixdate(second));
         }
@@ -160,7 +160,8 @@ fn instant() -> Instant {
     Instant::now()
 }
 
+/// The time since 1970 (UTC).
 #[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
-fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+pub(crate) fn unix_time() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

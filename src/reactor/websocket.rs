@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::context::{Closing, Context, Memberships, Side};
-use super::service::{Disconnect, Service};
+use super::service::{Admission, Disconnect, Service};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
@@ -51,6 +51,7 @@ impl WebSocket {
         message_bytes_max: usize,
         deflate: Option<DeflateAgreement>,
         head: &Head<'_>,
+        admission: Admission,
         reach: &mut Reach<'_, S>,
     ) -> WebSocket {
         let side = Side {
@@ -64,6 +65,7 @@ impl WebSocket {
             memberships: Memberships::None,
             handle: None,
             closing: None,
+            guard: None,
         };
         // The first ping comes a little early, for each connection by another amount, so that connections that were
         // opened together do not ping together for ever.
@@ -78,7 +80,7 @@ impl WebSocket {
             stalled: None,
         };
         let (service, mut cx) = reach.context(&mut websocket.side);
-        service.open(&mut cx, head);
+        service.open(&mut cx, head, admission);
         websocket.settle(reach);
         websocket
     }
@@ -104,6 +106,11 @@ impl WebSocket {
                     if self.side.closing.is_none() {
                         let (service, mut cx) = reach.context(&mut self.side);
                         service.message(&mut cx, message);
+                        if let Some(guard) = &mut self.side.guard
+                            && let Some(bytes) = guard.message_bytes_max.take()
+                        {
+                            self.connection.set_message_bytes_max(bytes);
+                        }
                     }
                 }
                 Incoming::Ping(payload) => pong(payload, reach),
@@ -130,7 +137,10 @@ impl WebSocket {
     /// Whether nothing is under way that has a deadline of its own: no closing handshake, no unfinished message, no
     /// alarm. A peer that takes no data is found by looking after the session, not by its own events.
     pub(super) fn is_at_ease(&self) -> bool {
-        self.connection.phase() == Phase::Open && self.unfinished_since.is_none() && self.side.alarm.is_none()
+        self.connection.phase() == Phase::Open
+            && self.unfinished_since.is_none()
+            && self.side.alarm.is_none()
+            && self.side.guard.as_ref().is_none_or(|guard| guard.is_at_ease())
     }
 
     /// Whether a Close frame has been sent.
@@ -195,6 +205,11 @@ impl WebSocket {
             let (service, mut cx) = reach.context(&mut self.side);
             service.alarm(&mut cx);
         }
+        if self.side.guard.as_mut().is_some_and(|guard| guard.is_over(reach.turn)) {
+            let (service, mut cx) = reach.context(&mut self.side);
+            service.overdue(&mut cx);
+            return self.settle(reach);
+        }
         let limits = reach.turn.limits.clone();
         if let Some(timeout) = limits.idle_timeout
             && now >= last_read.saturating_add(ticks(timeout))
@@ -232,7 +247,8 @@ impl WebSocket {
         let unfinished =
             self.unfinished_since.map(|since| since.saturating_add(ticks(limits.message_timeout)));
         let stalled = self.stalled.map(|(_, since)| since.saturating_add(ticks(limits.write_timeout)));
-        [idle, ping, unfinished, stalled, self.side.alarm].into_iter().flatten().min()
+        let guard = self.side.guard.as_ref().and_then(|guard| guard.deadline);
+        [idle, ping, unfinished, stalled, self.side.alarm, guard].into_iter().flatten().min()
     }
 
     /// Sends what the callbacks gathered, and the Close frame if they asked for one.

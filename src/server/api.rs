@@ -1,10 +1,12 @@
 //! HTTP beside the WebSockets: requests with bodies, answered at once or later.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::rooms::Rooms;
-use crate::http::{Head, Response};
-use crate::reactor::{Arrival, Letter, Mailbox, Ticket};
+use crate::auth::Identity;
+use crate::http::{Head, Origins, Response};
+use crate::reactor::{Arrival, Attributes, Letter, Mailbox, Ticket};
 
 pub use crate::reactor::Answer;
 
@@ -19,6 +21,18 @@ pub struct Request<'r> {
     pub arrival: &'r Arrival,
     /// The server's rooms.
     pub rooms: &'r Rooms,
+    /// What is attached to it.
+    pub attributes: &'r Attributes,
+    /// The web pages that may ask at this path.
+    pub origins: &'r Origins,
+}
+
+impl Request<'_> {
+    /// Who asks, if that was proved.
+    #[must_use]
+    pub fn identity(&self) -> Option<Arc<Identity>> {
+        self.attributes.get()
+    }
 }
 
 /// Answers the requests below one path.

@@ -1,23 +1,35 @@
 //! From the reactor's calls to the handlers, with panics contained.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::api::{Request, Responder};
 use super::handler::Handler;
 use super::rooms::Rooms;
 use super::router::{Endpoint, Router, Target};
+use super::rules::{CurrentRules, Rules};
 use super::window_bits;
+use crate::auth::{self, AuthMessage, Identity, TokenError, policy};
 use crate::config::{self, Config};
-use crate::handshake::{self, DeflateTerms, Intent, Origins, Rules};
-use crate::http::{Head, Problem, Response, Status};
-use crate::reactor::{Answer, Arrival, Context, Disconnect, Mailbox, Route, Service, Ticket};
+use crate::handshake::{self, DeflateTerms, Intent, Origins};
+use crate::http::{Access, HEADERS_MAX, Head, HeadLimits, Problem, Response, Status};
+use crate::reactor::{
+    Admission, Answer, Arrival, Attributes, Context, Disconnect, Mailbox, Route, Service, Standing, Ticket,
+    Verdict,
+};
 use crate::ws::{CloseCode, Message};
+
+/// Bytes of a message at most before anybody knows whose it is: a token and a little more.
+const UNKNOWN_MESSAGE_BYTES: usize = 16 * 1024;
 
 /// The reactor's service: the router and what holds for all endpoints.
 #[derive(Debug)]
 pub(super) struct Dispatch {
     router: Router,
-    origins: Origins,
+    rules: CurrentRules,
+    /// Sessions that have yet to send a token.
+    awaited: usize,
     message_bytes: usize,
     body_bytes: usize,
     deflate: bool,
@@ -27,10 +39,17 @@ pub(super) struct Dispatch {
 }
 
 impl Dispatch {
-    pub(super) fn new(router: Router, config: &Config, mailbox: &Mailbox, rooms: Rooms) -> Dispatch {
+    pub(super) fn new(
+        router: Router,
+        config: &Config,
+        rules: CurrentRules,
+        mailbox: &Mailbox,
+        rooms: Rooms,
+    ) -> Dispatch {
         Dispatch {
             router,
-            origins: config.origins.allowed.clone(),
+            rules,
+            awaited: 0,
             message_bytes: config.limits.message_bytes,
             body_bytes: config.limits.body_bytes,
             deflate: config.deflate.enabled,
@@ -47,24 +66,182 @@ impl Dispatch {
         head: &Head<'_>,
         arrival: &Arrival,
     ) -> Result<Route<'s>, Response> {
-        let rules = Rules {
-            origins: endpoint.origins.as_ref().unwrap_or(&self.origins),
+        let rules = self.rules.now();
+        let origins = rules.origins_of(head.path(), endpoint.origins.as_ref());
+        let handshake_rules = handshake::Rules {
+            origins,
             subprotocols: &endpoint.subprotocols,
             subprotocol_required: endpoint.subprotocol_required,
             secure: arrival.secure,
             deflate: endpoint.deflate.unwrap_or(self.deflate).then_some(self.deflate_terms),
         };
-        let accepted = handshake::accept(head, &rules).map_err(|error| {
+        let mut accepted = handshake::accept(head, &handshake_rules).map_err(|error| {
             tracing::debug!(peer = %arrival.peer, %error, "handshake refused");
             error.response()
         })?;
-        contained(|| endpoint.handler.handshake(head, arrival))
-            .unwrap_or_else(|Panicked| {
-                Err(Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response())
-            })
-            .map_err(Response::close)?;
-        let message_bytes_max = endpoint.message_bytes.unwrap_or(self.message_bytes);
-        Ok(Route::Upgrade { endpoint: number, accepted, message_bytes_max })
+        // A browser ends a connection that agrees on none of what it offered, so this is agreed on with or without keys.
+        if accepted.subprotocol.is_none() && auth::offers_subprotocol(head) {
+            accepted.subprotocol = Some(auth::SUBPROTOCOL);
+        }
+        let admission = self.admission(&rules, origins, head, arrival)?;
+        let message_bytes = self.message_bytes_of(endpoint);
+        let message_bytes_max = match admission.verdict {
+            Verdict::Admitted => message_bytes,
+            Verdict::Awaited | Verdict::Refused(_) => message_bytes.min(UNKNOWN_MESSAGE_BYTES),
+        };
+        if !matches!(admission.verdict, Verdict::Refused(_)) {
+            contained(|| endpoint.handler.handshake(head, arrival))
+                .unwrap_or_else(|Panicked| Err(handler_failed()))
+                .map_err(Response::close)?;
+        }
+        Ok(Route::Upgrade { endpoint: number, accepted, message_bytes_max, admission })
+    }
+
+    fn message_bytes_of(&self, endpoint: &Endpoint) -> usize {
+        endpoint.message_bytes.unwrap_or(self.message_bytes)
+    }
+
+    /// Has the interceptors look at a request.
+    fn intercept(&self, head: &Head<'_>, arrival: &Arrival) -> Result<Attributes, Response> {
+        let mut attributes = Attributes::default();
+        for interceptor in &self.router.interceptors.0 {
+            contained(|| interceptor.before(head, arrival, &mut attributes))
+                .unwrap_or_else(|Panicked| Err(handler_failed()))?;
+        }
+        Ok(attributes)
+    }
+
+    /// Decides about the session that an opening handshake asks for.
+    fn admission(
+        &self,
+        rules: &Rules,
+        origins: &Origins,
+        head: &Head<'_>,
+        arrival: &Arrival,
+    ) -> Result<Admission, Response> {
+        let mut attributes = self.intercept(head, arrival).map_err(Response::close)?;
+        let gate = rules.gate.as_ref().filter(|_| policy::path_needs_token(head.path()));
+        let Some(gate) = gate.filter(|_| attributes.get::<Identity>().is_none()) else {
+            return Ok(Admission { attributes, verdict: Verdict::Admitted });
+        };
+        let verdict = match gate.identify(head, origins, arrival.secure) {
+            Ok(Some(identity)) => {
+                attributes.set(identity);
+                Verdict::Admitted
+            }
+            Ok(None) if self.awaited >= gate.pending_max => {
+                let problem = Problem::new(Status::SERVICE_UNAVAILABLE, "too many sessions wait for a token");
+                return Err(problem.response().header("Retry-After", "1").close());
+            }
+            Ok(None) => Verdict::Awaited,
+            Err(error) => {
+                tracing::debug!(peer = %arrival.peer, %error, "token refused");
+                Verdict::Refused(error.message())
+            }
+        };
+        Ok(Admission { attributes, verdict })
+    }
+
+    /// Decides about a request for an api: what is attached to it, or the response that sends it away.
+    fn admit_request(&self, head: &Head<'_>, arrival: &Arrival) -> Result<Attributes, Response> {
+        let rules = self.rules.now();
+        let origins = rules.origins_of(head.path(), None);
+        let access = Access::of(origins, head, arrival.secure);
+        let mut attributes = self.intercept(head, arrival).map_err(|response| access.dress(response))?;
+        let gate = rules.gate.as_ref().filter(|_| policy::request_needs_token(head.method(), head.path()));
+        if let Some(gate) = gate
+            && attributes.get::<Identity>().is_none()
+        {
+            let identity = gate.identify(head, origins, arrival.secure);
+            let identity = identity.and_then(|identity| identity.ok_or(TokenError::Missing));
+            attributes.set(identity.map_err(|error| {
+                tracing::debug!(peer = %arrival.peer, %error, "token refused");
+                let response = Problem::new(Status::UNAUTHORIZED, error.message()).response();
+                let response = response.header("WWW-Authenticate", error.challenge());
+                access.dress(response.header("Cache-Control", "no-store"))
+            })?);
+        }
+        Ok(attributes)
+    }
+
+    /// Lets the application hear of a session that nothing stands in the way of any more.
+    fn begin(&self, cx: &mut Context<'_>, head: &Head<'_>, attributes: Attributes) {
+        let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return };
+        if endpoint.remember_handshake {
+            cx.session_of(head);
+        }
+        if let Some(identity) = attributes.get::<Identity>() {
+            cx.admit(identity, self.message_bytes_of(endpoint));
+        }
+        cx.attach(attributes);
+        for interceptor in &self.router.interceptors.0 {
+            if contained(|| interceptor.after(cx, head)).is_err() {
+                cx.close_because(CloseCode::INTERNAL, "handler failed", Disconnect::HandlerFailed);
+            }
+            if !cx.is_open() {
+                return cx.shut_out();
+            }
+        }
+        self.call(cx, |handler, cx| handler.open(cx, head));
+    }
+
+    /// Deals with the message of a session that has a guard, if it is for that. False: it is for the application.
+    fn guard(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> bool {
+        let token = match message {
+            Message::Text(text) => AuthMessage::parse(text),
+            Message::Binary(_) => None,
+        };
+        let (known, token) = match (cx.standing(), token) {
+            (None | Some(Standing::Known(_)), None) => return false,
+            (Some(Standing::Awaited(_) | Standing::Refused), None) => {
+                self.refuse(cx, "the first message must be a token");
+                return true;
+            }
+            (Some(Standing::Known(identity)), Some(token)) => (Some(identity.clone()), token),
+            (None | Some(Standing::Awaited(_) | Standing::Refused), Some(token)) => (None, token),
+        };
+        let rules = self.rules.now();
+        // Without keys, whoever vouched for the user has no use for tokens.
+        let Some(gate) = &rules.gate else { return false };
+        match (gate.verify(token.token()), known) {
+            (Err(error), _) => {
+                tracing::debug!(session = %format_args!("{:032x}", cx.id()), %error, "token refused");
+                self.refuse(cx, error.message());
+            }
+            (Ok(identity), Some(known)) if !identity.renews(&known) => {
+                self.refuse(cx, "the token is another user's, or allows less than the one before");
+            }
+            (Ok(identity), Some(_) | None) => self.know(cx, identity),
+        }
+        true
+    }
+
+    /// A session has proved whose it is, for the first time or again.
+    fn know(&mut self, cx: &mut Context<'_>, identity: Identity) {
+        let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return };
+        let identity = Arc::new(identity);
+        let Some(hold) = cx.release() else {
+            cx.admit(identity.clone(), self.message_bytes_of(endpoint));
+            return cx.attach(Attributes::default().with_shared(identity));
+        };
+        self.awaited -= 1;
+        let limits = HeadLimits { head_bytes: usize::MAX, headers: HEADERS_MAX, target_bytes: usize::MAX };
+        // It was parsed before, so it parses again.
+        if let Ok(Some((head, _))) = Head::parse(&hold.request, 0, &limits) {
+            self.begin(cx, &head, hold.attributes.with_shared(identity));
+        }
+    }
+
+    /// Ends a session with 4401.
+    fn refuse(&mut self, cx: &mut Context<'_>, reason: &str) {
+        self.forget_awaited(cx);
+        cx.refuse(reason);
+    }
+
+    fn forget_awaited(&mut self, cx: &Context<'_>) {
+        if let Some(Standing::Awaited(_)) = cx.standing() {
+            self.awaited -= 1;
+        }
     }
 
     /// Calls the handler of the session's endpoint; a panic ends the session.
@@ -74,6 +251,10 @@ impl Dispatch {
             cx.close_because(CloseCode::INTERNAL, "handler failed", Disconnect::HandlerFailed);
         }
     }
+}
+
+fn handler_failed() -> Response {
+    Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response()
 }
 
 impl Service for Dispatch {
@@ -87,7 +268,10 @@ impl Service for Dispatch {
                 return self.upgrade(*number, endpoint, head, arrival).unwrap_or_else(Route::Respond);
             }
             Some(Target::Api(_)) if handshake::intent(head) == Intent::Http => {
-                return Route::ReadBody { bytes_max: self.body_bytes };
+                let bytes_max = self.body_bytes;
+                return self
+                    .admit_request(head, arrival)
+                    .map_or_else(Route::Respond, |attributes| Route::ReadBody { bytes_max, attributes });
             }
             Some(Target::Api(_)) => {
                 Problem::new(Status::NOT_FOUND, "there is no WebSocket at this path").response()
@@ -102,37 +286,58 @@ impl Service for Dispatch {
         Route::Respond(if wanted_upgrade { answer.close() } else { answer })
     }
 
-    fn respond(&mut self, head: &Head<'_>, body: &[u8], arrival: &Arrival, ticket: Ticket) -> Answer {
+    fn respond(
+        &mut self,
+        head: &Head<'_>,
+        body: &[u8],
+        arrival: &Arrival,
+        attributes: &Attributes,
+        ticket: Ticket,
+    ) -> Answer {
         let Some(Target::Api(api)) = self.router.find(head.path()) else {
             return Answer::Now(Problem::new(Status::NOT_FOUND, "there is nothing at this path").response());
         };
+        let rules = self.rules.now();
+        let origins = rules.origins_of(head.path(), None);
+        let request = Request { head, body, arrival, rooms: &self.rooms, attributes, origins };
         let responder = Responder { mailbox: self.mailbox.clone(), ticket };
-        contained(|| api.call(&Request { head, body, arrival, rooms: &self.rooms }, responder))
-            .unwrap_or_else(|Panicked| {
-                Answer::Now(Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response())
-            })
+        contained(|| api.call(&request, responder)).unwrap_or_else(|Panicked| Answer::Now(handler_failed()))
     }
 
-    fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>) {
-        let remember =
-            self.router.endpoints.get(usize::from(cx.endpoint())).is_some_and(|e| e.remember_handshake);
-        if remember {
-            cx.session_of(head);
+    fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>, admission: Admission) {
+        match admission.verdict {
+            Verdict::Admitted => self.begin(cx, head, admission.attributes),
+            Verdict::Refused(reason) => cx.refuse(reason),
+            Verdict::Awaited => {
+                let timeout = self.rules.now().gate.as_ref().map_or(Duration::ZERO, |gate| gate.timeout);
+                self.awaited += 1;
+                cx.hold(head, admission.attributes, timeout);
+            }
         }
-        self.call(cx, |handler, cx| handler.open(cx, head));
     }
 
     fn message(&mut self, cx: &mut Context<'_>, message: Message<'_>) {
-        self.call(cx, |handler, cx| handler.message(cx, message));
+        if cx.standing().is_none() || !self.guard(cx, &message) {
+            self.call(cx, |handler, cx| handler.message(cx, message));
+        }
     }
 
     fn alarm(&mut self, cx: &mut Context<'_>) {
         self.call(cx, |handler, cx| handler.alarm(cx));
     }
 
+    fn overdue(&mut self, cx: &mut Context<'_>) {
+        let known = matches!(cx.standing(), Some(Standing::Known(_)));
+        self.refuse(cx, if known { TokenError::Expired.message() } else { "no token came in time" });
+    }
+
     fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect) {
         tracing::debug!(session = %format_args!("{:032x}", cx.id()), %reason, "session ended");
-        self.call(cx, |handler, cx| handler.close(cx, reason));
+        self.forget_awaited(cx);
+        match cx.standing() {
+            Some(Standing::Awaited(_) | Standing::Refused) => {}
+            Some(Standing::Known(_)) | None => self.call(cx, |handler, cx| handler.close(cx, reason)),
+        }
     }
 }
 

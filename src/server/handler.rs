@@ -11,7 +11,8 @@ use crate::ws::Message;
 /// A callback that panics costs its own session (closed with 1011), nobody else's.
 pub trait Handler: Send + Sync + 'static {
     /// Decides about a correct opening handshake before it is accepted. An error is sent instead of the 101, and the
-    /// connection is closed.
+    /// connection is closed. Where tokens are asked for, it is called for whoever has a good one, or none yet: it must not
+    /// tell those anything.
     ///
     /// # Errors
     /// The response that refuses.

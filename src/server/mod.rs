@@ -24,18 +24,20 @@
 mod api;
 mod dispatch;
 mod handler;
+mod interceptor;
 mod rooms;
 mod router;
+mod rules;
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use self::dispatch::Dispatch;
+use self::rules::{CurrentRules, Rules};
 use crate::config::{self, Config, Listen, Place};
 use crate::http::HeadLimits;
 use crate::reactor::{Gauge, Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
@@ -43,18 +45,20 @@ use crate::rooms::journal::{Durability, Retention};
 use crate::rooms::log::Window;
 use crate::rooms::{Notices, OnLag, RoomLimits};
 use crate::store::{self, Store};
-use crate::transport::IdentityFiles;
+use crate::transport::{Certificate, CertificateFiles};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 pub use crate::reactor::{
-    Arrival, Context, Disconnect, Handshake, JoinRequest, Membership, RoomError, Session,
+    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, RoomError, Session,
 };
 pub use crate::rooms::{Format, Start, Timestamp};
-pub use crate::transport::SendError;
+pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Request, Responder};
 pub use handler::Handler;
+pub use interceptor::Interceptor;
 pub use rooms::{Busy, Rooms};
 pub use router::{Endpoint, Router};
+pub use rules::{KeysError, check_keys, hmac_algorithm};
 
 /// A server that is being put together. Made by [`Server::builder`].
 #[derive(Debug)]
@@ -103,7 +107,7 @@ impl Builder {
         self
     }
 
-    /// Shuts down on `SIGTERM` and `SIGINT`, reads certificate and key again on `SIGHUP`; for a server that is the whole process. Off by default.
+    /// Shuts down on `SIGTERM` and `SIGINT`, for a server that is the whole process. Off by default.
     #[must_use]
     pub fn handle_signals(mut self) -> Builder {
         self.signals = true;
@@ -125,6 +129,7 @@ impl Builder {
     /// [`StartError`].
     pub fn start(self) -> Result<Server, StartError> {
         let Builder { config, listen, sockets, router, signals, store } = self;
+        let rules = CurrentRules::new(Rules::load(&config).map_err(|error| StartError(Cause::Keys(error)))?);
         let listen = if listen.is_empty() && sockets.is_empty() { config.listen.clone() } else { listen };
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         // With one processor a thread for the rooms is nothing but a detour.
@@ -135,7 +140,7 @@ impl Builder {
             sockets,
             unix_mode: config.unix_mode,
             proxy_protocol: config.proxy.protocol,
-            tls: config.tls.certificate.clone().zip(config.tls.key.clone()).map(identity_files),
+            tls: certificate_files(&config),
             limits: reactor_limits(&config),
             rooms: room_limits(&config, shards, store.is_some()),
             shard_here: workers == 0,
@@ -145,16 +150,18 @@ impl Builder {
         };
         let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
             let rooms = Rooms::new(mailbox.clone(), gauge.clone(), shards);
-            Dispatch::new(router, &config, mailbox, rooms)
+            Dispatch::new(router, &config, rules.clone(), mailbox, rooms)
         };
-        let reactor = Reactor::start(setup, dispatch).map_err(StartError)?;
-        Ok(Server { reactor })
+        let reactor =
+            Reactor::start(setup, dispatch).map_err(|failure| StartError(Cause::Reactor(failure)))?;
+        Ok(Server { reactor, rules })
     }
 }
 
 /// A server that listens.
 pub struct Server {
     reactor: Reactor<Dispatch>,
+    rules: CurrentRules,
 }
 
 impl Server {
@@ -190,7 +197,7 @@ impl Server {
     /// A handle to stop the server from another thread.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { mailbox: self.reactor.mailbox().clone() }
+        ServerHandle { mailbox: self.reactor.mailbox().clone(), rules: self.rules.clone() }
     }
 
     /// Serves on this thread until it is told to shut down; then every session has been closed.
@@ -212,6 +219,7 @@ impl fmt::Debug for Server {
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     mailbox: Mailbox,
+    rules: CurrentRules,
 }
 
 impl ServerHandle {
@@ -221,31 +229,74 @@ impl ServerHandle {
         self.mailbox.post(Letter::Shutdown);
     }
 
-    /// Reads certificate and key again, for connections that come from then on. The others stay; if the files are bad,
-    /// so does the certificate, and the log says why. Must not be called in a callback.
-    pub fn reload(&self) {
-        self.mailbox.post(Letter::Reload);
+    /// Takes over from a configuration what can change while the server runs: `[origins]`, `[auth]` and `[tls]`, with the
+    /// keys and the certificate in their files as they are now. Sessions that are open stay. Reads files: not for a
+    /// callback.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then nothing has changed.
+    pub fn reload(&self, config: &Config) -> Result<(), ReloadError> {
+        if self.rules.now().gate.is_some() != config.auth.is_on() {
+            return Err(ReloadError::Switched);
+        }
+        let rules = Rules::load(config).map_err(ReloadError::Keys)?;
+        let certificate = certificate_files(config).map(|files| Certificate::load(&files));
+        if let Some(certificate) = certificate.transpose().map_err(ReloadError::Certificate)? {
+            self.mailbox.post(Letter::Certificate(certificate));
+        }
+        self.rules.replace(rules);
+        Ok(())
     }
 }
 
+/// Why a running server keeps its old configuration.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// The keys of tokens cannot be had.
+    Keys(KeysError),
+    /// Certificate or key cannot be used.
+    Certificate(CertificateError),
+    /// Tokens are asked for and were not, or the reverse: a slip must not open a server to everybody.
+    Switched,
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReloadError::Keys(error) => error.fmt(f),
+            ReloadError::Certificate(error) => error.fmt(f),
+            ReloadError::Switched => f.write_str("authentication is turned on or off by a restart only"),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {}
+
 /// Why a server could not be started.
 #[derive(Debug)]
-pub struct StartError(StartFailure);
+pub struct StartError(Cause);
+
+#[derive(Debug)]
+enum Cause {
+    Reactor(StartFailure),
+    Keys(KeysError),
+}
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            StartFailure::Listen(addr, error) => {
+            Cause::Reactor(StartFailure::Listen(addr, error)) => {
                 write!(f, "cannot listen on {addr}: {error} (name another address with --listen)")
             }
-            StartFailure::Passed(number, error) => {
+            Cause::Reactor(StartFailure::Passed(number, error)) => {
                 write!(f, "cannot listen on socket {number} of those that were passed: {error}")
             }
-            StartFailure::NoIdentity => {
+            Cause::Reactor(StartFailure::NoCertificate) => {
                 f.write_str("cannot speak TLS: tls.certificate and tls.key are not set")
             }
-            StartFailure::Identity(error) => write!(f, "cannot speak TLS: {error}"),
-            StartFailure::System(error) => write!(f, "cannot start: {error}"),
+            Cause::Reactor(StartFailure::Certificate(error)) => write!(f, "cannot speak TLS: {error}"),
+            Cause::Reactor(StartFailure::System(error)) => write!(f, "cannot start: {error}"),
+            Cause::Keys(error) => write!(f, "cannot start: {error}"),
         }
     }
 }
@@ -288,8 +339,9 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
     }
 }
 
-fn identity_files((certificate, key): (PathBuf, PathBuf)) -> IdentityFiles {
-    IdentityFiles { certificate, key }
+fn certificate_files(config: &Config) -> Option<CertificateFiles> {
+    let (certificate, key) = config.tls.certificate.clone().zip(config.tls.key.clone())?;
+    Some(CertificateFiles { certificate, key })
 }
 
 fn unlimited_if_zero(count: usize) -> usize {

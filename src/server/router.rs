@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::api::Api;
 use super::handler::Handler;
+use super::interceptor::Interceptor;
 use crate::handshake::Origins;
 use crate::http::{Method, Response};
 
@@ -41,7 +42,7 @@ impl Endpoint {
         self
     }
 
-    /// Browsers are let in from these origins, instead of `origins.allowed`.
+    /// Browsers are let in from these origins, instead of `origins.allowed`; `origins.endpoints` outranks both.
     #[must_use]
     pub fn origins(mut self, origins: Origins) -> Endpoint {
         self.origins = Some(origins);
@@ -91,6 +92,16 @@ pub struct Router {
     paths: HashMap<String, Target>,
     /// What answers all paths that begin so; the longest match counts.
     prefixes: Vec<(String, Target)>,
+    pub(super) interceptors: Interceptors,
+}
+
+#[derive(Default)]
+pub(super) struct Interceptors(pub(super) Vec<Box<dyn Interceptor>>);
+
+impl fmt::Debug for Interceptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interceptors").field("count", &self.0.len()).finish()
+    }
 }
 
 pub(super) enum Target {
@@ -142,6 +153,13 @@ impl Router {
     pub fn api(mut self, prefix: impl Into<String>, api: impl Api) -> Router {
         self.prefixes.push((prefix.into(), Target::Api(Box::new(api))));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        self
+    }
+
+    /// Has `interceptor` look at every request for an endpoint or an api, after those that were added before.
+    #[must_use]
+    pub fn intercept(mut self, interceptor: impl Interceptor) -> Router {
+        self.interceptors.0.push(Box::new(interceptor));
         self
     }
 

@@ -1,12 +1,13 @@
 //! Sockets and their write half.
 
-mod identity;
+mod certificate;
 mod outbound;
 mod stream;
 mod tls;
 mod trust;
 
-pub(crate) use identity::{Identity, IdentityError, IdentityFiles};
+pub use certificate::CertificateError;
+pub(crate) use certificate::{Certificate, CertificateFiles};
 pub use outbound::SendError;
 pub(crate) use outbound::{Flushed, Outbound};
 pub(crate) use stream::{Arrived, Client, HERE, Stream, StreamRef};

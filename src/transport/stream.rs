@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use rustls::ServerConnection;
 
-use super::identity::Identity;
+use super::certificate::Certificate;
 use super::tls::Tls;
 use super::trust::Trust;
 
@@ -84,8 +84,8 @@ impl Stream {
     ///
     /// # Errors
     /// If TLS cannot be begun at all.
-    pub(crate) fn secure(socket: TcpStream, identity: &Identity) -> Result<Stream, rustls::Error> {
-        let connection = ServerConnection::new(identity.config().clone())?;
+    pub(crate) fn secure(socket: TcpStream, certificate: &Certificate) -> Result<Stream, rustls::Error> {
+        let connection = ServerConnection::new(certificate.config().clone())?;
         Ok(Stream::over(socket, Tls::new(connection)))
     }
 

@@ -10,7 +10,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::identity::{ALPN, IdentityError};
+use super::certificate::{ALPN, CertificateError};
 
 /// What a client's connections begin with; cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,19 +24,19 @@ impl Trust {
     ///
     /// # Errors
     /// If the file cannot be read or holds no certificate, or `server` is no name.
-    pub(crate) fn of_file(authority: &Path, server: &str) -> Result<Trust, IdentityError> {
+    pub(crate) fn of_file(authority: &Path, server: &str) -> Result<Trust, CertificateError> {
         let mut roots = RootCertStore::empty();
         let failed =
-            |error: &rustls_pki_types::pem::Error| IdentityError::of_file(authority, "certificate", error);
+            |error: &rustls_pki_types::pem::Error| CertificateError::of_file(authority, "certificate", error);
         for certificate in CertificateDer::pem_file_iter(authority).map_err(|error| failed(&error))? {
             let certificate = certificate.map_err(|error| failed(&error))?;
-            roots.add(certificate).map_err(|error| IdentityError::new(authority, error.to_string()))?;
+            roots.add(certificate).map_err(|error| CertificateError::new(authority, error.to_string()))?;
         }
         Trust::new(Arc::new(roots), server)
     }
 
-    fn new(roots: Arc<RootCertStore>, server: &str) -> Result<Trust, IdentityError> {
-        let wrong = |error: String| IdentityError::new(Path::new(server), error);
+    fn new(roots: Arc<RootCertStore>, server: &str) -> Result<Trust, CertificateError> {
+        let wrong = |error: String| CertificateError::new(Path::new(server), error);
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -52,7 +52,7 @@ impl Trust {
     ///
     /// # Errors
     /// If `server` is no name.
-    pub(crate) fn blind(server: &str) -> Result<Trust, IdentityError> {
+    pub(crate) fn blind(server: &str) -> Result<Trust, CertificateError> {
         let mut trust = Trust::new(Arc::new(RootCertStore::empty()), server)?;
         let mut config = ClientConfig::clone(&trust.config);
         config.dangerous().set_certificate_verifier(Arc::new(Blind));

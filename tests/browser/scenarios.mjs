@@ -1,11 +1,12 @@
 // The chat page as people use it: two windows, a phone, a lost connection. Usage: scenarios.mjs URL CHROMIUM DIRECTORY
+// GUARDED TOKEN, the last two being the URL of a server that asks for tokens, and one of Zoë's.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { Proxy } from "./proxy.mjs";
 
-const [url, executablePath, screenshots] = process.argv.slice(2);
+const [url, executablePath, screenshots, guarded, token] = process.argv.slice(2);
 const STEP_MILLISECONDS = 10_000;
 const SCENARIO_MILLISECONDS = 60_000;
 const DESKTOP = { width: 1280, height: 800 };
@@ -281,6 +282,35 @@ const scenarios = {
     await guest.people(["Cy", "Ann", "Bob"]);
     assert.equal(await page.locator("b").count(), 0, "markup came alive");
     guest.behaved();
+  },
+
+  async "a server that asks for a token is entered with one, in the name it says"(browser) {
+    const context = await browser.newContext({ viewport: DESKTOP });
+    context.setDefaultTimeout(STEP_MILLISECONDS);
+    const page = await context.newPage();
+    const room = unique("fort");
+    await page.goto(`${guarded}/#${new URLSearchParams({ room })}`);
+    await page.getByLabel("Token").fill(token);
+    assert.equal(await page.getByLabel("Your name").inputValue(), "Zoë");
+    await page.getByRole("heading", { name: "Rooms" }).waitFor();
+    await page.getByRole("button", { name: "Enter the room" }).click();
+    await page.locator("#state-text", { hasText: /^Connected$/ }).waitFor();
+    const box = page.getByLabel("Message", { exact: true });
+    await box.fill("inside the walls");
+    await box.press("Enter");
+    const log = page.getByRole("log", { name: "Messages" });
+    await log.getByText("inside the walls").waitFor();
+    // A reload stays in the room: the tab keeps the token.
+    await page.reload();
+    await log.getByText("inside the walls").waitFor();
+    assert.ok(!page.url().includes(token));
+    // Without it the room is closed, and the entrance says what is missing.
+    await page.evaluate(() => sessionStorage.removeItem("foghorn.token"));
+    await page.reload();
+    await page.getByText("Enter a token").waitFor({ timeout: 20_000 });
+    await page.getByRole("button", { name: "Back to the entrance" }).click();
+    await page.getByLabel("Token").waitFor();
+    assert.deepEqual(await nameless(page), []);
   },
 
   async "the page does without a REST interface that fails"(browser) {

@@ -12,9 +12,10 @@ use tempfile::TempDir;
 pub(crate) struct ConfiguredProcess {
     child: Child,
     address: SocketAddr,
+    /// What it has logged so far.
     log: Arc<Mutex<String>>,
-    reader: Option<JoinHandle<()>>,
-    _files: TempDir,
+    reading: Option<JoinHandle<()>>,
+    files: TempDir,
 }
 
 impl ConfiguredProcess {
@@ -25,15 +26,20 @@ impl ConfiguredProcess {
 
     /// As [`ConfiguredProcess::start`], with so many descriptors at most.
     pub(crate) fn with_descriptors(config: &str, count: u32) -> ConfiguredProcess {
-        ConfiguredProcess::run(config, count, "127.0.0.1:0")
+        ConfiguredProcess::run(config, count, "warn", "127.0.0.1:0")
+    }
+
+    /// As [`ConfiguredProcess::start`], with more in its log than warnings.
+    pub(crate) fn with_log(config: &str, log: &str) -> ConfiguredProcess {
+        ConfiguredProcess::run(config, 1 << 20, log, "127.0.0.1:0")
     }
 
     /// As [`ConfiguredProcess::start`], listening elsewhere.
     pub(crate) fn listening(config: &str, listen: &str) -> ConfiguredProcess {
-        ConfiguredProcess::run(config, 1 << 20, listen)
+        ConfiguredProcess::run(config, 1 << 20, "warn", listen)
     }
 
-    fn run(config: &str, count: u32, listen: &str) -> ConfiguredProcess {
+    fn run(config: &str, count: u32, log: &str, listen: &str) -> ConfiguredProcess {
         let files = tempfile::tempdir().expect("a directory");
         let path = files.path().join("foghorn.toml");
         std::fs::write(&path, config).expect("a file");
@@ -41,19 +47,19 @@ impl ConfiguredProcess {
         let shell = format!("ulimit -Sn {count} 2>/dev/null; exec \"$0\" \"$@\"");
         let mut child = Command::new("sh")
             .args(["-c", &shell, env!("CARGO_BIN_EXE_foghorn")])
-            .args(["serve", "--listen", listen, "--memory", "--log", "warn", "--config"])
-            .arg(path)
+            .args(["serve", "--listen", listen, "--memory", "--log", log, "--config"])
+            .arg(&path)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server's binary");
         let stderr = child.stderr.take().expect("a pipe");
-        let log = Arc::<Mutex<String>>::default();
-        let written = log.clone();
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines() {
-                let line = line.expect("the log is text");
-                written.lock().expect("nobody panics with the log").push_str(&format!("{line}\n"));
+        let (so_far, reader) = (Arc::<Mutex<String>>::default(), BufReader::new(stderr));
+        let log = so_far.clone();
+        let reading = std::thread::spawn(move || {
+            for line in reader.lines() {
+                let line = line.expect("the log is text") + "\n";
+                so_far.lock().expect("nobody has panicked").push_str(&line);
             }
         });
         let mut line = String::new();
@@ -62,11 +68,23 @@ impl ConfiguredProcess {
         let address = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
         let address = address.and_then(|(_, address)| address.parse().ok());
         let Some(address) = address else { panic!("no ready line: {line}") };
-        ConfiguredProcess { child, address, log, reader: Some(reader), _files: files }
+        ConfiguredProcess { child, address, log, reading: Some(reading), files }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Writes its configuration anew.
+    pub(crate) fn rewrite(&self, config: &str) {
+        std::fs::write(self.files.path().join("foghorn.toml"), config).expect("a file");
+    }
+
+    /// Sends it a signal, such as `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -\"$1\" \"$0\"", &pid, name]).status();
+        assert!(sent.expect("a shell").success());
     }
 
     /// The name of each thread, and the processor time it has used, in seconds.
@@ -95,23 +113,16 @@ impl ConfiguredProcess {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("procfs").count()
     }
 
-    /// Sends SIGHUP.
-    pub(crate) fn hang_up(&self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -HUP \"$0\"", &pid]).status().expect("a shell");
-        assert!(sent.success());
-    }
-
-    /// Whether this has been logged by now.
-    pub(crate) fn has_logged(&self, text: &str) -> bool {
-        self.log.lock().expect("nobody panics with the log").contains(text)
-    }
-
     /// Ends the process; returns what it logged.
     pub(crate) fn log(mut self) -> String {
         self.end();
-        self.reader.take().expect("asked for once").join().expect("the log is read");
-        std::mem::take(&mut self.log.lock().expect("nobody panics with the log"))
+        self.reading.take().expect("asked for once").join().expect("the log is read");
+        self.logged()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn logged(&self) -> String {
+        self.log.lock().expect("nobody has panicked").clone()
     }
 
     fn end(&mut self) {

@@ -52,6 +52,11 @@ impl Raw {
         Raw::over(TcpStream::connect(server.address()).expect("a connection"))
     }
 
+    /// A connection to a server in a process of its own.
+    pub(crate) fn connect_to(address: SocketAddr) -> Raw {
+        Raw::over(TcpStream::connect(address).expect("a connection"))
+    }
+
     pub(crate) fn over(stream: TcpStream) -> Raw {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");

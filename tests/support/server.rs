@@ -51,6 +51,14 @@ impl TestServer {
         TestServer::run(change, routes, None)
     }
 
+    /// As [`TestServer::stored`], with REST, and with more to serve.
+    pub(crate) fn whole(
+        change: impl FnOnce(&mut Config),
+        routes: impl FnOnce(Router) -> Router,
+    ) -> TestServer {
+        TestServer::run(change, routes, Some(Location::Memory))
+    }
+
     fn run(
         change: impl FnOnce(&mut Config),
         routes: impl FnOnce(Router) -> Router,
@@ -64,21 +72,18 @@ impl TestServer {
         config.workers =
             std::env::var("FOGHORN_TEST_WORKERS").ok().map(|count| count.parse().expect("a number"));
         change(&mut config);
-        let options = store_options(&config);
-        let store = location.map(|location| Store::open(location, options).expect("a store"));
         let mut router = routes(chat::routes(demo::routes(Router::new()), &config));
-        if let Some((store, _)) = &store {
-            router = chat::rest::routes(router, &config, store);
-        }
         let address = "127.0.0.1:0".parse().expect("an address");
-        let tls = config.tls.certificate.is_some();
-        let mut builder = Server::builder().config(config).listen(address).router(router);
-        if tls {
+        let mut builder = Server::builder().listen(address);
+        if config.tls.certificate.is_some() {
             builder = builder.listen_on("tls:127.0.0.1:0".parse().expect("a place"));
         }
+        let store = location.map(|location| Store::open(location, store_options(&config)).expect("a store"));
         if let Some((store, _)) = &store {
+            router = chat::rest::routes(router, &config, store);
             builder = builder.store(store.clone());
         }
+        let builder = builder.config(config).router(router);
         let server = builder.start().expect("a server on a free port");
         let (addresses, handle) = (server.addresses(), server.handle());
         let (end, ended) = sync_channel(1);
@@ -100,9 +105,8 @@ impl TestServer {
         self.tls_address.expect("a certificate is configured")
     }
 
-    /// Has certificate and key read again.
-    pub(crate) fn reload(&self) {
-        self.handle.reload();
+    pub(crate) fn handle(&self) -> &ServerHandle {
+        &self.handle
     }
 
     /// Begins an orderly shutdown without waiting for its end.

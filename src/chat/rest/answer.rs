@@ -2,9 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::cors::Access;
 use super::refusal::Refusal;
-use crate::http::{Head, Method, Response, Status};
+use crate::http::{Access, Head, Method, Response, Status};
 use crate::server::Responder;
 
 /// What the request says about any answer to it.

@@ -1,12 +1,13 @@
 //! The chat over HTTP: rooms, their messages, who is in them; and how the server is.
 //!
-//! A request is routed, its origin checked, its input validated, all on the reactor's thread; what takes time is asked of
+//! A request is routed, its origin and its permit checked, its input validated, all on the reactor's thread; what takes time is asked of
 //! the store or of the rooms, and whoever has the answer sends it. Every error is a problem document (RFC 9457).
 //!
 //! | file | subject |
 //! |---|---|
 //! | `routes` | which path and method means which action |
-//! | `cors` | which web pages may ask, and how they are told |
+//! | `permit` | what the user may do |
+//! | `cors` | what web pages may ask |
 //! | `params`, `body` | what comes in the query and in the body |
 //! | `answer`, `refusal` | what goes back, at once or later |
 //! | `rooms`, `messages`, `members`, `status` | the actions |
@@ -18,21 +19,24 @@ mod cors;
 mod members;
 mod messages;
 mod params;
+mod permit;
 mod refusal;
 mod rooms;
 mod routes;
 mod settings;
 mod status;
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use self::answer::{Manner, Pending};
-use self::cors::Access;
 use self::params::Params;
+use self::permit::Permit;
 use self::refusal::Refusal;
 use self::routes::{Action, Found};
+use super::query;
 use crate::config::Config;
-use crate::http::{Origins, Problem, Response, Status};
+use crate::http::{Access, Problem, Response, Status};
 use crate::server::{Answer, Api, Request, Responder, Rooms, Router, Timestamp};
 use crate::store::Store;
 
@@ -42,8 +46,7 @@ const PREFIXES: [&str; 3] = ["/api/", "/healthz", "/readyz"];
 /// Adds the interface, over the rooms that are kept in `store`, which must be the server's own.
 #[must_use]
 pub fn routes(router: Router, config: &Config, store: &Store) -> Router {
-    let (origins, content_bytes_max) = (config.origins.allowed.clone(), config.limits.message_bytes);
-    let rest = Rest { store: store.clone(), origins, content_bytes_max };
+    let rest = Rest { store: store.clone(), content_bytes_max: config.limits.message_bytes };
     PREFIXES.into_iter().fold(router, |router, prefix| router.api(prefix, rest.clone()))
 }
 
@@ -51,7 +54,6 @@ pub fn routes(router: Router, config: &Config, store: &Store) -> Router {
 #[derive(Clone)]
 struct Rest {
     store: Store,
-    origins: Origins,
     /// Bytes of a message's text at most: as many as a member may send.
     content_bytes_max: usize,
 }
@@ -64,6 +66,7 @@ struct Call<'r> {
     params: Params<'r>,
     /// The id of the room that the path names; empty on paths that name none.
     room: &'r str,
+    permit: Permit,
     content_bytes_max: usize,
     /// For the answer, if it comes later.
     pending: Pending,
@@ -71,7 +74,7 @@ struct Call<'r> {
 
 impl Api for Rest {
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
-        let access = Access::of(&self.origins, request);
+        let access = Access::of(request.origins, request.head, request.arrival.secure);
         let manner = Manner::new(&access, request.head);
         let answer = self.answer(request, &access, Pending::new(responder, manner.clone()));
         match answer {
@@ -92,17 +95,20 @@ impl Rest {
         let head = request.head;
         let (action, room) = match routes::find(head.path(), head.method())? {
             Found::Action(action, room) => (action, room),
-            Found::Options(allow) => return access.options(head, allow).map(Answer::Now),
+            Found::Options(allow) => return cors::options(access, head, allow).map(Answer::Now),
         };
         if action.changes_something() {
-            access.demand()?;
+            cors::demand(access)?;
         }
+        let permit = Permit::new(request.identity());
+        permit.demand(action, &room)?;
         let call = Call {
             store: &self.store,
             rooms: request.rooms,
             request,
             params: Params::new(head.query()),
             room: &room,
+            permit,
             content_bytes_max: self.content_bytes_max,
             pending,
         };
@@ -111,7 +117,13 @@ impl Rest {
     }
 }
 
-impl Call<'_> {
+impl<'r> Call<'r> {
+    /// The user in whose name this is done: the parameter `username`, or whoever asks.
+    fn username(&self) -> Result<Cow<'r, str>, Refusal> {
+        let user = self.permit.user(self.params.text("username")?)?;
+        Ok(query::user(user, None)?)
+    }
+
     /// Begins the action; its answer goes to `pending`.
     fn carry_out(self, action: Action) -> Result<(), Refusal> {
         match action {

@@ -32,6 +32,13 @@ impl Refusal {
         Problem::new(Status::UNPROCESSABLE_CONTENT, format!("{name} {rule}")).into()
     }
 
+    /// Whoever asks may not do this (RFC 6750 §3.1).
+    pub(super) fn forbidden(detail: &'static str) -> Refusal {
+        let challenge =
+            format!("Bearer realm=\"foghorn\", error=\"insufficient_scope\", error_description=\"{detail}\"");
+        Refusal(Problem::new(Status::FORBIDDEN, detail).response().header("WWW-Authenticate", challenge))
+    }
+
     /// Nothing can be done at the moment.
     pub(super) fn unavailable(detail: &'static str) -> Refusal {
         let problem = Problem::new(Status::SERVICE_UNAVAILABLE, detail);

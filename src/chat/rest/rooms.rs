@@ -59,7 +59,8 @@ pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
     let mut fields = Fields::parse(call.request.head, call.request.body, FIELDS)?;
     let name = fields.required("name")?;
     let description = fields.optional("description")?.unwrap_or_default();
-    let created_by = user("createdBy", fields.required("createdBy")?)?;
+    let created_by = call.permit.user(fields.optional("createdBy")?)?;
+    let created_by = user("createdBy", created_by.ok_or_else(|| Refusal::field("createdBy", "is missing"))?)?;
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
         return Err(Refusal::field("name", format_args!("must have 1 to {NAME_CHARS_MAX} characters")));
     }
@@ -106,12 +107,13 @@ pub(super) fn list(call: Call<'_>) -> Result<(), Refusal> {
         limit: params.limit(1..=LIMIT_MAX, LIMIT_DEFAULT)?,
         after: params.text("after")?.map(Into::into),
     };
-    let pending = call.pending.clone();
+    let (pending, permit) = (call.pending.clone(), call.permit.clone());
     call.store.rooms(
         query,
         Box::new(move |rooms| match rooms {
             Ok(rooms) => {
-                let rooms: Vec<_> = rooms.iter().map(Room::from).collect();
+                let rooms: Vec<_> =
+                    rooms.iter().filter(|room| permit.shows(&room.id)).map(Room::from).collect();
                 pending.send_tagged(encode(&rooms), Vec::new());
             }
             Err(StoreError::NoSuchRoom) => {
@@ -157,13 +159,13 @@ pub(super) fn delete(call: Call<'_>) -> Result<(), Refusal> {
 }
 
 pub(super) fn join(call: Call<'_>) -> Result<(), Refusal> {
-    let user = call.params.username()?;
+    let user = call.username()?;
     call.store.join_participant(call.room, &user, changed(&call.pending))?;
     Ok(())
 }
 
 pub(super) fn leave(call: Call<'_>) -> Result<(), Refusal> {
-    let user = call.params.username()?;
+    let user = call.username()?;
     call.store.leave_participant(call.room, &user, changed(&call.pending))?;
     Ok(())
 }

@@ -25,6 +25,25 @@ pub(super) enum Action {
 }
 
 impl Action {
+    /// Whether it is for administrators, where there are any: it changes or shows things for others.
+    pub(super) fn needs_admin(self) -> bool {
+        match self {
+            Action::DeleteRoom
+            | Action::PostMessage
+            | Action::ShowOnline
+            | Action::Kick
+            | Action::ShowStats => true,
+            Action::CreateRoom
+            | Action::ListRooms
+            | Action::ShowRoom
+            | Action::JoinRoom
+            | Action::LeaveRoom
+            | Action::ReadMessages
+            | Action::CheckHealth
+            | Action::CheckReadiness => false,
+        }
+    }
+
     /// Whether it must not come from a web page that is not let in.
     pub(super) fn changes_something(self) -> bool {
         match self {

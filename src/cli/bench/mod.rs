@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use self::modes::{Common, Mode, Processors, Task, Work};
+use self::modes::{Common, MEMBER_NAME, Mode, Processors, Task, Work};
 use self::show::Bar;
 use crate::bench::{
     self, BenchError, Durable, Plan, Report, Series, Spawned, Stored, Target, Verdict, Wait, Workload,
 };
+use crate::config::Secret;
 use crate::rooms::journal::Durability;
 
 /// Arguments of `foghorn bench`.
@@ -147,7 +148,11 @@ impl Task {
 
     fn target(&self, server: Option<&Spawned>) -> Result<Target, BenchError> {
         let url = server.map(Spawned::url).or(self.common.url.as_deref());
-        Target::parse_trusting(url.unwrap_or_default(), self.path, &self.common.authority())
+        let token = self.common.token.as_deref().map(Secret::new);
+        // Who has a token has its name, and no other.
+        let path = if token.is_some() { self.path.replace(MEMBER_NAME, "") } else { self.path.to_owned() };
+        let target = Target::parse_trusting(url.unwrap_or_default(), &path, &self.common.believed())?;
+        Ok(target.with_token(token))
     }
 }
 

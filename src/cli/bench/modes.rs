@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::bench::{Authority, Pace, Protocol, Returning, Rooms, Workload};
+use crate::bench::{Believed, Pace, Protocol, Returning, Rooms, Workload};
 
 const ECHO_PATH: &str = "/echo";
 const RELAY_PATH: &str = "/ws/raw?roomId={room}";
 const CHAT_PATH: &str = "/ws/chat?roomId={room}&username={member}";
+/// The part of a path that says who a member is.
+pub(super) const MEMBER_NAME: &str = "&username={member}";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Mode {
@@ -167,6 +169,9 @@ pub(super) struct Common {
     /// The server, as ws://HOST:PORT[/PATH] or wss://…; in the path {room} and {member} stand for names. Without it a server is
     /// started on a processor of its own
     pub(super) url: Option<String>,
+    /// The token that the server asks for; all connections are its user then. Others on this machine can see it
+    #[arg(long, requires = "url")]
+    pub(super) token: Option<String>,
     /// How long to measure
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     pub(super) seconds: f64,
@@ -216,11 +221,11 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl Common {
     /// Whom to trust over TLS.
-    pub(super) fn authority(&self) -> Authority {
+    pub(super) fn believed(&self) -> Believed {
         match &self.ca {
-            Some(file) => Authority::File(file.clone()),
-            None if self.insecure => Authority::Anybody,
-            None => Authority::Nobody,
+            Some(file) => Believed::File(file.clone()),
+            None if self.insecure => Believed::Anybody,
+            None => Believed::Nobody,
         }
     }
 
@@ -381,6 +386,7 @@ mod tests {
             "",
             "fanout --window 2 --rate 3",
             "echo --pid 1",
+            "echo --token t",
             "idle --seconds x",
             "churn ws://h -- server",
             "durable --rounds 0",

@@ -1,6 +1,6 @@
 /** The chat page: the entrance, one room at a time, and what surrounds the conversation. */
 
-import { Refusal, RoomConnection, RoomServer } from "./connection.js";
+import { Refusal, RoomConnection, RoomServer, userOf } from "./connection.js";
 import { LogView, badge, element } from "./log.js";
 import { Presence } from "./presence.js";
 
@@ -18,12 +18,14 @@ const PRESENCE_DELAY_PER_USER = 20;
 const PRESENCE_DELAY_MAX = 10_000;
 /** Answers after which asking again is useless: not signed in, not allowed, not offered. */
 const NOT_OFFERED = new Set([401, 403, 404, 405, 501]);
+const UNAUTHORIZED = 401;
+const CLOSE_UNAUTHENTICATED = 4401;
 
 const ENDINGS = {
   1000: "The room was closed.",
   1003: "The server refused what this page sent.",
   4001: "You were asked to leave the room.",
-  4401: "This server wants you to sign in first.",
+  4401: "This server did not accept who you are. Enter a token.",
 };
 const FAILURES = {
   "too-big": "Not sent: too long.",
@@ -32,7 +34,9 @@ const FAILURES = {
 
 const since = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((found) => [found.id, found]));
-const server = new RoomServer(document.baseURI);
+/** The token for a server that asks for one. It lasts as long as the tab. */
+let token = recall("foghorn.token", sessionStorageOrNull()) ?? "";
+const server = new RoomServer(document.baseURI, () => token);
 let room = null;
 
 /** A room that this page is in: the connection, the log and the list of people. */
@@ -59,7 +63,13 @@ class Room {
     const load = (before) => this.#earlier(before);
     this.#view = new LogView({ scroller, log, pending, empty, newer, earlier, username, load });
     this.#presence = new Presence(username);
-    this.#connection = new RoomConnection({ url: chatEndpoint(), roomId, username, history: HISTORY_COUNT });
+    this.#connection = new RoomConnection({
+      url: chatEndpoint(),
+      roomId,
+      username,
+      history: HISTORY_COUNT,
+      token: () => token,
+    });
     const on = (type, act) => this.#connection.addEventListener(type, ({ detail }) => act(detail));
     on("state", (state) => this.#showState(state));
     on("welcome", (welcome) => {
@@ -168,6 +178,7 @@ class Room {
         return;
       case "ended":
         page["state-text"].textContent = "Disconnected";
+        if (state.code === CLOSE_UNAUTHENTICATED) page["token-field"].hidden = false;
         if (room === this) showTrouble(endingText(state), "Back to the entrance", showEntrance);
     }
   }
@@ -273,6 +284,7 @@ function showEntrance() {
   showNotice(null);
   document.title = "Foghorn";
   page.name.value ||= recall("foghorn.name") ?? "";
+  showToken();
   page.room.value = roomInAddress() ?? recall("foghorn.room") ?? DEFAULT_ROOM;
   (page.name.value ? page.enter : page.name).focus();
   showRooms();
@@ -290,6 +302,22 @@ page.join.addEventListener("submit", (event) => {
   const fault = faultIn(id, "The room", ROOM_BYTES_MAX);
   showNotice(fault);
   if (fault === null) enter(id, username, name);
+});
+
+/** A token says who its user is: then that is the name. */
+function showToken() {
+  page.token.value = token;
+  if (token !== "") page["token-field"].hidden = false;
+  const user = userOf(token);
+  if (user !== null) page.name.value = user;
+  page.name.readOnly = user !== null;
+}
+
+page.token.addEventListener("input", () => {
+  token = page.token.value.trim();
+  remember("foghorn.token", token, sessionStorageOrNull());
+  showToken();
+  if (token === "" || userOf(token) !== null) showRooms();
 });
 
 /** The user's name if it will do; else null, and the page says why not. */
@@ -324,6 +352,7 @@ async function showRooms() {
     rooms = await server.rooms();
   } catch (error) {
     if (error instanceof Refusal) page.rooms.hidden = true;
+    if (error.status === UNAUTHORIZED) page["token-field"].hidden = false;
     return;
   }
   page.rooms.hidden = false;

@@ -43,6 +43,7 @@ const CLOSE_FINAL = new Set([CLOSE_NORMAL, 1003, 1008, 4001, 4401]);
 export class RoomConnection extends EventTarget {
   #endpoint;
   #history;
+  #token;
   #socket = null;
   #state = { name: "connecting" };
   #attempt = 0;
@@ -55,13 +56,17 @@ export class RoomConnection extends EventTarget {
   #owesGap = false;
   #pending = new Map();
 
-  /** `url` is the chat endpoint (`ws:` or `wss:`); `history` is how many earlier messages to start with. */
-  constructor({ url, roomId, username, history = 0 }) {
+  /**
+   * `url` is the chat endpoint (`ws:` or `wss:`); `history` is how many earlier messages to start with; `token` says the
+   * token of the moment for a server that asks for one, or nothing. With a token `username` need not be given.
+   */
+  constructor({ url, roomId, username, history = 0, token = () => null }) {
     super();
     this.roomId = roomId;
     this.username = username;
     this.#endpoint = url;
     this.#history = history;
+    this.#token = token;
   }
 
   get state() {
@@ -84,6 +89,14 @@ export class RoomConnection extends EventTarget {
     this.#enter({ name: "ended", code: CLOSE_NORMAL, reason: "" });
   }
 
+  /** Presents the token of the moment again, so that the server does not end the session when the last one expires. */
+  renew() {
+    const token = this.#token();
+    if (token && this.#socket?.readyState === WebSocket.OPEN) {
+      this.#socket.send(JSON.stringify({ type: "AUTH", token }));
+    }
+  }
+
   /** Publishes a text and returns its id; the stored message carries that id as `clientId`. */
   publish(content) {
     const id = randomId();
@@ -103,6 +116,7 @@ export class RoomConnection extends EventTarget {
       if (this.#socket === socket) act(event);
     };
     socket.onopen = mine(() => {
+      this.renew();
       this.#enter({ name: "open" });
       this.#after("stable", STABLE_AFTER, () => (this.#attempt = 0));
       this.#after("replay", REPLAY_WAIT, () => this.#catchUp());
@@ -115,7 +129,7 @@ export class RoomConnection extends EventTarget {
     const address = new URL(this.#endpoint);
     const query = address.searchParams;
     query.set("roomId", this.roomId);
-    query.set("username", this.username);
+    if (this.username) query.set("username", this.username);
     query.set("hello", "1");
     if (this.#seq !== null) {
       query.set("sinceSeq", this.#seq);
@@ -297,10 +311,12 @@ export class RoomConnection extends EventTarget {
 /** What a server offers besides the WebSocket. Every promise rejects if there is no answer or a refusal. */
 export class RoomServer {
   #base;
+  #token;
 
-  /** `base` is the address under which `api/` is found. */
-  constructor(base) {
+  /** `base` is the address under which `api/` is found; `token` says the token of the moment, or nothing. */
+  constructor(base, token = () => null) {
     this.#base = base;
+    this.#token = token;
   }
 
   /** Rooms, newest first, from a list that the server keeps oldest first: reads it to its end, but not forever. */
@@ -339,11 +355,25 @@ export class RoomServer {
     return { epoch, messages: body.reverse() };
   }
 
-  async #ask(path, options) {
-    const answer = await fetch(new URL(`api/chat/rooms${path}`, this.#base), options);
+  async #ask(path, options = {}) {
+    const token = this.#token();
+    const headers = token ? { ...options.headers, Authorization: `Bearer ${token}` } : options.headers;
+    const answer = await fetch(new URL(`api/chat/rooms${path}`, this.#base), { ...options, headers });
     if (answer.ok) return { body: await answer.json(), headers: answer.headers };
     const problem = parse(await answer.text());
     throw new Refusal(answer.status, problem?.detail ?? problem?.title ?? `status ${answer.status}`);
+  }
+}
+
+/** The user whom a token names, unchecked; null if it is not a token. */
+export function userOf(token) {
+  const [, claims] = token.split(".");
+  try {
+    const bytes = Uint8Array.from(atob(claims.replace(/-/g, "+").replace(/_/g, "/")), (char) => char.charCodeAt(0));
+    const { sub } = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof sub === "string" ? sub : null;
+  } catch {
+    return null;
   }
 }
 

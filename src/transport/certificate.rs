@@ -15,7 +15,7 @@ pub(super) const ALPN: &[u8] = b"http/1.1";
 
 /// Where certificate and key are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IdentityFiles {
+pub(crate) struct CertificateFiles {
     /// The certificate, and those that vouch for it, in this order (PEM).
     pub(crate) certificate: PathBuf,
     /// The key of the certificate (PEM).
@@ -24,27 +24,27 @@ pub(crate) struct IdentityFiles {
 
 /// Certificate and key, ready for handshakes; cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity(Arc<ServerConfig>);
+pub(crate) struct Certificate(Arc<ServerConfig>);
 
-impl Identity {
+impl Certificate {
     /// Reads the files. Blocks on the disk.
     ///
     /// # Errors
-    /// [`IdentityError`], if a file cannot be read or holds something else, or if the two do not belong together.
-    pub(crate) fn load(files: &IdentityFiles) -> Result<Identity, IdentityError> {
-        let IdentityFiles { certificate, key } = files;
+    /// [`CertificateError`], if a file cannot be read or holds something else, or if the two do not belong together.
+    pub(crate) fn load(files: &CertificateFiles) -> Result<Certificate, CertificateError> {
+        let CertificateFiles { certificate, key } = files;
         let chain = CertificateDer::pem_file_iter(certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
-            .map_err(|error| IdentityError::of_file(certificate, "certificate", &error))?;
+            .map_err(|error| CertificateError::of_file(certificate, "certificate", &error))?;
         let private = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| IdentityError::of_file(key, "private key", &error))?;
+            .map_err(|error| CertificateError::of_file(key, "private key", &error))?;
         let config = server_config(chain, private);
         let problem =
             |error: rustls::Error| format!("does not go with the key in {}: {error}", key.display());
         config
-            .map(Identity)
-            .map_err(|error| IdentityError { path: certificate.clone(), problem: problem(error) })
+            .map(Certificate)
+            .map_err(|error| CertificateError { path: certificate.clone(), problem: problem(error) })
     }
 
     pub(super) fn config(&self) -> &Arc<ServerConfig> {
@@ -68,17 +68,17 @@ fn server_config(
 
 /// Why certificate and key cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IdentityError {
+pub struct CertificateError {
     path: PathBuf,
     problem: String,
 }
 
-impl IdentityError {
-    pub(super) fn new(path: &Path, problem: String) -> IdentityError {
-        IdentityError { path: path.to_owned(), problem }
+impl CertificateError {
+    pub(super) fn new(path: &Path, problem: String) -> CertificateError {
+        CertificateError { path: path.to_owned(), problem }
     }
 
-    pub(super) fn of_file(path: &Path, what: &str, error: &pem::Error) -> IdentityError {
+    pub(super) fn of_file(path: &Path, what: &str, error: &pem::Error) -> CertificateError {
         let problem = if let pem::Error::Io(error) = error {
             format!("cannot be read: {error}")
         } else if matches!(error, pem::Error::NoItemsFound) {
@@ -86,14 +86,14 @@ impl IdentityError {
         } else {
             format!("is not PEM with a {what}: {error}")
         };
-        IdentityError::new(path, problem)
+        CertificateError::new(path, problem)
     }
 }
 
-impl fmt::Display for IdentityError {
+impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path.display(), self.problem)
     }
 }
 
-impl std::error::Error for IdentityError {}
+impl std::error::Error for CertificateError {}

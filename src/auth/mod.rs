@@ -1,0 +1,42 @@
+//! Who may do what: tokens (JWT, RFC 7519), where they come from, what they allow. Without I/O and without a clock.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `keys` | keys, each bound to one algorithm |
+//! | `token` | a token is checked: shape, algorithm, signature, claims |
+//! | `json` | JSON of strangers, read strictly |
+//! | `issue` | a token is signed |
+//! | `source` | where in a request a token lies |
+//! | `message` | a token that comes as a message |
+//! | `identity` | who somebody is, and what that allows |
+//! | `policy` | which paths need a token |
+//!
+//! A token is never followed anywhere: its `kid` chooses among the keys that are configured, its `jku` and `x5u` are not
+//! read, and with a `crit` it is refused. Nothing here keeps, logs or repeats a token.
+
+mod identity;
+mod issue;
+mod json;
+mod keys;
+mod message;
+pub mod policy;
+mod source;
+mod token;
+
+pub use identity::Identity;
+pub use issue::{IssueError, Issuer};
+pub use keys::{HmacAlgorithm, KeyError, Keys};
+pub use message::AuthMessage;
+pub use source::{Presented, SUBPROTOCOL, offers_subprotocol};
+pub use token::{Authority, TOKEN_BYTES_MAX, TokenError};
+
+/// Bytes of a user's name at most, whoever vouches for it.
+pub const USER_BYTES_MAX: usize = 64;
+
+/// Whether the text can be a user's name.
+pub(crate) fn is_user_name(text: &str) -> bool {
+    (1..=USER_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests;

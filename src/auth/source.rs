@@ -1,0 +1,217 @@
+//! Where in a request a token lies. There must be one at most: two tokens are refused, even if they are the same, since
+//! whoever checks one and acts on the other has checked nothing.
+
+use std::borrow::Cow;
+
+use super::token::TokenError;
+use crate::http::{Head, Origins, query};
+
+/// The subprotocol before the token, and the one that is agreed on if the endpoint speaks none that was offered.
+pub const SUBPROTOCOL: &str = "foghorn.jwt";
+/// The cookie's name.
+const COOKIE: &str = "foghorn_token";
+/// The parameter's name in the query.
+const PARAMETER: &str = "token";
+
+/// What a request presents.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Presented<'h> {
+    token: Option<Cow<'h, str>>,
+}
+
+impl std::fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Presented").field("token", &self.token.is_some()).finish()
+    }
+}
+
+impl<'h> Presented<'h> {
+    /// Finds the token of a request. `origins` are those of its path, `secure` says that it came over TLS.
+    ///
+    /// # Errors
+    /// [`TokenError::SeveralSources`], [`TokenError::NoToken`], [`TokenError::CookieOrigin`].
+    pub fn find(head: &Head<'h>, origins: &Origins, secure: bool) -> Result<Presented<'h>, TokenError> {
+        let cookies = cookies(head);
+        let sources = [bearers(head), subprotocols(head), parameters(head)?, cookies];
+        let has_cookie = !sources[3].is_empty();
+        let mut tokens = sources.into_iter().flatten();
+        let token = tokens.next();
+        if tokens.next().is_some() {
+            return Err(TokenError::SeveralSources);
+        }
+        if token.as_ref().is_some_and(|token| token.is_empty()) {
+            return Err(TokenError::NoToken);
+        }
+        if has_cookie && !cookie_counts(head, origins, secure) {
+            return Err(TokenError::CookieOrigin);
+        }
+        Ok(Presented { token })
+    }
+
+    /// The token, not checked.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+}
+
+/// Whether a client offers to send its token as a subprotocol.
+pub fn offers_subprotocol(head: &Head<'_>) -> bool {
+    head.fields().list("Sec-WebSocket-Protocol").any(|name| name == SUBPROTOCOL)
+}
+
+/// `Authorization: Bearer TOKEN` (RFC 6750 §2.1). Other schemes are for others, such as a proxy before this server.
+fn bearers<'h>(head: &Head<'h>) -> Vec<Cow<'h, str>> {
+    let token = |value: &'h str| {
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(token.trim_ascii()))
+    };
+    head.headers("Authorization").filter_map(token).collect()
+}
+
+/// What follows `foghorn.jwt` in the list of subprotocols.
+fn subprotocols<'h>(head: &Head<'h>) -> Vec<Cow<'h, str>> {
+    let mut names = head.fields().list("Sec-WebSocket-Protocol");
+    let mut tokens = Vec::new();
+    while let Some(name) = names.next() {
+        if name == SUBPROTOCOL {
+            tokens.push(Cow::Borrowed(names.next().unwrap_or_default()));
+        }
+    }
+    tokens
+}
+
+fn parameters<'h>(head: &Head<'h>) -> Result<Vec<Cow<'h, str>>, TokenError> {
+    let mut tokens = Vec::new();
+    for pair in query::pairs(head.query()) {
+        // What is wrong with another parameter is for whoever asks for that.
+        let Ok((name, value)) = pair else { continue };
+        if name == PARAMETER {
+            tokens.push(value);
+        }
+    }
+    // A token has no character that needs an escape: what cannot be decoded was none.
+    if tokens.is_empty() && query::get(head.query(), PARAMETER).is_err() {
+        return Err(TokenError::Malformed);
+    }
+    Ok(tokens)
+}
+
+/// The cookies of that name (RFC 6265 §4.2.1).
+fn cookies<'h>(head: &Head<'h>) -> Vec<Cow<'h, str>> {
+    let pairs = head.headers("Cookie").flat_map(|value| value.split(';'));
+    let token = |pair: &'h str| {
+        let (name, value) = pair.split_once('=')?;
+        (name.trim_ascii() == COOKIE).then(|| Cow::Borrowed(value.trim_ascii().trim_matches('"')))
+    };
+    pairs.filter_map(token).collect()
+}
+
+/// A browser sends a cookie whoever asks it to: it counts only if the page that did is known, and allowed. Where every
+/// page is, only one of our own counts. `Sec-Fetch-Site` is what browsers say in place of an `Origin` when a page reads
+/// from its own server; no page can set it.
+fn cookie_counts(head: &Head<'_>, origins: &Origins, secure: bool) -> bool {
+    let own = match origins {
+        Origins::Any => &Origins::SameOrigin,
+        Origins::SameOrigin | Origins::List(_) => origins,
+    };
+    match head.fields().only("Origin") {
+        Ok(Some(origin)) => own.allows(Some(origin), head.host().unwrap_or_default(), secure),
+        Ok(None) => head.fields().only("Sec-Fetch-Site") == Ok(Some("same-origin")),
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::HeadLimits;
+
+    fn found(target: &str, fields: &str, origins: &Origins) -> Result<Option<String>, TokenError> {
+        let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
+        let (head, _) = Head::parse(text.as_bytes(), 0, &HeadLimits::default()).unwrap().unwrap();
+        Presented::find(&head, origins, false).map(|presented| presented.token().map(str::to_owned))
+    }
+
+    #[test]
+    fn a_token_is_found_in_each_of_its_places() {
+        let cases = [
+            ("/", "", None),
+            ("/", "Authorization: Bearer a.b.c\r\n", Some("a.b.c")),
+            ("/", "authorization: bearer   a.b.c \r\n", Some("a.b.c")),
+            ("/", "Authorization: Basic a.b.c\r\n", None),
+            ("/", "Sec-WebSocket-Protocol: foghorn.jwt, a.b.c\r\n", Some("a.b.c")),
+            (
+                "/",
+                "Sec-WebSocket-Protocol: v12.stomp, foghorn.jwt\r\nSec-WebSocket-Protocol: a.b.c, x\r\n",
+                Some("a.b.c"),
+            ),
+            ("/", "Sec-WebSocket-Protocol: FOGHORN.JWT, a.b.c\r\n", None),
+            ("/?token=a.b.c&x=1", "", Some("a.b.c")),
+            ("/?x=%&token=a.b%2Ec", "", Some("a.b.c")),
+            ("/?Token=a", "", None),
+            ("/", "Cookie: x=1; foghorn_token=a.b.c; y=2\r\nOrigin: http://h\r\n", Some("a.b.c")),
+            ("/", "Cookie: foghorn_token=\"a\"\r\nSec-Fetch-Site: same-origin\r\n", Some("a")),
+            ("/", "Cookie: xfoghorn_token=a\r\n", None),
+        ];
+        for (target, fields, token) in cases {
+            let expected = Ok(token.map(str::to_owned));
+            assert_eq!(found(target, fields, &Origins::SameOrigin), expected, "{target} {fields}");
+        }
+    }
+
+    #[test]
+    fn a_second_token_is_one_too_many_even_if_it_is_the_same() {
+        let places = [
+            ("", "Authorization: Bearer a\r\n"),
+            ("", "Sec-WebSocket-Protocol: foghorn.jwt, a\r\n"),
+            ("token=a", ""),
+            ("", "Cookie: foghorn_token=a\r\n"),
+        ];
+        for (first, one) in places.iter().enumerate() {
+            for (second, other) in places.iter().enumerate() {
+                let target = format!("/?{}&{}", one.0, other.0);
+                let fields = format!("{}{}Origin: http://h\r\n", one.1, other.1);
+                let verdict = found(&target, &fields, &Origins::SameOrigin);
+                assert_eq!(verdict, Err(TokenError::SeveralSources), "{first} {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_for_a_token_without_one_is_refused() {
+        let cases = [
+            ("/", "Authorization: Bearer\r\n", TokenError::NoToken),
+            ("/", "Sec-WebSocket-Protocol: foghorn.jwt\r\n", TokenError::NoToken),
+            ("/", "Cookie: foghorn_token=\r\nOrigin: http://h\r\n", TokenError::NoToken),
+            ("/?token=", "", TokenError::NoToken),
+            ("/?token", "", TokenError::NoToken),
+            ("/?token=%", "", TokenError::Malformed),
+        ];
+        for (target, fields, error) in cases {
+            assert_eq!(found(target, fields, &Origins::SameOrigin), Err(error), "{target} {fields}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_counts_only_with_an_allowed_origin() {
+        let list = Origins::parse(&["https://a"]).unwrap();
+        let cases = [
+            ("", &Origins::SameOrigin, false),
+            ("Sec-Fetch-Site: cross-site\r\n", &Origins::SameOrigin, false),
+            ("Origin: http://evil\r\n", &Origins::SameOrigin, false),
+            ("Origin: null\r\n", &Origins::SameOrigin, false),
+            ("Origin: http://h\r\nOrigin: http://h\r\n", &Origins::SameOrigin, false),
+            ("Origin: http://evil\r\nSec-Fetch-Site: same-origin\r\n", &Origins::SameOrigin, false),
+            ("Origin: http://h\r\n", &Origins::SameOrigin, true),
+            ("Origin: http://h\r\n", &list, false),
+            ("Origin: https://a\r\n", &list, true),
+            ("Origin: https://a\r\n", &Origins::Any, false),
+            ("Origin: http://h\r\n", &Origins::Any, true),
+        ];
+        for (fields, origins, counts) in cases {
+            let fields = format!("Cookie: foghorn_token=a\r\n{fields}");
+            let expected = if counts { Ok(Some("a".to_owned())) } else { Err(TokenError::CookieOrigin) };
+            assert_eq!(found("/", &fields, origins), expected, "{fields} {origins:?}");
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! A token is checked: its shape, its algorithm, its signature, its claims, in this order.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, crypto};
+use serde::Deserialize;
+
+use super::json::{self, Seconds};
+use super::keys::Keys;
+use super::{Identity, is_user_name};
+
+/// A longer token is refused before anything of it is decoded.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// What tokens are checked against.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    keys: Keys,
+    audience: Option<String>,
+    issuer: Option<String>,
+    leeway: Duration,
+}
+
+/// Why a token is not believed. The texts say nothing of its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// No token at all.
+    Missing,
+    /// Tokens in two places, or two in one.
+    SeveralSources,
+    /// A cookie, and nothing that proves that a page of ours sent it.
+    CookieOrigin,
+    /// A field that holds no token where one was announced.
+    NoToken,
+    /// More than [`TOKEN_BYTES_MAX`] bytes.
+    TooLong,
+    /// Not three parts of base64url, or no JSON objects in them.
+    Malformed,
+    /// An extension that must be understood.
+    Critical,
+    /// No key of that id.
+    UnknownKey,
+    /// Another algorithm than the key's.
+    Algorithm,
+    /// The signature is not the key's.
+    Signature,
+    /// A claim that is missing, of the wrong type, or there twice.
+    Claims,
+    /// `sub` cannot be a user's name.
+    Subject,
+    /// Its time has passed.
+    Expired,
+    /// Its time has not come.
+    NotYet,
+    /// It is for somebody else.
+    Audience,
+    /// Somebody else made it.
+    Issuer,
+}
+
+impl TokenError {
+    /// The reason, for a Close frame, a response, the log.
+    pub fn message(self) -> &'static str {
+        match self {
+            TokenError::Missing => "a token is needed",
+            TokenError::SeveralSources => "tokens from more than one source",
+            TokenError::CookieOrigin => "the cookie counts only with an allowed origin",
+            TokenError::NoToken => "the token is missing where one was announced",
+            TokenError::TooLong => "the token is too long",
+            TokenError::Malformed => "the token is not a JSON Web Token",
+            TokenError::Critical => "the token has a critical extension",
+            TokenError::UnknownKey => "the token names an unknown key",
+            TokenError::Algorithm => "the token has another algorithm than the key",
+            TokenError::Signature => "the token's signature is wrong",
+            TokenError::Claims => "a claim of the token is missing, repeated or of the wrong type",
+            TokenError::Subject => "the token's sub cannot be a user name",
+            TokenError::Expired => "the token has expired",
+            TokenError::NotYet => "the token is not valid yet",
+            TokenError::Audience => "the token is for another audience",
+            TokenError::Issuer => "the token has another issuer",
+        }
+    }
+
+    /// The error code of RFC 6750 §3.1; none if there was no attempt.
+    pub fn code(self) -> Option<&'static str> {
+        match self {
+            TokenError::Missing => None,
+            TokenError::SeveralSources | TokenError::NoToken => Some("invalid_request"),
+            TokenError::CookieOrigin
+            | TokenError::TooLong
+            | TokenError::Malformed
+            | TokenError::Critical
+            | TokenError::UnknownKey
+            | TokenError::Algorithm
+            | TokenError::Signature
+            | TokenError::Claims
+            | TokenError::Subject
+            | TokenError::Expired
+            | TokenError::NotYet
+            | TokenError::Audience
+            | TokenError::Issuer => Some("invalid_token"),
+        }
+    }
+
+    /// The value of `WWW-Authenticate` that goes with the refusal (RFC 6750 §3).
+    pub fn challenge(self) -> String {
+        match self.code() {
+            None => "Bearer realm=\"foghorn\"".to_owned(),
+            Some(code) => {
+                format!(
+                    "Bearer realm=\"foghorn\", error=\"{code}\", error_description=\"{}\"",
+                    self.message()
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.message())
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+/// What counts of a header (RFC 7515 §4). Other fields, `jku`, `x5u` and `jwk` among them, are not read.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    #[serde(default, deserialize_with = "json::some")]
+    kid: Option<String>,
+    #[serde(default, deserialize_with = "json::present")]
+    crit: bool,
+}
+
+/// What counts of the claims (RFC 7519 §4).
+#[derive(Deserialize)]
+struct Claims {
+    sub: String,
+    exp: Seconds,
+    #[serde(default, deserialize_with = "json::some")]
+    nbf: Option<Seconds>,
+    #[serde(default, deserialize_with = "json::some")]
+    aud: Option<Audience>,
+    #[serde(default, deserialize_with = "json::some")]
+    iss: Option<String>,
+    #[serde(default, deserialize_with = "json::some")]
+    rooms: Option<Vec<String>>,
+    #[serde(default)]
+    admin: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience {
+    One(String),
+    Several(Vec<String>),
+}
+
+impl Audience {
+    fn names(&self, audience: &str) -> bool {
+        match self {
+            Audience::One(name) => name == audience,
+            Audience::Several(names) => names.iter().any(|name| name == audience),
+        }
+    }
+}
+
+impl Authority {
+    /// Believes what these keys have signed.
+    #[must_use]
+    pub fn new(keys: Keys) -> Authority {
+        Authority { keys, audience: None, issuer: None, leeway: Duration::ZERO }
+    }
+
+    /// Believes only tokens whose `aud` names this. Without it, only tokens without an `aud` (RFC 7519 §4.1.3).
+    #[must_use]
+    pub fn audience(mut self, audience: Option<String>) -> Authority {
+        self.audience = audience;
+        self
+    }
+
+    /// Believes only tokens with this `iss`.
+    #[must_use]
+    pub fn issuer(mut self, issuer: Option<String>) -> Authority {
+        self.issuer = issuer;
+        self
+    }
+
+    /// How far the clocks of those who sign may be off.
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Authority {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Checks a token; `now` counts from 1970 (UTC). The identity expires with the token, leeway included.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn verify(&self, token: &str, now: Duration) -> Result<Identity, TokenError> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::TooLong);
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
+        let (header, claims) = message.split_once('.').ok_or(TokenError::Malformed)?;
+        let header: Header = part(header).ok_or(TokenError::Malformed)?;
+        if header.crit {
+            return Err(TokenError::Critical);
+        }
+        let key = self.keys.find(header.kid.as_deref()).ok_or(TokenError::UnknownKey)?;
+        if header.alg != name(key.algorithm) {
+            return Err(TokenError::Algorithm);
+        }
+        if !matches!(crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm), Ok(true)) {
+            return Err(TokenError::Signature);
+        }
+        let claims: Claims = part(claims).ok_or(TokenError::Claims)?;
+        self.judge(claims, now)
+    }
+
+    fn judge(&self, claims: Claims, now: Duration) -> Result<Identity, TokenError> {
+        let expires_at = Duration::from_secs(claims.exp.0).saturating_add(self.leeway);
+        if now >= expires_at {
+            return Err(TokenError::Expired);
+        }
+        if claims.nbf.is_some_and(|nbf| now.saturating_add(self.leeway) < Duration::from_secs(nbf.0)) {
+            return Err(TokenError::NotYet);
+        }
+        let for_us = match (&claims.aud, &self.audience) {
+            (Some(given), Some(own)) => given.names(own),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !for_us {
+            return Err(TokenError::Audience);
+        }
+        if self.issuer.is_some() && claims.iss != self.issuer {
+            return Err(TokenError::Issuer);
+        }
+        if !is_user_name(&claims.sub) {
+            return Err(TokenError::Subject);
+        }
+        let identity = Identity::new(&claims.sub).admin(claims.admin).expires_at(expires_at);
+        Ok(match claims.rooms {
+            Some(rooms) => identity.rooms(rooms),
+            None => identity,
+        })
+    }
+}
+
+/// Decodes one part of a token.
+fn part<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
+    json::object(&URL_SAFE_NO_PAD.decode(text).ok()?)
+}
+
+/// The algorithm's name (RFC 7518 §3.1). Those that no key is ever bound to have none, so that no header can name them.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the algorithms of another crate, half of which are not ours"
+)]
+fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HS256 => "HS256",
+        Algorithm::HS384 => "HS384",
+        Algorithm::HS512 => "HS512",
+        Algorithm::RS256 => "RS256",
+        Algorithm::ES256 => "ES256",
+        Algorithm::EdDSA => "EdDSA",
+        _ => "\0",
+    }
+}

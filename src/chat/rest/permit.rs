@@ -1,0 +1,104 @@
+//! What whoever asks may do: everything, where nobody is asked for a token; otherwise what the token says.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::refusal::Refusal;
+use super::routes::Action;
+use crate::auth::Identity;
+
+/// The permit of one request.
+#[derive(Clone, Debug)]
+pub(super) struct Permit(Option<Arc<Identity>>);
+
+impl Permit {
+    pub(super) fn new(identity: Option<Arc<Identity>>) -> Permit {
+        Permit(identity)
+    }
+
+    /// Refuses an action that is not allowed, in the room that the path names (empty if none). Whether there is such a
+    /// room has no influence.
+    pub(super) fn demand(&self, action: Action, room: &str) -> Result<(), Refusal> {
+        let Some(identity) = &self.0 else { return Ok(()) };
+        if action.needs_admin() && !identity.is_admin() {
+            return Err(Refusal::forbidden("only an administrator may do this"));
+        }
+        if !room.is_empty() && !identity.may_enter(room) {
+            return Err(Refusal::forbidden("the token does not allow this room"));
+        }
+        // The new room would not be among those of the token.
+        if action == Action::CreateRoom && identity.is_limited() {
+            return Err(Refusal::forbidden("the token allows certain rooms only"));
+        }
+        Ok(())
+    }
+
+    /// The user in whose name something is to be done: the one given, who must be the one who asks, or that one. None if
+    /// none is given and nobody knows.
+    pub(super) fn user<'q>(&self, given: Option<Cow<'q, str>>) -> Result<Option<Cow<'q, str>>, Refusal> {
+        let Some(identity) = &self.0 else { return Ok(given) };
+        match given.filter(|given| !given.is_empty()) {
+            None => Ok(Some(Cow::Owned(identity.user().to_owned()))),
+            Some(given) if given == identity.user() || identity.is_admin() => Ok(Some(given)),
+            Some(_) => Err(Refusal::forbidden("the token is another user's")),
+        }
+    }
+
+    /// Whether a room may be seen.
+    pub(super) fn shows(&self, room: &str) -> bool {
+        self.0.as_ref().is_none_or(|identity| identity.may_enter(room))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permit(identity: Identity) -> Permit {
+        Permit::new(Some(Arc::new(identity)))
+    }
+
+    #[test]
+    fn a_token_allows_what_it_says_and_no_token_everything() {
+        let (nobody, user) = (Permit::new(None), permit(Identity::new("u")));
+        let (admin, limited) =
+            (permit(Identity::new("a").admin(true)), permit(Identity::new("u").rooms(["r"])));
+        let chief = permit(Identity::new("a").admin(true).rooms(["r"]));
+        let cases = [
+            (Action::Kick, "r", [true, false, true, false, true]),
+            (Action::Kick, "s", [true, false, true, false, false]),
+            (Action::DeleteRoom, "r", [true, false, true, false, true]),
+            (Action::PostMessage, "r", [true, false, true, false, true]),
+            (Action::ShowOnline, "r", [true, false, true, false, true]),
+            (Action::ShowStats, "", [true, false, true, false, true]),
+            (Action::ReadMessages, "r", [true, true, true, true, true]),
+            (Action::ReadMessages, "s", [true, true, true, false, false]),
+            (Action::ShowRoom, "s", [true, true, true, false, false]),
+            (Action::JoinRoom, "s", [true, true, true, false, false]),
+            (Action::LeaveRoom, "r", [true, true, true, true, true]),
+            (Action::ListRooms, "", [true, true, true, true, true]),
+            (Action::CreateRoom, "", [true, true, true, false, false]),
+            (Action::CheckHealth, "", [true, true, true, true, true]),
+        ];
+        for (action, room, expected) in cases {
+            let permits = [&nobody, &user, &admin, &limited, &chief];
+            let allowed = permits.map(|permit| permit.demand(action, room).is_ok());
+            assert_eq!(allowed, expected, "{action:?} in {room:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_ones_own_unless_one_is_an_administrator() {
+        let user = |permit: &Permit, given: Option<&'static str>| {
+            permit.user(given.map(Cow::Borrowed)).map(|user| user.map(Cow::into_owned)).ok()
+        };
+        let (alice, admin) = (permit(Identity::new("alice")), permit(Identity::new("root").admin(true)));
+        assert_eq!(user(&Permit::new(None), Some("x")), Some(Some("x".into())));
+        assert_eq!(user(&Permit::new(None), None), Some(None));
+        assert_eq!(user(&alice, None), Some(Some("alice".into())));
+        assert_eq!(user(&alice, Some("")), Some(Some("alice".into())));
+        assert_eq!(user(&alice, Some("alice")), Some(Some("alice".into())));
+        assert_eq!(user(&alice, Some("bob")), None);
+        assert_eq!(user(&admin, Some("bob")), Some(Some("bob".into())));
+    }
+}
