@@ -10,6 +10,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("ws", 1),
     ("http", 1),
     ("config", 1),
+    ("metrics", 1),
+    ("rate", 1),
     ("rooms", 2),
     ("handshake", 2),
     ("auth", 2),

@@ -8,6 +8,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::metrics::{Limit, Metrics};
+
 /// Connections waiting in the kernel to be accepted, at most (the kernel caps it at `net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
 /// Connections accepted from one listener before everybody else gets a turn.
@@ -37,6 +39,8 @@ pub(super) struct Acceptor {
     reserve: Option<File>,
     /// Set while no descriptors are left; the kernel does not report again who waits already.
     pub(super) paused: bool,
+    /// How often descriptors ran out.
+    metrics: Metrics,
     /// Nobody was let in since descriptors ran out. The log says so once.
     exhausted: bool,
 }
@@ -70,13 +74,17 @@ impl Acceptor {
     ///
     /// # Errors
     /// As `epoll_ctl(2)`.
-    pub(super) fn new(sockets: Vec<TcpListener>, registry: &Registry) -> io::Result<Acceptor> {
+    pub(super) fn new(
+        sockets: Vec<TcpListener>,
+        registry: &Registry,
+        metrics: Metrics,
+    ) -> io::Result<Acceptor> {
         let mut listeners = Vec::new();
         for (number, mut socket) in sockets.into_iter().enumerate() {
             registry.register(&mut socket, Token(FIRST_TOKEN - number), Interest::READABLE)?;
             listeners.push(Listener { socket, ready: true });
         }
-        Ok(Acceptor { listeners, reserve: reserve(), paused: false, exhausted: false })
+        Ok(Acceptor { listeners, reserve: reserve(), paused: false, metrics, exhausted: false })
     }
 
     /// Notes an event. False if the token is not a listener's.
@@ -127,6 +135,7 @@ impl Acceptor {
                 Accepted::Drained
             }
             Err(error) if is_exhaustion(&error) => {
+                self.metrics.hit(Limit::Descriptors);
                 if !std::mem::replace(&mut self.exhausted, true) {
                     tracing::warn!(%error, "no descriptors left, accepting pauses");
                 }

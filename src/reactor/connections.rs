@@ -8,12 +8,14 @@ use std::time::Duration;
 use mio::net::TcpStream;
 
 use super::Reactor;
+use super::census::network;
 use super::exchange::{self, Exchange};
 use super::service::{Disconnect, Service};
 use super::slots::{Key, Slot, State};
 use super::timers::{Armed, Tick, ticks};
 use super::turn::Turn;
 use super::websocket::Reach;
+use crate::metrics::Limit;
 use crate::transport::{Flushed, Outbound, Stream};
 
 /// The timer entry that lets a paused acceptor try again. It wakes the loop up and names no connection.
@@ -39,12 +41,16 @@ impl<S: Service> Reactor<S> {
             self.turn.make_ready(key, slot);
             return self.receive(key, 0);
         }
+        let limit = match &slot.state {
+            State::WebSocket(websocket) => websocket.read_bytes_max().min(self.buffer.len()),
+            State::Http(_) | State::Draining => self.buffer.len(),
+        };
         let space = match &mut slot.state {
-            State::WebSocket(websocket) => websocket.space(self.buffer.len()),
+            State::WebSocket(websocket) => websocket.space(limit),
             State::Http(_) | State::Draining => None,
         };
         let goes_through = space.is_none();
-        let place = space.unwrap_or(&mut self.buffer);
+        let place = space.unwrap_or(&mut self.buffer[..limit]);
         let place_len = place.len();
         match slot.outbound.stream().read(place) {
             Ok(0) => self.on_end_of_input(key),
@@ -176,11 +182,15 @@ impl<S: Service> Reactor<S> {
 
     fn open(&mut self, stream: TcpStream, peer: SocketAddr) {
         let limits = self.turn.limits.clone();
-        let per_address = limits.connections_per_ip.map(|max| (peer.ip(), max));
+        let per_address = limits.connections_per_ip.map(|max| (network(peer.ip()), max));
         let too_many_here = per_address.is_some_and(|(ip, max)| {
             self.turn.addresses.get(&ip).is_some_and(|&connections| connections >= max)
         });
         let refused = too_many_here || self.slots.len() >= limits.connections;
+        if refused {
+            let limit = if too_many_here { Limit::ConnectionsPerIp } else { Limit::Connections };
+            self.turn.metrics.hit(limit);
+        }
         if refused && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX) {
             return;
         }
@@ -194,7 +204,7 @@ impl<S: Service> Reactor<S> {
         }
         let exchange = Exchange::new(peer, &self.turn);
         self.slots.insert(Slot {
-            outbound: Arc::new(Outbound::new(stream, limits.reply_bytes)),
+            outbound: Arc::new(Outbound::new(stream, limits.reply_bytes).counted(self.turn.waiting.clone())),
             deadline: exchange.deadline,
             state: State::Http(Some(Box::new(exchange))),
             armed: Armed::default(),
@@ -216,7 +226,7 @@ impl<S: Service> Reactor<S> {
     }
 
     /// Forgets a connection. Its socket closes when the shards have let go of it, too.
-    fn remove(&mut self, key: Key) {
+    pub(super) fn remove(&mut self, key: Key) {
         let Some(mut slot) = self.slots.remove(key) else { return };
         if let State::WebSocket(websocket) = &mut slot.state {
             let mut reach =
@@ -258,10 +268,17 @@ impl<S: Service> Reactor<S> {
                 slot.state = State::Draining;
                 slot.deadline = 0;
             }
-            State::WebSocket(_) | State::Draining if expired => return self.remove(key),
+            State::WebSocket(_) | State::Draining if expired => {
+                self.turn.metrics.hit(Limit::CloseTimeout);
+                return self.remove(key);
+            }
             State::WebSocket(_) | State::Draining | State::Http(_) => {}
         }
         if let Some(slot) = self.slots.get_mut(key) {
+            // It may have been held back until now, and the kernel will not report its input again.
+            if slot.unread && matches!(slot.state, State::WebSocket(_)) {
+                self.turn.make_ready(key, slot);
+            }
             after_event(key, slot, &mut self.turn);
         }
     }
@@ -275,6 +292,10 @@ pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
         return true;
     }
     let held = match &slot.state {
+        State::WebSocket(websocket) if websocket.is_slowed(turn.now) => {
+            slot.unread = true;
+            return true;
+        }
         State::WebSocket(websocket) => websocket.is_held(turn),
         State::Http(Some(exchange)) if exchange.is_waiting() => {
             slot.unread = true;

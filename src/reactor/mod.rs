@@ -12,6 +12,7 @@
 //! | `shutdown` | the end, in good order |
 //! | `turn` | what one turn shares: time, replies, lanes |
 //! | `acceptor` | listening sockets, exhaustion |
+//! | `census`, `meter`, `shedding` | who is here how often, who sends how fast, what waits in memory |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
@@ -22,14 +23,17 @@
 
 mod acceptor;
 mod attributes;
+mod census;
 mod connections;
 mod context;
 mod exchange;
 mod guard;
 mod letters;
 mod mailbox;
+mod meter;
 mod service;
 mod session;
+mod shedding;
 mod shutdown;
 mod slots;
 mod timers;
@@ -46,11 +50,13 @@ use mio::{Events, Poll, Token, Waker};
 use self::acceptor::Acceptor;
 use self::mailbox::Inbox;
 pub(crate) use self::mailbox::{Letter, Mailbox};
+pub(crate) use self::meter::Ration;
 use self::shutdown::{Life, register_signals};
 pub(crate) use self::slots::Gauge;
 use self::slots::{Key, Slots};
 use self::turn::Turn;
 use crate::http::HeadLimits;
+use crate::metrics::Metrics;
 use crate::rooms::{Effect, RoomLimits};
 use crate::store::Store;
 use crate::workers::{self, Report, ShardGone, Workers};
@@ -81,6 +87,15 @@ pub(crate) struct ReactorLimits {
     pub(crate) reply_bytes: usize,
     pub(crate) connections: usize,
     pub(crate) connections_per_ip: Option<usize>,
+    pub(crate) sessions_per_user: Option<usize>,
+    pub(crate) rooms_per_session: usize,
+    /// Whether a session that sends more than its ration is closed, and not slowed down.
+    pub(crate) close_on_flood: bool,
+    /// Control frames of a session in `burst`.
+    pub(crate) control_frames: Option<u32>,
+    pub(crate) burst: Duration,
+    /// Bytes that may wait for all connections together.
+    pub(crate) memory: Option<usize>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) message_timeout: Duration,
@@ -104,6 +119,7 @@ pub(crate) struct Setup {
     pub(crate) shard_here: bool,
     /// Where chat rooms are kept.
     pub(crate) store: Option<Store>,
+    pub(crate) metrics: Metrics,
     /// Whether `SIGTERM` and `SIGINT` shut the server down.
     pub(crate) signals: bool,
 }
@@ -151,7 +167,7 @@ impl<S: Service> Reactor<S> {
             sockets.push(acceptor::listen(addr).map_err(|error| StartFailure::Listen(addr, error))?);
         }
         let addresses = sockets.iter().map(mio::net::TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let acceptor = Acceptor::new(sockets, poll.registry())?;
+        let acceptor = Acceptor::new(sockets, poll.registry(), setup.metrics.clone())?;
         let signals = if setup.signals { Some(register_signals(&poll)?) } else { None };
         let (workers, lanes) = workers::start(
             &setup.rooms,
@@ -168,7 +184,7 @@ impl<S: Service> Reactor<S> {
             addresses,
             service: service(&mailbox, &gauge),
             slots: Slots::new(gauge),
-            turn: Turn::new(Arc::new(setup.limits), lanes, mailbox),
+            turn: Turn::new(Arc::new(setup.limits), lanes, mailbox, setup.metrics),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             life: Life::Serving,
             _workers: workers,
@@ -209,6 +225,7 @@ impl<S: Service> Reactor<S> {
             for key in due.drain(..) {
                 self.on_timer(key);
             }
+            self.shed();
             self.advance_shutdown();
             self.dispatch()?;
             self.release_held();

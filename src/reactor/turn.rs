@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ReactorLimits;
+use super::census::Users;
 use super::mailbox::Mailbox;
 use super::slots::{Key, Slot};
 use super::timers::{Armed, TICK_MILLIS, Tick, Wheel};
 use crate::http::date;
+use crate::metrics::Metrics;
 use crate::rooms::Effect;
-use crate::transport::Outbound;
+use crate::transport::{Outbound, Tally};
 use crate::workers::Lane;
 use crate::ws::Spares;
 
@@ -45,6 +47,12 @@ pub(super) struct Turn {
     pub(super) held: Vec<Key>,
     /// Connections per address, if that is limited.
     pub(super) addresses: HashMap<IpAddr, usize>,
+    pub(super) users: Users,
+    pub(super) metrics: Metrics,
+    /// Bytes that clients do not take, and of messages and requests they do not finish.
+    pub(super) waiting: Tally,
+    /// When connections were closed last to free memory.
+    pub(super) shed_at: Tick,
     pub(super) hashers: [RandomState; 2],
     clock: Clock,
 }
@@ -58,7 +66,12 @@ struct Clock {
 }
 
 impl Turn {
-    pub(super) fn new(limits: Arc<ReactorLimits>, lanes: Vec<Lane>, mailbox: Mailbox) -> Turn {
+    pub(super) fn new(
+        limits: Arc<ReactorLimits>,
+        lanes: Vec<Lane>,
+        mailbox: Mailbox,
+        metrics: Metrics,
+    ) -> Turn {
         Turn {
             limits,
             now: 0,
@@ -72,6 +85,10 @@ impl Turn {
             ready: Vec::new(),
             held: Vec::new(),
             addresses: HashMap::new(),
+            users: Users::default(),
+            metrics,
+            waiting: Tally::default(),
+            shed_at: 0,
             hashers: [RandomState::new(), RandomState::new()],
             clock: Clock { last: instant(), elapsed: Duration::ZERO, date: (0, String::new()) },
         }

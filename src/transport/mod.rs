@@ -2,7 +2,9 @@
 
 mod outbound;
 mod stream;
+mod tally;
 
 pub use outbound::SendError;
-pub(crate) use outbound::{Flushed, Outbound};
+pub(crate) use outbound::{Flushed, Outbound, PROGRESS_BYTES};
 pub(crate) use stream::Stream;
+pub(crate) use tally::{Share, Tally};

@@ -3,9 +3,10 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Stream;
+use super::{Share, Stream, Tally};
 use crate::rooms::log::Slice;
 use crate::rooms::{Peer, Sent};
+use crate::ws::{Role, header};
 
 /// Why frames were not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,9 @@ enum Phase {
     Done,
 }
 
+/// Bytes of a backlog that count as progress: a peer that takes less is as good as one that takes nothing.
+pub(crate) const PROGRESS_BYTES: u32 = 4 * 1024;
+
 /// Bytes that wait for the socket. Exists only while the peer does not keep up.
 #[derive(Debug, Default)]
 struct Backlog {
@@ -61,13 +65,37 @@ struct Backlog {
     rest: Vec<u8>,
     /// How much of `rest` is written.
     written: usize,
+    /// Where in `rest` the frame in flight ends.
+    whole_from: usize,
     /// The newest unanswered ping's pong; goes before `queue`.
     pong: Vec<u8>,
     /// Whole frames, in order.
     queue: Vec<u8>,
+    /// All of it, as it is counted for all connections together.
+    share: Option<Share>,
 }
 
 impl Backlog {
+    /// Corrects what is counted, after a change.
+    fn count(&mut self) {
+        let len = self.len();
+        if let Some(share) = &mut self.share {
+            share.set(len);
+        }
+    }
+
+    /// Forgets everything but the frame in flight.
+    fn cut(&mut self) {
+        let end = if self.written <= self.whole_from {
+            self.whole_from
+        } else {
+            frame_end(&self.rest, self.whole_from, self.written)
+        };
+        let rest = self.rest.get(self.written..end).unwrap_or_default();
+        (self.rest, self.written, self.whole_from) = (rest.to_vec(), 0, rest.len());
+        (self.pong, self.queue) = (Vec::new(), Vec::new());
+    }
+
     fn len(&self) -> usize {
         self.rest.len() - self.written + self.pong.len() + self.queue.len()
     }
@@ -77,7 +105,7 @@ impl Backlog {
         if self.written < self.rest.len() {
             return true;
         }
-        self.written = 0;
+        (self.written, self.whole_from) = (0, 0);
         self.rest.clear();
         self.rest.append(&mut self.pong);
         if self.rest.is_empty() {
@@ -94,9 +122,10 @@ struct Half {
     phase: Phase,
     /// A room wants to send more once the backlog is gone.
     room_waits: bool,
-    /// Grows with every successful write while a backlog exists.
+    /// Grows with every byte of a backlog that is written, and by [`PROGRESS_BYTES`] whenever all of it is.
     progress: u32,
     backlog: Option<Box<Backlog>>,
+    tally: Option<Tally>,
 }
 
 /// The write half of one connection: the socket, a short lock, and what could not be written yet.
@@ -118,9 +147,16 @@ impl Outbound {
     /// [`Outbound::send`] is always taken whole, so the true maximum is one call more.
     #[must_use]
     pub(crate) fn new(stream: Stream, reply_bytes_max: usize) -> Outbound {
-        let half = Half { phase: Phase::Open, room_waits: false, progress: 0, backlog: None };
+        let half = Half { phase: Phase::Open, room_waits: false, progress: 0, backlog: None, tally: None };
         let reply_bytes_max = u32::try_from(reply_bytes_max).unwrap_or(u32::MAX);
         Outbound { stream, reply_bytes_max, half: Mutex::new(half) }
+    }
+
+    /// Has the bytes that wait counted in `tally`, too.
+    #[must_use]
+    pub(crate) fn counted(mut self, tally: Tally) -> Outbound {
+        self.half.get_mut().unwrap_or_else(PoisonError::into_inner).tally = Some(tally);
+        self
     }
 
     /// The socket, for reading.
@@ -163,6 +199,7 @@ impl Outbound {
         if let Some(backlog) = &mut half.backlog {
             backlog.pong.clear();
             backlog.pong.extend_from_slice(frame);
+            backlog.count();
         } else {
             let _open = half.send(&self.stream, frame, usize::MAX);
         }
@@ -176,6 +213,20 @@ impl Outbound {
             half.phase = Phase::Sealed;
         }
         first
+    }
+
+    /// Forgets what waits, except for the rest of the frame in flight, to free memory. Frames were lost: only a Close
+    /// frame may follow.
+    pub(crate) fn shed(&self) {
+        if let Some(backlog) = &mut self.lock().backlog {
+            backlog.cut();
+            backlog.count();
+        }
+    }
+
+    /// Bytes that wait for the socket.
+    pub(crate) fn untaken(&self) -> usize {
+        self.lock().backlog.as_ref().map_or(0, |backlog| backlog.len())
     }
 
     /// Ends the sending direction as soon as everything queued is written; nothing more is accepted.
@@ -217,7 +268,8 @@ impl Outbound {
         self.lock().backlog.as_ref().is_some_and(|backlog| backlog.len() > self.reply_bytes_max as usize / 2)
     }
 
-    /// A number that changes whenever waiting bytes are written; `None` while none wait.
+    /// A number that grows with the bytes that are written of those that wait, and by [`PROGRESS_BYTES`] at least when
+    /// none are left; `None` while none wait.
     pub(crate) fn stalled_at(&self) -> Option<u32> {
         let half = self.lock();
         half.backlog.as_ref().map(|_| half.progress)
@@ -252,10 +304,10 @@ impl Peer for std::sync::Arc<Outbound> {
         let (frames, end) = slice.cut(written);
         half.room_waits = true;
         if end > written {
-            half.keep(&bytes[written..end]);
+            half.keep(&bytes[written..end], end - written);
         } else {
             // Cut exactly between two frames: nothing to keep, but the socket is full, and an empty backlog says so.
-            half.keep(&[]);
+            half.keep(&[], 0);
         }
         Sent::Blocked { frames }
     }
@@ -281,11 +333,12 @@ impl Half {
                 return Err(SendError::Full);
             }
             backlog.queue.extend_from_slice(frames);
+            backlog.count();
             return Ok(());
         }
         let written = self.write(stream, frames).map_err(|_| SendError::Closed)?;
         if written < frames.len() {
-            self.keep(&frames[written..]);
+            self.keep(&frames[written..], frame_end(frames, 0, written) - written);
         }
         Ok(())
     }
@@ -302,8 +355,10 @@ impl Half {
         let rest = [&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]];
         if let Some(backlog) = &mut self.backlog {
             rest.iter().for_each(|part| backlog.queue.extend_from_slice(part));
+            backlog.count();
         } else if written < header.len() + payload.len() {
-            self.keep(&rest.concat());
+            let rest = rest.concat();
+            self.keep(&rest, rest.len());
         }
         Ok(())
     }
@@ -325,18 +380,28 @@ impl Half {
         }
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        self.backlog = Some(Box::new(Backlog { rest: bytes.to_vec(), ..Backlog::default() }));
+    /// Begins a backlog whose first `in_flight` bytes belong to a frame that is partly written.
+    fn keep(&mut self, bytes: &[u8], in_flight: usize) {
+        let mut backlog = Box::new(Backlog {
+            rest: bytes.to_vec(),
+            whole_from: in_flight,
+            share: self.tally.as_ref().map(Tally::share),
+            ..Backlog::default()
+        });
+        backlog.count();
+        self.backlog = Some(backlog);
     }
 
     fn flush(&mut self, stream: &Stream) {
         while let Some(mut backlog) = self.backlog.take() {
             if !backlog.refill() {
+                self.progress = self.progress.wrapping_add(PROGRESS_BYTES);
                 break;
             }
             let Ok(written) = self.write(stream, &backlog.rest[backlog.written..]) else { return };
             backlog.written += written;
-            self.progress = self.progress.wrapping_add(u32::from(written > 0));
+            backlog.count();
+            self.progress = self.progress.wrapping_add(u32::try_from(written).unwrap_or(u32::MAX / 2));
             let full = backlog.written < backlog.rest.len();
             self.backlog = Some(backlog);
             if full {
@@ -352,6 +417,25 @@ impl Half {
             self.phase = Phase::Done;
         }
     }
+}
+
+/// Where the frame ends that the byte before `at` belongs to; `start` is where some frame begins, at or before `at`.
+/// What is not made of whole frames has one end, that of the bytes.
+fn frame_end(bytes: &[u8], start: usize, at: usize) -> usize {
+    let mut end = start;
+    while end < at {
+        let len = match bytes.get(end..).and_then(|frame| header::parse(frame, Role::Client, true).ok()) {
+            Some(Some(header)) => usize::try_from(header.payload_len)
+                .ok()
+                .and_then(|payload| payload.checked_add(header.header_len)),
+            Some(None) | None => None,
+        };
+        end = len.and_then(|len| end.checked_add(len)).unwrap_or(bytes.len()).min(bytes.len());
+        if end == bytes.len() {
+            break;
+        }
+    }
+    end.max(at)
 }
 
 #[cfg(test)]
@@ -410,6 +494,51 @@ mod tests {
         Peer::reply(&outbound, b"GAP");
         expected.extend_from_slice(b"GAP");
         assert!(drain(&outbound, &mut peer, expected.len()) == expected);
+    }
+
+    #[test]
+    fn what_is_shed_ends_with_the_frame_in_flight_and_the_count_follows() {
+        use crate::ws::{CloseCode, OpCode, encode};
+        for frames_kept in [0, 1, 5] {
+            let (outbound, mut peer) = pair();
+            let tally = Tally::default();
+            let outbound = Arc::new(Arc::into_inner(outbound).unwrap().counted(tally.clone()));
+            let mut frames = Vec::new();
+            for len in [0, 125, 126, 70_000] {
+                encode::frame(&mut frames, OpCode::Binary, &vec![b'x'; len]);
+            }
+            let mut sent = 0;
+            while outbound.stalled_at().is_none() {
+                outbound.send_unbounded(&frames).unwrap();
+                sent += frames.len();
+            }
+            for _ in 0..frames_kept {
+                outbound.send_unbounded(&frames).unwrap();
+                sent += frames.len();
+            }
+            assert_eq!(tally.bytes(), outbound.untaken());
+            // So much as one flush can take is read before, so that the cut falls into what was queued, too.
+            let mut taken = vec![0; sent / 2];
+            peer.read_exact(&mut taken).unwrap();
+            outbound.flush();
+            outbound.shed();
+            assert!(outbound.untaken() <= 70_010, "{}", outbound.untaken());
+            assert_eq!(tally.bytes(), outbound.untaken());
+            let mut close = Vec::new();
+            encode::close(&mut close, Some(CloseCode::TOO_SLOW), "");
+            outbound.close(&close);
+            outbound.finish();
+            let read = std::thread::spawn(move || peer.read_to_end(&mut taken).map(|_| taken));
+            while outbound.flush() != Flushed::Closed {
+                std::thread::yield_now();
+            }
+            let received = read.join().unwrap().unwrap();
+            let whole = received.strip_suffix(&*close).unwrap();
+            assert_eq!(frame_end(whole, 0, whole.len()), whole.len());
+            let ends: Vec<_> = (0..=frames.len()).filter(|&at| frame_end(&frames, 0, at) == at).collect();
+            assert!(ends.contains(&(whole.len() % frames.len())), "{} of {sent}", whole.len());
+            assert_eq!(tally.bytes(), 0);
+        }
     }
 
     #[test]

@@ -57,7 +57,12 @@ impl Raw {
         Raw::over(TcpStream::connect(address).expect("a connection"))
     }
 
-    fn over(stream: TcpStream) -> Raw {
+    /// A WebSocket on `path` of a server in a process of its own.
+    pub(crate) fn open_at(address: SocketAddr, path: &str) -> Raw {
+        Raw::connect_to(address).upgraded(path)
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> Raw {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
         stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
@@ -93,7 +98,8 @@ impl Raw {
         Raw::over(socket.into()).upgraded(path)
     }
 
-    fn upgraded(self, path: &str) -> Raw {
+    /// Becomes a WebSocket on `path`.
+    pub(crate) fn upgraded(self, path: &str) -> Raw {
         let mut raw = self;
         raw.send(&upgrade(path));
         assert_eq!(raw.reply().status, 101, "{path}");
