@@ -399,7 +399,7 @@ fn decoder(message_bytes_max: usize, deflate: Option<DeflateAgreement>) -> Decod
 /// is so when all that was read has been dealt with.
 #[cold]
 fn flood<S: Service>(side: &mut Side, limit: Limit, reach: &mut Reach<'_, S>) {
-    if reach.turn.limits.close_on_flood && side.closing.is_none() {
+    if reach.turn.limits.close_on_flood && !side.ended && side.closing.is_none() {
         reach.turn.metrics.hit(limit);
         let reason = if limit == Limit::Bytes { "too many bytes" } else { "too many messages" };
         let (_, mut cx) = reach.context(side);
@@ -415,13 +415,13 @@ fn control_frame<S: Service>(
 ) -> bool {
     let limits = &reach.turn.limits;
     let within = limits.control_frames.is_none_or(|max| controls.take(max, limits.burst, reach.turn.now));
-    if side.closing.is_none() && !within {
+    if !within && !side.ended && side.closing.is_none() {
         let limit = Limit::ControlFrames;
         reach.turn.metrics.hit(limit);
         let (_, mut cx) = reach.context(side);
         cx.close_because(CloseCode::POLICY, "too many control frames", Disconnect::Flood(limit));
     }
-    side.closing.is_none()
+    within && side.closing.is_none()
 }
 
 /// Answers a ping together with whatever else this event brings; if the socket takes nothing, only the newest pong is

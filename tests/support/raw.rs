@@ -195,6 +195,22 @@ impl Raw {
         }
     }
 
+    /// The next frame; `None` at the end of the stream, in order or not.
+    pub(crate) fn frame_or_reset(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = Frame::take(&mut self.pending) {
+                return Some(frame);
+            }
+            let mut bytes = [0; 65_536];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return None,
+                Ok(count) => self.pending.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no end: {error}"),
+            }
+        }
+    }
+
     /// The next frame, which there must be.
     pub(crate) fn frame(&mut self) -> Frame {
         self.next_frame().expect("a frame before the end")
