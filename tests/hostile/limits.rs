@@ -4,9 +4,14 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
 
+use foghorn::config::{Config, OnFlood};
+use foghorn::metrics::Limit;
+use foghorn::server::{Context, Endpoint, Format, Handler, JoinRequest, Router, Start};
+use foghorn::ws::Message;
+
 use crate::arena::{Arena, connections};
 use crate::support::frame::{BINARY, Frame, PING, PONG, TEXT, masked};
-use crate::support::{ConfiguredProcess, Raw, Reply, eventually, now};
+use crate::support::{ConfiguredProcess, Raw, Reply, TestServer, eventually, now};
 
 fn limited(line: &str) -> Arena {
     Arena::new(&format!("[limits]\n{line}\n"))
@@ -250,4 +255,65 @@ fn messages_that_nobody_finishes_are_shed_with_1013() {
     }
     drop(held);
     arena.survives();
+}
+
+/// The session joins rooms one after the other.
+struct Joiner;
+
+impl Handler for Joiner {
+    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+        let Message::Text(room) = message else { return };
+        let (format, start) = (Format::Relay, Start::Live);
+        match cx.join(JoinRequest { room, user: "", format, start, hello: false }) {
+            Ok(_) => cx.send_text("joined"),
+            Err(error) => cx.send_text(&error.to_string()),
+        }
+    }
+}
+
+#[test]
+fn a_session_is_in_so_many_rooms() {
+    let routes = |router: Router| router.endpoint("/join", Endpoint::new(Joiner));
+    let server = TestServer::with_routes(|config| config.limits.rooms_per_session = 3, routes);
+    let mut raw = Raw::open(&server, "/join");
+    for (room, answer) in
+        [("a", "joined"), ("b", "joined"), ("c", "joined"), ("d", "the session is in too many rooms")]
+    {
+        raw.send(&masked(TEXT, room.as_bytes()));
+        assert_eq!(raw.frame(), Frame::text(answer), "{room}");
+    }
+}
+
+#[test]
+fn an_endpoint_may_have_rates_of_its_own() {
+    let rated = |endpoint: fn(Endpoint) -> Endpoint| endpoint(Endpoint::new(Joiner));
+    let routes = |router: Router| {
+        router
+            .endpoint("/messages", rated(|endpoint| endpoint.messages_per_second(1)))
+            .endpoint("/bytes", rated(|endpoint| endpoint.bytes_per_second(100)))
+            .endpoint("/free", rated(|endpoint| endpoint.messages_per_second(0)))
+    };
+    let change = |config: &mut Config| {
+        (config.limits.burst, config.limits.on_flood) = (Duration::from_secs(1), OnFlood::Close);
+        config.limits.messages_per_second = 5;
+    };
+    let server = TestServer::with_routes(change, routes);
+    for (path, is_closed) in [("/messages", true), ("/bytes", true), ("/free", false), ("/ws/sink", true)] {
+        let mut raw = Raw::open(&server, path);
+        raw.send(&[masked(BINARY, b"x").repeat(100), masked(PING, b"")].concat());
+        let frame = raw.frame();
+        assert_eq!(frame.close_code(), is_closed.then_some(1008), "{path}: {frame:?}");
+    }
+}
+
+#[test]
+fn the_page_of_limits_has_every_key() {
+    let page = include_str!("../../docs/limits.md");
+    let text = Config::default().to_toml();
+    let section = text.split("[limits]").nth(1).and_then(|rest| rest.split("\n[").next()).expect("a section");
+    let keys = section.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+    let counted = Limit::ALL.iter().map(|limit| limit.key());
+    for key in keys.chain(counted) {
+        assert!(page.contains(&format!("{key}`")), "{key}");
+    }
 }
