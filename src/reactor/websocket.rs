@@ -12,7 +12,7 @@ use crate::handshake::DeflateAgreement;
 use crate::http::Head;
 use crate::metrics::Limit;
 use crate::rooms::Command;
-use crate::transport::{Outbound, PROGRESS_BYTES, Share};
+use crate::transport::{Outbound, Share, is_progress};
 use crate::ws::deflate::History;
 use crate::ws::{CloseCode, Connection, Decoder, Incoming, Input, Phase, ProtocolError, Role, encode};
 
@@ -376,9 +376,7 @@ impl WebSocket {
         let now = reach.turn.now;
         self.stalled = match (reach.outbound.stalled_at(), self.stalled.take()) {
             (None, _) => None,
-            (Some(progress), Some(stalled)) if progress.wrapping_sub(stalled.0) < PROGRESS_BYTES => {
-                Some(stalled)
-            }
+            (Some(progress), Some(stalled)) if !is_progress(stalled.0, progress) => Some(stalled),
             (Some(progress), _) => Some(Box::new((progress, now))),
         };
         self.stalled

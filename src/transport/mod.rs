@@ -5,6 +5,6 @@ mod stream;
 mod tally;
 
 pub use outbound::SendError;
-pub(crate) use outbound::{Flushed, Outbound, PROGRESS_BYTES};
+pub(crate) use outbound::{Flushed, Outbound, is_progress};
 pub(crate) use stream::Stream;
 pub(crate) use tally::{Share, Tally};

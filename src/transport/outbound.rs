@@ -56,7 +56,12 @@ enum Phase {
 }
 
 /// Bytes of a backlog that count as progress: a peer that takes less is as good as one that takes nothing.
-pub(crate) const PROGRESS_BYTES: u32 = 4 * 1024;
+const PROGRESS_BYTES: u32 = 4 * 1024;
+
+/// Whether a peer whose [`Outbound::stalled_at`] went from `from` to `to` has taken enough to count.
+pub(crate) fn is_progress(from: u32, to: u32) -> bool {
+    to.wrapping_sub(from) >= PROGRESS_BYTES
+}
 
 /// Bytes that wait for the socket. Exists only while the peer does not keep up.
 #[derive(Debug, Default)]
@@ -494,6 +499,28 @@ mod tests {
         Peer::reply(&outbound, b"GAP");
         expected.extend_from_slice(b"GAP");
         assert!(drain(&outbound, &mut peer, expected.len()) == expected);
+    }
+
+    #[test]
+    fn less_than_four_kibibytes_are_no_progress_and_what_is_written_counts_in_bytes() {
+        for from in [0, 5, u32::MAX - 7] {
+            for (bytes, counts) in [(0, false), (1, false), (4095, false), (4096, true), (1 << 20, true)] {
+                assert_eq!(is_progress(from, from.wrapping_add(bytes)), counts, "{from} and {bytes}");
+            }
+        }
+        let (outbound, mut peer) = pair();
+        let sent = fill(&outbound);
+        let (progress, waiting) = (outbound.stalled_at().unwrap(), outbound.untaken());
+        // More than the socket takes at once, so that something goes on waiting.
+        (0..4).for_each(|_| outbound.send_unbounded(&sent).unwrap());
+        let mut taken = vec![0; sent.len() - waiting];
+        peer.read_exact(&mut taken).unwrap();
+        let all = waiting + 4 * sent.len();
+        while outbound.untaken() == all {
+            outbound.flush();
+        }
+        let written = all - outbound.untaken();
+        assert_eq!(outbound.stalled_at(), Some(progress.wrapping_add(u32::try_from(written).unwrap())));
     }
 
     #[test]

@@ -86,7 +86,8 @@ fn descriptors_taken_away_from_the_live_process_are_missed_without_a_busy_loop()
     }
     let busy = server.busy() - before;
     println!("{busy:.3} s of processor time in a second without descriptors");
-    assert!(busy < 0.5, "{busy} s in one second");
+    // It is a thousandth; a loop that does not pause takes several tenths even on a busy machine.
+    assert!(busy < 0.1, "{busy} s in one second");
     served.truncate(5);
     eventually("newcomers are served", || connect(&server).1 == Met::Served);
     assert!(server.hits("descriptors") > 0);

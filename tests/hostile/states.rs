@@ -97,9 +97,10 @@ fn every_state_ends_by_its_deadline_though_bytes_keep_coming() {
     crate::support::eventually("nobody is left", || connections(&arena.server) == 1);
 }
 
-/// A client that takes a byte now and then makes no progress worth the name.
+/// What one byte at a time frees in the kernel's buffers reaches the server in leaps or not at all; how much counts as
+/// progress is for the unit tests of `transport::outbound`.
 #[test]
-fn a_client_that_takes_a_byte_now_and_then_is_dropped_like_one_that_takes_nothing() {
+fn a_client_that_takes_next_to_nothing_is_dropped() {
     let config = "[limits]\nwrite_timeout = \"1s\"\nmemory = 0\n[heartbeat]\nping_interval = \"200ms\"\nidle_timeout = \"1min\"\n";
     for takes in [0, 1] {
         let arena = Arena::new(config);
