@@ -171,6 +171,16 @@ fn a_session_that_sends_too_many_bytes_is_slowed_down_and_loses_nothing() {
     arena.survives();
 }
 
+/// Large frames may be read another way than small ones, and count all the same.
+#[test]
+fn a_large_frame_counts_as_many_bytes_as_many_small_ones() {
+    let arena = limited("bytes_per_second = \"500 KiB\"\nburst = \"1s\"");
+    let took = echo(&arena.server, 1, &vec![b'x'; 1_500_000]);
+    assert!(took > Duration::from_secs(1), "{took:?} for 1.5 MB");
+    assert!(arena.server.hits("bytes_per_second") > 0);
+    arena.survives();
+}
+
 #[test]
 fn a_session_that_sends_too_much_is_closed_where_that_is_configured() {
     for (limit, payload) in
