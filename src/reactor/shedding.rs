@@ -17,12 +17,17 @@ const QUIET: Duration = Duration::from_secs(10);
 impl<S: Service> Reactor<S> {
     /// Closes connections if too much waits for all together: those first that make the most wait, until an eighth of
     /// what may wait is free again. Looks at all connections then, but once a tick at most.
+    #[inline]
     pub(super) fn shed(&mut self) {
         let Some(max) = self.turn.limits.memory else { return };
-        let waiting = self.turn.waiting.bytes();
-        if waiting <= max || self.turn.shed_at == self.turn.now {
-            return;
+        if self.turn.waiting.bytes() > max && self.turn.shed_at != self.turn.now {
+            self.shed_down_from(max);
         }
+    }
+
+    #[cold]
+    fn shed_down_from(&mut self, max: usize) {
+        let waiting = self.turn.waiting.bytes();
         let goes_on = self.turn.now.saturating_sub(self.turn.shed_at) < ticks(QUIET) && self.turn.shed_at > 0;
         self.turn.shed_at = self.turn.now;
         let mut shares: Vec<(usize, Key)> =

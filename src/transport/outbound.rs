@@ -369,10 +369,12 @@ impl Half {
     }
 
     /// Writes once; a full socket is a write of nothing. After an error nothing is ever written again.
+    #[inline]
     fn write(&mut self, stream: &Stream, bytes: &[u8]) -> io::Result<usize> {
         self.judge(stream.write(bytes))
     }
 
+    #[inline]
     fn judge(&mut self, written: io::Result<usize>) -> io::Result<usize> {
         match written {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
