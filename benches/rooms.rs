@@ -93,6 +93,7 @@ fn room(variant: Variant) -> Shard<Sink> {
         members: usize::MAX,
         lane_members: usize::MAX,
         rooms: 1,
+        creations: None,
         open_rooms: true,
         dedup_window: Duration::ZERO,
         notices: Notices::default(),

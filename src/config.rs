@@ -26,8 +26,8 @@ pub use unit::{parse_bytes, parse_duration};
 use crate::http::Origins;
 use crate::proxy::Trusted;
 use kind::{
-    Automatic, Bytes, Choice, Confidential, Count, Directory, File, Filter, Mode, Networks, Notice, Pages,
-    PathPages, Places, Switch, Text, Time,
+    Automatic, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, File, Filter, Mode, Networks,
+    Notice, Pages, PathPages, Places, Switch, Text, Time,
 };
 use section::{Section, section};
 
@@ -126,17 +126,39 @@ section! {
         close_timeout: Duration = Duration::from_secs(5), Time { range: TIMES, zero: false };
         /// How long a message may stay unfinished after its first byte.
         message_timeout: Duration = Duration::from_secs(30), Time { range: TIMES, zero: false };
-        /// How long replies and control frames may wait for a client that reads nothing.
+        /// How long replies and control frames may wait for a client that takes none of them, or less than 4 KiB.
         write_timeout: Duration = Duration::from_secs(60), Time { range: TIMES, zero: false };
         /// Connections open at once; one more is answered with 503.
         connections: usize = 100_000, Count { range: 1..=CONNECTIONS_MAX, zero: false };
-        /// Connections open at once from one address; 0 is no limit. Behind a proxy that is not in proxy.trusted all
-        /// clients share its address: leave it at 0 there.
+        /// Connections open at once from one address (of IPv6: from one network of 64 bits); 0 is no limit. Behind a
+        /// proxy that is not in proxy.trusted all clients share its address: leave it at 0 there.
         connections_per_ip: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
         /// Replies waiting for one client before nothing more is read from it.
         reply_bytes: usize = MIB, Bytes(4 * KIB..=GIB);
+        /// Sessions of one user at once that are in a chat room, in whatever rooms; 0 is no limit. One more is closed
+        /// with 1013.
+        sessions_per_user: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
+        /// Rooms that one session may be in at a time.
+        rooms_per_session: usize = 64, Count { range: 1..=4096, zero: false };
+        /// Messages that one session may send in a second; 0 is no limit.
+        messages_per_second: usize = 0, Count { range: 1..=10_000_000, zero: true };
+        /// Bytes that one session may send in a second, frames and all; 0 is no limit.
+        bytes_per_second: usize = 0, BytesOrNone(KIB..=GIB);
+        /// What becomes of a session that sends more: "slow" reads no more of it until it is within its rates again,
+        /// "close" ends it with 1008.
+        on_flood: OnFlood = OnFlood::Slow, Choice(&[("slow", OnFlood::Slow), ("close", OnFlood::Close)]);
+        /// Pings and pongs that one session may send in a second; 0 is no limit. More of them end it with 1008.
+        control_frames_per_second: usize = 100, Count { range: 1..=1_000_000, zero: true };
+        /// How much of a rate can be saved: a client that was quiet for so long may then send as much at once.
+        burst: Duration = Duration::from_secs(10), Time { range: Duration::from_secs(1)..=Duration::from_secs(3600), zero: false };
+        /// What may wait in memory for all clients together: replies they do not take, messages and requests they do
+        /// not finish. Beyond it those that make wait the most are closed, with 4008 or 1013; 0 is no limit.
+        memory: usize = GIB, BytesOrNone(MIB..=1024 * GIB);
         /// Rooms open at once.
         rooms: usize = 1_000_000, Count { range: 1..=100_000_000, zero: false };
+        /// Rooms created in a second, by all clients together; 0 is no limit. Who would create one more is closed with
+        /// 1013 or answered with 429.
+        room_creations_per_second: usize = 10_000, Count { range: 1..=1_000_000, zero: true };
         /// Members of one room at once; 0 is no limit.
         members_per_room: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
     }
@@ -278,6 +300,15 @@ section! {
         /// How long sessions have to take their leave before the process exits.
         grace: Duration = Duration::from_secs(10), Time { range: TIMES, zero: false };
     }
+}
+
+/// What becomes of a session that sends more than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFlood {
+    /// It is not read until it is within its rates again.
+    Slow,
+    /// It is closed with 1008.
+    Close,
 }
 
 /// What becomes of a member that falls behind a room's window.

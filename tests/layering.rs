@@ -11,6 +11,8 @@ const FLOORS: &[(&str, u32)] = &[
     ("http", 1),
     ("proxy", 1),
     ("config", 1),
+    ("metrics", 1),
+    ("rate", 1),
     ("rooms", 2),
     ("handshake", 2),
     ("auth", 2),

@@ -55,7 +55,7 @@ impl Handler for Chat {
             return cx.close(error.close_code(), &error.to_string());
         }
         if let Some(interval) = self.text_interval {
-            cx.set_alarm(interval);
+            cx.set_alarm(cx.spread(interval));
         }
     }
 

@@ -129,6 +129,25 @@ impl Kind for Bytes {
     }
 }
 
+/// A number of bytes, or 0.
+pub(super) struct BytesOrNone(pub(super) RangeInclusive<usize>);
+
+impl Kind for BytesOrNone {
+    type Value = usize;
+
+    fn read(&self, given: &Given<'_>) -> Result<usize, String> {
+        let bytes = if given.is_zero() { 0 } else { parse_bytes(given.text()?)? };
+        if bytes == 0 || self.0.contains(&bytes) {
+            return Ok(bytes);
+        }
+        Err(out_of_range(&self.0, true, |bytes| format!("\"{}\"", write_bytes(*bytes))))
+    }
+
+    fn write(&self, value: &usize) -> Written {
+        Bytes(self.0.clone()).write(value)
+    }
+}
+
 /// A duration; with `zero`, 0 is allowed besides the range.
 pub(super) struct Time {
     pub(super) range: RangeInclusive<Duration>,

@@ -9,6 +9,8 @@ use mio::{Registry, Token};
 
 use super::door::Door;
 
+use crate::metrics::{Limit, Metrics};
+
 /// Connections accepted from one listener before everybody else gets a turn.
 const ACCEPTS_PER_TURN: usize = 128;
 /// The first of the listeners' tokens; they count downwards. No connection has such a token.
@@ -47,6 +49,8 @@ pub(super) struct Acceptor {
     reserve: Option<File>,
     /// Set while no descriptors are left; the kernel does not report again who waits already.
     pub(super) paused: bool,
+    /// How often descriptors ran out.
+    metrics: Metrics,
     /// Nobody was let in since descriptors ran out. The log says so once.
     exhausted: bool,
 }
@@ -64,13 +68,17 @@ impl Acceptor {
     ///
     /// # Errors
     /// As `epoll_ctl(2)`.
-    pub(super) fn new(doors: Vec<(Door, bool)>, registry: &Registry) -> io::Result<Acceptor> {
+    pub(super) fn new(
+        doors: Vec<(Door, bool)>,
+        registry: &Registry,
+        metrics: Metrics,
+    ) -> io::Result<Acceptor> {
         let mut listeners = Vec::new();
         for (number, (door, tls)) in doors.into_iter().enumerate() {
             door.register(registry, Token(FIRST_TOKEN - number))?;
             listeners.push(Listener { door, tls, ready: true });
         }
-        Ok(Acceptor { listeners, reserve: reserve(), paused: false, exhausted: false })
+        Ok(Acceptor { listeners, reserve: reserve(), paused: false, metrics, exhausted: false })
     }
 
     /// Notes an event. False if the token is not a listener's.
@@ -126,6 +134,7 @@ impl Acceptor {
                 Accepted::Drained
             }
             Err(error) if is_exhaustion(&error) => {
+                self.metrics.hit(Limit::Descriptors);
                 if !std::mem::replace(&mut self.exhausted, true) {
                     tracing::warn!(%error, "no descriptors left, accepting pauses");
                 }

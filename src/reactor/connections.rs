@@ -12,11 +12,15 @@ use super::slots::{Key, Slot, State};
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use super::websocket::Reach;
+use crate::metrics::Limit;
 use crate::transport::{Arrived, Flushed};
 
 /// The timer entry that lets a paused acceptor try again. It wakes the loop up and names no connection.
 pub(super) const RETRY_ACCEPT_BITS: u64 = u64::MAX;
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(100);
+
+/// Bytes that are decrypted at a time at least: a read takes its part of the buffer for a record that is not complete.
+const ENCRYPTED_READ_BYTES_MIN: usize = 64 * 1024;
 
 impl<S: Service> Reactor<S> {
     /// Reads once from a connection and lets it act. `ending`: the kernel says that the end of the input is near, so
@@ -38,15 +42,19 @@ impl<S: Service> Reactor<S> {
             return;
         }
         let Some(slot) = self.slots.get_mut(key) else { return };
+        let is_encrypted = slot.outbound.stream().is_encrypted();
+        let mut limit = self.buffer.len();
         let space = match &mut slot.state {
-            // What is encrypted is decrypted into the buffer of all.
-            State::WebSocket(websocket) if !slot.outbound.stream().is_encrypted() => {
-                websocket.space(self.buffer.len())
+            State::WebSocket(websocket) => {
+                let least = if is_encrypted { ENCRYPTED_READ_BYTES_MIN } else { 0 };
+                limit = limit.min(websocket.read_bytes_max().max(least));
+                // What is encrypted is decrypted into the buffer of all.
+                if is_encrypted { None } else { websocket.space(limit) }
             }
-            State::WebSocket(_) | State::Opening(_) | State::Http(_) | State::Draining => None,
+            State::Opening(_) | State::Http(_) | State::Draining => None,
         };
         let goes_through = space.is_none();
-        match slot.outbound.stream().read(space.unwrap_or(&mut self.buffer)) {
+        match slot.outbound.stream().read(space.unwrap_or(&mut self.buffer[..limit])) {
             Ok(Arrived::End) => self.on_end_of_input(key),
             Ok(Arrived::Broken) => self.on_broken_input(key),
             Ok(Arrived::Bytes { count, more }) => {
@@ -240,10 +248,22 @@ impl<S: Service> Reactor<S> {
                 slot.state = State::Draining;
                 slot.deadline = 0;
             }
-            State::Opening(_) | State::WebSocket(_) | State::Draining if expired => return self.remove(key),
+            State::Opening(_) if expired => {
+                let in_tls = slot.outbound.stream().is_handshaking();
+                self.turn.metrics.hit(if in_tls { Limit::TlsTimeout } else { Limit::HandshakeTimeout });
+                return self.remove(key);
+            }
+            State::WebSocket(_) | State::Draining if expired => {
+                self.turn.metrics.hit(Limit::CloseTimeout);
+                return self.remove(key);
+            }
             State::Opening(_) | State::WebSocket(_) | State::Draining | State::Http(_) => {}
         }
         if let Some(slot) = self.slots.get_mut(key) {
+            // It may have been held back until now, and the kernel will not report its input again.
+            if slot.unread && matches!(slot.state, State::WebSocket(_)) {
+                self.turn.make_ready(key, slot);
+            }
             after_event(key, slot, &mut self.turn);
         }
     }
@@ -257,6 +277,10 @@ pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
         return true;
     }
     let held = match &slot.state {
+        State::WebSocket(websocket) if websocket.is_slowed(turn.now) => {
+            slot.unread = true;
+            return true;
+        }
         State::WebSocket(websocket) => websocket.is_held(turn),
         State::Http(Some(exchange)) if exchange.is_waiting() => {
             slot.unread = true;

@@ -9,10 +9,11 @@ use super::guard::{Guard, Hold, Standing};
 use super::service::Disconnect;
 use super::session::{Handshake, Session};
 use super::slots::Key;
-use super::timers::{Tick, ticks};
+use super::timers::{TICK_MILLIS, Tick, ticks};
 use super::turn::Turn;
 use crate::auth::Identity;
 use crate::http::Head;
+use crate::metrics::Limit;
 use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start, Variant};
 use crate::transport::Outbound;
 use crate::ws::deflate::{Deflate, History, WindowBits};
@@ -21,8 +22,6 @@ use crate::ws::{CloseCode, OpCode, encode};
 /// From this size on a message goes to the socket from where it lies: by then copying it costs more than the system
 /// call that gathering would save (echo of 16 KiB: 1 µs of 12; of 256 KiB: a quarter).
 const DIRECT_BYTES_MIN: usize = 8 * 1024;
-/// Rooms that one session may be in at a time.
-const ROOMS_MAX: usize = 64;
 
 /// A session's place in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +48,10 @@ pub struct JoinRequest<'a> {
 /// Why a session cannot join or publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RoomError {
-    /// The session is in 64 rooms already.
+    /// The session is in `limits.rooms_per_session` rooms already.
     TooManyRooms,
+    /// The user has `limits.sessions_per_user` other sessions already.
+    TooManySessions,
     /// The session is closing.
     Closed,
     /// More was published in one turn than a batch can hold (4 GiB).
@@ -66,7 +67,9 @@ impl RoomError {
     #[must_use]
     pub fn close_code(self) -> CloseCode {
         match self {
-            RoomError::TooManyRooms | RoomError::Closed | RoomError::TooBig => CloseCode::TRY_AGAIN_LATER,
+            RoomError::TooManyRooms | RoomError::TooManySessions | RoomError::Closed | RoomError::TooBig => {
+                CloseCode::TRY_AGAIN_LATER
+            }
             RoomError::NotAllowed => CloseCode::POLICY,
             RoomError::NotThatUser => CloseCode::UNAUTHENTICATED,
         }
@@ -77,6 +80,7 @@ impl std::fmt::Display for RoomError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             RoomError::TooManyRooms => "the session is in too many rooms",
+            RoomError::TooManySessions => "the user has too many sessions",
             RoomError::Closed => "the session is closing",
             RoomError::TooBig => "too much was published at once",
             RoomError::NotAllowed => "the token does not allow this room",
@@ -322,18 +326,26 @@ impl Context<'_> {
         self.turn.timers.insert(at, self.key);
     }
 
+    /// How long to wait for the first time of what comes again every `interval`: between half of it and all of it,
+    /// another time for each session, so that sessions that began together do not all have their turn together.
+    #[must_use]
+    pub fn spread(&self, interval: Duration) -> Duration {
+        Duration::from_millis(u64::from(self.turn.spread(self.key, interval)) * TICK_MILLIS)
+    }
+
     /// Makes the session a member of a room. Its messages go to the socket directly, without the handler.
     ///
     /// If the room or the server is full, the session is closed with 1013 a moment later.
     ///
     /// # Errors
-    /// [`RoomError::TooManyRooms`], [`RoomError::Closed`]; [`RoomError::NotAllowed`] and [`RoomError::NotThatUser`] if the
+    /// [`RoomError::TooManyRooms`], [`RoomError::TooManySessions`], [`RoomError::Closed`]; [`RoomError::NotAllowed`] and [`RoomError::NotThatUser`] if the
     /// session has an [`Identity`] and that says otherwise. Without a name (`""`) one joins as nobody, which all may.
     pub fn join(&mut self, request: JoinRequest<'_>) -> Result<Membership, RoomError> {
         if !self.is_open() {
             return Err(RoomError::Closed);
         }
-        if self.side.memberships.as_slice().len() >= ROOMS_MAX {
+        if self.side.memberships.as_slice().len() >= self.turn.limits.rooms_per_session {
+            self.turn.metrics.hit(Limit::RoomsPerSession);
             return Err(RoomError::TooManyRooms);
         }
         if let Some(identity) = self.identity() {
@@ -343,6 +355,13 @@ impl Context<'_> {
             if !identity.may_enter(request.room) {
                 return Err(RoomError::NotAllowed);
             }
+        }
+        // Only who may be that user counts as one of its sessions.
+        if let (Format::Chat, Some(max)) = (request.format, self.turn.limits.sessions_per_user)
+            && !self.turn.users.enter(self.key, request.user, max)
+        {
+            self.turn.metrics.hit(Limit::SessionsPerUser);
+            return Err(RoomError::TooManySessions);
         }
         // A room's frames are compressed once for all members, so that no message may count on any other from now on.
         self.side.history = None;
@@ -433,6 +452,13 @@ impl Turn {
     pub(super) fn session_id(&self, key: Key) -> u128 {
         let [high, low] = [&self.hashers[0], &self.hashers[1]].map(|hasher| u128::from(hasher.hash_one(key)));
         high << 64 | low
+    }
+
+    /// Between half of `interval` and all of it, for each connection another part.
+    pub(super) fn spread(&self, key: Key, interval: Duration) -> Tick {
+        let interval = ticks(interval);
+        let early = self.session_id(key) % u128::from(interval / 2 + 1);
+        interval - Tick::try_from(early).unwrap_or(0)
     }
 
     /// The shard that owns a room. Keyed, so that nobody can aim at one shard.

@@ -7,8 +7,9 @@ use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use super::websocket::{Reach, WebSocket};
 use crate::http::{BodyDecoder, BodyFraming, Head, Method, Problem, Reply, Response, Status};
+use crate::metrics::Limit;
 use crate::proxy::Forwarded;
-use crate::transport::Client;
+use crate::transport::{Client, Share};
 
 /// Responses gathered before they are written and the next pipelined request is looked at.
 const RESPONSES_BYTES_MAX: usize = 256 * 1024;
@@ -28,6 +29,7 @@ pub(super) struct Exchange {
     pending: Option<Pending>,
     /// Requests answered later so far.
     tickets: u32,
+    held: Share,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +71,17 @@ impl Exchange {
     /// Waits for a head, from now on.
     pub(super) fn new(arrival: Arrival, turn: &Turn) -> Exchange {
         let deadline = turn.now.saturating_add(ticks(turn.limits.handshake_timeout));
-        Exchange { arrival, deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, tickets: 0 }
+        let held = turn.waiting.share();
+        Exchange {
+            arrival,
+            deadline,
+            buffer: Vec::new(),
+            searched: 0,
+            body: None,
+            pending: None,
+            tickets: 0,
+            held,
+        }
     }
 
     /// Whether input waits that could be used without reading.
@@ -94,7 +106,14 @@ impl Exchange {
         self.into_state()
     }
 
-    fn into_state(self) -> State {
+    /// Bytes of a request that is not finished.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+
+    fn into_state(mut self) -> State {
+        let body = self.body.as_ref().map_or(0, |body| body.bytes.capacity());
+        self.held.set(self.buffer.capacity() + body);
         let between_requests = self.body.is_none() && self.pending.is_none() && self.buffer.is_empty();
         State::Http((!between_requests).then(|| Box::new(self)))
     }
@@ -149,10 +168,11 @@ impl Exchange {
         match reach.service.route(&head, &arrival) {
             // The connection was not counted, for it is its proxy's.
             Route::Upgrade { .. } if arrival != self.arrival && reach.turn.is_crowded(arrival.peer.ip()) => {
+                reach.turn.metrics.hit(Limit::ConnectionsPerIp);
                 let _ends_anyway = respond(&too_many_connections(), Some(&head), reach);
                 Step::Last
             }
-            Route::Upgrade { endpoint, accepted, message_bytes_max, admission } => {
+            Route::Upgrade { endpoint, accepted, message_bytes_max, ration, admission } => {
                 let client = Client { address: arrival.peer, secure: arrival.secure };
                 reach.outbound.stream().set_client(client);
                 accepted.encode(&mut reach.turn.replies);
@@ -160,7 +180,7 @@ impl Exchange {
                 // At once: from `open` on, other threads may write to this socket.
                 reach.turn.send_replies(reach.outbound);
                 let websocket =
-                    WebSocket::open(endpoint, message_bytes_max, deflate, &head, admission, reach);
+                    WebSocket::open(endpoint, message_bytes_max, ration, deflate, &head, admission, reach);
                 Step::Upgraded(len, websocket)
             }
             Route::Respond(response) if head.body_framing() == BodyFraming::None => {
@@ -274,6 +294,13 @@ impl Exchange {
 
 /// Ends a connection whose request did not come in time; an idle one is closed without a word.
 pub(super) fn expire<S>(exchange: Option<&Exchange>, reach: &mut Reach<'_, S>) {
+    match exchange {
+        Some(exchange) if exchange.is_waiting() || exchange.body.is_some() => {
+            reach.turn.metrics.hit(Limit::MessageTimeout);
+        }
+        Some(_) => reach.turn.metrics.hit(Limit::HandshakeTimeout),
+        None => reach.turn.metrics.hit(Limit::IdleTimeout),
+    }
     if exchange.is_some_and(Exchange::is_waiting) {
         let response = Problem::new(Status::SERVICE_UNAVAILABLE, "the answer took too long").response();
         let _ends_anyway = respond(&response.close(), None, reach);
@@ -298,6 +325,11 @@ fn too_many_connections() -> Response {
 
 /// Answers what cannot be understood, and ends the connection.
 fn refuse<S>(status: Status, detail: &'static str, reach: &mut Reach<'_, S>) -> Step {
+    match status {
+        Status::REQUEST_HEADER_FIELDS_TOO_LARGE => reach.turn.metrics.hit(Limit::RequestHeadBytes),
+        Status::CONTENT_TOO_LARGE => reach.turn.metrics.hit(Limit::BodyBytes),
+        _ => {}
+    }
     let response = Problem::new(status, detail).response();
     let _ends_anyway = respond(&response.close(), None, reach);
     Step::Last

@@ -8,6 +8,7 @@ use super::shutdown::Life;
 use super::slots::{Key, State};
 use super::websocket::{Reach, WebSocket};
 use crate::http::Response;
+use crate::metrics::Limit;
 use crate::rooms::{Command, Effect, SessionKey, Why};
 use crate::ws::CloseCode;
 
@@ -38,6 +39,9 @@ impl<S: Service> Reactor<S> {
     pub(super) fn carry_out(&mut self, effect: Effect) {
         match effect {
             Effect::Close(session, why) => {
+                if let Some(limit) = limit_of(why) {
+                    self.turn.metrics.hit(limit);
+                }
                 let (code, reason) = verdict(why);
                 let because =
                     if why == Why::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
@@ -82,12 +86,23 @@ impl<S: Service> Reactor<S> {
     }
 }
 
+/// The limit that a session has run into if its room does not want it.
+fn limit_of(why: Why) -> Option<Limit> {
+    match why {
+        Why::RoomFull => Some(Limit::MembersPerRoom),
+        Why::TooManyRooms => Some(Limit::Rooms),
+        Why::TooManyNewRooms => Some(Limit::RoomCreations),
+        Why::TooSlow | Why::NoSuchRoom | Why::Unavailable | Why::Kicked | Why::RoomDeleted => None,
+    }
+}
+
 /// How a session is told why its room does not want it.
 fn verdict(why: Why) -> (CloseCode, &'static str) {
     match why {
         Why::TooSlow => (CloseCode::TOO_SLOW, "too slow"),
         Why::RoomFull => (CloseCode::TRY_AGAIN_LATER, "the room is full"),
         Why::TooManyRooms => (CloseCode::TRY_AGAIN_LATER, "too many rooms"),
+        Why::TooManyNewRooms => (CloseCode::TRY_AGAIN_LATER, "too many new rooms"),
         Why::NoSuchRoom => (CloseCode::POLICY, "there is no such room"),
         Why::Unavailable => (CloseCode::TRY_AGAIN_LATER, "the room cannot be read at the moment"),
         Why::Kicked => (CloseCode::KICKED, "kicked"),

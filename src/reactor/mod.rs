@@ -13,6 +13,7 @@
 //! | `turn` | what one turn shares: time, replies, lanes |
 //! | `acceptor`, `door` | listening sockets, exhaustion; one of them |
 //! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
+//! | `census`, `meter`, `shedding` | who is here how often, who sends how fast, what waits in memory |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
@@ -23,6 +24,7 @@
 
 mod acceptor;
 mod attributes;
+mod census;
 mod connections;
 mod context;
 mod door;
@@ -30,9 +32,11 @@ mod exchange;
 mod guard;
 mod letters;
 mod mailbox;
+mod meter;
 mod opening;
 mod service;
 mod session;
+mod shedding;
 mod shutdown;
 mod slots;
 mod timers;
@@ -50,12 +54,14 @@ use self::acceptor::Acceptor;
 use self::door::Door;
 use self::mailbox::Inbox;
 pub(crate) use self::mailbox::{Letter, Mailbox};
+pub(crate) use self::meter::Ration;
 use self::shutdown::{Life, register_signals};
 pub(crate) use self::slots::Gauge;
 use self::slots::{Key, Slots};
 use self::turn::Turn;
 use crate::config::Listen;
 use crate::http::HeadLimits;
+use crate::metrics::Metrics;
 use crate::proxy::Trusted;
 use crate::rooms::{Effect, RoomLimits};
 use crate::store::Store;
@@ -91,6 +97,15 @@ pub(crate) struct ReactorLimits {
     /// The proxies that are believed.
     pub(crate) trusted: Trusted,
     pub(crate) tls_timeout: Duration,
+    pub(crate) sessions_per_user: Option<usize>,
+    pub(crate) rooms_per_session: usize,
+    /// Whether a session that sends more than its ration is closed, and not slowed down.
+    pub(crate) close_on_flood: bool,
+    /// Control frames of a session in `burst`.
+    pub(crate) control_frames: Option<u32>,
+    pub(crate) burst: Duration,
+    /// Bytes that may wait for all connections together.
+    pub(crate) memory: Option<usize>,
     pub(crate) handshake_timeout: Duration,
     pub(crate) close_timeout: Duration,
     pub(crate) message_timeout: Duration,
@@ -122,6 +137,7 @@ pub(crate) struct Setup {
     pub(crate) shard_here: bool,
     /// Where chat rooms are kept.
     pub(crate) store: Option<Store>,
+    pub(crate) metrics: Metrics,
     /// Whether `SIGTERM` and `SIGINT` shut the server down.
     pub(crate) signals: bool,
 }
@@ -184,7 +200,7 @@ impl<S: Service> Reactor<S> {
             }
             places.push(Listen { place: door.place()?, tls: *tls });
         }
-        let acceptor = Acceptor::new(doors, poll.registry())?;
+        let acceptor = Acceptor::new(doors, poll.registry(), setup.metrics.clone())?;
         let signals = if setup.signals { Some(register_signals(&poll)?) } else { None };
         let (workers, lanes) = workers::start(
             &setup.rooms,
@@ -203,7 +219,7 @@ impl<S: Service> Reactor<S> {
             proxy_protocol: setup.proxy_protocol,
             service: service(&mailbox, &gauge),
             slots: Slots::new(gauge),
-            turn: Turn::new(Arc::new(setup.limits), lanes, mailbox),
+            turn: Turn::new(Arc::new(setup.limits), lanes, mailbox, setup.metrics),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             life: Life::Serving,
             _workers: workers,
@@ -244,6 +260,7 @@ impl<S: Service> Reactor<S> {
             for key in due.drain(..) {
                 self.on_timer(key);
             }
+            self.shed();
             self.advance_shutdown();
             self.dispatch()?;
             self.release_held();

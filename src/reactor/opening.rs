@@ -12,6 +12,7 @@ use super::slots::{Key, Slot, State};
 use super::timers::{Armed, ticks};
 use super::turn::Turn;
 use super::websocket::Reach;
+use crate::metrics::Limit;
 use crate::proxy;
 use crate::transport::{Client, Outbound, Stream, StreamRef};
 
@@ -39,7 +40,11 @@ impl<S: Service> Reactor<S> {
         let header = self.proxy_protocol;
         // What a proxy brings belongs to its clients, and is counted as soon as they are known.
         let proxied = header || limits.trusted.contains(peer.ip());
-        let refused = self.slots.len() >= limits.connections || (!proxied && self.turn.is_crowded(peer.ip()));
+        let too_many = self.slots.len() >= limits.connections;
+        let refused = too_many || (!proxied && self.turn.is_crowded(peer.ip()));
+        if refused {
+            self.turn.metrics.hit(if too_many { Limit::Connections } else { Limit::ConnectionsPerIp });
+        }
         if refused && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX) {
             return;
         }
@@ -65,7 +70,7 @@ impl<S: Service> Reactor<S> {
         let counted = if proxied { None } else { self.turn.count(peer.ip()) };
         let timeout = if tls { limits.tls_timeout } else { limits.handshake_timeout };
         self.slots.insert(Slot {
-            outbound: Arc::new(Outbound::new(stream, limits.reply_bytes)),
+            outbound: Arc::new(Outbound::new(stream, limits.reply_bytes).counted(self.turn.waiting.clone())),
             deadline: self.turn.now.saturating_add(ticks(timeout)),
             state: State::Opening(Opening { arrival, header, refused }),
             armed: Armed::default(),
@@ -129,7 +134,10 @@ impl<S: Service> Reactor<S> {
         // A trusted proxy that speaks for itself may have clients all the same, of whom it tells in each request.
         if !trusted || source.client.is_some() {
             let ip = opening.arrival.peer.ip();
-            opening.refused |= self.turn.is_crowded(ip);
+            if self.turn.is_crowded(ip) {
+                self.turn.metrics.hit(Limit::ConnectionsPerIp);
+                opening.refused = true;
+            }
             slot.counted = self.turn.count(ip);
         }
         self.go_on_opening(key);

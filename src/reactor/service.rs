@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use super::attributes::Attributes;
 use super::context::Context;
+use super::meter::Ration;
 use super::slots::Key;
 use crate::handshake::Accepted;
 use crate::http::{Head, Response};
+use crate::metrics::Limit;
 use crate::ws::{CloseCode, Message, ProtocolError};
 
 /// Where a request came from.
@@ -40,6 +42,8 @@ pub(crate) enum Route<'s> {
         message_bytes_max: usize,
         /// What becomes of the session.
         admission: Admission,
+        /// What a session may send in a time.
+        ration: Ration,
     },
 }
 
@@ -96,6 +100,10 @@ pub enum Disconnect {
     UnfinishedMessage,
     /// The peer takes nothing of what was sent to it.
     Stalled,
+    /// The peer sent more than this limit allows.
+    Flood(Limit),
+    /// What waited for or from the peer in memory was more than all together may have.
+    Memory,
     /// The member fell behind its room.
     TooSlow,
     /// The handler panicked.
@@ -115,6 +123,8 @@ impl std::fmt::Display for Disconnect {
             Disconnect::Idle => f.write_str("silent for too long"),
             Disconnect::UnfinishedMessage => f.write_str("message not finished in time"),
             Disconnect::Stalled => f.write_str("takes no data"),
+            Disconnect::Flood(limit) => write!(f, "more than {}", limit.key()),
+            Disconnect::Memory => f.write_str("too much waited in memory"),
             Disconnect::TooSlow => f.write_str("too slow for its room"),
             Disconnect::HandlerFailed => f.write_str("handler failed"),
             Disconnect::Shutdown => f.write_str("server shuts down"),

@@ -155,13 +155,17 @@ impl Slots {
         Some(place.slot)
     }
 
+    /// All connections.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key, &Slot)> {
+        self.places.iter().map(|(index, place)| {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            (Key { index, generation: place.generation }, &place.slot)
+        })
+    }
+
     /// The keys of all connections.
     pub(super) fn keys(&self) -> Vec<Key> {
-        let key = |(index, place): (usize, &Place)| Key {
-            index: u32::try_from(index).unwrap_or(u32::MAX),
-            generation: place.generation,
-        };
-        self.places.iter().map(key).collect()
+        self.iter().map(|(key, _)| key).collect()
     }
 }
 

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ReactorLimits;
+use super::census::{Users, network};
 use super::mailbox::Mailbox;
 use super::slots::{Key, Slot};
 use super::timers::{Armed, TICK_MILLIS, Tick, Wheel};
 use crate::http::date;
+use crate::metrics::Metrics;
 use crate::rooms::Effect;
-use crate::transport::Outbound;
+use crate::transport::{Outbound, Tally};
 use crate::workers::Lane;
 use crate::ws::Spares;
 
@@ -47,6 +49,12 @@ pub(super) struct Turn {
     pub(super) held: Vec<Key>,
     /// Connections per address, if that is limited.
     pub(super) addresses: HashMap<IpAddr, usize>,
+    pub(super) users: Users,
+    pub(super) metrics: Metrics,
+    /// Bytes that clients do not take, and of messages and requests they do not finish.
+    pub(super) waiting: Tally,
+    /// When connections were closed last to free memory.
+    pub(super) shed_at: Tick,
     pub(super) hashers: [RandomState; 2],
     clock: Clock,
 }
@@ -60,7 +68,12 @@ struct Clock {
 }
 
 impl Turn {
-    pub(super) fn new(limits: Arc<ReactorLimits>, lanes: Vec<Lane>, mailbox: Mailbox) -> Turn {
+    pub(super) fn new(
+        limits: Arc<ReactorLimits>,
+        lanes: Vec<Lane>,
+        mailbox: Mailbox,
+        metrics: Metrics,
+    ) -> Turn {
         Turn {
             limits,
             now: 0,
@@ -75,6 +88,10 @@ impl Turn {
             ready: Vec::new(),
             held: Vec::new(),
             addresses: HashMap::new(),
+            users: Users::default(),
+            metrics,
+            waiting: Tally::default(),
+            shed_at: 0,
             hashers: [RandomState::new(), RandomState::new()],
             clock: Clock { last: instant(), elapsed: Duration::ZERO, date: (0, String::new()) },
         }
@@ -121,14 +138,15 @@ impl Turn {
     /// Whether as many connections as there may be come from this address.
     pub(super) fn is_crowded(&self, ip: IpAddr) -> bool {
         let max = self.limits.connections_per_ip.unwrap_or(usize::MAX);
-        self.addresses.get(&ip).is_some_and(|&connections| connections >= max)
+        self.addresses.get(&network(ip)).is_some_and(|&connections| connections >= max)
     }
 
     /// Counts a connection against its address, if addresses are counted.
     pub(super) fn count(&mut self, ip: IpAddr) -> Option<IpAddr> {
         self.limits.connections_per_ip?;
-        *self.addresses.entry(ip).or_default() += 1;
-        Some(ip)
+        let counted = network(ip);
+        *self.addresses.entry(counted).or_default() += 1;
+        Some(counted)
     }
 
     /// Puts the connection on the list of those that go on reading in the next turn.

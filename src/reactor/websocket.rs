@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use super::context::{Closing, Context, Memberships, Side};
+use super::meter::{ControlFrames, Meter, RATIONED_READ_BYTES, Ration};
 use super::service::{Admission, Disconnect, Service};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use crate::handshake::DeflateAgreement;
 use crate::http::Head;
+use crate::metrics::Limit;
 use crate::rooms::Command;
-use crate::transport::Outbound;
+use crate::transport::{Outbound, Share, is_progress};
 use crate::ws::deflate::History;
-use crate::ws::{CloseCode, Connection, Decoder, Incoming, Input, Phase, Role, encode};
+use crate::ws::{CloseCode, Connection, Decoder, Incoming, Input, Phase, ProtocolError, Role, encode};
 
 /// The payload of the server's own pings.
 const PING_PAYLOAD: &[u8] = b"ping";
@@ -22,12 +24,22 @@ const PING_PAYLOAD: &[u8] = b"ping";
 pub(super) struct WebSocket {
     connection: Connection,
     pub(super) side: Side,
-    /// When the last ping went out.
-    pinged: Tick,
-    /// When the message that is under way began.
-    unfinished_since: Option<Tick>,
-    /// The write half's progress counter, and when it was first seen at that value with bytes waiting.
-    stalled: Option<(u32, Tick)>,
+    /// When the next ping goes out, if pings do.
+    ping_at: Tick,
+    /// The message that is under way.
+    unfinished: Option<Box<Unfinished>>,
+    /// The write half's progress counter, and when it was first seen at about that value with bytes waiting.
+    stalled: Option<Box<(u32, Tick)>>,
+    controls: ControlFrames,
+    /// `None` if the session may send as it likes.
+    meter: Option<Box<Meter>>,
+}
+
+/// A message that has begun and not ended.
+#[derive(Debug)]
+struct Unfinished {
+    since: Tick,
+    held: Share,
 }
 
 /// What else is needed to let a session act.
@@ -49,6 +61,7 @@ impl WebSocket {
     pub(super) fn open<S: Service>(
         endpoint: u16,
         message_bytes_max: usize,
+        ration: Ration,
         deflate: Option<DeflateAgreement>,
         head: &Head<'_>,
         admission: Admission,
@@ -67,17 +80,18 @@ impl WebSocket {
             closing: None,
             guard: None,
         };
-        // The first ping comes a little early, for each connection by another amount, so that connections that were
-        // opened together do not ping together for ever.
-        let interval = reach.turn.limits.ping_interval.map_or(0, ticks);
-        let jitter =
-            Tick::try_from(reach.turn.session_id(reach.key) % u128::from(interval / 2 + 1)).unwrap_or(0);
+        let now = reach.turn.now;
+        // Connections that were opened together must not be pinged together for ever.
+        let first_ping =
+            reach.turn.limits.ping_interval.map_or(0, |interval| reach.turn.spread(reach.key, interval));
         let mut websocket = WebSocket {
             connection: Connection::new(decoder(message_bytes_max, deflate)),
             side,
-            pinged: reach.turn.now.saturating_sub(jitter),
-            unfinished_since: None,
+            ping_at: now.saturating_add(first_ping),
+            unfinished: None,
             stalled: None,
+            controls: ControlFrames::new(now),
+            meter: Meter::new(ration, now),
         };
         let (service, mut cx) = reach.context(&mut websocket.side);
         service.open(&mut cx, head, admission);
@@ -88,7 +102,8 @@ impl WebSocket {
     /// Where to read into instead of a buffer of the caller's, if anywhere: see [`Connection::space`].
     #[inline]
     pub(super) fn space(&mut self, max: usize) -> Option<&mut [u8]> {
-        self.connection.space(max)
+        // What is rationed is counted on its way through the caller's buffer.
+        if self.meter.is_some() { None } else { self.connection.space(max) }
     }
 
     /// So many bytes have been read into [`space`](Self::space); they are received next, with none besides.
@@ -100,9 +115,19 @@ impl WebSocket {
     pub(super) fn receive<S: Service>(&mut self, bytes: &mut [u8], reach: &mut Reach<'_, S>) {
         let mut spares = std::mem::take(&mut reach.turn.spares);
         let mut input = Input::with_spares(bytes, &mut spares);
+        if let Some(meter) = &mut self.meter
+            && !meter.take_bytes(input.len(), reach.turn.now)
+        {
+            flood(&mut self.side, Limit::Bytes, reach);
+        }
         while let Some(incoming) = self.connection.poll(&mut input) {
             match incoming {
                 Incoming::Message(message) => {
+                    if let Some(meter) = &mut self.meter
+                        && !meter.take_message(reach.turn.now)
+                    {
+                        flood(&mut self.side, Limit::Messages, reach);
+                    }
                     if self.side.closing.is_none() {
                         let (service, mut cx) = reach.context(&mut self.side);
                         service.message(&mut cx, message);
@@ -113,20 +138,46 @@ impl WebSocket {
                         }
                     }
                 }
-                Incoming::Ping(payload) => pong(payload, reach),
-                Incoming::Pong(_) => {}
+                Incoming::Ping(payload) => {
+                    if control_frame(&mut self.controls, &mut self.side, reach) {
+                        pong(payload, reach);
+                    }
+                }
+                Incoming::Pong(_) => {
+                    control_frame(&mut self.controls, &mut self.side, reach);
+                }
                 Incoming::Close { close, answer } => {
                     let code = close.code;
                     self.finish(code, Disconnect::PeerClosed(code), answer, reach);
                 }
                 Incoming::Failed { error, answer } => {
+                    if error == ProtocolError::MessageTooBig {
+                        reach.turn.metrics.hit(Limit::MessageBytes);
+                    }
                     self.finish(Some(error.close_code()), Disconnect::Protocol(error), answer, reach);
                 }
             }
         }
         reach.turn.spares = spares;
         self.note_unfinished(reach.turn);
+        if self.meter.is_some() {
+            self.slow_down(reach.turn);
+        }
         self.settle(reach);
+    }
+
+    /// Bytes to read from the session at a time, if fewer than from others.
+    pub(super) fn read_bytes_max(&self) -> usize {
+        if self.meter.is_some() { RATIONED_READ_BYTES } else { usize::MAX }
+    }
+
+    /// Whether the session has sent so much that it is not read now. The closing handshake is waited for all the same.
+    pub(super) fn is_slowed(&self, now: Tick) -> bool {
+        self.slowed_until() > now && !self.is_closing()
+    }
+
+    fn slowed_until(&self) -> Tick {
+        self.meter.as_ref().map_or(0, |meter| meter.slowed_until())
     }
 
     /// Both sides have said their last, or the peer cannot be talked to any more.
@@ -135,11 +186,12 @@ impl WebSocket {
     }
 
     /// Whether nothing is under way that has a deadline of its own: no closing handshake, no unfinished message, no
-    /// alarm. A peer that takes no data is found by looking after the session, not by its own events.
+    /// alarm, no ration. A peer that takes no data is found by looking after the session, not by its own events.
     pub(super) fn is_at_ease(&self) -> bool {
         self.connection.phase() == Phase::Open
-            && self.unfinished_since.is_none()
+            && self.unfinished.is_none()
             && self.side.alarm.is_none()
+            && self.meter.is_none()
             && self.side.guard.as_ref().is_none_or(|guard| guard.is_at_ease())
     }
 
@@ -185,6 +237,10 @@ impl WebSocket {
         }
         self.side.handle = None;
         self.side.alarm = None;
+        self.unfinished = None;
+        if reach.turn.limits.sessions_per_user.is_some() {
+            reach.turn.users.leave(reach.key);
+        }
     }
 
     /// The rooms refused this session's last bytes and can go on now.
@@ -212,25 +268,25 @@ impl WebSocket {
         }
         let limits = reach.turn.limits.clone();
         if let Some(timeout) = limits.idle_timeout
-            && now >= last_read.saturating_add(ticks(timeout))
+            && now >= last_read.max(self.slowed_until()).saturating_add(ticks(timeout))
         {
+            reach.turn.metrics.hit(Limit::IdleTimeout);
             return self.close(CloseCode::GOING_AWAY, "idle timeout", Disconnect::Idle, reach);
         }
-        if self
-            .unfinished_since
-            .is_some_and(|since| now >= since.saturating_add(ticks(limits.message_timeout)))
-        {
+        if self.unfinished_until(reach.turn).is_some_and(|until| now >= until) {
+            reach.turn.metrics.hit(Limit::MessageTimeout);
             let because = Disconnect::UnfinishedMessage;
             return self.close(CloseCode::POLICY, "message not finished in time", because, reach);
         }
         if self.is_stalled(reach) {
+            reach.turn.metrics.hit(Limit::WriteTimeout);
             // There is no way to get a Close frame to a peer that takes nothing.
             return self.close(CloseCode::POLICY, "takes no data", Disconnect::Stalled, reach);
         }
         if let Some(interval) = limits.ping_interval
-            && now >= self.pinged.saturating_add(ticks(interval))
+            && now >= self.ping_at
         {
-            self.pinged = now;
+            self.ping_at = now.saturating_add(ticks(interval));
             encode::ping(&mut reach.turn.replies, PING_PAYLOAD);
         }
         self.settle(reach);
@@ -242,13 +298,16 @@ impl WebSocket {
             return None;
         }
         let limits = &turn.limits;
-        let idle = limits.idle_timeout.map(|timeout| last_read.saturating_add(ticks(timeout)));
-        let ping = limits.ping_interval.map(|interval| self.pinged.saturating_add(ticks(interval)));
-        let unfinished =
-            self.unfinished_since.map(|since| since.saturating_add(ticks(limits.message_timeout)));
-        let stalled = self.stalled.map(|(_, since)| since.saturating_add(ticks(limits.write_timeout)));
+        let slowed_until = self.slowed_until();
+        let slowed = (slowed_until > turn.now).then_some(slowed_until);
+        let idle =
+            limits.idle_timeout.map(|timeout| last_read.max(slowed_until).saturating_add(ticks(timeout)));
+        let ping = limits.ping_interval.map(|_| self.ping_at);
+        let unfinished = self.unfinished_until(turn);
+        let stalled =
+            self.stalled.as_ref().map(|stalled| stalled.1.saturating_add(ticks(limits.write_timeout)));
         let guard = self.side.guard.as_ref().and_then(|guard| guard.deadline);
-        [idle, ping, unfinished, stalled, self.side.alarm, guard].into_iter().flatten().min()
+        [idle, ping, unfinished, stalled, slowed, self.side.alarm, guard].into_iter().flatten().min()
     }
 
     /// Sends what the callbacks gathered, and the Close frame if they asked for one.
@@ -280,23 +339,49 @@ impl WebSocket {
         }
     }
 
+    /// Reads no more of a session that is in debt. For that time its message under way is not expected to be finished.
+    fn slow_down(&mut self, turn: &Turn) {
+        let Some((time, limit)) = self.meter.as_mut().and_then(|meter| meter.slow_down(turn.now)) else {
+            return;
+        };
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.since = unfinished.since.saturating_add(time);
+        }
+        if !turn.limits.close_on_flood {
+            turn.metrics.hit(limit);
+        }
+    }
+
+    /// When the message under way has to be finished.
+    fn unfinished_until(&self, turn: &Turn) -> Option<Tick> {
+        let timeout = ticks(turn.limits.message_timeout);
+        self.unfinished.as_ref().map(|unfinished| unfinished.since.saturating_add(timeout))
+    }
+
     fn note_unfinished(&mut self, turn: &Turn) {
         if !self.connection.is_mid_message() {
-            self.unfinished_since = None;
-        } else if self.unfinished_since.is_none() {
-            self.unfinished_since = Some(turn.now);
+            self.unfinished = None;
+            return;
         }
+        let begin = || Box::new(Unfinished { since: turn.now, held: turn.waiting.share() });
+        self.unfinished.get_or_insert_with(begin).held.set(self.connection.held_bytes());
+    }
+
+    /// Bytes of a message under way that are held.
+    pub(super) fn unfinished_bytes(&self) -> usize {
+        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.held.bytes())
     }
 
     fn is_stalled<S>(&mut self, reach: &Reach<'_, S>) -> bool {
         let now = reach.turn.now;
-        self.stalled = match (reach.outbound.stalled_at(), self.stalled) {
+        self.stalled = match (reach.outbound.stalled_at(), self.stalled.take()) {
             (None, _) => None,
-            (Some(progress), Some((seen, since))) if seen == progress => Some((seen, since)),
-            (Some(progress), _) => Some((progress, now)),
+            (Some(progress), Some(stalled)) if !is_progress(stalled.0, progress) => Some(stalled),
+            (Some(progress), _) => Some(Box::new((progress, now))),
         };
         self.stalled
-            .is_some_and(|(_, since)| now >= since.saturating_add(ticks(reach.turn.limits.write_timeout)))
+            .as_ref()
+            .is_some_and(|stalled| now >= stalled.1.saturating_add(ticks(reach.turn.limits.write_timeout)))
     }
 }
 
@@ -306,6 +391,35 @@ fn decoder(message_bytes_max: usize, deflate: Option<DeflateAgreement>) -> Decod
         Some(deflate) => decoder.with_deflate(deflate.client_takeover.then_some(deflate.client_window)),
         None => decoder,
     }
+}
+
+/// Deals with a session that sends more than its ration, in the way that is configured: one that is to be slowed down
+/// is so when all that was read has been dealt with.
+#[cold]
+fn flood<S: Service>(side: &mut Side, limit: Limit, reach: &mut Reach<'_, S>) {
+    if reach.turn.limits.close_on_flood && !side.ended && side.closing.is_none() {
+        reach.turn.metrics.hit(limit);
+        let reason = if limit == Limit::Bytes { "too many bytes" } else { "too many messages" };
+        let (_, mut cx) = reach.context(side);
+        cx.close_because(CloseCode::POLICY, reason, Disconnect::Flood(limit));
+    }
+}
+
+/// Counts a control frame. False if the session is closing, also for too many of them.
+fn control_frame<S: Service>(
+    controls: &mut ControlFrames,
+    side: &mut Side,
+    reach: &mut Reach<'_, S>,
+) -> bool {
+    let limits = &reach.turn.limits;
+    let within = limits.control_frames.is_none_or(|max| controls.take(max, limits.burst, reach.turn.now));
+    if !within && !side.ended && side.closing.is_none() {
+        let limit = Limit::ControlFrames;
+        reach.turn.metrics.hit(limit);
+        let (_, mut cx) = reach.context(side);
+        cx.close_because(CloseCode::POLICY, "too many control frames", Disconnect::Flood(limit));
+    }
+    within && side.closing.is_none()
 }
 
 /// Answers a ping together with whatever else this event brings; if the socket takes nothing, only the newest pong is

@@ -12,7 +12,7 @@ impl<P: Peer> Shard<P> {
     pub(super) fn ask(&mut self, ask: Ask, now: Timestamp) {
         match ask {
             Ask::Post { room, sender, content, client_id, reply } => {
-                let Some(index) = self.find_room(&room, Format::Chat, false, now) else {
+                let Ok(index) = self.find_room(&room, Format::Chat, false, now) else {
                     return reply.send(Err(PostError::Busy));
                 };
                 match &mut self.rooms[index] {

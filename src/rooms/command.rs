@@ -335,6 +335,8 @@ pub enum Why {
     RoomFull,
     /// The shard already holds as many rooms as it may.
     TooManyRooms,
+    /// Rooms are being created faster than they may be.
+    TooManyNewRooms,
     /// Nobody created the room.
     NoSuchRoom,
     /// The room cannot be read at the moment.

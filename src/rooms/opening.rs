@@ -22,11 +22,23 @@ pub(super) struct Opening<P> {
     /// The arena of the waiting commands.
     pub(super) bytes: Vec<u8>,
     publishes: usize,
+    creation: Creation,
+}
+
+/// What is allowed for a room that may not be there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Creation {
+    /// It is created, which was paid for; if it is there, that is given back.
+    Paid,
+    /// It is not created, for too many are at the moment.
+    Refused,
+    /// It is not to be created.
+    Unwanted,
 }
 
 impl<P> Opening<P> {
-    pub(super) fn new(key: RoomKey, name: Box<str>) -> Opening<P> {
-        Opening { key, name, waiting: Vec::new(), bytes: Vec::new(), publishes: 0 }
+    fn new(key: RoomKey, name: Box<str>, creation: Creation) -> Opening<P> {
+        Opening { key, name, waiting: Vec::new(), bytes: Vec::new(), publishes: 0, creation }
     }
 
     /// Keeps a publish for later; false if too many wait already.
@@ -87,36 +99,49 @@ impl<P> Opening<P> {
 }
 
 impl<P: Peer> Shard<P> {
-    /// The room of this name, opened if need be; `create`: also if nobody created it. `None` if there are too many.
+    /// The room of this name, opened if need be; `create`: also if nobody created it.
+    ///
+    /// # Errors
+    /// If there are too many rooms, or too many new ones.
     pub(super) fn find_room(
         &mut self,
         name: &str,
         format: Format,
         create: bool,
         now: Timestamp,
-    ) -> Option<usize> {
+    ) -> Result<usize, Why> {
         if let Some(&index) = self.names[format as usize].get(name) {
-            return Some(index);
+            return Ok(index);
         }
         if self.rooms.len() >= self.limits.rooms {
             self.forget_idle_but(0, now);
             if self.rooms.len() >= self.limits.rooms {
-                return None;
+                return Err(Why::TooManyRooms);
             }
+        }
+        let is_stored = self.limits.store.is_some() && format == Format::Chat;
+        let creation = match &self.limits.creations {
+            _ if is_stored && !create => Creation::Unwanted,
+            Some(creations) if !creations.take(now.micros()) => Creation::Refused,
+            Some(_) | None => Creation::Paid,
+        };
+        if creation == Creation::Refused && !is_stored {
+            return Err(Why::TooManyNewRooms);
         }
         self.rooms_opened += 1;
         let key = RoomKey { index: self.rooms.vacant_key(), number: self.rooms_opened };
         let name: Box<str> = name.into();
         self.names[format as usize].insert(name.clone(), key.index);
-        if self.limits.store.is_some() && format == Format::Chat {
+        if is_stored {
             self.openings += 1;
+            let create = creation == Creation::Paid;
             self.out.effects.push(Effect::Open { room: key, name: name.clone(), create });
-            return Some(self.rooms.insert(Entry::Opening(Box::new(Opening::new(key, name)))));
+            return Ok(self.rooms.insert(Entry::Opening(Box::new(Opening::new(key, name, creation)))));
         }
         let mut room = Room::new(key, name, format, epoch(self.epoch_seed, self.rooms_opened));
         room.idle_since = now;
         self.idle.push_back((key, now));
-        Some(self.rooms.insert(Entry::Open(Box::new(room))))
+        Ok(self.rooms.insert(Entry::Open(Box::new(room))))
     }
 
     pub(super) fn opened(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
@@ -128,6 +153,12 @@ impl<P: Peer> Shard<P> {
         };
         self.openings -= 1;
         let name = opening.name.clone();
+        // A room in which somebody has ever been is not a new one.
+        if let (Creation::Paid, true, Some(creations)) =
+            (opening.creation, opened.head > 0, &self.limits.creations)
+        {
+            creations.give_back();
+        }
         let mut room = Box::new(Room::restored(key, name, opened));
         if room.durability == Durability::Off {
             // What it will be asked to number lives no longer than its stay in memory.
@@ -150,6 +181,10 @@ impl<P: Peer> Shard<P> {
         self.openings -= 1;
         let Entry::Opening(opening) = self.rooms.remove(key.index) else { return };
         self.names[Format::Chat as usize].remove(&opening.name);
+        let why = match (why, opening.creation) {
+            (Why::NoSuchRoom, Creation::Refused) => Why::TooManyNewRooms,
+            (why, Creation::Paid | Creation::Refused | Creation::Unwanted) => why,
+        };
         for command in opening.waiting {
             match command {
                 Command::Join(join) => {

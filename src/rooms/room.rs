@@ -17,6 +17,7 @@ use super::presence::Presence;
 use super::pump::Round;
 use super::renewal::Tie;
 use super::timestamp::Timestamp;
+use crate::rate::SharedRate;
 use crate::ws::deflate::Deflate;
 use crate::ws::{OpCode, encode};
 
@@ -44,6 +45,8 @@ pub struct RoomLimits {
     pub lane_members: usize,
     /// Rooms of one shard at most.
     pub rooms: usize,
+    /// How fast rooms may be created, by all shards and everybody else together.
+    pub creations: Option<Arc<SharedRate>>,
     /// Whether a chat room that nobody created is created by its first member.
     pub open_rooms: bool,
     /// How long a client's message id is remembered.

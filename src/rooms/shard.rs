@@ -203,8 +203,9 @@ impl<P: Peer> Shard<P> {
         if self.bans.holds(&join.room, &join.user, now) {
             return self.out.effects.push(Effect::Close(join.session, Why::Kicked));
         }
-        let Some(index) = self.find_room(&join.room, join.format, self.limits.open_rooms, now) else {
-            return self.out.effects.push(Effect::Close(join.session, Why::TooManyRooms));
+        let index = match self.find_room(&join.room, join.format, self.limits.open_rooms, now) {
+            Ok(index) => index,
+            Err(why) => return self.out.effects.push(Effect::Close(join.session, why)),
         };
         let room = match &mut self.rooms[index] {
             Entry::Open(room) => room,

@@ -15,8 +15,8 @@ use crate::config::{self, Config};
 use crate::handshake::{self, DeflateTerms, Intent, Origins};
 use crate::http::{Access, HEADERS_MAX, Head, HeadLimits, Problem, Response, Status};
 use crate::reactor::{
-    Admission, Answer, Arrival, Attributes, Context, Disconnect, Mailbox, Route, Service, Standing, Ticket,
-    Verdict,
+    Admission, Answer, Arrival, Attributes, Context, Disconnect, Mailbox, Ration, Route, Service, Standing,
+    Ticket, Verdict,
 };
 use crate::ws::{CloseCode, Message};
 
@@ -30,8 +30,7 @@ pub(super) struct Dispatch {
     rules: CurrentRules,
     /// Sessions that have yet to send a token.
     awaited: usize,
-    message_bytes: usize,
-    body_bytes: usize,
+    limits: config::Limits,
     deflate: bool,
     deflate_terms: DeflateTerms,
     mailbox: Mailbox,
@@ -50,8 +49,7 @@ impl Dispatch {
             router,
             rules,
             awaited: 0,
-            message_bytes: config.limits.message_bytes,
-            body_bytes: config.limits.body_bytes,
+            limits: config.limits.clone(),
             deflate: config.deflate.enabled,
             deflate_terms: deflate_terms(&config.deflate),
             mailbox: mailbox.clone(),
@@ -94,11 +92,18 @@ impl Dispatch {
                 .unwrap_or_else(|Panicked| Err(handler_failed()))
                 .map_err(Response::close)?;
         }
-        Ok(Route::Upgrade { endpoint: number, accepted, message_bytes_max, admission })
+        let ration = self.ration_of(endpoint);
+        Ok(Route::Upgrade { endpoint: number, accepted, message_bytes_max, ration, admission })
+    }
+
+    fn ration_of(&self, endpoint: &Endpoint) -> Ration {
+        let messages = endpoint.messages_per_second.unwrap_or(self.limits.messages_per_second);
+        let bytes = endpoint.bytes_per_second.unwrap_or(self.limits.bytes_per_second);
+        Ration::new(messages, bytes, self.limits.burst)
     }
 
     fn message_bytes_of(&self, endpoint: &Endpoint) -> usize {
-        endpoint.message_bytes.unwrap_or(self.message_bytes)
+        endpoint.message_bytes.unwrap_or(self.limits.message_bytes)
     }
 
     /// Has the interceptors look at a request.
@@ -268,7 +273,7 @@ impl Service for Dispatch {
                 return self.upgrade(*number, endpoint, head, arrival).unwrap_or_else(Route::Respond);
             }
             Some(Target::Api(_)) if handshake::intent(head) == Intent::Http => {
-                let bytes_max = self.body_bytes;
+                let bytes_max = self.limits.body_bytes;
                 return self
                     .admit_request(head, arrival)
                     .map_or_else(Route::Respond, |attributes| Route::ReadBody { bytes_max, attributes });

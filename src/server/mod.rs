@@ -34,12 +34,15 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::dispatch::Dispatch;
 use self::rules::{CurrentRules, Rules};
 use crate::config::{self, Config, Listen, Place};
 use crate::http::HeadLimits;
+use crate::metrics::Metrics;
+use crate::rate::SharedRate;
 use crate::reactor::{Gauge, Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
 use crate::rooms::journal::{Durability, Retention};
 use crate::rooms::log::Window;
@@ -135,6 +138,9 @@ impl Builder {
         // With one processor a thread for the rooms is nothing but a detour.
         let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
         let shards = workers.max(1);
+        let metrics = Metrics::default();
+        let creations =
+            SharedRate::new(config.limits.room_creations_per_second, config.limits.burst).map(Arc::new);
         let setup = Setup {
             listen,
             sockets,
@@ -142,14 +148,18 @@ impl Builder {
             proxy_protocol: config.proxy.protocol,
             tls: certificate_files(&config),
             limits: reactor_limits(&config),
-            rooms: room_limits(&config, shards, store.is_some()),
+            rooms: RoomLimits {
+                creations: creations.clone(),
+                ..room_limits(&config, shards, store.is_some())
+            },
             shard_here: workers == 0,
             shard_seeds: (0..shards).map(|shard| RandomState::new().hash_one(shard)).collect(),
             signals,
             store,
+            metrics: metrics.clone(),
         };
         let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
-            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), shards);
+            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), metrics, creations, shards);
             Dispatch::new(router, &config, rules.clone(), mailbox, rooms)
         };
         let reactor =
@@ -328,6 +338,12 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
         connections_per_ip: (limits.connections_per_ip > 0).then_some(limits.connections_per_ip),
         trusted: config.proxy.trusted.clone(),
         tls_timeout: limits.tls_timeout,
+        sessions_per_user: (limits.sessions_per_user > 0).then_some(limits.sessions_per_user),
+        rooms_per_session: limits.rooms_per_session,
+        close_on_flood: limits.on_flood == config::OnFlood::Close,
+        control_frames: control_frames(limits),
+        burst: limits.burst,
+        memory: (limits.memory > 0).then_some(limits.memory),
         handshake_timeout: limits.handshake_timeout,
         close_timeout: limits.close_timeout,
         message_timeout: limits.message_timeout,
@@ -342,6 +358,12 @@ fn reactor_limits(config: &Config) -> ReactorLimits {
 fn certificate_files(config: &Config) -> Option<CertificateFiles> {
     let (certificate, key) = config.tls.certificate.clone().zip(config.tls.key.clone())?;
     Some(CertificateFiles { certificate, key })
+}
+
+/// Control frames of one session in the time of a burst; `None` without limit.
+fn control_frames(limits: &config::Limits) -> Option<u32> {
+    let frames = (limits.control_frames_per_second as u128).saturating_mul(limits.burst.as_millis()) / 1000;
+    (limits.control_frames_per_second > 0).then(|| u32::try_from(frames).unwrap_or(u32::MAX))
 }
 
 fn unlimited_if_zero(count: usize) -> usize {
@@ -361,6 +383,7 @@ fn room_limits(config: &Config, shards: usize, stored: bool) -> RoomLimits {
         members: unlimited_if_zero(config.limits.members_per_room),
         lane_members: unlimited_if_zero(config.rooms.lane_members),
         rooms: config.limits.rooms.div_ceil(shards),
+        creations: None,
         dedup_window: config.chat.dedup_window,
         deflate: deflate(&config.deflate),
         notices: Notices { join: config.chat.join_notice.clone(), leave: config.chat.leave_notice.clone() },

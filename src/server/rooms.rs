@@ -4,8 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::metrics::{Limit, Metrics};
+use crate::rate::SharedRate;
 use crate::reactor::{Gauge, Letter, Mailbox};
-use crate::rooms::{Ask, Online, PostError, Posted, Reply, ShardStats};
+use crate::rooms::{Ask, Online, PostError, Posted, Reply, ShardStats, Timestamp};
 
 /// Too much waits for the reactor already: nothing was done, trying again later makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,12 +27,36 @@ impl std::error::Error for Busy {}
 pub struct Rooms {
     mailbox: Mailbox,
     gauge: Gauge,
+    metrics: Metrics,
+    creations: Option<Arc<SharedRate>>,
     shards: usize,
 }
 
 impl Rooms {
-    pub(super) fn new(mailbox: Mailbox, gauge: Gauge, shards: usize) -> Rooms {
-        Rooms { mailbox, gauge, shards }
+    pub(super) fn new(
+        mailbox: Mailbox,
+        gauge: Gauge,
+        metrics: Metrics,
+        creations: Option<Arc<SharedRate>>,
+        shards: usize,
+    ) -> Rooms {
+        Rooms { mailbox, gauge, metrics, creations, shards }
+    }
+
+    /// What has been counted since the start.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Whether one more room may be created now (`limits.room_creations_per_second`); to be asked once for each.
+    #[must_use]
+    pub fn may_create(&self, now: Timestamp) -> bool {
+        let may = self.creations.as_ref().is_none_or(|creations| creations.take(now.micros()));
+        if !may {
+            self.metrics.hit(Limit::RoomCreations);
+        }
+        may
     }
 
     /// Connections open at the moment, whatever they are used for; those that are closing included.

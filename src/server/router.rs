@@ -13,6 +13,8 @@ use crate::http::{Method, Response};
 pub struct Endpoint {
     pub(super) handler: Box<dyn Handler>,
     pub(super) message_bytes: Option<usize>,
+    pub(super) messages_per_second: Option<usize>,
+    pub(super) bytes_per_second: Option<usize>,
     pub(super) origins: Option<Origins>,
     pub(super) subprotocols: Vec<String>,
     pub(super) subprotocol_required: bool,
@@ -27,6 +29,8 @@ impl Endpoint {
         Endpoint {
             handler: Box::new(handler),
             message_bytes: None,
+            messages_per_second: None,
+            bytes_per_second: None,
             origins: None,
             subprotocols: Vec::new(),
             subprotocol_required: false,
@@ -39,6 +43,21 @@ impl Endpoint {
     #[must_use]
     pub fn message_bytes(mut self, bytes_max: usize) -> Endpoint {
         self.message_bytes = Some(bytes_max);
+        self
+    }
+
+    /// So many messages of one session in a second, instead of `limits.messages_per_second`; 0 is no limit. What
+    /// becomes of one that sends more is for `limits.on_flood` to say.
+    #[must_use]
+    pub fn messages_per_second(mut self, count: usize) -> Endpoint {
+        self.messages_per_second = Some(count);
+        self
+    }
+
+    /// So many bytes of one session in a second, instead of `limits.bytes_per_second`; 0 is no limit.
+    #[must_use]
+    pub fn bytes_per_second(mut self, count: usize) -> Endpoint {
+        self.bytes_per_second = Some(count);
         self
     }
 

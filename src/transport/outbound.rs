@@ -6,8 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mio::net::TcpStream;
 
 use super::stream::{Extra, Stream, StreamRef, Taken};
+use super::{Share, Tally};
 use crate::rooms::log::Slice;
 use crate::rooms::{Peer, Sent};
+use crate::ws::{Role, header};
 
 /// Why frames were not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,14 @@ enum Phase {
     Done,
 }
 
+/// Bytes of a backlog that count as progress: a peer that takes less is as good as one that takes nothing.
+const PROGRESS_BYTES: u32 = 4 * 1024;
+
+/// Whether a peer whose [`Outbound::stalled_at`] went from `from` to `to` has taken enough to count.
+pub(crate) fn is_progress(from: u32, to: u32) -> bool {
+    to.wrapping_sub(from) >= PROGRESS_BYTES
+}
+
 /// Bytes that wait for the socket. Exists only while the peer does not keep up.
 #[derive(Debug, Default)]
 struct Backlog {
@@ -63,13 +73,37 @@ struct Backlog {
     rest: Vec<u8>,
     /// How much of `rest` is written.
     written: usize,
+    /// Where in `rest` the frame in flight ends.
+    whole_from: usize,
     /// The newest unanswered ping's pong; goes before `queue`.
     pong: Vec<u8>,
     /// Whole frames, in order.
     queue: Vec<u8>,
+    /// All of it, as it is counted for all connections together.
+    share: Option<Share>,
 }
 
 impl Backlog {
+    /// Corrects what is counted, after a change.
+    fn count(&mut self) {
+        let len = self.len();
+        if let Some(share) = &mut self.share {
+            share.set(len);
+        }
+    }
+
+    /// Forgets everything but the frame in flight.
+    fn cut(&mut self) {
+        let end = if self.written <= self.whole_from {
+            self.whole_from
+        } else {
+            frame_end(&self.rest, self.whole_from, self.written)
+        };
+        let rest = self.rest.get(self.written..end).unwrap_or_default();
+        (self.rest, self.written, self.whole_from) = (rest.to_vec(), 0, rest.len());
+        (self.pong, self.queue) = (Vec::new(), Vec::new());
+    }
+
     fn len(&self) -> usize {
         self.rest.len() - self.written + self.pong.len() + self.queue.len()
     }
@@ -79,7 +113,7 @@ impl Backlog {
         if self.written < self.rest.len() {
             return true;
         }
-        self.written = 0;
+        (self.written, self.whole_from) = (0, 0);
         self.rest.clear();
         self.rest.append(&mut self.pong);
         if self.rest.is_empty() {
@@ -96,9 +130,10 @@ struct Half {
     phase: Phase,
     /// A room wants to send more once the backlog is gone.
     room_waits: bool,
-    /// Grows with every successful write while a backlog exists.
+    /// Grows with every byte of a backlog that is written, and by [`PROGRESS_BYTES`] whenever all of it is.
     progress: u32,
     backlog: Option<Box<Backlog>>,
+    tally: Option<Tally>,
 }
 
 /// The write half of one connection: the socket, a short lock, and what could not be written yet.
@@ -119,17 +154,24 @@ pub(crate) struct Outbound {
 // Every connection has one: what only some need has to find room elsewhere. (With debug assertions mio's sockets are
 // larger.)
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Outbound>() <= 40);
+const _: () = assert!(size_of::<Outbound>() <= 48);
 
 impl Outbound {
     /// The write half of `stream`, which queues at most about `reply_bytes_max` bytes of replies. A single
     /// [`Outbound::send`] is always taken whole, so the true maximum is one call more.
     #[must_use]
     pub(crate) fn new(stream: Stream, reply_bytes_max: usize) -> Outbound {
-        let half = Half { phase: Phase::Open, room_waits: false, progress: 0, backlog: None };
+        let half = Half { phase: Phase::Open, room_waits: false, progress: 0, backlog: None, tally: None };
         let reply_bytes_max = u32::try_from(reply_bytes_max).unwrap_or(u32::MAX);
         let Stream { socket, extra } = stream;
         Outbound { socket, reply_bytes_max, extra, half: Mutex::new(half) }
+    }
+
+    /// Has the bytes that wait counted in `tally`, too.
+    #[must_use]
+    pub(crate) fn counted(mut self, tally: Tally) -> Outbound {
+        self.half.get_mut().unwrap_or_else(PoisonError::into_inner).tally = Some(tally);
+        self
     }
 
     /// The socket, for reading.
@@ -172,6 +214,7 @@ impl Outbound {
         if let Some(backlog) = &mut half.backlog {
             backlog.pong.clear();
             backlog.pong.extend_from_slice(frame);
+            backlog.count();
         } else {
             let _open = half.send(self.stream(), frame, usize::MAX);
         }
@@ -185,6 +228,20 @@ impl Outbound {
             half.phase = Phase::Sealed;
         }
         first
+    }
+
+    /// Forgets what waits, except for the rest of the frame in flight, to free memory. Frames were lost: only a Close
+    /// frame may follow.
+    pub(crate) fn shed(&self) {
+        if let Some(backlog) = &mut self.lock().backlog {
+            backlog.cut();
+            backlog.count();
+        }
+    }
+
+    /// Bytes that wait for the socket.
+    pub(crate) fn untaken(&self) -> usize {
+        self.lock().backlog.as_ref().map_or(0, |backlog| backlog.len())
     }
 
     /// Ends the sending direction as soon as everything queued is written; nothing more is accepted.
@@ -226,7 +283,8 @@ impl Outbound {
         self.lock().backlog.as_ref().is_some_and(|backlog| backlog.len() > self.reply_bytes_max as usize / 2)
     }
 
-    /// A number that changes whenever waiting bytes are written; `None` while none wait.
+    /// A number that grows with the bytes that are written of those that wait, and by [`PROGRESS_BYTES`] at least when
+    /// none are left; `None` while none wait.
     pub(crate) fn stalled_at(&self) -> Option<u32> {
         let half = self.lock();
         half.backlog.as_ref().map(|_| half.progress)
@@ -261,7 +319,8 @@ impl Peer for std::sync::Arc<Outbound> {
         let (frames, end) = slice.cut(taken.bytes);
         half.room_waits = true;
         // Cut exactly between two frames there is nothing to keep, but the socket is full, and an empty backlog says so.
-        half.keep(&bytes[taken.bytes..end.max(taken.bytes)]);
+        let rest = &bytes[taken.bytes..end.max(taken.bytes)];
+        half.keep(rest, rest.len());
         Sent::Blocked { frames }
     }
 
@@ -286,11 +345,12 @@ impl Half {
                 return Err(SendError::Full);
             }
             backlog.queue.extend_from_slice(frames);
+            backlog.count();
             return Ok(());
         }
         let taken = self.write(stream, frames).map_err(|_| SendError::Closed)?;
         if taken.full {
-            self.keep(&frames[taken.bytes..]);
+            self.keep(&frames[taken.bytes..], frame_end(frames, 0, taken.bytes) - taken.bytes);
         }
         Ok(())
     }
@@ -307,8 +367,10 @@ impl Half {
         let rest = [&header[written.min(header.len())..], &payload[written.saturating_sub(header.len())..]];
         if let Some(backlog) = &mut self.backlog {
             rest.iter().for_each(|part| backlog.queue.extend_from_slice(part));
+            backlog.count();
         } else if full {
-            self.keep(&rest.concat());
+            let rest = rest.concat();
+            self.keep(&rest, rest.len());
         }
         Ok(())
     }
@@ -334,8 +396,16 @@ impl Half {
         Err(error)
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
-        self.backlog = Some(Box::new(Backlog { rest: bytes.to_vec(), ..Backlog::default() }));
+    /// Begins a backlog whose first `in_flight` bytes belong to a frame that is partly written.
+    fn keep(&mut self, bytes: &[u8], in_flight: usize) {
+        let mut backlog = Box::new(Backlog {
+            rest: bytes.to_vec(),
+            whole_from: in_flight,
+            share: self.tally.as_ref().map(Tally::share),
+            ..Backlog::default()
+        });
+        backlog.count();
+        self.backlog = Some(backlog);
     }
 
     fn flush(&mut self, stream: StreamRef<'_>) {
@@ -345,10 +415,12 @@ impl Half {
         }
         while let Some(mut backlog) = self.backlog.take() {
             if !backlog.refill() {
+                self.progress = self.progress.wrapping_add(PROGRESS_BYTES);
                 break;
             }
             let taken = self.write(stream, &backlog.rest[backlog.written..]);
             backlog.written += taken.as_ref().map_or(0, |taken| taken.bytes);
+            backlog.count();
             self.backlog = taken.is_ok().then_some(backlog);
             if !self.note_progress(taken) {
                 return;
@@ -360,9 +432,9 @@ impl Half {
     /// Whether more can be written. If not, a backlog stands for what waits, be it empty.
     fn note_progress(&mut self, taken: io::Result<Taken>) -> bool {
         let Ok(Taken { bytes, full }) = taken else { return false };
-        self.progress = self.progress.wrapping_add(u32::from(bytes > 0));
+        self.progress = self.progress.wrapping_add(u32::try_from(bytes).unwrap_or(u32::MAX / 2));
         if full && self.backlog.is_none() {
-            self.keep(&[]);
+            self.keep(&[], 0);
         }
         !full
     }
@@ -375,6 +447,25 @@ impl Half {
             }
         }
     }
+}
+
+/// Where the frame ends that the byte before `at` belongs to; `start` is where some frame begins, at or before `at`.
+/// What is not made of whole frames has one end, that of the bytes.
+fn frame_end(bytes: &[u8], start: usize, at: usize) -> usize {
+    let mut end = start;
+    while end < at {
+        let len = match bytes.get(end..).and_then(|frame| header::parse(frame, Role::Client, true).ok()) {
+            Some(Some(header)) => usize::try_from(header.payload_len)
+                .ok()
+                .and_then(|payload| payload.checked_add(header.header_len)),
+            Some(None) | None => None,
+        };
+        end = len.and_then(|len| end.checked_add(len)).unwrap_or(bytes.len()).min(bytes.len());
+        if end == bytes.len() {
+            break;
+        }
+    }
+    end.max(at)
 }
 
 #[cfg(test)]
@@ -433,6 +524,73 @@ mod tests {
         Peer::reply(&outbound, b"GAP");
         expected.extend_from_slice(b"GAP");
         assert!(drain(&outbound, &mut peer, expected.len()) == expected);
+    }
+
+    #[test]
+    fn less_than_four_kibibytes_are_no_progress_and_what_is_written_counts_in_bytes() {
+        for from in [0, 5, u32::MAX - 7] {
+            for (bytes, counts) in [(0, false), (1, false), (4095, false), (4096, true), (1 << 20, true)] {
+                assert_eq!(is_progress(from, from.wrapping_add(bytes)), counts, "{from} and {bytes}");
+            }
+        }
+        let (outbound, mut peer) = pair();
+        let sent = fill(&outbound);
+        let (progress, waiting) = (outbound.stalled_at().unwrap(), outbound.untaken());
+        // More than the socket takes at once, so that something goes on waiting.
+        (0..4).for_each(|_| outbound.send_unbounded(&sent).unwrap());
+        let mut taken = vec![0; sent.len() - waiting];
+        peer.read_exact(&mut taken).unwrap();
+        let all = waiting + 4 * sent.len();
+        while outbound.untaken() == all {
+            outbound.flush();
+        }
+        let written = all - outbound.untaken();
+        assert_eq!(outbound.stalled_at(), Some(progress.wrapping_add(u32::try_from(written).unwrap())));
+    }
+
+    #[test]
+    fn what_is_shed_ends_with_the_frame_in_flight_and_the_count_follows() {
+        use crate::ws::{CloseCode, OpCode, encode};
+        for frames_kept in [0, 1, 5] {
+            let (outbound, mut peer) = pair();
+            let tally = Tally::default();
+            let outbound = Arc::new(Arc::into_inner(outbound).unwrap().counted(tally.clone()));
+            let mut frames = Vec::new();
+            for len in [0, 125, 126, 70_000] {
+                encode::frame(&mut frames, OpCode::Binary, &vec![b'x'; len]);
+            }
+            let mut sent = 0;
+            while outbound.stalled_at().is_none() {
+                outbound.send_unbounded(&frames).unwrap();
+                sent += frames.len();
+            }
+            for _ in 0..frames_kept {
+                outbound.send_unbounded(&frames).unwrap();
+                sent += frames.len();
+            }
+            assert_eq!(tally.bytes(), outbound.untaken());
+            // So much as one flush can take is read before, so that the cut falls into what was queued, too.
+            let mut taken = vec![0; sent / 2];
+            peer.read_exact(&mut taken).unwrap();
+            outbound.flush();
+            outbound.shed();
+            assert!(outbound.untaken() <= 70_010, "{}", outbound.untaken());
+            assert_eq!(tally.bytes(), outbound.untaken());
+            let mut close = Vec::new();
+            encode::close(&mut close, Some(CloseCode::TOO_SLOW), "");
+            outbound.close(&close);
+            outbound.finish();
+            let read = std::thread::spawn(move || peer.read_to_end(&mut taken).map(|_| taken));
+            while outbound.flush() != Flushed::Closed {
+                std::thread::yield_now();
+            }
+            let received = read.join().unwrap().unwrap();
+            let whole = received.strip_suffix(&*close).unwrap();
+            assert_eq!(frame_end(whole, 0, whole.len()), whole.len());
+            let ends: Vec<_> = (0..=frames.len()).filter(|&at| frame_end(&frames, 0, at) == at).collect();
+            assert!(ends.contains(&(whole.len() % frames.len())), "{} of {sent}", whole.len());
+            assert_eq!(tally.bytes(), 0);
+        }
     }
 
     #[test]

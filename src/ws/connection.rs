@@ -127,6 +127,11 @@ impl Connection {
         self.decoder.fill(count);
     }
 
+    /// Bytes of memory that a message which is not finished takes up.
+    pub fn held_bytes(&self) -> usize {
+        self.decoder.held_bytes()
+    }
+
     /// Changes the limit for every frame header from now on.
     pub const fn set_message_bytes_max(&mut self, message_bytes_max: usize) {
         self.decoder.set_message_bytes_max(message_bytes_max);

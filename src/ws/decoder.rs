@@ -143,6 +143,14 @@ impl Decoder {
         }
     }
 
+    /// Bytes of memory that a message which is not finished takes up.
+    pub fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Idle | State::Failed(_) => 0,
+            State::Unfinished(unfinished) => unfinished.held_bytes(),
+        }
+    }
+
     /// Changes the limit for every frame header from now on, also within a message that has begun.
     pub const fn set_message_bytes_max(&mut self, message_bytes_max: usize) {
         self.rules.message_bytes_max = message_bytes_max;

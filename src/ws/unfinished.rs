@@ -11,6 +11,9 @@ use super::rules::{Held, Rules};
 use super::text;
 use super::utf8::Utf8Validator;
 
+/// What an inflater takes up, roughly.
+const INFLATER_BYTES: usize = 50 * 1024;
+
 /// The slow path: a header cut off, a payload cut off, a message in fragments, in any combination.
 ///
 /// Text is validated as it arrives, so that it fails at the first impossible byte and not at the end of its frame.
@@ -56,6 +59,12 @@ impl Unfinished {
             Stage::ControlWhole { .. } => !self.message.has_begun(),
             Stage::Header(_) | Stage::Fragment { .. } | Stage::Control { .. } => false,
         }
+    }
+
+    /// Bytes of memory that are held, roughly.
+    pub(super) fn held_bytes(&self) -> usize {
+        let inflater = if self.message.inflation.is_some() { INFLATER_BYTES } else { 0 };
+        size_of::<Self>() + self.message.bytes.capacity() + inflater
     }
 
     /// Reads until an event is complete (`true`: see [`event`](Self::event)) or the input is consumed.

@@ -1,12 +1,14 @@
 //! A `foghorn` process with a configuration and limits of its own, its rooms in memory.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tempfile::TempDir;
+
+use super::PATIENCE;
 
 /// A running server, whose rooms are in memory; killed when dropped.
 pub(crate) struct ConfiguredProcess {
@@ -71,6 +73,37 @@ impl ConfiguredProcess {
         ConfiguredProcess { child, address, log, reading: Some(reading), files }
     }
 
+    /// Limits the descriptors of the running process.
+    pub(crate) fn limit_descriptors(&self, count: usize) {
+        let (pid, limit) = (self.child.id().to_string(), format!("--nofile={count}"));
+        let done = Command::new("prlimit").args(["--pid", &pid, &limit]).status().expect("prlimit");
+        assert!(done.success(), "{count}");
+    }
+
+    /// Descriptors that the process has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("procfs").count()
+    }
+
+    /// The processor time of all threads, in seconds.
+    pub(crate) fn busy(&self) -> f64 {
+        self.thread_times().iter().map(|(_, time)| time).sum()
+    }
+
+    /// How often a limit was hit, by its key, from `/api/stats`.
+    pub(crate) fn hits(&self, limit: &str) -> u64 {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        stream
+            .write_all(b"GET /api/stats HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+            .expect("the server takes it");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).expect("an answer");
+        let (_, body) = reply.split_once("\r\n\r\n").expect("a head");
+        let stats: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        stats["limits"][limit].as_u64().unwrap_or_else(|| panic!("{limit} is not counted: {stats}"))
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -106,11 +139,6 @@ impl ConfiguredProcess {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
         let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
         kibibytes * 1024
-    }
-
-    /// Descriptors that the process has open.
-    pub(crate) fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("procfs").count()
     }
 
     /// Ends the process; returns what it logged.

@@ -57,6 +57,11 @@ impl Raw {
         Raw::over(TcpStream::connect(address).expect("a connection"))
     }
 
+    /// A WebSocket on `path` of a server in a process of its own.
+    pub(crate) fn open_at(address: SocketAddr, path: &str) -> Raw {
+        Raw::connect_to(address).upgraded(path)
+    }
+
     pub(crate) fn over(stream: TcpStream) -> Raw {
         stream.set_nodelay(true).expect("no delay");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
@@ -197,6 +202,22 @@ impl<S: Read + Write> Raw<S> {
             if !self.fill() {
                 assert!(self.pending.is_empty(), "a frame is cut off: {}", self.pending.escape_ascii());
                 return None;
+            }
+        }
+    }
+
+    /// The next frame; `None` at the end of the stream, in order or not.
+    pub(crate) fn frame_or_reset(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(frame) = Frame::take(&mut self.pending) {
+                return Some(frame);
+            }
+            let mut bytes = [0; 65_536];
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return None,
+                Ok(count) => self.pending.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no end: {error}"),
             }
         }
     }

@@ -45,6 +45,11 @@ impl Refusal {
         Refusal(problem.response().header("Retry-After", RETRY_AFTER))
     }
 
+    pub(super) fn too_many_new_rooms() -> Refusal {
+        let problem = Problem::new(Status::TOO_MANY_REQUESTS, "too many rooms are being created");
+        Refusal(problem.response().header("Retry-After", RETRY_AFTER))
+    }
+
     pub(super) fn busy() -> Refusal {
         Refusal::unavailable("the server has too much to do")
     }

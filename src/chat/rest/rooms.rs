@@ -79,6 +79,9 @@ pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
         created_at: now(),
         settings: settings::parse(&mut fields)?,
     };
+    if !call.rooms.may_create(room.created_at) {
+        return Err(Refusal::too_many_new_rooms());
+    }
     let pending = call.pending.clone();
     call.store.create_room(
         room,

@@ -1,10 +1,13 @@
 //! How the server is.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::refusal::Refusal;
 use super::{Call, json};
 use crate::http::Status;
+use crate::metrics::Limit;
 use crate::rooms::ShardStats;
 use crate::store::Health;
 
@@ -39,6 +42,8 @@ struct Stats {
     #[serde(flatten)]
     all: Counts,
     store: &'static str,
+    /// How often each limit was hit since the start, by its key.
+    limits: BTreeMap<&'static str, u64>,
     shards: Vec<Counts>,
 }
 
@@ -67,7 +72,8 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
             Health::Failed(_) => "failed",
         };
         let shards = shards.iter().map(Counts::from).collect();
-        pending.send(json(Status::OK, &Stats { connections, all, store, shards }));
+        let limits = Limit::ALL.iter().map(|&limit| (limit.key(), rooms.metrics().hits(limit))).collect();
+        pending.send(json(Status::OK, &Stats { connections, all, store, limits, shards }));
     })?;
     Ok(())
 }

@@ -158,6 +158,7 @@ impl World {
             members: usize::MAX,
             lane_members: if options & 32 == 0 { usize::MAX } else { 6 },
             rooms: 100,
+            creations: None,
             open_rooms: true,
             dedup_window: Duration::from_secs(1_000_000),
             notices: Notices::default(),

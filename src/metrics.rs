@@ -1,0 +1,115 @@
+//! What is counted while the server runs: how often each limit was hit.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Declares the limits together with their names, so that neither can be forgotten.
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident $key:literal,)+) => {
+        /// A limit or deadline that something can run into.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Limit {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Limit {
+            /// All of them.
+            pub const ALL: &[Limit] = &[$(Limit::$name),+];
+
+            /// The key of the configuration that sets it, without its table.
+            #[must_use]
+            pub const fn key(self) -> &'static str {
+                match self {
+                    $(Limit::$name => $key,)+
+                }
+            }
+        }
+    };
+}
+
+limits! {
+    /// Connections in all.
+    Connections "connections",
+    /// Connections from one address.
+    ConnectionsPerIp "connections_per_ip",
+    /// Descriptors of the process; not a key, but a limit of the system.
+    Descriptors "descriptors",
+    /// Sessions of one user.
+    SessionsPerUser "sessions_per_user",
+    /// Rooms that one session is in.
+    RoomsPerSession "rooms_per_session",
+    /// Rooms in all.
+    Rooms "rooms",
+    /// Rooms created.
+    RoomCreations "room_creations_per_second",
+    /// Members of one room.
+    MembersPerRoom "members_per_room",
+    /// Messages of one session.
+    Messages "messages_per_second",
+    /// Bytes of one session.
+    Bytes "bytes_per_second",
+    /// Control frames of one session.
+    ControlFrames "control_frames_per_second",
+    /// The length of a message.
+    MessageBytes "message_bytes",
+    /// The length of a request's head.
+    RequestHeadBytes "request_head_bytes",
+    /// The length of a request's body.
+    BodyBytes "body_bytes",
+    /// The time for a TLS handshake.
+    TlsTimeout "tls_timeout",
+    /// The time for a request's head.
+    HandshakeTimeout "handshake_timeout",
+    /// The time for a message or a request's body, and for the answer to a request.
+    MessageTimeout "message_timeout",
+    /// The time for a client to take what waits for it.
+    WriteTimeout "write_timeout",
+    /// The time for the end of a closing handshake.
+    CloseTimeout "close_timeout",
+    /// The time without a sign of life.
+    IdleTimeout "idle_timeout",
+    /// What may wait in memory for all clients.
+    Memory "memory",
+}
+
+/// The counters; cheap to clone, for any thread.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<[AtomicU64]>);
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics(Limit::ALL.iter().map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Metrics {
+    /// Counts one more that ran into the limit.
+    pub fn hit(&self, limit: Limit) {
+        if let Some(counter) = self.0.get(limit as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many have run into the limit since the start.
+    #[must_use]
+    pub fn hits(&self, limit: Limit) -> u64 {
+        self.0.get(limit as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_limit_has_a_counter_of_its_own() {
+        let metrics = Metrics::default();
+        for (number, &limit) in Limit::ALL.iter().enumerate() {
+            assert_eq!(metrics.hits(limit), 0, "{}", limit.key());
+            (0..=number).for_each(|_| metrics.clone().hit(limit));
+        }
+        for (number, &limit) in Limit::ALL.iter().enumerate() {
+            assert_eq!(metrics.hits(limit), number as u64 + 1, "{}", limit.key());
+        }
+    }
+}

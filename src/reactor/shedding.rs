@@ -1,0 +1,88 @@
+//! What becomes of those that make the most wait in memory, once it is too much for all together.
+
+use std::time::Duration;
+
+use super::Reactor;
+use super::connections::after_event;
+use super::service::{Disconnect, Service};
+use super::slots::{Key, Slot, State};
+use super::timers::ticks;
+use super::websocket::Reach;
+use crate::metrics::Limit;
+use crate::ws::CloseCode;
+
+/// The log tells once of closing that goes on, until there was none for so long.
+const QUIET: Duration = Duration::from_secs(10);
+
+impl<S: Service> Reactor<S> {
+    /// Closes connections if too much waits for all together: those first that make the most wait, until an eighth of
+    /// what may wait is free again. Looks at all connections then, but once a tick at most.
+    #[inline]
+    pub(super) fn shed(&mut self) {
+        let Some(max) = self.turn.limits.memory else { return };
+        if self.turn.waiting.bytes() > max && self.turn.shed_at != self.turn.now {
+            self.shed_down_from(max);
+        }
+    }
+
+    #[cold]
+    fn shed_down_from(&mut self, max: usize) {
+        let waiting = self.turn.waiting.bytes();
+        let goes_on = self.turn.now.saturating_sub(self.turn.shed_at) < ticks(QUIET) && self.turn.shed_at > 0;
+        self.turn.shed_at = self.turn.now;
+        let mut shares: Vec<(usize, Key)> =
+            self.slots.iter().map(|(key, slot)| (waits_for(slot), key)).collect();
+        shares.retain(|(bytes, _)| *bytes > 0);
+        shares.sort_unstable_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        let (mut count, worst, goal) = (0, shares.first().map_or(0, |(bytes, _)| *bytes), max - max / 8);
+        for (_, key) in shares {
+            if self.turn.waiting.bytes() <= goal {
+                break;
+            }
+            self.close_to_free_memory(key);
+            count += 1;
+        }
+        if goes_on {
+            return;
+        }
+        tracing::warn!(
+            waiting,
+            max,
+            count,
+            worst,
+            "too much waits in memory, the worst connections are closed"
+        );
+    }
+
+    fn close_to_free_memory(&mut self, key: Key) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        self.turn.metrics.hit(Limit::Memory);
+        let State::WebSocket(websocket) = &mut slot.state else { return self.remove(key) };
+        if websocket.is_closing() {
+            return self.remove(key);
+        }
+        let (code, reason) = if slot.outbound.untaken() > websocket.unfinished_bytes() {
+            (CloseCode::TOO_SLOW, "too slow")
+        } else {
+            (CloseCode::TRY_AGAIN_LATER, "the server is short of memory")
+        };
+        slot.outbound.shed();
+        let mut reach =
+            Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
+        websocket.close(code, reason, Disconnect::Memory, &mut reach);
+        slot.outbound.finish();
+        slot.state = State::Draining;
+        slot.deadline = 0;
+        after_event(key, slot, &mut self.turn);
+    }
+}
+
+/// Bytes that wait for a connection, in either direction.
+fn waits_for(slot: &Slot) -> usize {
+    let unfinished = match &slot.state {
+        State::WebSocket(websocket) => websocket.unfinished_bytes(),
+        State::Http(Some(exchange)) => exchange.held_bytes(),
+        State::Opening(_) | State::Http(None) | State::Draining => 0,
+    };
+    slot.outbound.untaken() + unfinished
+}
