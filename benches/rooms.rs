@@ -7,13 +7,14 @@
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foghorn::rooms::log::{Log, Slice, Window};
 use foghorn::rooms::{
-    Alone, Command, Format, Join, MemberKey, Notices, OnLag, Peer, RoomLimits, Sent, SessionKey, Shard, Span,
-    Start, Timestamp, Variant,
+    Alone, Bounds, Command, Format, Join, MemberKey, Notices, OnLag, Peer, RoomLimits, Sent, SessionKey,
+    Shard, Span, Start, Timestamp, Variant,
 };
 use foghorn::ws::OpCode;
 use foghorn::ws::deflate::{Deflate, Level, WindowBits};
@@ -90,10 +91,8 @@ fn room(variant: Variant) -> Shard<Sink> {
     let limits = RoomLimits {
         window: WINDOW,
         on_lag: OnLag::Close,
-        members: usize::MAX,
+        bounds: Arc::new(Bounds::new(1)),
         lane_members: usize::MAX,
-        rooms: 1,
-        creations: None,
         open_rooms: true,
         dedup_window: Duration::ZERO,
         notices: Notices::default(),

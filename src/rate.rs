@@ -71,37 +71,53 @@ impl Bucket {
 /// It remembers one moment: when all that was taken would have come in one by one (the generic cell rate algorithm).
 #[derive(Debug)]
 pub struct SharedRate {
-    interval_micros: u64,
-    saved_micros: u64,
+    /// 0 without limit.
+    interval_micros: AtomicU64,
+    saved_micros: AtomicU64,
     /// The moment up to which everything is taken.
     taken_until: AtomicU64,
 }
 
 impl SharedRate {
-    /// `per_second` of them, of which up to `saved`'s worth can be saved; `None` if nothing is to be limited (0).
+    /// `per_second` of them, of which up to `saved`'s worth can be saved; 0 is no limit.
     #[must_use]
-    pub fn new(per_second: usize, saved: Duration) -> Option<SharedRate> {
-        let interval_micros = 1_000_000_u64.checked_div(u64::try_from(per_second).ok()?)?.max(1);
+    pub fn new(per_second: usize, saved: Duration) -> SharedRate {
+        let zero = || AtomicU64::new(0);
+        let rate = SharedRate { interval_micros: zero(), saved_micros: zero(), taken_until: zero() };
+        rate.set(per_second, saved);
+        rate
+    }
+
+    /// Changes the rate.
+    pub fn set(&self, per_second: usize, saved: Duration) {
+        let per_second = u64::try_from(per_second).unwrap_or(u64::MAX);
+        let interval_micros = 1_000_000_u64.checked_div(per_second).map_or(0, |interval| interval.max(1));
         let saved_micros = u64::try_from(saved.as_micros()).unwrap_or(u64::MAX).max(interval_micros);
-        Some(SharedRate { interval_micros, saved_micros, taken_until: AtomicU64::new(0) })
+        self.saved_micros.store(saved_micros, Ordering::Relaxed);
+        self.interval_micros.store(interval_micros, Ordering::Relaxed);
     }
 
     /// Takes one, if there is one.
     #[must_use]
     pub fn take(&self, now_micros: u64) -> bool {
+        let interval = self.interval_micros.load(Ordering::Relaxed);
+        if interval == 0 {
+            return true;
+        }
+        let latest = now_micros.saturating_add(self.saved_micros.load(Ordering::Relaxed));
         let next = |until: u64| {
             // Further ahead than anybody can have taken: the clock was set back.
-            let jumped = until > now_micros.saturating_add(self.saved_micros);
-            let from = if jumped { now_micros } else { until.max(now_micros) };
-            let until = from.saturating_add(self.interval_micros);
-            (until <= now_micros.saturating_add(self.saved_micros)).then_some(until)
+            let from = if until > latest { now_micros } else { until.max(now_micros) };
+            let until = from.saturating_add(interval);
+            (until <= latest).then_some(until)
         };
         self.taken_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
     }
 
     /// Gives one back that was not needed.
     pub fn give_back(&self) {
-        let earlier = |until: u64| Some(until.saturating_sub(self.interval_micros));
+        let interval = self.interval_micros.load(Ordering::Relaxed);
+        let earlier = |until: u64| Some(until.saturating_sub(interval));
         let _always_some = self.taken_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, earlier);
     }
 }
@@ -115,7 +131,8 @@ mod tests {
     #[test]
     fn no_rate_is_no_limit() {
         assert_eq!(Rate::new(0, SECOND, 50), None);
-        assert!(SharedRate::new(0, SECOND).is_none());
+        let rate = SharedRate::new(0, SECOND);
+        assert!((0..1000).all(|_| rate.take(0)));
     }
 
     #[test]
@@ -157,23 +174,27 @@ mod tests {
         let rate = Rate::new(usize::MAX, Duration::MAX, 50).unwrap();
         let mut bucket = Bucket::full(&rate, 0);
         assert!(bucket.take(&rate, u32::MAX, u32::MAX));
-        assert!(SharedRate::new(usize::MAX, Duration::MAX).unwrap().take(u64::MAX - 1));
+        assert!(SharedRate::new(usize::MAX, Duration::MAX).take(u64::MAX - 1));
     }
 
     #[test]
     fn a_shared_rate_lets_through_what_it_saved_and_then_one_for_each_interval() {
-        let rate = SharedRate::new(10, SECOND).unwrap();
+        let rate = SharedRate::new(10, SECOND);
         let taken = |from: u64, to: u64| (from..to).step_by(1000).filter(|&now| rate.take(now)).count();
         assert_eq!(taken(5_000_000, 5_001_000), 1);
         assert_eq!(taken(5_001_000, 5_050_000), 9);
         assert_eq!(taken(5_050_000, 8_050_000), 30);
         rate.give_back();
         assert!(rate.take(8_050_000) && !rate.take(8_050_000));
+        rate.set(1000, SECOND);
+        assert!(rate.take(8_050_000));
+        rate.set(0, SECOND);
+        assert!((0..10_000).all(|_| rate.take(8_050_000)));
     }
 
     #[test]
     fn a_clock_that_is_set_back_does_not_stop_everything() {
-        let rate = SharedRate::new(10, SECOND).unwrap();
+        let rate = SharedRate::new(10, SECOND);
         assert!(rate.take(1_000_000_000));
         assert!(rate.take(5_000_000));
     }

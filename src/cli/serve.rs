@@ -102,7 +102,7 @@ fn reload_on_hangup(arguments: Arguments, server: ServerHandle) -> io::Result<()
     thread::Builder::new().name("reload".to_owned()).spawn(move || {
         for _ in signals.forever() {
             match reload() {
-                Ok(()) => tracing::info!("origins, certificate, and who may connect, were read anew"),
+                Ok(()) => tracing::info!("limits, origins, certificate, and who may connect, were read anew"),
                 Err(problem) => tracing::error!(problem, "nothing was read anew"),
             }
         }

@@ -1,12 +1,14 @@
 //! What other threads want of the reactor.
 
-use super::Reactor;
+use std::sync::Arc;
+
 use super::connections::{after_event, http_deadline};
 use super::mailbox::Letter;
 use super::service::{Disconnect, Service, Ticket};
 use super::shutdown::Life;
 use super::slots::{Key, State};
 use super::websocket::{Reach, WebSocket};
+use super::{Reactor, ReactorLimits};
 use crate::http::Response;
 use crate::metrics::Limit;
 use crate::rooms::{Command, Effect, SessionKey, Why};
@@ -30,6 +32,11 @@ impl<S: Service> Reactor<S> {
                 Letter::Response(ticket, response) => self.answer(ticket, &response),
                 Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
                 Letter::Certificate(certificate) => self.certificate = Some(certificate),
+                // Compression was agreed on with each session as it was.
+                Letter::Limits(limits) => {
+                    let deflate = self.turn.limits.deflate;
+                    self.turn.limits = Arc::new(ReactorLimits { deflate, ..*limits });
+                }
                 Letter::Shutdown => self.begin_shutdown(),
             }
         }

@@ -9,6 +9,7 @@ use std::thread::ThreadId;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mio::Waker;
 
+use super::ReactorLimits;
 use super::service::Ticket;
 use super::slots::Key;
 use crate::http::Response;
@@ -33,6 +34,8 @@ pub(crate) enum Letter {
     AskShard(usize, Box<Ask>),
     /// What newcomers are shown from now on.
     Certificate(Certificate),
+    /// New limits.
+    Limits(Box<ReactorLimits>),
     /// Stop serving, in good order.
     Shutdown,
 }

@@ -24,6 +24,7 @@
 
 mod asks;
 mod bans;
+mod bounds;
 mod command;
 mod crew;
 mod dedup;
@@ -46,6 +47,7 @@ mod seats;
 mod shard;
 mod timestamp;
 
+pub use bounds::Bounds;
 pub use command::{
     Answer, Ask, Command, Effect, Format, Join, MemberKey, Online, OnlineSession, PostError, Posted, Reader,
     Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,

@@ -113,17 +113,19 @@ impl<P: Peer> Shard<P> {
         if let Some(&index) = self.names[format as usize].get(name) {
             return Ok(index);
         }
-        if self.rooms.len() >= self.limits.rooms {
+        if self.rooms.len() >= self.limits.bounds.rooms() {
             self.forget_idle_but(0, now);
-            if self.rooms.len() >= self.limits.rooms {
+            if self.rooms.len() >= self.limits.bounds.rooms() {
                 return Err(Why::TooManyRooms);
             }
         }
         let is_stored = self.limits.store.is_some() && format == Format::Chat;
-        let creation = match &self.limits.creations {
-            _ if is_stored && !create => Creation::Unwanted,
-            Some(creations) if !creations.take(now.micros()) => Creation::Refused,
-            Some(_) | None => Creation::Paid,
+        let creation = if is_stored && !create {
+            Creation::Unwanted
+        } else if self.limits.bounds.creations.take(now.micros()) {
+            Creation::Paid
+        } else {
+            Creation::Refused
         };
         if creation == Creation::Refused && !is_stored {
             return Err(Why::TooManyNewRooms);
@@ -154,10 +156,8 @@ impl<P: Peer> Shard<P> {
         self.openings -= 1;
         let name = opening.name.clone();
         // A room in which somebody has ever been is not a new one.
-        if let (Creation::Paid, true, Some(creations)) =
-            (opening.creation, opened.head > 0, &self.limits.creations)
-        {
-            creations.give_back();
+        if opening.creation == Creation::Paid && opened.head > 0 {
+            self.limits.bounds.creations.give_back();
         }
         let mut room = Box::new(Room::restored(key, name, opened));
         if room.durability == Durability::Off {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bounds::Bounds;
 use super::command::{Format, MemberKey, PostError, Posted, Reply, RoomKey, SessionKey, Start, Variant};
 use super::dedup::Dedup;
 use super::deflated::Deflated;
@@ -17,7 +18,6 @@ use super::presence::Presence;
 use super::pump::Round;
 use super::renewal::Tie;
 use super::timestamp::Timestamp;
-use crate::rate::SharedRate;
 use crate::ws::deflate::Deflate;
 use crate::ws::{OpCode, encode};
 
@@ -39,14 +39,10 @@ pub struct RoomLimits {
     pub window: Window,
     /// What becomes of a member that fell behind it. Relay rooms cannot tell of a gap and always close.
     pub on_lag: OnLag,
-    /// Members of one room at most.
-    pub members: usize,
+    /// How many rooms and members there may be.
+    pub bounds: Arc<Bounds>,
     /// From so many members on a room is pumped by every worker, not only by its own.
     pub lane_members: usize,
-    /// Rooms of one shard at most.
-    pub rooms: usize,
-    /// How fast rooms may be created, by all shards and everybody else together.
-    pub creations: Option<Arc<SharedRate>>,
     /// Whether a chat room that nobody created is created by its first member.
     pub open_rooms: bool,
     /// How long a client's message id is remembered.

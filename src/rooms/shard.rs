@@ -215,7 +215,7 @@ impl<P: Peer> Shard<P> {
             }
         };
         let Join { member, session, session_id, user, peer, start, hello, variant, .. } = join;
-        if room.member_count() >= self.limits.members {
+        if room.member_count() >= self.limits.bounds.members() {
             self.seats.take(member);
             return self.out.effects.push(Effect::Close(session, Why::RoomFull));
         }

@@ -30,7 +30,6 @@ pub(super) struct Dispatch {
     rules: CurrentRules,
     /// Sessions that have yet to send a token.
     awaited: usize,
-    limits: config::Limits,
     deflate: bool,
     deflate_terms: DeflateTerms,
     mailbox: Mailbox,
@@ -49,7 +48,6 @@ impl Dispatch {
             router,
             rules,
             awaited: 0,
-            limits: config.limits.clone(),
             deflate: config.deflate.enabled,
             deflate_terms: deflate_terms(&config.deflate),
             mailbox: mailbox.clone(),
@@ -82,7 +80,7 @@ impl Dispatch {
             accepted.subprotocol = Some(auth::SUBPROTOCOL);
         }
         let admission = self.admission(&rules, origins, head, arrival)?;
-        let message_bytes = self.message_bytes_of(endpoint);
+        let message_bytes = message_bytes_of(endpoint, &rules.limits);
         let message_bytes_max = match admission.verdict {
             Verdict::Admitted => message_bytes,
             Verdict::Awaited | Verdict::Refused(_) => message_bytes.min(UNKNOWN_MESSAGE_BYTES),
@@ -92,18 +90,8 @@ impl Dispatch {
                 .unwrap_or_else(|Panicked| Err(handler_failed()))
                 .map_err(Response::close)?;
         }
-        let ration = self.ration_of(endpoint);
+        let ration = ration_of(endpoint, &rules.limits);
         Ok(Route::Upgrade { endpoint: number, accepted, message_bytes_max, ration, admission })
-    }
-
-    fn ration_of(&self, endpoint: &Endpoint) -> Ration {
-        let messages = endpoint.messages_per_second.unwrap_or(self.limits.messages_per_second);
-        let bytes = endpoint.bytes_per_second.unwrap_or(self.limits.bytes_per_second);
-        Ration::new(messages, bytes, self.limits.burst)
-    }
-
-    fn message_bytes_of(&self, endpoint: &Endpoint) -> usize {
-        endpoint.message_bytes.unwrap_or(self.limits.message_bytes)
     }
 
     /// Has the interceptors look at a request.
@@ -176,7 +164,7 @@ impl Dispatch {
             cx.session_of(head);
         }
         if let Some(identity) = attributes.get::<Identity>() {
-            cx.admit(identity, self.message_bytes_of(endpoint));
+            cx.admit(identity, message_bytes_of(endpoint, &self.rules.now().limits));
         }
         cx.attach(attributes);
         for interceptor in &self.router.interceptors.0 {
@@ -226,7 +214,7 @@ impl Dispatch {
         let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return };
         let identity = Arc::new(identity);
         let Some(hold) = cx.release() else {
-            cx.admit(identity.clone(), self.message_bytes_of(endpoint));
+            cx.admit(identity.clone(), message_bytes_of(endpoint, &self.rules.now().limits));
             return cx.attach(Attributes::default().with_shared(identity));
         };
         self.awaited -= 1;
@@ -258,6 +246,17 @@ impl Dispatch {
     }
 }
 
+/// What a session at the endpoint may send.
+fn ration_of(endpoint: &Endpoint, limits: &config::Limits) -> Ration {
+    let messages = endpoint.messages_per_second.unwrap_or(limits.messages_per_second);
+    let bytes = endpoint.bytes_per_second.unwrap_or(limits.bytes_per_second);
+    Ration::new(messages, bytes, limits.burst)
+}
+
+fn message_bytes_of(endpoint: &Endpoint, limits: &config::Limits) -> usize {
+    endpoint.message_bytes.unwrap_or(limits.message_bytes)
+}
+
 fn handler_failed() -> Response {
     Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response()
 }
@@ -273,7 +272,7 @@ impl Service for Dispatch {
                 return self.upgrade(*number, endpoint, head, arrival).unwrap_or_else(Route::Respond);
             }
             Some(Target::Api(_)) if handshake::intent(head) == Intent::Http => {
-                let bytes_max = self.limits.body_bytes;
+                let bytes_max = self.rules.now().limits.body_bytes;
                 return self
                     .admit_request(head, arrival)
                     .map_or_else(Route::Respond, |attributes| Route::ReadBody { bytes_max, attributes });

@@ -42,11 +42,10 @@ use self::rules::{CurrentRules, Rules};
 use crate::config::{self, Config, Listen, Place};
 use crate::http::HeadLimits;
 use crate::metrics::Metrics;
-use crate::rate::SharedRate;
 use crate::reactor::{Gauge, Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
 use crate::rooms::journal::{Durability, Retention};
 use crate::rooms::log::Window;
-use crate::rooms::{Notices, OnLag, RoomLimits};
+use crate::rooms::{Bounds, Notices, OnLag, RoomLimits};
 use crate::store::{self, Store};
 use crate::transport::{Certificate, CertificateFiles};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
@@ -139,8 +138,8 @@ impl Builder {
         let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
         let shards = workers.max(1);
         let metrics = Metrics::default();
-        let creations =
-            SharedRate::new(config.limits.room_creations_per_second, config.limits.burst).map(Arc::new);
+        let bounds = Arc::new(Bounds::new(shards));
+        set_bounds(&bounds, &config.limits);
         let setup = Setup {
             listen,
             sockets,
@@ -148,10 +147,7 @@ impl Builder {
             proxy_protocol: config.proxy.protocol,
             tls: certificate_files(&config),
             limits: reactor_limits(&config),
-            rooms: RoomLimits {
-                creations: creations.clone(),
-                ..room_limits(&config, shards, store.is_some())
-            },
+            rooms: room_limits(&config, bounds.clone(), store.is_some()),
             shard_here: workers == 0,
             shard_seeds: (0..shards).map(|shard| RandomState::new().hash_one(shard)).collect(),
             signals,
@@ -159,12 +155,12 @@ impl Builder {
             metrics: metrics.clone(),
         };
         let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
-            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), metrics, creations, shards);
+            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), metrics, bounds.clone(), shards);
             Dispatch::new(router, &config, rules.clone(), mailbox, rooms)
         };
         let reactor =
             Reactor::start(setup, dispatch).map_err(|failure| StartError(Cause::Reactor(failure)))?;
-        Ok(Server { reactor, rules })
+        Ok(Server { reactor, rules, bounds })
     }
 }
 
@@ -172,6 +168,7 @@ impl Builder {
 pub struct Server {
     reactor: Reactor<Dispatch>,
     rules: CurrentRules,
+    bounds: Arc<Bounds>,
 }
 
 impl Server {
@@ -207,7 +204,11 @@ impl Server {
     /// A handle to stop the server from another thread.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle { mailbox: self.reactor.mailbox().clone(), rules: self.rules.clone() }
+        ServerHandle {
+            mailbox: self.reactor.mailbox().clone(),
+            rules: self.rules.clone(),
+            bounds: self.bounds.clone(),
+        }
     }
 
     /// Serves on this thread until it is told to shut down; then every session has been closed.
@@ -230,6 +231,7 @@ impl fmt::Debug for Server {
 pub struct ServerHandle {
     mailbox: Mailbox,
     rules: CurrentRules,
+    bounds: Arc<Bounds>,
 }
 
 impl ServerHandle {
@@ -239,9 +241,10 @@ impl ServerHandle {
         self.mailbox.post(Letter::Shutdown);
     }
 
-    /// Takes over from a configuration what can change while the server runs: `[origins]`, `[auth]` and `[tls]`, with the
-    /// keys and the certificate in their files as they are now. Sessions that are open stay. Reads files: not for a
-    /// callback.
+    /// Takes over from a configuration what can change while the server runs: `[limits]`, `[heartbeat]`, `[origins]`,
+    /// `[auth]`, `[tls]` and `proxy.trusted`, with the keys and the certificate in their files as they are now. What is
+    /// open stays, with the rates and lengths of messages it began with; deadlines and counts hold for it, too. Reads
+    /// files: not for a callback.
     ///
     /// # Errors
     /// [`ReloadError`]; then nothing has changed.
@@ -254,6 +257,8 @@ impl ServerHandle {
         if let Some(certificate) = certificate.transpose().map_err(ReloadError::Certificate)? {
             self.mailbox.post(Letter::Certificate(certificate));
         }
+        self.mailbox.post(Letter::Limits(Box::new(reactor_limits(config))));
+        set_bounds(&self.bounds, &config.limits);
         self.rules.replace(rules);
         Ok(())
     }
@@ -370,7 +375,12 @@ fn unlimited_if_zero(count: usize) -> usize {
     if count == 0 { usize::MAX } else { count }
 }
 
-fn room_limits(config: &Config, shards: usize, stored: bool) -> RoomLimits {
+fn set_bounds(bounds: &Bounds, limits: &config::Limits) {
+    bounds.set(unlimited_if_zero(limits.members_per_room), limits.rooms);
+    bounds.creations.set(limits.room_creations_per_second, limits.burst);
+}
+
+fn room_limits(config: &Config, bounds: Arc<Bounds>, stored: bool) -> RoomLimits {
     RoomLimits {
         window: window(config),
         on_lag: match config.rooms.on_lag {
@@ -380,10 +390,8 @@ fn room_limits(config: &Config, shards: usize, stored: bool) -> RoomLimits {
         },
         open_rooms: config.chat.open_rooms,
         store: stored.then_some(durability(config.history.durability)),
-        members: unlimited_if_zero(config.limits.members_per_room),
+        bounds,
         lane_members: unlimited_if_zero(config.rooms.lane_members),
-        rooms: config.limits.rooms.div_ceil(shards),
-        creations: None,
         dedup_window: config.chat.dedup_window,
         deflate: deflate(&config.deflate),
         notices: Notices { join: config.chat.join_notice.clone(), leave: config.chat.leave_notice.clone() },

@@ -5,9 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::metrics::{Limit, Metrics};
-use crate::rate::SharedRate;
 use crate::reactor::{Gauge, Letter, Mailbox};
-use crate::rooms::{Ask, Online, PostError, Posted, Reply, ShardStats, Timestamp};
+use crate::rooms::{Ask, Bounds, Online, PostError, Posted, Reply, ShardStats, Timestamp};
 
 /// Too much waits for the reactor already: nothing was done, trying again later makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +27,7 @@ pub struct Rooms {
     mailbox: Mailbox,
     gauge: Gauge,
     metrics: Metrics,
-    creations: Option<Arc<SharedRate>>,
+    bounds: Arc<Bounds>,
     shards: usize,
 }
 
@@ -37,10 +36,10 @@ impl Rooms {
         mailbox: Mailbox,
         gauge: Gauge,
         metrics: Metrics,
-        creations: Option<Arc<SharedRate>>,
+        bounds: Arc<Bounds>,
         shards: usize,
     ) -> Rooms {
-        Rooms { mailbox, gauge, metrics, creations, shards }
+        Rooms { mailbox, gauge, metrics, bounds, shards }
     }
 
     /// What has been counted since the start.
@@ -52,7 +51,7 @@ impl Rooms {
     /// Whether one more room may be created now (`limits.room_creations_per_second`); to be asked once for each.
     #[must_use]
     pub fn may_create(&self, now: Timestamp) -> bool {
-        let may = self.creations.as_ref().is_none_or(|creations| creations.take(now.micros()));
+        let may = self.bounds.creations.take(now.micros());
         if !may {
             self.metrics.hit(Limit::RoomCreations);
         }

@@ -1,4 +1,4 @@
-//! What can change while the server runs: who is let in, from which pages, with which keys.
+//! What can change while the server runs: who is let in, from which pages, with which keys, to bring how much.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,8 @@ use crate::reactor::unix_time;
 /// The rules at one time.
 #[derive(Debug)]
 pub(super) struct Rules {
+    /// What sessions and requests may bring from now on.
+    pub(super) limits: config::Limits,
     origins: Origins,
     /// Longest path first.
     paths: Vec<(String, Origins)>,
@@ -73,7 +75,8 @@ impl Rules {
     pub(super) fn load(config: &Config) -> Result<Rules, KeysError> {
         let mut paths = config.origins.endpoints.clone();
         paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        Ok(Rules { origins: config.origins.allowed.clone(), paths, gate: gate(&config.auth)? })
+        let (limits, origins) = (config.limits.clone(), config.origins.allowed.clone());
+        Ok(Rules { limits, origins, paths, gate: gate(&config.auth)? })
     }
 
     /// The origins that are let in at a path. What is configured for it outranks `own`, what the program says, and that

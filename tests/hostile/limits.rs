@@ -317,6 +317,49 @@ fn an_endpoint_may_have_rates_of_its_own() {
 }
 
 #[test]
+fn limits_are_changed_under_a_running_server_and_a_bad_file_changes_nothing() {
+    let config = |members: usize, rooms: usize, connections: usize, bytes: usize, body: &str| {
+        format!(
+            "[limits]\nmembers_per_room = {members}\nrooms = {rooms}\nconnections = {connections}\n\
+            message_bytes = \"{bytes} B\"\nbody_bytes = \"{body}\"\nroom_creations_per_second = 1\nburst = \"1s\"\n"
+        )
+    };
+    let server = ConfiguredProcess::start(&config(1, 1000, 1000, 125, "1 KiB"));
+    let mut first = chat(&server, "full", "a");
+    hear(&mut first, "JOIN");
+    let is_full = || chat(&server, "full", "b").frame().close_code() == Some(1013);
+    assert!(is_full());
+    assert_eq!(create_room(&server).status, 429);
+    server.rewrite("[limits]\nmembers_per_room = \"none\"\n");
+    server.signal("HUP");
+    eventually("the log says why", || server.logged().contains("nothing was read anew"));
+    assert!(is_full());
+
+    server.rewrite(&config(2, 1000, 8, 1000, "1 MiB").replace("room_creations_per_second = 1", ""));
+    server.signal("HUP");
+    eventually("rooms may be created as fast as wanted", || create_room(&server).status == 201);
+    assert!((0..20).all(|_| create_room(&server).status == 201));
+    let mut second = chat(&server, "full", "b");
+    hear(&mut second, "JOIN");
+    assert!(chat(&server, "full", "c").frame().close_code() == Some(1013), "two are enough");
+    // A session keeps the lengths it began with; the next one has the new ones.
+    second.send(&masked(TEXT, format!("{{\"content\":\"{}\"}}", "x".repeat(500)).as_bytes()));
+    hear(&mut second, "MESSAGE");
+    first.send(&masked(TEXT, &[b' '; 200]));
+    hear(&mut first, "JOIN");
+    hear(&mut first, "MESSAGE");
+    assert_eq!(first.frame().close_code(), Some(1009));
+    let mut held = Vec::new();
+    eventually("there are too many connections", || {
+        held.push(Raw::connect_to(server.address()));
+        let mut last = Raw::connect_to(server.address());
+        last.send(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        last.reply().status == 503
+    });
+    assert!(held.len() < 8, "{}", held.len());
+}
+
+#[test]
 fn the_page_of_limits_has_every_key() {
     let page = include_str!("../../docs/limits.md");
     let text = Config::default().to_toml();

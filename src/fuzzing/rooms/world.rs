@@ -1,6 +1,7 @@
 //! A shard with scripted peers and a scripted store, against what each room's log should be.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Numbers;
@@ -10,8 +11,8 @@ use super::store::{ScriptedStore, Verdict};
 use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
 use crate::rooms::{
-    Command, Crew, Effect, Format, Job, Join, MemberKey, Notices, OnLag, RoomLimits, SessionKey, Shard, Span,
-    Start, Timestamp, Variant,
+    Bounds, Command, Crew, Effect, Format, Job, Join, MemberKey, Notices, OnLag, RoomLimits, SessionKey,
+    Shard, Span, Start, Timestamp, Variant,
 };
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
@@ -155,10 +156,8 @@ impl World {
         let limits = RoomLimits {
             window,
             on_lag: [OnLag::CatchUp, OnLag::CatchUp, OnLag::Gap, OnLag::Close][usize::from(options >> 6)],
-            members: usize::MAX,
+            bounds: Arc::new(Bounds::new(1)),
             lane_members: if options & 32 == 0 { usize::MAX } else { 6 },
-            rooms: 100,
-            creations: None,
             open_rooms: true,
             dedup_window: Duration::from_secs(1_000_000),
             notices: Notices::default(),
