@@ -112,6 +112,8 @@ class Server:
         self._killed = False
         self._stack = contextlib.ExitStack()
         self._log = collections.deque(maxlen=60)
+        # Lines of the log that should never be there.
+        self.alarms = []
 
     @property
     def address(self):
@@ -140,7 +142,7 @@ class Server:
         )
         lines = queue.Queue()
         threading.Thread(target=_pass_on, args=(self._child.stdout, lines.put), daemon=True).start()
-        threading.Thread(target=_pass_on, args=(self._child.stderr, self._log.append), daemon=True).start()
+        threading.Thread(target=_pass_on, args=(self._child.stderr, self._note), daemon=True).start()
         try:
             self.http_url = self._ready_url(lines)
         except BaseException:
@@ -162,6 +164,11 @@ class Server:
             if found:
                 return url.split()[0].rstrip("/")
         raise Failure(f"no ready line within {READY_SECONDS:.0f} s\n{self.log()}")
+
+    def _note(self, line):
+        self._log.append(line)
+        if line is not None and (" ERROR " in line or "panicked at" in line):
+            self.alarms.append(line.rstrip())
 
     def log(self):
         """The last lines of the server's own log."""

@@ -5,9 +5,11 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, IgnoredAny, Visitor};
 
-/// Reads one JSON object. `None` for anything else: an array would otherwise be taken for the fields in their order.
+/// Reads one JSON object. `None` for anything else: an array would otherwise be taken for the fields in their order, and
+/// bytes that are no UTF-8 (RFC 8725 §3.7) would pass in fields that are not looked at.
 pub(super) fn object<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    bytes.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(bytes).ok())?
+    let text = std::str::from_utf8(bytes).ok()?;
+    text.trim_ascii_start().starts_with('{').then(|| serde_json::from_str(text).ok())?
 }
 
 /// A field that may be missing, but not null.
@@ -79,6 +81,16 @@ mod tests {
         for (json, expected) in cases {
             assert_eq!(serde_json::from_str::<Seconds>(json).ok().map(|at| at.0), expected, "{json}");
         }
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_refused_in_every_field() {
+        #[derive(Deserialize)]
+        struct Nothing {}
+        for bytes in [&b"{\"other\":\"\xff\"}"[..], b"{\"\xff\":1}", b"{\"other\":[\"\xc3\"]}", b"{}\xff"] {
+            assert!(object::<Nothing>(bytes).is_none(), "{}", bytes.escape_ascii());
+        }
+        assert!(object::<Nothing>("{\"other\":\"ä\"}".as_bytes()).is_some());
     }
 
     #[test]

@@ -6,20 +6,20 @@ use std::fmt;
 use serde::Deserialize;
 
 /// Bytes of a client's message id at most.
-pub(super) const ID_BYTES_MAX: usize = 64;
+pub(crate) const ID_BYTES_MAX: usize = 64;
 
 /// A message as a client sends it. Fields that are not its business (sender, room, time) are ignored.
 #[derive(Debug, Deserialize)]
-pub(super) struct Incoming<'a> {
+pub(crate) struct Incoming<'a> {
     #[serde(borrow)]
-    pub(super) content: Cow<'a, str>,
+    pub(crate) content: Cow<'a, str>,
     #[serde(borrow, default)]
-    pub(super) id: Option<Cow<'a, str>>,
+    pub(crate) id: Option<Cow<'a, str>>,
 }
 
 /// Why a client's message was not published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MessageError {
+pub(crate) enum MessageError {
     NotAMessage,
     LongId,
 }
@@ -34,7 +34,7 @@ impl fmt::Display for MessageError {
 }
 
 impl<'a> Incoming<'a> {
-    pub(super) fn parse(text: &'a str) -> Result<Incoming<'a>, MessageError> {
+    pub(crate) fn parse(text: &'a str) -> Result<Incoming<'a>, MessageError> {
         // serde would take an array for the fields in their order.
         if !text.trim_start().starts_with('{') {
             return Err(MessageError::NotAMessage);

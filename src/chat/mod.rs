@@ -3,7 +3,7 @@
 //! An ordinary user of [`server`](crate::server): the endpoint `/ws/chat?roomId=R&username=U` joins a room when it
 //! opens, publishes what it is sent, and has the rooms do the rest.
 
-mod incoming;
+pub(crate) mod incoming;
 mod query;
 mod raw;
 pub mod rest;

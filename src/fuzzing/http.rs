@@ -19,6 +19,10 @@ const LIMITS: HeadLimits = HeadLimits { head_bytes: 512, headers: 8, target_byte
 /// Room for what writing an accepted head anew may add: a space behind each colon.
 const LIMITS_REWRITTEN: HeadLimits = HeadLimits { head_bytes: 1024, headers: 8, target_bytes: 64 };
 
+/// For heads that are looked into, not cut.
+pub(super) const LIMITS_GENEROUS: HeadLimits =
+    HeadLimits { head_bytes: 4096, headers: 32, target_bytes: 2048 };
+
 /// The first byte seeds the cuts the rest arrives in. Whole and in pieces it must get the same verdict; an
 /// accepted head must read the same through `httparse` alone and after it was written anew; and its handshake must
 /// hold towards our own client.
@@ -165,8 +169,8 @@ fn plain_chunks(mut bytes: &[u8]) -> Vec<u8> {
     body
 }
 
-/// An offer that was read must read the same after it was written, whatever stood around it; the answer grants what the
-/// first offer asks for, and nothing that it cannot.
+/// The offers are those of a plain reading, and read the same after they were written, whatever stood around them; the
+/// answer grants what the first offer asks for, and nothing that it cannot.
 pub fn extensions(input: &[u8]) {
     let Ok(value) = std::str::from_utf8(input) else { return };
     if value.chars().any(|character| character.is_ascii_control() && character != '\t') {
@@ -175,7 +179,7 @@ pub fn extensions(input: &[u8]) {
     let line = format!("Sec-WebSocket-Extensions: {value}\r\nSec-WebSocket-Protocol: {value}\r\n");
     let fields = Fields::new(&line);
     let offers: Vec<_> = handshake::deflate_offers(fields).collect();
-    assert!(offers.len() <= value.split(',').count());
+    assert_eq!(offers, plainly_offered(value), "{value:?}");
     for offer in &offers {
         let line = format!("Sec-WebSocket-Extensions: {}\r\n", written(offer));
         assert!(handshake::deflate_offers(Fields::new(&line)).eq([*offer]), "{line:?}");
@@ -195,6 +199,77 @@ pub fn extensions(input: &[u8]) {
             .find(|name| ["a", "b"].contains(name));
         assert_eq!(first, Some(chosen));
     }
+}
+
+/// The offers in a list, by taking apart the whole of it first.
+fn plainly_offered(value: &str) -> Vec<DeflateOffer> {
+    let parts = |element: &str| -> Vec<String> {
+        unquoted_split(element, ';').iter().map(|part| part.trim_matches([' ', '\t']).to_owned()).collect()
+    };
+    let elements = unquoted_split(value, ',').into_iter().map(|element| parts(&element));
+    let ours = elements.filter(|parts| parts[0].eq_ignore_ascii_case("permessage-deflate"));
+    ours.filter_map(|parts| plain_offer(&parts[1..])).collect()
+}
+
+/// Splits where a separator stands outside quotes; a backslash makes the next character inside quotes a plain one.
+fn unquoted_split(text: &str, separator: char) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        if character == separator && !quoted {
+            parts.push(String::new());
+            continue;
+        }
+        quoted ^= character == '"';
+        let escaped = if character == '\\' && quoted { characters.next() } else { None };
+        parts.last_mut().expect("one at least").extend([character].into_iter().chain(escaped));
+    }
+    parts
+}
+
+/// An offer by its parameters: each name once, each value one of the eight that there are.
+fn plain_offer(parameters: &[String]) -> Option<DeflateOffer> {
+    let mut offer = DeflateOffer::default();
+    let mut names = Vec::new();
+    for parameter in parameters {
+        let (name, value) = match parameter.split_once('=') {
+            Some((name, value)) => (name.trim_matches([' ', '\t']), Some(plain_bits(value)?)),
+            None => (parameter.as_str(), None),
+        };
+        match (name, value) {
+            ("server_no_context_takeover", None) => offer.server_no_context_takeover = true,
+            ("client_no_context_takeover", None) => offer.client_no_context_takeover = true,
+            ("server_max_window_bits", Some(bits)) => offer.server_window = Some(bits),
+            ("client_max_window_bits", None) => offer.client_window = ClientWindow::Limitable,
+            ("client_max_window_bits", Some(bits)) => offer.client_window = ClientWindow::AtMost(bits),
+            _ => return None,
+        }
+        names.push(name);
+    }
+    names.sort_unstable();
+    names.is_sorted_by(|one, next| one < next).then_some(offer)
+}
+
+fn plain_bits(value: &str) -> Option<WindowBits> {
+    let value = value.trim_matches([' ', '\t']);
+    let text = match value.strip_prefix('"') {
+        None => value.to_owned(),
+        Some(value) => {
+            let mut text = String::new();
+            let mut characters = value.chars();
+            loop {
+                match characters.next()? {
+                    '"' => break,
+                    '\\' => text.push(characters.next()?),
+                    plain => text.push(plain),
+                }
+            }
+            characters.as_str().is_empty().then_some(text)?
+        }
+    };
+    let all = [("8", 8), ("9", 9), ("10", 10), ("11", 11), ("12", 12), ("13", 13), ("14", 14), ("15", 15)];
+    all.iter().find(|(digits, _)| *digits == text).and_then(|(_, bits)| WindowBits::new(*bits))
 }
 
 const GENEROUS: DeflateTerms = DeflateTerms {

@@ -3,16 +3,23 @@
 //!
 //! Not a part of the public API.
 
+mod connection;
 mod deflate;
 mod http;
+mod json;
 mod proxy;
 mod rooms;
+mod sha256;
+mod token;
 mod ws;
 
+pub use connection::connection;
 pub use deflate::deflate;
 pub use http::{body, extensions, request_head};
+pub use json::command;
 pub use proxy::proxy_header;
 pub use rooms::{room_log, shard};
+pub use token::token;
 pub use ws::{close, decoder, header, mask, utf8};
 
 /// Cuts `bytes` into pseudo-random pieces, the same ones for the same seed: up to 15 bytes each for odd seeds, of
@@ -45,6 +52,29 @@ impl SplitMix {
     }
 }
 
+/// The numbers in an input, zero once it is used up.
+struct Numbers<'i>(&'i [u8]);
+
+impl Numbers<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn next(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+
+    /// As many bytes as the next number says, or as there are.
+    fn take(&mut self) -> &[u8] {
+        let len = usize::from(self.next()).min(self.0.len());
+        let (taken, rest) = self.0.split_at(len);
+        self.0 = rest;
+        taken
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -58,6 +88,8 @@ mod tests {
     const TARGETS: &[(&str, Target)] = &[
         ("body", super::body),
         ("close", super::close),
+        ("command", super::command),
+        ("connection", super::connection),
         ("decoder", super::decoder),
         ("deflate", super::deflate),
         ("extensions", super::extensions),
@@ -67,6 +99,7 @@ mod tests {
         ("request_head", super::request_head),
         ("room_log", super::room_log),
         ("shard", super::shard),
+        ("token", super::token),
         ("utf8", super::utf8),
     ];
 

@@ -9,20 +9,7 @@ mod world;
 pub use self::log::room_log;
 pub use self::world::shard;
 
-/// The numbers in an input, zero once it is used up.
-struct Numbers<'i>(&'i [u8]);
-
-impl Numbers<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn next(&mut self) -> u8 {
-        let Some((&first, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
-        first
-    }
-}
+use super::Numbers;
 
 #[cfg(test)]
 mod tests {

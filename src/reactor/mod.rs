@@ -251,21 +251,53 @@ impl<S: Service> Reactor<S> {
                 polled => polled.map_err(RunFailure::Poll)?,
             }
             self.turn.tick(timeout);
-            for event in &events {
-                self.on_event(event);
-            }
-            self.read_ready();
-            self.accept();
-            self.turn.timers.advance(self.turn.now, &mut due);
-            for key in due.drain(..) {
-                self.on_timer(key);
-            }
-            self.shed();
-            self.advance_shutdown();
-            self.dispatch()?;
-            self.release_held();
+            self.take_turn(&events, &mut due)?;
         }
         Ok(())
+    }
+
+    /// Everything that is to be done now. `due` is empty before and after.
+    fn take_turn(&mut self, events: &Events, due: &mut Vec<Key>) -> Result<(), ShardGone> {
+        for event in events {
+            self.on_event(event);
+        }
+        self.read_ready();
+        self.accept();
+        self.turn.timers.advance(self.turn.now, due);
+        for key in due.drain(..) {
+            self.on_timer(key);
+        }
+        self.shed();
+        self.advance_shutdown();
+        self.dispatch()?;
+        self.release_held();
+        Ok(())
+    }
+
+    /// Takes turns without waiting for anything, at this time of its own since the start, until there is nothing more
+    /// to be done; for a reactor that is not [run](Reactor::run), in the hands of a test.
+    ///
+    /// # Errors
+    /// As [`Reactor::run`].
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn settle(&mut self, elapsed: Duration) -> Result<(), RunFailure> {
+        self.inbox.settle_here();
+        self.turn.set_time(elapsed);
+        let mut events = Events::with_capacity(16);
+        loop {
+            self.poll.poll(&mut events, Some(Duration::ZERO)).map_err(RunFailure::Poll)?;
+            self.take_turn(&events, &mut Vec::new())?;
+            let waits = !self.turn.held.is_empty() || self.turn.has_work() || self.acceptor.is_ready();
+            if events.is_empty() && !waits {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Connections that are open, and the bytes that wait in memory for all of them.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn burden(&self) -> (usize, usize) {
+        (self.slots.len(), self.turn.waiting.bytes())
     }
 
     /// Hands the commands of this turn to their shards, and does what those say that are run here.

@@ -107,13 +107,30 @@ impl Turn {
             Some(timeout) if passed > timeout + STANDSTILL => timeout,
             Some(_) | None => passed,
         };
+        self.note_time();
+    }
+
+    /// The time is what it is said to be, whatever the clock says.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn set_time(&mut self, elapsed: Duration) {
+        self.openings = 0;
+        self.clock.elapsed = elapsed;
+        self.note_time();
+    }
+
+    fn note_time(&mut self) {
         let millis = u64::try_from(self.clock.elapsed.as_millis()).unwrap_or(u64::MAX);
         self.now = Tick::try_from(millis / TICK_MILLIS).unwrap_or(Tick::MAX);
     }
 
+    /// Whether there is something to be done that no event will tell of.
+    pub(super) fn has_work(&self) -> bool {
+        !self.ready.is_empty() || self.lanes.iter().any(Lane::has_work)
+    }
+
     /// How long the loop may sleep.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        if !self.ready.is_empty() || self.lanes.iter().any(Lane::has_work) {
+        if self.has_work() {
             return Some(Duration::ZERO);
         }
         let next = self.timers.until_next()?;

@@ -218,6 +218,21 @@ impl Server {
     pub fn run(self) -> Result<(), RunError> {
         self.reactor.run().map_err(RunError)
     }
+
+    /// See [`Reactor::settle`].
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn settle(&mut self, elapsed: Duration) -> Result<(), RunError> {
+        self.reactor.settle(elapsed).map_err(RunError)
+    }
+
+    /// See [`Reactor::burden`].
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn burden(&self) -> (usize, usize) {
+        self.reactor.burden()
+    }
 }
 
 impl fmt::Debug for Server {
