@@ -41,7 +41,7 @@ enum Cuts {
 
 /// What a script comes to.
 fn played(script: &Script, cuts: Option<Cuts>) -> Transcript {
-    let mut host = Host::start();
+    let mut host = Host::start(script);
     let mut client = host.connect();
     for act in script.acts() {
         host.play(&mut client, act, cuts);

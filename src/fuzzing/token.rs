@@ -67,8 +67,8 @@ fn signed(bytes: &[u8], terms: Terms) {
 fn issued(numbers: &mut Numbers<'_>, terms: Terms) {
     let lifetime = Duration::from_secs(u64::from(numbers.next()) << (numbers.next() % 64));
     let rooms: Option<Vec<String>> = (0..numbers.next() % 4).map(|_| Some(text(numbers))).collect();
-    let rooms = if numbers.next().is_multiple_of(2) { None } else { rooms };
-    let admin = numbers.next().is_multiple_of(2);
+    let rooms = if numbers.next() & 1 == 0 { None } else { rooms };
+    let admin = numbers.next() & 1 == 0;
     let (at, other) = (usize::from(numbers.next()), numbers.next());
     let user = text(numbers);
     let issuer = Issuer::new(

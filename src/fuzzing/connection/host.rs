@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::super::cut;
 use super::Cuts;
-use super::script::Act;
+use super::script::{Act, Script};
 use crate::config::Config;
 use crate::http::{Response, Status};
 use crate::server::{Answer, Api, Request, Responder, Router, Server};
@@ -26,9 +26,13 @@ const ATTEMPTS_MAX: usize = 50;
 const WITNESS: &[u8] = b"GET /ws/echo HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
+/// What a member of a room sends before it reads. What comes back of that fits its socket: it never lags.
+const MEMBER_WRITE_BYTES_MAX: usize = 2048;
+
 /// A server, alone on this thread.
 pub(super) struct Host {
     server: Server,
+    write_bytes_max: usize,
     address: SocketAddr,
     now: Duration,
 }
@@ -67,7 +71,8 @@ fn config() -> Config {
 }
 
 impl Host {
-    pub(super) fn start() -> Host {
+    /// For clients that do what the script says.
+    pub(super) fn start(script: &Script) -> Host {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("foghorn-fuzzing-{}-{count}", std::process::id());
@@ -79,7 +84,8 @@ impl Host {
             .api("/body", Body);
         let builder = Server::builder().config(config).router(router);
         let server = builder.socket(OwnedFd::from(listener), false).start().expect("a server");
-        Host { server, address, now: Duration::ZERO }
+        let write_bytes_max = if script.is_in_room() { MEMBER_WRITE_BYTES_MAX } else { usize::MAX };
+        Host { server, write_bytes_max, address, now: Duration::ZERO }
     }
 
     pub(super) fn connect(&mut self) -> Client {
@@ -126,10 +132,11 @@ impl Host {
     }
 
     fn send(&mut self, client: &mut Client, mut bytes: &[u8]) {
-        for _ in 0..ATTEMPTS_MAX {
-            match client.socket.write(bytes) {
+        let mut failures = 0;
+        while failures < ATTEMPTS_MAX {
+            match client.socket.write(&bytes[..bytes.len().min(self.write_bytes_max)]) {
                 Ok(sent) => bytes = &bytes[sent..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => failures += 1,
                 Err(_) => return self.exchange(client),
             }
             self.exchange(client);

@@ -127,13 +127,18 @@ impl Script {
         sent.sum()
     }
 
+    /// Whether a room may send something to the client.
+    pub(super) fn is_in_room(&self) -> bool {
+        self.sends(b"/ws/raw") || self.sends(b"/ws/chat")
+    }
+
     /// Whether this is among what is sent.
     pub(super) fn sends(&self, bytes: &[u8]) -> bool {
-        let sent = self.acts.iter().filter_map(|act| match act {
+        let mut sent = self.acts.iter().filter_map(|act| match act {
             Act::Send(sent) => Some(sent),
             Act::Wait(_) | Act::StopReading | Act::Read | Act::Finish => None,
         });
-        sent.into_iter().any(|sent| sent.windows(bytes.len()).any(|window| window == bytes))
+        sent.any(|sent| sent.windows(bytes.len()).any(|window| window == bytes))
     }
 
     fn send(&mut self, more: &[u8]) {

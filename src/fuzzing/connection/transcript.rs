@@ -1,5 +1,7 @@
 //! What a client received, without what differs by chance or by the clock.
 
+use serde_json::Value;
+
 use super::script::Script;
 use crate::handshake::{self, DeflateOffer};
 use crate::http::Fields;
@@ -55,7 +57,10 @@ impl Transcript {
             Said::Binary(_) => relays,
             Said::Pong(_) | Said::Close(..) => false,
         };
-        let (of_room, answers) = messages.into_iter().partition(is_of_room);
+        let (of_room, answers): (Vec<_>, _) = messages.into_iter().partition(is_of_room);
+        if chats && !relays {
+            is_without_holes(&of_room);
+        }
         Transcript { responses: undated(&received[..end]), answers, of_room }
     }
 
@@ -67,6 +72,22 @@ impl Transcript {
         assert_eq!(self.of_room[..common], other.of_room[..common], "{script:?}");
         let stayed = matches!(self.answers.last(), Some(Said::Close(_, reason)) if reason == "idle timeout");
         assert!(!stayed || self.of_room.len() == other.of_room.len(), "{script:?}");
+    }
+}
+
+/// Each message of a chat room has the next number, or a GAP says which there are not.
+fn is_without_holes(of_room: &[Said]) {
+    let mut next = None;
+    for said in of_room {
+        let Said::Text(text) = said else { continue };
+        let message: Value = serde_json::from_str(text).expect("JSON");
+        let (first, last) = match message["type"].as_str() {
+            Some("WELCOME") => continue,
+            Some("GAP") => (message["from"].as_u64(), message["to"].as_u64()),
+            _ => (message["seq"].as_u64(), message["seq"].as_u64()),
+        };
+        assert!(first.is_some() && next.is_none_or(|next| first == Some(next)), "{next:?} {text}");
+        next = last.map(|last| last + 1);
     }
 }
 
@@ -106,7 +127,7 @@ fn plain(text: &str) -> String {
         let mut without = pieces.next().unwrap_or_default().to_owned();
         for piece in pieces {
             without.push_str(name);
-            without.push_str(piece.split_once('"').map_or(piece, |(_, behind)| behind));
+            without.push_str(piece.find('"').map_or(piece, |end| &piece[end..]));
         }
         plain = without;
     }
