@@ -112,6 +112,9 @@ fn room(variant: Variant) -> Shard<Sink> {
             start: Start::Live,
             hello: false,
             variant,
+            announced: true,
+            encoding: None,
+            reply: None,
         };
         shard.apply(Command::Join(Box::new(join)), &[], Timestamp::from_micros(1));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::http::Head;
-use crate::server::{Context, Endpoint, Handler, Router};
+use crate::server::{Context, Endpoint, Handler, Router, Timer};
 use crate::ws::{CloseCode, Message};
 
 /// Messages that `/echo` takes.
@@ -29,7 +29,11 @@ pub fn routes(router: Router) -> Router {
 struct Echo;
 
 impl Handler for Echo {
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    type State = ();
+
+    fn open(&self, _cx: &mut Context<'_>, _head: &Head<'_>) {}
+
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         match message {
             Message::Text(text) => cx.send_text(text),
             Message::Binary(payload) => cx.send_binary(payload),
@@ -41,7 +45,11 @@ impl Handler for Echo {
 struct PrefixedEcho;
 
 impl Handler for PrefixedEcho {
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    type State = ();
+
+    fn open(&self, _cx: &mut Context<'_>, _head: &Head<'_>) {}
+
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         match message {
             Message::Text(text) => cx.send_text(&format!("Echo: {text}")),
             Message::Binary(_) => cx.close(CloseCode::UNSUPPORTED, "this endpoint speaks text"),
@@ -53,17 +61,19 @@ impl Handler for PrefixedEcho {
 struct Time;
 
 impl Handler for Time {
+    type State = ();
+
     fn open(&self, cx: &mut Context<'_>, _head: &Head<'_>) {
-        self.alarm(cx);
+        self.timer(cx, &mut (), Timer::default());
     }
 
-    fn message(&self, _cx: &mut Context<'_>, _message: Message<'_>) {}
+    fn message(&self, _cx: &mut Context<'_>, _: &mut (), _message: Message<'_>) {}
 
-    fn alarm(&self, cx: &mut Context<'_>) {
+    fn timer(&self, cx: &mut Context<'_>, _: &mut (), timer: Timer) {
         let mut text = Vec::new();
         json::now().encode(&mut text);
         cx.send_text(&String::from_utf8_lossy(&text));
-        cx.set_alarm(TIME_INTERVAL);
+        cx.set_timer(timer, TIME_INTERVAL);
     }
 }
 
@@ -71,5 +81,9 @@ impl Handler for Time {
 struct Sink;
 
 impl Handler for Sink {
-    fn message(&self, _cx: &mut Context<'_>, _message: Message<'_>) {}
+    type State = ();
+
+    fn open(&self, _cx: &mut Context<'_>, _head: &Head<'_>) {}
+
+    fn message(&self, _cx: &mut Context<'_>, _: &mut (), _message: Message<'_>) {}
 }

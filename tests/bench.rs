@@ -51,7 +51,11 @@ impl Drop for Running {
 struct Liar;
 
 impl Handler for Liar {
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    type State = ();
+
+    fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
+
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         if let Message::Text(text) = message {
             cx.send_text(text);
             cx.send_text(text);

@@ -581,11 +581,13 @@ fn a_shutdown_delivers_what_was_published_and_says_goodbye() {
 struct Handed(std::sync::mpsc::SyncSender<Session>);
 
 impl Handler for Handed {
+    type State = ();
+
     fn open(&self, cx: &mut Context<'_>, _: &foghorn::http::Head<'_>) {
         self.0.send(cx.session().clone()).expect("the test takes it");
     }
 
-    fn message(&self, _: &mut Context<'_>, _: Message<'_>) {}
+    fn message(&self, _: &mut Context<'_>, _: &mut (), _: Message<'_>) {}
 }
 
 #[test]

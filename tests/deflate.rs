@@ -288,15 +288,14 @@ fn contexts_are_taken_over_where_that_is_configured() {
 fn a_member_of_a_room_can_read_replies_and_broadcasts_in_whatever_order_they_come() {
     struct Mixed;
     impl Handler for Mixed {
+        type State = ();
+
         fn open(&self, cx: &mut Context<'_>, _: &foghorn::http::Head<'_>) {
-            use foghorn::server::{Format, JoinRequest, Start};
             cx.send_text(&story(2000));
-            let format = Format::Relay;
-            let request = JoinRequest { room: "r", user: "", format, start: Start::Live, hello: false };
-            cx.join(request).expect("a room");
+            cx.join(foghorn::server::JoinRequest::relay("r")).expect("a room");
         }
 
-        fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+        fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
             let Message::Text(text) = message else { return };
             let room = cx.memberships()[0];
             cx.send_text(text);
@@ -343,5 +342,9 @@ fn compression_can_be_turned_off_for_all_endpoints_or_for_one() {
 struct Silent;
 
 impl Handler for Silent {
-    fn message(&self, _: &mut Context<'_>, _: Message<'_>) {}
+    type State = ();
+
+    fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
+
+    fn message(&self, _: &mut Context<'_>, _: &mut (), _: Message<'_>) {}
 }

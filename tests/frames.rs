@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use foghorn::server::{Context, Disconnect, Endpoint, Handler, Router};
+use foghorn::server::{Context, Disconnect, Endpoint, Handler, Router, Timer};
 use foghorn::ws::{CloseCode, Message, ProtocolError};
 use support::frame::{BINARY, CLOSE, Frame, PING, PONG, TEXT, masked, masked_close};
 use support::raw::upgrade;
@@ -287,24 +287,26 @@ struct Fragile {
 
 #[expect(clippy::panic, reason = "that is what this handler is for")]
 impl Handler for Fragile {
+    type State = ();
+
     fn open(&self, cx: &mut Context<'_>, head: &foghorn::http::Head<'_>) {
         assert!(head.query() != "open", "on purpose");
-        if head.query() == "alarm" {
-            cx.set_alarm(Duration::from_millis(1));
+        if head.query() == "timer" {
+            cx.set_timer(Timer(1), Duration::from_millis(1));
         }
     }
 
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         cx.send_text("before");
         assert!(message != Message::Text("panic"), "on purpose");
         cx.send_text("after");
     }
 
-    fn alarm(&self, _: &mut Context<'_>) {
+    fn timer(&self, _: &mut Context<'_>, _: &mut (), _: Timer) {
         panic!("on purpose");
     }
 
-    fn close(&self, _: &mut Context<'_>, reason: Disconnect) {
+    fn close(&self, _: &mut Context<'_>, _: (), reason: Disconnect) {
         self.closed.fetch_add(1, Ordering::SeqCst);
         assert!(reason == Disconnect::HandlerFailed, "on purpose");
     }
@@ -318,7 +320,7 @@ fn a_panic_in_a_handler_costs_its_own_session_alone() {
     let mut witness = Client::connect(&server, "/fragile");
     let mut room = Chat::join(&server, "r", "u");
     Raw::open(&server, "/fragile?open").expect_close(1011);
-    Raw::open(&server, "/fragile?alarm").expect_close(1011);
+    Raw::open(&server, "/fragile?timer").expect_close(1011);
     let mut raw = Raw::open(&server, "/fragile");
     raw.send(&[masked(TEXT, b"panic"), masked(TEXT, b"not delivered")].concat());
     assert_eq!(raw.frame(), Frame::text("before"));
@@ -397,14 +399,18 @@ fn a_peer_that_only_answers_pings_is_not_silent() {
 struct Endings(std::sync::mpsc::SyncSender<Disconnect>);
 
 impl Handler for Endings {
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    type State = ();
+
+    fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
+
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         match message {
             Message::Text(_) => cx.close(CloseCode::KICKED, "as you wish"),
             Message::Binary(_) => cx.send_binary(&vec![0; 15 << 20]),
         }
     }
 
-    fn close(&self, cx: &mut Context<'_>, reason: Disconnect) {
+    fn close(&self, cx: &mut Context<'_>, _: (), reason: Disconnect) {
         assert!(!cx.is_open());
         cx.send_text("too late");
         let _test_is_over = self.0.send(reason);

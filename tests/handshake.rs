@@ -15,7 +15,11 @@ use support::{Chat, Raw, TestServer};
 struct Echo;
 
 impl Handler for Echo {
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    type State = ();
+
+    fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
+
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         if let Message::Text(text) = message {
             cx.send_text(text);
         }
@@ -26,21 +30,29 @@ struct Panics;
 
 #[expect(clippy::panic, reason = "that is what this handler is for")]
 impl Handler for Panics {
+    type State = ();
+
+    fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
+
     fn handshake(&self, _: &foghorn::http::Head<'_>, _: &foghorn::server::Arrival) -> Result<(), Response> {
         panic!("on purpose")
     }
 
-    fn message(&self, _: &mut Context<'_>, _: Message<'_>) {}
+    fn message(&self, _: &mut Context<'_>, _: &mut (), _: Message<'_>) {}
 }
 
 struct Refuses;
 
 impl Handler for Refuses {
+    type State = ();
+
+    fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
+
     fn handshake(&self, _: &foghorn::http::Head<'_>, _: &foghorn::server::Arrival) -> Result<(), Response> {
         Err(Response::text(Status::FORBIDDEN, "not today"))
     }
 
-    fn message(&self, _: &mut Context<'_>, _: Message<'_>) {}
+    fn message(&self, _: &mut Context<'_>, _: &mut (), _: Message<'_>) {}
 }
 
 fn routes(router: Router) -> Router {

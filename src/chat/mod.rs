@@ -16,7 +16,7 @@ use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::Head;
 use crate::rooms::push_json_string;
-use crate::server::{Context, Endpoint, Format, Handler, JoinRequest, Router};
+use crate::server::{Context, Endpoint, Handler, JoinRequest, Router, Timer};
 use crate::ws::{CloseCode, Message};
 
 /// A text that only keeps the connection alive, from either side.
@@ -38,28 +38,24 @@ struct Chat {
 }
 
 impl Handler for Chat {
+    type State = ();
+
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) {
         let known = cx.identity().cloned();
         let entry = match Entry::parse(head.query(), known.as_deref().map(Identity::user)) {
             Ok(entry) => entry,
             Err(error) => return cx.close(CloseCode::POLICY, &error.to_string()),
         };
-        let request = JoinRequest {
-            room: &entry.room,
-            user: &entry.user,
-            format: Format::Chat,
-            start: entry.start,
-            hello: entry.hello,
-        };
+        let request = JoinRequest::chat(&entry.room, &entry.user).start(entry.start).hello(entry.hello);
         if let Err(error) = cx.join(request) {
             return cx.close(error.close_code(), &error.to_string());
         }
         if let Some(interval) = self.text_interval {
-            cx.set_alarm(cx.spread(interval));
+            cx.set_timer(Timer::default(), cx.spread(interval));
         }
     }
 
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         let Message::Text(text) = message else {
             return cx.close(CloseCode::UNSUPPORTED, "the chat speaks text");
         };
@@ -76,10 +72,10 @@ impl Handler for Chat {
         }
     }
 
-    fn alarm(&self, cx: &mut Context<'_>) {
+    fn timer(&self, cx: &mut Context<'_>, _: &mut (), timer: Timer) {
         cx.send_text(HEARTBEAT);
         if let Some(interval) = self.text_interval {
-            cx.set_alarm(interval);
+            cx.set_timer(timer, interval);
         }
     }
 }

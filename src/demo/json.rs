@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use crate::http::Head;
 use crate::server::{Context, Handler, Timestamp};
 use crate::ws::{CloseCode, Message};
 
@@ -11,7 +12,11 @@ use crate::ws::{CloseCode, Message};
 pub(super) struct Stamp;
 
 impl Handler for Stamp {
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    type State = ();
+
+    fn open(&self, _cx: &mut Context<'_>, _head: &Head<'_>) {}
+
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         let Message::Text(text) = message else {
             return cx.close(CloseCode::UNSUPPORTED, "this endpoint speaks text");
         };

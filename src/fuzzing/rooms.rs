@@ -1,5 +1,6 @@
 //! Targets for [`crate::rooms`]: a log and a whole shard, each against a plain model.
 
+mod encoding;
 mod log;
 mod member;
 mod peer;

@@ -4,17 +4,17 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alarms::{Alarms, Timer};
 use super::attributes::Attributes;
 use super::guard::{Guard, Hold, Standing};
-use super::service::Disconnect;
+use super::membership::Memberships;
+use super::service::{Disconnect, State};
 use super::session::{Handshake, Session};
 use super::slots::Key;
 use super::timers::{TICK_MILLIS, Tick, ticks};
 use super::turn::Turn;
 use crate::auth::Identity;
 use crate::http::Head;
-use crate::metrics::Limit;
-use crate::rooms::{Command, Format, Join, MemberKey, SessionKey, Start, Variant};
 use crate::transport::Outbound;
 use crate::ws::deflate::{Deflate, History, WindowBits};
 use crate::ws::{CloseCode, OpCode, encode};
@@ -22,117 +22,6 @@ use crate::ws::{CloseCode, OpCode, encode};
 /// From this size on a message goes to the socket from where it lies: by then copying it costs more than the system
 /// call that gathering would save (echo of 16 KiB: 1 µs of 12; of 256 KiB: a quarter).
 const DIRECT_BYTES_MIN: usize = 8 * 1024;
-
-/// A session's place in a room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Membership {
-    pub(super) lane: u16,
-    pub(super) member: MemberKey,
-}
-
-/// A wish to enter a room.
-#[derive(Clone, Copy, Debug)]
-pub struct JoinRequest<'a> {
-    /// The room's name.
-    pub room: &'a str,
-    /// The name of the user, as the others see it.
-    pub user: &'a str,
-    /// What messages look like. Rooms of different formats are different rooms.
-    pub format: Format,
-    /// Where in the room's log to begin.
-    pub start: Start,
-    /// Whether to begin with a WELCOME.
-    pub hello: bool,
-}
-
-/// Why a session cannot join or publish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RoomError {
-    /// The session is in `limits.rooms_per_session` rooms already.
-    TooManyRooms,
-    /// The user has `limits.sessions_per_user` other sessions already.
-    TooManySessions,
-    /// The session is closing.
-    Closed,
-    /// More was published in one turn than a batch can hold (4 GiB).
-    TooBig,
-    /// The session's [`Identity`] may not enter that room.
-    NotAllowed,
-    /// The session's [`Identity`] has another name.
-    NotThatUser,
-}
-
-impl RoomError {
-    /// The code to close a session with that cannot go on for this reason.
-    #[must_use]
-    pub fn close_code(self) -> CloseCode {
-        match self {
-            RoomError::TooManyRooms | RoomError::TooManySessions | RoomError::Closed | RoomError::TooBig => {
-                CloseCode::TRY_AGAIN_LATER
-            }
-            RoomError::NotAllowed => CloseCode::POLICY,
-            RoomError::NotThatUser => CloseCode::UNAUTHENTICATED,
-        }
-    }
-}
-
-impl std::fmt::Display for RoomError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            RoomError::TooManyRooms => "the session is in too many rooms",
-            RoomError::TooManySessions => "the user has too many sessions",
-            RoomError::Closed => "the session is closing",
-            RoomError::TooBig => "too much was published at once",
-            RoomError::NotAllowed => "the token does not allow this room",
-            RoomError::NotThatUser => "the token is another user's",
-        })
-    }
-}
-
-impl std::error::Error for RoomError {}
-
-/// The rooms a session is in. Nearly always one at most, so only several take memory of their own.
-#[derive(Debug, Default)]
-pub(super) enum Memberships {
-    #[default]
-    None,
-    One(Membership),
-    #[expect(
-        clippy::box_collection,
-        reason = "one word instead of three in every session that does not need it"
-    )]
-    Several(Box<Vec<Membership>>),
-}
-
-impl Memberships {
-    pub(super) fn as_slice(&self) -> &[Membership] {
-        match self {
-            Memberships::None => &[],
-            Memberships::One(membership) => std::slice::from_ref(membership),
-            Memberships::Several(memberships) => memberships,
-        }
-    }
-
-    fn add(&mut self, membership: Membership) {
-        match self {
-            Memberships::None => *self = Memberships::One(membership),
-            Memberships::One(first) => *self = Memberships::Several(Box::new(vec![*first, membership])),
-            Memberships::Several(memberships) => memberships.push(membership),
-        }
-    }
-
-    /// Whether it was there.
-    fn remove(&mut self, membership: Membership) -> bool {
-        let found = self.as_slice().contains(&membership);
-        match self {
-            Memberships::None => {}
-            Memberships::One(_) if found => *self = Memberships::None,
-            Memberships::One(_) => {}
-            Memberships::Several(memberships) => memberships.retain(|other| *other != membership),
-        }
-        found
-    }
-}
 
 /// A Close frame that is to be sent when the callback returns.
 #[derive(Debug)]
@@ -153,7 +42,9 @@ pub(super) struct Side {
     pub(super) history: Option<Box<History>>,
     /// The session has ended: the service was told, the rooms were left.
     pub(super) ended: bool,
-    pub(super) alarm: Option<Tick>,
+    pub(super) alarms: Alarms,
+    /// What the handler keeps of the session.
+    pub(super) state: Option<State>,
     pub(super) memberships: Memberships,
     pub(super) handle: Option<Session>,
     pub(super) closing: Option<Box<Closing>>,
@@ -317,13 +208,27 @@ impl Context<'_> {
         !self.side.ended && self.side.closing.is_none()
     }
 
-    /// Calls [`Handler::alarm`](crate::server::Handler::alarm) once, `after` this long (to 20 ms). A session has one
-    /// alarm: setting it again moves it.
-    pub fn set_alarm(&mut self, after: Duration) {
+    /// Calls [`Handler::timer`](crate::server::Handler::timer) once, `after` this long (to 20 ms). A timer that is set
+    /// again moves.
+    pub fn set_timer(&mut self, timer: Timer, after: Duration) {
         let at = self.turn.now.saturating_add(ticks(after));
-        self.side.alarm = Some(at);
+        self.side.alarms.set(timer, at);
         // An entry too early finds nothing to do; the one that counts is armed when the callback returns.
         self.turn.timers.insert(at, self.key);
+    }
+
+    /// A timer that was set does not go off.
+    pub fn cancel_timer(&mut self, timer: Timer) {
+        self.side.alarms.cancel(timer);
+    }
+
+    /// What the handler keeps of the session, to be put back after the callback.
+    pub(crate) fn take_state(&mut self) -> Option<State> {
+        self.side.state.take()
+    }
+
+    pub(crate) fn keep_state(&mut self, state: Option<State>) {
+        self.side.state = state;
     }
 
     /// How long to wait for the first time of what comes again every `interval`: between half of it and all of it,
@@ -331,118 +236,6 @@ impl Context<'_> {
     #[must_use]
     pub fn spread(&self, interval: Duration) -> Duration {
         Duration::from_millis(u64::from(self.turn.spread(self.key, interval)) * TICK_MILLIS)
-    }
-
-    /// Makes the session a member of a room. Its messages go to the socket directly, without the handler.
-    ///
-    /// If the room or the server is full, the session is closed with 1013 a moment later.
-    ///
-    /// # Errors
-    /// [`RoomError::TooManyRooms`], [`RoomError::TooManySessions`], [`RoomError::Closed`]; [`RoomError::NotAllowed`] and [`RoomError::NotThatUser`] if the
-    /// session has an [`Identity`] and that says otherwise. Without a name (`""`) one joins as nobody, which all may.
-    pub fn join(&mut self, request: JoinRequest<'_>) -> Result<Membership, RoomError> {
-        if !self.is_open() {
-            return Err(RoomError::Closed);
-        }
-        if self.side.memberships.as_slice().len() >= self.turn.limits.rooms_per_session {
-            self.turn.metrics.hit(Limit::RoomsPerSession);
-            return Err(RoomError::TooManyRooms);
-        }
-        if let Some(identity) = self.identity() {
-            if !request.user.is_empty() && request.user != identity.user() {
-                return Err(RoomError::NotThatUser);
-            }
-            if !identity.may_enter(request.room) {
-                return Err(RoomError::NotAllowed);
-            }
-        }
-        // Only who may be that user counts as one of its sessions.
-        if let (Format::Chat, Some(max)) = (request.format, self.turn.limits.sessions_per_user)
-            && !self.turn.users.enter(self.key, request.user, max)
-        {
-            self.turn.metrics.hit(Limit::SessionsPerUser);
-            return Err(RoomError::TooManySessions);
-        }
-        // A room's frames are compressed once for all members, so that no message may count on any other from now on.
-        self.side.history = None;
-        let number = self.turn.lane_of(request.room);
-        let session_id = self.id();
-        let variant = match self.side.deflate {
-            Some(window) if window >= self.turn.limits.deflate.window => Variant::Deflated,
-            Some(_) | None => Variant::Plain,
-        };
-        let lane = &mut self.turn.lanes[usize::from(number)];
-        let member = lane.new_member();
-        lane.push(Command::Join(Box::new(Join {
-            member,
-            session: SessionKey(self.key.to_bits()),
-            session_id,
-            room: request.room.into(),
-            format: request.format,
-            user: request.user.into(),
-            peer: self.outbound.clone(),
-            start: request.start,
-            hello: request.hello,
-            variant,
-        })));
-        let membership = Membership { lane: number, member };
-        self.side.memberships.add(membership);
-        Ok(membership)
-    }
-
-    /// Leaves a room. Does nothing if the session is not in it (any more).
-    pub fn leave(&mut self, membership: Membership) {
-        if self.side.memberships.remove(membership) {
-            self.turn.lanes[usize::from(membership.lane)].push(Command::Leave(membership.member));
-        }
-    }
-
-    /// The rooms that the session is in, in the order of joining.
-    #[must_use]
-    pub fn memberships(&self) -> &[Membership] {
-        self.side.memberships.as_slice()
-    }
-
-    /// Publishes text to a room, in the name that the session joined with. `client_id` is the publisher's own id of the
-    /// message: a repeat within `chat.dedup_window` is dropped.
-    ///
-    /// # Errors
-    /// [`RoomError::Closed`] if the session is not in that room, [`RoomError::TooBig`].
-    pub fn publish_text(
-        &mut self,
-        to: Membership,
-        text: &str,
-        client_id: Option<&str>,
-    ) -> Result<(), RoomError> {
-        self.publish(to, text.as_bytes(), client_id, true)
-    }
-
-    /// Publishes bytes to a room of [`Format::Relay`]. In a room of another format they are dropped.
-    ///
-    /// # Errors
-    /// As [`Context::publish_text`].
-    pub fn publish_binary(&mut self, to: Membership, payload: &[u8]) -> Result<(), RoomError> {
-        self.publish(to, payload, None, false)
-    }
-
-    fn publish(
-        &mut self,
-        to: Membership,
-        content: &[u8],
-        client_id: Option<&str>,
-        text: bool,
-    ) -> Result<(), RoomError> {
-        if !self.memberships().contains(&to) {
-            return Err(RoomError::Closed);
-        }
-        let lane = &mut self.turn.lanes[usize::from(to.lane)];
-        let content = lane.store(content).ok_or(RoomError::TooBig)?;
-        let client_id = match client_id {
-            Some(id) => Some(lane.store(id.as_bytes()).ok_or(RoomError::TooBig)?),
-            None => None,
-        };
-        lane.push(Command::Publish { member: to.member, content, client_id, text });
-        Ok(())
     }
 }
 

@@ -31,6 +31,9 @@ impl<S: Service> Reactor<S> {
                 }
                 Letter::Response(ticket, response) => self.answer(ticket, &response),
                 Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
+                Letter::Event(key, event) => {
+                    self.with_websocket(key, |websocket, reach| websocket.event(event, reach));
+                }
                 Letter::Certificate(certificate) => self.certificate = Some(certificate),
                 // Compression was agreed on with each session as it was.
                 Letter::Limits(limits) => {

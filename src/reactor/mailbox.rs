@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mio::Waker;
 
 use super::ReactorLimits;
-use super::service::Ticket;
+use super::service::{State, Ticket};
 use super::slots::Key;
 use crate::http::Response;
 use crate::rooms::{Ask, Effect};
@@ -26,6 +26,8 @@ pub(crate) enum Letter {
     Effect(Effect),
     /// A session was closed by a thread of the application; the frame is out, the deadline is not armed yet.
     Closing(Key),
+    /// Something for a session's handler.
+    Event(Key, State),
     /// The answer to a request.
     Response(Ticket, Response),
     /// A question to the shard that owns the room it is about.

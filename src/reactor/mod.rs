@@ -23,6 +23,7 @@
 //! | `service` | what the application above has to answer |
 
 mod acceptor;
+mod alarms;
 mod attributes;
 mod census;
 mod connections;
@@ -32,6 +33,7 @@ mod exchange;
 mod guard;
 mod letters;
 mod mailbox;
+mod membership;
 mod meter;
 mod opening;
 mod service;
@@ -70,10 +72,12 @@ use crate::workers::{self, Report, ShardGone, Workers};
 use crate::ws::deflate::Deflate;
 use crate::ws::header::HEADER_BYTES_MAX;
 
+pub use alarms::Timer;
 pub use attributes::Attributes;
-pub use context::{Context, JoinRequest, Membership, RoomError};
+pub use context::Context;
 pub(crate) use guard::Standing;
-pub(crate) use service::{Admission, Route, Service, Ticket, Verdict};
+pub use membership::{JoinRequest, Membership, Post, RoomError};
+pub(crate) use service::{Admission, Route, Service, State, Ticket, Verdict};
 pub use service::{Answer, Arrival, Disconnect};
 pub use session::{Handshake, Session};
 pub(crate) use turn::unix_time;

@@ -1,7 +1,9 @@
 //! What the reactor asks of the application above it.
 
+use std::any::Any;
 use std::net::SocketAddr;
 
+use super::alarms::Timer;
 use super::attributes::Attributes;
 use super::context::Context;
 use super::meter::Ration;
@@ -10,6 +12,9 @@ use crate::handshake::Accepted;
 use crate::http::{Head, Response};
 use crate::metrics::Limit;
 use crate::ws::{CloseCode, Message, ProtocolError};
+
+/// What a handler keeps of a session, and whatever else only it knows the type of.
+pub(crate) type State = Box<dyn Any + Send>;
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,8 +159,11 @@ pub(crate) trait Service: Send + 'static {
     /// A message came. Not called after the session was closed.
     fn message(&mut self, cx: &mut Context<'_>, message: Message<'_>);
 
-    /// The alarm set by [`Context::set_alarm`] went off.
-    fn alarm(&mut self, cx: &mut Context<'_>);
+    /// A timer set by [`Context::set_timer`] went off.
+    fn timer(&mut self, cx: &mut Context<'_>, timer: Timer);
+
+    /// A thread of the application has something for the session.
+    fn event(&mut self, cx: &mut Context<'_>, event: State);
 
     /// The time that its guard has given the session is over.
     fn overdue(&mut self, cx: &mut Context<'_>);

@@ -144,6 +144,13 @@ impl Session {
         }
     }
 
+    /// Has the session's handler called with `event`, on the reactor's thread
+    /// ([`Handler::event`](crate::server::Handler::event)), unless the session ends before. Waits while the reactor is
+    /// flooded, except on the reactor's own thread.
+    pub fn post_event(&self, event: impl Any + Send) {
+        self.inner.mailbox.post(Letter::Event(self.inner.key, Box::new(event)));
+    }
+
     /// Whether the session can still be sent to.
     #[must_use]
     pub fn is_open(&self) -> bool {

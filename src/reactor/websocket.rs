@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use super::context::{Closing, Context, Memberships, Side};
+use super::alarms::Alarms;
+use super::context::{Closing, Context, Side};
+use super::membership::Memberships;
 use super::meter::{ControlFrames, Meter, RATIONED_READ_BYTES, Ration};
-use super::service::{Admission, Disconnect, Service};
+use super::service::{Admission, Disconnect, Service, State};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
@@ -74,7 +76,8 @@ impl WebSocket {
                 .filter(|deflate| deflate.server_takeover)
                 .map(|deflate| Box::new(History::new(deflate.server_window))),
             ended: false,
-            alarm: None,
+            alarms: Alarms::None,
+            state: None,
             memberships: Memberships::None,
             handle: None,
             closing: None,
@@ -186,11 +189,11 @@ impl WebSocket {
     }
 
     /// Whether nothing is under way that has a deadline of its own: no closing handshake, no unfinished message, no
-    /// alarm, no ration. A peer that takes no data is found by looking after the session, not by its own events.
+    /// timer, no ration. A peer that takes no data is found by looking after the session, not by its own events.
     pub(super) fn is_at_ease(&self) -> bool {
         self.connection.phase() == Phase::Open
             && self.unfinished.is_none()
-            && self.side.alarm.is_none()
+            && self.side.alarms.next().is_none()
             && self.meter.is_none()
             && self.side.guard.as_ref().is_none_or(|guard| guard.is_at_ease())
     }
@@ -225,6 +228,15 @@ impl WebSocket {
         self.end(Disconnect::Closed(CloseCode::NORMAL), reach);
     }
 
+    /// A thread of the application has something for the session.
+    pub(super) fn event<S: Service>(&mut self, event: State, reach: &mut Reach<'_, S>) {
+        if !self.side.ended {
+            let (service, mut cx) = reach.context(&mut self.side);
+            service.event(&mut cx, event);
+            self.settle(reach);
+        }
+    }
+
     /// Tells the service, leaves the rooms; once.
     pub(super) fn end<S: Service>(&mut self, because: Disconnect, reach: &mut Reach<'_, S>) {
         if std::mem::replace(&mut self.side.ended, true) {
@@ -236,7 +248,8 @@ impl WebSocket {
             reach.turn.lanes[usize::from(membership.lane)].push(Command::Leave(membership.member));
         }
         self.side.handle = None;
-        self.side.alarm = None;
+        self.side.alarms = Alarms::None;
+        self.side.state = None;
         self.unfinished = None;
         if reach.turn.limits.sessions_per_user.is_some() {
             reach.turn.users.leave(reach.key);
@@ -250,16 +263,17 @@ impl WebSocket {
         }
     }
 
-    /// Does what is due by now. The session's deadlines, ping and alarm are all looked after here.
+    /// Does what is due by now. The session's deadlines, ping and timers are all looked after here.
     pub(super) fn check<S: Service>(&mut self, last_read: Tick, reach: &mut Reach<'_, S>) {
         if self.is_closing() {
             return;
         }
         let now = reach.turn.now;
-        if self.side.alarm.is_some_and(|at| at <= now) {
-            self.side.alarm = None;
+        while self.side.closing.is_none()
+            && let Some(timer) = self.side.alarms.take_due(now)
+        {
             let (service, mut cx) = reach.context(&mut self.side);
-            service.alarm(&mut cx);
+            service.timer(&mut cx, timer);
         }
         if self.side.guard.as_mut().is_some_and(|guard| guard.is_over(reach.turn)) {
             let (service, mut cx) = reach.context(&mut self.side);
@@ -307,7 +321,7 @@ impl WebSocket {
         let stalled =
             self.stalled.as_ref().map(|stalled| stalled.1.saturating_add(ticks(limits.write_timeout)));
         let guard = self.side.guard.as_ref().and_then(|guard| guard.deadline);
-        [idle, ping, unfinished, stalled, slowed, self.side.alarm, guard].into_iter().flatten().min()
+        [idle, ping, unfinished, stalled, slowed, self.side.alarms.next(), guard].into_iter().flatten().min()
     }
 
     /// Sends what the callbacks gathered, and the Close frame if they asked for one.

@@ -11,13 +11,14 @@ use super::timestamp::Timestamp;
 impl<P: Peer> Shard<P> {
     pub(super) fn ask(&mut self, ask: Ask, now: Timestamp) {
         match ask {
-            Ask::Post { room, sender, content, client_id, reply } => {
-                let Ok(index) = self.find_room(&room, Format::Chat, false, now) else {
+            Ask::Post { room, sender, content, client_id, create, mandatory, reply } => {
+                let create = create && self.limits.open_rooms;
+                let Ok(index) = self.find_room(&room, Format::Chat, create, now) else {
                     return reply.send(Err(PostError::Busy));
                 };
                 match &mut self.rooms[index] {
                     Entry::Opening(opening) => {
-                        let ask = Ask::Post { room, sender, content, client_id, reply };
+                        let ask = Ask::Post { room, sender, content, client_id, create, mandatory, reply };
                         opening.waiting.push(Command::Ask(Box::new(ask)));
                     }
                     Entry::Open(room) => {
@@ -25,6 +26,9 @@ impl<P: Peer> Shard<P> {
                             && let Some(seq) = room.published_as(id, &self.limits, now)
                         {
                             return room.answer_repeat(seq, reply);
+                        }
+                        if mandatory && room.members.is_empty() {
+                            return reply.send(Err(PostError::NoReceiver));
                         }
                         let (kind, client_id) = (Kind::Message, client_id.as_deref());
                         let draft = Draft { kind, sender: &sender, content: &content, client_id };
@@ -55,7 +59,7 @@ impl<P: Peer> Shard<P> {
         let Some(room) = self.open_chat(name) else { return Online::default() };
         let sessions = room.members.iter().filter_map(|member| {
             let Some(Seat::Taken { profile, .. }) = self.seats.get(member.key) else { return None };
-            Some(OnlineSession {
+            profile.announced.then(|| OnlineSession {
                 id: profile.session_id,
                 user: profile.user.clone(),
                 address: member.peer.address(),

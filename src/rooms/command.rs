@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Timestamp;
+use super::encoding::Encoding;
 use super::journal::{Opened, Page, PageRequest};
 
 /// A member of one of a shard's rooms. Chosen by whoever sends the commands, small and dense: a shard keeps a table
@@ -58,6 +59,8 @@ pub enum Variant {
     /// Compressed where that helps (RFC 7692), each message by itself. The member's end must remember as far back as
     /// the window in [`RoomLimits::deflate`](super::RoomLimits::deflate).
     Deflated,
+    /// As the member's [`Encoding`] writes them.
+    Encoded,
 }
 
 /// Where a new member's cursor begins.
@@ -101,6 +104,24 @@ pub struct Join<P> {
     pub hello: bool,
     /// How it is sent the room's messages.
     pub variant: Variant,
+    /// Whether it counts among those who are there, and the others are told of it.
+    pub announced: bool,
+    /// The form of what it is sent, for [`Variant::Encoded`].
+    pub encoding: Option<Arc<dyn Encoding>>,
+    /// Where to tell how it went; without it, a member that is refused has its session closed.
+    pub reply: Option<Reply<Result<Joined, Why>>>,
+}
+
+/// A member has its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Joined {
+    /// The log's epoch.
+    pub epoch: u64,
+    /// The newest message at that moment.
+    pub seq: u64,
+    /// How many members there are, this one included.
+    pub members: usize,
 }
 
 /// What a shard can be told. Commands of one batch share a byte arena; see [`Span`].
@@ -125,6 +146,8 @@ pub enum Command<P> {
     Resume(MemberKey),
     /// Asks for something that is answered.
     Ask(Box<Ask>),
+    /// Answered once everything before it that this member has said, its joining included, has had its effect.
+    After(MemberKey, Reply<()>),
     /// Asks for [`Effect::Passed`] once everything before it is stored and has been sent as far as the sockets took it.
     Barrier,
 }
@@ -163,6 +186,10 @@ pub enum Ask {
         content: Box<str>,
         /// By which a repeat is recognised.
         client_id: Option<Box<str>>,
+        /// Whether the room is created if nobody has, where rooms are open to everybody.
+        create: bool,
+        /// Whether to publish it only if somebody is there to get it.
+        mandatory: bool,
         /// The answer.
         reply: Reply<Result<Posted, PostError>>,
     },
@@ -224,6 +251,8 @@ pub struct Posted {
     pub seq: u64,
     /// Its JSON, unless it was published before (by a repeat of its id) and has left the window.
     pub json: Option<Box<[u8]>>,
+    /// The members it goes to.
+    pub receivers: usize,
 }
 
 /// Why a message could not be posted.
@@ -235,6 +264,8 @@ pub enum PostError {
     Unavailable,
     /// Too much waits already.
     Busy,
+    /// Nobody is there to get it.
+    NoReceiver,
 }
 
 /// Who is in a room.

@@ -19,7 +19,7 @@ pub struct Job<P> {
     /// Which block.
     pub(super) number: usize,
     pub(super) members: Vec<Member<P>>,
-    /// Members that the window does not help any more: their room sees to them.
+    /// Members that the logs here do not help: their room sees to them.
     pub(super) behind: Vec<usize>,
 }
 
@@ -45,11 +45,15 @@ impl<P: Peer> Job<P> {
                 continue;
             }
             let (cursor, last) = (member.cursor, self.visible);
-            let deflated = match member.variant {
-                Variant::Plain => None,
-                Variant::Deflated => self.deflated.as_ref().and_then(|log| log.slice(cursor, last)),
+            let slice = match member.variant {
+                Variant::Plain => self.log.slice(cursor, last),
+                Variant::Deflated => {
+                    let deflated = self.deflated.as_ref().and_then(|log| log.slice(cursor, last));
+                    deflated.or_else(|| self.log.slice(cursor, last))
+                }
+                Variant::Encoded => None,
             };
-            match deflated.or_else(|| self.log.slice(cursor, last)) {
+            match slice {
                 Some(slice) => member.note(member.peer.send(&slice), self.visible),
                 None => self.behind.push(index),
             }

@@ -1,26 +1,22 @@
-//! The second wire form of a room's log: the same messages compressed, for the members that agreed on that.
+//! A room's log compressed, for the members that agreed on that.
 
 use std::sync::Arc;
 
 use super::log::{Log, Slice};
 use super::message::payload_of;
+use super::view::{Plain, View};
 use crate::ws::OpCode;
 use crate::ws::deflate::Deflate;
 
-/// A log beside the log, with the same numbers. It begins where a member first asks for it, grows as members ask for
-/// more, and ends when nobody does any longer: a room without such members compresses nothing and keeps nothing.
+/// The messages of a log compressed (RFC 7692), each by itself.
 ///
 /// A member needs nothing of it: a plain frame is as good as a compressed one (RSV1 is the frame's own), so whoever
 /// lags behind its beginning is sent the plain ones.
 #[derive(Debug, Default)]
-pub(super) struct Deflated {
-    /// Shared only while a crew pumps.
-    log: Option<Arc<Log>>,
-}
+pub(super) struct Deflated(View);
 
 impl Deflated {
-    /// The messages after `cursor` up to `last`, which the room has. Each is compressed when it is asked for first, and
-    /// once for all members. `None` for a cursor before the beginning.
+    /// See [`View::slice`].
     pub(super) fn slice(
         &mut self,
         plain: &Log,
@@ -28,10 +24,10 @@ impl Deflated {
         last: u64,
         deflate: &Deflate,
     ) -> Option<Slice<'_>> {
-        self.extend(plain, cursor, last, deflate)?.slice(cursor, last)
+        self.0.slice(plain, cursor, last, compress(deflate))
     }
 
-    /// The log that [`Deflated::slice`] is taken of, to be read while it does not change.
+    /// See [`View::share`].
     pub(super) fn share(
         &mut self,
         plain: &Log,
@@ -39,38 +35,18 @@ impl Deflated {
         last: u64,
         deflate: &Deflate,
     ) -> Option<Arc<Log>> {
-        self.extend(plain, cursor, last, deflate)?;
-        self.log.clone()
+        self.0.share(plain, cursor, last, compress(deflate))
     }
 
-    fn extend(&mut self, plain: &Log, cursor: u64, last: u64, deflate: &Deflate) -> Option<&Log> {
-        if self.log.as_ref().is_none_or(|log| log.head() < cursor) {
-            self.log = Some(Arc::new(Log::after(cursor)));
-        }
-        let log = Arc::make_mut(self.log.as_mut()?);
-        while log.head() < last {
-            let (at, frame) = plain.message(log.head() + 1)?;
-            log.append(at, |out| compress(out, frame, deflate));
-        }
-        Some(log)
-    }
-
-    /// Lets go of what has left the room's window, or was taken back.
+    /// See [`View::follow`].
     pub(super) fn follow(&mut self, plain: &Log) {
-        if let Some(log) = &mut self.log {
-            let log = Arc::make_mut(log);
-            log.truncate(plain.head());
-            log.evict_before(plain.tail());
-            if log.tail() > log.head() || log.head() > plain.head() {
-                self.log = None;
-            }
-        }
+        self.0.follow(plain);
     }
 }
 
 /// Appends the message of a whole plain frame, compressed if that helps.
-fn compress(out: &mut Vec<u8>, frame: &[u8], deflate: &Deflate) {
-    match frame.first().and_then(|first| OpCode::from_bits(first & 0x0f)) {
+fn compress(deflate: &Deflate) -> impl Fn(&mut Vec<u8>, Plain<'_>) {
+    |out, (_, _, frame)| match frame.first().and_then(|first| OpCode::from_bits(first & 0x0f)) {
         Some(opcode) => deflate.frame(out, opcode, payload_of(frame), None),
         None => out.extend_from_slice(frame),
     }
@@ -99,7 +75,7 @@ mod tests {
     }
 
     fn held(deflated: &Deflated) -> Option<(u64, u64)> {
-        deflated.log.as_ref().map(|log| (log.tail(), log.head()))
+        deflated.0.held()
     }
 
     #[test]

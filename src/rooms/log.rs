@@ -91,6 +91,13 @@ impl Log {
         Log { bytes: Vec::new(), entries: Vec::new(), dead: 0, base: 0, head }
     }
 
+    /// Becomes an empty window whose next message is numbered `head + 1`; keeps its memory for that.
+    pub(super) fn restart(&mut self, head: u64) {
+        self.bytes.clear();
+        self.entries.clear();
+        (self.dead, self.base, self.head) = (0, 0, head);
+    }
+
     /// The number of the newest message; 0 before the first.
     #[must_use]
     pub fn head(&self) -> u64 {

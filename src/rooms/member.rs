@@ -51,4 +51,6 @@ pub(super) struct Profile {
     pub(super) user: Arc<str>,
     pub(super) session_id: u128,
     pub(super) joined_at: Timestamp,
+    /// It counts among those who are there.
+    pub(super) announced: bool,
 }

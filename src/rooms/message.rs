@@ -1,5 +1,9 @@
 //! Chat messages as JSON text frames, encoded once for all receivers.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
 use super::Timestamp;
 use super::journal::Stored;
 use super::json::{push_number, push_string};
@@ -11,7 +15,8 @@ use crate::ws::encode;
 pub(super) const SYSTEM_SENDER: &str = "SYSTEM";
 
 /// What a numbered message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Kind {
     /// A member's message.
     Message,
@@ -113,52 +118,105 @@ pub fn push_stored(out: &mut Vec<u8>, room: &str, epoch: u64, stored: &Stored) {
     Envelope::of(room, epoch, stored).encode_json(out);
 }
 
-/// The first frame of a member that asked for it: the position from which it can recover.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Welcome<'a> {
-    pub(super) room: &'a str,
-    pub(super) session_id: u128,
-    pub(super) user: &'a str,
-    pub(super) epoch: u64,
-    pub(super) seq: u64,
-    pub(super) online: usize,
+/// A word of the room to one member, not numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Notice<'a> {
+    /// The first, if the member asked for it: the position from which it can recover.
+    Welcome {
+        /// The room's name.
+        room: &'a str,
+        /// The session's public id.
+        session_id: u128,
+        /// The user's name.
+        user: &'a str,
+        /// The log's epoch.
+        epoch: u64,
+        /// The newest message.
+        seq: u64,
+        /// How many users are there.
+        online: usize,
+    },
+    /// The messages `from..=to` will not come.
+    Gap {
+        /// The room's name.
+        room: &'a str,
+        /// The log's epoch.
+        epoch: u64,
+        /// The first of them.
+        from: u64,
+        /// The last of them.
+        to: u64,
+    },
+    /// Something that the member said was not done.
+    Error {
+        /// A word that programs understand.
+        code: &'a str,
+        /// The same for people.
+        content: &'a str,
+    },
 }
 
-impl Welcome<'_> {
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        text_frame(out, |out| {
-            out.extend_from_slice(b"{\"type\":\"WELCOME\",\"roomId\":");
-            push_string(out, self.room);
-            out.extend_from_slice(
-                format!(",\"sessionId\":\"{:032x}\",\"username\":", self.session_id).as_bytes(),
-            );
-            push_string(out, self.user);
-            push_epoch(out, self.epoch);
-            out.extend_from_slice(format!(",\"seq\":{},\"online\":{}}}", self.seq, self.online).as_bytes());
-        });
+impl Notice<'_> {
+    /// Appends the notice as one text frame.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        text_frame(out, |out| self.encode_json(out));
+    }
+
+    /// Appends the notice as a JSON object.
+    pub fn encode_json(&self, out: &mut Vec<u8>) {
+        match *self {
+            Notice::Welcome { room, session_id, user, epoch, seq, online } => {
+                out.extend_from_slice(b"{\"type\":\"WELCOME\",\"roomId\":");
+                push_string(out, room);
+                out.extend_from_slice(
+                    format!(",\"sessionId\":\"{session_id:032x}\",\"username\":").as_bytes(),
+                );
+                push_string(out, user);
+                push_epoch(out, epoch);
+                out.extend_from_slice(format!(",\"seq\":{seq},\"online\":{online}").as_bytes());
+            }
+            Notice::Gap { room, epoch, from, to } => {
+                out.extend_from_slice(b"{\"type\":\"GAP\",\"roomId\":");
+                push_string(out, room);
+                out.extend_from_slice(format!(",\"from\":{from},\"to\":{to}").as_bytes());
+                push_epoch(out, epoch);
+            }
+            Notice::Error { code, content } => {
+                out.extend_from_slice(b"{\"type\":\"ERROR\",\"code\":");
+                push_string(out, code);
+                out.extend_from_slice(b",\"content\":");
+                push_string(out, content);
+            }
+        }
+        out.push(b'}');
     }
 }
 
-/// Appends a GAP frame: the messages `from..=to` will not come.
-pub(super) fn encode_gap(out: &mut Vec<u8>, room: &str, epoch: u64, from: u64, to: u64) {
-    text_frame(out, |out| {
-        out.extend_from_slice(b"{\"type\":\"GAP\",\"roomId\":");
-        push_string(out, room);
-        out.extend_from_slice(format!(",\"from\":{from},\"to\":{to}").as_bytes());
-        push_epoch(out, epoch);
-        out.push(b'}');
-    });
+/// A chat message, read back from its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[non_exhaustive]
+pub struct Chat<'a> {
+    /// Its public id, a UUID.
+    pub id: &'a str,
+    /// Who sent it.
+    #[serde(borrow)]
+    pub sender: Cow<'a, str>,
+    /// What it says.
+    #[serde(borrow)]
+    pub content: Cow<'a, str>,
+    /// What it is.
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// The publisher's own id of it.
+    #[serde(borrow, default, rename = "clientId")]
+    pub client_id: Option<Cow<'a, str>>,
 }
 
-/// Appends an ERROR frame.
-pub(super) fn encode_error(out: &mut Vec<u8>, code: &str, content: &str) {
-    text_frame(out, |out| {
-        out.extend_from_slice(b"{\"type\":\"ERROR\",\"code\":");
-        push_string(out, code);
-        out.extend_from_slice(b",\"content\":");
-        push_string(out, content);
-        out.push(b'}');
-    });
+impl<'a> Chat<'a> {
+    pub(super) fn parse(json: &'a [u8]) -> Option<Chat<'a>> {
+        serde_json::from_slice(json).ok()
+    }
 }
 
 /// Appends a message from the store to a log that it follows.
@@ -281,7 +339,7 @@ mod tests {
             assert_eq!(payload(&out[6..])["content"], content);
         }
         let mut out = Vec::new();
-        encode_gap(&mut out, "r", 255, 3, 9);
+        Notice::Gap { room: "r", epoch: 255, from: 3, to: 9 }.encode(&mut out);
         let expected =
             serde_json::json!({"type":"GAP","roomId":"r","from":3,"to":9,"epoch":"00000000000000ff"});
         assert_eq!(payload(&out), expected);
@@ -290,7 +348,8 @@ mod tests {
     #[test]
     fn a_welcome_tells_the_position() {
         let mut out = Vec::new();
-        Welcome { room: "r", session_id: 1, user: "u\\", epoch: 1, seq: 4, online: 2 }.encode(&mut out);
+        let (room, user) = ("r", "u\\");
+        Notice::Welcome { room, session_id: 1, user, epoch: 1, seq: 4, online: 2 }.encode(&mut out);
         let expected = serde_json::json!({"type":"WELCOME","roomId":"r","sessionId":format!("{:032x}", 1),
             "username":"u\\","epoch":"0000000000000001","seq":4,"online":2});
         assert_eq!(payload(&out), expected);

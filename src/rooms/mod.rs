@@ -7,7 +7,8 @@
 //! | file | subject |
 //! |---|---|
 //! | [`log`] | the newest messages of a room as wire bytes, numbered |
-//! | `deflated` | the same, compressed, for members that agreed on that |
+//! | `view`, `deflated` | the same in another form, and compressed for members that agreed on that |
+//! | `encoding`, `guests` | the forms that an application adds, and the members that are sent them |
 //! | `room`, `member`, `members` | one log, what of it may be shown, who is where on it |
 //! | `pump` | moving the members along the log, whatever they lag |
 //! | `crew` | several threads moving the members of one room |
@@ -29,6 +30,8 @@ mod command;
 mod crew;
 mod dedup;
 mod deflated;
+mod encoding;
+mod guests;
 pub mod journal;
 mod json;
 mod ledger;
@@ -46,15 +49,17 @@ mod room;
 mod seats;
 mod shard;
 mod timestamp;
+mod view;
 
 pub use bounds::Bounds;
 pub use command::{
-    Answer, Ask, Command, Effect, Format, Join, MemberKey, Online, OnlineSession, PostError, Posted, Reader,
-    Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
+    Answer, Ask, Command, Effect, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError, Posted,
+    Reader, Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
 };
 pub use crew::{Alone, Crew, Job};
+pub use encoding::{Encoding, Entry};
 pub use json::push_string as push_json_string;
-pub use message::{Kind, Notices, push_stored as push_stored_json};
+pub use message::{Chat, Kind, Notice, Notices, push_stored as push_stored_json};
 pub use peer::{Peer, Sent};
 pub use room::{OnLag, RoomLimits};
 pub use shard::Shard;

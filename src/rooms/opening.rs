@@ -1,8 +1,9 @@
 //! A room on its way from the store: what happens to it meanwhile waits in order.
 
 use super::command::{Ask, Command, Effect, Format, MemberKey, PostError, RoomKey, Span, Why};
+use super::guests::write_notice;
 use super::journal::{Durability, Opened};
-use super::message;
+use super::message::Notice;
 use super::peer::Peer;
 use super::room::Room;
 use super::shard::{Entry, Shard};
@@ -71,11 +72,12 @@ impl<P> Opening<P> {
             | Command::Leave(_)
             | Command::Resume(_)
             | Command::Ask(_)
+            | Command::After(..)
             | Command::Barrier => None,
         });
         for join in joins {
             let mut error = Vec::new();
-            message::encode_error(&mut error, code, content);
+            write_notice(join.encoding.as_deref(), &Notice::Error { code, content }, &mut error);
             join.peer.reply(&error);
         }
     }
@@ -85,12 +87,17 @@ impl<P> Opening<P> {
         for command in &mut self.waiting {
             match command {
                 Command::Join(join) if join.member == from => join.member = to,
-                Command::Publish { member, .. } | Command::Leave(member) if *member == from => *member = to,
+                Command::Publish { member, .. } | Command::Leave(member) | Command::After(member, _)
+                    if *member == from =>
+                {
+                    *member = to;
+                }
                 Command::Join(_)
                 | Command::Publish { .. }
                 | Command::Leave(_)
                 | Command::Resume(_)
                 | Command::Ask(_)
+                | Command::After(..)
                 | Command::Barrier => {}
             }
         }
@@ -189,7 +196,7 @@ impl<P: Peer> Shard<P> {
             match command {
                 Command::Join(join) => {
                     self.seats.take(join.member);
-                    self.out.effects.push(Effect::Close(join.session, why));
+                    self.turn_away(*join, why);
                 }
                 Command::Ask(ask) => {
                     if let Ask::Post { reply, .. } = *ask {
@@ -201,6 +208,7 @@ impl<P: Peer> Shard<P> {
                         reply.send(Err(error));
                     }
                 }
+                Command::After(_, reply) => reply.send(()),
                 Command::Publish { .. } | Command::Leave(_) | Command::Resume(_) | Command::Barrier => {}
             }
         }

@@ -2,11 +2,12 @@
 
 use super::command::{Effect, Format, MemberKey, Reader, Variant, Why};
 use super::crew::{Crew, Job};
+use super::guests::Title;
 use super::journal::Page;
 use super::log::Log;
 use super::member::State;
 use super::members::BLOCK;
-use super::message;
+use super::message::{self, Notice};
 use super::peer::Peer;
 use super::room::{OnLag, Room, RoomLimits};
 
@@ -124,7 +125,10 @@ impl<P: Peer> Room<P> {
         limits: &RoomLimits,
         out: &mut Outcome,
     ) -> Option<MemberKey> {
-        self.members.swap_remove(position)?;
+        let removed = self.members.swap_remove(position)?;
+        if removed.variant == Variant::Encoded {
+            self.guests.remove(removed.key);
+        }
         let last = self.members.len();
         let moved = self.members.get(position)?.key;
         // The member that moved down may have been ahead of the round and be behind it now: it gets its turn here.
@@ -162,17 +166,19 @@ impl<P: Peer> Room<P> {
         let kept_after = page.tail.saturating_sub(1).min(self.visible);
         self.oldest = self.oldest.max(kept_after + 1);
         if member.cursor < kept_after {
-            let mut gap = Vec::new();
-            message::encode_gap(&mut gap, &self.name, self.epoch, member.cursor + 1, kept_after);
-            member.peer.reply(&gap);
-            member.cursor = kept_after;
+            self.leave_behind(position, kept_after);
         }
+        let Some(member) = self.members.get_mut(position) else { return };
         // Plain for everybody: a page is for one member alone, whom compressing it would serve at the cost of the room.
         let mut log = Log::after(member.cursor);
         for stored in &page.messages {
             if stored.seq == log.head() + 1 && stored.seq <= self.visible {
                 message::encode_stored(&mut log, &self.name, self.epoch, stored);
             }
+        }
+        if member.variant == Variant::Encoded {
+            let title = Title { room: &self.name, epoch: self.epoch };
+            log = self.guests.page(member.key, title, &log, member.cursor).unwrap_or(log);
         }
         if let Some(slice) = log.slice(member.cursor, log.head()).filter(|slice| slice.frames() > 0) {
             member.note(member.peer.send(&slice), log.head());
@@ -197,6 +203,11 @@ impl<P: Peer> Room<P> {
         let slice = match member.variant {
             Variant::Plain => None,
             Variant::Deflated => self.deflated.slice(&self.log, cursor, last, &limits.deflate),
+            Variant::Encoded => {
+                let title = Title { room: &self.name, epoch: self.epoch };
+                let log = self.guests.log(member.key, title, &self.log, cursor, last);
+                log.and_then(|log| log.slice(cursor, last))
+            }
         };
         if let Some(slice) = slice.or_else(|| self.log.slice(cursor, last)) {
             return member.note(member.peer.send(&slice), self.visible);
@@ -216,10 +227,11 @@ impl<P: Peer> Room<P> {
 
     /// The member goes on after message `last`, and is told which ones it lost.
     fn leave_behind(&mut self, position: usize, last: u64) {
-        let Some(member) = self.members.get_mut(position) else { return };
-        let mut gap = Vec::new();
-        message::encode_gap(&mut gap, &self.name, self.epoch, member.cursor + 1, last);
-        member.peer.reply(&gap);
-        member.cursor = last;
+        let Some(member) = self.members.get(position) else { return };
+        let (room, epoch, from) = (&*self.name, self.epoch, member.cursor + 1);
+        self.tell(member, &Notice::Gap { room, epoch, from, to: last });
+        if let Some(member) = self.members.get_mut(position) {
+            member.cursor = last;
+        }
     }
 }

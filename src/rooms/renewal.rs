@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::command::{Effect, RoomKey};
 use super::crew::Crew;
 use super::journal::{Durability, Opened};
-use super::message;
+use super::message::Notice;
 use super::peer::Peer;
 use super::pump::Outcome;
 use super::room::{Room, RoomLimits};
@@ -86,12 +86,15 @@ impl<P: Peer> Room<P> {
     fn renew(&mut self, opened: &Opened, limits: &RoomLimits, crew: &dyn Crew<P>, out: &mut Outcome) {
         // Whoever can take the rest of the old log gets it now, the others are told what they do not get.
         self.pump_all(limits, crew, out);
+        let room = &*self.name;
         for member in self.members.iter_mut() {
             let mut gaps = Vec::new();
             if member.cursor < self.visible {
-                message::encode_gap(&mut gaps, &self.name, self.epoch, member.cursor + 1, self.visible);
+                let (epoch, from, to) = (self.epoch, member.cursor + 1, self.visible);
+                self.guests.write(member.key, &Notice::Gap { room, epoch, from, to }, &mut gaps);
             }
-            message::encode_gap(&mut gaps, &self.name, opened.epoch, 1, opened.head);
+            let gap = Notice::Gap { room, epoch: opened.epoch, from: 1, to: opened.head };
+            self.guests.write(member.key, &gap, &mut gaps);
             member.peer.reply(&gaps);
             // A page that is on its way comes from before this, and has nothing that follows.
             member.cursor = opened.head;

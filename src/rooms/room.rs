@@ -8,11 +8,13 @@ use super::bounds::Bounds;
 use super::command::{Format, MemberKey, PostError, Posted, Reply, RoomKey, SessionKey, Start, Variant};
 use super::dedup::Dedup;
 use super::deflated::Deflated;
+use super::encoding::Encoding;
+use super::guests::Guests;
 use super::journal::{Durability, Opened, RoomId};
 use super::log::{Log, Window};
 use super::member::{Member, State};
 use super::members::Members;
-use super::message::{self, Envelope, Kind, Notices, Welcome};
+use super::message::{self, Envelope, Kind, Notice, Notices};
 use super::peer::Peer;
 use super::presence::Presence;
 use super::pump::Round;
@@ -66,6 +68,7 @@ pub(super) struct Newcomer<'a, P> {
     pub(super) start: Start,
     pub(super) hello: bool,
     pub(super) variant: Variant,
+    pub(super) encoding: Option<Arc<dyn Encoding>>,
 }
 
 /// Who has to hear what becomes of a message that is not stored yet.
@@ -113,6 +116,7 @@ pub(super) struct Room<P> {
     /// Shared only while a crew pumps.
     pub(super) log: Arc<Log>,
     pub(super) deflated: Deflated,
+    pub(super) guests: Guests,
     /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
     pub(super) visible: u64,
     /// The oldest message that can be read at all, as far as is known.
@@ -147,6 +151,7 @@ impl<P: Peer> Room<P> {
             epoch,
             log: Arc::default(),
             deflated: Deflated::default(),
+            guests: Guests::default(),
             visible: 0,
             oldest: 1,
             last_at: Timestamp::default(),
@@ -181,6 +186,7 @@ impl<P: Peer> Room<P> {
             message::encode_stored(&mut log, &self.name, self.epoch, stored);
         }
         (self.log, self.deflated) = (Arc::new(log), Deflated::default());
+        self.guests.forget_log();
         (self.visible, self.served, self.round) = (opened.head, opened.head, None);
         (self.recorded, self.stored) = (opened.head, opened.head);
     }
@@ -203,14 +209,18 @@ impl<P: Peer> Room<P> {
     /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
     /// A newcomer that begins before the window is left in [`State::Reading`], and a page has to be asked for.
     pub(super) fn join(&mut self, newcomer: Newcomer<'_, P>) -> (usize, Option<Timestamp>) {
-        let Newcomer { key, session, session_id, user, peer, start, hello, variant } = newcomer;
+        let Newcomer { key, session, session_id, user, peer, start, hello, variant, encoding } = newcomer;
+        if let Some(encoding) = encoding {
+            self.guests.insert(key, encoding);
+        }
         let mut greeting = Vec::new();
         if hello {
             let (room, epoch, seq) = (&*self.name, self.epoch, self.visible);
             let online = self.presence.users();
-            Welcome { room, session_id, user, epoch, seq, online }.encode(&mut greeting);
+            let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online };
+            self.guests.write(key, &welcome, &mut greeting);
         }
-        let (cursor, since) = self.start_cursor(start, &mut greeting);
+        let (cursor, since) = self.start_cursor(key, start, &mut greeting);
         if !greeting.is_empty() {
             peer.reply(&greeting);
         }
@@ -297,18 +307,17 @@ impl<P: Peer> Room<P> {
     /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
     pub(super) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
         Arc::make_mut(&mut self.log).truncate(self.visible);
-        self.deflated.follow(&self.log);
+        self.follow_log();
         self.forget_ids_after(self.visible);
         self.recorded = self.stored;
-        let mut error = Vec::new();
-        message::encode_error(&mut error, "unavailable", "the message could not be stored");
+        let error = Notice::Error { code: "unavailable", content: "the message could not be stored" };
         for publisher in std::mem::take(&mut self.unstored) {
             match publisher {
                 Publisher::Nobody => {}
                 Publisher::Member(key) => {
                     let member = place(key).and_then(|position| self.members.get(position));
                     if let Some(member) = member {
-                        member.peer.reply(&error);
+                        self.tell(member, &error);
                     }
                 }
                 Publisher::Asker(reply) => reply.send(Err(PostError::Unavailable)),
@@ -340,19 +349,34 @@ impl<P: Peer> Room<P> {
     pub(super) fn evict(&mut self, limits: &RoomLimits) {
         let upto = if self.record_as().is_some() { self.served.min(self.stored) } else { self.served };
         Arc::make_mut(&mut self.log).evict(limits.window, upto);
-        self.deflated.follow(&self.log);
+        self.follow_log();
         if self.stored_as.is_none() {
             self.oldest = self.log.tail();
         }
     }
 
+    /// The other forms of the log keep what the log keeps.
+    fn follow_log(&mut self) {
+        self.deflated.follow(&self.log);
+        self.guests.follow(&self.log);
+    }
+
+    /// Says something to one member.
+    pub(super) fn tell(&self, member: &Member<P>, notice: &Notice<'_>) {
+        let mut frame = Vec::new();
+        self.guests.write(member.key, notice, &mut frame);
+        member.peer.reply(&frame);
+    }
+
     fn posted(&self, seq: u64) -> Posted {
-        Posted { seq, json: self.log.frame(seq).map(message::payload_of).map(Into::into) }
+        let json = self.log.frame(seq).map(message::payload_of).map(Into::into);
+        Posted { seq, json, receivers: self.members.len() }
     }
 
     /// Where a newcomer's cursor begins, with the GAP that it has to be told first. A time that has left the window of
     /// a stored room stays a time.
-    fn start_cursor(&self, start: Start, greeting: &mut Vec<u8>) -> (u64, Option<Timestamp>) {
+    fn start_cursor(&self, key: MemberKey, start: Start, greeting: &mut Vec<u8>) -> (u64, Option<Timestamp>) {
+        let (room, epoch) = (&*self.name, self.epoch);
         let (head, kept_after) = (self.visible, self.oldest - 1);
         let wanted = match start {
             Start::Live => return (head, None),
@@ -372,12 +396,13 @@ impl<P: Peer> Room<P> {
             }
             // A position in another log than this one: none of this log's messages has been seen.
             Start::After { .. } => {
-                message::encode_gap(greeting, &self.name, self.epoch, 1, head);
+                self.guests.write(key, &Notice::Gap { room, epoch, from: 1, to: head }, greeting);
                 return (head, None);
             }
         };
         if wanted < kept_after {
-            message::encode_gap(greeting, &self.name, self.epoch, wanted + 1, kept_after);
+            let gap = Notice::Gap { room, epoch, from: wanted + 1, to: kept_after };
+            self.guests.write(key, &gap, greeting);
         }
         (wanted.max(kept_after), None)
     }

@@ -6,7 +6,7 @@ use slab::Slab;
 
 use super::bans::Bans;
 use super::command::{
-    Answer, Command, Effect, Format, Join, MemberKey, Reader, RoomKey, ShardStats, Span, Why,
+    Answer, Command, Effect, Format, Join, Joined, MemberKey, Reader, Reply, RoomKey, ShardStats, Span, Why,
 };
 use super::crew::Crew;
 use super::journal::RecordBatch;
@@ -125,8 +125,19 @@ impl<P: Peer> Shard<P> {
                 }
             }
             Command::Ask(ask) => self.ask(*ask, now),
+            Command::After(member, reply) => self.answer_after(member, reply),
             Command::Barrier => self.barriers += 1,
         }
+    }
+
+    /// Answers once what the member has said before is done: at once, unless its room is still being opened.
+    fn answer_after(&mut self, member: MemberKey, reply: Reply<()>) {
+        if let Some(Seat::Waiting { room }) = self.seats.get(member)
+            && let Some(Entry::Opening(opening)) = self.rooms.get_mut(*room)
+        {
+            return opening.waiting.push(Command::After(member, reply));
+        }
+        reply.send(());
     }
 
     /// Takes an answer of the store.
@@ -201,11 +212,11 @@ impl<P: Peer> Shard<P> {
 
     fn join(&mut self, join: Join<P>, now: Timestamp) {
         if self.bans.holds(&join.room, &join.user, now) {
-            return self.out.effects.push(Effect::Close(join.session, Why::Kicked));
+            return self.turn_away(join, Why::Kicked);
         }
         let index = match self.find_room(&join.room, join.format, self.limits.open_rooms, now) {
             Ok(index) => index,
-            Err(why) => return self.out.effects.push(Effect::Close(join.session, why)),
+            Err(why) => return self.turn_away(join, why),
         };
         let room = match &mut self.rooms[index] {
             Entry::Open(room) => room,
@@ -214,25 +225,42 @@ impl<P: Peer> Shard<P> {
                 return opening.waiting.push(Command::Join(Box::new(join)));
             }
         };
-        let Join { member, session, session_id, user, peer, start, hello, variant, .. } = join;
         if room.member_count() >= self.limits.bounds.members() {
-            self.seats.take(member);
-            return self.out.effects.push(Effect::Close(session, Why::RoomFull));
+            self.seats.take(join.member);
+            return self.turn_away(join, Why::RoomFull);
         }
-        let name = room.presence.enter(&user);
-        let profile = Profile { user: name.clone(), session_id, joined_at: now };
+        let Join { member: key, session, session_id, user, peer, start, hello, variant, .. } = join;
+        let Join { announced, encoding, reply, .. } = join;
+        let name = if announced { room.presence.enter(&user) } else { user.as_ref().into() };
+        let profile = Profile { user: name.clone(), session_id, joined_at: now, announced };
         let newcomer =
-            Newcomer { key: member, session, session_id, user: &user, peer, start, hello, variant };
+            Newcomer { key, session, session_id, user: &user, peer, start, hello, variant, encoding };
         let (position, since) = room.join(newcomer);
+        if let Some(reply) = reply {
+            let (epoch, seq, members) = (room.epoch, room.visible, room.member_count());
+            reply.send(Ok(Joined { epoch, seq, members }));
+        }
         if let Some(since) = since {
-            self.readers.since.insert(member, since);
+            self.readers.since.insert(key, since);
         }
         if room.members.get(position).is_some_and(|member| member.state == State::Reading) {
-            self.readers.waiting.push_back(Reader { member, session });
+            self.readers.waiting.push_back(Reader { member: key, session });
         }
         self.members += 1;
-        self.seats.set(member, Seat::Taken { room: index, position, profile });
-        self.notify(index, Kind::Join, &name, now);
+        self.seats.set(key, Seat::Taken { room: index, position, profile });
+        if announced {
+            self.notify(index, Kind::Join, &name, now);
+        } else {
+            self.touch(index);
+        }
+    }
+
+    /// A newcomer has no place here.
+    pub(super) fn turn_away(&mut self, join: Join<P>, why: Why) {
+        match join.reply {
+            Some(reply) => reply.send(Err(why)),
+            None => self.out.effects.push(Effect::Close(join.session, why)),
+        }
     }
 
     fn leave(&mut self, member: MemberKey, now: Timestamp) {
@@ -253,12 +281,16 @@ impl<P: Peer> Shard<P> {
         if let Some(moved) = room.remove(position, &self.limits, &mut self.out) {
             self.seats.move_to(moved, position);
         }
-        room.presence.exit(&profile.user);
+        if profile.announced {
+            room.presence.exit(&profile.user);
+        }
         if room.member_count() == 0 {
             room.idle_since = now;
             self.idle.push_back((room.key, now));
         }
-        self.notify(index, Kind::Leave, &profile.user, now);
+        if profile.announced {
+            self.notify(index, Kind::Leave, &profile.user, now);
+        }
         self.forget_idle(now);
     }
 

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::api::{Request, Responder};
-use super::handler::Handler;
+use super::handler::{AnyHandler, Credentials};
 use super::rooms::Rooms;
 use super::router::{Endpoint, Router, Target};
 use super::rules::{CurrentRules, Rules};
 use super::window_bits;
-use crate::auth::{self, AuthMessage, Identity, TokenError, policy};
+use crate::auth::{self, Identity, TokenError, policy};
 use crate::config::{self, Config};
 use crate::handshake::{self, DeflateTerms, Intent, Origins};
 use crate::http::{Access, HEADERS_MAX, Head, HeadLimits, Problem, Response, Status};
 use crate::reactor::{
     Admission, Answer, Arrival, Attributes, Context, Disconnect, Mailbox, Ration, Route, Service, Standing,
-    Ticket, Verdict,
+    State, Ticket, Timer, Verdict,
 };
 use crate::ws::{CloseCode, Message};
 
@@ -169,20 +169,24 @@ impl Dispatch {
         cx.attach(attributes);
         for interceptor in &self.router.interceptors.0 {
             if contained(|| interceptor.after(cx, head)).is_err() {
-                cx.close_because(CloseCode::INTERNAL, "handler failed", Disconnect::HandlerFailed);
+                fail(cx);
             }
             if !cx.is_open() {
                 return cx.shut_out();
             }
         }
-        self.call(cx, |handler, cx| handler.open(cx, head));
+        match contained(|| endpoint.handler.open(cx, head)) {
+            Ok(state) => cx.keep_state(Some(state)),
+            Err(Panicked) => fail(cx),
+        }
     }
 
     /// Deals with the message of a session that has a guard, if it is for that. False: it is for the application.
     fn guard(&mut self, cx: &mut Context<'_>, message: &Message<'_>) -> bool {
-        let token = match message {
-            Message::Text(text) => AuthMessage::parse(text),
-            Message::Binary(_) => None,
+        let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return false };
+        let Ok(token) = contained(|| endpoint.handler.credentials(message)) else {
+            fail(cx);
+            return true;
         };
         let (known, token) = match (cx.standing(), token) {
             (None | Some(Standing::Known(_)), None) => return false,
@@ -196,7 +200,8 @@ impl Dispatch {
         let rules = self.rules.now();
         // Without keys, whoever vouched for the user has no use for tokens.
         let Some(gate) = &rules.gate else { return false };
-        match (gate.verify(token.token()), known) {
+        let Credentials { token, is_all } = token;
+        match (gate.verify(&token), known) {
             (Err(error), _) => {
                 tracing::debug!(session = %format_args!("{:032x}", cx.id()), %error, "token refused");
                 self.refuse(cx, error.message());
@@ -204,7 +209,10 @@ impl Dispatch {
             (Ok(identity), Some(known)) if !identity.renews(&known) => {
                 self.refuse(cx, "the token is another user's, or allows less than the one before");
             }
-            (Ok(identity), Some(_) | None) => self.know(cx, identity),
+            (Ok(identity), Some(_) | None) => {
+                self.know(cx, identity);
+                return is_all || !cx.is_open();
+            }
         }
         true
     }
@@ -237,12 +245,18 @@ impl Dispatch {
         }
     }
 
-    /// Calls the handler of the session's endpoint; a panic ends the session.
-    fn call(&self, cx: &mut Context<'_>, callback: impl FnOnce(&dyn Handler, &mut Context<'_>)) {
+    /// Calls the handler of the session's endpoint, if the session was opened; a panic ends the session.
+    fn call(
+        &self,
+        cx: &mut Context<'_>,
+        callback: impl FnOnce(&dyn AnyHandler, &mut Context<'_>, &mut State),
+    ) {
         let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return };
-        if contained(|| callback(&*endpoint.handler, cx)).is_err() {
-            cx.close_because(CloseCode::INTERNAL, "handler failed", Disconnect::HandlerFailed);
+        let Some(mut state) = cx.take_state() else { return };
+        if contained(|| callback(&*endpoint.handler, cx, &mut state)).is_err() {
+            fail(cx);
         }
+        cx.keep_state(Some(state));
     }
 }
 
@@ -322,12 +336,16 @@ impl Service for Dispatch {
 
     fn message(&mut self, cx: &mut Context<'_>, message: Message<'_>) {
         if cx.standing().is_none() || !self.guard(cx, &message) {
-            self.call(cx, |handler, cx| handler.message(cx, message));
+            self.call(cx, |handler, cx, state| handler.message(cx, state, message));
         }
     }
 
-    fn alarm(&mut self, cx: &mut Context<'_>) {
-        self.call(cx, |handler, cx| handler.alarm(cx));
+    fn timer(&mut self, cx: &mut Context<'_>, timer: Timer) {
+        self.call(cx, |handler, cx, state| handler.timer(cx, state, timer));
+    }
+
+    fn event(&mut self, cx: &mut Context<'_>, event: State) {
+        self.call(cx, |handler, cx, state| handler.event(cx, state, event));
     }
 
     fn overdue(&mut self, cx: &mut Context<'_>) {
@@ -338,9 +356,10 @@ impl Service for Dispatch {
     fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect) {
         tracing::debug!(session = %format_args!("{:032x}", cx.id()), %reason, "session ended");
         self.forget_awaited(cx);
-        match cx.standing() {
-            Some(Standing::Awaited(_) | Standing::Refused) => {}
-            Some(Standing::Known(_)) | None => self.call(cx, |handler, cx| handler.close(cx, reason)),
+        if let (Some(state), Some(endpoint)) =
+            (cx.take_state(), self.router.endpoints.get(usize::from(cx.endpoint())))
+        {
+            let _the_session_has_ended_anyway = contained(|| endpoint.handler.close(cx, state, reason));
         }
     }
 }
@@ -352,6 +371,11 @@ fn deflate_terms(config: &config::Compression) -> DeflateTerms {
         server_window: window_bits(config.server_window_bits),
         client_window: window_bits(config.client_window_bits),
     }
+}
+
+/// Ends a session whose handler panicked.
+fn fail(cx: &mut Context<'_>) {
+    cx.close_because(CloseCode::INTERNAL, "handler failed", Disconnect::HandlerFailed);
 }
 
 /// The callback panicked; the panic hook has reported it.

@@ -1,15 +1,44 @@
 //! What an application answers.
 
+use std::any::Any;
+
+use crate::auth::AuthMessage;
 use crate::http::{Head, Response};
-use crate::reactor::{Arrival, Context, Disconnect};
+use crate::reactor::{Arrival, Context, Disconnect, State, Timer};
 use crate::ws::Message;
 
 /// The application's side of an endpoint. One handler serves all sessions of its endpoint; what belongs to one session
-/// is kept with [`Session::set_attribute`](super::Session::set_attribute).
+/// is its [`State`](Handler::State).
 ///
 /// All callbacks come from the reactor's thread, one at a time, and must not block: a slow one delays every connection.
 /// A callback that panics costs its own session (closed with 1011), nobody else's.
+///
+/// ```
+/// use foghorn::http::Head;
+/// use foghorn::server::{Context, Handler};
+/// use foghorn::ws::Message;
+///
+/// /// Tells each session how many messages it has sent.
+/// struct Count;
+///
+/// impl Handler for Count {
+///     type State = u64;
+///
+///     fn open(&self, _cx: &mut Context<'_>, _head: &Head<'_>) -> u64 {
+///         0
+///     }
+///
+///     fn message(&self, cx: &mut Context<'_>, count: &mut u64, _message: Message<'_>) {
+///         *count += 1;
+///         cx.send_text(&count.to_string());
+///     }
+/// }
+/// ```
 pub trait Handler: Send + Sync + 'static {
+    /// What the handler keeps of one session, from [`open`](Handler::open) to [`close`](Handler::close); `()` takes no
+    /// memory.
+    type State: Send + 'static;
+
     /// Decides about a correct opening handshake before it is accepted. An error is sent instead of the 101, and the
     /// connection is closed. Where tokens are asked for, it is called for whoever has a good one, or none yet: it must not
     /// tell those anything.
@@ -21,21 +50,110 @@ pub trait Handler: Send + Sync + 'static {
         Ok(())
     }
 
-    /// A session begins. `head` is the request that it began with.
-    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) {
-        let _ = (cx, head);
+    /// The token that a message carries, where tokens are asked for; called before `message`, also for sessions that were
+    /// not opened yet. As a rule it is the message `{"type":"AUTH","token":"…"}`.
+    fn credentials(&self, message: &Message<'_>) -> Option<Credentials> {
+        match message {
+            Message::Text(text) => AuthMessage::parse(text).map(|auth| Credentials::alone(auth.token())),
+            Message::Binary(_) => None,
+        }
     }
+
+    /// A session begins. `head` is the request that it began with.
+    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> Self::State;
 
     /// A message came: complete, unmasked, text checked to be UTF-8. It is borrowed from the read buffer.
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>);
+    fn message(&self, cx: &mut Context<'_>, state: &mut Self::State, message: Message<'_>);
 
-    /// The alarm set with [`Context::set_alarm`] went off.
-    fn alarm(&self, cx: &mut Context<'_>) {
-        let _ = cx;
+    /// A timer set with [`Context::set_timer`] went off.
+    fn timer(&self, cx: &mut Context<'_>, state: &mut Self::State, timer: Timer) {
+        let _ = (cx, state, timer);
     }
 
-    /// The session ended, in whatever way; called exactly once. Nothing can be sent any more.
-    fn close(&self, cx: &mut Context<'_>, reason: Disconnect) {
-        let _ = (cx, reason);
+    /// What another thread has [posted](crate::server::Session::post_event) has arrived.
+    fn event(&self, cx: &mut Context<'_>, state: &mut Self::State, event: Box<dyn Any + Send>) {
+        let _ = (cx, state, event);
+    }
+
+    /// The session ended, in whatever way; called exactly once for each session whose `open` has returned. Nothing can be
+    /// sent any more.
+    fn close(&self, cx: &mut Context<'_>, state: Self::State, reason: Disconnect) {
+        let _ = (cx, state, reason);
+    }
+}
+
+/// A token that came in a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub(super) token: Box<str>,
+    pub(super) is_all: bool,
+}
+
+impl Credentials {
+    /// The token is all that the message says.
+    #[must_use]
+    pub fn alone(token: &str) -> Credentials {
+        Credentials { token: token.into(), is_all: true }
+    }
+
+    /// The message says more than the token: the handler is to be shown it, too, if the token is good.
+    #[must_use]
+    pub fn within(token: &str) -> Credentials {
+        Credentials { token: token.into(), is_all: false }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// A handler whose state is of a type that only it knows.
+pub(super) trait AnyHandler: Send + Sync {
+    fn handshake(&self, head: &Head<'_>, arrival: &Arrival) -> Result<(), Response>;
+    fn credentials(&self, message: &Message<'_>) -> Option<Credentials>;
+    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> State;
+    fn message(&self, cx: &mut Context<'_>, state: &mut State, message: Message<'_>);
+    fn timer(&self, cx: &mut Context<'_>, state: &mut State, timer: Timer);
+    fn event(&self, cx: &mut Context<'_>, state: &mut State, event: State);
+    fn close(&self, cx: &mut Context<'_>, state: State, reason: Disconnect);
+}
+
+impl<H: Handler> AnyHandler for H {
+    fn handshake(&self, head: &Head<'_>, arrival: &Arrival) -> Result<(), Response> {
+        Handler::handshake(self, head, arrival)
+    }
+
+    fn credentials(&self, message: &Message<'_>) -> Option<Credentials> {
+        Handler::credentials(self, message)
+    }
+
+    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> State {
+        Box::new(Handler::open(self, cx, head))
+    }
+
+    fn message(&self, cx: &mut Context<'_>, state: &mut State, message: Message<'_>) {
+        if let Some(state) = state.downcast_mut() {
+            Handler::message(self, cx, state, message);
+        }
+    }
+
+    fn timer(&self, cx: &mut Context<'_>, state: &mut State, timer: Timer) {
+        if let Some(state) = state.downcast_mut() {
+            Handler::timer(self, cx, state, timer);
+        }
+    }
+
+    fn event(&self, cx: &mut Context<'_>, state: &mut State, event: State) {
+        if let Some(state) = state.downcast_mut() {
+            Handler::event(self, cx, state, event);
+        }
+    }
+
+    fn close(&self, cx: &mut Context<'_>, state: State, reason: Disconnect) {
+        if let Ok(state) = state.downcast() {
+            Handler::close(self, cx, *state, reason);
+        }
     }
 }

@@ -1,13 +1,18 @@
 //! The public API: a server, its router, the handlers of its endpoints.
 //!
 //! ```no_run
+//! use foghorn::http::Head;
 //! use foghorn::server::{Context, Endpoint, Handler, Router, Server};
 //! use foghorn::ws::Message;
 //!
 //! struct Shout;
 //!
 //! impl Handler for Shout {
-//!     fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+//!     type State = ();
+//!
+//!     fn open(&self, _cx: &mut Context<'_>, _head: &Head<'_>) {}
+//!
+//!     fn message(&self, cx: &mut Context<'_>, _state: &mut (), message: Message<'_>) {
 //!         if let Message::Text(text) = message {
 //!             cx.send_text(&text.to_uppercase());
 //!         }
@@ -51,12 +56,16 @@ use crate::transport::{Certificate, CertificateFiles};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 pub use crate::reactor::{
-    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, RoomError, Session,
+    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, RoomError, Session,
+    Timer,
 };
-pub use crate::rooms::{Format, Start, Timestamp};
+pub use crate::rooms::{
+    Chat, Encoding, Entry, Joined, Kind, Notice, Online, OnlineSession, PostError, Posted, Start, Timestamp,
+    Why,
+};
 pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Request, Responder};
-pub use handler::Handler;
+pub use handler::{Credentials, Handler};
 pub use interceptor::Interceptor;
 pub use rooms::{Busy, Rooms};
 pub use router::{Endpoint, Router};

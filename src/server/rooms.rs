@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::metrics::{Limit, Metrics};
-use crate::reactor::{Gauge, Letter, Mailbox};
+use crate::reactor::{Gauge, Letter, Mailbox, Post};
 use crate::rooms::{Ask, Bounds, Online, PostError, Posted, Reply, ShardStats, Timestamp};
 
 /// Too much waits for the reactor already: nothing was done, trying again later makes sense.
@@ -64,26 +64,16 @@ impl Rooms {
         self.gauge.connections()
     }
 
-    /// Publishes a message in the name of `sender`; the answer comes when it is stored. A repeat of a `client_id`
-    /// within `chat.dedup_window` publishes nothing and is answered with the first message.
+    /// Publishes a message; the answer comes when it is stored.
     ///
     /// # Errors
     /// [`Busy`].
     pub fn post(
         &self,
-        room: &str,
-        sender: &str,
-        content: &str,
-        client_id: Option<&str>,
+        post: Post<'_>,
         reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(Ask::Post {
-            room: room.into(),
-            sender: sender.into(),
-            content: content.into(),
-            client_id: client_id.map(Into::into),
-            reply: Reply::new(reply),
-        })
+        self.ask(post.ask(reply))
     }
 
     /// Who is in a room? Nobody is in one that does not exist.

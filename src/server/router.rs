@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::api::Api;
-use super::handler::Handler;
+use super::handler::{AnyHandler, Handler};
 use super::interceptor::Interceptor;
 use crate::handshake::Origins;
 use crate::http::{Method, Response};
 
 /// A WebSocket endpoint: a handler and the rules of its handshake.
 pub struct Endpoint {
-    pub(super) handler: Box<dyn Handler>,
+    pub(super) handler: Box<dyn AnyHandler>,
     pub(super) message_bytes: Option<usize>,
     pub(super) messages_per_second: Option<usize>,
     pub(super) bytes_per_second: Option<usize>,

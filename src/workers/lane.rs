@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::station::Station;
 use super::{Batch, PUMP_MEMBERS, ShardGone};
-use crate::rooms::{Command, Effect, MemberKey, Span};
+use crate::rooms::{Ask, Command, Effect, MemberKey, Span};
 use crate::transport::Outbound;
 
 /// A batch that could not be handed over counts as congestion from so many commands on.
@@ -19,6 +19,8 @@ const CONGESTED_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Lane {
     batch: Batch,
+    /// Bytes of the questions in the batch.
+    asked_bytes: usize,
     end: End,
     /// Keys of members that left.
     free: Vec<u32>,
@@ -55,7 +57,7 @@ impl Lane {
     }
 
     fn new(end: End) -> Lane {
-        Lane { batch: Batch::default(), end, free: Vec::new(), keys: 0 }
+        Lane { batch: Batch::default(), asked_bytes: 0, end, free: Vec::new(), keys: 0 }
     }
 
     /// A key for a new member of this shard.
@@ -74,6 +76,12 @@ impl Lane {
         self.batch.commands.push(command);
     }
 
+    /// Adds a question that holds so many bytes.
+    pub(crate) fn ask(&mut self, ask: Ask, bytes: usize) {
+        self.asked_bytes += bytes;
+        self.push(Command::Ask(Box::new(ask)));
+    }
+
     /// Stores bytes that the next command of this batch speaks of.
     pub(crate) fn store(&mut self, bytes: &[u8]) -> Option<Span> {
         Span::store(&mut self.batch.bytes, bytes)
@@ -81,7 +89,8 @@ impl Lane {
 
     /// Whether the shard is so far behind that no more should be read for it.
     pub(crate) fn is_congested(&self) -> bool {
-        self.batch.commands.len() >= CONGESTED_COMMANDS || self.batch.bytes.len() >= CONGESTED_BYTES
+        let bytes = self.batch.bytes.len() + self.asked_bytes;
+        self.batch.commands.len() >= CONGESTED_COMMANDS || bytes >= CONGESTED_BYTES
     }
 
     /// Whether there is something to do that nothing will wake the reactor for.
@@ -107,6 +116,7 @@ impl Lane {
                 station.take_answers();
                 if !station.shard.is_behind() {
                     station.apply(&mut self.batch);
+                    self.asked_bytes = 0;
                 }
                 *unfinished = station.shard.pump(PUMP_MEMBERS);
                 station.pass_on(|effect| effects.push(effect));
@@ -116,12 +126,15 @@ impl Lane {
             End::Thread { batches, spare, full } => {
                 let spare = spare.try_recv().unwrap_or_default();
                 let batch = std::mem::replace(&mut self.batch, spare);
+                let asked_bytes = std::mem::take(&mut self.asked_bytes);
                 self.batch = match send(batches, batch)? {
                     None => return Ok(()),
                     Some(batch) => {
                         // The shard rings when it has made room; it may have done so before it saw the flag.
                         full.store(true, Ordering::SeqCst);
-                        send(batches, batch)?.unwrap_or_default()
+                        let unsent = send(batches, batch)?;
+                        self.asked_bytes = if unsent.is_some() { asked_bytes } else { 0 };
+                        unsent.unwrap_or_default()
                     }
                 };
                 Ok(())

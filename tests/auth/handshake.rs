@@ -59,7 +59,11 @@ fn the_subprotocol_is_agreed_on_and_the_token_not_repeated() {
 fn an_endpoint_agrees_on_its_own_subprotocol_first() {
     struct Quiet;
     impl Handler for Quiet {
-        fn message(&self, _cx: &mut Context<'_>, _message: Message<'_>) {}
+        type State = ();
+
+        fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
+
+        fn message(&self, _cx: &mut Context<'_>, _: &mut (), _message: Message<'_>) {}
     }
     let endpoint = Endpoint::new(Quiet).subprotocols(["v12.stomp"]).require_subprotocol();
     let server = server_of(|_| (), |router| router.endpoint("/ws/own", endpoint));

@@ -52,19 +52,21 @@ struct Ear {
 }
 
 impl Handler for Ear {
+    type State = ();
+
     fn open(&self, cx: &mut Context<'_>, _head: &Head<'_>) {
         self.heard.fetch_add(1, Ordering::SeqCst);
         *self.last.lock().unwrap() = Some(cx.session().clone());
     }
 
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         if let Message::Text(text) = message {
             let user = cx.identity().map_or("-", |identity| identity.user()).to_owned();
             cx.send_text(&format!("{user}: {text}"));
         }
     }
 
-    fn close(&self, _cx: &mut Context<'_>, _reason: Disconnect) {
+    fn close(&self, _cx: &mut Context<'_>, _: (), _reason: Disconnect) {
         self.heard.fetch_add(100, Ordering::SeqCst);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use foghorn::config::{Config, OnFlood};
 use foghorn::metrics::Limit;
-use foghorn::server::{Context, Endpoint, Format, Handler, JoinRequest, Router, Start};
+use foghorn::server::{Context, Endpoint, Handler, JoinRequest, Router};
 use foghorn::ws::Message;
 
 use crate::arena::{Arena, connections};
@@ -271,10 +271,13 @@ fn messages_that_nobody_finishes_are_shed_with_1013() {
 struct Joiner;
 
 impl Handler for Joiner {
-    fn message(&self, cx: &mut Context<'_>, message: Message<'_>) {
+    type State = ();
+
+    fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
+
+    fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
         let Message::Text(room) = message else { return };
-        let (format, start) = (Format::Relay, Start::Live);
-        match cx.join(JoinRequest { room, user: "", format, start, hello: false }) {
+        match cx.join(JoinRequest::relay(room)) {
             Ok(_) => cx.send_text("joined"),
             Err(error) => cx.send_text(&error.to_string()),
         }

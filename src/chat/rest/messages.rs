@@ -12,6 +12,7 @@ use crate::chat::incoming::ID_BYTES_MAX;
 use crate::http::{Head, Problem, Response, Status};
 use crate::rooms::journal::{From, Page, PageRequest, RoomId};
 use crate::rooms::{PostError, Posted, push_stored_json};
+use crate::server::Post;
 use crate::store::{Store, StoreError};
 
 /// Messages of one answer at most, and without a limit in the request.
@@ -93,10 +94,10 @@ pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
     let reply = move |posted| match posted {
         Ok(Posted { json: Some(json), .. }) => pending.send(Ok(created(json.into()))),
-        Ok(Posted { seq, json: None }) => reread(&store, &room, seq, &pending),
+        Ok(Posted { seq, json: None, .. }) => reread(&store, &room, seq, &pending),
         Err(error) => pending.send(Err(PostError::into(error))),
     };
-    call.rooms.post(call.room, &sender, &content, id.as_deref(), reply)?;
+    call.rooms.post(Post::new(call.room, &sender, &content).client_id(id.as_deref()), reply)?;
     Ok(())
 }
 

@@ -88,7 +88,7 @@ impl From<PostError> for Refusal {
         match error {
             PostError::NoSuchRoom => Refusal::no_such_room(),
             PostError::Unavailable => Refusal::unavailable("the message cannot be stored at the moment"),
-            PostError::Busy => Refusal::busy(),
+            PostError::Busy | PostError::NoReceiver => Refusal::busy(),
         }
     }
 }

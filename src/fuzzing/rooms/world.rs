@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Numbers;
+use super::encoding::Detour;
 use super::member::{Expected, Member, Position};
 use super::peer::ScriptedPeer;
 use super::store::{ScriptedStore, Verdict};
 use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
 use crate::rooms::{
-    Bounds, Command, Crew, Effect, Format, Job, Join, MemberKey, Notices, OnLag, RoomLimits, SessionKey,
-    Shard, Span, Start, Timestamp, Variant,
+    Bounds, Command, Crew, Effect, Encoding, Format, Job, Join, MemberKey, Notices, OnLag, RoomLimits,
+    SessionKey, Shard, Span, Start, Timestamp, Variant,
 };
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
@@ -261,7 +262,14 @@ impl World {
             gaps: 0,
         };
         member.peer.drain(usize::from(numbers.next()) * 100);
-        let variant = if self.sessions.is_multiple_of(2) { Variant::Plain } else { Variant::Deflated };
+        let encoding = |label| Some(Arc::new(Detour { label }) as Arc<dyn Encoding>);
+        let (variant, encoding) = match self.sessions % 6 {
+            0 | 1 => (Variant::Plain, None),
+            2 | 3 => (Variant::Deflated, None),
+            4 => (Variant::Encoded, encoding(b"")),
+            _ if self.sessions.is_multiple_of(5) => (Variant::Encoded, encoding(b"five")),
+            _ => (Variant::Encoded, encoding(b"other")),
+        };
         if variant == Variant::Deflated {
             member.peer.inflate();
         }
@@ -276,6 +284,9 @@ impl World {
             start,
             hello: format == Format::Chat,
             variant,
+            announced: true,
+            encoding,
+            reply: None,
         };
         let content = format!("{} joined", member.user);
         self.members.push(member);

@@ -1,0 +1,395 @@
+//! What a session does in rooms: joins, publishes, leaves.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::context::Context;
+use crate::metrics::Limit;
+use crate::rooms::{
+    Ask, Command, Encoding, Format, Join, Joined, MemberKey, PostError, Posted, Reply, SessionKey, Start,
+    Variant, Why,
+};
+use crate::ws::CloseCode;
+
+/// A session's place in a room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Membership {
+    pub(super) lane: u16,
+    pub(super) member: MemberKey,
+}
+
+/// A wish to enter a room.
+pub struct JoinRequest<'a> {
+    room: &'a str,
+    user: &'a str,
+    format: Format,
+    start: Start,
+    hello: bool,
+    announced: bool,
+    encoding: Option<Arc<dyn Encoding>>,
+    reply: Option<Reply<Result<Joined, Why>>>,
+}
+
+impl<'a> JoinRequest<'a> {
+    /// Into a chat room, under the name that the others are to see; from the next message on.
+    #[must_use]
+    pub fn chat(room: &'a str, user: &'a str) -> JoinRequest<'a> {
+        JoinRequest::new(room, user, Format::Chat)
+    }
+
+    /// Into a relay, which has other names than the chat; from the next message on.
+    #[must_use]
+    pub fn relay(room: &'a str) -> JoinRequest<'a> {
+        JoinRequest::new(room, "", Format::Relay)
+    }
+
+    fn new(room: &'a str, user: &'a str, format: Format) -> JoinRequest<'a> {
+        let start = Start::Live;
+        JoinRequest { room, user, format, start, hello: false, announced: true, encoding: None, reply: None }
+    }
+
+    /// Begins elsewhere in the room's log.
+    #[must_use]
+    pub fn start(mut self, start: Start) -> JoinRequest<'a> {
+        self.start = start;
+        self
+    }
+
+    /// Whether to begin with a WELCOME.
+    #[must_use]
+    pub fn hello(mut self, hello: bool) -> JoinRequest<'a> {
+        self.hello = hello;
+        self
+    }
+
+    /// Only listens: nobody is told, and the user does not count among those who are there.
+    #[must_use]
+    pub fn silent(mut self) -> JoinRequest<'a> {
+        self.announced = false;
+        self
+    }
+
+    /// Gets the messages in this form.
+    #[must_use]
+    pub fn encoding(mut self, encoding: Arc<dyn Encoding>) -> JoinRequest<'a> {
+        self.encoding = Some(encoding);
+        self
+    }
+
+    /// Hears how it went, on a thread of the rooms, where `reply` must not block. Without this a session that is refused
+    /// is closed; with it, it stays and has to [leave](Context::leave).
+    #[must_use]
+    pub fn then(mut self, reply: impl FnOnce(Result<Joined, Why>) + Send + 'static) -> JoinRequest<'a> {
+        self.reply = Some(Reply::new(reply));
+        self
+    }
+}
+
+impl fmt::Debug for JoinRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinRequest")
+            .field("room", &self.room)
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message for a chat room, from somebody who need not be in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Post<'a> {
+    pub(crate) room: &'a str,
+    pub(crate) sender: &'a str,
+    pub(crate) content: &'a str,
+    pub(crate) client_id: Option<&'a str>,
+    pub(crate) create: bool,
+    pub(crate) mandatory: bool,
+}
+
+impl<'a> Post<'a> {
+    /// A message in the name of `sender`, into a room that is there.
+    #[must_use]
+    pub fn new(room: &'a str, sender: &'a str, content: &'a str) -> Post<'a> {
+        Post { room, sender, content, client_id: None, create: false, mandatory: false }
+    }
+
+    /// The sender's own id of the message: a repeat within `chat.dedup_window` publishes nothing and is answered with the
+    /// first message.
+    #[must_use]
+    pub fn client_id(mut self, id: Option<&'a str>) -> Post<'a> {
+        self.client_id = id;
+        self
+    }
+
+    /// Creates the room if nobody has, where rooms are open to everybody (`chat.open_rooms`).
+    #[must_use]
+    pub fn create(mut self) -> Post<'a> {
+        self.create = true;
+        self
+    }
+
+    /// Is published only if somebody is there to get it; otherwise [`PostError::NoReceiver`].
+    #[must_use]
+    pub fn mandatory(mut self, mandatory: bool) -> Post<'a> {
+        self.mandatory = mandatory;
+        self
+    }
+
+    pub(crate) fn ask(self, reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static) -> Ask {
+        Ask::Post {
+            room: self.room.into(),
+            sender: self.sender.into(),
+            content: self.content.into(),
+            client_id: self.client_id.map(Into::into),
+            create: self.create,
+            mandatory: self.mandatory,
+            reply: Reply::new(reply),
+        }
+    }
+}
+
+/// Why a session cannot join or publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RoomError {
+    /// The session is in `limits.rooms_per_session` rooms already.
+    TooManyRooms,
+    /// The user has `limits.sessions_per_user` other sessions already.
+    TooManySessions,
+    /// The session is closing.
+    Closed,
+    /// More was published in one turn than a batch can hold (4 GiB).
+    TooBig,
+    /// Too much waits for the room already.
+    Busy,
+    /// The session's [`Identity`] may not enter that room.
+    NotAllowed,
+    /// The session's [`Identity`] has another name.
+    NotThatUser,
+}
+
+impl RoomError {
+    /// The code to close a session with that cannot go on for this reason.
+    #[must_use]
+    pub fn close_code(self) -> CloseCode {
+        match self {
+            RoomError::TooManyRooms
+            | RoomError::TooManySessions
+            | RoomError::Closed
+            | RoomError::TooBig
+            | RoomError::Busy => CloseCode::TRY_AGAIN_LATER,
+            RoomError::NotAllowed => CloseCode::POLICY,
+            RoomError::NotThatUser => CloseCode::UNAUTHENTICATED,
+        }
+    }
+}
+
+impl std::fmt::Display for RoomError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            RoomError::TooManyRooms => "the session is in too many rooms",
+            RoomError::TooManySessions => "the user has too many sessions",
+            RoomError::Closed => "the session is closing",
+            RoomError::TooBig => "too much was published at once",
+            RoomError::Busy => "too much waits for the room",
+            RoomError::NotAllowed => "the token does not allow this room",
+            RoomError::NotThatUser => "the token is another user's",
+        })
+    }
+}
+
+impl std::error::Error for RoomError {}
+
+/// The rooms a session is in. Nearly always one at most, so only several take memory of their own.
+#[derive(Debug, Default)]
+pub(super) enum Memberships {
+    #[default]
+    None,
+    One(Membership),
+    #[expect(
+        clippy::box_collection,
+        reason = "one word instead of three in every session that does not need it"
+    )]
+    Several(Box<Vec<Membership>>),
+}
+
+impl Memberships {
+    pub(super) fn as_slice(&self) -> &[Membership] {
+        match self {
+            Memberships::None => &[],
+            Memberships::One(membership) => std::slice::from_ref(membership),
+            Memberships::Several(memberships) => memberships,
+        }
+    }
+
+    fn add(&mut self, membership: Membership) {
+        match self {
+            Memberships::None => *self = Memberships::One(membership),
+            Memberships::One(first) => *self = Memberships::Several(Box::new(vec![*first, membership])),
+            Memberships::Several(memberships) => memberships.push(membership),
+        }
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, membership: Membership) -> bool {
+        let found = self.as_slice().contains(&membership);
+        match self {
+            Memberships::None => {}
+            Memberships::One(_) if found => *self = Memberships::None,
+            Memberships::One(_) => {}
+            Memberships::Several(memberships) => memberships.retain(|other| *other != membership),
+        }
+        found
+    }
+}
+
+impl Context<'_> {
+    /// Makes the session a member of a room. Its messages go to the socket directly, without the handler.
+    ///
+    /// If the room or the server is full, the session is closed with 1013 a moment later (unless it wants to
+    /// [hear](JoinRequest::then) of that).
+    ///
+    /// # Errors
+    /// [`RoomError::TooManyRooms`], [`RoomError::TooManySessions`], [`RoomError::Closed`]; [`RoomError::NotAllowed`] and
+    /// [`RoomError::NotThatUser`] if the session has an [`Identity`](crate::auth::Identity) and that says otherwise.
+    /// Without a name (`""`) one joins as nobody, which all may.
+    pub fn join(&mut self, request: JoinRequest<'_>) -> Result<Membership, RoomError> {
+        let JoinRequest { room, user, format, start, hello, announced, encoding, reply } = request;
+        if !self.is_open() {
+            return Err(RoomError::Closed);
+        }
+        if self.memberships().len() >= self.turn.limits.rooms_per_session {
+            self.turn.metrics.hit(Limit::RoomsPerSession);
+            return Err(RoomError::TooManyRooms);
+        }
+        self.may_act(room, user)?;
+        // Only who may be that user counts as one of its sessions.
+        if let (Format::Chat, Some(max)) = (format, self.turn.limits.sessions_per_user)
+            && !self.turn.users.enter(self.key, user, max)
+        {
+            self.turn.metrics.hit(Limit::SessionsPerUser);
+            return Err(RoomError::TooManySessions);
+        }
+        // A room's frames are compressed once for all members, so that no message may count on any other from now on.
+        self.side.history = None;
+        let number = self.turn.lane_of(room);
+        let session_id = self.id();
+        let variant = match self.side.deflate {
+            _ if encoding.is_some() => Variant::Encoded,
+            Some(window) if window >= self.turn.limits.deflate.window => Variant::Deflated,
+            Some(_) | None => Variant::Plain,
+        };
+        let (room, user, peer) = (room.into(), user.into(), self.outbound.clone());
+        let lane = &mut self.turn.lanes[usize::from(number)];
+        let member = lane.new_member();
+        let session = SessionKey(self.key.to_bits());
+        lane.push(Command::Join(Box::new(Join {
+            member,
+            session,
+            session_id,
+            room,
+            format,
+            user,
+            peer,
+            start,
+            hello,
+            variant,
+            announced,
+            encoding,
+            reply,
+        })));
+        let membership = Membership { lane: number, member };
+        self.side.memberships.add(membership);
+        Ok(membership)
+    }
+
+    /// Leaves a room. Does nothing if the session is not in it (any more).
+    pub fn leave(&mut self, membership: Membership) {
+        if self.side.memberships.remove(membership) {
+            self.turn.lanes[usize::from(membership.lane)].push(Command::Leave(membership.member));
+        }
+    }
+
+    /// Has `reply` called, on a thread of the rooms, when everything that the session has done so far in this room (its
+    /// joining or leaving included) has had its effect.
+    pub fn after(&mut self, membership: Membership, reply: impl FnOnce() + Send + 'static) {
+        let reply = Reply::new(|()| reply());
+        self.turn.lanes[usize::from(membership.lane)].push(Command::After(membership.member, reply));
+    }
+
+    /// The rooms that the session is in, in the order of joining.
+    #[must_use]
+    pub fn memberships(&self) -> &[Membership] {
+        self.side.memberships.as_slice()
+    }
+
+    /// Publishes text to a room, in the name that the session joined with. `client_id` is the publisher's own id of the
+    /// message: a repeat within `chat.dedup_window` is dropped.
+    ///
+    /// # Errors
+    /// [`RoomError::Closed`] if the session is not in that room, [`RoomError::TooBig`].
+    pub fn publish_text(
+        &mut self,
+        to: Membership,
+        text: &str,
+        client_id: Option<&str>,
+    ) -> Result<(), RoomError> {
+        self.publish(to, text.as_bytes(), client_id, true)
+    }
+
+    /// Publishes bytes to a room of [`Format::Relay`]. In a room of another format they are dropped.
+    ///
+    /// # Errors
+    /// As [`Context::publish_text`].
+    pub fn publish_binary(&mut self, to: Membership, payload: &[u8]) -> Result<(), RoomError> {
+        self.publish(to, payload, None, false)
+    }
+
+    /// Publishes to a chat room that the session need not be in. The answer comes when the message is stored, on a thread
+    /// of the rooms, where `reply` must not block.
+    ///
+    /// # Errors
+    /// [`RoomError::Busy`]; [`RoomError::NotAllowed`] and [`RoomError::NotThatUser`] as with [`Context::join`].
+    pub fn post(
+        &mut self,
+        post: Post<'_>,
+        reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
+    ) -> Result<(), RoomError> {
+        self.may_act(post.room, post.sender)?;
+        let number = self.turn.lane_of(post.room);
+        let lane = &mut self.turn.lanes[usize::from(number)];
+        if lane.is_congested() {
+            return Err(RoomError::Busy);
+        }
+        lane.ask(post.ask(reply), post.content.len());
+        Ok(())
+    }
+
+    /// Whether the session may be this user in this room.
+    fn may_act(&self, room: &str, user: &str) -> Result<(), RoomError> {
+        let Some(identity) = self.identity() else { return Ok(()) };
+        if !user.is_empty() && user != identity.user() {
+            return Err(RoomError::NotThatUser);
+        }
+        if identity.may_enter(room) { Ok(()) } else { Err(RoomError::NotAllowed) }
+    }
+
+    fn publish(
+        &mut self,
+        to: Membership,
+        content: &[u8],
+        client_id: Option<&str>,
+        text: bool,
+    ) -> Result<(), RoomError> {
+        if !self.memberships().contains(&to) {
+            return Err(RoomError::Closed);
+        }
+        let lane = &mut self.turn.lanes[usize::from(to.lane)];
+        let content = lane.store(content).ok_or(RoomError::TooBig)?;
+        let client_id = match client_id {
+            Some(id) => Some(lane.store(id.as_bytes()).ok_or(RoomError::TooBig)?),
+            None => None,
+        };
+        lane.push(Command::Publish { member: to.member, content, client_id, text });
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! The members of a room that are sent its messages in another form than WebSocket frames with their payload.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::command::MemberKey;
+use super::encoding::{self, Addressed, Encoding, Entry};
+use super::log::Log;
+use super::message::Notice;
+use super::view::{Plain, View};
+
+/// Their encodings, and what of the log is written in these.
+#[derive(Debug, Default)]
+pub(super) struct Guests {
+    encodings: HashMap<MemberKey, Arc<dyn Encoding>>,
+    /// What each family shares. Invariant: none of them is empty, and none has more than the plain log.
+    views: Vec<(u32, View)>,
+    addressed: Addressed,
+}
+
+/// The room that a log belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Title<'a> {
+    pub(super) room: &'a str,
+    pub(super) epoch: u64,
+}
+
+impl Title<'_> {
+    fn write(self, encoding: &dyn Encoding) -> impl Fn(&mut Vec<u8>, Plain<'_>) {
+        let Title { room, epoch } = self;
+        move |out, (seq, at, frame)| encoding.encode(&Entry { room, epoch, seq, at, frame }, out)
+    }
+}
+
+impl Guests {
+    pub(super) fn insert(&mut self, key: MemberKey, encoding: Arc<dyn Encoding>) {
+        self.encodings.insert(key, encoding);
+    }
+
+    pub(super) fn remove(&mut self, key: MemberKey) {
+        self.encodings.remove(&key);
+    }
+
+    /// The messages after `cursor` up to `last`, which the plain log has, as this member is sent them.
+    pub(super) fn log(
+        &mut self,
+        key: MemberKey,
+        title: Title<'_>,
+        plain: &Log,
+        cursor: u64,
+        last: u64,
+    ) -> Option<&Log> {
+        let encoding = self.encodings.get(&key)?;
+        let family = encoding.family();
+        let place = self.views.iter().position(|(other, _)| *other == family).unwrap_or_else(|| {
+            self.views.push((family, View::default()));
+            self.views.len() - 1
+        });
+        let (_, view) = self.views.get_mut(place)?;
+        let shared = view.reach_back(plain, cursor, last, title.write(&**encoding))?;
+        if encoding.label().is_empty() {
+            return Some(shared);
+        }
+        self.addressed.log(encoding, shared, cursor, last)
+    }
+
+    /// The same of a page that is for this member alone; nothing is kept.
+    pub(super) fn page(&self, key: MemberKey, title: Title<'_>, plain: &Log, cursor: u64) -> Option<Log> {
+        let encoding = self.encodings.get(&key)?;
+        let mut view = View::default();
+        let shared = view.reach_back(plain, cursor, plain.head(), title.write(&**encoding))?;
+        if encoding.label().is_empty() {
+            return Some(shared.clone());
+        }
+        let mut addressed = Log::after(cursor);
+        encoding::address(&**encoding, shared, cursor, plain.head(), &mut addressed)?;
+        Some(addressed)
+    }
+
+    /// Appends a notice in the form of this member, plain if it has none of its own.
+    pub(super) fn write(&self, key: MemberKey, notice: &Notice<'_>, out: &mut Vec<u8>) {
+        write_notice(self.encodings.get(&key).map(|encoding| &**encoding), notice, out);
+    }
+
+    /// Lets go of what has left the plain log's window, or was taken back.
+    pub(super) fn follow(&mut self, plain: &Log) {
+        if self.views.is_empty() {
+            return;
+        }
+        for (_, view) in &mut self.views {
+            view.follow(plain);
+        }
+        self.views.retain(|(_, view)| !view.is_empty());
+        self.addressed.forget();
+    }
+
+    /// The log has begun anew.
+    pub(super) fn forget_log(&mut self) {
+        self.views.clear();
+        self.addressed.forget();
+    }
+}
+
+/// Appends a notice in this form, or plain.
+pub(super) fn write_notice(encoding: Option<&dyn Encoding>, notice: &Notice<'_>, out: &mut Vec<u8>) {
+    match encoding {
+        Some(encoding) => encoding.notice(notice, out),
+        None => notice.encode(out),
+    }
+}
