@@ -171,7 +171,8 @@ section! {
         ping_interval: Duration = Duration::from_secs(30), Time { range: TIMES, zero: false };
         /// A session that sent nothing for so long is closed. Must be longer than ping_interval.
         idle_timeout: Duration = Duration::from_secs(75), Time { range: TIMES, zero: false };
-        /// How often a chat session is sent the text HEARTBEAT, for clients that cannot see pings; 0 is never.
+        /// How often a chat session is sent the text HEARTBEAT, for clients that cannot see pings, and an event stream a
+        /// comment; 0 is never.
         text_interval: Duration = Duration::from_secs(25), Time { range: TIMES, zero: true };
     }
 }

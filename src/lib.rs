@@ -27,7 +27,7 @@
 //! |---|---|---|
 //! | 8 | `main` | arguments to exit status |
 //! | 7 | [`cli`], [`mod@bench`] | the only place for environment, standard output, exit |
-//! | 6 | [`chat`], [`demo`], [`web`] | applications: ordinary users of [`server`] |
+//! | 6 | [`chat`], [`feed`], [`demo`], [`web`] | applications: ordinary users of [`server`] |
 //! | 5 | [`server`] | the public API; wires everything below |
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
@@ -50,6 +50,7 @@ pub mod config;
 pub mod demo;
 #[cfg(test)]
 pub(crate) mod every_split;
+pub mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

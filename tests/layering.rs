@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("server", 5),
     ("chat", 6),
     ("demo", 6),
+    ("feed", 6),
     ("web", 6),
     ("bench", 7),
     ("cli", 7),

@@ -4,7 +4,7 @@
 //! opens, publishes what it is sent, and has the rooms do the rest.
 
 pub(crate) mod incoming;
-mod query;
+pub(crate) mod query;
 mod raw;
 pub mod rest;
 

@@ -6,25 +6,25 @@ use std::fmt;
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
-pub(super) use crate::auth::USER_BYTES_MAX;
+pub(crate) use crate::auth::USER_BYTES_MAX;
 use crate::http::query;
 use crate::rooms::{Start, Timestamp};
 
 /// Bytes of a room's name at most.
-pub(super) const ROOM_BYTES_MAX: usize = 128;
+pub(crate) const ROOM_BYTES_MAX: usize = 128;
 
 /// A checked query.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry<'q> {
-    pub(super) room: Cow<'q, str>,
-    pub(super) user: Cow<'q, str>,
-    pub(super) start: Start,
-    pub(super) hello: bool,
+pub(crate) struct Entry<'q> {
+    pub(crate) room: Cow<'q, str>,
+    pub(crate) user: Cow<'q, str>,
+    pub(crate) start: Start,
+    pub(crate) hello: bool,
 }
 
 /// What is wrong with a query; its text is the reason in the Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QueryError {
+pub(crate) enum QueryError {
     Malformed,
     Missing(&'static str),
     TooLong(&'static str),
@@ -50,19 +50,19 @@ impl fmt::Display for QueryError {
 
 impl<'q> Entry<'q> {
     /// Reads a query. `known` is who the user is, if that was proved; then the name need not be there.
-    pub(super) fn parse(text: &'q str, known: Option<&'q str>) -> Result<Entry<'q>, QueryError> {
+    pub(crate) fn parse(text: &'q str, known: Option<&'q str>) -> Result<Entry<'q>, QueryError> {
         let value = |name| query::get(text, name).map_err(|_| QueryError::Malformed);
         Ok(Entry {
             room: room(text)?,
             user: user(value("username")?, known)?,
-            start: start(value("sinceSeq")?, value("epoch")?, value("since")?, value("history")?)?,
+            start: start(text)?,
             hello: value("hello")?.is_some_and(|hello| hello == "1"),
         })
     }
 }
 
 /// The name that is given, or else known.
-pub(super) fn user<'q>(
+pub(crate) fn user<'q>(
     given: Option<Cow<'q, str>>,
     known: Option<&'q str>,
 ) -> Result<Cow<'q, str>, QueryError> {
@@ -71,12 +71,12 @@ pub(super) fn user<'q>(
 }
 
 /// The room that a query names.
-pub(super) fn room(text: &str) -> Result<Cow<'_, str>, QueryError> {
+pub(crate) fn room(text: &str) -> Result<Cow<'_, str>, QueryError> {
     let value = query::get(text, "roomId").map_err(|_| QueryError::Malformed)?;
     name("roomId", value, ROOM_BYTES_MAX)
 }
 
-pub(super) fn name<'q>(
+pub(crate) fn name<'q>(
     what: &'static str,
     value: Option<Cow<'q, str>>,
     bytes_max: usize,
@@ -91,19 +91,13 @@ pub(super) fn name<'q>(
     Ok(value)
 }
 
-type Value<'q> = Option<Cow<'q, str>>;
-
-/// The most exact position wins: a number, then a time, then a count.
-fn start(
-    since_seq: Value<'_>,
-    epoch: Value<'_>,
-    since: Value<'_>,
-    history: Value<'_>,
-) -> Result<Start, QueryError> {
-    let epoch = epoch.map(|epoch| parse_epoch(&epoch)).transpose()?;
-    let seq = since_seq.map(|seq| parse_number("sinceSeq", &seq)).transpose()?;
-    let since = since.map(|since| parse_time(&since)).transpose()?;
-    let count = history.map(|count| parse_number("history", &count)).transpose()?;
+/// Where a query says to begin. The most exact position wins: a number, then a time, then a count.
+pub(crate) fn start(text: &str) -> Result<Start, QueryError> {
+    let value = |name| query::get(text, name).map_err(|_| QueryError::Malformed);
+    let epoch = value("epoch")?.map(|epoch| parse_epoch(&epoch)).transpose()?;
+    let seq = value("sinceSeq")?.map(|seq| parse_number("sinceSeq", &seq)).transpose()?;
+    let since = value("since")?.map(|since| parse_time(&since)).transpose()?;
+    let count = value("history")?.map(|count| parse_number("history", &count)).transpose()?;
     Ok(match (seq, since, count) {
         (Some(seq), _, _) => Start::After { seq, epoch },
         (None, Some(since), _) => Start::Since(since),
@@ -112,7 +106,7 @@ fn start(
     })
 }
 
-pub(super) fn parse_number(what: &'static str, text: &str) -> Result<u64, QueryError> {
+pub(crate) fn parse_number(what: &'static str, text: &str) -> Result<u64, QueryError> {
     let digits_only = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if digits_only {
         text.parse().map_err(|_| QueryError::NotANumber(what))
@@ -121,7 +115,7 @@ pub(super) fn parse_number(what: &'static str, text: &str) -> Result<u64, QueryE
     }
 }
 
-fn parse_epoch(text: &str) -> Result<u64, QueryError> {
+pub(crate) fn parse_epoch(text: &str) -> Result<u64, QueryError> {
     let hexadecimal = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hexadecimal {
         u64::from_str_radix(text, 16).map_err(|_| QueryError::NotAnEpoch)
@@ -131,7 +125,7 @@ fn parse_epoch(text: &str) -> Result<u64, QueryError> {
 }
 
 /// RFC 3339, or ISO 8601 without a zone, which then is UTC. Times before 1970 are as good as 1970.
-pub(super) fn parse_time(text: &str) -> Result<Timestamp, QueryError> {
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, QueryError> {
     // The plus of an offset that was not percent-encoded has become a space.
     let text = text.replace(' ', "+");
     let time = OffsetDateTime::parse(&text, &Rfc3339)

@@ -129,7 +129,24 @@ impl Response {
         written
     }
 
-    fn encode_head(&self, out: &mut Vec<u8>, reply: Reply, date: &str) -> Result<(), HeaderError> {
+    /// Appends the head of a response whose body ends with the connection (RFC 9112 §6.3, rule 8). On an error `out` is as
+    /// it was.
+    pub fn encode_open(&self, out: &mut Vec<u8>, date: &str) -> Result<(), HeaderError> {
+        let before = out.len();
+        let written = self.encode_fields(out, date).and_then(|()| {
+            let content_type =
+                self.content_type.iter().try_for_each(|value| field(out, "Content-Type", value));
+            content_type.and_then(|()| field(out, "Connection", "close"))
+        });
+        match written {
+            Ok(()) => out.extend_from_slice(b"\r\n"),
+            Err(_) => out.truncate(before),
+        }
+        written
+    }
+
+    /// The status line and the fields that do not depend on where the body ends.
+    fn encode_fields(&self, out: &mut Vec<u8>, date: &str) -> Result<(), HeaderError> {
         let line = format!("HTTP/1.1 {} {}\r\n", self.status.code(), self.status.reason());
         out.extend_from_slice(line.as_bytes());
         field(out, "Date", date)?;
@@ -139,6 +156,11 @@ impl Response {
             }
             field(out, name, value)?;
         }
+        Ok(())
+    }
+
+    fn encode_head(&self, out: &mut Vec<u8>, reply: Reply, date: &str) -> Result<(), HeaderError> {
+        self.encode_fields(out, date)?;
         if let Some(protocol) = self.upgrade {
             field(out, "Upgrade", protocol)?;
         }

@@ -51,7 +51,7 @@ impl<S: Service> Reactor<S> {
                 // What is encrypted is decrypted into the buffer of all.
                 if is_encrypted { None } else { websocket.space(limit) }
             }
-            State::Opening(_) | State::Http(_) | State::Draining => None,
+            State::Opening(_) | State::Http(_) | State::Following(_) | State::Draining => None,
         };
         let goes_through = space.is_none();
         match slot.outbound.stream().read(space.unwrap_or(&mut self.buffer[..limit])) {
@@ -69,7 +69,7 @@ impl<S: Service> Reactor<S> {
                         websocket.fill(count);
                         return self.receive(key, 0);
                     }
-                    State::WebSocket(_) | State::Http(_) | State::Draining => {}
+                    State::WebSocket(_) | State::Http(_) | State::Following(_) | State::Draining => {}
                 }
                 if count > 0 {
                     self.receive(key, count);
@@ -111,7 +111,7 @@ impl<S: Service> Reactor<S> {
                     self.turn.make_ready(key, slot);
                 }
             }
-            State::Opening(_) | State::Draining => {}
+            State::Opening(_) | State::Following(_) | State::Draining => {}
         }
         after_event(key, slot, &mut self.turn);
     }
@@ -122,6 +122,7 @@ impl<S: Service> Reactor<S> {
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
         match &mut slot.state {
             State::WebSocket(websocket) => websocket.end(Disconnect::PeerGone, &mut reach),
+            State::Following(following) => following.end(reach.turn),
             // A client may end its side and still wait for the rest of the answers.
             State::Http(_) | State::Draining if slot.outbound.stalled_at().is_some() => {
                 slot.outbound.finish();
@@ -139,11 +140,9 @@ impl<S: Service> Reactor<S> {
     /// The peer broke TLS and was told so. Its connection ends as after a last word, so that the alert arrives.
     fn on_broken_input(&mut self, key: Key) {
         let Some(slot) = self.slots.get_mut(key) else { return };
-        if let State::WebSocket(websocket) = &mut slot.state {
-            let mut reach =
-                Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
-            websocket.end(Disconnect::PeerGone, &mut reach);
-        }
+        let mut reach =
+            Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
+        end_session(&mut slot.state, &mut reach);
         slot.outbound.finish();
         slot.state = State::Draining;
         slot.deadline = 0;
@@ -156,8 +155,14 @@ impl<S: Service> Reactor<S> {
         let Some(slot) = self.slots.get_mut(key) else { return };
         match slot.outbound.flush() {
             Flushed::Empty { resume } => {
-                if let (true, State::WebSocket(websocket)) = (resume, &slot.state) {
-                    websocket.resume(&mut self.turn);
+                match &slot.state {
+                    State::WebSocket(websocket) if resume => websocket.resume(&mut self.turn),
+                    State::Following(following) if resume => following.resume(&mut self.turn),
+                    State::WebSocket(_)
+                    | State::Following(_)
+                    | State::Opening(_)
+                    | State::Http(_)
+                    | State::Draining => {}
                 }
                 if slot.unread {
                     self.turn.make_ready(key, slot);
@@ -208,11 +213,9 @@ impl<S: Service> Reactor<S> {
     /// Forgets a connection. Its socket closes when the shards have let go of it, too.
     pub(super) fn remove(&mut self, key: Key) {
         let Some(mut slot) = self.slots.remove(key) else { return };
-        if let State::WebSocket(websocket) = &mut slot.state {
-            let mut reach =
-                Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
-            websocket.end(Disconnect::PeerGone, &mut reach);
-        }
+        let mut reach =
+            Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
+        end_session(&mut slot.state, &mut reach);
         if Arc::strong_count(&slot.outbound) > 1 {
             // Somebody still holds the write half: nobody shall wait for a socket that nobody reads.
             slot.outbound.abort();
@@ -243,6 +246,14 @@ impl<S: Service> Reactor<S> {
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
         match &mut slot.state {
             State::WebSocket(websocket) if !expired => websocket.check(slot.last_read, &mut reach),
+            State::Following(following) => {
+                if !following.check(reach.outbound, reach.turn) {
+                    return self.stop_following(key);
+                }
+            }
+            State::Http(Some(exchange)) if expired && exchange.has_otherwise() => {
+                return self.answer_late(key);
+            }
             State::Http(exchange) if expired => {
                 exchange::expire(exchange.as_deref(), &mut reach);
                 slot.state = State::Draining;
@@ -269,6 +280,15 @@ impl<S: Service> Reactor<S> {
     }
 }
 
+/// The connection is gone: whoever took part in something leaves it.
+fn end_session<S: Service>(state: &mut State, reach: &mut Reach<'_, S>) {
+    match state {
+        State::WebSocket(websocket) => websocket.end(Disconnect::PeerGone, reach),
+        State::Following(following) => following.end(reach.turn),
+        State::Opening(_) | State::Http(_) | State::Draining => {}
+    }
+}
+
 /// Whether the connection must not be read now: its peer does not read our replies, or its shard is behind. It is
 /// remembered, since the kernel will not report its input again.
 pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
@@ -287,7 +307,7 @@ pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
             return true;
         }
         State::Http(_) => false,
-        State::Opening(_) | State::Draining => return false,
+        State::Opening(_) | State::Following(_) | State::Draining => return false,
     };
     if held && !slot.ready {
         slot.ready = true;
@@ -320,6 +340,7 @@ pub(super) fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
             }
             None
         }
+        State::Following(following) => following.next_check(turn),
         State::Opening(_) | State::Http(_) => None,
     };
     let next = next.into_iter().chain((slot.deadline != 0).then_some(slot.deadline)).min();
@@ -335,6 +356,6 @@ pub(super) fn http_deadline(state: &State, turn: &Turn) -> Tick {
         State::Http(None) => {
             turn.limits.idle_timeout.map_or(0, |timeout| turn.now.saturating_add(ticks(timeout)))
         }
-        State::Opening(_) | State::WebSocket(_) | State::Draining => 0,
+        State::Opening(_) | State::WebSocket(_) | State::Following(_) | State::Draining => 0,
     }
 }

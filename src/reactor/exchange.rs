@@ -1,7 +1,8 @@
 //! Requests and responses on one connection, until it becomes a WebSocket or ends (RFC 9112).
 
 use super::attributes::Attributes;
-use super::service::{Answer, Arrival, Route, Service, Ticket};
+use super::following::{Follow, Following};
+use super::service::{Answer, Arrival, Otherwise, Route, Service, Ticket};
 use super::slots::State;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
@@ -32,10 +33,13 @@ pub(super) struct Exchange {
     held: Share,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Pending {
     number: u32,
     reply: Reply,
+    /// When it has to be answered, if not within the usual time; and what is answered then if no other answer has come.
+    until: Option<Tick>,
+    otherwise: Option<Otherwise>,
 }
 
 #[derive(Debug)]
@@ -63,6 +67,8 @@ enum Step {
     Starved,
     /// The connection ends after what has been answered.
     Last,
+    /// The last response goes on.
+    Following(State),
     /// The connection is a WebSocket from this many bytes on.
     Upgraded(usize, WebSocket),
 }
@@ -95,7 +101,12 @@ impl Exchange {
     }
 
     /// Sends the answer that the connection waits for, if it is this one.
-    pub(super) fn answer<S>(mut self, number: u32, response: &Response, reach: &mut Reach<'_, S>) -> State {
+    pub(super) fn answer<S: Service>(
+        mut self,
+        number: u32,
+        response: &Response,
+        reach: &mut Reach<'_, S>,
+    ) -> State {
         if let Some(pending) = self.pending.take_if(|pending| pending.number == number) {
             self.deadline = self.next_deadline(reach.turn);
             if encode(response, pending.reply, reach).is_none() {
@@ -104,6 +115,34 @@ impl Exchange {
             reach.turn.send_replies(reach.outbound);
         }
         self.into_state()
+    }
+
+    /// The same with an answer that goes on with the messages of a room.
+    pub(super) fn follow<S: Service>(
+        mut self,
+        number: u32,
+        follow: Follow,
+        reach: &mut Reach<'_, S>,
+    ) -> State {
+        match self.pending.take_if(|pending| pending.number == number) {
+            Some(Pending { reply, .. }) => begin_following(follow, reply, reach),
+            None => self.into_state(),
+        }
+    }
+
+    /// Gives the answer for a request that none has come for in time, if there is one.
+    pub(super) fn answer_otherwise<S: Service>(mut self, reach: &mut Reach<'_, S>) -> State {
+        let Some(Pending { number, reply, otherwise: Some(otherwise), .. }) = self.pending.take() else {
+            return self.into_state();
+        };
+        let response = otherwise.make();
+        self.pending = Some(Pending { number, reply, until: None, otherwise: None });
+        self.answer(number, &response, reach)
+    }
+
+    /// Whether a request waits that is answered in any case.
+    pub(super) fn has_otherwise(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.otherwise.is_some())
     }
 
     /// Bytes of a request that is not finished.
@@ -137,6 +176,7 @@ impl Exchange {
                 }
                 Step::Starved => break,
                 Step::Last => return last(reach),
+                Step::Following(state) => return state,
                 Step::Upgraded(more, mut websocket) => {
                     websocket.receive(&mut input[used + more..], reach);
                     return State::WebSocket(websocket);
@@ -195,7 +235,7 @@ impl Exchange {
                 self.expect_body(&head, &input[..len], limits.body_bytes, Next::Respond(response), reach)
             }
             Route::ReadBody { attributes, .. } if head.body_framing() == BodyFraming::None => {
-                self.ask(&head, &[], &arrival, &attributes, reach).map_or(Step::Last, |()| Step::Used(len))
+                self.ask(&head, &[], &arrival, &attributes, len, reach)
             }
             Route::ReadBody { bytes_max, attributes } => {
                 self.expect_body(&head, &input[..len], bytes_max, Next::Ask(attributes), reach)
@@ -216,6 +256,9 @@ impl Exchange {
 
     fn next_deadline(&self, turn: &Turn) -> Tick {
         let limits = &turn.limits;
+        if let Some(until) = self.pending.as_ref().and_then(|pending| pending.until) {
+            return until;
+        }
         let time = if self.body.is_some() || self.pending.is_some() {
             limits.message_timeout
         } else {
@@ -264,32 +307,58 @@ impl Exchange {
             return Step::Last;
         };
         let arrival = self.arrival_of(&head, reach.turn);
-        let answered = match body.next {
-            Next::Respond(answer) => respond(&answer, Some(&head), reach),
-            Next::Ask(attributes) => self.ask(&head, &body.bytes, &arrival, &attributes, reach),
-        };
-        answered.map_or(Step::Last, |()| Step::Used(progress.consumed))
+        let used = progress.consumed;
+        match body.next {
+            Next::Respond(answer) => {
+                respond(&answer, Some(&head), reach).map_or(Step::Last, |()| Step::Used(used))
+            }
+            Next::Ask(attributes) => self.ask(&head, &body.bytes, &arrival, &attributes, used, reach),
+        }
     }
 
-    /// Has the service answer. `None` if the connection ends with the answer.
+    /// Has the service answer a request that took `used` bytes.
     fn ask<S: Service>(
         &mut self,
         head: &Head<'_>,
         body: &[u8],
         arrival: &Arrival,
         attributes: &Attributes,
+        used: usize,
         reach: &mut Reach<'_, S>,
-    ) -> Option<()> {
+    ) -> Step {
         self.tickets = self.tickets.wrapping_add(1);
         let ticket = Ticket { key: reach.key, number: self.tickets };
         match reach.service.respond(head, body, arrival, attributes, ticket) {
-            Answer::Now(response) => respond(&response, Some(head), reach),
-            Answer::Later => {
-                self.pending = Some(Pending { number: self.tickets, reply: reply_to(Some(head)) });
-                Some(())
+            Answer::Now(response) => {
+                return respond(&response, Some(head), reach).map_or(Step::Last, |()| Step::Used(used));
+            }
+            Answer::Follow(follow) => {
+                return Step::Following(begin_following(*follow, reply_to(Some(head)), reach));
+            }
+            Answer::Later => self.expect_answer(head, None, None),
+            Answer::LaterOr(after, otherwise) => {
+                let until = reach.turn.now.saturating_add(ticks(after));
+                self.expect_answer(head, Some(until), Some(otherwise));
             }
         }
+        Step::Used(used)
     }
+
+    fn expect_answer(&mut self, head: &Head<'_>, until: Option<Tick>, otherwise: Option<Otherwise>) {
+        let reply = reply_to(Some(head));
+        self.pending = Some(Pending { number: self.tickets, reply, until, otherwise });
+    }
+}
+
+/// Sends the head of a response that goes on, and joins the room; to a `HEAD` request, the head is all.
+fn begin_following<S: Service>(follow: Follow, reply: Reply, reach: &mut Reach<'_, S>) -> State {
+    let date = reach.turn.date().to_owned();
+    if reply.head_only || follow.head.encode_open(&mut reach.turn.replies, &date).is_err() {
+        let _ends_anyway = encode(&follow.head.close(), reply, reach);
+        return last(reach);
+    }
+    reach.turn.send_replies(reach.outbound);
+    State::Following(Box::new(Following::begin(follow, reach.key, reach.outbound, reach.turn)))
 }
 
 /// Ends a connection whose request did not come in time; an idle one is closed without a word.

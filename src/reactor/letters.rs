@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::connections::{after_event, http_deadline};
+use super::exchange::Exchange;
 use super::mailbox::Letter;
 use super::service::{Disconnect, Service, Ticket};
 use super::shutdown::Life;
 use super::slots::{Key, State};
 use super::websocket::{Reach, WebSocket};
 use super::{Reactor, ReactorLimits};
-use crate::http::Response;
 use crate::metrics::Limit;
 use crate::rooms::{Command, Effect, SessionKey, Why};
 use crate::ws::CloseCode;
@@ -29,7 +29,12 @@ impl<S: Service> Reactor<S> {
                         lane.push(Command::Ask(ask));
                     }
                 }
-                Letter::Response(ticket, response) => self.answer(ticket, &response),
+                Letter::Response(ticket, response) => {
+                    self.answer(ticket, |exchange, reach| exchange.answer(ticket.number, &response, reach));
+                }
+                Letter::Follow(ticket, follow) => {
+                    self.answer(ticket, |exchange, reach| exchange.follow(ticket.number, *follow, reach));
+                }
                 Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
                 Letter::Event(key, event) => {
                     self.with_websocket(key, |websocket, reach| websocket.event(event, reach));
@@ -67,21 +72,38 @@ impl<S: Service> Reactor<S> {
         }
     }
 
+    /// Answers a request that nobody else has answered in time.
+    pub(super) fn answer_late(&mut self, key: Key) {
+        self.answer(Ticket { key, number: 0 }, Exchange::answer_otherwise);
+    }
+
     /// Passes on the answer to a request that has waited for it.
-    fn answer(&mut self, ticket: Ticket, response: &Response) {
+    fn answer(&mut self, ticket: Ticket, answer: impl FnOnce(Exchange, &mut Reach<'_, S>) -> State) {
         let Some(slot) = self.slots.get_mut(ticket.key) else { return };
         let State::Http(exchange) = &mut slot.state else { return };
         let Some(exchange) = exchange.take() else { return };
         let (turn, service) = (&mut self.turn, &mut self.service);
         let mut reach = Reach { key: ticket.key, outbound: &slot.outbound, turn, service };
-        slot.state = exchange.answer(ticket.number, response, &mut reach);
+        slot.state = answer(*exchange, &mut reach);
         slot.deadline = http_deadline(&slot.state, &self.turn);
         self.turn.make_ready(ticket.key, slot);
         after_event(ticket.key, slot, &mut self.turn);
     }
 
+    /// Ends a response that follows a room; does nothing to any other connection.
+    pub(super) fn stop_following(&mut self, key: Key) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let State::Following(following) = &slot.state else { return };
+        following.end(&mut self.turn);
+        slot.outbound.finish();
+        slot.state = State::Draining;
+        slot.deadline = 0;
+        after_event(key, slot, &mut self.turn);
+    }
+
     fn close(&mut self, session: SessionKey, code: CloseCode, reason: &str, because: Disconnect) {
         let key = Key::from_bits(session.0);
+        self.stop_following(key);
         self.with_websocket(key, |websocket, reach| websocket.close(code, reason, because, reach));
     }
 

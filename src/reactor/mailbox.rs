@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use mio::Waker;
 
 use super::ReactorLimits;
+use super::following::Follow;
 use super::service::{State, Ticket};
 use super::slots::Key;
 use crate::http::Response;
@@ -30,6 +31,8 @@ pub(crate) enum Letter {
     Event(Key, State),
     /// The answer to a request.
     Response(Ticket, Response),
+    /// The same, and it follows a room.
+    Follow(Ticket, Box<Follow>),
     /// A question to the shard that owns the room it is about.
     Ask(Box<Ask>),
     /// A question to this shard.

@@ -4,12 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::context::Context;
+use super::slots::Key;
+use super::turn::Turn;
 use crate::metrics::Limit;
 use crate::rooms::{
     Ask, Command, Encoding, Format, Join, Joined, MemberKey, PostError, Posted, Reply, SessionKey, Start,
     Variant, Why,
 };
+use crate::transport::Outbound;
 use crate::ws::CloseCode;
+use crate::ws::deflate::WindowBits;
 
 /// A session's place in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -253,7 +257,6 @@ impl Context<'_> {
     /// [`RoomError::NotThatUser`] if the session has an [`Identity`](crate::auth::Identity) and that says otherwise.
     /// Without a name (`""`) one joins as nobody, which all may.
     pub fn join(&mut self, request: JoinRequest<'_>) -> Result<Membership, RoomError> {
-        let JoinRequest { room, user, format, start, hello, announced, encoding, reply } = request;
         if !self.is_open() {
             return Err(RoomError::Closed);
         }
@@ -261,43 +264,17 @@ impl Context<'_> {
             self.turn.metrics.hit(Limit::RoomsPerSession);
             return Err(RoomError::TooManyRooms);
         }
-        self.may_act(room, user)?;
+        self.may_act(request.room, request.user)?;
         // Only who may be that user counts as one of its sessions.
-        if let (Format::Chat, Some(max)) = (format, self.turn.limits.sessions_per_user)
-            && !self.turn.users.enter(self.key, user, max)
+        if let (Format::Chat, Some(max)) = (request.format, self.turn.limits.sessions_per_user)
+            && !self.turn.users.enter(self.key, request.user, max)
         {
             self.turn.metrics.hit(Limit::SessionsPerUser);
             return Err(RoomError::TooManySessions);
         }
         // A room's frames are compressed once for all members, so that no message may count on any other from now on.
         self.side.history = None;
-        let number = self.turn.lane_of(room);
-        let session_id = self.id();
-        let variant = match self.side.deflate {
-            _ if encoding.is_some() => Variant::Encoded,
-            Some(window) if window >= self.turn.limits.deflate.window => Variant::Deflated,
-            Some(_) | None => Variant::Plain,
-        };
-        let (room, user, peer) = (room.into(), user.into(), self.outbound.clone());
-        let lane = &mut self.turn.lanes[usize::from(number)];
-        let member = lane.new_member();
-        let session = SessionKey(self.key.to_bits());
-        lane.push(Command::Join(Box::new(Join {
-            member,
-            session,
-            session_id,
-            room,
-            format,
-            user,
-            peer,
-            start,
-            hello,
-            variant,
-            announced,
-            encoding,
-            reply,
-        })));
-        let membership = Membership { lane: number, member };
+        let membership = self.turn.enter(self.key, self.outbound, request, self.side.deflate);
         self.side.memberships.add(membership);
         Ok(membership)
     }
@@ -391,5 +368,44 @@ impl Context<'_> {
         };
         lane.push(Command::Publish { member: to.member, content, client_id, text });
         Ok(())
+    }
+}
+
+impl Turn {
+    /// Makes a connection a member of a room, which sends it compressed messages if it remembers far enough back.
+    pub(super) fn enter(
+        &mut self,
+        key: Key,
+        outbound: &Arc<Outbound>,
+        request: JoinRequest<'_>,
+        deflate: Option<WindowBits>,
+    ) -> Membership {
+        let JoinRequest { room, user, format, start, hello, announced, encoding, reply } = request;
+        let variant = match deflate {
+            _ if encoding.is_some() => Variant::Encoded,
+            Some(window) if window >= self.limits.deflate.window => Variant::Deflated,
+            Some(_) | None => Variant::Plain,
+        };
+        let (number, session_id, session) =
+            (self.lane_of(room), self.session_id(key), SessionKey(key.to_bits()));
+        let (room, user, peer) = (room.into(), user.into(), outbound.clone());
+        let lane = &mut self.lanes[usize::from(number)];
+        let member = lane.new_member();
+        lane.push(Command::Join(Box::new(Join {
+            member,
+            session,
+            session_id,
+            room,
+            format,
+            user,
+            peer,
+            start,
+            hello,
+            variant,
+            announced,
+            encoding,
+            reply,
+        })));
+        Membership { lane: number, member }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::any::Any;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::alarms::Timer;
 use super::attributes::Attributes;
 use super::context::Context;
+use super::following::Follow;
 use super::meter::Ration;
 use super::slots::Key;
 use crate::handshake::Accepted;
@@ -78,6 +80,31 @@ pub enum Answer {
     Now(Response),
     /// It comes later, through the request's responder; the connection waits for it.
     Later,
+    /// The same, and if none has come after this time, the other answer is sent.
+    LaterOr(Duration, Otherwise),
+    /// One that goes on with the messages of a room.
+    Follow(Box<Follow>),
+}
+
+/// The answer to a request that nobody has answered in time, made when it is needed.
+pub struct Otherwise(pub(super) Box<dyn FnOnce() -> Response + Send>);
+
+impl Otherwise {
+    /// What `make` says.
+    pub fn new(make: impl FnOnce() -> Response + Send + 'static) -> Otherwise {
+        Otherwise(Box::new(make))
+    }
+
+    /// Makes it.
+    pub(crate) fn make(self) -> Response {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Otherwise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Otherwise").finish_non_exhaustive()
+    }
 }
 
 /// Names a request that is answered later.

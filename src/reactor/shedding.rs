@@ -82,7 +82,7 @@ fn waits_for(slot: &Slot) -> usize {
     let unfinished = match &slot.state {
         State::WebSocket(websocket) => websocket.unfinished_bytes(),
         State::Http(Some(exchange)) => exchange.held_bytes(),
-        State::Opening(_) | State::Http(None) | State::Draining => 0,
+        State::Opening(_) | State::Http(None) | State::Following(_) | State::Draining => 0,
     };
     slot.outbound.untaken() + unfinished
 }

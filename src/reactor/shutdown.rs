@@ -84,6 +84,7 @@ impl<S: Service> Reactor<S> {
                 slot.deadline = 0;
                 after_event(key, slot, &mut self.turn);
             }
+            self.stop_following(key);
             self.with_websocket(key, |websocket, reach| {
                 websocket.close(CloseCode::GOING_AWAY, "server shuts down", Disconnect::Shutdown, reach);
             });

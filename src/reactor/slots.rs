@@ -8,6 +8,7 @@ use mio::Token;
 use slab::Slab;
 
 use super::exchange::Exchange;
+use super::following::Following;
 use super::opening::Opening;
 use super::timers::{Armed, Tick};
 use super::websocket::WebSocket;
@@ -49,7 +50,8 @@ fn low(bits: u64) -> u32 {
 ///
 /// ```text
 /// Opening ──► Http ──upgrade──► WebSocket ──both closes, failure, deadline──► Draining ──end of input, deadline──► (freed)
-///               └──────────────── last response ─────────────────────────────────┘
+///               ├──────────────── last response ─────────────────────────────────┤
+///               └──endless response──► Following ──kicked, expired, shutdown─────┘
 /// ```
 #[derive(Debug)]
 pub(super) enum State {
@@ -59,6 +61,8 @@ pub(super) enum State {
     Http(Option<Box<Exchange>>),
     /// Frames.
     WebSocket(WebSocket),
+    /// A response that goes on with the messages of a room; input is discarded.
+    Following(Box<Following>),
     /// All has been said: input is discarded until the peer ends it, so that what was sent last is not destroyed by a
     /// reset.
     Draining,

@@ -39,6 +39,25 @@ impl<P: Peer> Shard<P> {
                     }
                 }
             }
+            Ask::Position { room, user, reply } => match self.find_for(&room, &user, now) {
+                Err(why) => reply.send(Err(why)),
+                Ok(index) => match &mut self.rooms[index] {
+                    Entry::Opening(opening) => {
+                        let ask = Ask::Position { room, user, reply };
+                        opening.waiting.push(Command::Ask(Box::new(ask)));
+                    }
+                    Entry::Open(room) => reply.send(Ok(room.position())),
+                },
+            },
+            Ask::Poll { room, user, poll } => match self.find_for(&room, &user, now) {
+                Err(why) => poll.reply.send(Err(why)),
+                Ok(index) => match &mut self.rooms[index] {
+                    Entry::Opening(opening) => {
+                        opening.waiting.push(Command::Ask(Box::new(Ask::Poll { room, user, poll })));
+                    }
+                    Entry::Open(_) => self.poll(index, *poll, now),
+                },
+            },
             Ask::Online { room, reply } => reply.send(self.online(&room)),
             Ask::Kick { room, user, ban, reply } => {
                 if let Some(ban) = ban {
@@ -53,6 +72,14 @@ impl<P: Peer> Shard<P> {
             Ask::Stats { reply } => reply.send(self.stats()),
             Ask::Ping { reply } => reply.send(()),
         }
+    }
+
+    /// A chat room for a user who wants to read it.
+    fn find_for(&mut self, name: &str, user: &str, now: Timestamp) -> Result<usize, Why> {
+        if self.bans.holds(name, user, now) {
+            return Err(Why::Kicked);
+        }
+        self.find_room(name, Format::Chat, self.limits.open_rooms, now)
     }
 
     fn online(&self, name: &str) -> Online {
@@ -89,6 +116,7 @@ impl<P: Peer> Shard<P> {
         let Some(index) = self.names[Format::Chat as usize].remove(name) else { return };
         if let Entry::Open(room) = &mut self.rooms[index] {
             room.disowned = true;
+            room.end_polls(Why::RoomDeleted);
             if room.is_idle() {
                 self.rooms.remove(index);
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::Timestamp;
 use super::encoding::Encoding;
 use super::journal::{Opened, Page, PageRequest};
+use super::polls::Poll;
 
 /// A member of one of a shard's rooms. Chosen by whoever sends the commands, small and dense: a shard keeps a table
 /// indexed by it. A key may be used again as soon as its [`Command::Leave`] is on the way.
@@ -193,6 +194,24 @@ pub enum Ask {
         /// The answer.
         reply: Reply<Result<Posted, PostError>>,
     },
+    /// How far is a chat room, and may this user read it?
+    Position {
+        /// The room's name.
+        room: Box<str>,
+        /// The user's name.
+        user: Box<str>,
+        /// The answer.
+        reply: Reply<Result<Joined, Why>>,
+    },
+    /// What comes next in a chat room?
+    Poll {
+        /// The room's name.
+        room: Box<str>,
+        /// The user's name.
+        user: Box<str>,
+        /// What is wanted.
+        poll: Box<Poll>,
+    },
     /// Who is in a chat room?
     Online {
         /// The room's name.
@@ -231,11 +250,28 @@ pub enum Ask {
 }
 
 impl Ask {
+    /// Answers what has waited for a room that cannot be opened. What is asked of open rooms alone never waits.
+    pub(super) fn refuse(self, why: Why) {
+        match self {
+            Ask::Post { reply, .. } if why == Why::NoSuchRoom => reply.send(Err(PostError::NoSuchRoom)),
+            Ask::Post { reply, .. } => reply.send(Err(PostError::Unavailable)),
+            Ask::Position { reply, .. } => reply.send(Err(why)),
+            Ask::Poll { poll, .. } => poll.reply.send(Err(why)),
+            Ask::Online { .. }
+            | Ask::Kick { .. }
+            | Ask::Close { .. }
+            | Ask::Stats { .. }
+            | Ask::Ping { .. } => {}
+        }
+    }
+
     /// The room that it is about.
     #[must_use]
     pub fn room(&self) -> Option<&str> {
         match self {
             Ask::Post { room, .. }
+            | Ask::Position { room, .. }
+            | Ask::Poll { room, .. }
             | Ask::Online { room, .. }
             | Ask::Kick { room, .. }
             | Ask::Close { room, .. } => Some(room),

@@ -17,6 +17,7 @@
 //! | `readers` | members that read from the store |
 //! | `renewal` | `async` rooms that the store has lost messages of |
 //! | `asks` | posts, who is online, kicks, deletions |
+//! | `polls` | readers that come for the next messages and go |
 //! | `ledger`, [`journal`] | messages on their way to the store, and what the store is told |
 //! | `command` | what goes into a shard and what comes out |
 //! | `message` | the JSON of a chat message, encoded once |
@@ -41,6 +42,7 @@ mod members;
 mod message;
 mod opening;
 mod peer;
+mod polls;
 mod presence;
 mod pump;
 mod readers;
@@ -61,6 +63,7 @@ pub use encoding::{Encoding, Entry};
 pub use json::push_string as push_json_string;
 pub use message::{Chat, Kind, Notice, Notices, push_stored as push_stored_json};
 pub use peer::{Peer, Sent};
+pub use polls::{News, Poll, Position};
 pub use room::{OnLag, RoomLimits};
 pub use shard::Shard;
 pub use timestamp::Timestamp;

@@ -1,6 +1,6 @@
 //! A room on its way from the store: what happens to it meanwhile waits in order.
 
-use super::command::{Ask, Command, Effect, Format, MemberKey, PostError, RoomKey, Span, Why};
+use super::command::{Command, Effect, Format, MemberKey, RoomKey, Span, Why};
 use super::guests::write_notice;
 use super::journal::{Durability, Opened};
 use super::message::Notice;
@@ -198,16 +198,7 @@ impl<P: Peer> Shard<P> {
                     self.seats.take(join.member);
                     self.turn_away(*join, why);
                 }
-                Command::Ask(ask) => {
-                    if let Ask::Post { reply, .. } = *ask {
-                        let error = if why == Why::NoSuchRoom {
-                            PostError::NoSuchRoom
-                        } else {
-                            PostError::Unavailable
-                        };
-                        reply.send(Err(error));
-                    }
-                }
+                Command::Ask(ask) => ask.refuse(why),
                 Command::After(_, reply) => reply.send(()),
                 Command::Publish { .. } | Command::Leave(_) | Command::Resume(_) | Command::Barrier => {}
             }

@@ -74,6 +74,9 @@ impl<P: Peer> Room<P> {
             return false;
         }
         self.served = round.target;
+        if !self.polls.is_empty() {
+            self.answer_polls();
+        }
         self.evict(limits);
         self.served == self.visible
     }

@@ -16,6 +16,7 @@ use super::member::{Member, State};
 use super::members::Members;
 use super::message::{self, Envelope, Kind, Notice, Notices};
 use super::peer::Peer;
+use super::polls::Waiting;
 use super::presence::Presence;
 use super::pump::Round;
 use super::renewal::Tie;
@@ -117,6 +118,7 @@ pub(super) struct Room<P> {
     pub(super) log: Arc<Log>,
     pub(super) deflated: Deflated,
     pub(super) guests: Guests,
+    pub(super) polls: Vec<Waiting>,
     /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
     pub(super) visible: u64,
     /// The oldest message that can be read at all, as far as is known.
@@ -152,6 +154,7 @@ impl<P: Peer> Room<P> {
             log: Arc::default(),
             deflated: Deflated::default(),
             guests: Guests::default(),
+            polls: Vec::new(),
             visible: 0,
             oldest: 1,
             last_at: Timestamp::default(),
@@ -203,7 +206,8 @@ impl<P: Peer> Room<P> {
     /// Whether nothing would be lost if the room were forgotten.
     pub(super) fn is_idle(&self) -> bool {
         let is_stored = self.recorded == self.stored && self.tie == Tie::Tied;
-        self.members.is_empty() && self.unstored.is_empty() && (is_stored || self.disowned)
+        let is_left = self.members.is_empty() && self.polls.is_empty();
+        is_left && self.unstored.is_empty() && (is_stored || self.disowned)
     }
 
     /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
@@ -220,7 +224,11 @@ impl<P: Peer> Room<P> {
             let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online };
             self.guests.write(key, &welcome, &mut greeting);
         }
-        let (cursor, since) = self.start_cursor(key, start, &mut greeting);
+        let Beginning { cursor, since, gap } = self.beginning(start);
+        if let Some((from, to)) = gap {
+            let (room, epoch) = (&*self.name, self.epoch);
+            self.guests.write(key, &Notice::Gap { room, epoch, from, to }, &mut greeting);
+        }
         if !greeting.is_empty() {
             peer.reply(&greeting);
         }
@@ -373,20 +381,21 @@ impl<P: Peer> Room<P> {
         Posted { seq, json, receivers: self.members.len() }
     }
 
-    /// Where a newcomer's cursor begins, with the GAP that it has to be told first. A time that has left the window of
-    /// a stored room stays a time.
-    fn start_cursor(&self, key: MemberKey, start: Start, greeting: &mut Vec<u8>) -> (u64, Option<Timestamp>) {
-        let (room, epoch) = (&*self.name, self.epoch);
+    /// Where a reader begins.
+    pub(super) fn beginning(&self, start: Start) -> Beginning {
         let (head, kept_after) = (self.visible, self.oldest - 1);
+        let at = |cursor| Beginning { cursor, since: None, gap: None };
         let wanted = match start {
-            Start::Live => return (head, None),
-            Start::Last(count) => return (head.saturating_sub(count).max(kept_after), None),
-            Start::Since(at) => {
-                let cursor = self.log.cursor_at(at).min(head);
+            Start::Live => return at(head),
+            Start::Last(count) => return at(head.saturating_sub(count).max(kept_after)),
+            Start::Since(time) => {
+                let cursor = self.log.cursor_at(time).min(head);
                 let all_later = cursor + 1 == self.log.tail();
                 match self.stored_as {
-                    Some(_) if all_later && kept_after < cursor => return (cursor, Some(at)),
-                    // Whether messages that are gone were later than `at` cannot be told any more.
+                    Some(_) if all_later && kept_after < cursor => {
+                        return Beginning { since: Some(time), ..at(cursor) };
+                    }
+                    // Whether messages that are gone were later than `time` cannot be told any more.
                     None if all_later => 0,
                     Some(_) | None => cursor,
                 }
@@ -395,15 +404,19 @@ impl<P: Peer> Room<P> {
                 seq
             }
             // A position in another log than this one: none of this log's messages has been seen.
-            Start::After { .. } => {
-                self.guests.write(key, &Notice::Gap { room, epoch, from: 1, to: head }, greeting);
-                return (head, None);
-            }
+            Start::After { .. } => return Beginning { gap: Some((1, head)), ..at(head) },
         };
-        if wanted < kept_after {
-            let gap = Notice::Gap { room, epoch, from: wanted + 1, to: kept_after };
-            self.guests.write(key, &gap, greeting);
-        }
-        (wanted.max(kept_after), None)
+        let gap = (wanted < kept_after).then_some((wanted + 1, kept_after));
+        Beginning { gap, ..at(wanted.max(kept_after)) }
     }
+}
+
+/// Where a reader begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beginning {
+    pub(super) cursor: u64,
+    /// A time that has left the window of a stored room stays a time.
+    pub(super) since: Option<Timestamp>,
+    /// What the reader has to be told first that it will not get.
+    pub(super) gap: Option<(u64, u64)>,
 }

@@ -6,7 +6,7 @@ use slab::Slab;
 
 use super::bans::Bans;
 use super::command::{
-    Answer, Command, Effect, Format, Join, Joined, MemberKey, Reader, Reply, RoomKey, ShardStats, Span, Why,
+    Answer, Command, Effect, Format, Join, MemberKey, Reader, Reply, RoomKey, ShardStats, Span, Why,
 };
 use super::crew::Crew;
 use super::journal::RecordBatch;
@@ -58,6 +58,8 @@ pub struct Shard<P> {
     pub(super) rooms_opened: u64,
     pub(super) members: usize,
     pub(super) messages: u64,
+    /// Polls that wait, or have waited since they were counted last.
+    pub(super) polls: usize,
     pub(super) out: Outcome,
 }
 
@@ -83,6 +85,7 @@ impl<P: Peer> Shard<P> {
             rooms_opened: 0,
             members: 0,
             messages: 0,
+            polls: 0,
             out: Outcome::default(),
         }
     }
@@ -237,8 +240,7 @@ impl<P: Peer> Shard<P> {
             Newcomer { key, session, session_id, user: &user, peer, start, hello, variant, encoding };
         let (position, since) = room.join(newcomer);
         if let Some(reply) = reply {
-            let (epoch, seq, members) = (room.epoch, room.visible, room.member_count());
-            reply.send(Ok(Joined { epoch, seq, members }));
+            reply.send(Ok(room.position()));
         }
         if let Some(since) = since {
             self.readers.since.insert(key, since);
@@ -391,6 +393,7 @@ impl<P: Peer> Shard<P> {
             if !room.members.is_empty() || room.idle_since != since {
                 continue;
             }
+            room.forget_polls(now);
             if !room.is_idle() {
                 // Its last messages are still on their way to the store, or its log has to begin anew there.
                 room.idle_since = now;

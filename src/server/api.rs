@@ -8,7 +8,7 @@ use crate::auth::Identity;
 use crate::http::{Head, Origins, Response};
 use crate::reactor::{Arrival, Attributes, Letter, Mailbox, Ticket};
 
-pub use crate::reactor::Answer;
+pub use crate::reactor::{Answer, Follow, Otherwise};
 
 /// A complete request.
 #[derive(Debug)]
@@ -55,6 +55,11 @@ impl Responder {
     /// [`Answer::Now`] there.
     pub fn respond(self, response: Response) {
         self.mailbox.post(Letter::Response(self.ticket, response));
+    }
+
+    /// Sends an answer that goes on with the messages of a room; as [`Responder::respond`].
+    pub fn follow(self, follow: Follow) {
+        self.mailbox.post(Letter::Follow(self.ticket, Box::new(follow)));
     }
 }
 

@@ -15,8 +15,8 @@ use crate::config::{self, Config};
 use crate::handshake::{self, DeflateTerms, Intent, Origins};
 use crate::http::{Access, HEADERS_MAX, Head, HeadLimits, Problem, Response, Status};
 use crate::reactor::{
-    Admission, Answer, Arrival, Attributes, Context, Disconnect, Mailbox, Ration, Route, Service, Standing,
-    State, Ticket, Timer, Verdict,
+    Admission, Answer, Arrival, Attributes, Context, Disconnect, Mailbox, Otherwise, Ration, Route, Service,
+    Standing, State, Ticket, Timer, Verdict,
 };
 use crate::ws::{CloseCode, Message};
 
@@ -319,7 +319,15 @@ impl Service for Dispatch {
         let origins = rules.origins_of(head.path(), None);
         let request = Request { head, body, arrival, rooms: &self.rooms, attributes, origins };
         let responder = Responder { mailbox: self.mailbox.clone(), ticket };
-        contained(|| api.call(&request, responder)).unwrap_or_else(|Panicked| Answer::Now(handler_failed()))
+        match contained(|| api.call(&request, responder)) {
+            Ok(Answer::LaterOr(after, otherwise)) => {
+                let or_failure =
+                    || contained(|| otherwise.make()).unwrap_or_else(|Panicked| handler_failed());
+                Answer::LaterOr(after, Otherwise::new(or_failure))
+            }
+            Ok(answer) => answer,
+            Err(Panicked) => Answer::Now(handler_failed()),
+        }
     }
 
     fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>, admission: Admission) {

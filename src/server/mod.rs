@@ -59,12 +59,13 @@ pub use crate::reactor::{
     Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, RoomError, Session,
     Timer,
 };
+pub use crate::rooms::journal::From;
 pub use crate::rooms::{
-    Chat, Encoding, Entry, Joined, Kind, Notice, Online, OnlineSession, PostError, Posted, Start, Timestamp,
-    Why,
+    Chat, Encoding, Entry, Joined, Kind, News, Notice, Online, OnlineSession, Poll, Position, PostError,
+    Posted, Reply, Start, Timestamp, Why,
 };
 pub use crate::transport::{CertificateError, SendError};
-pub use api::{Answer, Api, Request, Responder};
+pub use api::{Answer, Api, Follow, Otherwise, Request, Responder};
 pub use handler::{Credentials, Handler};
 pub use interceptor::Interceptor;
 pub use rooms::{Busy, Rooms};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::metrics::{Limit, Metrics};
 use crate::reactor::{Gauge, Letter, Mailbox, Post};
-use crate::rooms::{Ask, Bounds, Online, PostError, Posted, Reply, ShardStats, Timestamp};
+use crate::rooms::{Ask, Bounds, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp, Why};
 
 /// Too much waits for the reactor already: nothing was done, trying again later makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,27 @@ impl Rooms {
         reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
     ) -> Result<(), Busy> {
         self.ask(post.ask(reply))
+    }
+
+    /// How far is a room, which is opened if need be (see `chat.open_rooms`), and may this user read it?
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn position(
+        &self,
+        room: &str,
+        user: &str,
+        reply: impl FnOnce(Result<Joined, Why>) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.ask(Ask::Position { room: room.into(), user: user.into(), reply: Reply::new(reply) })
+    }
+
+    /// What comes next in a room, which is opened as for [`Rooms::position`]? The answer may come after a wait.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn poll(&self, room: &str, user: &str, poll: Poll) -> Result<(), Busy> {
+        self.ask(Ask::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) })
     }
 
     /// Who is in a room? Nobody is in one that does not exist.

@@ -92,10 +92,15 @@ impl Raw {
 
     /// As [`Raw::open`], with little room in the kernel for what is not read.
     pub(crate) fn open_with_small_buffer(server: &TestServer, path: &str) -> Raw {
+        Raw::connect_with_small_buffer(server).upgraded(path)
+    }
+
+    /// As [`Raw::connect`], with little room in the kernel for what is not read.
+    pub(crate) fn connect_with_small_buffer(server: &TestServer) -> Raw {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
         socket.connect(&server.address().into()).expect("a connection");
-        Raw::over(socket.into()).upgraded(path)
+        Raw::over(socket.into())
     }
 
     /// Ends this side; the server can still be heard.
@@ -191,6 +196,22 @@ impl<S: Read + Write> Raw<S> {
             reply.body = std::mem::replace(&mut self.pending, rest);
         }
         reply
+    }
+
+    /// What comes before the next empty line; `None` at the end of the stream.
+    pub(crate) fn paragraph(&mut self) -> Option<String> {
+        loop {
+            if let Some(at) = self.pending.windows(2).position(|two| two == b"\n\n") {
+                let rest = self.pending.split_off(at + 2);
+                let mut paragraph = std::mem::replace(&mut self.pending, rest);
+                paragraph.truncate(at);
+                return Some(String::from_utf8(paragraph).expect("UTF-8"));
+            }
+            if !self.fill() {
+                assert!(self.pending.is_empty(), "cut off: {}", self.pending.escape_ascii());
+                return None;
+            }
+        }
     }
 
     /// The next frame; `None` at the end of the stream.

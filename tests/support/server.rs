@@ -81,6 +81,7 @@ impl TestServer {
         let store = location.map(|location| Store::open(location, store_options(&config)).expect("a store"));
         if let Some((store, _)) = &store {
             router = chat::rest::routes(router, &config, store);
+            router = foghorn::feed::routes(router, &config, store);
             builder = builder.store(store.clone());
         }
         let builder = builder.config(config).router(router);

@@ -21,7 +21,7 @@ const LIMIT_DEFAULT: usize = 50;
 /// Bytes of the texts in one answer at most, so that it may have fewer messages than asked for.
 const PAGE_BYTES: usize = 4 << 20;
 /// Where the answer ends in the log, for whoever goes on from there on the WebSocket.
-const POSITION: &str = "Foghorn-Position";
+pub(crate) const POSITION: &str = "Foghorn-Position";
 
 /// Newest first; oldest first if the request says after what.
 pub(super) fn read(call: Call<'_>) -> Result<(), Refusal> {
@@ -67,7 +67,8 @@ fn reached(page: &Page, request: &PageRequest) -> u64 {
     seq.min(page.head)
 }
 
-fn array(room: &str, page: &Page) -> Vec<u8> {
+/// The messages of a page as a JSON array.
+pub(crate) fn array(room: &str, page: &Page) -> Vec<u8> {
     let mut json = b"[".to_vec();
     for (index, message) in page.messages.iter().enumerate() {
         if index > 0 {

@@ -17,7 +17,7 @@ mod answer;
 mod body;
 mod cors;
 mod members;
-mod messages;
+pub(crate) mod messages;
 mod params;
 mod permit;
 mod refusal;
@@ -78,24 +78,25 @@ impl Api for Rest {
         let manner = Manner::new(&access, request.head);
         let answer = self.answer(request, &access, Pending::new(responder, manner.clone()));
         match answer {
-            Ok(Answer::Later) => Answer::Later,
-            Ok(Answer::Now(response)) => Answer::Now(manner.dress(response)),
+            Ok(None) => Answer::Later,
+            Ok(Some(response)) => Answer::Now(manner.dress(response)),
             Err(refusal) => Answer::Now(manner.dress(refusal.response())),
         }
     }
 }
 
 impl Rest {
+    /// The answer, unless it comes later.
     fn answer(
         &self,
         request: &Request<'_>,
         access: &Access<'_>,
         pending: Pending,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Option<Response>, Refusal> {
         let head = request.head;
         let (action, room) = match routes::find(head.path(), head.method())? {
             Found::Action(action, room) => (action, room),
-            Found::Options(allow) => return cors::options(access, head, allow).map(Answer::Now),
+            Found::Options(allow) => return cors::options(access, head, allow).map(Some),
         };
         if action.changes_something() {
             cors::demand(access)?;
@@ -113,7 +114,7 @@ impl Rest {
             pending,
         };
         call.carry_out(action)?;
-        Ok(Answer::Later)
+        Ok(None)
     }
 }
 

@@ -1,0 +1,118 @@
+//! `GET /sse/rooms/{id}`: a room as server-sent events (WHATWG HTML, "Server-sent events").
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Wanted, Way, busy, problem, refusal};
+use crate::auth::Identity;
+use crate::chat::query;
+use crate::http::{Method, Response, Status};
+use crate::server::{Answer, Encoding, Entry, Follow, Notice, Position, Responder, Start};
+
+/// What keeps the connection alive: a comment.
+const BEAT: &[u8] = b":\n\n";
+/// How long a browser waits before it comes back, in milliseconds.
+const RETRY_MILLIS: u32 = 1_000;
+
+/// The streams.
+pub(super) struct Events {
+    /// How often a comment is sent.
+    pub(super) beat: Duration,
+}
+
+impl Way for Events {
+    const PREFIX: &'static str = super::SSE;
+
+    fn answer(&self, wanted: Wanted<'_>, responder: Responder) -> Result<Answer, Response> {
+        // What a browser saw last outranks where the page wanted to begin.
+        let start = match last_event_id(&wanted)? {
+            Some(Position { epoch, seq }) => Start::After { seq, epoch: Some(epoch) },
+            None => wanted.start,
+        };
+        let head =
+            Response::new(Status::OK).body("text/event-stream", &[][..]).header("X-Accel-Buffering", "no");
+        let head = wanted.fields.dress(head);
+        if wanted.request.head.method() == Method::Head {
+            return Ok(Answer::Now(head.close()));
+        }
+        let encoding = Arc::new(Event { from_now_on: start == Start::Live });
+        let follow = Follow::new(head, &wanted.room, encoding)
+            .start(start)
+            .hello(true)
+            .user(&wanted.user)
+            .beat(self.beat, BEAT)
+            .until(wanted.identity.as_deref().and_then(Identity::expiry));
+        let fields = wanted.fields;
+        // A browser comes back for ever to a stream that ends, and leaves alone what is refused.
+        let reply = move |position: Result<_, _>| match position {
+            Ok(_) => responder.follow(follow),
+            Err(why) => responder.respond(fields.dress(refusal(why))),
+        };
+        wanted.request.rooms.position(&wanted.room, &wanted.user, reply).map_err(|_| busy())?;
+        Ok(Answer::Later)
+    }
+}
+
+/// The position that a browser brings back.
+fn last_event_id(wanted: &Wanted<'_>) -> Result<Option<Position>, Response> {
+    let bad = || problem(Status::BAD_REQUEST, "Last-Event-ID is not a position");
+    let Some(id) = wanted.request.head.fields().only("Last-Event-ID").map_err(|_| bad())? else {
+        return Ok(None);
+    };
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let (epoch, seq) = id.split_once(':').ok_or_else(bad)?;
+    let epoch = query::parse_epoch(epoch).map_err(|_| bad())?;
+    let seq = query::parse_number("seq", seq).map_err(|_| bad())?;
+    Ok(Some(Position { epoch, seq }))
+}
+
+/// One event a message, with its position as the id.
+#[derive(Debug)]
+struct Event {
+    /// The stream begins with the next message, so that its position is known before anything has happened.
+    from_now_on: bool,
+}
+
+/// The family of this encoding: there is one.
+const FAMILY: u32 = u32::from_be_bytes(*b"sse ");
+
+impl Encoding for Event {
+    fn family(&self) -> u32 {
+        FAMILY
+    }
+
+    fn encode(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        let position = Position { epoch: entry.epoch(), seq: entry.seq() };
+        // JSON has no line breaks outside its strings, and inside them they are escaped.
+        push(out, position, |out| out.extend_from_slice(entry.payload()));
+    }
+
+    fn notice(&self, notice: &Notice<'_>, out: &mut Vec<u8>) {
+        match *notice {
+            // An id without data is no event, but the browser keeps it.
+            Notice::Welcome { epoch, seq, .. } => {
+                out.extend_from_slice(format!("retry: {RETRY_MILLIS}\n").as_bytes());
+                if self.from_now_on {
+                    out.extend_from_slice(format!("id: {}\n", Position { epoch, seq }).as_bytes());
+                }
+                out.push(b'\n');
+            }
+            Notice::Gap { epoch, to, .. } => {
+                push(out, Position { epoch, seq: to }, |out| notice.encode_json(out));
+            }
+            Notice::Error { .. } => {
+                out.extend_from_slice(b"data: ");
+                notice.encode_json(out);
+                out.extend_from_slice(b"\n\n");
+            }
+        }
+    }
+}
+
+fn push(out: &mut Vec<u8>, position: Position, data: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(format!("id: {position}\ndata: ").as_bytes());
+    data(out);
+    out.extend_from_slice(b"\n\n");
+}
