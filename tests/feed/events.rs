@@ -187,7 +187,7 @@ fn a_reader_that_takes_nothing_is_dropped_and_nobody_waits_for_it() {
     eventually("the connection is dropped", || {
         let stats = ask(&server, "GET", "/api/stats", "");
         let stats: serde_json::Value = serde_json::from_slice(&stats.body).expect("JSON");
-        stats["limits"]["limits.write_timeout"] == 1
+        stats["limits"]["write_timeout"] == 1
     });
     reader.raw().expect_gone();
 }
