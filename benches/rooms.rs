@@ -141,8 +141,7 @@ fn broadcast(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     arena.clear();
                     let Some(content) = Span::store(&mut arena, black_box(payload)) else { return };
-                    let publish =
-                        Command::Publish { member: MemberKey(0), content, client_id: None, text: true };
+                    let publish = Command::Publish { member: MemberKey(0), content, tag: None, text: true };
                     shard.apply(publish, &arena, Timestamp::from_micros(2));
                     while shard.pump(usize::MAX) {}
                 });

@@ -12,8 +12,8 @@ use crate::rooms::{
     Variant, Why,
 };
 use crate::transport::Outbound;
-use crate::ws::CloseCode;
 use crate::ws::deflate::WindowBits;
+use crate::ws::{CloseCode, Message};
 
 /// A session's place in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,13 @@ impl<'a> JoinRequest<'a> {
     #[must_use]
     pub fn relay(room: &'a str) -> JoinRequest<'a> {
         JoinRequest::new(room, "", Format::Relay)
+    }
+
+    /// Into a conflated relay, which again has other names: of messages published with the same key, members that lag get
+    /// the latest alone.
+    #[must_use]
+    pub fn latest(room: &'a str) -> JoinRequest<'a> {
+        JoinRequest::new(room, "", Format::Latest)
     }
 
     fn new(room: &'a str, user: &'a str, format: Format) -> JoinRequest<'a> {
@@ -310,15 +317,32 @@ impl Context<'_> {
         text: &str,
         client_id: Option<&str>,
     ) -> Result<(), RoomError> {
-        self.publish(to, text.as_bytes(), client_id, true)
+        self.publish(to, text.as_bytes(), client_id.map(str::as_bytes), true)
     }
 
-    /// Publishes bytes to a room of [`Format::Relay`]. In a room of another format they are dropped.
+    /// Publishes bytes to a relay. In a chat room they are dropped.
     ///
     /// # Errors
     /// As [`Context::publish_text`].
     pub fn publish_binary(&mut self, to: Membership, payload: &[u8]) -> Result<(), RoomError> {
         self.publish(to, payload, None, false)
+    }
+
+    /// Publishes the latest value of `key` to a conflated relay, as text or binary: whoever has not been sent the value
+    /// before will not be. In a relay of the other kind the key means nothing.
+    ///
+    /// # Errors
+    /// As [`Context::publish_text`].
+    pub fn publish_latest(
+        &mut self,
+        to: Membership,
+        key: &[u8],
+        value: Message<'_>,
+    ) -> Result<(), RoomError> {
+        match value {
+            Message::Text(text) => self.publish(to, text.as_bytes(), Some(key), true),
+            Message::Binary(payload) => self.publish(to, payload, Some(key), false),
+        }
     }
 
     /// Publishes to a chat room that the session need not be in. The answer comes when the message is stored, on a thread
@@ -354,7 +378,7 @@ impl Context<'_> {
         &mut self,
         to: Membership,
         content: &[u8],
-        client_id: Option<&str>,
+        tag: Option<&[u8]>,
         text: bool,
     ) -> Result<(), RoomError> {
         if !self.memberships().contains(&to) {
@@ -362,11 +386,11 @@ impl Context<'_> {
         }
         let lane = &mut self.turn.lanes[usize::from(to.lane)];
         let content = lane.store(content).ok_or(RoomError::TooBig)?;
-        let client_id = match client_id {
-            Some(id) => Some(lane.store(id.as_bytes()).ok_or(RoomError::TooBig)?),
+        let tag = match tag {
+            Some(tag) => Some(lane.store(tag).ok_or(RoomError::TooBig)?),
             None => None,
         };
-        lane.push(Command::Publish { member: to.member, content, client_id, text });
+        lane.push(Command::Publish { member: to.member, content, tag, text });
         Ok(())
     }
 }

@@ -50,6 +50,8 @@ pub enum Format {
     Chat,
     /// Text and binary exactly as published: no JSON, no notices.
     Relay,
+    /// The same, conflated: of messages with the same key, members that lag get the latest alone.
+    Latest,
 }
 
 /// The wire form in which a member is sent the messages of a room.
@@ -138,8 +140,8 @@ pub enum Command<P> {
         member: MemberKey,
         /// The content: the text of a chat message, or a relayed payload.
         content: Span,
-        /// The publisher's own id of the message, by which repeats are recognised.
-        client_id: Option<Span>,
+        /// In a chat, the publisher's own id of the message, by which repeats are recognised; in a conflated relay, its key.
+        tag: Option<Span>,
         /// Whether a relayed payload is text rather than binary.
         text: bool,
     },

@@ -17,6 +17,7 @@ pub struct Entry<'a> {
     pub(super) at: Timestamp,
     /// Its plain form: a whole frame.
     pub(super) frame: &'a [u8],
+    pub(super) key: Option<&'a [u8]>,
 }
 
 impl<'a> Entry<'a> {
@@ -42,6 +43,12 @@ impl<'a> Entry<'a> {
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.at
+    }
+
+    /// What it is the latest value of, in a conflated relay.
+    #[must_use]
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.key
     }
 
     /// Its payload as plain members get it: the JSON object in a chat room, what was published in a relay.
@@ -87,6 +94,16 @@ pub trait Encoding: fmt::Debug + Send + Sync + 'static {
 
     /// Appends a word of the room to this member alone, as whole frames.
     fn notice(&self, notice: &Notice<'_>, out: &mut Vec<u8>);
+}
+
+/// Appends one message as a member with this encoding is sent it.
+pub(super) fn write(encoding: &dyn Encoding, entry: &Entry<'_>, out: &mut Vec<u8>) {
+    if encoding.label().is_empty() {
+        return encoding.encode(entry, out);
+    }
+    let mut shared = Vec::new();
+    encoding.encode(entry, &mut shared);
+    encoding.address(&shared, out);
 }
 
 /// Appends to `out`, which follows the log, the messages after `cursor` up to `last` as a member with this encoding is sent

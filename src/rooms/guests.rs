@@ -28,13 +28,17 @@ pub(super) struct Title<'a> {
 impl Title<'_> {
     fn write(self, encoding: &dyn Encoding) -> impl Fn(&mut Vec<u8>, Plain<'_>) {
         let Title { room, epoch } = self;
-        move |out, (seq, at, frame)| encoding.encode(&Entry { room, epoch, seq, at, frame }, out)
+        move |out, (seq, at, frame)| encoding.encode(&Entry { room, epoch, seq, at, frame, key: None }, out)
     }
 }
 
 impl Guests {
     pub(super) fn insert(&mut self, key: MemberKey, encoding: Arc<dyn Encoding>) {
         self.encodings.insert(key, encoding);
+    }
+
+    pub(super) fn get(&self, key: MemberKey) -> Option<&Arc<dyn Encoding>> {
+        self.encodings.get(&key)
     }
 
     pub(super) fn remove(&mut self, key: MemberKey) {

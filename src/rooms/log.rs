@@ -98,6 +98,14 @@ impl Log {
         (self.dead, self.base, self.head) = (0, 0, head);
     }
 
+    /// Gives the numbers up to `head` to messages without a byte.
+    pub(super) fn skip_to(&mut self, head: u64) {
+        let at = self.entries.last().map_or(Timestamp::default(), |entry| entry.at);
+        while self.head < head {
+            self.append(at, |_| ());
+        }
+    }
+
     /// The number of the newest message; 0 before the first.
     #[must_use]
     pub fn head(&self) -> u64 {

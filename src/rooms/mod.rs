@@ -10,6 +10,7 @@
 //! | `view`, `deflated` | the same in another form, and compressed for members that agreed on that |
 //! | `encoding`, `guests` | the forms that an application adds, and the members that are sent them |
 //! | `room`, `member`, `members` | one log, what of it may be shown, who is where on it |
+//! | `latest` | rooms in which only the latest message of each key counts |
 //! | `pump` | moving the members along the log, whatever they lag |
 //! | `crew` | several threads moving the members of one room |
 //! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
@@ -35,6 +36,7 @@ mod encoding;
 mod guests;
 pub mod journal;
 mod json;
+mod latest;
 mod ledger;
 pub mod log;
 mod member;

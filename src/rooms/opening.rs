@@ -47,16 +47,16 @@ impl<P> Opening<P> {
         &mut self,
         member: MemberKey,
         content: &[u8],
-        client_id: Option<&[u8]>,
+        tag: Option<&[u8]>,
         text: bool,
     ) -> bool {
         if self.publishes >= PUBLISHES_MAX || self.bytes.len() >= BYTES_MAX {
             return false;
         }
         let Some(content) = Span::store(&mut self.bytes, content) else { return false };
-        let client_id = client_id.and_then(|id| Span::store(&mut self.bytes, id));
+        let tag = tag.and_then(|tag| Span::store(&mut self.bytes, tag));
         self.publishes += 1;
-        self.waiting.push(Command::Publish { member, content, client_id, text });
+        self.waiting.push(Command::Publish { member, content, tag, text });
         true
     }
 

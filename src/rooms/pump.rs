@@ -42,7 +42,7 @@ impl<P: Peer> Room<P> {
 
     /// Whether the room has more members than one thread should have to serve.
     pub(super) fn is_huge(&self, limits: &RoomLimits) -> bool {
-        self.members.len() >= limits.lane_members
+        self.members.len() >= limits.lane_members && self.latest.is_none()
     }
 
     /// Whether anything was shown that not every member that is ready has been sent.
@@ -202,6 +202,9 @@ impl<P: Peer> Room<P> {
         if member.state != State::Ready || member.cursor >= self.visible {
             return;
         }
+        if self.latest.is_some() {
+            return self.pump_latest(position, out);
+        }
         let (cursor, last) = (member.cursor, self.visible);
         let slice = match member.variant {
             Variant::Plain => None,
@@ -215,16 +218,45 @@ impl<P: Peer> Room<P> {
         if let Some(slice) = slice.or_else(|| self.log.slice(cursor, last)) {
             return member.note(member.peer.send(&slice), self.visible);
         }
-        match (limits.on_lag, self.stored_as, self.format) {
-            (OnLag::CatchUp, Some(_), Format::Chat) => {
+        // Plain payloads cannot tell of a gap.
+        let can_be_told = self.format == Format::Chat || member.variant == Variant::Encoded;
+        match (limits.on_lag, self.stored_as) {
+            (OnLag::CatchUp, Some(_)) => {
                 member.state = State::Reading;
                 out.readers.push(Reader { member: member.key, session: member.session });
             }
-            (OnLag::CatchUp | OnLag::Gap, _, Format::Chat) => self.leave_behind(position, self.visible),
-            (OnLag::Close, _, Format::Chat) | (_, _, Format::Relay) => {
-                member.state = State::Gone;
-                out.effects.push(Effect::Close(member.session, Why::TooSlow));
-            }
+            (OnLag::CatchUp | OnLag::Gap, _) if can_be_told => self.leave_behind(position, self.visible),
+            (OnLag::Close | OnLag::CatchUp | OnLag::Gap, _) => self.give_up(position, out),
+        }
+    }
+
+    /// Sends a member of a conflated relay what counts of what it lacks.
+    fn pump_latest(&mut self, position: usize, out: &mut Outcome) {
+        let Some(latest) = &mut self.latest else { return };
+        let Some(member) = self.members.get_mut(position) else { return };
+        let (cursor, last) = (member.cursor, self.visible);
+        if cursor < latest.lost() && member.variant != Variant::Encoded {
+            return self.give_up(position, out);
+        }
+        if cursor < latest.lost() {
+            let (room, epoch, from, to) = (&*self.name, self.epoch, cursor + 1, latest.lost());
+            let mut gap = Vec::new();
+            self.guests.write(member.key, &Notice::Gap { room, epoch, from, to }, &mut gap);
+            member.peer.reply(&gap);
+        }
+        let title = Title { room: &self.name, epoch: self.epoch };
+        let log = latest.log(self.guests.get(member.key), title, cursor, last);
+        match log.slice(cursor, last) {
+            Some(slice) if !slice.bytes().is_empty() => member.note(member.peer.send(&slice), last),
+            Some(_) | None => member.cursor = last,
+        }
+    }
+
+    /// The member is too far behind to be helped: its session ends.
+    fn give_up(&mut self, position: usize, out: &mut Outcome) {
+        if let Some(member) = self.members.get_mut(position) {
+            member.state = State::Gone;
+            out.effects.push(Effect::Close(member.session, Why::TooSlow));
         }
     }
 

@@ -11,6 +11,7 @@ use super::deflated::Deflated;
 use super::encoding::Encoding;
 use super::guests::Guests;
 use super::journal::{Durability, Opened, RoomId};
+use super::latest::Latest;
 use super::log::{Log, Window};
 use super::member::{Member, State};
 use super::members::Members;
@@ -118,6 +119,8 @@ pub(super) struct Room<P> {
     pub(super) log: Arc<Log>,
     pub(super) deflated: Deflated,
     pub(super) guests: Guests,
+    /// What the members are sent instead of the log, in a conflated relay.
+    pub(super) latest: Option<Box<Latest>>,
     pub(super) polls: Vec<Waiting>,
     /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
     pub(super) visible: u64,
@@ -154,6 +157,7 @@ impl<P: Peer> Room<P> {
             log: Arc::default(),
             deflated: Deflated::default(),
             guests: Guests::default(),
+            latest: (format == Format::Latest).then(Box::default),
             polls: Vec::new(),
             visible: 0,
             oldest: 1,
@@ -266,11 +270,26 @@ impl<P: Peer> Room<P> {
         seq
     }
 
-    /// Appends a payload as it is.
-    pub(super) fn append_relay(&mut self, payload: &[u8], text: bool, limits: &RoomLimits, now: Timestamp) {
+    /// Appends a payload as it is, as the latest value of its key if it has one.
+    pub(super) fn append_relay(
+        &mut self,
+        payload: &[u8],
+        text: bool,
+        key: Option<&[u8]>,
+        limits: &RoomLimits,
+        now: Timestamp,
+    ) {
         let opcode = if text { OpCode::Text } else { OpCode::Binary };
         self.last_at = now.after(self.last_at);
-        Arc::make_mut(&mut self.log).append(self.last_at, |out| encode::frame(out, opcode, payload));
+        let log = Arc::make_mut(&mut self.log);
+        if let Some(latest) = &mut self.latest {
+            let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);
+            encode::frame(&mut frame, opcode, payload);
+            log.append(self.last_at, |_| ());
+            latest.put(log.head(), self.last_at, key, frame, limits.window);
+        } else {
+            log.append(self.last_at, |out| encode::frame(out, opcode, payload));
+        }
         self.show(self.log.head(), limits);
     }
 
@@ -383,11 +402,13 @@ impl<P: Peer> Room<P> {
 
     /// Where a reader begins.
     pub(super) fn beginning(&self, start: Start) -> Beginning {
-        let (head, kept_after) = (self.visible, self.oldest - 1);
+        let head = self.visible;
+        let kept_after = self.latest.as_ref().map_or(self.oldest - 1, |latest| latest.lost());
         let at = |cursor| Beginning { cursor, since: None, gap: None };
         let wanted = match start {
             Start::Live => return at(head),
             Start::Last(count) => return at(head.saturating_sub(count).max(kept_after)),
+            Start::Since(time) if let Some(latest) = &self.latest => latest.cursor_at(time).min(head),
             Start::Since(time) => {
                 let cursor = self.log.cursor_at(time).min(head);
                 let all_later = cursor + 1 == self.log.tail();

@@ -42,7 +42,7 @@ pub struct Shard<P> {
     pub(super) crew: Box<dyn Crew<P>>,
     pub(super) rooms: Slab<Entry<P>>,
     /// Room by name, for each format its own names.
-    pub(super) names: [HashMap<Box<str>, usize>; 2],
+    pub(super) names: [HashMap<Box<str>, usize>; 3],
     pub(super) seats: Seats,
     /// Rooms with members behind what is visible. Invariant: holds a room once at most ([`Room::queued`]).
     pub(super) queue: VecDeque<usize>,
@@ -72,7 +72,7 @@ impl<P: Peer> Shard<P> {
             limits,
             crew,
             rooms: Slab::new(),
-            names: [HashMap::new(), HashMap::new()],
+            names: Default::default(),
             seats: Seats::default(),
             queue: VecDeque::new(),
             idle: VecDeque::new(),
@@ -117,8 +117,8 @@ impl<P: Peer> Shard<P> {
         match command {
             Command::Join(join) => self.join(*join, now),
             Command::Leave(member) => self.leave(member, now),
-            Command::Publish { member, content, client_id, text } => {
-                self.publish(member, content, client_id, text, arena, now);
+            Command::Publish { member, content, tag, text } => {
+                self.publish(member, content, tag, text, arena, now);
             }
             Command::Resume(member) => {
                 if let Some((index, position)) = self.seats.place(member)
@@ -300,7 +300,7 @@ impl<P: Peer> Shard<P> {
         &mut self,
         member: MemberKey,
         content: Span,
-        client_id: Option<Span>,
+        tag: Option<Span>,
         text: bool,
         arena: &[u8],
         now: Timestamp,
@@ -311,23 +311,24 @@ impl<P: Peer> Shard<P> {
         let room = match &mut self.rooms[index] {
             Entry::Open(room) => room,
             Entry::Opening(opening) => {
-                let client_id = client_id.map(|id| id.of(arena));
-                if !opening.hold_publish(member, content, client_id, text) {
+                let tag = tag.map(|tag| tag.of(arena));
+                if !opening.hold_publish(member, content, tag, text) {
                     opening.tell(member, "busy", "the room is being opened");
                 }
                 return;
             }
         };
         match room.format {
-            Format::Relay => {
-                room.append_relay(content, text, &self.limits, now);
+            Format::Relay | Format::Latest => {
+                let key = tag.map(|tag| tag.of(arena));
+                room.append_relay(content, text, key, &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
             }
             Format::Chat => {
                 let Seat::Taken { profile, .. } = seat else { return };
                 let Ok(content) = simdutf8::basic::from_utf8(content) else { return };
-                let client_id = client_id.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
+                let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
                 if client_id.is_some_and(|id| room.published_as(id, &self.limits, now).is_some()) {
                     return;
                 }

@@ -1,5 +1,7 @@
 //! What a member has been sent, checked against the log that it should see.
 
+use std::sync::{Arc, OnceLock};
+
 use serde_json::Value;
 
 use super::peer::ScriptedPeer;
@@ -11,6 +13,8 @@ use crate::rooms::{Format, MemberKey, SessionKey, Start, Timestamp};
 pub(super) struct Expected {
     pub(super) content: String,
     pub(super) at: Timestamp,
+    /// What it is the latest value of, in a conflated relay.
+    pub(super) key: Option<String>,
 }
 
 /// A member as the test knows it.
@@ -27,6 +31,12 @@ pub(super) struct Member {
     pub(super) generation: usize,
     /// Gaps that it was told of after its start.
     pub(super) gaps: u64,
+    /// Up to here messages may be missing that nobody has replaced: it was told so.
+    pub(super) lost: u64,
+    /// The number that the room of a relay had come to when it joined: one that was forgotten begins again.
+    pub(super) joined_at: Arc<OnceLock<u64>>,
+    /// The same as the test counts, which never begins again.
+    pub(super) head_then: u64,
 }
 
 /// How far a member has come.
@@ -52,13 +62,42 @@ impl Member {
                 Format::Chat => {
                     self.take(&serde_json::from_slice(&payload).expect("JSON"), room);
                 }
+                Format::Relay if payload.starts_with(b"{") => {
+                    let mut gap: Value = serde_json::from_slice(&payload).expect("JSON");
+                    for end in ["from", "to"] {
+                        gap[end] = self.counted(number(&gap, end)).into();
+                    }
+                    self.skip(&gap, room);
+                }
                 Format::Relay => {
                     let Position::At(next) = self.position else { unreachable!("relay members begin live") };
                     assert_eq!(payload, message(&room.log, next).content.as_bytes());
                     self.position = Position::At(next + 1);
                 }
+                Format::Latest if payload.starts_with(b"{") => {
+                    let gap: Value = serde_json::from_slice(&payload).expect("JSON");
+                    assert_eq!(gap["type"], "GAP");
+                    self.lost = self.lost.max(self.counted(number(&gap, "to")));
+                }
+                Format::Latest => self.take_value(&payload, &room.log),
             }
         }
+    }
+
+    /// The number that the test has for a message of a relay.
+    fn counted(&self, seq: u64) -> u64 {
+        seq + self.head_then - self.joined_at.get().expect("it has joined")
+    }
+
+    /// A value in a conflated relay: what was left out before it was replaced later.
+    fn take_value(&mut self, payload: &[u8], log: &[Expected]) {
+        let Position::At(next) = self.position else { unreachable!("members of relays begin live") };
+        let is_it = |seq: &u64| message(log, *seq).content.as_bytes() == payload;
+        let seq = (next..=log.len() as u64).find(is_it).expect("a message that has not come before");
+        for left_out in next..seq {
+            assert!(left_out <= self.lost || is_replaced(log, left_out), "{} lacks {left_out}", self.user);
+        }
+        self.position = Position::At(seq + 1);
     }
 
     fn take(&mut self, value: &Value, room: &Room) {
@@ -162,7 +201,7 @@ impl Member {
     pub(super) fn is_complete(&self, log: &[Expected]) -> bool {
         let head = log.len() as u64;
         match self.position {
-            Position::At(next) => next == head + 1,
+            Position::At(next) => (next..=head).all(|seq| is_replaced(log, seq)),
             Position::Later { than, first } => (first..=head).all(|seq| message(log, seq).at <= than),
             Position::Around { head: seen, .. } => seen == head,
             Position::Outside | Position::ToldOfAll { .. } => false,
@@ -173,6 +212,13 @@ impl Member {
 fn message(log: &[Expected], seq: u64) -> &Expected {
     let index = usize::try_from(seq - 1).expect("a few messages");
     log.get(index).expect("nobody is shown what is not there")
+}
+
+/// Whether a later message has the same key.
+fn is_replaced(log: &[Expected], seq: u64) -> bool {
+    let key = &message(log, seq).key;
+    let later = usize::try_from(seq).expect("a few messages");
+    key.is_some() && log[later..].iter().any(|message| message.key == *key)
 }
 
 fn number(value: &Value, name: &str) -> u64 {
