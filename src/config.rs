@@ -193,6 +193,9 @@ section! {
             ("gap", OnLag::Gap),
             ("close", OnLag::Close),
         ]);
+        /// Rooms on /ws/raw whose name begins with this are conflated: they keep the latest value of each key, so that a
+        /// member that lags is sent the newest state of each thing and not the way to it.
+        conflated: Option<String> = None, Text { example: "state/" };
     }
 }
 

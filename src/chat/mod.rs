@@ -26,10 +26,11 @@ const HEARTBEAT: &str = "HEARTBEAT";
 #[must_use]
 pub fn routes(router: Router, config: &Config) -> Router {
     let text_interval = config.heartbeat.text_interval;
+    let relay = Endpoint::new(raw::Relay { conflated: config.rooms.conflated.clone() });
     let chat = Chat { text_interval: (!text_interval.is_zero()).then_some(text_interval) };
     router
         .endpoint("/ws/chat", Endpoint::new(chat).remember_handshake(false))
-        .endpoint("/ws/raw", Endpoint::new(raw::Relay).remember_handshake(false))
+        .endpoint("/ws/raw", relay.subprotocols([raw::SUBPROTOCOL]).remember_handshake(false))
 }
 
 /// The chat's sessions.

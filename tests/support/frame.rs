@@ -24,6 +24,10 @@ impl Frame {
         Frame::new(TEXT, text)
     }
 
+    pub(crate) fn binary(payload: &[u8]) -> Frame {
+        Frame::new(BINARY, payload)
+    }
+
     /// A Close frame with a code, whatever its reason.
     pub(crate) fn close_code(&self) -> Option<u16> {
         let code: [u8; 2] = self.payload.get(..2)?.try_into().ok()?;

@@ -236,17 +236,7 @@ impl World {
         });
         self.sessions += 1;
         let room = &self.rooms[index];
-        let start = match (format, choice >> 2, u64::from(numbers.next())) {
-            (Format::Relay | Format::Latest, _, _) => Start::Live,
-            (_, 0..=15, _) => Start::Live,
-            (_, 16..=31, seq) => Start::After { seq, epoch: None },
-            (_, 32..=39, seq) => Start::After { seq, epoch: Some(room.epoch) },
-            (_, 40..=43, seq) => Start::After { seq, epoch: Some(1) },
-            (_, 44..=55, back) => {
-                Start::Since(Timestamp::from_micros(self.now.micros().saturating_sub(back)))
-            }
-            (_, _, count) => Start::Last(count % 16),
-        };
+        let start = self.start(index, choice >> 2, numbers);
         let position = match format {
             Format::Chat => Position::Outside,
             Format::Relay | Format::Latest => Position::At(room.log.len() as u64 + 1),
@@ -304,6 +294,21 @@ impl World {
             self.note_epoch(index);
         }
         self.notice(index, content);
+    }
+
+    /// Where a newcomer begins.
+    fn start(&self, index: usize, choice: u8, numbers: &mut Numbers<'_>) -> Start {
+        match (self.rooms[index].format, choice, u64::from(numbers.next())) {
+            (Format::Relay | Format::Latest, _, _) => Start::Live,
+            (_, 0..=15, _) => Start::Live,
+            (_, 16..=31, seq) => Start::After { seq, epoch: None },
+            (_, 32..=39, seq) => Start::After { seq, epoch: Some(self.rooms[index].epoch) },
+            (_, 40..=43, seq) => Start::After { seq, epoch: Some(1) },
+            (_, 44..=55, back) => {
+                Start::Since(Timestamp::from_micros(self.now.micros().saturating_sub(back)))
+            }
+            (_, _, count) => Start::Last(count % 16),
+        }
     }
 
     /// A room in memory that was forgotten meanwhile begins anew. The newcomer's WELCOME tells.
