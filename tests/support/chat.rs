@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use serde_json::{Value, json};
 use tungstenite::{Error, Message, WebSocket};
 
-use super::{PATIENCE, TestServer};
+use super::{PATIENCE, TestServer, now};
 
 /// A connected client.
 #[derive(Debug)]
@@ -67,7 +67,10 @@ impl Client {
     /// Reads to the end; returns the texts that came before it and the code of the server's Close frame.
     pub(crate) fn read_to_close(&mut self) -> (Vec<String>, Option<u16>) {
         let (mut texts, mut code) = (Vec::new(), None);
+        let start = now();
         loop {
+            // Pings come all the time from a server that does not close.
+            assert!(start.elapsed() < PATIENCE, "never closed; {texts:?}");
             match self.next() {
                 Ok(Message::Text(text)) => texts.push(text.to_string()),
                 Ok(Message::Close(frame)) => code = frame.map(|frame| frame.code.into()),
