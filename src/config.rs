@@ -75,6 +75,8 @@ section! {
         history: History;
         /// Chat rooms.
         chat: Chat;
+        /// Rooms of peers that are put in touch with each other.
+        signaling: Signaling;
         /// Compression of messages.
         deflate: Compression;
         /// Which web pages may connect.
@@ -230,6 +232,15 @@ section! {
         leave_notice: String = "{username} left".to_owned(), Notice;
         /// How long a message id is remembered, so that a message sent again is not stored again; 0 is not at all.
         dedup_window: Duration = Duration::from_secs(120), Time { range: TIMES, zero: true };
+    }
+}
+
+section! {
+    /// Rooms of peers that are put in touch with each other (`/room`).
+    Signaling {
+        /// Peers of one room at once, also of the one without a name; one more is closed with 1013. All the others hear of
+        /// each who comes or leaves, so what a room of n peers costs to fill grows with the square of n.
+        peers_per_room: usize = 1000, Count { range: 1..=100_000, zero: false };
     }
 }
 

@@ -25,6 +25,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("chat", 6),
     ("demo", 6),
     ("feed", 6),
+    ("signaling", 6),
     ("web", 6),
     ("bench", 7),
     ("cli", 7),

@@ -76,6 +76,15 @@ pub(crate) fn room(text: &str) -> Result<Cow<'_, str>, QueryError> {
     name("roomId", value, ROOM_BYTES_MAX)
 }
 
+/// As [`room`], where a query need not name one.
+pub(crate) fn room_if_any(text: &str) -> Result<Option<Cow<'_, str>>, QueryError> {
+    match room(text) {
+        Ok(room) => Ok(Some(room)),
+        Err(QueryError::Missing(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 pub(crate) fn name<'q>(
     what: &'static str,
     value: Option<Cow<'q, str>>,
@@ -160,6 +169,23 @@ mod tests {
         ];
         for (query, error) in cases {
             assert_eq!(Entry::parse(query, None).err(), Some(error), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_room_that_need_not_be_named_is_checked_if_it_is() {
+        let long = format!("roomId={}", "r".repeat(129));
+        let cases = [
+            ("", Ok(None)),
+            ("roomId", Ok(None)),
+            ("roomId=&username=u", Ok(None)),
+            ("roomId=a%20b", Ok(Some(Cow::Borrowed("a b")))),
+            ("roomId=%0A", Err(QueryError::ControlCharacter("roomId"))),
+            ("roomId=%zz", Err(QueryError::Malformed)),
+            (&*long, Err(QueryError::TooLong("roomId"))),
+        ];
+        for (query, room) in cases {
+            assert_eq!(room_if_any(query), room, "{query}");
         }
     }
 

@@ -12,7 +12,7 @@ use super::{Failure, passed};
 use crate::config::{Config, ConfigError, Flag};
 use crate::server::{Router, Server, ServerHandle, store_options};
 use crate::store::{Location, Store};
-use crate::{chat, demo, feed, web};
+use crate::{chat, demo, feed, signaling, web};
 
 /// As long as the hash of HS256 (RFC 7518 §3.2).
 const SECRET_BYTES_ADVISED: usize = 32;
@@ -80,6 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
     let router = chat::rest::routes(router, &config, &store);
     let router = feed::routes(router, &config, &store);
+    let router = signaling::routes(router, &config);
     let builder = Server::builder().config(config).router(router).store(store).handle_signals();
     let server =
         sockets.into_iter().fold(builder, |builder, (socket, tls)| builder.socket(socket, tls)).start()?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use foghorn::config::Config;
 use foghorn::server::{Router, Server, ServerHandle, store_options};
 use foghorn::store::{Location, Store};
-use foghorn::{chat, demo};
+use foghorn::{chat, demo, signaling};
 
 use super::PATIENCE;
 
@@ -23,7 +23,7 @@ pub(crate) struct TestServer {
 }
 
 impl TestServer {
-    /// The chat and the demonstration endpoints with the default configuration.
+    /// The chat, signaling and the demonstration endpoints with the default configuration.
     pub(crate) fn start() -> TestServer {
         TestServer::with(|_| ())
     }
@@ -72,7 +72,8 @@ impl TestServer {
         config.workers =
             std::env::var("FOGHORN_TEST_WORKERS").ok().map(|count| count.parse().expect("a number"));
         change(&mut config);
-        let mut router = routes(chat::routes(demo::routes(Router::new()), &config));
+        let router = chat::routes(demo::routes(Router::new()), &config);
+        let mut router = routes(signaling::routes(router, &config));
         let address = "127.0.0.1:0".parse().expect("an address");
         let mut builder = Server::builder().listen(address);
         if config.tls.certificate.is_some() {
