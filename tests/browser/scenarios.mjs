@@ -1,7 +1,8 @@
-// The chat page as people use it: two windows, a phone, a lost connection. Usage: scenarios.mjs URL CHROMIUM DIRECTORY
+// The chat page as people use it: two windows, a phone, a lost connection; and two pages that find each other. Usage: scenarios.mjs URL CHROMIUM DIRECTORY
 // GUARDED TOKEN, the last two being the URL of a server that asks for tokens, and one of Zoë's.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { Proxy } from "./proxy.mjs";
@@ -19,6 +20,8 @@ const FLAGS = [
   "--disable-background-networking",
   "--disable-component-update",
   "--disable-sync",
+  // Only for pages that may use the microphone, which are not hidden behind names of mDNS, either.
+  "--allow-loopback-in-peer-connection",
 ];
 
 /** A window of its own profile in a room. */
@@ -124,6 +127,36 @@ async function rest(method, path, body) {
 /** Publishes texts in the given order. */
 async function publish(room, sender, texts) {
   for (const content of texts) await rest("POST", `/${encodeURIComponent(room)}/messages`, { sender, content });
+}
+
+/** A page that runs the example of docs/signaling.md in a room: its data channel and what came over it are in `window`. */
+async function meet(browser, room) {
+  const text = await readFile(new URL("../../docs/signaling.md", import.meta.url), "utf8");
+  const [, example] = text.match(/```js\nexport (function meet.*?)```/s);
+  const context = await browser.newContext({ permissions: ["microphone"] });
+  context.setDefaultTimeout(STEP_MILLISECONDS);
+  // Two pages on one machine need no network: they try the other's loopback address alone.
+  await context.addInitScript(() => {
+    const add = RTCPeerConnection.prototype.addIceCandidate;
+    RTCPeerConnection.prototype.addIceCandidate = async function (candidate) {
+      if (candidate.candidate.includes(" 127.0.0.1 ")) await add.call(this, candidate);
+    };
+  });
+  const page = await context.newPage();
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  await page.goto(url);
+  await page.evaluate(`window.meet = ${example}`);
+  await page.evaluate((room) => {
+    window.received = [];
+    window.socket = window.meet(room, (channel, id) => {
+      channel.binaryType = "arraybuffer";
+      channel.onmessage = ({ data }) => window.received.push(...new Uint8Array(data));
+      Object.assign(window, { channel, id });
+    });
+    return new Promise((resolve, reject) => Object.assign(window.socket, { onopen: resolve, onerror: reject }));
+  }, room);
+  return { page, complaints };
 }
 
 const scenarios = {
@@ -452,6 +485,45 @@ const scenarios = {
     assert.equal(await ann.log.getAttribute("aria-live"), "polite");
     assert.equal(await ann.page.locator("html").getAttribute("lang"), "en");
     ann.behaved();
+  },
+
+  async "two pages find each other by signaling and exchange bytes without the server"(browser) {
+    const room = unique("ferry & co");
+    const ann = await meet(browser, room);
+    const bob = await meet(browser, room);
+    const stranger = await meet(browser, unique("another"));
+    for (const { page } of [ann, bob]) await page.waitForFunction(() => window.channel?.readyState === "open");
+    const ids = await Promise.all([ann, bob].map(({ page }) => page.evaluate(() => window.id)));
+    for (const id of ids) assert.match(id, /^[0-9a-f]{32}$/);
+    assert.notEqual(ids[0], ids[1]);
+
+    // What the server says from now on is heard apart from what comes over the channel.
+    for (const { page } of [ann, bob]) {
+      await page.evaluate(() => {
+        window.heard = [];
+        window.socket.onmessage = ({ data }) => window.heard.push(JSON.parse(data));
+      });
+    }
+    const exchange = async (from, to) => {
+      const bytes = await from.page.evaluate(() => {
+        const bytes = Uint8Array.from({ length: 200_000 }, () => Math.random() * 256);
+        for (let at = 0; at < bytes.length; at += 16_000) window.channel.send(bytes.subarray(at, at + 16_000));
+        return [...bytes];
+      });
+      await to.page.waitForFunction((length) => window.received.length >= length, bytes.length);
+      const received = await to.page.evaluate(() => window.received.splice(0));
+      assert.ok(bytes.length === received.length && bytes.every((byte, at) => byte === received[at]), "other bytes came");
+    };
+    await exchange(ann, bob);
+    await exchange(bob, ann);
+
+    await bob.page.close();
+    const close = await ann.page.waitForFunction(() => window.heard.find(({ type }) => type === "close"));
+    assert.deepEqual(await close.jsonValue(), { type: "close", sender: ids[0] });
+    const types = await ann.page.evaluate(() => window.heard.map(({ type }) => type));
+    assert.ok(types.every((type) => ["candidate", "close"].includes(type)), `the server relayed ${types}`);
+    assert.equal(await stranger.page.evaluate(() => window.channel), undefined, "rooms have met");
+    assert.deepEqual([ann, bob, stranger].flatMap(({ complaints }) => complaints), []);
   },
 
   async "nothing is loaded from elsewhere"(browser) {
