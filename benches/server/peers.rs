@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use foghorn::bench::Protocol;
+use foghorn::bench::{Protocol, Workload};
 
 use super::rows::Row;
 
@@ -13,28 +13,30 @@ use super::rows::Row;
 pub(crate) struct Peer {
     pub(crate) name: String,
     pub(crate) command: Vec<String>,
-    /// Whether its rooms speak JSON.
-    chat: bool,
+    /// What its rooms speak, if not what the row says.
+    rooms: Option<Protocol>,
 }
 
 impl Peer {
     fn new(name: &str, command: &[&str]) -> Peer {
         let command = command.iter().map(|&word| word.to_owned()).collect();
-        Peer { name: name.to_owned(), command, chat: false }
+        Peer { name: name.to_owned(), command, rooms: None }
     }
 
     /// The request target for a row; `None` if the row is not for this peer.
     pub(crate) fn path(&self, row: &Row) -> Option<&'static str> {
-        match (row.rooms, self.chat) {
-            (true, true) => Some("/ws/chat?roomId={room}&username={member}"),
-            (true, false) => Some("/ws/raw?roomId={room}"),
-            (false, false) => Some("/echo"),
-            (false, true) => None,
+        match (row.rooms, self.rooms) {
+            (true, Some(Protocol::Chat)) => Some("/ws/chat?roomId={room}&username={member}"),
+            (true, Some(Protocol::Stomp)) => matches!(row.workload, Workload::Fanout(_))
+                .then_some("/ws/stomp?room={room}&username={member}"),
+            (true, Some(Protocol::Text | Protocol::Binary) | None) => Some("/ws/raw?roomId={room}"),
+            (false, None) => Some("/echo"),
+            (false, Some(_)) => None,
         }
     }
 
     pub(crate) fn protocol(&self, row: &Row) -> Protocol {
-        if self.chat { Protocol::Chat } else { row.protocol }
+        self.rooms.unwrap_or(row.protocol)
     }
 }
 
@@ -48,7 +50,8 @@ pub(crate) fn all(others: &[String]) -> io::Result<Vec<Peer>> {
         Peer::new("raw", &[&this, "serve", "raw"]),
         Peer::new("raw+", &[&this, "serve", "raw+"]),
         Peer::new("foghorn", &foghorn),
-        Peer { chat: true, ..Peer::new("foghorn chat", &foghorn) },
+        Peer { rooms: Some(Protocol::Chat), ..Peer::new("foghorn chat", &foghorn) },
+        Peer { rooms: Some(Protocol::Stomp), ..Peer::new("foghorn STOMP", &foghorn) },
         Peer::new("fastwebsockets", &[&this, "serve", "fastwebsockets"]),
         Peer::new("tokio-tungstenite", &[&this, "serve", "tokio-tungstenite"]),
     ];

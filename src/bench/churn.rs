@@ -72,8 +72,11 @@ impl Churn {
             Step::Ask(link) => {
                 let publisher = u32::try_from(link).unwrap_or(u32::MAX);
                 self.scratch.clear();
-                self.template
-                    .append(&mut self.scratch, Stamp { publisher, number: self.cycles[link].number });
+                self.template.append(
+                    &mut self.scratch,
+                    0,
+                    Stamp { publisher, number: self.cycles[link].number },
+                );
                 fleet.link(link).send(&self.scratch).map_err(|error| failed(link, error))
             }
             Step::Close(link) => fleet.link(link).close().map_err(|error| failed(link, error)),

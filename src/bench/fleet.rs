@@ -8,7 +8,7 @@ use mio::{Events, Poll, Token};
 use super::clock::{Clock, Nanos, nanos};
 use super::error::{BenchError, Lost};
 use super::link::{Change, Heard, Link};
-use super::stamp::{Finder, Layout, Mark};
+use super::stamp::{self, Finder, Layout, Mark};
 use super::target::Target;
 use super::walk::Item;
 use crate::handshake::client::{self, ClientKey};
@@ -20,6 +20,8 @@ const READ_BYTES: usize = 256 * 1024;
 /// Few enough that a turn ends before the next message of an open loop is late, or what came for somebody else has
 /// waited long behind a crowd: a quarter of a millisecond.
 const EVENTS_MAX: usize = 64;
+/// The masking key of what members say first.
+const GREETING_KEY: [u8; 4] = [0x33, 0x55, 0x99, 0xaa];
 /// A stage of the run that sees nothing happen for this long has failed.
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
 
@@ -71,6 +73,7 @@ pub(super) struct Fleet {
     events: Events,
     links: Vec<Link>,
     buffer: Box<[u8]>,
+    layout: Layout,
     finder: Finder,
     key: ClientKey,
     target: Target,
@@ -89,6 +92,7 @@ impl Fleet {
             events: Events::with_capacity(EVENTS_MAX),
             links: Vec::new(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
+            layout,
             finder: Finder::new(layout),
             // One nonce for all: it protects against caches, and there is none here.
             key: ClientKey::new(*b"a load generator"),
@@ -156,8 +160,9 @@ impl Fleet {
     fn new_link(&self, number: usize, path: &str) -> Result<Link, BenchError> {
         let authorization = self.target.authorization();
         let fields: Vec<_> = authorization.iter().map(|value| ("Authorization", value.as_str())).collect();
-        let request = client::request(&self.target.host, path, &self.key, &fields)
+        let mut request = client::request(&self.target.host, path, &self.key, &fields)
             .map_err(|_| BenchError::Target(self.target.url(), "it does not fit a request".to_owned()))?;
+        request.extend(stamp::greeting(self.layout, path, GREETING_KEY));
         Link::connect(&self.target, request, self.poll.registry(), Token(number))
             .map_err(|error| BenchError::Connect { opened: number, error })
     }

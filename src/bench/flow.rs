@@ -162,7 +162,8 @@ impl Flow {
             self.scratch.clear();
             for _ in 0..std::mem::take(&mut self.publishers[number].free) {
                 let stamp = self.stamp(number, now);
-                self.template.append(&mut self.scratch, stamp);
+                let room = number / self.rooms.publishers;
+                self.template.append(&mut self.scratch, room, stamp);
                 self.meter.sent(now, now);
             }
             let link = self.link_of(number);
@@ -186,7 +187,7 @@ impl Flow {
             self.scheduled += 1;
             let stamp = self.stamp(number, intended);
             self.scratch.clear();
-            self.template.append(&mut self.scratch, stamp);
+            self.template.append(&mut self.scratch, number / self.rooms.publishers, stamp);
             self.meter.sent(intended, now);
             let link = self.link_of(number);
             send(fleet, link, &self.scratch)?;
@@ -232,7 +233,7 @@ impl Joining for Flow {
             if self.deaf[members.clone()].contains(&true) {
                 any = true;
                 self.scratch.clear();
-                self.template.append(&mut self.scratch, Stamp { publisher: PROBE, number: 0 });
+                self.template.append(&mut self.scratch, room, Stamp { publisher: PROBE, number: 0 });
                 send(fleet, self.first_link + members.start, &self.scratch)?;
             }
         }

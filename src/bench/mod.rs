@@ -89,7 +89,7 @@ pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> 
     plan.check()?;
     let mut fleet = Fleet::new(target.clone(), plan.layout(), plan.wait)?;
     let opcode = match plan.protocol {
-        Protocol::Text | Protocol::Chat => OpCode::Text,
+        Protocol::Text | Protocol::Chat | Protocol::Stomp => OpCode::Text,
         Protocol::Binary => OpCode::Binary,
     };
     let mut opening = Opening::begin(plan, target, &fleet);

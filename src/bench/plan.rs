@@ -90,6 +90,8 @@ pub enum Protocol {
     Binary,
     /// `{"content":"…"}` in, a chat message out.
     Chat,
+    /// A SEND in, a MESSAGE out, of the same rooms as the chat's.
+    Stomp,
 }
 
 impl Protocol {
@@ -97,6 +99,7 @@ impl Protocol {
         match self {
             Protocol::Text | Protocol::Binary => Layout::Plain,
             Protocol::Chat => Layout::Chat,
+            Protocol::Stomp => Layout::Stomp,
         }
     }
 }
@@ -151,6 +154,9 @@ impl Plan {
     /// Refuses what cannot be done.
     pub(super) fn check(&self) -> Result<(), BenchError> {
         let wrong = |why| Err(BenchError::Plan(why));
+        if self.protocol == Protocol::Stomp && !matches!(self.workload, Workload::Fanout(_)) {
+            return wrong("STOMP is for fan-out alone");
+        }
         if self.size < STAMP_BYTES {
             return wrong("a message needs at least 16 bytes, for its number");
         }

@@ -131,8 +131,11 @@ impl Recovery {
         for (room, log) in self.logs.iter_mut().enumerate() {
             frames.clear();
             for _ in 0..count {
-                self.template
-                    .append(&mut frames, Stamp { publisher: number(room as u64), number: log.published });
+                self.template.append(
+                    &mut frames,
+                    room,
+                    Stamp { publisher: number(room as u64), number: log.published },
+                );
                 log.published += 1;
             }
             let lost = |error| BenchError::Lost { connection: room, how: super::Lost::Failed(error) };

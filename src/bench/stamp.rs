@@ -15,6 +15,11 @@ pub(super) const STAMP_BYTES: usize = 16;
 
 /// What comes before the stamp in a chat message, from either side.
 const CONTENT: &[u8] = b"\"content\":\"";
+/// The same in a STOMP frame.
+const END_OF_HEADERS: &[u8] = b"\n\n";
+/// Where a SEND names its room, and what it is called before it has a number.
+const DESTINATION: &[u8] = b"SEND\ndestination:/topic/r";
+const NO_ROOM: &[u8] = b"000000";
 
 /// How far into a chat message its content may begin: room, sender and id come before it.
 const CONTENT_WITHIN: usize = 512;
@@ -85,6 +90,8 @@ pub(super) enum Layout {
     Plain,
     /// At the start of the JSON string `content`.
     Chat,
+    /// At the start of the body of a STOMP frame.
+    Stomp,
     /// As in `Chat`, and what comes back is read as a part of the room's log.
     Log,
 }
@@ -106,7 +113,7 @@ impl Finder {
     pub(super) fn prefix_bytes(&self) -> usize {
         match self.layout {
             Layout::Plain => STAMP_BYTES,
-            Layout::Chat => CONTENT_WITHIN,
+            Layout::Chat | Layout::Stomp => CONTENT_WITHIN,
             Layout::Log => ENTRY_BYTES_MAX,
         }
     }
@@ -116,30 +123,35 @@ impl Finder {
     pub(super) fn find(&mut self, payload: &[u8]) -> Option<Mark> {
         match self.layout {
             Layout::Plain => Stamp::parse(payload).map(Mark::Stamp),
-            Layout::Chat => self.find_content(payload).map(Mark::Stamp),
-            Layout::Log => Entry::parse(payload, |payload| self.find_content(payload)).map(Mark::Entry),
+            Layout::Chat => self.find_behind(CONTENT, payload).map(Mark::Stamp),
+            Layout::Stomp => self.find_behind(END_OF_HEADERS, payload).map(Mark::Stamp),
+            Layout::Log => {
+                Entry::parse(payload, |payload| self.find_behind(CONTENT, payload)).map(Mark::Entry)
+            }
         }
     }
 
     #[inline]
-    fn find_content(&mut self, payload: &[u8]) -> Option<Stamp> {
-        let begins = |at: usize| payload.get(at - CONTENT.len()..at) == Some(CONTENT);
+    fn find_behind(&mut self, before: &'static [u8], payload: &[u8]) -> Option<Stamp> {
+        let begins = |at: usize| payload.get(at - before.len()..at) == Some(before);
         if !begins(self.guess) {
             let within = &payload[..payload.len().min(CONTENT_WITHIN)];
-            let at = within.windows(CONTENT.len()).position(|window| window == CONTENT)?;
-            self.guess = at + CONTENT.len();
+            let at = within.windows(before.len()).position(|window| window == before)?;
+            self.guess = at + before.len();
         }
         Stamp::parse(payload.get(self.guess..)?)
     }
 }
 
-/// A masked frame that is complete but for its stamp.
+/// A masked frame that is complete but for its stamp, and in STOMP the number of its room.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
     frame: Vec<u8>,
     stamp_at: usize,
     /// The masking key as it falls on the stamp.
     mask: Mask,
+    /// Where the number of the room stands, and the masking key there.
+    room: Option<(usize, Mask)>,
 }
 
 impl Template {
@@ -149,28 +161,53 @@ impl Template {
     /// is sent.
     pub(super) fn new(layout: Layout, opcode: OpCode, size: usize, key: [u8; 4]) -> Template {
         let content = vec![b'x'; size.max(STAMP_BYTES)];
+        let send = [DESTINATION, NO_ROOM, END_OF_HEADERS].concat();
         let (before, after): (&[u8], &[u8]) = match layout {
             Layout::Plain => (b"", b""),
+            Layout::Stomp => (&send, b"\0"),
             Layout::Chat | Layout::Log => (b"{\"content\":\"", b"\"}"),
         };
         let payload = [before, &content, after].concat();
         let mut frame = Vec::with_capacity(payload.len() + HEADER_BYTES_MAX);
         encode::masked(&mut frame, opcode, &payload, key);
-        let mut mask = Mask::new(key);
-        mask.apply(&mut before.to_vec());
-        let stamp_at = frame.len() - payload.len() + before.len();
-        Template { frame, stamp_at, mask }
+        let behind = |bytes: usize| {
+            let mut mask = Mask::new(key);
+            mask.apply(&mut vec![0; bytes]);
+            (frame.len() - payload.len() + bytes, mask)
+        };
+        let (stamp_at, mask) = behind(before.len());
+        let room = (layout == Layout::Stomp).then(|| behind(DESTINATION.len()));
+        Template { frame, stamp_at, mask, room }
     }
 
-    /// Appends the frame with this stamp.
-    pub(super) fn append(&self, out: &mut Vec<u8>, stamp: Stamp) {
-        let start = out.len() + self.stamp_at;
+    /// Appends the frame with this stamp, for this room if the frame says for which it is.
+    pub(super) fn append(&self, out: &mut Vec<u8>, room: usize, stamp: Stamp) {
+        let start = out.len();
         out.extend_from_slice(&self.frame);
-        let mut letters = stamp.letters();
-        let mut mask = self.mask;
-        mask.apply(&mut letters);
-        out[start..start + STAMP_BYTES].copy_from_slice(&letters);
+        fill(&mut out[start + self.stamp_at..], &mut stamp.letters(), self.mask);
+        if let Some((at, mask)) = self.room {
+            fill(&mut out[start + at..], format!("{room:06}").as_bytes().to_vec().as_mut_slice(), mask);
+        }
     }
+}
+
+/// Puts bytes into their place, masked.
+fn fill(place: &mut [u8], bytes: &mut [u8], mut mask: Mask) {
+    mask.apply(bytes);
+    place[..bytes.len()].copy_from_slice(bytes);
+}
+
+/// What a member says first, right behind its opening handshake: in STOMP it asks for the room of its path.
+pub(super) fn greeting(layout: Layout, path: &str, key: [u8; 4]) -> Vec<u8> {
+    let mut frames = Vec::new();
+    if layout == Layout::Stomp {
+        let room = path.split(['?', '&']).find_map(|pair| pair.strip_prefix("room=")).unwrap_or_default();
+        let subscribe = format!("SUBSCRIBE\nid:0\ndestination:/topic/{room}\n\n\0");
+        for frame in ["CONNECT\naccept-version:1.2\nhost:load\nheart-beat:0,0\n\n\0", &subscribe] {
+            encode::masked(&mut frames, OpCode::Text, frame.as_bytes(), key);
+        }
+    }
+    frames
 }
 
 #[cfg(test)]
@@ -180,7 +217,7 @@ mod tests {
 
     fn payload(template: &Template, stamp: Stamp) -> String {
         let mut wire = Vec::new();
-        template.append(&mut wire, stamp);
+        template.append(&mut wire, 12, stamp);
         let mut connection = Connection::new(Decoder::new(Role::Server, 1 << 20));
         let Some(Incoming::Message(Message::Text(text))) = connection.poll(&mut Input::new(&mut wire)) else {
             panic!("the frame holds a text message");
@@ -217,6 +254,12 @@ mod tests {
             let chat = payload(&Template::new(Layout::Chat, OpCode::Text, size, key), stamp);
             assert_eq!(chat.len(), size + "{\"content\":\"\"}".len());
             assert_eq!(Finder::new(Layout::Chat).find(chat.as_bytes()), Some(Mark::Stamp(stamp)));
+            let stomp = payload(&Template::new(Layout::Stomp, OpCode::Text, size, key), stamp);
+            assert!(
+                stomp.starts_with("SEND\ndestination:/topic/r000012\n\n")
+                    && stomp.ends_with("x\0") | (size == 16)
+            );
+            assert_eq!(Finder::new(Layout::Stomp).find(stomp.as_bytes()), Some(Mark::Stamp(stamp)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,7 +19,8 @@ pub(crate) struct TestServer {
     address: SocketAddr,
     tls_address: Option<SocketAddr>,
     handle: ServerHandle,
-    ended: Receiver<Result<(), String>>,
+    /// In a lock, so that threads of a test can share the server.
+    ended: Mutex<Receiver<Result<(), String>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -95,7 +97,7 @@ impl TestServer {
             end.send(result).expect("the test waits for the end");
         });
         let (address, tls_address) = (addresses[0], addresses.get(1).copied());
-        TestServer { address, tls_address, handle, ended, thread: Some(thread) }
+        TestServer { address, tls_address, handle, ended: Mutex::new(ended), thread: Some(thread) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -123,7 +125,8 @@ impl TestServer {
 
     fn wait(&mut self) {
         let Some(thread) = self.thread.take() else { return };
-        let result = self.ended.recv_timeout(PATIENCE).expect("the server ends in time");
+        let ended = self.ended.get_mut().expect("nobody panicked over it");
+        let result = ended.recv_timeout(PATIENCE).expect("the server ends in time");
         thread.join().expect("the server's thread does not panic");
         assert_eq!(result, Ok(()));
     }

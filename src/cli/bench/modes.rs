@@ -7,6 +7,7 @@ use crate::bench::{Believed, Pace, Protocol, Returning, Rooms, Workload};
 const ECHO_PATH: &str = "/echo";
 const RELAY_PATH: &str = "/ws/raw?roomId={room}";
 const CHAT_PATH: &str = "/ws/chat?roomId={room}&username={member}";
+const STOMP_PATH: &str = "/ws/stomp?room={room}&username={member}";
 /// The part of a path that says who a member is.
 pub(super) const MEMBER_NAME: &str = "&username={member}";
 
@@ -38,6 +39,9 @@ pub(super) enum Mode {
         /// Send chat messages (JSON) instead of plain text
         #[arg(long, conflicts_with = "binary")]
         chat: bool,
+        /// Send chat messages by STOMP instead of plain text
+        #[arg(long, conflicts_with_all = ["binary", "chat"])]
+        stomp: bool,
         /// Send binary messages instead of text
         #[arg(long)]
         binary: bool,
@@ -270,11 +274,13 @@ impl Mode {
                 rate,
                 size,
                 chat,
+                stomp,
                 binary,
                 common,
             } => {
                 let rooms = Rooms { rooms, members, publishers, stalled, pace: pace(window, rate) };
-                let (protocol, path) = spoken(chat, plain(binary));
+                let (protocol, path) =
+                    if stomp { (Protocol::Stomp, STOMP_PATH) } else { spoken(chat, plain(binary)) };
                 Task { work: Work::One(Workload::Fanout(rooms)), protocol, size, path, common }
             }
             Mode::Echo { connections, in_flight, rate, size, binary, common } => {
