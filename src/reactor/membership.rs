@@ -172,9 +172,9 @@ pub enum RoomError {
     TooBig,
     /// Too much waits for the room already.
     Busy,
-    /// The session's [`Identity`] may not enter that room.
+    /// The session's [`Identity`](crate::auth::Identity) may not enter that room.
     NotAllowed,
-    /// The session's [`Identity`] has another name.
+    /// The session's [`Identity`](crate::auth::Identity) has another name.
     NotThatUser,
 }
 

@@ -1,4 +1,4 @@
-// The chat page as people use it: two windows, a phone, a lost connection; and two pages that find each other. Usage: scenarios.mjs URL CHROMIUM DIRECTORY
+// The chat page as people use it: two windows, a phone, a lost connection; two pages that find each other; events. Usage: scenarios.mjs URL CHROMIUM DIRECTORY
 // GUARDED TOKEN, the last two being the URL of a server that asks for tokens, and one of Zoë's.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -524,6 +524,40 @@ const scenarios = {
     assert.ok(types.every((type) => ["candidate", "close"].includes(type)), `the server relayed ${types}`);
     assert.equal(await stranger.page.evaluate(() => window.channel), undefined, "rooms have met");
     assert.deepEqual([ann, bob, stranger].flatMap(({ complaints }) => complaints), []);
+  },
+
+  async "an EventSource that is cut off comes back by itself and misses nothing"(browser) {
+    const proxy = await Proxy.to(new URL(url));
+    try {
+      const room = unique("events");
+      const page = await (await browser.newContext()).newPage();
+      await page.goto(proxy.url);
+      await page.evaluate((path) => {
+        window.heard = [];
+        window.source = new EventSource(path);
+        window.source.onmessage = ({ data, lastEventId }) => window.heard.push({ ...JSON.parse(data), lastEventId });
+        return new Promise((resolve) => (window.source.onopen = resolve));
+      }, `/sse/rooms/${encodeURIComponent(room)}`);
+      const heard = () => page.evaluate(() => window.heard.map(({ content }) => content));
+      const rounds = [];
+      for (const round of [1, 2, 3]) {
+        const near = numbered(`near ${round}`, 5);
+        await publish(room, "Bob", near);
+        rounds.push(...near);
+        await eventually(async () => assert.deepEqual(await heard(), rounds));
+        proxy.break();
+        // More than the server's memory of a room holds: it is read from the store.
+        const far = numbered(`far ${round}`, round === 2 ? 300 : 20);
+        await publish(room, "Bob", far);
+        rounds.push(...far);
+        proxy.mend();
+      }
+      await eventually(async () => assert.deepEqual(await heard(), rounds));
+      const ids = await page.evaluate(() => window.heard.map(({ lastEventId }) => Number(lastEventId.split(":")[1])));
+      assert.deepEqual(ids, Array.from(ids, (_, at) => at + 1), "positions");
+    } finally {
+      proxy.close();
+    }
   },
 
   async "nothing is loaded from elsewhere"(browser) {
