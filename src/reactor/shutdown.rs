@@ -74,6 +74,11 @@ impl<S: Service> Reactor<S> {
         self.life = Life::Closing(deadline);
         self.turn.paused = false;
         for key in self.slots.keys() {
+            // Whoever waits for news is told that there is none, and where to go on.
+            if matches!(self.slots.get(key).map(|slot| &slot.state), Some(State::Http(Some(exchange))) if exchange.has_otherwise())
+            {
+                self.answer_late(key);
+            }
             let Some(slot) = self.slots.get_mut(key) else { continue };
             if slot.unread {
                 self.turn.make_ready(key, slot);

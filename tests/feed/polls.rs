@@ -107,6 +107,20 @@ fn what_is_lost_is_told_exactly() {
 }
 
 #[test]
+fn a_poll_is_answered_when_the_server_shuts_down() {
+    let server = TestServer::stored(|_| ());
+    let mut raw = Raw::connect(&server);
+    raw.send(b"GET /poll/rooms/r?wait=60 HTTP/1.1\r\nHost: h\r\n\r\n");
+    // Another one shows that the room is open, so that the first one waits in it.
+    assert!(news(&poll(&server, "r", "wait=1")).is_empty());
+    server.begin_shutdown();
+    let reply = raw.reply();
+    assert!(news(&reply).is_empty() && reply.header("foghorn-position").is_some());
+    raw.expect_end();
+    server.join();
+}
+
+#[test]
 fn malformed_polls_are_refused() {
     let server = TestServer::stored(|_| ());
     for query in
