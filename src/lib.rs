@@ -63,6 +63,7 @@ mod reactor;
 pub mod rooms;
 pub mod server;
 pub mod signaling;
+pub mod stomp;
 pub mod store;
 mod transport;
 pub mod web;

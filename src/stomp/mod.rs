@@ -1,0 +1,2 @@
+//! STOMP.
+pub(crate) mod codec;
