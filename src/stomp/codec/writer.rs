@@ -37,15 +37,6 @@ impl<'o> FrameWriter<'o> {
         }
     }
 
-    /// A header whose value is written by `value`, as text that needs no escape.
-    pub(crate) fn with(self, name: &str, value: impl FnOnce(&mut Vec<u8>)) -> FrameWriter<'o> {
-        self.escaping.push_name(self.out, name);
-        self.out.push(b':');
-        value(self.out);
-        self.out.push(b'\n');
-        self
-    }
-
     pub(crate) fn number(self, name: &str, value: u64) -> FrameWriter<'o> {
         self.header(name, &value.to_string())
     }

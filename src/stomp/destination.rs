@@ -1,0 +1,114 @@
+//! What a destination leads to.
+
+use super::fault::Fault;
+use crate::chat::query::ROOM_BYTES_MAX;
+
+/// A kind of destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A chat room: every subscriber gets each message, and it is kept.
+    Room,
+    /// Each message goes to one subscriber.
+    Queue,
+    /// Each message goes to all of a user's own sessions.
+    UserQueue,
+}
+
+/// What a destination can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Subscribe,
+    Send,
+}
+
+/// What destinations begin with, where that leads, and what for only, if not for both.
+const PREFIXES: [(&str, Place, Option<Purpose>); 5] = [
+    ("/topic/", Place::Room, None),
+    ("/sub/", Place::Room, Some(Purpose::Subscribe)),
+    ("/pub/", Place::Room, Some(Purpose::Send)),
+    ("/queue/", Place::Queue, None),
+    ("/user/queue/", Place::UserQueue, None),
+];
+
+/// A destination that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    text: Box<str>,
+    place: Place,
+    /// Where in `text` the name begins.
+    name_at: usize,
+}
+
+impl Destination {
+    /// # Errors
+    /// [`Fault::UnknownDestination`].
+    pub(crate) fn parse(text: &str, purpose: Purpose) -> Result<Destination, Fault> {
+        let suits = |only: Option<Purpose>| only.is_none_or(|only| only == purpose);
+        let (prefix, place, _) = PREFIXES
+            .into_iter()
+            .find(|(prefix, _, only)| text.starts_with(prefix) && suits(*only))
+            .ok_or(Fault::UnknownDestination)?;
+        let name = &text[prefix.len()..];
+        if name.is_empty() || name.len() > ROOM_BYTES_MAX || name.chars().any(char::is_control) {
+            return Err(Fault::UnknownDestination);
+        }
+        Ok(Destination { text: text.into(), place, name_at: prefix.len() })
+    }
+
+    /// As the client wrote it.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The name of the room or queue.
+    pub(crate) fn name(&self) -> &str {
+        &self.text[self.name_at..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str, purpose: Purpose) -> Option<(Place, String)> {
+        let destination = Destination::parse(text, purpose).ok()?;
+        assert_eq!(destination.text(), text);
+        Some((destination.place(), destination.name().to_owned()))
+    }
+
+    #[test]
+    fn a_prefix_decides_and_the_rest_is_the_name() {
+        let cases = [
+            ("/topic/a", Some(Place::Room), Some(Place::Room)),
+            ("/sub/a", Some(Place::Room), None),
+            ("/pub/a", None, Some(Place::Room)),
+            ("/queue/a", Some(Place::Queue), Some(Place::Queue)),
+            ("/user/queue/a", Some(Place::UserQueue), Some(Place::UserQueue)),
+        ];
+        for (text, subscribed, sent) in cases {
+            let expected = |place: Option<Place>| place.map(|place| (place, "a".to_owned()));
+            assert_eq!(parse(text, Purpose::Subscribe), expected(subscribed), "{text}");
+            assert_eq!(parse(text, Purpose::Send), expected(sent), "{text}");
+        }
+        assert_eq!(parse("/topic/a/b é", Purpose::Send), Some((Place::Room, "a/b é".to_owned())));
+    }
+
+    #[test]
+    fn anything_else_is_unknown() {
+        let long = format!("/topic/{}", "x".repeat(129));
+        let cases = [
+            "", "/", "topic/a", "/topic", "/topic/", "/Topic/a", "/queue/", "/user/a", "/user/queue/", "/exchange/a",
+            " /topic/a", "/topic/a\nb", "/topic/a\u{7f}", &long,
+        ];
+        for text in cases {
+            for purpose in [Purpose::Subscribe, Purpose::Send] {
+                assert_eq!(Destination::parse(text, purpose), Err(Fault::UnknownDestination), "{text:?}");
+            }
+        }
+        assert!(parse(&long[..long.len() - 1], Purpose::Send).is_some());
+    }
+}

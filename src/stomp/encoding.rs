@@ -1,0 +1,129 @@
+//! A room's messages as MESSAGE frames.
+
+use super::codec::{Command, Escaping, FrameWriter, Version};
+use super::session::{ACK_SEPARATOR, Subscription, TEXT, error_frame};
+use super::queues::AckMode;
+use crate::server::{Encoding, Entry, Notice, Timestamp};
+use crate::ws::{OpCode, encode};
+
+/// Families of room encodings: what is escaped, and what is not. Both versions that escape share one, by the rules of the
+/// older; the newer only adds the carriage return, which no header of a room's message needs.
+const RAW: u32 = 0x5354_0000;
+const ESCAPED: u32 = 0x5354_0001;
+
+/// What the id of a GAP begins with.
+const GAP_ID: &str = "gap-";
+
+/// How one subscription is sent the messages of its room.
+#[derive(Debug)]
+pub(super) struct RoomEncoding {
+    escaping: Escaping,
+    version: Version,
+    /// The lines that are this subscription's own, from the command on.
+    label: Box<[u8]>,
+    /// What its `ack` header says before a message's id, if it has one: the last line of the label, unfinished.
+    ends_with_ack: bool,
+}
+
+impl RoomEncoding {
+    pub(super) fn new(version: Version, subscription: &Subscription) -> RoomEncoding {
+        let mut label = Vec::new();
+        write_label(&mut label, version, subscription);
+        let ends_with_ack = has_ack(version, subscription);
+        if ends_with_ack {
+            label.extend_from_slice(ack_prefix(subscription).as_bytes());
+        }
+        let escaping = if version == Version::V10 { Escaping::None } else { Escaping::V11 };
+        RoomEncoding { escaping, version, label: label.into(), ends_with_ack }
+    }
+}
+
+/// The first lines of a MESSAGE for a subscription.
+pub(super) fn write_label(out: &mut Vec<u8>, version: Version, subscription: &Subscription) {
+    let _unfinished = FrameWriter::new(out, Command::Message, Escaping::of(version))
+        .header("subscription", &subscription.id)
+        .header("destination", subscription.destination.text());
+}
+
+/// Whether messages of a subscription have an `ack` header.
+pub(super) fn has_ack(version: Version, subscription: &Subscription) -> bool {
+    version == Version::V12 && subscription.mode != AckMode::Auto
+}
+
+/// An `ack` header up to the message's id.
+pub(super) fn ack_prefix(subscription: &Subscription) -> String {
+    format!("ack:{}{ACK_SEPARATOR}", subscription.number)
+}
+
+/// Whether a room's message can have this id.
+pub(super) fn is_room_message_id(id: &str) -> bool {
+    let is_uuid = id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let is_gap = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_uuid || id.len() <= 64 && id.strip_prefix(GAP_ID).is_some_and(is_gap)
+}
+
+/// Both begin with the message's id, so that the label can borrow it for its `ack` header.
+const MESSAGE_ID: &str = "message-id";
+
+impl Encoding for RoomEncoding {
+    fn family(&self) -> u32 {
+        if self.escaping == Escaping::None { RAW } else { ESCAPED }
+    }
+
+    fn label(&self) -> &[u8] {
+        &self.label
+    }
+
+    fn encode(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        let Some(chat) = entry.chat() else { return };
+        let mut time = Vec::with_capacity(Timestamp::TEXT_BYTES);
+        entry.at().encode(&mut time);
+        FrameWriter::resume(out, self.escaping)
+            .header(MESSAGE_ID, chat.id)
+            .number("seq", entry.seq())
+            .header("epoch", &format!("{:016x}", entry.epoch()))
+            .header("sender", &chat.sender)
+            .header("type", chat.kind.name())
+            .header("timestamp", &String::from_utf8_lossy(&time))
+            .optional("client-id", chat.client_id.as_deref())
+            .header("content-type", TEXT)
+            .body(chat.content.as_bytes());
+    }
+
+    fn address(&self, shared: &[u8], out: &mut Vec<u8>) {
+        let ack = if self.ends_with_ack { id_line(shared) } else { &[] };
+        let (header, len) = encode::header(OpCode::Text, self.label.len() + ack.len() + shared.len());
+        for part in [&header[..len], &self.label, ack, shared] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    fn notice(&self, notice: &Notice<'_>, out: &mut Vec<u8>) {
+        let mut rest = Vec::new();
+        match *notice {
+            Notice::Gap { epoch, from, to, .. } => {
+                let epoch = format!("{epoch:016x}");
+                FrameWriter::resume(&mut rest, self.escaping)
+                    .header(MESSAGE_ID, &format!("{GAP_ID}{epoch}-{from}-{to}"))
+                    .header("type", "GAP")
+                    .number("from", from)
+                    .number("to", to)
+                    .header("epoch", &epoch)
+                    .body(b"");
+                self.address(&rest, out);
+            }
+            Notice::Error { code, content } => {
+                let error = error_frame(code, content, None, Some(self.version), false);
+                encode::frame(out, OpCode::Text, &error);
+            }
+            // Nobody asks for it: the RECEIPT of a SUBSCRIBE tells the position.
+            Notice::Welcome { .. } => {}
+        }
+    }
+}
+
+/// The value of the first line, and its line feed.
+fn id_line(shared: &[u8]) -> &[u8] {
+    let line = shared.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+    line.get(MESSAGE_ID.len() + 1..).unwrap_or_default()
+}

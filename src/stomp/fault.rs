@@ -1,0 +1,210 @@
+//! Why a session is told ERROR, and ends.
+
+use std::fmt;
+
+use super::codec::FrameError;
+use super::queues::QueueError;
+use crate::ws::CloseCode;
+
+/// What a client did wrong, or the server cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A frame breaks a rule.
+    Frame(FrameError),
+    /// Something came before CONNECT.
+    NotConnected,
+    /// A second CONNECT.
+    ConnectedAlready,
+    /// A frame that only servers send.
+    ServerCommand,
+    /// The frame needs this header.
+    Missing(&'static str),
+    /// This header has no such value.
+    Malformed(&'static str),
+    /// The client speaks none of our versions.
+    NoCommonVersion,
+    /// The client does not speak the version of the subprotocol that was agreed on.
+    OtherSubprotocol,
+    /// The destination is none, or not for this command.
+    UnknownDestination,
+    /// There is no subscription of that id.
+    NoSubscription,
+    /// There is a subscription of that id.
+    RepeatedSubscription,
+    TooManySubscriptions,
+    /// Messages are not selected by their headers.
+    Selector,
+    /// There is no transaction of that name.
+    NoTransaction,
+    /// There is a transaction of that name.
+    RepeatedTransaction,
+    TooManyTransactions,
+    LongTransactions,
+    /// There is no such message to acknowledge.
+    NoMessage,
+    /// Rooms take text.
+    NotText,
+    NoSubscriber,
+    Queue(QueueError),
+    /// The client does not keep its promise of signs of life.
+    Silent,
+    /// A frame was begun and not finished in time.
+    Unfinished,
+    /// CONNECT did not come in time.
+    NotConnectedInTime,
+    /// The user may not enter that room.
+    NotAllowed,
+    /// `login` is not the token's user.
+    NotThatUser,
+    /// The user was thrown out of that room.
+    Kicked,
+    NoSuchRoom,
+    RoomFull,
+    TooManyRooms,
+    TooManySessions,
+    /// Too much waits already.
+    Busy,
+    /// It cannot be stored or read at the moment.
+    Unavailable,
+}
+
+impl Fault {
+    /// For the header `message` and the reason of the Close frame.
+    pub(crate) const fn message(self) -> &'static str {
+        match self {
+            Fault::Frame(_) => "malformed frame",
+            Fault::NotConnected => "not connected",
+            Fault::ConnectedAlready => "connected already",
+            Fault::ServerCommand => "not a command for clients",
+            Fault::Missing(_) => "missing header",
+            Fault::Malformed(_) => "malformed header",
+            Fault::NoCommonVersion => "unsupported version",
+            Fault::OtherSubprotocol => "version and subprotocol differ",
+            Fault::UnknownDestination => "unknown destination",
+            Fault::NoSubscription => "no such subscription",
+            Fault::RepeatedSubscription => "repeated subscription id",
+            Fault::TooManySubscriptions => "too many subscriptions",
+            Fault::Selector => "selectors are not supported",
+            Fault::NoTransaction => "no such transaction",
+            Fault::RepeatedTransaction => "repeated transaction",
+            Fault::TooManyTransactions => "too many transactions",
+            Fault::LongTransactions => "transactions are too long",
+            Fault::NoMessage => "no such message",
+            Fault::NotText => "not text",
+            Fault::NoSubscriber | Fault::Queue(QueueError::NoSubscriber) => "no subscriber",
+            Fault::Queue(QueueError::Full) => "queue is full",
+            Fault::Queue(QueueError::NoMemory) => "queues are full",
+            Fault::Queue(QueueError::TooMany) => "too many queues",
+            Fault::Silent => "no heart-beat",
+            Fault::Unfinished => "frame not finished in time",
+            Fault::NotConnectedInTime => "no CONNECT in time",
+            Fault::NotAllowed => "not allowed",
+            Fault::NotThatUser => "not authenticated",
+            Fault::Kicked => "kicked",
+            Fault::NoSuchRoom => "no such room",
+            Fault::RoomFull => "room is full",
+            Fault::TooManyRooms => "too many rooms",
+            Fault::TooManySessions => "too many sessions",
+            Fault::Busy => "busy",
+            Fault::Unavailable => "unavailable",
+        }
+    }
+
+    /// What the connection is closed with.
+    pub(crate) const fn close_code(self) -> CloseCode {
+        match self {
+            Fault::Frame(FrameError::LongBody) => CloseCode::TOO_BIG,
+            Fault::Frame(_)
+            | Fault::NotConnected
+            | Fault::ConnectedAlready
+            | Fault::ServerCommand
+            | Fault::Missing(_)
+            | Fault::Malformed(_)
+            | Fault::NoCommonVersion
+            | Fault::OtherSubprotocol
+            | Fault::UnknownDestination
+            | Fault::NoSubscription
+            | Fault::RepeatedSubscription
+            | Fault::Selector
+            | Fault::NoTransaction
+            | Fault::RepeatedTransaction
+            | Fault::NoMessage
+            | Fault::NotText
+            | Fault::Silent => CloseCode::PROTOCOL_ERROR,
+            Fault::NotAllowed
+            | Fault::NoSuchRoom
+            | Fault::TooManySubscriptions
+            | Fault::TooManyTransactions
+            | Fault::LongTransactions
+            | Fault::Unfinished
+            | Fault::NotConnectedInTime => CloseCode::POLICY,
+            Fault::NotThatUser => CloseCode::UNAUTHENTICATED,
+            Fault::Kicked => CloseCode::KICKED,
+            Fault::NoSubscriber
+            | Fault::Queue(_)
+            | Fault::RoomFull
+            | Fault::TooManyRooms
+            | Fault::TooManySessions
+            | Fault::Busy
+            | Fault::Unavailable => CloseCode::TRY_AGAIN_LATER,
+        }
+    }
+}
+
+/// The explanation in the body of an ERROR.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Frame(error) => write!(f, "{error}"),
+            Fault::Missing(header) => write!(f, "this frame needs the header {header}"),
+            Fault::Malformed(header) => write!(f, "the header {header} has no such value"),
+            Fault::NotConnected => f.write_str("the first frame must be CONNECT or STOMP"),
+            Fault::ConnectedAlready => f.write_str("there is one CONNECT to a connection"),
+            Fault::NoCommonVersion => f.write_str("this server speaks 1.0, 1.1 and 1.2"),
+            Fault::OtherSubprotocol => {
+                f.write_str("accept-version does not have the version of the WebSocket subprotocol")
+            }
+            Fault::UnknownDestination => f.write_str(
+                "destinations are /topic/NAME, /queue/NAME, /user/queue/NAME, for SUBSCRIBE /sub/NAME and for SEND \
+                 /pub/NAME, with names of up to 128 bytes without control characters",
+            ),
+            Fault::NotText => f.write_str("the body of a message for a room must be UTF-8"),
+            Fault::NotAllowed => f.write_str("the token does not allow this room"),
+            Fault::NotThatUser => f.write_str("login is not the user of the token"),
+            Fault::ServerCommand
+            | Fault::NoSubscription
+            | Fault::RepeatedSubscription
+            | Fault::TooManySubscriptions
+            | Fault::Selector
+            | Fault::NoTransaction
+            | Fault::RepeatedTransaction
+            | Fault::TooManyTransactions
+            | Fault::LongTransactions
+            | Fault::NoMessage
+            | Fault::NoSubscriber
+            | Fault::Queue(_)
+            | Fault::Silent
+            | Fault::Unfinished
+            | Fault::NotConnectedInTime
+            | Fault::Kicked
+            | Fault::NoSuchRoom
+            | Fault::RoomFull
+            | Fault::TooManyRooms
+            | Fault::TooManySessions
+            | Fault::Busy
+            | Fault::Unavailable => f.write_str(self.message()),
+        }
+    }
+}
+
+impl From<FrameError> for Fault {
+    fn from(error: FrameError) -> Fault {
+        Fault::Frame(error)
+    }
+}
+
+impl From<QueueError> for Fault {
+    fn from(error: QueueError) -> Fault {
+        Fault::Queue(error)
+    }
+}

@@ -1,0 +1,217 @@
+//! One session's protocol, without I/O: frames go in, and the [`Broker`] is asked for what they want.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `connect` | CONNECT: version, user, heart-beats |
+//! | `connected` | every other frame, and what is answered later |
+//! | `sending` | SEND |
+//! | `settling` | ACK, NACK |
+//! | `transactions` | what waits for COMMIT |
+//! | `broker` | what a session asks of the server |
+
+mod broker;
+mod connect;
+mod connected;
+mod sending;
+mod settling;
+mod transactions;
+
+use std::time::Duration;
+
+use self::connected::Connected;
+use super::codec::{Command, Escaping, Frame, FrameWriter, Version};
+use super::fault::Fault;
+use crate::ws::CloseCode;
+
+pub(crate) use broker::{Broker, Effect, Operation, Progress};
+pub(crate) use connect::{Heart, Profile};
+pub(crate) use connected::Subscription;
+pub(crate) use sending::Sending;
+pub(crate) use settling::ACK_SEPARATOR;
+
+/// What bodies that the server wrote are.
+pub(crate) const TEXT: &str = "text/plain;charset=utf-8";
+
+/// What a session may cost, and its heart-beats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SessionLimits {
+    /// How often the server would say and hear something; zero is never.
+    pub(crate) heartbeat: Duration,
+    pub(crate) subscriptions_max: usize,
+    pub(crate) transactions_max: usize,
+    /// Bytes of what waits in all transactions.
+    pub(crate) transaction_bytes_max: usize,
+}
+
+/// What is known of a session before its first frame.
+#[derive(Clone, Debug)]
+pub(crate) struct Opening {
+    pub(crate) id: u128,
+    /// The version of the subprotocol that was agreed on, if any was.
+    pub(crate) subprotocol: Option<Version>,
+    /// The user, if that was proved.
+    pub(crate) proved: Option<Box<str>>,
+    /// The user as the address of the WebSocket has it.
+    pub(crate) given: Option<Box<str>>,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    limits: SessionLimits,
+    state: State,
+}
+
+/// ```text
+///            CONNECT                DISCONNECT             everything has had its effect
+///   Opening ─────────► Connected ──────────────► Leaving ───────────────────────────────► Over
+///      └──────────────────┴──── a fault ───────────┴────────────────────────────────────────▲
+/// ```
+#[derive(Debug)]
+enum State {
+    Opening(Opening),
+    Connected(Box<Connected>),
+    /// The receipt that was asked for, if any was.
+    Leaving(Box<Connected>, Option<Box<str>>),
+    Over,
+}
+
+impl Session {
+    pub(crate) fn new(limits: SessionLimits, opening: Opening) -> Session {
+        Session { limits, state: State::Opening(opening) }
+    }
+
+    /// The version that was agreed on, once it was.
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.connected().map(|connected| connected.profile.version)
+    }
+
+    /// Who it is, once that is settled.
+    pub(crate) fn profile(&self) -> Option<&Profile> {
+        self.connected().map(|connected| &connected.profile)
+    }
+
+    /// Its subscriptions.
+    pub(crate) fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.connected().into_iter().flat_map(|connected| connected.subscriptions.values())
+    }
+
+    /// Whether it waits for CONNECT.
+    pub(crate) fn is_opening(&self) -> bool {
+        matches!(self.state, State::Opening(_))
+    }
+
+    /// Whether nothing more is to be read.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, State::Leaving(..) | State::Over)
+    }
+
+    fn connected(&self) -> Option<&Connected> {
+        match &self.state {
+            State::Connected(connected) | State::Leaving(connected, _) => Some(connected),
+            State::Opening(_) | State::Over => None,
+        }
+    }
+
+    /// Takes a frame. What comes after the end is ignored.
+    pub(crate) fn receive(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) {
+        let obeyed = match &mut self.state {
+            State::Opening(opening) => {
+                let connected = connect::connect(opening, frame, &self.limits, broker);
+                connected.map(|connected| self.state = State::Connected(Box::new(connected)))
+            }
+            State::Connected(_) if frame.command() == Command::Disconnect => {
+                self.disconnect(frame, broker);
+                Ok(())
+            }
+            State::Connected(connected) => connected.obey(frame, &self.limits, broker),
+            State::Leaving(..) | State::Over => Ok(()),
+        };
+        if let Err(fault) = obeyed {
+            self.fail(fault, frame.header("receipt").as_deref(), broker);
+        }
+    }
+
+    /// Something that was asked for has had its effect.
+    pub(crate) fn done(&mut self, operation: Operation, effect: Effect, broker: &mut impl Broker) {
+        if let State::Connected(connected) | State::Leaving(connected, _) = &mut self.state {
+            connected.done(operation, effect, broker);
+        }
+    }
+
+    /// Something that was asked for cannot be.
+    pub(crate) fn refused(&mut self, operation: Option<Operation>, fault: Fault, broker: &mut impl Broker) {
+        let receipt = match &mut self.state {
+            State::Connected(connected) | State::Leaving(connected, _) => {
+                operation.and_then(|operation| connected.forget(operation))
+            }
+            State::Opening(_) | State::Over => None,
+        };
+        self.fail(fault, receipt.as_deref(), broker);
+    }
+
+    /// Everything that was asked for has had its effect.
+    pub(crate) fn drained(&mut self, broker: &mut impl Broker) {
+        let State::Leaving(connected, receipt) = &self.state else { return };
+        if let Some(receipt) = receipt {
+            connected.receipt(receipt, None, broker);
+        }
+        broker.close(CloseCode::NORMAL, "");
+        self.state = State::Over;
+    }
+
+    /// Says ERROR, and that is the end.
+    pub(crate) fn fail(&mut self, fault: Fault, receipt: Option<&str>, broker: &mut impl Broker) {
+        if let State::Over = self.state {
+            return;
+        }
+        let version = match &self.state {
+            State::Opening(opening) => opening.subprotocol,
+            State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
+            State::Over => None,
+        };
+        broker.send(&error_frame(fault.message(), &fault.to_string(), receipt, version, wants_version(fault)));
+        broker.close(fault.close_code(), fault.message());
+        self.state = State::Over;
+    }
+
+    fn disconnect(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) {
+        let receipt = frame.header("receipt").map(|receipt| receipt.into());
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::Connected(connected) => State::Leaving(connected, receipt),
+            state @ (State::Opening(_) | State::Leaving(..) | State::Over) => state,
+        };
+        if broker.is_quiet() {
+            self.drained(broker);
+        }
+    }
+}
+
+fn wants_version(fault: Fault) -> bool {
+    matches!(fault, Fault::NoCommonVersion | Fault::OtherSubprotocol)
+}
+
+/// An ERROR frame; `versions`: it tells which versions there are.
+pub(crate) fn error_frame(
+    message: &str,
+    explanation: &str,
+    receipt: Option<&str>,
+    version: Option<Version>,
+    versions: bool,
+) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let names = match version {
+        Some(version) if versions => version.name(),
+        Some(_) | None => "1.0,1.1,1.2",
+    };
+    FrameWriter::new(&mut frame, Command::Error, version.map_or(Escaping::None, Escaping::of))
+        .optional("version", versions.then_some(names))
+        .header("message", message)
+        .optional("receipt-id", receipt)
+        .header("content-type", TEXT)
+        .body(explanation.as_bytes());
+    frame
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! What a session asks of the server.
+
+use super::{Heart, Profile, Sending, Subscription};
+use crate::server::Start;
+use crate::stomp::fault::Fault;
+use crate::stomp::message::MessageId;
+use crate::ws::CloseCode;
+
+/// Names something that has been asked for and is answered later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Operation(pub(super) u32);
+
+/// What something that was asked for has come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// A message goes to so many.
+    Delivered(usize),
+    /// A subscription gets a room's messages; the newest one at that moment.
+    Entered { epoch: u64, seq: u64 },
+    /// A subscription has begun or ended.
+    Done,
+}
+
+/// How far something that was asked for has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has had its effect.
+    Now(Effect),
+    /// [`Session::done`](super::Session::done) or [`Session::refused`](super::Session::refused) will follow; only the
+    /// latter where no operation was named.
+    Later,
+}
+
+/// The server as a session sees it.
+pub(crate) trait Broker {
+    /// Sends one frame.
+    fn send(&mut self, frame: &[u8]);
+
+    /// Closes the connection after what was sent.
+    fn close(&mut self, code: CloseCode, reason: &str);
+
+    /// The session has begun; these signs of life were agreed on.
+    fn beat(&mut self, heart: Heart);
+
+    /// Whether the user may enter a room, read it, publish to it.
+    fn permit(&self, room: &str) -> Result<(), Fault>;
+
+    fn subscribe(
+        &mut self,
+        profile: &Profile,
+        subscription: &Subscription,
+        start: Start,
+        operation: Option<Operation>,
+    ) -> Result<Progress, Fault>;
+
+    fn unsubscribe(
+        &mut self,
+        profile: &Profile,
+        subscription: &Subscription,
+        operation: Option<Operation>,
+    ) -> Progress;
+
+    fn publish(
+        &mut self,
+        profile: &Profile,
+        sending: Sending<'_>,
+        operation: Option<Operation>,
+    ) -> Result<Progress, Fault>;
+
+    /// Acknowledges a message of a queue, or gives it back. False if the subscription has no such message.
+    fn settle(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool;
+
+    /// Whether everything that was asked for has had its effect; if not, [`Session::drained`](super::Session::drained)
+    /// follows when it has.
+    fn is_quiet(&self) -> bool;
+}

@@ -1,0 +1,277 @@
+//! Every frame between CONNECT and DISCONNECT, and what is answered later.
+
+use std::collections::HashMap;
+
+use super::sending::{DESTINATION, Sending, TRANSACTION};
+use super::settling::{Settling, ack_mode};
+use super::transactions::{Deferred, Transactions};
+use super::{Broker, Effect, Operation, Profile, Progress, SessionLimits};
+use crate::chat::query;
+use crate::server::Start;
+use crate::stomp::codec::{Command, Escaping, Frame, FrameWriter, Version};
+use crate::stomp::destination::{Destination, Place, Purpose};
+use crate::stomp::fault::Fault;
+use crate::stomp::queues::AckMode;
+
+/// A subscription of one session.
+#[derive(Clone, Debug)]
+pub(crate) struct Subscription {
+    /// The session's own number of it, never used twice.
+    pub(crate) number: u32,
+    /// The client's name of it.
+    pub(crate) id: Box<str>,
+    pub(crate) destination: Destination,
+    pub(crate) mode: AckMode,
+}
+
+/// A session after CONNECT.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) profile: Profile,
+    /// By the client's names.
+    pub(super) subscriptions: HashMap<Box<str>, Subscription>,
+    subscribed: u32,
+    transactions: Transactions,
+    pending: HashMap<Operation, Pending>,
+    operations: u32,
+}
+
+/// A receipt that waits for effects.
+#[derive(Debug)]
+struct Pending {
+    receipt: Box<str>,
+    waits_for: usize,
+    /// Whether it tells the one effect that it waits for.
+    tells: bool,
+}
+
+impl Connected {
+    pub(super) fn new(profile: Profile) -> Connected {
+        Connected {
+            profile,
+            subscriptions: HashMap::new(),
+            subscribed: 0,
+            transactions: Transactions::default(),
+            pending: HashMap::new(),
+            operations: 0,
+        }
+    }
+
+    /// Does what a frame says.
+    pub(super) fn obey(
+        &mut self,
+        frame: &Frame<'_>,
+        limits: &SessionLimits,
+        broker: &mut impl Broker,
+    ) -> Result<(), Fault> {
+        let progress = match frame.command() {
+            Command::Connect | Command::Stomp => return Err(Fault::ConnectedAlready),
+            Command::Connected | Command::Message | Command::Receipt | Command::Error => {
+                return Err(Fault::ServerCommand);
+            }
+            Command::Send => return self.send(frame, limits, broker),
+            Command::Subscribe => return self.subscribe(frame, limits, broker),
+            Command::Unsubscribe => return self.unsubscribe(frame, broker),
+            Command::Commit => return self.commit(frame, broker),
+            Command::Ack | Command::Nack => self.settle(frame, limits, broker),
+            Command::Begin => self.transactions.begin(&transaction(frame)?, limits),
+            Command::Abort => self.transactions.end(&transaction(frame)?).map(drop),
+            // Taken by the session itself.
+            Command::Disconnect => Ok(()),
+        };
+        progress?;
+        self.confirm(frame, None, broker);
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        frame: &Frame<'_>,
+        limits: &SessionLimits,
+        broker: &mut impl Broker,
+    ) -> Result<(), Fault> {
+        let sending = Sending::parse(frame)?;
+        if sending.destination.place() == Place::Room {
+            broker.permit(sending.destination.name())?;
+        }
+        if let Some(name) = frame.header(TRANSACTION) {
+            self.transactions.defer(&name, Deferred::Send(sending.into_owned()), limits)?;
+            self.confirm(frame, None, broker);
+            return Ok(());
+        }
+        let operation = self.operation(frame);
+        let progress = broker.publish(&self.profile, sending, operation)?;
+        self.follow(frame, progress, operation, broker);
+        Ok(())
+    }
+
+    fn subscribe(
+        &mut self,
+        frame: &Frame<'_>,
+        limits: &SessionLimits,
+        broker: &mut impl Broker,
+    ) -> Result<(), Fault> {
+        let destination = frame.header(DESTINATION).ok_or(Fault::Missing(DESTINATION))?;
+        let id = match frame.header("id") {
+            Some(id) => id,
+            None if self.profile.version == Version::V10 => destination.clone(),
+            None => return Err(Fault::Missing("id")),
+        };
+        let destination = Destination::parse(&destination, Purpose::Subscribe)?;
+        let mode = ack_mode(frame)?;
+        if frame.header("selector").is_some() {
+            return Err(Fault::Selector);
+        }
+        let start = start(frame)?;
+        if self.subscriptions.contains_key(&*id) {
+            return Err(Fault::RepeatedSubscription);
+        }
+        if self.subscriptions.len() >= limits.subscriptions_max {
+            return Err(Fault::TooManySubscriptions);
+        }
+        self.subscribed = self.subscribed.wrapping_add(1);
+        let subscription = Subscription { number: self.subscribed, id: id.clone().into(), destination, mode };
+        let operation = self.operation(frame);
+        let progress = broker.subscribe(&self.profile, &subscription, start, operation)?;
+        self.subscriptions.insert(id.into(), subscription);
+        self.follow(frame, progress, operation, broker);
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) -> Result<(), Fault> {
+        let id = match (frame.header("id"), frame.header(DESTINATION)) {
+            (Some(id), _) => id,
+            (None, Some(destination)) if self.profile.version == Version::V10 => destination,
+            (None, _) => return Err(Fault::Missing("id")),
+        };
+        let subscription = self.subscriptions.remove(&*id).ok_or(Fault::NoSubscription)?;
+        let operation = self.operation(frame);
+        let progress = broker.unsubscribe(&self.profile, &subscription, operation);
+        self.follow(frame, progress, operation, broker);
+        Ok(())
+    }
+
+    fn settle(
+        &mut self,
+        frame: &Frame<'_>,
+        limits: &SessionLimits,
+        broker: &mut impl Broker,
+    ) -> Result<(), Fault> {
+        let settling = Settling::parse(frame, self)?;
+        let Some(name) = frame.header(TRANSACTION) else { return settling.settle(self, broker) };
+        settling.check(self)?;
+        self.transactions.defer(&name, Deferred::Settle(settling), limits)
+    }
+
+    /// Does what has waited, in its order. The first thing that cannot be is the last that is tried.
+    fn commit(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) -> Result<(), Fault> {
+        let transaction = self.transactions.end(&transaction(frame)?)?;
+        let operation = self.operation(frame);
+        let mut waits_for = 0;
+        for deferred in transaction {
+            match deferred {
+                Deferred::Settle(settling) => settling.settle(self, broker)?,
+                Deferred::Send(sending) => {
+                    let progress = broker.publish(&self.profile, sending, operation)?;
+                    waits_for += usize::from(progress == Progress::Later);
+                }
+            }
+        }
+        if waits_for == 0 {
+            self.confirm(frame, None, broker);
+        } else if let (Some(operation), Some(receipt)) = (operation, frame.header("receipt")) {
+            let pending = Pending { receipt: receipt.into(), waits_for, tells: false };
+            self.pending.insert(operation, pending);
+        }
+        Ok(())
+    }
+
+    /// Names what a frame asks for, if the client wants to hear of it.
+    fn operation(&mut self, frame: &Frame<'_>) -> Option<Operation> {
+        frame.header("receipt")?;
+        self.operations = self.operations.wrapping_add(1);
+        Some(Operation(self.operations))
+    }
+
+    /// Says RECEIPT now, or when the effect is there.
+    fn follow(
+        &mut self,
+        frame: &Frame<'_>,
+        progress: Progress,
+        operation: Option<Operation>,
+        broker: &mut impl Broker,
+    ) {
+        match (progress, operation, frame.header("receipt")) {
+            (Progress::Now(effect), _, _) => self.confirm(frame, Some(effect), broker),
+            (Progress::Later, Some(operation), Some(receipt)) => {
+                let pending = Pending { receipt: receipt.into(), waits_for: 1, tells: true };
+                self.pending.insert(operation, pending);
+            }
+            (Progress::Later, _, _) => {}
+        }
+    }
+
+    fn confirm(&self, frame: &Frame<'_>, effect: Option<Effect>, broker: &mut impl Broker) {
+        if let Some(receipt) = frame.header("receipt") {
+            self.receipt(&receipt, effect, broker);
+        }
+    }
+
+    /// Says RECEIPT.
+    pub(super) fn receipt(&self, receipt: &str, effect: Option<Effect>, broker: &mut impl Broker) {
+        let mut frame = Vec::new();
+        let writer = FrameWriter::new(&mut frame, Command::Receipt, Escaping::of(self.profile.version));
+        let writer = writer.header("receipt-id", receipt);
+        match effect {
+            None | Some(Effect::Done) => writer.end(),
+            Some(Effect::Delivered(count)) => writer.number("delivered", count as u64).end(),
+            Some(Effect::Entered { epoch, seq }) => {
+                writer.header("epoch", &format!("{epoch:016x}")).number("seq", seq).end();
+            }
+        }
+        broker.send(&frame);
+    }
+
+    pub(super) fn done(&mut self, operation: Operation, effect: Effect, broker: &mut impl Broker) {
+        let Some(pending) = self.pending.get_mut(&operation) else { return };
+        pending.waits_for -= 1;
+        if pending.waits_for == 0
+            && let Some(pending) = self.pending.remove(&operation)
+        {
+            self.receipt(&pending.receipt, pending.tells.then_some(effect), broker);
+        }
+    }
+
+    /// Gives up what waits for an operation; returns its receipt.
+    pub(super) fn forget(&mut self, operation: Operation) -> Option<Box<str>> {
+        self.pending.remove(&operation).map(|pending| pending.receipt)
+    }
+}
+
+fn transaction(frame: &Frame<'_>) -> Result<Box<str>, Fault> {
+    frame.header(TRANSACTION).map(|name| name.into()).ok_or(Fault::Missing(TRANSACTION))
+}
+
+/// Where in a room's log a subscription begins: the most exact position counts.
+fn start(frame: &Frame<'_>) -> Result<Start, Fault> {
+    const SINCE_SEQ: &str = "since-seq";
+    let number = |name: &'static str| match frame.header(name) {
+        Some(text) => query::parse_number(name, &text).map(Some).map_err(|_| Fault::Malformed(name)),
+        None => Ok(None),
+    };
+    let epoch = match frame.header("epoch") {
+        Some(text) => Some(query::parse_epoch(&text).map_err(|_| Fault::Malformed("epoch"))?),
+        None => None,
+    };
+    let since = match frame.header("since") {
+        Some(text) => Some(query::parse_time(&text).map_err(|_| Fault::Malformed("since"))?),
+        None => None,
+    };
+    let (seq, count) = (number(SINCE_SEQ)?, number("history")?);
+    Ok(match (seq, since, count) {
+        (Some(seq), _, _) => Start::After { seq, epoch },
+        (None, Some(since), _) => Start::Since(since),
+        (None, None, Some(count)) => Start::Last(count),
+        (None, None, None) => Start::Live,
+    })
+}

@@ -1,0 +1,85 @@
+//! ACK and NACK: which message is meant.
+
+use super::connected::{Connected, Subscription};
+use super::sending::ACK;
+use super::{Broker, Profile};
+use crate::stomp::codec::{Command, Frame, Version};
+use crate::stomp::destination::Place;
+use crate::stomp::encoding::is_room_message_id;
+use crate::stomp::fault::Fault;
+use crate::stomp::message::MessageId;
+use crate::stomp::queues::AckMode;
+
+/// What stands before a message's id in an `ack` header: the number of the subscription, and this.
+pub(crate) const ACK_SEPARATOR: char = '.';
+
+/// A message that a client has dealt with, or will not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Settling {
+    /// Whose message it is; before 1.1 clients need not say.
+    subscription: Option<u32>,
+    message: Box<str>,
+    accept: bool,
+}
+
+impl Settling {
+    pub(super) fn parse(frame: &Frame<'_>, connected: &Connected) -> Result<Settling, Fault> {
+        let accept = frame.command() == Command::Ack;
+        if connected.profile.version == Version::V12 {
+            let id = frame.header("id").ok_or(Fault::Missing("id"))?;
+            let (number, message) = id.split_once(ACK_SEPARATOR).ok_or(Fault::NoMessage)?;
+            let number = number.parse().map_err(|_| Fault::NoMessage)?;
+            return Ok(Settling { subscription: Some(number), message: message.into(), accept });
+        }
+        let message = frame.header("message-id").ok_or(Fault::Missing("message-id"))?;
+        let subscription = match frame.header("subscription") {
+            Some(id) => Some(connected.subscriptions.get(&*id).ok_or(Fault::NoSubscription)?.number),
+            None if connected.profile.version == Version::V10 => None,
+            None => return Err(Fault::Missing("subscription")),
+        };
+        Ok(Settling { subscription, message: message.into(), accept })
+    }
+
+    /// Whether there is a subscription that it can be about.
+    pub(super) fn check(&self, connected: &Connected) -> Result<(), Fault> {
+        if connected.subscriptions.values().any(|subscription| self.suits(subscription)) {
+            Ok(())
+        } else {
+            Err(Fault::NoMessage)
+        }
+    }
+
+    pub(super) fn settle(&self, connected: &Connected, broker: &mut impl Broker) -> Result<(), Fault> {
+        let mut meant = connected.subscriptions.values().filter(|subscription| self.suits(subscription));
+        let settled = meant.any(|subscription| self.settle_in(&connected.profile, subscription, broker));
+        if settled { Ok(()) } else { Err(Fault::NoMessage) }
+    }
+
+    fn suits(&self, subscription: &Subscription) -> bool {
+        subscription.mode != AckMode::Auto
+            && self.subscription.is_none_or(|number| number == subscription.number)
+            && match subscription.destination.place() {
+                Place::Room => is_room_message_id(&self.message),
+                Place::Queue | Place::UserQueue => MessageId::parse(&self.message).is_some(),
+            }
+    }
+
+    fn settle_in(&self, profile: &Profile, subscription: &Subscription, broker: &mut impl Broker) -> bool {
+        match (subscription.destination.place(), MessageId::parse(&self.message)) {
+            // Nothing of these is ever sent again for want of an acknowledgement.
+            (Place::Room | Place::UserQueue, _) => true,
+            (Place::Queue, Some(id)) => broker.settle(profile, subscription, id, self.accept),
+            (Place::Queue, None) => false,
+        }
+    }
+}
+
+/// The acknowledgement that a SUBSCRIBE asks for.
+pub(super) fn ack_mode(frame: &Frame<'_>) -> Result<AckMode, Fault> {
+    match frame.header(ACK).as_deref() {
+        None | Some("auto") => Ok(AckMode::Auto),
+        Some("client") => Ok(AckMode::Client),
+        Some("client-individual") => Ok(AckMode::ClientIndividual),
+        Some(_) => Err(Fault::Malformed(ACK)),
+    }
+}

@@ -1,0 +1,70 @@
+//! What waits for COMMIT.
+
+use std::collections::HashMap;
+
+use super::sending::Sending;
+use super::settling::Settling;
+use super::SessionLimits;
+use crate::stomp::fault::Fault;
+
+/// Bytes that an acknowledgement costs, about.
+const SETTLING_BYTES: usize = 128;
+
+/// Something that takes place at COMMIT.
+#[derive(Clone, Debug)]
+pub(super) enum Deferred {
+    Send(Sending<'static>),
+    Settle(Settling),
+}
+
+impl Deferred {
+    fn cost(&self) -> usize {
+        match self {
+            Deferred::Send(sending) => sending.cost(),
+            Deferred::Settle(_) => SETTLING_BYTES,
+        }
+    }
+}
+
+/// The transactions of a session.
+#[derive(Debug, Default)]
+pub(super) struct Transactions {
+    open: HashMap<Box<str>, Vec<Deferred>>,
+    /// Invariant: the sum of the costs.
+    bytes: usize,
+}
+
+impl Transactions {
+    pub(super) fn begin(&mut self, name: &str, limits: &SessionLimits) -> Result<(), Fault> {
+        if self.open.contains_key(name) {
+            return Err(Fault::RepeatedTransaction);
+        }
+        if self.open.len() >= limits.transactions_max {
+            return Err(Fault::TooManyTransactions);
+        }
+        self.open.insert(name.into(), Vec::new());
+        Ok(())
+    }
+
+    pub(super) fn defer(
+        &mut self,
+        name: &str,
+        deferred: Deferred,
+        limits: &SessionLimits,
+    ) -> Result<(), Fault> {
+        let transaction = self.open.get_mut(name).ok_or(Fault::NoTransaction)?;
+        if self.bytes + deferred.cost() > limits.transaction_bytes_max {
+            return Err(Fault::LongTransactions);
+        }
+        self.bytes += deferred.cost();
+        transaction.push(deferred);
+        Ok(())
+    }
+
+    /// Ends a transaction; what it held is the caller's.
+    pub(super) fn end(&mut self, name: &str) -> Result<Vec<Deferred>, Fault> {
+        let transaction = self.open.remove(name).ok_or(Fault::NoTransaction)?;
+        self.bytes -= transaction.iter().map(Deferred::cost).sum::<usize>();
+        Ok(transaction)
+    }
+}
