@@ -83,6 +83,8 @@ section! {
         origins: AllowedOrigins;
         /// Who may connect: with one of jwt_secret, jwt_public_key_file and jwks_file, only those who have a token (JWT).
         auth: Auth;
+        /// STOMP on /ws/stomp.
+        stomp: Stomp;
         /// How the server stops.
         shutdown: Shutdown;
     }
@@ -306,6 +308,31 @@ section! {
         /// Sessions at once that have yet to send their token; one more is answered with 503. Each keeps its request, and
         /// may send messages of up to 16 KiB.
         pending_connections: usize = 1024, Count { range: 1..=CONNECTIONS_MAX, zero: false };
+    }
+}
+
+section! {
+    /// STOMP on /ws/stomp: its sessions, and its queues, which are kept in memory.
+    Stomp {
+        /// How often the server says something to a client that wants heart-beats, and wants to hear something of one that
+        /// offers them; 0 is never.
+        heartbeat: Duration = Duration::from_secs(10), Time { range: Duration::from_secs(1)..=Duration::from_secs(3600), zero: true };
+        /// Subscriptions of one session at once; those to rooms count as limits.rooms_per_session, too.
+        subscriptions: usize = 100, Count { range: 1..=4096, zero: false };
+        /// Transactions of one session at once.
+        transactions: usize = 100, Count { range: 1..=10_000, zero: false };
+        /// What may wait in all transactions of one session.
+        transaction_bytes: usize = MIB, Bytes(KIB..=GIB);
+        /// Messages of a queue that one subscription has not acknowledged; with so many it is sent no more.
+        unacknowledged: usize = 1000, Count { range: 1..=1_000_000, zero: false };
+        /// Messages that wait in a queue for a subscriber; one more is refused.
+        queue_length: usize = 10_000, Count { range: 1..=10_000_000, zero: false };
+        /// Bytes of one queue, unacknowledged messages included.
+        queue_bytes: usize = 16 * MIB, Bytes(KIB..=64 * GIB);
+        /// Queues at once; one without subscribers and messages is none.
+        queues: usize = 10_000, Count { range: 1..=10_000_000, zero: false };
+        /// Bytes of all queues together.
+        memory: usize = 256 * MIB, Bytes(KIB..=1024 * GIB);
     }
 }
 

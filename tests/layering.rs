@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("demo", 6),
     ("feed", 6),
     ("signaling", 6),
+    ("stomp", 6),
     ("web", 6),
     ("bench", 7),
     ("cli", 7),

@@ -12,7 +12,7 @@ use super::{Failure, passed};
 use crate::config::{Config, ConfigError, Flag};
 use crate::server::{Router, Server, ServerHandle, store_options};
 use crate::store::{Location, Store};
-use crate::{chat, demo, feed, signaling, web};
+use crate::{chat, demo, feed, signaling, stomp, web};
 
 /// As long as the hash of HS256 (RFC 7518 §3.2).
 const SECRET_BYTES_ADVISED: usize = 32;
@@ -78,6 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
     let (store, store_threads) = Store::open(location, store_options(&config))?;
     let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
+    let router = stomp::routes(router, &config);
     let router = chat::rest::routes(router, &config, &store);
     let router = feed::routes(router, &config, &store);
     let router = signaling::routes(router, &config);

@@ -46,6 +46,8 @@ pub(super) struct Side {
     /// What the handler keeps of the session.
     pub(super) state: Option<State>,
     pub(super) memberships: Memberships,
+    /// The shard that it last posted to without being in a room there.
+    pub(super) posts_to: Option<u16>,
     pub(super) handle: Option<Session>,
     pub(super) closing: Option<Box<Closing>>,
     /// Only where somebody has to say, or has said, who they are.
@@ -182,6 +184,11 @@ impl Context<'_> {
         self.turn.send_replies(self.outbound);
         let (header, header_len) = encode::header(opcode, payload.len());
         let _peer_is_gone = self.outbound.send_parts(&header[..header_len], payload);
+    }
+
+    /// Sends now what was gathered so far: before anything that another way leads to the same socket.
+    pub fn flush(&mut self) {
+        self.turn.send_replies(self.outbound);
     }
 
     /// How messages to this session are compressed, if they are.

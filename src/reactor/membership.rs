@@ -357,8 +357,10 @@ impl Context<'_> {
     ) -> Result<(), RoomError> {
         self.may_act(post.room, post.sender)?;
         let number = self.turn.lane_of(post.room);
+        self.side.posts_to = Some(number);
         let lane = &mut self.turn.lanes[usize::from(number)];
-        if lane.is_congested() {
+        // From congestion on the session is not read; what had been read by then is taken.
+        if lane.is_flooded() {
             return Err(RoomError::Busy);
         }
         lane.ask(post.ask(reply), post.content.len());

@@ -79,6 +79,7 @@ impl WebSocket {
             alarms: Alarms::None,
             state: None,
             memberships: Memberships::None,
+            posts_to: None,
             handle: None,
             closing: None,
             guard: None,
@@ -205,8 +206,8 @@ impl WebSocket {
 
     /// Whether a shard that this session publishes to is too far behind to read on.
     pub(super) fn is_held(&self, turn: &Turn) -> bool {
-        let memberships = self.side.memberships.as_slice();
-        memberships.iter().any(|membership| turn.lanes[usize::from(membership.lane)].is_congested())
+        let joined = self.side.memberships.as_slice().iter().map(|membership| membership.lane);
+        joined.chain(self.side.posts_to).any(|lane| turn.lanes[usize::from(lane)].is_congested())
     }
 
     /// Begins the closing handshake for a reason of the server's own.

@@ -191,7 +191,7 @@ impl Dispatch {
         let (known, token) = match (cx.standing(), token) {
             (None | Some(Standing::Known(_)), None) => return false,
             (Some(Standing::Awaited(_) | Standing::Refused), None) => {
-                self.refuse(cx, "the first message must be a token");
+                self.refuse_message(cx, "the first message must be a token");
                 return true;
             }
             (Some(Standing::Known(identity)), Some(token)) => (Some(identity.clone()), token),
@@ -204,10 +204,10 @@ impl Dispatch {
         match (gate.verify(&token), known) {
             (Err(error), _) => {
                 tracing::debug!(session = %format_args!("{:032x}", cx.id()), %error, "token refused");
-                self.refuse(cx, error.message());
+                self.refuse_message(cx, error.message());
             }
             (Ok(identity), Some(known)) if !identity.renews(&known) => {
-                self.refuse(cx, "the token is another user's, or allows less than the one before");
+                self.refuse_message(cx, "the token is another user's, or allows less than the one before");
             }
             (Ok(identity), Some(_) | None) => {
                 self.know(cx, identity);
@@ -231,6 +231,14 @@ impl Dispatch {
         if let Ok(Some((head, _))) = Head::parse(&hold.request, 0, &limits) {
             self.begin(cx, &head, hold.attributes.with_shared(identity));
         }
+    }
+
+    /// Ends a session with 4401 for what its message said.
+    fn refuse_message(&mut self, cx: &mut Context<'_>, reason: &str) {
+        if let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) {
+            let _said_or_panicked = contained(|| endpoint.handler.refused(cx, reason));
+        }
+        self.refuse(cx, reason);
     }
 
     /// Ends a session with 4401.

@@ -59,6 +59,12 @@ pub trait Handler: Send + Sync + 'static {
         }
     }
 
+    /// A session is about to be closed with 4401, for this reason: its message carried no good token. Something can still
+    /// be said to it. Called for sessions that were not opened, too.
+    fn refused(&self, cx: &mut Context<'_>, reason: &str) {
+        let _ = (cx, reason);
+    }
+
     /// A session begins. `head` is the request that it began with.
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> Self::State;
 
@@ -113,6 +119,7 @@ impl std::fmt::Debug for Credentials {
 pub(super) trait AnyHandler: Send + Sync {
     fn handshake(&self, head: &Head<'_>, arrival: &Arrival) -> Result<(), Response>;
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials>;
+    fn refused(&self, cx: &mut Context<'_>, reason: &str);
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> State;
     fn message(&self, cx: &mut Context<'_>, state: &mut State, message: Message<'_>);
     fn timer(&self, cx: &mut Context<'_>, state: &mut State, timer: Timer);
@@ -127,6 +134,10 @@ impl<H: Handler> AnyHandler for H {
 
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials> {
         Handler::credentials(self, message)
+    }
+
+    fn refused(&self, cx: &mut Context<'_>, reason: &str) {
+        Handler::refused(self, cx, reason);
     }
 
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> State {

@@ -1,9 +1,312 @@
-//! STOMP.
+//! STOMP 1.0, 1.1 and 1.2 over WebSockets.
+//!
+//! An ordinary user of [`server`](crate::server): the endpoint `/ws/stomp`. A room is a topic, its log written as MESSAGE
+//! frames; queues are kept here.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `codec` | frames from bytes and to bytes |
+//! | `session` | the protocol of one session |
+//! | `destination` | what a destination leads to |
+//! | `fault` | why a session is told ERROR |
+//! | `encoding` | a room's messages as frames |
+//! | `queues`, `users` | queues of everybody, and of one user's sessions |
+//! | `message` | what is in these |
+//! | `desk` | what a session asks for, done |
+//! | `flight` | what it has asked the rooms for, on its way |
+//! | `line` | the way from a queue to a socket |
+//!
+//! `codec`, `session`, `queues` and `users` are pure: no socket, no clock, no thread.
+
 pub(crate) mod codec;
+mod desk;
 mod destination;
 mod encoding;
-mod fault;
+pub(crate) mod fault;
+mod flight;
+mod line;
 pub(crate) mod message;
 pub(crate) mod queues;
 pub(crate) mod session;
 pub(crate) mod users;
+
+use std::any::Any;
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use self::codec::{Command, Decoder, FrameLimits, Version};
+use self::desk::{Desk, Hub, Places};
+use self::fault::Fault;
+use self::flight::{Flight, Landing};
+use self::line::Blocked;
+use self::queues::QueueLimits;
+use self::session::{Heart, Opening, Session, SessionLimits, error_frame};
+use crate::auth::{AuthMessage, Identity, is_user_name};
+use crate::config::Config;
+use crate::http::{Head, query as pairs};
+use crate::server::{Context, Credentials, Disconnect, Endpoint, Handler, Router, Timer};
+use crate::ws::Message;
+
+/// Headers of a frame at most.
+const HEADERS_MAX: usize = 64;
+/// Bytes of a line of a frame at most.
+const LINE_BYTES_MAX: usize = 4096;
+
+/// A sign of life is due.
+const BEAT: Timer = Timer(0);
+/// It is time to look whether the client has said anything.
+const SILENCE: Timer = Timer(1);
+/// A frame is not finished.
+const UNFINISHED: Timer = Timer(2);
+/// CONNECT has not come.
+const CONNECT: Timer = Timer(3);
+/// Queues whose messages did not fit may try again.
+const RESUME: Timer = Timer(4);
+
+/// How long a queue waits for a session that takes no more.
+const RESUME_AFTER: Duration = Duration::from_millis(50);
+
+/// A client is looked after so often within the time that it promised to say something in.
+const LOOKS: u32 = 2;
+/// It has said nothing on so many looks when it is given up: for twice as long as it promised, and half as long at most
+/// besides.
+const SILENT_LOOKS_MAX: u32 = 2 * LOOKS;
+
+/// Adds `/ws/stomp`.
+#[must_use]
+pub fn routes(router: Router, config: &Config) -> Router {
+    let endpoint = Endpoint::new(Stomp::new(config))
+        .remember_handshake(false)
+        .subprotocols(Version::ALL.map(Version::subprotocol));
+    router.endpoint("/ws/stomp", endpoint)
+}
+
+/// The sessions of `/ws/stomp`.
+struct Stomp {
+    frames: FrameLimits,
+    session: SessionLimits,
+    connect_timeout: Duration,
+    frame_timeout: Duration,
+    hub: Hub,
+}
+
+/// What is kept of one session.
+#[derive(Debug)]
+struct Connection {
+    decoder: Decoder,
+    session: Session,
+    places: Places,
+    flight: Flight,
+    heart: Heart,
+    /// Something has come since the last look.
+    is_heard: bool,
+    /// Looks on which nothing had come.
+    silent_looks: u32,
+    /// Whether the timer of an unfinished frame runs.
+    is_unfinished: bool,
+}
+
+impl Stomp {
+    fn new(config: &Config) -> Stomp {
+        let Config { limits, stomp, .. } = config;
+        let queues = QueueLimits {
+            length_max: stomp.queue_length,
+            bytes_max: stomp.queue_bytes,
+            queues_max: stomp.queues,
+            all_bytes_max: stomp.memory,
+            unacknowledged_max: stomp.unacknowledged,
+        };
+        Stomp {
+            frames: FrameLimits {
+                headers_max: HEADERS_MAX,
+                line_bytes_max: LINE_BYTES_MAX,
+                body_bytes_max: limits.message_bytes,
+            },
+            session: SessionLimits {
+                heartbeat: stomp.heartbeat,
+                subscriptions_max: stomp.subscriptions,
+                transactions_max: stomp.transactions,
+                transaction_bytes_max: stomp.transaction_bytes,
+            },
+            connect_timeout: limits.handshake_timeout,
+            frame_timeout: limits.message_timeout,
+            hub: Hub::new(queues, RandomState::new().hash_one("stomp")),
+        }
+    }
+
+    /// Has the session do something, and what it wants done.
+    fn with(
+        &self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+        action: impl FnOnce(&mut Session, &mut Decoder, &mut Desk<'_, '_>),
+    ) {
+        let Connection { decoder, session, places, flight, heart, .. } = connection;
+        action(session, decoder, &mut Desk { hub: &self.hub, cx, places, flight, heart });
+    }
+
+    fn fail(&self, cx: &mut Context<'_>, connection: &mut Connection, fault: Fault) {
+        self.with(cx, connection, |session, _, desk| session.fail(fault, None, desk));
+    }
+}
+
+impl Handler for Stomp {
+    type State = Connection;
+
+    fn credentials(&self, message: &Message<'_>) -> Option<Credentials> {
+        if let Message::Text(text) = message
+            && let Some(auth) = AuthMessage::parse(text)
+        {
+            return Some(Credentials::alone(auth.token()));
+        }
+        token_in(bytes_of(message), self.frames).map(|token| Credentials::within(&token))
+    }
+
+    fn refused(&self, cx: &mut Context<'_>, reason: &str) {
+        let error = error_frame("not authenticated", reason, None, None, false);
+        cx.send_text(&String::from_utf8_lossy(&error));
+    }
+
+    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> Connection {
+        let given = pairs::get(head.query(), "username").ok().flatten();
+        let opening = Opening {
+            id: cx.id(),
+            subprotocol: agreed_version(head),
+            proved: cx.identity().map(|identity| Identity::user(identity).into()),
+            given: given.filter(|given| is_user_name(given)).map(Into::into),
+        };
+        cx.set_timer(CONNECT, self.connect_timeout);
+        Connection {
+            decoder: Decoder::new(self.frames),
+            session: Session::new(self.session, opening),
+            places: Places::default(),
+            flight: Flight::default(),
+            heart: Heart::default(),
+            is_heard: false,
+            silent_looks: 0,
+            is_unfinished: false,
+        }
+    }
+
+    fn message(&self, cx: &mut Context<'_>, connection: &mut Connection, message: Message<'_>) {
+        connection.is_heard = true;
+        let mut input = bytes_of(&message);
+        let mut frames = 0;
+        self.with(cx, connection, |session, decoder, desk| {
+            while !session.is_over() {
+                match decoder.poll(&mut input) {
+                    Ok(Some(frame)) => session.receive(&frame, desk),
+                    Ok(None) => break,
+                    Err(error) => session.fail(error.into(), None, desk),
+                }
+                frames += 1;
+                if let Some(version) = session.version() {
+                    decoder.speak(version);
+                }
+            }
+        });
+        let is_unfinished = !connection.decoder.is_idle();
+        if is_unfinished && (frames > 0 || !connection.is_unfinished) {
+            cx.set_timer(UNFINISHED, self.frame_timeout);
+        } else if !is_unfinished && connection.is_unfinished {
+            cx.cancel_timer(UNFINISHED);
+        }
+        connection.is_unfinished = is_unfinished;
+    }
+
+    fn timer(&self, cx: &mut Context<'_>, connection: &mut Connection, timer: Timer) {
+        match timer {
+            BEAT => {
+                cx.send_text("\n");
+                connection.heart.beat().into_iter().for_each(|interval| cx.set_timer(BEAT, interval));
+            }
+            SILENCE => {
+                let is_heard = std::mem::take(&mut connection.is_heard);
+                connection.silent_looks = if is_heard { 0 } else { connection.silent_looks + 1 };
+                if connection.silent_looks >= SILENT_LOOKS_MAX {
+                    return self.fail(cx, connection, Fault::Silent);
+                }
+                connection.heart.listen().into_iter().for_each(|interval| cx.set_timer(SILENCE, interval));
+            }
+            UNFINISHED => self.fail(cx, connection, Fault::Unfinished),
+            CONNECT if connection.session.is_opening() => {
+                self.fail(cx, connection, Fault::NotConnectedInTime);
+            }
+            RESUME => {
+                for Blocked { queue, key } in std::mem::take(&mut connection.places.blocked) {
+                    self.hub.queues().resume(&queue, key);
+                }
+            }
+            Timer(_) => {}
+        }
+    }
+
+    fn event(&self, cx: &mut Context<'_>, connection: &mut Connection, event: Box<dyn Any + Send>) {
+        let event = match event.downcast() {
+            Ok(landing) => return self.land(cx, connection, *landing),
+            Err(event) => event,
+        };
+        if let Ok(blocked) = event.downcast::<Blocked>() {
+            connection.places.blocked.push(*blocked);
+            cx.set_timer(RESUME, RESUME_AFTER);
+        }
+    }
+
+    fn close(&self, cx: &mut Context<'_>, connection: Connection, _reason: Disconnect) {
+        let mut places = connection.places;
+        places.leave_queues(cx.id(), &self.hub);
+    }
+}
+
+impl Stomp {
+    /// Something that a room was asked for has come back.
+    fn land(&self, cx: &mut Context<'_>, connection: &mut Connection, landing: Landing) {
+        if !matches!(landing, Landing::Quiet) {
+            connection.flight.arrived();
+        }
+        self.with(cx, connection, |session, _, desk| {
+            match landing {
+                Landing::Done(operation, effect) => session.done(operation, effect, desk),
+                Landing::Refused(operation, fault) => session.refused(operation, fault, desk),
+                Landing::Quiet => {}
+            }
+            if desk.flight.is_quiet() {
+                session.drained(desk);
+            }
+        });
+    }
+}
+
+fn bytes_of<'m>(message: &Message<'m>) -> &'m [u8] {
+    match message {
+        Message::Text(text) => text.as_bytes(),
+        Message::Binary(bytes) => bytes,
+    }
+}
+
+/// The version of the subprotocol that the handshake has agreed on: the first that the client offers and we speak.
+fn agreed_version(head: &Head<'_>) -> Option<Version> {
+    let mut offered = head.fields().list("sec-websocket-protocol");
+    offered.find_map(|name| Version::ALL.into_iter().find(|version| version.subprotocol() == name))
+}
+
+/// The token in a CONNECT that comes whole and alone. One that has two is as good as one with a bad one.
+fn token_in(payload: &[u8], limits: FrameLimits) -> Option<String> {
+    let line_ends = payload.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let mut rest = &payload[line_ends..];
+    let begins = [Command::Connect, Command::Stomp];
+    if !begins.iter().any(|command| rest.starts_with(command.name().as_bytes())) {
+        return None;
+    }
+    let mut decoder = Decoder::new(limits);
+    let frame = decoder.poll(&mut rest).ok()??;
+    if !begins.contains(&frame.command()) {
+        return None;
+    }
+    let bearer = ["Authorization", "authorization"].into_iter().find_map(|name| frame.header(name));
+    let bearer = bearer.map(|value| value.strip_prefix("Bearer ").unwrap_or_default().to_owned());
+    let others = ["passcode", "token"].map(|name| frame.header(name).map(std::borrow::Cow::into_owned));
+    let mut given = [bearer].into_iter().chain(others).flatten().filter(|token| !token.is_empty());
+    let token = given.next()?;
+    Some(if given.all(|other| other == token) { token } else { String::new() })
+}

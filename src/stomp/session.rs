@@ -83,17 +83,10 @@ impl Session {
 
     /// The version that was agreed on, once it was.
     pub(crate) fn version(&self) -> Option<Version> {
-        self.connected().map(|connected| connected.profile.version)
-    }
-
-    /// Who it is, once that is settled.
-    pub(crate) fn profile(&self) -> Option<&Profile> {
-        self.connected().map(|connected| &connected.profile)
-    }
-
-    /// Its subscriptions.
-    pub(crate) fn subscriptions(&self) -> impl Iterator<Item = &Subscription> {
-        self.connected().into_iter().flat_map(|connected| connected.subscriptions.values())
+        match &self.state {
+            State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
+            State::Opening(_) | State::Over => None,
+        }
     }
 
     /// Whether it waits for CONNECT.
@@ -104,13 +97,6 @@ impl Session {
     /// Whether nothing more is to be read.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.state, State::Leaving(..) | State::Over)
-    }
-
-    fn connected(&self) -> Option<&Connected> {
-        match &self.state {
-            State::Connected(connected) | State::Leaving(connected, _) => Some(connected),
-            State::Opening(_) | State::Over => None,
-        }
     }
 
     /// Takes a frame. What comes after the end is ignored.

@@ -16,9 +16,11 @@ pub(crate) enum Owner {
 
 /// The subscriptions of all users to their queues.
 pub(crate) struct UserQueues<L> {
-    /// Invariant: no list is empty.
-    subscribers: HashMap<(Owner, Box<str>), Vec<(SubscriberKey, L)>>,
+    /// By owner and name. Invariant: no list is empty.
+    subscribers: HashMap<(Owner, Box<str>), Listeners<L>>,
 }
+
+type Listeners<L> = Vec<(SubscriberKey, L)>;
 
 impl<L> Default for UserQueues<L> {
     fn default() -> Self {

@@ -89,8 +89,16 @@ impl Lane {
 
     /// Whether the shard is so far behind that no more should be read for it.
     pub(crate) fn is_congested(&self) -> bool {
-        let bytes = self.batch.bytes.len() + self.asked_bytes;
-        self.batch.commands.len() >= CONGESTED_COMMANDS || bytes >= CONGESTED_BYTES
+        self.holds(CONGESTED_COMMANDS, CONGESTED_BYTES)
+    }
+
+    /// Whether no more is to be taken for the shard, though it was read.
+    pub(crate) fn is_flooded(&self) -> bool {
+        self.holds(4 * CONGESTED_COMMANDS, 4 * CONGESTED_BYTES)
+    }
+
+    fn holds(&self, commands: usize, bytes: usize) -> bool {
+        self.batch.commands.len() >= commands || self.batch.bytes.len() + self.asked_bytes >= bytes
     }
 
     /// Whether there is something to do that nothing will wake the reactor for.

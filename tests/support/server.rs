@@ -10,7 +10,7 @@ use std::time::Duration;
 use foghorn::config::Config;
 use foghorn::server::{Router, Server, ServerHandle, store_options};
 use foghorn::store::{Location, Store};
-use foghorn::{chat, demo, signaling};
+use foghorn::{chat, demo, signaling, stomp};
 
 use super::PATIENCE;
 
@@ -75,7 +75,8 @@ impl TestServer {
             std::env::var("FOGHORN_TEST_WORKERS").ok().map(|count| count.parse().expect("a number"));
         change(&mut config);
         let router = chat::routes(demo::routes(Router::new()), &config);
-        let mut router = routes(signaling::routes(router, &config));
+        let router = signaling::routes(router, &config);
+        let mut router = routes(stomp::routes(router, &config));
         let address = "127.0.0.1:0".parse().expect("an address");
         let mut builder = Server::builder().listen(address);
         if config.tls.certificate.is_some() {

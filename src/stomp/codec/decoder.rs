@@ -111,11 +111,6 @@ impl Decoder {
         self.version = Some(version);
     }
 
-    /// Takes bodies of up to so many bytes from now on.
-    pub(crate) fn set_body_bytes_max(&mut self, bytes_max: usize) {
-        self.limits.body_bytes_max = bytes_max;
-    }
-
     /// Whether no frame has begun without having ended.
     pub(crate) fn is_idle(&self) -> bool {
         match self.state {

@@ -46,6 +46,16 @@ pub(crate) struct Heart {
 }
 
 impl Heart {
+    /// How often to say something. A little more often than was promised: what is sent in time arrives later.
+    pub(crate) fn beat(&self) -> Option<Duration> {
+        self.send.map(|interval| interval - interval / 8)
+    }
+
+    /// How often to look whether the client has said something: twice in the time that it promised.
+    pub(crate) fn listen(&self) -> Option<Duration> {
+        self.expect.map(|interval| interval / 2)
+    }
+
     /// What comes of the client's header and the server's wish.
     fn agree(header: Option<&str>, wish: Duration) -> Result<Heart, Fault> {
         let Some(header) = header else { return Ok(Heart::default()) };

@@ -5,7 +5,7 @@ use crate::server::Start;
 use crate::stomp::codec::{Decoder, FrameLimits};
 use crate::stomp::destination::Place;
 use crate::stomp::message::MessageId;
-use crate::stomp::queues::{AckMode, QueueError};
+use crate::stomp::queues::QueueError;
 
 const LIMITS: SessionLimits = SessionLimits {
     heartbeat: Duration::from_secs(10),

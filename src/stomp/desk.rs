@@ -1,0 +1,293 @@
+//! The server as one STOMP session sees it: rooms, queues, and its own connection.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::destination::{Destination, Place};
+use super::encoding::RoomEncoding;
+use super::fault::Fault;
+use super::flight::Flight;
+use super::line::{Blocked, SessionLine};
+use super::message::{Message, MessageId, SubscriberKey};
+use super::queues::{QueueLimits, Queues};
+use super::session::{Broker, Effect, Heart, Operation, Profile, Progress, Sending, Subscription};
+use super::users::{Owner, UserQueues};
+use super::{BEAT, CONNECT, SILENCE};
+use crate::server::{Context, JoinRequest, Membership, Post, PostError, RoomError, Start, Timer, Why};
+use crate::ws::CloseCode;
+
+/// What all sessions share. Handlers are called on one thread, so nobody ever waits for a lock.
+#[derive(Debug)]
+pub(super) struct Hub {
+    seed: u64,
+    numbers: AtomicU64,
+    queues: Mutex<Queues<SessionLine>>,
+    users: Mutex<UserQueues<SessionLine>>,
+}
+
+impl Hub {
+    pub(super) fn new(limits: QueueLimits, seed: u64) -> Hub {
+        let (queues, users) = (Mutex::new(Queues::new(limits)), Mutex::default());
+        Hub { seed, numbers: AtomicU64::new(1), queues, users }
+    }
+
+    pub(super) fn queues(&self) -> MutexGuard<'_, Queues<SessionLine>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn users(&self) -> MutexGuard<'_, UserQueues<SessionLine>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn message(&self, profile: &Profile, sending: Sending<'_>) -> Message {
+        Message {
+            id: MessageId { seed: self.seed, number: self.numbers.fetch_add(1, Ordering::Relaxed) },
+            sender: profile.user().into(),
+            headers: sending.headers,
+            body: sending.body.into_owned().into(),
+        }
+    }
+
+    /// Ends a subscription to a queue.
+    fn detach(&self, key: SubscriberKey, attached: Attached) {
+        let name = attached.destination.name();
+        match attached.owner {
+            None => self.queues().unsubscribe(name, key),
+            Some(owner) => self.users().unsubscribe(owner, name, key),
+        }
+    }
+}
+
+/// A subscription to a queue: of everybody, or of one owner.
+#[derive(Debug)]
+struct Attached {
+    destination: Destination,
+    owner: Option<Owner>,
+}
+
+/// What a session is subscribed to, by its own numbers.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    rooms: HashMap<u32, Membership>,
+    queues: HashMap<u32, Attached>,
+    /// Queues whose messages did not fit.
+    pub(super) blocked: Vec<Blocked>,
+}
+
+impl Places {
+    /// Leaves the queues: what is not acknowledged is for others.
+    pub(super) fn leave_queues(&mut self, session: u128, hub: &Hub) {
+        for (number, attached) in self.queues.drain() {
+            hub.detach(SubscriberKey { session, number }, attached);
+        }
+    }
+}
+
+/// What a session asks its server through, during one callback.
+#[derive(Debug)]
+pub(super) struct Desk<'d, 'c> {
+    pub(super) hub: &'d Hub,
+    pub(super) cx: &'d mut Context<'c>,
+    pub(super) places: &'d mut Places,
+    pub(super) flight: &'d Flight,
+    pub(super) heart: &'d mut Heart,
+}
+
+impl Desk<'_, '_> {
+    fn enter(
+        &mut self,
+        profile: &Profile,
+        subscription: &Subscription,
+        start: Start,
+        operation: Option<Operation>,
+    ) -> Result<Progress, Fault> {
+        let departure = self.flight.begin(self.cx.session(), operation);
+        let request = JoinRequest::chat(subscription.destination.name(), profile.user())
+            .start(start)
+            .silent()
+            .encoding(Arc::new(RoomEncoding::new(profile.version, subscription)))
+            .then(|joined| {
+                let entered = joined.map(|joined| Effect::Entered { epoch: joined.epoch, seq: joined.seq });
+                departure.land(entered.map_err(Fault::from));
+            });
+        let membership = self.cx.join(request).inspect_err(|_| self.flight.arrived())?;
+        self.places.rooms.insert(subscription.number, membership);
+        Ok(Progress::Later)
+    }
+
+    fn post(
+        &mut self,
+        profile: &Profile,
+        sending: &Sending<'_>,
+        operation: Option<Operation>,
+    ) -> Result<Progress, Fault> {
+        let content = simdutf8::basic::from_utf8(&sending.body).map_err(|_| Fault::NotText)?;
+        let departure = self.flight.begin(self.cx.session(), operation);
+        let post = Post::new(sending.destination.name(), profile.user(), content)
+            .client_id(sending.client_id.as_deref())
+            .create()
+            .mandatory(sending.mandatory);
+        let posted = self.cx.post(post, |posted| {
+            let delivered = posted.map(|posted| Effect::Delivered(posted.receivers));
+            departure.land(delivered.map_err(Fault::from));
+        });
+        posted.inspect_err(|_| self.flight.arrived())?;
+        Ok(Progress::Later)
+    }
+
+    fn tell(&mut self, profile: &Profile, sending: Sending<'_>) -> Result<usize, Fault> {
+        let (queue, mandatory) = (sending.destination.clone(), sending.mandatory);
+        let message = self.hub.message(profile, sending);
+        let sessions = self.hub.users().send(profile.owner.clone(), queue.name(), &message);
+        if mandatory && sessions == 0 { Err(Fault::NoSubscriber) } else { Ok(sessions) }
+    }
+
+    fn set_beat(&mut self, timer: Timer, interval: Option<std::time::Duration>) {
+        if let Some(interval) = interval {
+            self.cx.set_timer(timer, interval);
+        }
+    }
+}
+
+impl Broker for Desk<'_, '_> {
+    fn send(&mut self, frame: &[u8]) {
+        match simdutf8::basic::from_utf8(frame) {
+            Ok(text) => self.cx.send_text(text),
+            Err(_) => self.cx.send_binary(frame),
+        }
+    }
+
+    fn close(&mut self, code: CloseCode, reason: &str) {
+        self.places.leave_queues(self.cx.id(), self.hub);
+        self.cx.close(code, reason);
+    }
+
+    fn beat(&mut self, heart: Heart) {
+        *self.heart = heart;
+        self.cx.cancel_timer(CONNECT);
+        self.set_beat(BEAT, heart.beat());
+        self.set_beat(SILENCE, heart.listen());
+    }
+
+    fn permit(&self, room: &str) -> Result<(), Fault> {
+        match self.cx.identity() {
+            Some(identity) if !identity.may_enter(room) => Err(Fault::NotAllowed),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn subscribe(
+        &mut self,
+        profile: &Profile,
+        subscription: &Subscription,
+        start: Start,
+        operation: Option<Operation>,
+    ) -> Result<Progress, Fault> {
+        let (destination, number) = (&subscription.destination, subscription.number);
+        let key = SubscriberKey { session: self.cx.id(), number };
+        let owner = match destination.place() {
+            Place::Room => return self.enter(profile, subscription, start, operation),
+            Place::Queue => None,
+            Place::UserQueue => Some(profile.owner.clone()),
+        };
+        // What waits in the queue is sent at once, and CONNECTED comes before.
+        self.cx.flush();
+        let line = SessionLine::new(self.cx.session().clone(), profile.version, subscription);
+        match &owner {
+            None => self.hub.queues().subscribe(destination.name(), key, subscription.mode, line)?,
+            Some(owner) => self.hub.users().subscribe(owner.clone(), destination.name(), key, line),
+        }
+        self.places.queues.insert(number, Attached { destination: destination.clone(), owner });
+        Ok(Progress::Now(Effect::Done))
+    }
+
+    fn unsubscribe(
+        &mut self,
+        profile: &Profile,
+        subscription: &Subscription,
+        operation: Option<Operation>,
+    ) -> Progress {
+        let number = subscription.number;
+        if let Some(attached) = self.places.queues.remove(&number) {
+            self.hub.detach(SubscriberKey { session: profile.session, number }, attached);
+        }
+        if let Some(membership) = self.places.rooms.remove(&number) {
+            self.cx.leave(membership);
+            if operation.is_some() {
+                let departure = self.flight.begin(self.cx.session(), operation);
+                self.cx.after(membership, || departure.land(Ok(Effect::Done)));
+                return Progress::Later;
+            }
+        }
+        Progress::Now(Effect::Done)
+    }
+
+    fn publish(
+        &mut self,
+        profile: &Profile,
+        sending: Sending<'_>,
+        operation: Option<Operation>,
+    ) -> Result<Progress, Fault> {
+        let delivered = match sending.destination.place() {
+            Place::Room => return self.post(profile, &sending, operation),
+            Place::UserQueue => self.tell(profile, sending)?,
+            Place::Queue => {
+                let (queue, mandatory) = (sending.destination.clone(), sending.mandatory);
+                let message = self.hub.message(profile, sending);
+                usize::from(self.hub.queues().offer(queue.name(), message, mandatory)?)
+            }
+        };
+        Ok(Progress::Now(Effect::Delivered(delivered)))
+    }
+
+    fn settle(
+        &mut self,
+        profile: &Profile,
+        subscription: &Subscription,
+        id: MessageId,
+        accept: bool,
+    ) -> bool {
+        let key = SubscriberKey { session: profile.session, number: subscription.number };
+        self.hub.queues().settle(subscription.destination.name(), key, id, accept)
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.flight.await_quiet()
+    }
+}
+
+impl From<RoomError> for Fault {
+    fn from(error: RoomError) -> Fault {
+        match error {
+            RoomError::TooManyRooms => Fault::TooManyRooms,
+            RoomError::TooManySessions => Fault::TooManySessions,
+            RoomError::Closed | RoomError::TooBig | RoomError::Busy => Fault::Busy,
+            RoomError::NotAllowed => Fault::NotAllowed,
+            RoomError::NotThatUser => Fault::NotThatUser,
+        }
+    }
+}
+
+impl From<PostError> for Fault {
+    fn from(error: PostError) -> Fault {
+        match error {
+            PostError::NoSuchRoom => Fault::NoSuchRoom,
+            PostError::Unavailable => Fault::Unavailable,
+            PostError::Busy => Fault::Busy,
+            PostError::NoReceiver => Fault::NoSubscriber,
+        }
+    }
+}
+
+impl From<Why> for Fault {
+    fn from(why: Why) -> Fault {
+        match why {
+            Why::TooSlow | Why::TooManyRooms | Why::TooManyNewRooms => Fault::Busy,
+            Why::RoomFull => Fault::RoomFull,
+            Why::NoSuchRoom | Why::RoomDeleted => Fault::NoSuchRoom,
+            Why::Unavailable => Fault::Unavailable,
+            Why::Kicked => Fault::Kicked,
+        }
+    }
+}

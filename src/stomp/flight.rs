@@ -1,0 +1,81 @@
+//! What a session has asked the rooms for and has not had its effect yet.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use super::fault::Fault;
+use super::session::{Effect, Operation};
+use crate::server::Session;
+
+/// What comes back to a session's handler.
+#[derive(Debug)]
+pub(super) enum Landing {
+    /// Something that was asked for by this name has had its effect.
+    Done(Operation, Effect),
+    /// Something cannot be done.
+    Refused(Option<Operation>, Fault),
+    /// Nothing is under way any more.
+    Quiet,
+}
+
+/// Counts what is under way. What nobody waits to hear of comes back as a number alone: it costs the reactor nothing.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flight(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    under_way: AtomicUsize,
+    /// Somebody waits for all of it.
+    is_awaited: AtomicBool,
+}
+
+impl Flight {
+    /// Something is asked for. What is returned must come back, however it went.
+    pub(super) fn begin(&self, session: &Session, operation: Option<Operation>) -> Departure {
+        self.0.under_way.fetch_add(1, Ordering::SeqCst);
+        Departure { flight: self.clone(), session: session.clone(), operation }
+    }
+
+    /// Something that was told to the session has arrived there.
+    pub(super) fn arrived(&self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.0.under_way.load(Ordering::SeqCst) == 0
+    }
+
+    /// As [`is_quiet`](Self::is_quiet); if not, [`Landing::Quiet`] comes when it is, or something else does last.
+    pub(super) fn await_quiet(&self) -> bool {
+        self.0.is_awaited.store(true, Ordering::SeqCst);
+        self.is_quiet()
+    }
+}
+
+/// One thing that is under way, on whatever thread.
+#[derive(Debug)]
+pub(super) struct Departure {
+    flight: Flight,
+    session: Session,
+    operation: Option<Operation>,
+}
+
+impl Departure {
+    /// It is over.
+    pub(super) fn land(self, outcome: Result<Effect, Fault>) {
+        let landing = match (outcome, self.operation) {
+            (Ok(effect), Some(operation)) => Landing::Done(operation, effect),
+            (Err(fault), operation) => Landing::Refused(operation, fault),
+            (Ok(_), None) => {
+                let Counters { under_way, is_awaited } = &*self.flight.0;
+                let was_last = under_way.fetch_sub(1, Ordering::SeqCst) == 1;
+                if was_last && is_awaited.load(Ordering::SeqCst) {
+                    self.session.post_event(Landing::Quiet);
+                }
+                return;
+            }
+        };
+        self.session.post_event(landing);
+    }
+}
