@@ -10,6 +10,7 @@ mod json;
 mod proxy;
 mod rooms;
 mod sha256;
+mod stomp;
 mod token;
 mod ws;
 
@@ -19,6 +20,7 @@ pub use http::{body, extensions, request_head};
 pub use json::command;
 pub use proxy::proxy_header;
 pub use rooms::{room_log, shard};
+pub use stomp::stomp;
 pub use token::token;
 pub use ws::{close, decoder, header, mask, utf8};
 
@@ -99,6 +101,7 @@ mod tests {
         ("request_head", super::request_head),
         ("room_log", super::room_log),
         ("shard", super::shard),
+        ("stomp", super::stomp),
         ("token", super::token),
         ("utf8", super::utf8),
     ];

@@ -20,7 +20,7 @@
 
 pub(crate) mod codec;
 mod desk;
-mod destination;
+pub(crate) mod destination;
 mod encoding;
 pub(crate) mod fault;
 mod flight;

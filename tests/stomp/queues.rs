@@ -21,19 +21,10 @@ fn two_consumers_share_the_messages() {
     let server = TestServer::start();
     let (mut one, mut two) = (consumer(&server, "auto"), consumer(&server, "auto"));
     send(&mut Stomp::connect(&server, "alice"), 0..6);
-    assert_eq!((one.hear(3), two.hear(3)), (vec!["0", "2", "4"].map(), vec!["1", "3", "5"].map()));
+    assert_eq!(one.hear(3), ["0", "2", "4"]);
+    assert_eq!(two.hear(3), ["1", "3", "5"]);
     one.sync();
     two.sync();
-}
-
-trait Owned {
-    fn map(self) -> Vec<String>;
-}
-
-impl Owned for Vec<&str> {
-    fn map(self) -> Vec<String> {
-        self.into_iter().map(str::to_owned).collect()
-    }
 }
 
 #[test]
