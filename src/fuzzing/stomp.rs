@@ -14,7 +14,8 @@ use crate::stomp::fault::Fault;
 use crate::stomp::message::{Line, Message, MessageId, SubscriberKey};
 use crate::stomp::queues::{QueueLimits, Queues};
 use crate::stomp::session::{
-    Broker, Effect, Heart, Opening, Operation, Profile, Progress, Sending, Session, SessionLimits, Subscription,
+    Broker, Effect, Heart, Opening, Operation, Profile, Progress, Sending, Session, SessionLimits,
+    Subscription,
 };
 use crate::ws::CloseCode;
 
@@ -71,7 +72,11 @@ fn frames(version: Option<Version>, seed: u8, wire: &[u8]) {
         for (name, value) in headers.iter().filter(|(name, _)| !is_length(name)) {
             writer = writer.header(name, value);
         }
-        if command.has_body() { writer.body(body) } else { writer.end() }
+        if command.has_body() {
+            writer.body(body)
+        } else {
+            writer.end()
+        }
         let mut decoder = Decoder::new(FrameLimits { headers_max: 9, line_bytes_max: 256, ..FRAMES });
         decoder.speak(version);
         let mut rest = &wire[..];
@@ -89,12 +94,33 @@ fn frames(version: Option<Version>, seed: u8, wire: &[u8]) {
 /// Frames of words that mean something.
 fn likely(numbers: &mut Numbers<'_>) -> Vec<u8> {
     const NAMES: [&str; 10] = [
-        "destination", "id", "ack", "receipt", "transaction", "message-id", "subscription", "mandatory", "history",
+        "destination",
+        "id",
+        "ack",
+        "receipt",
+        "transaction",
+        "message-id",
+        "subscription",
+        "mandatory",
+        "history",
         "own",
     ];
     const VALUES: [&str; 16] = [
-        "/queue/a", "/queue/b", "/topic/r", "/user/queue/x", "1", "2", "client", "client-individual", "auto", "t",
-        "true", "1.0000000000000007-1", "2.0000000000000007-2", "0000000000000007-1", "0000000000000007-3",
+        "/queue/a",
+        "/queue/b",
+        "/topic/r",
+        "/user/queue/x",
+        "1",
+        "2",
+        "client",
+        "client-individual",
+        "auto",
+        "t",
+        "true",
+        "1.0000000000000007-1",
+        "2.0000000000000007-2",
+        "0000000000000007-1",
+        "0000000000000007-3",
         "1.019c13ec-9e7b-7000-8000-000000000000",
     ];
     let pick = |number: u8, of: &[&'static str]| of[usize::from(number) % of.len()];
@@ -144,7 +170,8 @@ impl Desk {
 impl Broker for Desk {
     fn send(&mut self, frame: &[u8]) {
         assert_eq!(self.closed, None, "nothing is said after the end");
-        let mut decoder = Decoder::new(FrameLimits { headers_max: 16, line_bytes_max: 1024, body_bytes_max: 1024 });
+        let mut decoder =
+            Decoder::new(FrameLimits { headers_max: 16, line_bytes_max: 1024, body_bytes_max: 1024 });
         decoder.speak(self.version);
         let mut rest = frame;
         let read = decoder.poll(&mut rest);

@@ -73,6 +73,9 @@ pub(super) struct Newcomer<'a, P> {
     pub(super) encoding: Option<Arc<dyn Encoding>>,
 }
 
+/// So many may ask once more for messages of a room that are not stored yet; others are told that it is busy.
+const REPEATS_MAX: usize = 1024;
+
 /// Who has to hear what becomes of a message that is not stored yet.
 #[derive(Debug)]
 pub(super) enum Publisher {
@@ -134,6 +137,8 @@ pub(super) struct Room<P> {
     pub(super) round: Option<Round>,
     /// Who published the messages after `visible`, in order.
     unstored: VecDeque<Publisher>,
+    /// Who asked once more for a message after `visible`, by its number.
+    repeats: Vec<(u64, Reply<Result<Posted, PostError>>)>,
     dedup: Option<Box<Dedup>>,
 }
 
@@ -166,6 +171,7 @@ impl<P: Peer> Room<P> {
             served: 0,
             round: None,
             unstored: VecDeque::new(),
+            repeats: Vec::new(),
             dedup: None,
         }
     }
@@ -307,8 +313,9 @@ impl<P: Peer> Room<P> {
     pub(super) fn answer_repeat(&mut self, seq: u64, reply: Reply<Result<Posted, PostError>>) {
         if seq <= self.visible {
             reply.send(Ok(self.posted(seq)));
+        } else if self.repeats.len() < REPEATS_MAX {
+            self.repeats.push((seq, reply));
         } else {
-            // The first one is still on its way to the store; whoever asks in the meantime may ask once more.
             reply.send(Err(PostError::Busy));
         }
     }
@@ -350,6 +357,9 @@ impl<P: Peer> Room<P> {
                 Publisher::Asker(reply) => reply.send(Err(PostError::Unavailable)),
             }
         }
+        for (_, reply) in std::mem::take(&mut self.repeats) {
+            reply.send(Err(PostError::Unavailable));
+        }
     }
 
     /// The ids of later messages are free again.
@@ -368,6 +378,9 @@ impl<P: Peer> Room<P> {
 
     fn show(&mut self, seq: u64, limits: &RoomLimits) {
         self.visible = self.visible.max(seq.min(self.log.head()));
+        for (seq, reply) in self.repeats.extract_if(.., |(seq, _)| *seq <= self.visible).collect::<Vec<_>>() {
+            reply.send(Ok(self.posted(seq)));
+        }
         self.evict(limits);
     }
 

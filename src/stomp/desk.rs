@@ -1,8 +1,8 @@
 //! The server as one STOMP session sees it: rooms, queues, and its own connection.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::destination::{Destination, Place};
 use super::encoding::RoomEncoding;

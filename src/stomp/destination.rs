@@ -101,8 +101,20 @@ mod tests {
     fn anything_else_is_unknown() {
         let long = format!("/topic/{}", "x".repeat(129));
         let cases = [
-            "", "/", "topic/a", "/topic", "/topic/", "/Topic/a", "/queue/", "/user/a", "/user/queue/", "/exchange/a",
-            " /topic/a", "/topic/a\nb", "/topic/a\u{7f}", &long,
+            "",
+            "/",
+            "topic/a",
+            "/topic",
+            "/topic/",
+            "/Topic/a",
+            "/queue/",
+            "/user/a",
+            "/user/queue/",
+            "/exchange/a",
+            " /topic/a",
+            "/topic/a\nb",
+            "/topic/a\u{7f}",
+            &long,
         ];
         for text in cases {
             for purpose in [Purpose::Subscribe, Purpose::Send] {

@@ -1,8 +1,8 @@
 //! A room's messages as MESSAGE frames.
 
 use super::codec::{Command, Escaping, FrameWriter, Version};
-use super::session::{ACK_SEPARATOR, Subscription, TEXT, error_frame};
 use super::queues::AckMode;
+use super::session::{ACK_SEPARATOR, Subscription, TEXT, error_frame};
 use crate::server::{Encoding, Entry, Notice, Timestamp};
 use crate::ws::{OpCode, encode};
 

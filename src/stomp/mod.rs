@@ -308,5 +308,5 @@ fn token_in(payload: &[u8], limits: FrameLimits) -> Option<String> {
     let others = ["passcode", "token"].map(|name| frame.header(name).map(std::borrow::Cow::into_owned));
     let mut given = [bearer].into_iter().chain(others).flatten().filter(|token| !token.is_empty());
     let token = given.next()?;
-    Some(if given.all(|other| other == token) { token } else { String::new() })
+    Some(if given.next().is_none() { token } else { String::new() })
 }

@@ -156,7 +156,13 @@ impl Session {
             State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
             State::Over => None,
         };
-        broker.send(&error_frame(fault.message(), &fault.to_string(), receipt, version, wants_version(fault)));
+        broker.send(&error_frame(
+            fault.message(),
+            &fault.to_string(),
+            receipt,
+            version,
+            wants_version(fault),
+        ));
         broker.close(fault.close_code(), fault.message());
         self.state = State::Over;
     }

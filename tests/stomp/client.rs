@@ -18,7 +18,8 @@ impl Reply {
         let end = payload.windows(2).position(|two| two == b"\n\n").expect("an empty line");
         let head = std::str::from_utf8(&payload[..end]).expect("text");
         let (command, lines) = head.split_once('\n').unwrap_or((head, ""));
-        let plain = |text: &str| if escaped && command != "CONNECTED" { unescape(text) } else { text.to_owned() };
+        let plain =
+            |text: &str| if escaped && command != "CONNECTED" { unescape(text) } else { text.to_owned() };
         let header = |line: &str| {
             let (name, value) = line.split_once(':').expect("a colon");
             (plain(name), plain(value))

@@ -35,7 +35,9 @@ fn a_long_line_is_refused_before_it_ends() {
 fn a_header_of_a_million_bytes_costs_one_line() {
     let server = TestServer::with(|config| config.limits.message_bytes = 16 << 20);
     let mut stomp = Stomp::connect(&server, "mallory");
-    stomp.raw.send_anyway(&frame::masked(frame::TEXT, format!("SEND\nx:{}", "y".repeat(1_000_000)).as_bytes()));
+    stomp
+        .raw
+        .send_anyway(&frame::masked(frame::TEXT, format!("SEND\nx:{}", "y".repeat(1_000_000)).as_bytes()));
     stomp.expect_error("malformed frame", 1002);
 }
 
@@ -125,7 +127,10 @@ fn what_the_server_sets_cannot_be_forged_in_a_room() {
     let message = stomp.expect("MESSAGE");
     let told = ["sender", "seq", "type", "subscription"].map(|name| message.get(name));
     assert_eq!(told, ["mallory", "1", "MESSAGE", "1"]);
-    assert_eq!((message.header("own"), message.header("client-id"), message.header("ack")), (None, None, None));
+    assert_eq!(
+        (message.header("own"), message.header("client-id"), message.header("ack")),
+        (None, None, None)
+    );
 }
 
 #[test]
@@ -177,7 +182,10 @@ fn misuse_gets_an_error_with_the_receipt_that_was_asked_for() {
         ("CONNECT\nreceipt:7\n\n\0", "connected already"),
         ("SEND\nreceipt:7\n\n\0", "missing header"),
         ("SEND\nreceipt:7\ndestination:/nowhere\n\n\0", "unknown destination"),
-        ("SUBSCRIBE\nreceipt:7\nid:1\ndestination:/topic/r\nselector:a=1\n\n\0", "selectors are not supported"),
+        (
+            "SUBSCRIBE\nreceipt:7\nid:1\ndestination:/topic/r\nselector:a=1\n\n\0",
+            "selectors are not supported",
+        ),
         ("UNSUBSCRIBE\nreceipt:7\nid:1\n\n\0", "no such subscription"),
         ("ACK\nreceipt:7\nid:1.x\n\n\0", "no such message"),
         ("COMMIT\nreceipt:7\ntransaction:t\n\n\0", "no such transaction"),

@@ -49,9 +49,13 @@ fn the_lines_of_a_message_follow_each_other_as_they_are_documented() {
         stomp.publish("/topic/plain", "hi");
         let frame = stomp.raw.frame();
         let text = String::from_utf8(frame.payload).unwrap();
-        let names: Vec<_> =
-            text.lines().take_while(|line| !line.is_empty()).map(|line| line.split(':').next().unwrap()).collect();
-        let mut expected = vec!["MESSAGE", "subscription", "destination", "message-id", "seq", "epoch", "sender"];
+        let names: Vec<_> = text
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .map(|line| line.split(':').next().unwrap())
+            .collect();
+        let mut expected =
+            vec!["MESSAGE", "subscription", "destination", "message-id", "seq", "epoch", "sender"];
         expected.extend(["type", "timestamp", "content-type", "content-length"]);
         if !ack.is_empty() {
             expected.insert(3, "ack");
@@ -108,7 +112,8 @@ fn a_subscription_recovers_what_was_missed() {
         reader.sync();
     }
     let mut stranger = Stomp::connect(&server, "stranger");
-    stranger.say("SUBSCRIBE\nid:1\ndestination:/topic/r\nack:client\nsince-seq:2\nepoch:00000000000000ff\n\n\0");
+    stranger
+        .say("SUBSCRIBE\nid:1\ndestination:/topic/r\nack:client\nsince-seq:2\nepoch:00000000000000ff\n\n\0");
     let gap = stranger.expect("MESSAGE");
     let told = ["type", "from", "to", "epoch", "subscription"].map(|name| gap.get(name).to_owned());
     assert_eq!(told, ["GAP", "1", "5", &epoch, "1"], "nothing of a log of another epoch is known");
@@ -170,7 +175,9 @@ fn a_transaction_is_published_at_its_commit() {
     stomp.settle("COMMIT\ntransaction:a\nreceipt:done\n\n\0");
     assert_eq!(other.hear(3), ["0", "1", "2"]);
     // What is not committed is gone with its session.
-    stomp.say(&("BEGIN\ntransaction:c\n\n\0".to_owned() + &send("never", "c") + "DISCONNECT\nreceipt:done\n\n\0"));
+    stomp.say(
+        &("BEGIN\ntransaction:c\n\n\0".to_owned() + &send("never", "c") + "DISCONNECT\nreceipt:done\n\n\0"),
+    );
     stomp.expect("RECEIPT");
     Stomp::connect(&server, "carol").publish("/topic/r", "3");
     assert_eq!(other.hear(1), ["3"]);
@@ -206,4 +213,40 @@ fn a_thousand_messages_reach_everybody_in_one_order() {
     for reader in &mut readers {
         assert_eq!(reader.hear(1000), expected);
     }
+}
+
+#[test]
+fn a_publisher_that_is_faster_than_its_room_is_slowed_down_and_loses_nothing() {
+    const COUNT: usize = 30_000;
+    let server = TestServer::stored(|_| ());
+    let mut reader = Stomp::connect(&server, "reader");
+    reader.subscribe("1", "/topic/r", "");
+    let mut writer = Stomp::connect(&server, "writer");
+    let sends: Vec<_> = (0..COUNT).map(|n| format!("SEND\ndestination:/topic/r\n\n{n}\0")).collect();
+    for part in sends.chunks(1500) {
+        writer.say(&part.concat());
+    }
+    writer.say("DISCONNECT\nreceipt:done\n\n\0");
+    assert_eq!(writer.expect("RECEIPT").get("receipt-id"), "done");
+    writer.expect_close(1000);
+    for n in 0..COUNT {
+        assert_eq!(reader.expect("MESSAGE").text(), n.to_string());
+    }
+}
+
+#[test]
+fn a_message_sent_again_while_the_first_is_on_its_way_is_published_once() {
+    let server = TestServer::stored(|_| ());
+    let mut stomp = Stomp::connect(&server, "alice");
+    stomp.subscribe("1", "/topic/r", "");
+    let send =
+        |id: u32, receipt: &str| format!("SEND\ndestination:/topic/r\nid:{id}\nreceipt:{receipt}\n\n{id}\0");
+    let twice: String = (0..50).map(|id| send(id, "first") + &send(id, "again")).collect();
+    stomp.say(&twice);
+    let replies: Vec<Reply> = (0..150).map(|_| stomp.next()).collect();
+    let bodies: Vec<_> = replies.iter().filter(|reply| reply.command == "MESSAGE").map(Reply::text).collect();
+    assert_eq!(bodies, (0..50).map(|id| id.to_string()).collect::<Vec<_>>());
+    assert!(
+        replies.iter().filter(|reply| reply.command == "RECEIPT").all(|reply| reply.get("delivered") == "1")
+    );
 }

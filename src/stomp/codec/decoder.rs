@@ -47,8 +47,15 @@ enum State {
     /// Between frames, behind a carriage return.
     BetweenInLineEnd,
     /// In the command or the headers: where the current line begins, counted from the frame's first byte.
-    Head { command: Option<Command>, line_start: usize },
-    Body { command: Command, start: usize, length: Option<usize> },
+    Head {
+        command: Option<Command>,
+        line_start: usize,
+    },
+    Body {
+        command: Command,
+        start: usize,
+        length: Option<usize>,
+    },
     /// A frame was lent out.
     Lent,
     Failed(FrameError),

@@ -108,7 +108,11 @@ fn a_mandatory_message_is_not_kept_for_nobody() {
     world.offer(false).unwrap();
     assert_eq!(world.offer(true), Err(QueueError::NoSubscriber));
     let _busy = world.subscribe(1, AckMode::Client);
-    assert_eq!((world.offer(true), world.offer(true)), (Ok(true), Ok(false)), "the second waits for its turn");
+    assert_eq!(
+        (world.offer(true), world.offer(true)),
+        (Ok(true), Ok(false)),
+        "the second waits for its turn"
+    );
 }
 
 #[test]
@@ -142,7 +146,8 @@ fn an_acknowledgement_in_client_mode_covers_all_before() {
 #[test]
 fn what_is_refused_goes_to_the_next_one() {
     let mut world = World::new();
-    let (one, two) = (world.subscribe(1, AckMode::ClientIndividual), world.subscribe(2, AckMode::ClientIndividual));
+    let (one, two) =
+        (world.subscribe(1, AckMode::ClientIndividual), world.subscribe(2, AckMode::ClientIndividual));
     world.offer(false).unwrap();
     assert!(world.settle(1, 1, false));
     assert_eq!((one.heard(), two.heard()), (vec![1], vec![-1]));

@@ -68,7 +68,8 @@ pub(crate) trait Broker {
     ) -> Result<Progress, Fault>;
 
     /// Acknowledges a message of a queue, or gives it back. False if the subscription has no such message.
-    fn settle(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool;
+    fn settle(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool)
+    -> bool;
 
     /// Whether everything that was asked for has had its effect; if not, [`Session::drained`](super::Session::drained)
     /// follows when it has.

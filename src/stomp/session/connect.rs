@@ -60,7 +60,8 @@ impl Heart {
     fn agree(header: Option<&str>, wish: Duration) -> Result<Heart, Fault> {
         let Some(header) = header else { return Ok(Heart::default()) };
         let (promise, wanted) = header.split_once(',').ok_or(Fault::Malformed(HEART_BEAT))?;
-        let agreed = |interval: Duration| (!interval.is_zero() && !wish.is_zero()).then(|| interval.max(wish));
+        let agreed =
+            |interval: Duration| (!interval.is_zero() && !wish.is_zero()).then(|| interval.max(wish));
         let (promise, wanted) = (milliseconds(promise)?, milliseconds(wanted)?);
         Ok(Heart {
             send: agreed(wanted).map(|interval| interval.min(BEAT_MAX)),
@@ -134,7 +135,8 @@ pub(super) fn connect(
 fn version(accepted: Option<&str>, subprotocol: Option<Version>) -> Result<Version, Fault> {
     // A client that says nothing of versions is older than the header.
     let accepted = accepted.unwrap_or(Version::V10.name());
-    let accepts = |version: &Version| accepted.split(',').any(|name| name.trim_matches(' ') == version.name());
+    let accepts =
+        |version: &Version| accepted.split(',').any(|name| name.trim_matches(' ') == version.name());
     match subprotocol {
         Some(version) if accepts(&version) => Ok(version),
         Some(_) => Err(Fault::OtherSubprotocol),

@@ -50,7 +50,8 @@ impl Broker for Desk {
         operation: Option<Operation>,
     ) -> Result<Progress, Fault> {
         let destination = subscription.destination.text();
-        self.asked.push(format!("subscribe {} {destination} {:?} {start:?}", subscription.id, subscription.mode));
+        self.asked
+            .push(format!("subscribe {} {destination} {:?} {start:?}", subscription.id, subscription.mode));
         Ok(self.progress(subscription.destination.place(), operation))
     }
 
@@ -117,7 +118,8 @@ struct World {
 
 impl World {
     fn opening(subprotocol: Option<Version>, proved: Option<&str>, given: Option<&str>) -> World {
-        let opening = Opening { id: 5, subprotocol, proved: proved.map(Into::into), given: given.map(Into::into) };
+        let opening =
+            Opening { id: 5, subprotocol, proved: proved.map(Into::into), given: given.map(Into::into) };
         let limits = FrameLimits { headers_max: 16, line_bytes_max: 256, body_bytes_max: 1000 };
         World { session: Session::new(LIMITS, opening), decoder: Decoder::new(limits), desk: Desk::default() }
     }
@@ -186,7 +188,10 @@ fn connected_tells_what_was_agreed_on() {
     let mut world = World::opening(None, None, None);
     world.say("STOMP\nheart-beat:1,1\n\n\0");
     let sent = world.hear();
-    assert!(sent.contains("\nversion:1.0\n") && !sent.contains("heart-beat") && !sent.contains("user-name"), "{sent}");
+    assert!(
+        sent.contains("\nversion:1.0\n") && !sent.contains("heart-beat") && !sent.contains("user-name"),
+        "{sent}"
+    );
     assert_eq!(world.desk.heart, Heart::default());
 }
 
@@ -320,7 +325,9 @@ fn a_receipt_comes_with_the_effect() {
     let mut world = World::connected("1.2");
     world.say("SEND\ndestination:/queue/a\nreceipt:1\n\nhi\0");
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:1\ndelivered:1\n\n\0");
-    world.say("SUBSCRIBE\nid:1\ndestination:/topic/a\nreceipt:2\n\n\0SEND\ndestination:/pub/a\nreceipt:3\n\nhi\0");
+    world.say(
+        "SUBSCRIBE\nid:1\ndestination:/topic/a\nreceipt:2\n\n\0SEND\ndestination:/pub/a\nreceipt:3\n\nhi\0",
+    );
     world.say("SEND\ndestination:/pub/a\n\nquiet\0UNSUBSCRIBE\nid:1\nreceipt:4\n\n\0BEGIN\ntransaction:t\nreceipt:5\n\n\0");
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:5\n\n\0", "the rooms have not answered");
     world.done(Effect::Entered { epoch: 255, seq: 7 });
@@ -397,7 +404,9 @@ fn only_subscriptions_that_acknowledge_take_acknowledgements() {
     ];
     for (destination, mode, id, fine) in cases {
         let mut world = World::connected("1.2");
-        world.say(&format!("SUBSCRIBE\nid:s\ndestination:{destination}\nack:{mode}\n\n\0ACK\nid:1.{id}\n\n\0"));
+        world.say(&format!(
+            "SUBSCRIBE\nid:s\ndestination:{destination}\nack:{mode}\n\n\0ACK\nid:1.{id}\n\n\0"
+        ));
         assert_eq!(world.desk.closed.is_none(), fine, "{destination} {mode} {id}");
         assert_eq!(world.asked().len(), 1, "no queue is asked");
     }
@@ -409,11 +418,16 @@ fn a_transaction_takes_place_at_its_commit() {
     world.say("SUBSCRIBE\nid:s\ndestination:/queue/a\nack:client\n\n\0BEGIN\ntransaction:t\n\n\0BEGIN\ntransaction:u\n\n\0");
     world.say("SEND\ndestination:/topic/a\ntransaction:t\nreceipt:1\n\none\0");
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:1\n\n\0", "it is a part of the transaction now");
-    world.say("SEND\ndestination:/queue/b\ntransaction:t\n\ntwo\0ACK\nid:1.0000000000000001-9\ntransaction:t\n\n\0");
+    world.say(
+        "SEND\ndestination:/queue/b\ntransaction:t\n\ntwo\0ACK\nid:1.0000000000000001-9\ntransaction:t\n\n\0",
+    );
     world.say("SEND\ndestination:/queue/c\ntransaction:u\n\nnever\0");
     assert_eq!(world.asked().len(), 1, "nothing is done before");
     world.say("ABORT\ntransaction:u\n\n\0COMMIT\ntransaction:t\nreceipt:2\n\n\0");
-    assert_eq!(world.asked(), ["alice says one to /topic/a", "alice says two to /queue/b", "settle s 9 true"]);
+    assert_eq!(
+        world.asked(),
+        ["alice says one to /topic/a", "alice says two to /queue/b", "settle s 9 true"]
+    );
     assert!(world.desk.sent.is_empty());
     world.done(Effect::Delivered(3));
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:2\n\n\0");
@@ -431,7 +445,8 @@ fn transactions_are_bounded() {
     world.say(&(begin("a") + &begin("b") + &begin("c")));
     world.expect_fault("too many transactions", 1008);
     let mut world = World::connected("1.2");
-    let send = |name: &str| format!("SEND\ndestination:/queue/a\ntransaction:{name}\n\n{}\0", "x".repeat(400));
+    let send =
+        |name: &str| format!("SEND\ndestination:/queue/a\ntransaction:{name}\n\n{}\0", "x".repeat(400));
     world.say(&(begin("a") + &begin("b") + &send("a") + "ABORT\ntransaction:a\n\n\0" + &send("b")));
     assert_eq!(world.desk.closed, None, "what was given up costs nothing");
     world.say(&send("b"));

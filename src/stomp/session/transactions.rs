@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::SessionLimits;
 use super::sending::Sending;
 use super::settling::Settling;
-use super::SessionLimits;
 use crate::stomp::fault::Fault;
 
 /// Bytes that an acknowledgement costs, about.

@@ -70,7 +70,9 @@ fn frames_follow_each_other_with_line_ends_between() {
 
 #[test]
 fn a_frame_that_is_cut_off_waits() {
-    for wire in [&b"S"[..], b"SEND\n", b"SEND\na:b\n", b"SEND\n\n", b"SEND\n\nbody", b"SEND\ncontent-length:2\n\nab"] {
+    for wire in
+        [&b"S"[..], b"SEND\n", b"SEND\na:b\n", b"SEND\n\n", b"SEND\n\nbody", b"SEND\ncontent-length:2\n\nab"]
+    {
         let (frames, end) = every_split(wire, |pieces| read(Some(Version::V12), pieces));
         assert_eq!((frames, end), (vec![], Ok(false)), "{}", wire.escape_ascii());
     }
@@ -104,7 +106,8 @@ fn escapes_mean_what_the_version_says() {
     assert_eq!(frames(Version::V12, b"SEND\na:\\r\n\n\0"), [seen("SEND", &[("a", "\r")], b"")]);
     // What settles the version is never escaped.
     for version in [None, Some(Version::V12)] {
-        let (frames, _) = every_split(b"CONNECT\naccept-version:1\nb:\\c\n\n\0", |pieces| read(version, pieces));
+        let (frames, _) =
+            every_split(b"CONNECT\naccept-version:1\nb:\\c\n\n\0", |pieces| read(version, pieces));
         assert_eq!(frames[0].1[1], ("b".to_owned(), "\\c".to_owned()));
     }
 }
