@@ -110,7 +110,7 @@ fn the_pure_floors_touch_no_socket_thread_or_clock() {
         "std::env",
     ];
     let (mut files, mut found) = (Vec::new(), Vec::new());
-    for module in ["ws", "http", "proxy", "handshake", "rooms", "auth"] {
+    for module in ["ws", "http", "proxy", "handshake", "rooms", "auth", "stomp/codec", "stomp/session"] {
         sources(&src.join(module), &mut files);
     }
     for file in files {

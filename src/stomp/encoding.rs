@@ -127,3 +127,62 @@ fn id_line(shared: &[u8]) -> &[u8] {
     let line = shared.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     line.get(MESSAGE_ID.len() + 1..).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stomp::destination::{Destination, Purpose};
+
+    fn encoding(version: Version, mode: AckMode) -> RoomEncoding {
+        let destination = Destination::parse("/topic/a:b", Purpose::Subscribe).unwrap();
+        RoomEncoding::new(version, &Subscription { number: 7, id: "s\\1".into(), destination, mode })
+    }
+
+    fn addressed(version: Version, mode: AckMode) -> String {
+        let mut out = Vec::new();
+        encoding(version, mode).address(b"message-id:m\nseq:1\n\nhi\0", &mut out);
+        assert_eq!((out[0], usize::from(out[1])), (0x81, out.len() - 2), "one text frame");
+        String::from_utf8(out.split_off(2)).unwrap()
+    }
+
+    #[test]
+    fn the_lines_of_a_subscription_come_before_those_of_its_room() {
+        let rest = "message-id:m\nseq:1\n\nhi\0";
+        let raw = format!("MESSAGE\nsubscription:s\\1\ndestination:/topic/a:b\n{rest}");
+        let escaped = format!("MESSAGE\nsubscription:s\\\\1\ndestination:/topic/a\\cb\n{rest}");
+        assert_eq!(addressed(Version::V10, AckMode::Client), raw);
+        assert_eq!(addressed(Version::V11, AckMode::Client), escaped);
+        assert_eq!(addressed(Version::V12, AckMode::Auto), escaped);
+        let acknowledged = escaped.replace("message-id", "ack:7.m\nmessage-id");
+        assert_eq!(addressed(Version::V12, AckMode::ClientIndividual), acknowledged);
+    }
+
+    #[test]
+    fn what_is_escaped_alike_is_written_once() {
+        let family = |version| encoding(version, AckMode::Auto).family();
+        assert_eq!(family(Version::V11), family(Version::V12));
+        assert_ne!(family(Version::V10), family(Version::V11));
+    }
+
+    #[test]
+    fn a_gap_is_a_message_whose_id_can_be_acknowledged() {
+        let (mut out, room) = (Vec::new(), "a:b");
+        let gap = Notice::Gap { room, epoch: 255, from: 1, to: u64::MAX };
+        encoding(Version::V12, AckMode::Client).notice(&gap, &mut out);
+        let text = String::from_utf8_lossy(&out[4..]).into_owned();
+        let id = "gap-00000000000000ff-1-18446744073709551615";
+        let lines = format!("\nack:7.{id}\nmessage-id:{id}\ntype:GAP\nfrom:1\nto:18446744073709551615\n");
+        assert!(text.contains(&lines) && text.ends_with("\ncontent-length:0\n\n\0"), "{text}");
+        assert!(is_room_message_id(id));
+        for other in [
+            "",
+            "gap",
+            "gap-x",
+            "m",
+            "019c13ec-9e7b-7000-8000-00000000000",
+            &format!("gap-{}", "0".repeat(61)),
+        ] {
+            assert!(!is_room_message_id(other), "{other}");
+        }
+    }
+}
