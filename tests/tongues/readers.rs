@@ -16,7 +16,7 @@ pub(crate) enum Tongue {
 }
 
 impl Tongue {
-    pub(crate) const ALL: [Tongue; 3] = [Tongue::Json, Tongue::Events, Tongue::Polls];
+    pub(crate) const ALL: [Tongue; 4] = [Tongue::Json, Tongue::Stomp, Tongue::Events, Tongue::Polls];
 }
 
 /// Where a reader is in the log.
