@@ -79,6 +79,8 @@ class Scenario {
         return this.#nothing(client, milliseconds(words[0]) ?? QUIET_MILLISECONDS);
       case "is closed":
         return this.#closed(client, words[0]);
+      case "leaves":
+        return this.#leave(client);
       case "is cut":
         return client.cut();
       case "waits":
@@ -176,6 +178,13 @@ class Scenario {
     const over = await client.until(() => client.over ?? undefined, CLOSE_MILLISECONDS);
     if (!over) throw new Unmet("still open");
     if (code) demand(unlike("the close code", String(over.code), code));
+  }
+
+  async #leave(client) {
+    const receipt = "leaving";
+    client.send("DISCONNECT", { receipt }, Buffer.alloc(0));
+    await this.#closed(client);
+    client.frames = client.frames.filter(({ headers }) => headers["receipt-id"] !== receipt);
   }
 
   #headers(step) {

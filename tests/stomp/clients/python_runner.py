@@ -80,6 +80,8 @@ class Scenario:
                 self._nothing(client, _seconds(words[0]) if words else QUIET_SECONDS)
             case "is closed":
                 self._closed(client, words[0] if words else None)
+            case "leaves":
+                self._leave(client)
             case "is cut":
                 client.cut()
             case "waits":
@@ -181,6 +183,13 @@ class Scenario:
             raise Unmet("still open")
         if code:
             _demand(_unlike("the close code", str(over[0]), code))
+
+    def _leave(self, client):
+        receipt = "leaving"
+        client.send("DISCONNECT", {"receipt": receipt}, b"")
+        self._closed(client, None)
+        with client.changed:
+            client.frames = [frame for frame in client.frames if frame.headers.get("receipt-id") != receipt]
 
     def _post(self, path):
         request = urllib.request.Request(self.plan["http"] + self._filled(path), method="POST", data=b"")

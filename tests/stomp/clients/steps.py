@@ -28,6 +28,7 @@ VERBS = {
     "gets": (True, True),
     "is closed": (False, False),
     "is cut": (False, False),
+    "leaves": (False, False),
     "waits": (False, False),
     "chats": (True, False),
     "says": (True, True),
