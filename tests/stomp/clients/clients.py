@@ -57,12 +57,11 @@ class Library(Inbox, stomp.ConnectionListener):
     def __init__(self, url, words, headers):
         super().__init__()
         headers = {"host": "/"} | headers
-        self.version = headers.pop("version", "1.2")
+        version = headers.pop("version", "1.2")
         beats = tuple(int(beat) for beat in headers.pop("heart-beat", "0,0").split(","))
-        self.connection = _connection(url, self.version, beats, "binary" in words)
+        self.connection, self.protocol = _connection(url, version, beats, "binary" in words)
         self.connection.set_listener("inbox", self)
         self.connection.transport.start()
-        self.protocol = self.connection.protocol
         credentials = {"username": headers.pop("login", None), "passcode": headers.pop("passcode", None)}
         self.protocol.connect(self.connection, **credentials, headers=headers)
 
@@ -104,9 +103,7 @@ class Library(Inbox, stomp.ConnectionListener):
             case "BEGIN" | "COMMIT" | "ABORT":
                 getattr(self.connection, command.lower())(headers["transaction"])
             case "DISCONNECT":
-                # It waits for its thread to end, which it never does without a receipt.
-                ending = self.protocol.disconnect, (self.connection, headers["receipt"])
-                threading.Thread(target=ending[0], args=ending[1], daemon=True).start()
+                self.protocol.disconnect(self.connection, headers["receipt"])
             case _:
                 raise ValueError(f"the library sends no {command}")
 
@@ -115,7 +112,7 @@ class Library(Inbox, stomp.ConnectionListener):
 
 
 def _connection(url, version, beats, binary):
-    """What `WSStompConnection` is for 1.2, for any version."""
+    """What `WSStompConnection` is for 1.2, for any version; and the protocol that speaks it."""
     address = urllib.parse.urlsplit(url)
     transport = WSTransport(
         [(address.hostname, address.port)],
@@ -127,10 +124,10 @@ def _connection(url, version, beats, binary):
         binary_mode=binary,
     )
     protocol = {"1.0": Protocol10, "1.1": Protocol11, "1.2": Protocol12}[version]
-    connection = type("Connection", (BaseConnection, protocol), {"protocol": protocol, "disconnect": None})(transport)
+    connection = type("Connection", (BaseConnection, protocol), {})(transport)
     options = {} if version == "1.0" else {"heartbeats": beats}
     protocol.__init__(connection, transport, **options)
-    return connection
+    return connection, protocol
 
 
 class Raw(Inbox):
