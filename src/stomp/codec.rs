@@ -22,6 +22,7 @@ pub(crate) use writer::FrameWriter;
 
 /// The header that tells how long a body is.
 pub(crate) const CONTENT_LENGTH: &str = "content-length";
+const RECEIPT: &str = "receipt";
 
 /// The header that tells which versions a client speaks; one without it speaks the first.
 pub(crate) const ACCEPT_VERSION: &str = "accept-version";

@@ -197,7 +197,7 @@ impl Handler for Stomp {
                 match decoder.poll(&mut input) {
                     Ok(Some(frame)) => session.receive(&frame, desk),
                     Ok(None) => break,
-                    Err(error) => session.fail(error.into(), None, desk),
+                    Err(error) => session.fail(error.into(), decoder.receipt(), desk),
                 }
                 frames += 1;
                 if let Some(version) = session.version() {

@@ -5,7 +5,7 @@ use memchr::{memchr, memchr2};
 use super::error::FrameError;
 use super::escape::Escaping;
 use super::frame::{Frame, Line, Reading};
-use super::{ACCEPT_VERSION, CONTENT_LENGTH, Command, Version};
+use super::{ACCEPT_VERSION, CONTENT_LENGTH, Command, RECEIPT, Version};
 
 /// What a frame may cost, checked as its bytes arrive.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub(crate) struct Decoder {
     held: Vec<u8>,
     /// The headers of the current frame.
     lines: Vec<Line>,
+    /// The receipt that a frame asks for which broke a rule, if that could be told.
+    receipt: Option<Box<str>>,
 }
 
 /// ```text
@@ -48,7 +50,7 @@ enum State {
     BetweenInLineEnd,
     /// In the command or the headers: where the current line begins, counted from the frame's first byte.
     Head {
-        command: Option<Command>,
+        first: First,
         line_start: usize,
     },
     Body {
@@ -59,6 +61,16 @@ enum State {
     /// A frame was lent out.
     Lent,
     Failed(FrameError),
+}
+
+/// What the first line of a frame says.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    /// It has not come yet.
+    Awaited,
+    Command(Command),
+    /// No command. The frame is refused at the end of its headers, where it may ask for a receipt.
+    Unknown,
 }
 
 /// What a step came to.
@@ -110,12 +122,24 @@ impl<'i> Cursor<'i> {
 
 impl Decoder {
     pub(crate) fn new(limits: FrameLimits) -> Decoder {
-        Decoder { limits, version: None, state: State::Between, held: Vec::new(), lines: Vec::new() }
+        Decoder {
+            limits,
+            version: None,
+            state: State::Between,
+            held: Vec::new(),
+            lines: Vec::new(),
+            receipt: None,
+        }
     }
 
     /// Reads by the rules of this version from the next frame on.
     pub(crate) fn speak(&mut self, version: Version) {
         self.version = Some(version);
+    }
+
+    /// The receipt that the frame has asked for that broke a rule, if it came so far.
+    pub(crate) fn receipt(&self) -> Option<&str> {
+        self.receipt.as_deref()
     }
 
     /// Whether no frame has begun without having ended.
@@ -158,7 +182,7 @@ impl Decoder {
         let mut cursor = Cursor { input, at: 0, is_held: !self.held.is_empty() };
         let complete = loop {
             let step = match self.state {
-                State::Head { command, line_start } => self.read_line(&mut cursor, command, line_start)?,
+                State::Head { first, line_start } => self.read_line(&mut cursor, first, line_start)?,
                 State::Body { command, start, length } => {
                     self.read_body(&mut cursor, command, start, length)?
                 }
@@ -189,7 +213,7 @@ impl Decoder {
                 (State::Between | State::BetweenInLineEnd, b'\n') => State::Between,
                 (State::BetweenInLineEnd, _) => return Err(FrameError::BareCarriageReturn),
                 (State::Between, b'\r') if self.ends_lines_with_both() => State::BetweenInLineEnd,
-                (State::Between, _) => State::Head { command: None, line_start: 0 },
+                (State::Between, _) => State::Head { first: First::Awaited, line_start: 0 },
                 (State::Head { .. } | State::Body { .. } | State::Lent | State::Failed(_), _) => {
                     return Ok(true);
                 }
@@ -212,7 +236,7 @@ impl Decoder {
     fn read_line(
         &mut self,
         cursor: &mut Cursor<'_>,
-        command: Option<Command>,
+        first: First,
         line_start: usize,
     ) -> Result<Step, FrameError> {
         let rest = cursor.rest();
@@ -238,22 +262,34 @@ impl Decoder {
             }
         }
         let next = frame.len();
-        self.state = match command {
-            None => {
-                let command = Command::parse(line).ok_or(FrameError::UnknownCommand)?;
-                State::Head { command: Some(command), line_start: next }
+        self.state = match first {
+            First::Awaited => {
+                let first = Command::parse(line).map_or(First::Unknown, First::Command);
+                State::Head { first, line_start: next }
             }
-            Some(command) if line.is_empty() => {
-                let length = self.content_length(command, frame)?;
-                State::Body { command, start: next, length }
+            First::Unknown if line.is_empty() => {
+                self.receipt = self.head(Command::Send, frame).header(RECEIPT).map(Into::into);
+                return Err(FrameError::UnknownCommand);
             }
-            Some(command) => {
+            First::Command(command) if line.is_empty() => {
+                let head = self.head(command, frame);
+                let length = content_length(&head, self.limits.body_bytes_max);
+                if length == Err(FrameError::UnexpectedBody) {
+                    self.receipt = head.header(RECEIPT).map(Into::into);
+                }
+                State::Body { command, start: next, length: length? }
+            }
+            First::Command(_) | First::Unknown => {
                 if self.lines.len() >= self.limits.headers_max {
                     return Err(FrameError::TooManyHeaders);
                 }
-                let line = check_header(line, line_start, self.escaping(command))?;
+                let line =
+                    check_header(line, line_start, self.escaping(first)).map_err(|error| match first {
+                        First::Unknown => FrameError::UnknownCommand,
+                        First::Awaited | First::Command(_) => error,
+                    })?;
                 self.lines.push(line);
-                State::Head { command: Some(command), line_start: next }
+                State::Head { first, line_start: next }
             }
         };
         Ok(Step::Onward)
@@ -278,6 +314,7 @@ impl Decoder {
         };
         let arrived = have + lacking.unwrap_or(rest.len());
         if arrived > 0 && !command.has_body() {
+            self.receipt = self.head(command, cursor.frame(&self.held)).header(RECEIPT).map(Into::into);
             return Err(FrameError::UnexpectedBody);
         }
         if arrived > self.limits.body_bytes_max {
@@ -291,35 +328,43 @@ impl Decoder {
         Ok(Step::Complete(command, (start, start + arrived)))
     }
 
-    /// What the headers say about the length of the body.
-    fn content_length(&self, command: Command, frame: &[u8]) -> Result<Option<usize>, FrameError> {
-        let reading = self.reading(command, frame);
-        let head = Frame { command, reading, bytes: frame, lines: &self.lines, body: (0, 0) };
-        let Some(value) = head.header(CONTENT_LENGTH) else { return Ok(None) };
-        if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(FrameError::BadContentLength);
-        }
-        match value.parse() {
-            Ok(0) => Ok(Some(0)),
-            Ok(_) | Err(_) if !command.has_body() => Err(FrameError::UnexpectedBody),
-            Ok(length) if length <= self.limits.body_bytes_max => Ok(Some(length)),
-            Ok(_) | Err(_) => Err(FrameError::LongBody),
+    fn escaping(&self, first: First) -> Escaping {
+        let escaping = self.version.map_or(Escaping::None, Escaping::of);
+        match first {
+            First::Command(command) => escaping.in_frame(command),
+            First::Awaited | First::Unknown => escaping,
         }
     }
 
-    fn escaping(&self, command: Command) -> Escaping {
-        self.version.map_or(Escaping::None, Escaping::of).in_frame(command)
+    /// The headers of a frame, once all of them are there.
+    fn head<'f>(&'f self, command: Command, frame: &'f [u8]) -> Frame<'f> {
+        let reading = self.reading(command, frame);
+        Frame { command, reading, bytes: frame, lines: &self.lines, body: (0, 0) }
     }
 
     /// How the headers of a frame are to be read, once all of them are there.
     fn reading(&self, command: Command, frame: &[u8]) -> Reading {
-        let reading = Reading { escaping: self.escaping(command), trim: false };
+        let reading = Reading { escaping: self.escaping(First::Command(command)), trim: false };
         let head = Frame { command, reading, bytes: frame, lines: &self.lines, body: (0, 0) };
         let is_first_version = match self.version {
             None => head.header(ACCEPT_VERSION).is_none(),
             Some(version) => version == Version::V10,
         };
         Reading { trim: is_first_version, ..reading }
+    }
+}
+
+/// What the headers say about the length of the body.
+fn content_length(head: &Frame<'_>, body_bytes_max: usize) -> Result<Option<usize>, FrameError> {
+    let Some(value) = head.header(CONTENT_LENGTH) else { return Ok(None) };
+    if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(FrameError::BadContentLength);
+    }
+    match value.parse() {
+        Ok(0) => Ok(Some(0)),
+        Ok(_) | Err(_) if !head.command().has_body() => Err(FrameError::UnexpectedBody),
+        Ok(length) if length <= body_bytes_max => Ok(Some(length)),
+        Ok(_) | Err(_) => Err(FrameError::LongBody),
     }
 }
 

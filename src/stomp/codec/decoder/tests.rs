@@ -141,9 +141,9 @@ fn the_first_of_repeated_headers_counts() {
 fn each_rule_has_its_error() {
     let long = format!("SEND\n{}", "x".repeat(25));
     let cases: &[(&[u8], FrameError)] = &[
-        (b"GET / HTTP/1.1\n", FrameError::UnknownCommand),
-        (b"send\n", FrameError::UnknownCommand),
-        (b" SEND\n", FrameError::UnknownCommand),
+        (b"GET / HTTP/1.1\nHost: h\n\n", FrameError::UnknownCommand),
+        (b"send\n\n", FrameError::UnknownCommand),
+        (b" SEND\nno header\n", FrameError::UnknownCommand),
         (b"0123456789012345678901234", FrameError::LongLine),
         (long.as_bytes(), FrameError::LongLine),
         (b"SEND\na:1\na:2\na:3\na:4\na:5\n", FrameError::TooManyHeaders),
@@ -218,5 +218,32 @@ fn what_was_written_is_read_back() {
         let message = [("a:\n", "\\n:\n"), ("n", "7"), ("content-length", "3")];
         let expected = [seen("MESSAGE", &message, b"\0\n\0"), seen("RECEIPT", &[("r", "é")], b"")];
         assert_eq!(frames(version, &wire), expected);
+    }
+}
+
+#[test]
+fn a_frame_that_is_refused_behind_its_headers_tells_its_receipt() {
+    let cases = [
+        ("MUMBLE\nreceipt:r\\c1\na:b\n\nbody\0", Some("r:1")),
+        ("MUMBLE\n\n\0", None),
+        ("BEGIN\ntransaction:t\nreceipt:r\n\nbody\0", Some("r")),
+        ("BEGIN\nreceipt:r\ncontent-length:4\n\nbody\0", Some("r")),
+        ("SEND\nreceipt:r\ncontent-length:x\n\n\0", None),
+    ];
+    for (wire, receipt) in cases {
+        let told = every_split(wire.as_bytes(), |pieces| {
+            let mut decoder = Decoder::new(LIMITS);
+            decoder.speak(Version::V12);
+            let mut failed = false;
+            for piece in pieces {
+                let mut input = *piece;
+                while !failed && !input.is_empty() {
+                    failed = decoder.poll(&mut input).is_err();
+                }
+            }
+            assert!(failed, "{wire:?}");
+            decoder.receipt().map(str::to_owned)
+        });
+        assert_eq!(told.as_deref(), receipt, "{wire:?}");
     }
 }
