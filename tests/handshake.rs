@@ -457,6 +457,7 @@ fn a_connection_that_was_served_may_stay_idle_for_longer_than_a_handshake() {
     let server = TestServer::with_routes(
         |config| {
             config.limits.handshake_timeout = Duration::from_millis(100);
+            config.heartbeat.ping_interval = Duration::from_millis(200);
             config.heartbeat.idle_timeout = Duration::from_millis(400);
         },
         routes,

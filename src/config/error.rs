@@ -23,6 +23,8 @@ pub(super) enum Place {
     Variable { name: String },
     /// An option on the command line.
     Flag { name: String },
+    /// The program's own code.
+    Program,
 }
 
 impl ConfigError {
@@ -50,6 +52,7 @@ impl fmt::Display for Place {
             Place::Line { path, line } => write!(f, "{path}:{line}"),
             Place::Variable { name } => write!(f, "environment variable {name}"),
             Place::Flag { name } => write!(f, "option {name}"),
+            Place::Program => f.write_str("configuration"),
         }
     }
 }

@@ -47,6 +47,17 @@ impl Config {
         layers.flags(flags)?;
         layers.finish()
     }
+
+    /// Whether every value is one that a file could have, for a configuration that a program has put together.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the first key that is out of its range, or that contradicts another one.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut layers = Layers { config: Config::default(), places: Vec::new() };
+        // One set of rules for both: what can be written and read back breaks none.
+        let checked = layers.file("", &self.to_toml()).and_then(|()| layers.finish());
+        checked.map(drop).map_err(|error| ConfigError { place: Place::Program, ..error })
+    }
 }
 
 /// The configuration as far as it was read.
@@ -295,6 +306,22 @@ mod tests {
         let config = load(text, &[], &[]).unwrap();
         assert_ne!(config, Config::default());
         assert_eq!(load(&config.to_toml(), &[], &[]), Ok(config));
+    }
+
+    #[test]
+    fn what_a_program_has_put_together_obeys_the_rules_of_a_file() {
+        let check = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            config.check().map_err(|error| error.to_string())
+        };
+        assert_eq!(check(|_| ()), Ok(()));
+        assert_eq!(check(|config| config.auth.jwt_secret = Some(Secret::new("\"\n\\ü\u{7}"))), Ok(()));
+        assert_eq!(check(|config| config.limits.message_bytes = 256 << 20), Ok(()));
+        let problem = check(|config| config.deflate.level = 12).unwrap_err();
+        assert!(problem.starts_with("configuration: deflate.level: "), "{problem}");
+        let problem = check(|config| config.heartbeat.idle_timeout = Duration::from_secs(1)).unwrap_err();
+        assert!(problem.contains("longer than ping_interval"), "{problem}");
     }
 
     #[test]
