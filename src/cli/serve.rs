@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
     let router = stomp::routes(router, &config);
     let router = chat::rest::routes(router, &config, &store);
-    let router = feed::routes(router, &config, &store);
+    let router = feed::routes(router, &config);
     let router = signaling::routes(router, &config);
     let builder = Server::builder().config(config).router(router).store(store).handle_signals();
     let server =

@@ -20,17 +20,14 @@ use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::config::Config;
 use crate::http::{Access, Method, Problem, Response, Status};
 use crate::server::{Answer, Api, Request, Responder, Router, Start, Why};
-use crate::store::Store;
 
 const SSE: &str = "/sse/rooms/";
 const POLL: &str = "/poll/rooms/";
 
-/// Adds both, over the rooms that are kept in `store`, which must be the server's own.
+/// Adds both.
 #[must_use]
-pub fn routes(router: Router, config: &Config, store: &Store) -> Router {
-    router
-        .api(SSE, Feed(sse::Events { beat: config.heartbeat.text_interval }))
-        .api(POLL, Feed(poll::Polls { store: store.clone() }))
+pub fn routes(router: Router, config: &Config) -> Router {
+    router.api(SSE, Feed(sse::Events { beat: config.heartbeat.text_interval })).api(POLL, Feed(poll::Polls))
 }
 
 /// What a request asks for.

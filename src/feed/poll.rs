@@ -8,11 +8,7 @@ use super::{Fields, Wanted, Way, busy, problem, refusal};
 use crate::chat::query::parse_number;
 use crate::chat::rest::messages;
 use crate::http::{Response, Status};
-use crate::rooms::journal::{Page, PageRequest, RoomId};
-use crate::server::{
-    Answer, Busy, From, News, Notice, Otherwise, Poll, Position, Reply, Responder, Rooms, Start, Why,
-};
-use crate::store::{Store, StoreError};
+use crate::server::{Answer, Busy, History, HistoryRequest, Otherwise, Position, Responder, Why};
 
 /// How long a poll waits at most, and without being told.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -20,13 +16,9 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(25);
 /// Messages of one answer at most, and without being told.
 const LIMIT_MAX: u64 = 1_000;
 const LIMIT_DEFAULT: u64 = 100;
-/// Bytes of the texts in one answer at most, if they come from the store.
-const PAGE_BYTES: usize = 1 << 20;
 
 /// The polls.
-pub(super) struct Polls {
-    pub(super) store: Store,
-}
+pub(super) struct Polls;
 
 impl Way for Polls {
     const PREFIX: &'static str = super::POLL;
@@ -35,17 +27,19 @@ impl Way for Polls {
         let wait = number(&wanted, "wait", 0..=WAIT_MAX.as_secs())?.map_or(WAIT_DEFAULT, Duration::from_secs);
         let limit = number(&wanted, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
         let reader = Arc::new(Reader {
-            rooms: wanted.request.rooms.clone(),
-            store: self.store.clone(),
-            room: (*wanted.room).into(),
-            user: (*wanted.user).into(),
             fields: wanted.fields,
-            limit: usize::try_from(limit).unwrap_or(usize::MAX),
-            wait,
             waits_at: OnceLock::new(),
             responder: Mutex::new(Some(responder)),
         });
-        reader.clone().poll(wanted.start).map_err(|Busy| busy())?;
+        let (waiting, asking) = (reader.clone(), reader.clone());
+        let request = HistoryRequest::new(&wanted.room, wanted.start)
+            .user(&wanted.user)
+            .limit(usize::try_from(limit).unwrap_or(usize::MAX))
+            .wait(wait, move |position| {
+                let _told_before = waiting.waits_at.set(position);
+            });
+        let asked = wanted.request.rooms.history(request, move |history| asking.answer(history));
+        asked.map_err(|Busy| busy())?;
         Ok(if wait.is_zero() {
             Answer::Later
         } else {
@@ -70,81 +64,22 @@ fn number(
 
 /// One request that waits for its answer.
 struct Reader {
-    rooms: Rooms,
-    store: Store,
-    room: Box<str>,
-    user: Box<str>,
     fields: Fields,
-    limit: usize,
-    wait: Duration,
     /// The position after which nothing has come yet.
     waits_at: OnceLock<Position>,
     responder: Mutex<Option<Responder>>,
 }
 
 impl Reader {
-    /// Asks the room for what comes next.
-    fn poll(self: Arc<Self>, start: Start) -> Result<(), Busy> {
-        let (waiting, asking) = (self.clone(), self.clone());
-        let waits = Reply::new(move |position| {
-            let _told_before = waiting.waits_at.set(position);
-        });
-        let reply = Reply::new(move |news: Result<News, Why>| match news {
-            Ok(News::Messages { json, position }) => asking.respond(asking.array(json, position)),
-            Ok(News::Stored(from)) => asking.read(from),
-            Err(why) => asking.respond(asking.fields.dress(refusal(why))),
-        });
-        let (limit, wait) = (self.limit, self.wait);
-        self.rooms.poll(&self.room, &self.user, Poll { start, limit, wait, waits, reply })
-    }
-
-    /// Asks the store for what only it has.
-    fn read(self: Arc<Self>, from: From) {
-        let request = PageRequest {
-            // The store takes the room's public id instead.
-            room: RoomId(0),
-            from,
-            messages_max: self.limit,
-            bytes_max: PAGE_BYTES,
-            newest_first: false,
-            before: None,
+    fn answer(&self, history: Result<History, Why>) {
+        let response = match history {
+            Ok(History { json, position, .. }) => self.array(json, position),
+            Err(why) => self.fields.dress(refusal(why)),
         };
-        let reader = self.clone();
-        let done = move |page: Result<Page, StoreError>| match page {
-            Ok(page) => reader.turn_page(from, &page),
-            Err(_) => reader.respond(reader.fields.dress(busy())),
-        };
-        if self.store.messages(&self.room, request, Box::new(done)).is_err() {
-            self.respond(self.fields.dress(busy()));
+        let responder = self.responder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(responder) = responder {
+            responder.respond(response);
         }
-    }
-
-    fn turn_page(self: Arc<Self>, from: From, page: &Page) {
-        let after = match from {
-            From::Seq(seq) => seq,
-            From::Time(_) | From::Last(_) => page.start,
-        };
-        if page.messages.is_empty() && after + 1 >= page.tail && !self.wait.is_zero() {
-            // Nothing was as late as that: it is still to come.
-            let start = Start::After { seq: after.max(page.head), epoch: Some(page.epoch) };
-            if self.clone().poll(start).is_err() {
-                self.respond(self.fields.dress(busy()));
-            }
-            return;
-        }
-        let mut json = Vec::new();
-        if after + 1 < page.tail {
-            let (room, epoch, from, to) = (&*self.room, page.epoch, after + 1, page.tail - 1);
-            Notice::Gap { room, epoch, from, to }.encode_json(&mut json);
-        }
-        let messages = messages::array(&self.room, page);
-        let json = match json.is_empty() {
-            true => messages,
-            false if messages.len() == 2 => [b"[", &*json, b"]"].concat(),
-            false => [b"[", &*json, b",", &messages[1..]].concat(),
-        };
-        let seq = page.messages.last().map_or(after.max(page.tail.saturating_sub(1)), |last| last.seq);
-        self.respond(self.array(json, Position { epoch: page.epoch, seq }));
     }
 
     /// Time is up.
@@ -158,12 +93,5 @@ impl Reader {
     /// The answer; `position` is where the next poll goes on.
     fn array(&self, json: Vec<u8>, position: Position) -> Response {
         self.fields.dress(Response::json(Status::OK, json)).header(messages::POSITION, position.to_string())
-    }
-
-    fn respond(&self, response: Response) {
-        let responder = self.responder.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(responder) = responder {
-            responder.respond(response);
-        }
     }
 }

@@ -1,6 +1,9 @@
 //! What a handler can do during a callback: the session seen from the reactor's own thread.
 
+use std::fmt::Display;
 use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +38,8 @@ pub(super) struct Closing {
 #[derive(Debug)]
 pub(super) struct Side {
     pub(super) endpoint: u16,
+    /// Which of the endpoint's subprotocols was agreed on, counted from 1.
+    pub(super) subprotocol: Option<NonZeroU8>,
     /// The client takes compressed messages, and remembers so far back.
     pub(super) deflate: Option<WindowBits>,
     /// What it remembers, where messages refer back to earlier ones. Such messages come from callbacks alone: only
@@ -53,6 +58,9 @@ pub(super) struct Side {
     /// Only where somebody has to say, or has said, who they are.
     pub(super) guard: Option<Box<Guard>>,
 }
+
+// Every session has one.
+const _: () = assert!(size_of::<Side>() <= 88);
 
 /// A session during a callback of its [`Handler`](crate::server::Handler), on the reactor's thread.
 ///
@@ -77,6 +85,27 @@ impl Context<'_> {
     #[must_use]
     pub fn id(&self) -> u128 {
         self.turn.session_id(self.key)
+    }
+
+    /// The subprotocol that was agreed on; `None` if the client offered none of the endpoint's.
+    #[must_use]
+    pub fn subprotocol(&self) -> Option<&str> {
+        let names = self.turn.subprotocols.get(usize::from(self.side.endpoint))?;
+        let number = usize::from(self.side.subprotocol?.get());
+        names.get(number - 1).map(String::as_str)
+    }
+
+    /// The client's address: the one that a trusted proxy has told, if there is one in between. `None` if the connection
+    /// is gone already.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.outbound.stream().peer_addr().ok()
+    }
+
+    /// Whether the connection is encrypted where the client reaches it.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.outbound.stream().is_secure()
     }
 
     /// The session as a handle for other threads.
@@ -200,6 +229,20 @@ impl Context<'_> {
     /// afterwards, and [`Handler::close`](crate::server::Handler::close) follows when this callback has returned.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         self.close_because(code, reason, Disconnect::Closed(code));
+    }
+
+    /// Closes the session with 1011 because its handler cannot go on, as if it had panicked; the log has the reason, the
+    /// client has not.
+    pub fn fail(&mut self, error: impl Display) {
+        let error = error.to_string();
+        tracing::warn!(session = %format_args!("{:032x}", self.id()), ?error, "handler failed");
+        self.close_because(CloseCode::INTERNAL, "handler failed", Disconnect::HandlerFailed);
+    }
+
+    /// Bytes that were sent to the session and wait because its peer does not keep up, those of this callback included.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.turn.replies.len() + self.outbound.untaken()
     }
 
     /// As [`Context::close`] with another cause than the handler's wish.

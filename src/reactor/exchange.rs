@@ -6,7 +6,7 @@ use super::service::{Answer, Arrival, Otherwise, Route, Service, Ticket};
 use super::slots::State;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
-use super::websocket::{Reach, WebSocket};
+use super::websocket::{Agreed, Reach, WebSocket};
 use crate::http::{BodyDecoder, BodyFraming, Head, Method, Problem, Reply, Response, Status};
 use crate::metrics::Limit;
 use crate::proxy::Forwarded;
@@ -216,11 +216,10 @@ impl Exchange {
                 let client = Client { address: arrival.peer, secure: arrival.secure };
                 reach.outbound.stream().set_client(client);
                 accepted.encode(&mut reach.turn.replies);
-                let deflate = accepted.deflate;
+                let agreed = Agreed::new(endpoint, &accepted, reach.turn);
                 // At once: from `open` on, other threads may write to this socket.
                 reach.turn.send_replies(reach.outbound);
-                let websocket =
-                    WebSocket::open(endpoint, message_bytes_max, ration, deflate, &head, admission, reach);
+                let websocket = WebSocket::open(agreed, message_bytes_max, ration, &head, admission, reach);
                 Step::Upgraded(len, websocket)
             }
             Route::Respond(response) if head.body_framing() == BodyFraming::None => {

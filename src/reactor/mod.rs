@@ -144,6 +144,8 @@ pub(crate) struct Setup {
     /// Where chat rooms are kept.
     pub(crate) store: Option<Store>,
     pub(crate) metrics: Metrics,
+    /// The subprotocols of each endpoint, for what is said of them in callbacks.
+    pub(crate) subprotocols: Vec<Vec<String>>,
     /// Whether `SIGTERM` and `SIGINT` shut the server down.
     pub(crate) signals: bool,
 }
@@ -225,7 +227,7 @@ impl<S: Service> Reactor<S> {
             proxy_protocol: setup.proxy_protocol,
             service: service(&mailbox, &gauge),
             slots: Slots::new(gauge),
-            turn: Turn::new(Arc::new(setup.limits), lanes, mailbox, setup.metrics),
+            turn: Turn::new(Arc::new(setup.limits), lanes, mailbox, setup.metrics, setup.subprotocols),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             life: Life::Serving,
             _workers: workers,
@@ -237,9 +239,9 @@ impl<S: Service> Reactor<S> {
         &self.places
     }
 
-    /// Where other threads reach this reactor.
-    pub(crate) fn mailbox(&self) -> &Mailbox {
-        &self.turn.mailbox
+    /// The application.
+    pub(crate) fn service(&self) -> &S {
+        &self.service
     }
 
     /// Serves until told to shut down.

@@ -24,8 +24,10 @@ pub struct Handshake {
 impl fmt::Debug for Handshake {
     /// Neither the query nor the headers, where a token may be.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.target.split_once('?').map_or(&*self.target, |(path, _)| path);
-        f.debug_struct("Handshake").field("path", &path).field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("Handshake")
+            .field("path", &self.path())
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -39,6 +41,18 @@ impl Handshake {
     #[must_use]
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The raw path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
+    }
+
+    /// The raw query, without `?`; empty if there is none. [`http::query`](crate::http::query) reads it.
+    #[must_use]
+    pub fn query(&self) -> &str {
+        self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
     /// The first value of a header, its name compared without regard to case.
@@ -110,6 +124,13 @@ impl Session {
         self.inner.handshake.as_ref()
     }
 
+    /// The client's address: the one that a trusted proxy has told, if there is one in between. `None` if the connection
+    /// is gone.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.inner.outbound.stream().peer_addr().ok()
+    }
+
     /// Sends a text message.
     ///
     /// # Errors
@@ -149,6 +170,14 @@ impl Session {
     /// flooded, except on the reactor's own thread.
     pub fn post_event(&self, event: impl Any + Send) {
         self.inner.mailbox.post(Letter::Event(self.inner.key, Box::new(event)));
+    }
+
+    /// Bytes that were sent to the session and wait because its peer does not keep up; 0 if it has taken all, as far as
+    /// the kernel's buffers. Whoever sends what is worth nothing when it is late (positions, prices) leaves out a session
+    /// that has not taken the last of it.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.inner.outbound.untaken()
     }
 
     /// Whether the session can still be sent to.

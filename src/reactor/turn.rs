@@ -51,6 +51,8 @@ pub(super) struct Turn {
     pub(super) addresses: HashMap<IpAddr, usize>,
     pub(super) users: Users,
     pub(super) metrics: Metrics,
+    /// The subprotocols of each endpoint.
+    pub(super) subprotocols: Vec<Vec<String>>,
     /// Bytes that clients do not take, and of messages and requests they do not finish.
     pub(super) waiting: Tally,
     /// When connections were closed last to free memory.
@@ -73,6 +75,7 @@ impl Turn {
         lanes: Vec<Lane>,
         mailbox: Mailbox,
         metrics: Metrics,
+        subprotocols: Vec<Vec<String>>,
     ) -> Turn {
         Turn {
             limits,
@@ -90,6 +93,7 @@ impl Turn {
             addresses: HashMap::new(),
             users: Users::default(),
             metrics,
+            subprotocols,
             waiting: Tally::default(),
             shed_at: 0,
             hashers: [RandomState::new(), RandomState::new()],

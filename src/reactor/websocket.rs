@@ -1,5 +1,6 @@
 //! A session from its 101 to its end: frames in, callbacks out, heartbeats and deadlines.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use super::alarms::Alarms;
@@ -10,7 +11,7 @@ use super::service::{Admission, Disconnect, Service, State};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
-use crate::handshake::DeflateAgreement;
+use crate::handshake::{Accepted, DeflateAgreement};
 use crate::http::Head;
 use crate::metrics::Limit;
 use crate::rooms::Command;
@@ -44,6 +45,25 @@ struct Unfinished {
     held: Share,
 }
 
+/// What the opening handshake has settled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Agreed {
+    endpoint: u16,
+    subprotocol: Option<NonZeroU8>,
+    deflate: Option<DeflateAgreement>,
+}
+
+impl Agreed {
+    pub(super) fn new(endpoint: u16, accepted: &Accepted<'_>, turn: &Turn) -> Agreed {
+        let number = accepted.subprotocol.and_then(|agreed| {
+            let names = turn.subprotocols.get(usize::from(endpoint))?;
+            let place = names.iter().position(|name| name == agreed)?;
+            NonZeroU8::new(u8::try_from(place + 1).ok()?)
+        });
+        Agreed { endpoint, subprotocol: number, deflate: accepted.deflate }
+    }
+}
+
 /// What else is needed to let a session act.
 pub(super) struct Reach<'a, S> {
     pub(super) key: Key,
@@ -61,16 +81,17 @@ impl<S: Service> Reach<'_, S> {
 impl WebSocket {
     /// A session that begins now; its 101 has been sent.
     pub(super) fn open<S: Service>(
-        endpoint: u16,
+        agreed: Agreed,
         message_bytes_max: usize,
         ration: Ration,
-        deflate: Option<DeflateAgreement>,
         head: &Head<'_>,
         admission: Admission,
         reach: &mut Reach<'_, S>,
     ) -> WebSocket {
+        let Agreed { endpoint, subprotocol, deflate } = agreed;
         let side = Side {
             endpoint,
+            subprotocol,
             deflate: deflate.map(|deflate| deflate.server_window),
             history: deflate
                 .filter(|deflate| deflate.server_takeover)

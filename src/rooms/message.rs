@@ -197,6 +197,10 @@ impl Notice<'_> {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Chat<'a> {
+    /// Its number in the room.
+    pub seq: u64,
+    /// When it was published, as it stands in its JSON: RFC 3339, UTC, microseconds.
+    pub timestamp: &'a str,
     /// Its public id, a UUID.
     pub id: &'a str,
     /// Who sent it.

@@ -65,7 +65,7 @@ pub use encoding::{Encoding, Entry};
 pub use json::push_string as push_json_string;
 pub use message::{Chat, Kind, Notice, Notices, push_stored as push_stored_json};
 pub use peer::{Peer, Sent};
-pub use polls::{News, Poll, Position};
+pub use polls::{History, News, Poll, Position};
 pub use room::{OnLag, RoomLimits};
 pub use shard::Shard;
 pub use timestamp::Timestamp;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use serde_json::value::RawValue;
+
 use super::command::{Joined, Reply, Start, Why};
-use super::journal::From;
-use super::message::{self, Notice};
+use super::journal::{From, Page};
+use super::message::{self, Chat, Notice};
 use super::peer::Peer;
 use super::room::{Beginning, Room};
 use super::shard::{Entry, Shard};
@@ -43,16 +45,71 @@ impl std::fmt::Display for Position {
     }
 }
 
+/// A part of a room's log, the oldest message first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct History {
+    /// As a JSON array of what the members of the room were sent, behind a GAP if something is [gone](Self::gap).
+    pub json: Vec<u8>,
+    /// Where it ends: who goes on after this misses nothing and gets nothing twice.
+    pub position: Position,
+    /// The first and the last of the messages that were asked for and are not kept any more.
+    pub gap: Option<(u64, u64)>,
+}
+
+impl History {
+    /// Part of a log from the store, for a reader who has everything up to `after`.
+    #[must_use]
+    pub fn from_page(room: &str, after: u64, page: &Page) -> History {
+        let gap = (after + 1 < page.tail).then(|| (after + 1, page.tail - 1));
+        let mut array = Array::begin(room, page.epoch, gap);
+        for stored in &page.messages {
+            array.push(|json| message::push_stored(json, room, page.epoch, stored));
+        }
+        let seq = page.messages.last().map_or(after.max(page.tail.saturating_sub(1)), |last| last.seq);
+        History { json: array.end(), position: Position { epoch: page.epoch, seq }, gap }
+    }
+
+    /// The messages, read back from their JSON.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Chat<'_>> {
+        let objects: Vec<&RawValue> = serde_json::from_slice(&self.json).unwrap_or_default();
+        // A GAP is none.
+        objects.into_iter().filter_map(|object| Chat::parse(object.get().as_bytes())).collect()
+    }
+}
+
+/// A JSON array that is being written.
+struct Array(Vec<u8>);
+
+impl Array {
+    /// An array that begins with a GAP, if there is one.
+    fn begin(room: &str, epoch: u64, gap: Option<(u64, u64)>) -> Array {
+        let mut array = Array(b"[".to_vec());
+        if let Some((from, to)) = gap {
+            Notice::Gap { room, epoch, from, to }.encode_json(&mut array.0);
+        }
+        array
+    }
+
+    fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.0.len() > 1 {
+            self.0.push(b',');
+        }
+        write(&mut self.0);
+    }
+
+    fn end(mut self) -> Vec<u8> {
+        self.0.push(b']');
+        self.0
+    }
+}
+
 /// What there is for a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Messages, perhaps behind a GAP; perhaps none.
-    Messages {
-        /// As a JSON array.
-        json: Vec<u8>,
-        /// Where they end.
-        position: Position,
-    },
+    /// Messages, perhaps none.
+    Messages(History),
     /// Messages that have left memory: they are to be read from the store, from here on.
     Stored(From),
 }
@@ -146,8 +203,6 @@ impl<P: Peer> Room<P> {
         if cursor >= self.visible && gap.is_none() {
             return Err(cursor);
         }
-        let (room, epoch) = (&*self.name, self.epoch);
-        let gap = gap.map(|(from, to)| Notice::Gap { room, epoch, from, to });
         Ok(self.news(cursor, poll.limit, gap))
     }
 
@@ -155,22 +210,61 @@ impl<P: Peer> Room<P> {
         self.news(cursor, 0, None)
     }
 
-    fn news(&self, cursor: u64, limit: usize, gap: Option<Notice<'_>>) -> News {
+    fn news(&self, cursor: u64, limit: usize, gap: Option<(u64, u64)>) -> News {
         let last = self.visible.min(cursor.saturating_add(limit as u64));
         if cursor < last && cursor + 1 < self.log.tail() {
             return News::Stored(From::Seq(cursor));
         }
-        let mut json = b"[".to_vec();
-        if let Some(gap) = gap {
-            gap.encode_json(&mut json);
-        }
+        let mut array = Array::begin(&self.name, self.epoch, gap);
         for frame in (cursor + 1..=last).filter_map(|seq| self.log.frame(seq)) {
-            if json.len() > 1 {
-                json.push(b',');
-            }
-            json.extend_from_slice(message::payload_of(frame));
+            array.push(|json| json.extend_from_slice(message::payload_of(frame)));
         }
-        json.push(b']');
-        News::Messages { json, position: Position { epoch: self.epoch, seq: last.max(cursor) } }
+        let position = Position { epoch: self.epoch, seq: last.max(cursor) };
+        News::Messages(History { json: array.end(), position, gap })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rooms::Kind;
+    use crate::rooms::journal::Stored;
+
+    fn page(seqs: impl IntoIterator<Item = u64>, tail: u64) -> Page {
+        let message = |seq| Stored {
+            seq,
+            at: Timestamp::from_micros(1_769_860_800_000_000 + seq),
+            kind: Kind::Message,
+            sender: "s\"".into(),
+            content: format!("c\n{seq}").into(),
+            client_id: None,
+        };
+        Page { messages: seqs.into_iter().map(message).collect(), tail, head: 9, epoch: 7, start: 0 }
+    }
+
+    #[test]
+    fn messages_read_back_as_they_were_written() {
+        let history = History::from_page("r", 2, &page([3, 4], 1));
+        let messages = history.messages();
+        let seen: Vec<_> = messages.iter().map(|m| (m.seq, &*m.sender, &*m.content, m.timestamp)).collect();
+        let expected = [
+            (3, "s\"", "c\n3", "2026-01-31T12:00:00.000003Z"),
+            (4, "s\"", "c\n4", "2026-01-31T12:00:00.000004Z"),
+        ];
+        assert_eq!(seen, expected);
+        assert_eq!((history.position.to_string(), history.gap), ("0000000000000007:4".to_owned(), None));
+    }
+
+    #[test]
+    fn what_is_not_kept_any_more_is_told_first_and_is_no_message() {
+        let history = History::from_page("r", 2, &page([5], 5));
+        assert_eq!(history.gap, Some((3, 4)));
+        assert!(history.json.starts_with(br#"[{"type":"GAP","roomId":"r","from":3,"to":4,"#));
+        assert_eq!(history.messages().len(), 1);
+        let all_gone = History::from_page("r", 2, &page([], 5));
+        assert_eq!((all_gone.gap, all_gone.position.seq), (Some((3, 4)), 4));
+        assert!(all_gone.messages().is_empty() && all_gone.json.ends_with(b"}]"));
+        let nothing_new = History::from_page("r", 9, &page([], 1));
+        assert_eq!((nothing_new.gap, nothing_new.position.seq, &*nothing_new.json), (None, 9, &b"[]"[..]));
     }
 }

@@ -55,6 +55,10 @@ impl Dispatch {
         }
     }
 
+    pub(super) fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
     fn upgrade<'s>(
         &'s self,
         number: u16,

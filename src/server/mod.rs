@@ -29,6 +29,7 @@
 mod api;
 mod dispatch;
 mod handler;
+mod history;
 mod interceptor;
 mod rooms;
 mod router;
@@ -44,7 +45,7 @@ use std::time::Duration;
 
 use self::dispatch::Dispatch;
 use self::rules::{CurrentRules, Rules};
-use crate::config::{self, Config, Listen, Place};
+use crate::config::{self, Config, ConfigError, Listen, Place};
 use crate::http::HeadLimits;
 use crate::metrics::Metrics;
 use crate::reactor::{Gauge, Letter, Mailbox, Reactor, ReactorLimits, RunFailure, Setup, StartFailure};
@@ -59,14 +60,14 @@ pub use crate::reactor::{
     Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, RoomError, Session,
     Timer,
 };
-pub use crate::rooms::journal::From;
 pub use crate::rooms::{
-    Chat, Encoding, Entry, Joined, Kind, News, Notice, Online, OnlineSession, Poll, Position, PostError,
-    Posted, Reply, Start, Timestamp, Why,
+    Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession, Position, PostError, Posted,
+    ShardStats, Start, Timestamp, Why,
 };
 pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Follow, Otherwise, Request, Responder};
 pub use handler::{Credentials, Handler};
+pub use history::HistoryRequest;
 pub use interceptor::Interceptor;
 pub use rooms::{Busy, Rooms};
 pub use router::{Endpoint, Router};
@@ -84,10 +85,29 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Limits, heartbeats and the like. Its `listen` counts only if no place and no socket is named.
+    /// Limits, heartbeats and the like. Its `listen` counts only if no place and no socket is named; its `data`, `memory`
+    /// and `log` are for the program to heed, see [`Builder::store`].
     #[must_use]
     pub fn config(mut self, config: Config) -> Builder {
         self.config = config;
+        self
+    }
+
+    /// Changes single values of the configuration.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use foghorn::server::Server;
+    ///
+    /// let builder = Server::builder().configure(|config| {
+    ///     config.limits.message_bytes = 1 << 20;
+    ///     config.heartbeat.ping_interval = Duration::from_secs(10);
+    ///     config.deflate.enabled = false;
+    /// });
+    /// ```
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Builder {
+        change(&mut self.config);
         self
     }
 
@@ -128,10 +148,29 @@ impl Builder {
 
     /// Keeps the chat rooms in this store, so that they survive the server. Without one they live in memory, as long as
     /// somebody is in them or was lately.
+    ///
+    /// ```no_run
+    /// use foghorn::server::{Server, store_options};
+    /// use foghorn::store::{Location, Store};
+    ///
+    /// let builder = Server::builder();
+    /// let location = Location::Directory("./rooms".into());
+    /// let (store, store_threads) = Store::open(location, store_options(builder.configuration()))?;
+    /// builder.store(store).start()?.run()?;
+    /// // Whatever the rooms have handed over is stored before the program ends.
+    /// drop(store_threads);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn store(mut self, store: Store) -> Builder {
         self.store = Some(store);
         self
+    }
+
+    /// The configuration as it is so far.
+    #[must_use]
+    pub fn configuration(&self) -> &Config {
+        &self.config
     }
 
     /// Opens the sockets and starts the threads of the rooms. Clients can connect from now on; they are answered once
@@ -141,13 +180,14 @@ impl Builder {
     /// [`StartError`].
     pub fn start(self) -> Result<Server, StartError> {
         let Builder { config, listen, sockets, router, signals, store } = self;
+        config.check().map_err(|error| StartError(Cause::Config(error)))?;
         let rules = CurrentRules::new(Rules::load(&config).map_err(|error| StartError(Cause::Keys(error)))?);
         let listen = if listen.is_empty() && sockets.is_empty() { config.listen.clone() } else { listen };
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         // With one processor a thread for the rooms is nothing but a detour.
         let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
         let shards = workers.max(1);
-        let metrics = Metrics::default();
+        let (metrics, kept_in) = (Metrics::default(), store.clone());
         let bounds = Arc::new(Bounds::new(shards));
         set_bounds(&bounds, &config.limits);
         let setup = Setup {
@@ -162,15 +202,16 @@ impl Builder {
             shard_seeds: (0..shards).map(|shard| RandomState::new().hash_one(shard)).collect(),
             signals,
             store,
+            subprotocols: router.subprotocols(),
             metrics: metrics.clone(),
         };
         let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
-            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), metrics, bounds.clone(), shards);
+            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), metrics, bounds, shards, kept_in);
             Dispatch::new(router, &config, rules.clone(), mailbox, rooms)
         };
         let reactor =
             Reactor::start(setup, dispatch).map_err(|failure| StartError(Cause::Reactor(failure)))?;
-        Ok(Server { reactor, rules, bounds })
+        Ok(Server { reactor, rules })
     }
 }
 
@@ -178,7 +219,6 @@ impl Builder {
 pub struct Server {
     reactor: Reactor<Dispatch>,
     rules: CurrentRules,
-    bounds: Arc<Bounds>,
 }
 
 impl Server {
@@ -211,14 +251,16 @@ impl Server {
         self.reactor.places()
     }
 
-    /// A handle to stop the server from another thread.
+    /// A handle for other threads: to stop the server, to reach its rooms, to change its limits.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
-        ServerHandle {
-            mailbox: self.reactor.mailbox().clone(),
-            rules: self.rules.clone(),
-            bounds: self.bounds.clone(),
-        }
+        ServerHandle { rooms: self.rooms().clone(), rules: self.rules.clone() }
+    }
+
+    /// The chat rooms, for the program's own threads. What is asked before [`Server::run`] is answered after it.
+    #[must_use]
+    pub fn rooms(&self) -> &Rooms {
+        self.reactor.service().rooms()
     }
 
     /// Serves on this thread until it is told to shut down; then every session has been closed.
@@ -254,16 +296,21 @@ impl fmt::Debug for Server {
 /// Reaches a running server from any thread.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
-    mailbox: Mailbox,
+    rooms: Rooms,
     rules: CurrentRules,
-    bounds: Arc<Bounds>,
 }
 
 impl ServerHandle {
+    /// The chat rooms.
+    #[must_use]
+    pub fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
     /// Shuts the server down in good order: nobody new is accepted, what was received is finished, every session is
     /// closed with 1001. [`Server::run`] returns after that, within `shutdown.grace`. Must not be called in a callback.
     pub fn shutdown(&self) {
-        self.mailbox.post(Letter::Shutdown);
+        self.rooms.mailbox().post(Letter::Shutdown);
     }
 
     /// Takes over from a configuration what can change while the server runs: `[limits]`, `[heartbeat]`, `[origins]`,
@@ -274,16 +321,17 @@ impl ServerHandle {
     /// # Errors
     /// [`ReloadError`]; then nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<(), ReloadError> {
+        config.check().map_err(ReloadError::Config)?;
         if self.rules.now().gate.is_some() != config.auth.is_on() {
             return Err(ReloadError::Switched);
         }
         let rules = Rules::load(config).map_err(ReloadError::Keys)?;
         let certificate = certificate_files(config).map(|files| Certificate::load(&files));
         if let Some(certificate) = certificate.transpose().map_err(ReloadError::Certificate)? {
-            self.mailbox.post(Letter::Certificate(certificate));
+            self.rooms.mailbox().post(Letter::Certificate(certificate));
         }
-        self.mailbox.post(Letter::Limits(Box::new(reactor_limits(config))));
-        set_bounds(&self.bounds, &config.limits);
+        self.rooms.mailbox().post(Letter::Limits(Box::new(reactor_limits(config))));
+        set_bounds(self.rooms.bounds(), &config.limits);
         self.rules.replace(rules);
         Ok(())
     }
@@ -291,7 +339,10 @@ impl ServerHandle {
 
 /// Why a running server keeps its old configuration.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum ReloadError {
+    /// A value is out of its range.
+    Config(ConfigError),
     /// The keys of tokens cannot be had.
     Keys(KeysError),
     /// Certificate or key cannot be used.
@@ -303,6 +354,7 @@ pub enum ReloadError {
 impl fmt::Display for ReloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ReloadError::Config(error) => error.fmt(f),
             ReloadError::Keys(error) => error.fmt(f),
             ReloadError::Certificate(error) => error.fmt(f),
             ReloadError::Switched => f.write_str("authentication is turned on or off by a restart only"),
@@ -320,6 +372,7 @@ pub struct StartError(Cause);
 enum Cause {
     Reactor(StartFailure),
     Keys(KeysError),
+    Config(ConfigError),
 }
 
 impl fmt::Display for StartError {
@@ -337,6 +390,7 @@ impl fmt::Display for StartError {
             Cause::Reactor(StartFailure::Certificate(error)) => write!(f, "cannot speak TLS: {error}"),
             Cause::Reactor(StartFailure::System(error)) => write!(f, "cannot start: {error}"),
             Cause::Keys(error) => write!(f, "cannot start: {error}"),
+            Cause::Config(error) => write!(f, "cannot start: {error}"),
         }
     }
 }

@@ -4,9 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::history::{HistoryRequest, Reader};
 use crate::metrics::{Limit, Metrics};
 use crate::reactor::{Gauge, Letter, Mailbox, Post};
-use crate::rooms::{Ask, Bounds, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp, Why};
+use crate::rooms::{
+    Ask, Bounds, History, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp, Why,
+};
+use crate::store::Store;
 
 /// Too much waits for the reactor already: nothing was done, trying again later makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +24,29 @@ impl fmt::Display for Busy {
 
 impl std::error::Error for Busy {}
 
-/// Reaches the chat rooms of a running server from any thread. No call waits; the answers come on the threads of the
-/// rooms, where `reply` must not block.
+/// Reaches the chat rooms of a running server from any thread: publishes, reads, tells who is there, throws out.
+///
+/// From [`Server::rooms`](super::Server::rooms), [`ServerHandle::rooms`](super::ServerHandle::rooms) or
+/// [`Request::rooms`](super::Request::rooms). No call waits; the answers come on the threads of the rooms or of the store,
+/// where `reply` must not block. Whoever wants to wait has a channel:
+///
+/// ```
+/// use std::sync::mpsc::sync_channel;
+/// use foghorn::server::{HistoryRequest, Post, Router, Start};
+///
+/// let server = foghorn::testing::Server::start(Router::new())?;
+/// let rooms = server.rooms();
+///
+/// let (reply, answer) = sync_channel(1);
+/// rooms.post(Post::new("lobby", "clock", "it is noon").create(), move |posted| drop(reply.send(posted)))?;
+/// assert_eq!(answer.recv()??.seq, 1);
+///
+/// let (reply, answer) = sync_channel(1);
+/// rooms.history(HistoryRequest::new("lobby", Start::Last(10)), move |history| drop(reply.send(history)))?;
+/// assert_eq!(answer.recv()??.messages()[0].content, "it is noon");
+/// server.stop()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Rooms {
     mailbox: Mailbox,
@@ -29,6 +54,7 @@ pub struct Rooms {
     metrics: Metrics,
     bounds: Arc<Bounds>,
     shards: usize,
+    store: Option<Store>,
 }
 
 impl Rooms {
@@ -38,8 +64,23 @@ impl Rooms {
         metrics: Metrics,
         bounds: Arc<Bounds>,
         shards: usize,
+        store: Option<Store>,
     ) -> Rooms {
-        Rooms { mailbox, gauge, metrics, bounds, shards }
+        Rooms { mailbox, gauge, metrics, bounds, shards, store }
+    }
+
+    pub(super) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    pub(super) fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// Where the rooms are kept, if anywhere.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     /// What has been counted since the start.
@@ -89,11 +130,20 @@ impl Rooms {
         self.ask(Ask::Position { room: room.into(), user: user.into(), reply: Reply::new(reply) })
     }
 
-    /// What comes next in a room, which is opened as for [`Rooms::position`]? The answer may come after a wait.
+    /// Reads a part of a room's log, wherever it is; the room is opened as for [`Rooms::position`].
     ///
     /// # Errors
     /// [`Busy`].
-    pub fn poll(&self, room: &str, user: &str, poll: Poll) -> Result<(), Busy> {
+    pub fn history(
+        &self,
+        request: HistoryRequest<'_>,
+        reply: impl FnOnce(Result<History, Why>) + Send + 'static,
+    ) -> Result<(), Busy> {
+        Reader::begin(self, request, Reply::new(reply))
+    }
+
+    /// What comes next in a room, as far as it is in memory?
+    pub(super) fn poll(&self, room: &str, user: &str, poll: Poll) -> Result<(), Busy> {
         self.ask(Ask::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) })
     }
 

@@ -68,10 +68,11 @@ impl Endpoint {
         self
     }
 
-    /// Speaks these subprotocols. The first one that the client offers is chosen (RFC 6455 §4.2.2).
+    /// Speaks these subprotocols, 255 at most. The first one that the client offers is chosen (RFC 6455 §4.2.2);
+    /// [`Context::subprotocol`](super::Context::subprotocol) tells which.
     #[must_use]
     pub fn subprotocols<T: Into<String>>(mut self, names: impl IntoIterator<Item = T>) -> Endpoint {
-        self.subprotocols = names.into_iter().map(Into::into).collect();
+        self.subprotocols = names.into_iter().map(Into::into).take(SUBPROTOCOLS_MAX).collect();
         self
     }
 
@@ -139,6 +140,9 @@ impl fmt::Debug for Target {
     }
 }
 
+/// Subprotocols of one endpoint at most: each session remembers its own as a number of one byte.
+const SUBPROTOCOLS_MAX: usize = u8::MAX as usize;
+
 /// Endpoints at most.
 const ENDPOINTS_MAX: usize = u16::MAX as usize;
 
@@ -180,6 +184,11 @@ impl Router {
     pub fn intercept(mut self, interceptor: impl Interceptor) -> Router {
         self.interceptors.0.push(Box::new(interceptor));
         self
+    }
+
+    /// The subprotocols of each endpoint.
+    pub(super) fn subprotocols(&self) -> Vec<Vec<String>> {
+        self.endpoints.iter().map(|endpoint| endpoint.subprotocols.clone()).collect()
     }
 
     pub(super) fn find(&self, path: &str) -> Option<&Target> {

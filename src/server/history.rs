@@ -1,0 +1,170 @@
+//! Parts of rooms' logs, for whoever asks: from memory as long as they are there, from the store before that.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::rooms::{Busy, Rooms};
+use crate::rooms::journal::{From, Page, PageRequest, RoomId};
+use crate::rooms::{History, News, Poll, Position, Reply, Start, Why};
+use crate::store::StoreError;
+
+/// Messages of one answer, without being told.
+const LIMIT_DEFAULT: usize = 100;
+/// Bytes of the texts in one answer at most, if they come from the store.
+const PAGE_BYTES: usize = 1 << 20;
+
+/// What to read of a room's log.
+///
+/// Numbers have no holes, so that the 50 messages before message 200 are those after 149, with a limit of 50:
+///
+/// ```
+/// use foghorn::server::{HistoryRequest, Start};
+///
+/// let before_200 = HistoryRequest::new("lobby", Start::After { seq: 149, epoch: None }).limit(50);
+/// ```
+#[derive(Clone)]
+pub struct HistoryRequest<'a> {
+    room: &'a str,
+    user: &'a str,
+    start: Start,
+    limit: usize,
+    wait: Duration,
+    waits: Option<Waits>,
+}
+
+/// Is told from where a reader waits.
+type Waits = Arc<dyn Fn(Position) + Send + Sync>;
+
+impl<'a> HistoryRequest<'a> {
+    /// The messages of a chat room from there on, 100 of them at most.
+    #[must_use]
+    pub fn new(room: &'a str, start: Start) -> HistoryRequest<'a> {
+        HistoryRequest { room, user: "", start, limit: LIMIT_DEFAULT, wait: Duration::ZERO, waits: None }
+    }
+
+    /// So many messages at most. There may be fewer, though not all have come, if they are long.
+    #[must_use]
+    pub fn limit(mut self, count: usize) -> HistoryRequest<'a> {
+        self.limit = count;
+        self
+    }
+
+    /// For this user, who is refused while thrown out of the room.
+    #[must_use]
+    pub fn user(mut self, user: &'a str) -> HistoryRequest<'a> {
+        self.user = user;
+        self
+    }
+
+    /// If there is nothing yet, waits so long for the first message; `waits` is told from where. Without an answer in that
+    /// time there was none, and there will be no answer.
+    #[must_use]
+    pub fn wait(
+        mut self,
+        time: Duration,
+        waits: impl Fn(Position) + Send + Sync + 'static,
+    ) -> HistoryRequest<'a> {
+        self.wait = time;
+        self.waits = Some(Arc::new(waits));
+        self
+    }
+}
+
+impl fmt::Debug for HistoryRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HistoryRequest")
+            .field("room", &self.room)
+            .field("start", &self.start)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Somebody who waits for an answer.
+pub(super) struct Reader {
+    rooms: Rooms,
+    room: Box<str>,
+    user: Box<str>,
+    limit: usize,
+    wait: Duration,
+    waits: Option<Waits>,
+    /// Taken by the first answer.
+    reply: Mutex<Option<Reply<Result<History, Why>>>>,
+}
+
+impl Reader {
+    /// Asks the room.
+    pub(super) fn begin(
+        rooms: &Rooms,
+        request: HistoryRequest<'_>,
+        reply: Reply<Result<History, Why>>,
+    ) -> Result<(), Busy> {
+        let HistoryRequest { room, user, start, limit, wait, waits } = request;
+        let (rooms, room, user) = (rooms.clone(), room.into(), user.into());
+        let reader = Reader { rooms, room, user, limit, wait, waits, reply: Mutex::new(Some(reply)) };
+        Arc::new(reader).poll(start)
+    }
+
+    fn poll(self: Arc<Self>, start: Start) -> Result<(), Busy> {
+        let (waiting, asking) = (self.waits.clone(), self.clone());
+        let waits = Reply::new(move |position| {
+            if let Some(waits) = waiting {
+                waits(position);
+            }
+        });
+        let reply = Reply::new(move |news: Result<News, Why>| match news {
+            Ok(News::Messages(history)) => asking.answer(Ok(history)),
+            Ok(News::Stored(from)) => asking.read(from),
+            Err(why) => asking.answer(Err(why)),
+        });
+        let poll = Poll { start, limit: self.limit, wait: self.wait, waits, reply };
+        self.rooms.poll(&self.room, &self.user, poll)
+    }
+
+    /// Asks the store for what only it has.
+    fn read(self: Arc<Self>, from: From) {
+        let request = PageRequest {
+            // The store takes the room's public id instead.
+            room: RoomId(0),
+            from,
+            messages_max: self.limit,
+            bytes_max: PAGE_BYTES,
+            newest_first: false,
+            before: None,
+        };
+        let reader = self.clone();
+        let done = move |page: Result<Page, StoreError>| match page {
+            Ok(page) => reader.turn_page(from, &page),
+            Err(StoreError::NoSuchRoom) => reader.answer(Err(Why::NoSuchRoom)),
+            Err(_) => reader.answer(Err(Why::Unavailable)),
+        };
+        let asked = self.rooms.store().map(|store| store.messages(&self.room, request, Box::new(done)));
+        if !matches!(asked, Some(Ok(()))) {
+            self.answer(Err(Why::Unavailable));
+        }
+    }
+
+    fn turn_page(self: Arc<Self>, from: From, page: &Page) {
+        let after = match from {
+            From::Seq(seq) => seq,
+            From::Time(_) | From::Last(_) => page.start,
+        };
+        if page.messages.is_empty() && after + 1 >= page.tail && !self.wait.is_zero() {
+            // Nothing was as late as that: it is still to come.
+            let start = Start::After { seq: after.max(page.head), epoch: Some(page.epoch) };
+            if self.clone().poll(start).is_err() {
+                self.answer(Err(Why::Unavailable));
+            }
+            return;
+        }
+        self.answer(Ok(History::from_page(&self.room, after, page)));
+    }
+
+    fn answer(&self, answer: Result<History, Why>) {
+        let reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reply) = reply {
+            reply.send(answer);
+        }
+    }
+}
