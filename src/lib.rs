@@ -65,6 +65,7 @@ pub mod server;
 pub mod signaling;
 pub mod stomp;
 pub mod store;
+pub mod testing;
 mod transport;
 pub mod web;
 mod workers;

@@ -27,6 +27,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("feed", 6),
     ("signaling", 6),
     ("stomp", 6),
+    ("testing", 6),
     ("web", 6),
     ("bench", 7),
     ("cli", 7),

@@ -2,26 +2,18 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use foghorn::config::Config;
-use foghorn::server::{Router, Server, ServerHandle, store_options};
-use foghorn::store::{Location, Store};
-use foghorn::{chat, demo, signaling, stomp};
-
-use super::PATIENCE;
+use foghorn::server::{Builder, Router, ServerHandle, store_options};
+use foghorn::store::{Location, Store, StoreThreads};
+use foghorn::{chat, demo, signaling, stomp, testing};
 
 /// A running server; dropping it shuts it down and waits for its end.
 pub(crate) struct TestServer {
-    address: SocketAddr,
-    tls_address: Option<SocketAddr>,
-    handle: ServerHandle,
-    /// In a lock, so that threads of a test can share the server.
-    ended: Mutex<Receiver<Result<(), String>>>,
-    thread: Option<JoinHandle<()>>,
+    server: testing::Server,
+    /// Dropped after the server has ended.
+    _store: Option<StoreThreads>,
 }
 
 impl TestServer {
@@ -77,68 +69,42 @@ impl TestServer {
         let router = chat::routes(demo::routes(Router::new()), &config);
         let router = signaling::routes(router, &config);
         let mut router = routes(stomp::routes(router, &config));
-        let address = "127.0.0.1:0".parse().expect("an address");
-        let mut builder = Server::builder().listen(address);
-        if config.tls.certificate.is_some() {
-            builder = builder.listen_on("tls:127.0.0.1:0".parse().expect("a place"));
-        }
         let store = location.map(|location| Store::open(location, store_options(&config)).expect("a store"));
         if let Some((store, _)) = &store {
             router = chat::rest::routes(router, &config, store);
-            router = foghorn::feed::routes(router, &config, store);
-            builder = builder.store(store.clone());
+            router = foghorn::feed::routes(router, &config);
         }
-        let builder = builder.config(config).router(router);
-        let server = builder.start().expect("a server on a free port");
-        let (addresses, handle) = (server.addresses(), server.handle());
-        let (end, ended) = sync_channel(1);
-        let thread = std::thread::spawn(move || {
-            let result = server.run().map_err(|error| error.to_string());
-            drop(store);
-            end.send(result).expect("the test waits for the end");
+        let (store, threads) = store.unzip();
+        let server = testing::Server::with(|mut builder| {
+            if config.tls.certificate.is_some() {
+                builder = builder.listen_on("tls:127.0.0.1:0".parse().expect("a place"));
+            }
+            let builder = store.into_iter().fold(builder, Builder::store);
+            builder.config(config).router(router)
         });
-        let (address, tls_address) = (addresses[0], addresses.get(1).copied());
-        TestServer { address, tls_address, handle, ended: Mutex::new(ended), thread: Some(thread) }
+        TestServer { server: server.expect("a server on a free port"), _store: threads }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// Where it speaks TLS, given a certificate.
     pub(crate) fn tls_address(&self) -> SocketAddr {
-        self.tls_address.expect("a certificate is configured")
+        *self.server.addresses().get(1).expect("a certificate is configured")
     }
 
     pub(crate) fn handle(&self) -> &ServerHandle {
-        &self.handle
+        self.server.handle()
     }
 
     /// Begins an orderly shutdown without waiting for its end.
     pub(crate) fn begin_shutdown(&self) {
-        self.handle.shutdown();
+        self.server.handle().shutdown();
     }
 
     /// Waits for the end of a shutdown.
-    pub(crate) fn join(mut self) {
-        self.wait();
-    }
-
-    fn wait(&mut self) {
-        let Some(thread) = self.thread.take() else { return };
-        let ended = self.ended.get_mut().expect("nobody panicked over it");
-        let result = ended.recv_timeout(PATIENCE).expect("the server ends in time");
-        thread.join().expect("the server's thread does not panic");
-        assert_eq!(result, Ok(()));
-    }
-}
-
-impl Drop for TestServer {
-    fn drop(&mut self) {
-        self.handle.shutdown();
-        if std::thread::panicking() {
-            return;
-        }
-        self.wait();
+    pub(crate) fn join(self) {
+        self.server.wait().expect("a good end");
     }
 }
