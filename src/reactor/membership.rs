@@ -158,6 +158,39 @@ impl<'a> Post<'a> {
     }
 }
 
+/// A message for a relay, from somebody who need not be in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Relayed<'a> {
+    room: &'a str,
+    format: Format,
+    key: Option<&'a [u8]>,
+    message: Message<'a>,
+}
+
+impl<'a> Relayed<'a> {
+    /// A message for a relay as in [`JoinRequest::relay`].
+    #[must_use]
+    pub fn new(room: &'a str, message: Message<'a>) -> Relayed<'a> {
+        Relayed { room, format: Format::Relay, key: None, message }
+    }
+
+    /// The latest value of `key`, for a conflated relay as in [`JoinRequest::latest`].
+    #[must_use]
+    pub fn latest(room: &'a str, key: &'a [u8], value: Message<'a>) -> Relayed<'a> {
+        Relayed { room, format: Format::Latest, key: Some(key), message: value }
+    }
+
+    pub(crate) fn ask(self, reply: impl FnOnce(usize) + Send + 'static) -> Ask {
+        let Relayed { room, format, key, message } = self;
+        let (payload, text) = match message {
+            Message::Text(text) => (text.as_bytes(), true),
+            Message::Binary(payload) => (payload, false),
+        };
+        let (room, payload, key) = (room.into(), payload.into(), key.map(Into::into));
+        Ask::Relay { room, format, payload, text, key, reply: Reply::new(reply) }
+    }
+}
+
 /// Why a session cannot join or publish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

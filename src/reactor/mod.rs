@@ -78,7 +78,7 @@ pub use attributes::Attributes;
 pub use context::Context;
 pub use following::Follow;
 pub(crate) use guard::Standing;
-pub use membership::{JoinRequest, Membership, Post, RoomError};
+pub use membership::{JoinRequest, Membership, Post, Relayed, RoomError};
 pub(crate) use service::{Admission, Route, Service, State, Ticket, Verdict};
 pub use service::{Answer, Arrival, Disconnect, Otherwise};
 pub use session::{Handshake, Session};

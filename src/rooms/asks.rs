@@ -39,6 +39,9 @@ impl<P: Peer> Shard<P> {
                     }
                 }
             }
+            Ask::Relay { room, format, payload, text, key, reply } => {
+                reply.send(self.relay(&room, format, &payload, (text, key.as_deref()), now));
+            }
             Ask::Position { room, user, reply } => match self.find_for(&room, &user, now) {
                 Err(why) => reply.send(Err(why)),
                 Ok(index) => match &mut self.rooms[index] {
@@ -72,6 +75,28 @@ impl<P: Peer> Shard<P> {
             Ask::Stats { reply } => reply.send(self.stats()),
             Ask::Ping { reply } => reply.send(()),
         }
+    }
+
+    /// Publishes to a relay that somebody is in; returns how many are.
+    fn relay(
+        &mut self,
+        name: &str,
+        format: Format,
+        payload: &[u8],
+        (text, key): (bool, Option<&[u8]>),
+        now: Timestamp,
+    ) -> usize {
+        let Some(&index) = self.names[format as usize].get(name) else { return 0 };
+        let Some(Entry::Open(room)) = self.rooms.get_mut(index) else { return 0 };
+        // A chat message has a sender.
+        if room.format == Format::Chat || room.members.is_empty() {
+            return 0;
+        }
+        let count = room.member_count();
+        room.append_relay(payload, text, key, &self.limits, now);
+        self.messages += 1;
+        self.touch(index);
+        count
     }
 
     /// A chat room for a user who wants to read it.

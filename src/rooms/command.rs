@@ -196,6 +196,21 @@ pub enum Ask {
         /// The answer.
         reply: Reply<Result<Posted, PostError>>,
     },
+    /// Publishes to a relay without a member; answered with the number of its members. Where nobody is, nothing is done.
+    Relay {
+        /// The room's name.
+        room: Box<str>,
+        /// The relay's format.
+        format: Format,
+        /// The payload.
+        payload: Box<[u8]>,
+        /// Whether it is text rather than binary.
+        text: bool,
+        /// Its key, for a conflated relay.
+        key: Option<Box<[u8]>>,
+        /// The answer.
+        reply: Reply<usize>,
+    },
     /// How far is a chat room, and may this user read it?
     Position {
         /// The room's name.
@@ -259,7 +274,8 @@ impl Ask {
             Ask::Post { reply, .. } => reply.send(Err(PostError::Unavailable)),
             Ask::Position { reply, .. } => reply.send(Err(why)),
             Ask::Poll { poll, .. } => poll.reply.send(Err(why)),
-            Ask::Online { .. }
+            Ask::Relay { .. }
+            | Ask::Online { .. }
             | Ask::Kick { .. }
             | Ask::Close { .. }
             | Ask::Stats { .. }
@@ -272,6 +288,7 @@ impl Ask {
     pub fn room(&self) -> Option<&str> {
         match self {
             Ask::Post { room, .. }
+            | Ask::Relay { room, .. }
             | Ask::Position { room, .. }
             | Ask::Poll { room, .. }
             | Ask::Online { room, .. }

@@ -57,7 +57,7 @@ use crate::transport::{Certificate, CertificateFiles};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 pub use crate::reactor::{
-    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, RoomError, Session,
+    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, Relayed, RoomError, Session,
     Timer,
 };
 pub use crate::rooms::{

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::history::{HistoryRequest, Reader};
 use crate::metrics::{Limit, Metrics};
-use crate::reactor::{Gauge, Letter, Mailbox, Post};
+use crate::reactor::{Gauge, Letter, Mailbox, Post, Relayed};
 use crate::rooms::{
     Ask, Bounds, History, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp, Why,
 };
@@ -24,7 +24,8 @@ impl fmt::Display for Busy {
 
 impl std::error::Error for Busy {}
 
-/// Reaches the chat rooms of a running server from any thread: publishes, reads, tells who is there, throws out.
+/// Reaches the rooms of a running server from any thread: publishes, reads, tells who is there, throws out. Where nothing
+/// else is said, chat rooms are meant.
 ///
 /// From [`Server::rooms`](super::Server::rooms), [`ServerHandle::rooms`](super::ServerHandle::rooms) or
 /// [`Request::rooms`](super::Request::rooms). No call waits; the answers come on the threads of the rooms or of the store,
@@ -115,6 +116,18 @@ impl Rooms {
         reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
     ) -> Result<(), Busy> {
         self.ask(post.ask(reply))
+    }
+
+    /// Publishes to a relay that somebody is in; the answer is how many are: 0 if nobody is, and then the message is lost.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn relay(
+        &self,
+        message: Relayed<'_>,
+        reply: impl FnOnce(usize) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.ask(message.ask(reply))
     }
 
     /// How far is a room, which is opened if need be (see `chat.open_rooms`), and may this user read it?
