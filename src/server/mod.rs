@@ -57,8 +57,8 @@ use crate::transport::{Certificate, CertificateFiles};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 pub use crate::reactor::{
-    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, Relayed, RoomError, Session,
-    Timer,
+    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, Relayed, RoomError,
+    Session, Timer,
 };
 pub use crate::rooms::{
     Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession, Position, PostError, Posted,
