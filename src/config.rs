@@ -23,8 +23,10 @@ pub use secret::Secret;
 pub(crate) use unit::write_duration;
 pub use unit::{parse_bytes, parse_duration};
 
+#[doc(inline)]
+pub use crate::proxy::Trusted;
+
 use crate::http::Origins;
-use crate::proxy::Trusted;
 use kind::{
     Automatic, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, File, Filter, Mode, Networks,
     Notice, Pages, PathPages, Places, Switch, Text, Time,
@@ -346,6 +348,7 @@ section! {
 
 /// What becomes of a session that sends more than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnFlood {
     /// It is not read until it is within its rates again.
     Slow,
@@ -355,6 +358,7 @@ pub enum OnFlood {
 
 /// What becomes of a member that falls behind a room's window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnLag {
     /// It is sent what it missed from the store.
     CatchUp,
@@ -366,6 +370,7 @@ pub enum OnLag {
 
 /// What a message has survived before anybody is shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Durability {
     /// Nothing, and it is never stored.
     Off,
@@ -379,6 +384,7 @@ pub enum Durability {
 
 /// What tokens are signed with where both sides have a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HmacAlgorithm {
     /// HMAC with SHA-256.
     Hs256,

@@ -43,8 +43,10 @@
 //! per receiver; a second protocol for history; sticky sessions.
 
 pub mod auth;
+#[doc(hidden)]
 pub mod bench;
 pub mod chat;
+#[doc(hidden)]
 pub mod cli;
 pub mod config;
 pub mod demo;
@@ -54,12 +56,16 @@ pub mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[doc(hidden)]
 pub mod handshake;
 pub mod http;
 pub mod metrics;
+#[doc(hidden)]
 pub mod proxy;
+#[doc(hidden)]
 pub mod rate;
 mod reactor;
+#[doc(hidden)]
 pub mod rooms;
 pub mod server;
 pub mod signaling;

@@ -8,6 +8,7 @@ macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident $key:literal,)+) => {
         /// A limit or deadline that something can run into.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub enum Limit {
             $($(#[doc = $doc])+ $name,)+
         }

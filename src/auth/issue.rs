@@ -20,6 +20,7 @@ pub struct Issuer {
 
 /// Why a token is not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IssueError {
     /// The name cannot be a user's.
     Name,

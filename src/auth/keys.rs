@@ -15,6 +15,7 @@ const SET_KEYS_MAX: usize = 256;
 
 /// An algorithm with one secret for both sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HmacAlgorithm {
     /// HMAC with SHA-256.
     Hs256,
@@ -36,6 +37,7 @@ impl HmacAlgorithm {
 
 /// Why there are no keys to be had from a file or a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KeyError {
     /// A secret without a byte.
     EmptySecret,

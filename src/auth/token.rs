@@ -26,6 +26,7 @@ pub struct Authority {
 
 /// Why a token is not believed. The texts say nothing of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TokenError {
     /// No token at all.
     Missing,

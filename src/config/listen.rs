@@ -21,6 +21,7 @@ pub struct Listen {
 
 /// What a socket can be bound to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Place {
     /// An address and a port; port 0 takes a free one.
     Tcp(SocketAddr),

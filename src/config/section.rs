@@ -72,6 +72,7 @@ macro_rules! section {
     ) => {
         $(#[doc = $about])+
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         pub struct $name {
             $($(#[doc = $doc])+ pub $key: $type,)+
             $($($(#[doc = $table_doc])+ pub $table: $table_type,)+)?

@@ -77,6 +77,7 @@ pub struct ClientAccepted<'b> {
 
 /// Why a response is not the answer to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ClientError {
     /// The head is no HTTP/1.1 response, or too long.
     Malformed,

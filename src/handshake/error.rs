@@ -6,6 +6,7 @@ use crate::http::{Response, Status};
 
 /// The rule that an opening handshake broke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HandshakeError {
     /// A method other than `GET`.
     Method,

@@ -7,6 +7,7 @@ use super::Status;
 /// A request head that is refused. The connection closes after the answer: where the next request starts is
 /// unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeadError {
     /// A carriage return that no line feed follows.
     BareCr,
@@ -97,6 +98,7 @@ impl std::error::Error for HeadError {}
 
 /// A request body that is refused. The connection closes after the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BodyError {
     /// The body is, or says it will be, longer than the limit.
     TooLarge,

@@ -9,6 +9,7 @@ use super::{HeadError, target};
 
 /// A request method (RFC 9110 §9), in the case it must be written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Method {
     /// `GET`
     Get,

@@ -7,6 +7,7 @@ use std::fmt;
 
 /// Why text cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DecodeError {
     /// A percent sign without two hexadecimal digits behind it.
     Percent,

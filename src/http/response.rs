@@ -32,6 +32,7 @@ pub struct Reply {
 
 /// A header field that must not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HeaderError {
     /// A field name that is not a token.
     Name,

@@ -20,6 +20,7 @@ pub(crate) type State = Box<dyn Any + Send>;
 
 /// Where a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Arrival {
     /// The peer's address.
     pub peer: SocketAddr,
@@ -75,6 +76,7 @@ pub(crate) enum Verdict {
 
 /// The answer to a request whose body was read.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Answer {
     /// This one.
     Now(Response),

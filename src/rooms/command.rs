@@ -68,6 +68,7 @@ pub enum Variant {
 
 /// Where a new member's cursor begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Start {
     /// With the next message.
     Live,
@@ -301,6 +302,7 @@ impl Ask {
 
 /// A message that was posted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Posted {
     /// Its number.
     pub seq: u64,
@@ -312,6 +314,7 @@ pub struct Posted {
 
 /// Why a message could not be posted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PostError {
     /// There is no such room.
     NoSuchRoom,
@@ -325,6 +328,7 @@ pub enum PostError {
 
 /// Who is in a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Online {
     /// Each user once, sorted.
     pub users: Vec<Arc<str>>,
@@ -334,6 +338,7 @@ pub struct Online {
 
 /// One session in a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OnlineSession {
     /// The session's public id.
     pub id: u128,
@@ -349,6 +354,7 @@ pub struct OnlineSession {
 
 /// What a shard holds at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShardStats {
     /// Rooms in memory.
     pub rooms: usize,
@@ -414,6 +420,7 @@ pub struct Reader {
 
 /// Why a shard wants a session closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Why {
     /// It fell behind the window, and its room does not tolerate that.
     TooSlow,

@@ -15,6 +15,7 @@ pub struct RoomId(pub i64);
 
 /// What a message has to survive before anyone is shown it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Durability {
     /// Nothing: it is never stored.
     Off,
@@ -52,6 +53,7 @@ impl Durability {
 
 /// How much of a room's log is kept; `None` is without limit. What exceeds any of the limits is deleted, oldest first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Retention {
     /// Messages kept at most.
     pub messages_max: Option<u64>,
@@ -63,6 +65,7 @@ pub struct Retention {
 
 /// What one room has its own way. `None` takes the configuration's value; a limit of zero is "without limit".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RoomSettings {
     /// What its messages survive.
     pub durability: Option<Durability>,

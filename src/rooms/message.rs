@@ -17,6 +17,7 @@ pub(super) const SYSTEM_SENDER: &str = "SYSTEM";
 /// What a numbered message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[non_exhaustive]
 pub enum Kind {
     /// A member's message.
     Message,

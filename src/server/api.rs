@@ -12,6 +12,7 @@ pub use crate::reactor::{Answer, Follow, Otherwise};
 
 /// A complete request.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Request<'r> {
     /// Its head.
     pub head: &'r Head<'r>,

@@ -60,6 +60,7 @@ pub use crate::reactor::{
     Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, Relayed, RoomError,
     Session, Timer,
 };
+#[doc(inline)]
 pub use crate::rooms::{
     Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession, Position, PostError, Posted,
     ShardStats, Start, Timestamp, Why,

@@ -12,6 +12,7 @@ use crate::rooms::journal::{RecordBatch, RoomId};
 
 /// Why the store did not do what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreError {
     /// There is no such room (any more).
     NoSuchRoom,
@@ -133,6 +134,7 @@ impl std::error::Error for Busy {}
 
 /// How the store is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Health {
     /// The last thing that was to be written was written.
     #[default]
@@ -145,6 +147,7 @@ pub enum Health {
 
 /// Why a store could not be opened.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum OpenError {
     /// Another process has it open.
     InUse(PathBuf),

@@ -61,11 +61,14 @@ use self::ledger::Ledger;
 use self::page::ReadOptions;
 pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
 pub use self::threads::StoreThreads;
-use crate::rooms::Timestamp;
-use crate::rooms::journal::{
-    Durability, Opened, Page, PageRequest, RecordBatch, Retention, RoomId, RoomSettings,
+#[doc(inline)]
+pub use crate::rooms::journal::{
+    Durability, From, Page, PageRequest, Retention, RoomId, RoomSettings, Stored,
 };
-use crate::rooms::log::Window;
+#[doc(inline)]
+pub use crate::rooms::log::Window;
+use crate::rooms::Timestamp;
+use crate::rooms::journal::{Opened, RecordBatch};
 
 /// Jobs that wait for the writer, or for a reader, at most.
 const JOBS_MAX: usize = 4_096;
@@ -76,6 +79,7 @@ pub type Done<T> = Box<dyn FnOnce(T) + Send>;
 
 /// Where the database is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Location {
     /// In this directory, which is created if need be, and of which no other process may make use meanwhile.
     Directory(PathBuf),
@@ -85,6 +89,7 @@ pub enum Location {
 
 /// How a store is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// The newest messages that an opened room comes with, at most.
     pub window: Window,

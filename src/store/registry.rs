@@ -16,6 +16,7 @@ const LIST_BYTES_MAX: usize = 4 << 20;
 
 /// A room to be created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NewRoom {
     /// Its public id; a new one is made up if absent.
     pub id: Option<Box<str>>,
@@ -33,6 +34,7 @@ pub struct NewRoom {
 
 /// A room as it was created, and who takes part in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RoomInfo {
     /// Its public id. Those that were made up sort by time.
     pub id: Box<str>,
@@ -52,6 +54,7 @@ pub struct RoomInfo {
 
 /// Which rooms to list, in the order of their creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RoomQuery {
     /// Only rooms that this user takes part in.
     pub participant: Option<Box<str>>,

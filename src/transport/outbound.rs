@@ -13,6 +13,7 @@ use crate::ws::{Role, header};
 
 /// Why frames were not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The connection is closing or gone.
     Closed,

@@ -7,6 +7,7 @@ use super::close::CloseCode;
 
 /// The rule that the peer broke. The connection fails with [`ProtocolError::close_code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ProtocolError {
     /// RSV1, RSV2 or RSV3 is set and no negotiated extension gives it a meaning there (§5.2).
     ReservedBit,

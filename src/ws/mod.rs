@@ -22,12 +22,16 @@ mod decoder;
 pub mod deflate;
 pub mod encode;
 mod error;
+#[doc(hidden)]
 pub mod header;
+#[doc(hidden)]
 pub mod mask;
 mod message;
 mod rules;
+#[doc(hidden)]
 pub mod text;
 mod unfinished;
+#[doc(hidden)]
 pub mod utf8;
 
 pub use buffer::Spares;

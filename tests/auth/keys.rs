@@ -62,13 +62,12 @@ fn each_kind_of_key_file_lets_in_who_was_signed_for_with_it() {
 
 #[test]
 fn a_server_does_not_start_without_its_keys() {
-    let refusal = |auth: foghorn::config::Auth| {
-        let builder = Server::builder().config(Config { auth, ..Config::default() }).router(Router::new());
+    let refusal = |change: &dyn Fn(&mut Config)| {
+        let builder = Server::builder().configure(change).router(Router::new());
         builder.listen("127.0.0.1:0".parse().unwrap()).start().unwrap_err().to_string()
     };
-    let default = foghorn::config::Auth::default;
     let private = file("rsa.pem");
-    let text = refusal(foghorn::config::Auth { jwt_public_key_file: Some(private.clone()), ..default() });
+    let text = refusal(&|config| config.auth.jwt_public_key_file = Some(private.clone()));
     assert_eq!(
         text,
         format!(
@@ -76,7 +75,7 @@ fn a_server_does_not_start_without_its_keys() {
             private.display()
         )
     );
-    let text = refusal(foghorn::config::Auth { jwks_file: Some("no/such.json".into()), ..default() });
+    let text = refusal(&|config| config.auth.jwks_file = Some("no/such.json".into()));
     assert!(text.starts_with("cannot start: no/such.json cannot be read: "), "{text}");
 }
 

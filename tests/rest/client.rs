@@ -39,7 +39,8 @@ impl TestServer {
         change: impl FnOnce(&mut Config),
         change_store: impl FnOnce(&mut Options),
     ) -> TestServer {
-        let mut config = Config { workers: 2.try_into().ok(), ..Config::default() };
+        let mut config = Config::default();
+        config.workers = Some(2);
         config.limits.close_timeout = Duration::from_millis(500);
         config.shutdown.grace = Duration::from_secs(2);
         change(&mut config);
