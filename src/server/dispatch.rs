@@ -9,7 +9,7 @@ use super::handler::{AnyHandler, Credentials};
 use super::rooms::Rooms;
 use super::router::{Endpoint, Router, Target};
 use super::rules::{CurrentRules, Rules};
-use super::window_bits;
+use super::settings::window_bits;
 use crate::auth::{self, Identity, TokenError, policy};
 use crate::config::{self, Config};
 use crate::handshake::{self, DeflateTerms, Intent, Origins};

@@ -61,14 +61,14 @@ use self::ledger::Ledger;
 use self::page::ReadOptions;
 pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
 pub use self::threads::StoreThreads;
+use crate::rooms::Timestamp;
 #[doc(inline)]
 pub use crate::rooms::journal::{
     Durability, From, Page, PageRequest, Retention, RoomId, RoomSettings, Stored,
 };
+use crate::rooms::journal::{Opened, RecordBatch};
 #[doc(inline)]
 pub use crate::rooms::log::Window;
-use crate::rooms::Timestamp;
-use crate::rooms::journal::{Opened, RecordBatch};
 
 /// Jobs that wait for the writer, or for a reader, at most.
 const JOBS_MAX: usize = 4_096;

@@ -1,0 +1,173 @@
+//! A server that is being put together.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::dispatch::Dispatch;
+use super::error::Cause;
+use super::rooms::Rooms;
+use super::router::Router;
+use super::rules::{CurrentRules, Rules};
+use super::settings::{certificate_files, reactor_limits, room_limits, set_bounds};
+use super::{Server, StartError};
+use crate::config::{Config, Listen};
+use crate::metrics::Metrics;
+use crate::reactor::{Gauge, Mailbox, Reactor, Setup};
+use crate::rooms::Bounds;
+use crate::store::Store;
+
+/// A server that is being put together. Made by [`Server::builder`].
+#[derive(Debug)]
+pub struct Builder {
+    config: Config,
+    listen: Vec<Listen>,
+    sockets: Vec<(OwnedFd, bool)>,
+    router: Router,
+    signals: bool,
+    store: Option<Store>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Builder {
+        Builder {
+            config: Config::default(),
+            listen: Vec::new(),
+            sockets: Vec::new(),
+            router: Router::new(),
+            signals: false,
+            store: None,
+        }
+    }
+
+    /// Limits, heartbeats and the like. Its `listen` counts only if no place and no socket is named; its `data`, `memory`
+    /// and `log` are for the program to heed, see [`Builder::store`].
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Builder {
+        self.config = config;
+        self
+    }
+
+    /// Changes single values of the configuration.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use foghorn::server::Server;
+    ///
+    /// let builder = Server::builder().configure(|config| {
+    ///     config.limits.message_bytes = 1 << 20;
+    ///     config.heartbeat.ping_interval = Duration::from_secs(10);
+    ///     config.deflate.enabled = false;
+    /// });
+    /// ```
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Builder {
+        change(&mut self.config);
+        self
+    }
+
+    /// Listens on this address, in addition to those named before. Port 0 takes a free one.
+    #[must_use]
+    pub fn listen(mut self, addr: SocketAddr) -> Builder {
+        self.listen.push(addr.into());
+        self
+    }
+
+    /// As [`Builder::listen`], for any kind of place.
+    #[must_use]
+    pub fn listen_on(mut self, place: Listen) -> Builder {
+        self.listen.push(place);
+        self
+    }
+
+    /// Serves on a socket that listens already, TCP or Unix; with `tls`, by TLS.
+    #[must_use]
+    pub fn socket(mut self, socket: OwnedFd, tls: bool) -> Builder {
+        self.sockets.push((socket, tls));
+        self
+    }
+
+    /// What is served.
+    #[must_use]
+    pub fn router(mut self, router: Router) -> Builder {
+        self.router = router;
+        self
+    }
+
+    /// Shuts down on `SIGTERM` and `SIGINT`, for a server that is the whole process. Off by default.
+    #[must_use]
+    pub fn handle_signals(mut self) -> Builder {
+        self.signals = true;
+        self
+    }
+
+    /// Keeps the chat rooms in this store, so that they survive the server. Without one they live in memory, as long as
+    /// somebody is in them or was lately.
+    ///
+    /// ```no_run
+    /// use foghorn::server::{Server, store_options};
+    /// use foghorn::store::{Location, Store};
+    ///
+    /// let builder = Server::builder();
+    /// let location = Location::Directory("./rooms".into());
+    /// let (store, store_threads) = Store::open(location, store_options(builder.configuration()))?;
+    /// builder.store(store).start()?.run()?;
+    /// // Whatever the rooms have handed over is stored before the program ends.
+    /// drop(store_threads);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn store(mut self, store: Store) -> Builder {
+        self.store = Some(store);
+        self
+    }
+
+    /// The configuration as it is so far.
+    #[must_use]
+    pub fn configuration(&self) -> &Config {
+        &self.config
+    }
+
+    /// Opens the sockets and starts the threads of the rooms. Clients can connect from now on; they are answered once
+    /// [`Server::run`] is called.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(self) -> Result<Server, StartError> {
+        let Builder { config, listen, sockets, router, signals, store } = self;
+        config.check().map_err(|error| StartError(Cause::Config(error)))?;
+        let rules = CurrentRules::new(Rules::load(&config).map_err(|error| StartError(Cause::Keys(error)))?);
+        let listen = if listen.is_empty() && sockets.is_empty() { config.listen.clone() } else { listen };
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        // With one processor a thread for the rooms is nothing but a detour.
+        let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
+        let shards = workers.max(1);
+        let (metrics, kept_in) = (Metrics::default(), store.clone());
+        let bounds = Arc::new(Bounds::new(shards));
+        set_bounds(&bounds, &config.limits);
+        let setup = Setup {
+            listen,
+            sockets,
+            unix_mode: config.unix_mode,
+            proxy_protocol: config.proxy.protocol,
+            tls: certificate_files(&config),
+            limits: reactor_limits(&config),
+            rooms: room_limits(&config, bounds.clone(), store.is_some()),
+            shard_here: workers == 0,
+            shard_seeds: (0..shards).map(|shard| RandomState::new().hash_one(shard)).collect(),
+            signals,
+            store,
+            subprotocols: router.subprotocols(),
+            metrics: metrics.clone(),
+        };
+        let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
+            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), metrics, bounds, shards, kept_in);
+            Dispatch::new(router, &config, rules.clone(), mailbox, rooms)
+        };
+        let reactor =
+            Reactor::start(setup, dispatch).map_err(|failure| StartError(Cause::Reactor(failure)))?;
+        Ok(Server { reactor, rules })
+    }
+}
