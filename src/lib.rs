@@ -1,8 +1,62 @@
-//! Foghorn: a WebSocket room server on raw sockets.
+//! Foghorn: a WebSocket room server on raw sockets, and the library that it is made of.
 //!
 //! **A room is a log; a member is a cursor.** A room numbers its messages and keeps the newest of them as ready-made
 //! frames, back to back in one buffer. A member is a position in that log and a socket. Broadcast, history, recovery
 //! and slow readers are all the same thing: a cursor that moves towards the head.
+//!
+//! The command `foghorn serve` runs the whole of it. As a library it is this much:
+//!
+//! ```
+//! use foghorn::http::Head;
+//! use foghorn::server::{Context, Endpoint, Handler, JoinRequest, Router};
+//! use foghorn::testing::{Connection, Server};
+//! use foghorn::ws::Message;
+//!
+//! /// Whatever one member says, all are sent.
+//! struct Hall;
+//!
+//! impl Handler for Hall {
+//!     type State = ();
+//!
+//!     fn open(&self, cx: &mut Context<'_>, _head: &Head<'_>) {
+//!         if let Err(error) = cx.join(JoinRequest::relay("hall")) {
+//!             cx.close(error.close_code(), &error.to_string());
+//!         }
+//!     }
+//!
+//!     fn message(&self, cx: &mut Context<'_>, _: &mut (), message: Message<'_>) {
+//!         let Some(&hall) = cx.memberships().first() else { return };
+//!         let published = match message {
+//!             Message::Text(text) => cx.publish_text(hall, text, None),
+//!             Message::Binary(bytes) => cx.publish_binary(hall, bytes),
+//!         };
+//!         if let Err(error) = published {
+//!             cx.close(error.close_code(), &error.to_string());
+//!         }
+//!     }
+//! }
+//!
+//! // Here inside a test; `Server::builder()` makes a server that is there for others.
+//! let server = Server::start(Router::new().endpoint("/hall", Endpoint::new(Hall)))?;
+//! let mut client = Connection::open(server.address(), "/hall")?;
+//! client.send_text("is anybody here?")?;
+//! assert_eq!(client.text()?, "is anybody here?");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go on
+//!
+//! | | |
+//! |---|---|
+//! | [`guide`] | a book in six chapters: [start](guide::start), [handler](guide::handler), [rooms](guide::rooms), [recovery](guide::recovery), [testing](guide::testing), [deployment](guide::deployment) |
+//! | [`server`] | the API: servers, routers, handlers, sessions, rooms |
+//! | [`testing`] | a server and clients for tests |
+//! | [`config`], [`auth`], [`store`] | what can be set; who users are; where rooms are kept |
+//! | [`http`], [`ws`] | requests and responses; RFC 6455 without I/O, for clients and servers alike |
+//! | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`] | what `foghorn serve` serves, to be served by other programs, too |
+//! | `examples/` | whole programs: `cargo run --example echo` |
+//!
+//! What follows is for those who read the sources.
 //!
 //! # One message, from socket to sockets
 //!
@@ -11,13 +65,13 @@
 //! 3. [`server`] calls the endpoint's [`Handler`](server::Handler); the chat's ([`chat`]) parses the JSON and says
 //!    [`Context::publish_text`](server::Context::publish_text).
 //! 4. The content travels in this turn's batch over a bounded channel to the shard that owns the room (`workers`).
-//! 5. [`rooms::Shard`] numbers it, stamps it, encodes it **once** into the room's log, and puts a record into the batch
+//! 5. A shard (`rooms`) numbers it, stamps it, encodes it **once** into the room's log, and puts a record into the batch
 //!    for the store.
 //! 6. [`store`] commits the batches of all shards together, and answers.
 //! 7. The shard lets the message be seen and pumps the room: for each member one `send` of the bytes between its cursor
-//!    and the head, through [`Peer`](rooms::Peer), which is the write half of its connection (`transport`).
+//!    and the head, through the trait `Peer`, which is the write half of its connection (`transport`).
 //! 8. A socket that is full keeps the rest of one frame; the member's cursor stays behind until the reactor hears that
-//!    the socket is writable, and sends a [`Resume`](rooms::Command::Resume).
+//!    the socket is writable, and sends a `Resume`.
 //!
 //! # The layers
 //!
@@ -26,13 +80,13 @@
 //! | floor | modules | |
 //! |---|---|---|
 //! | 8 | `main` | arguments to exit status |
-//! | 7 | [`cli`], [`mod@bench`] | the only place for environment, standard output, exit |
-//! | 6 | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`] | applications: ordinary users of [`server`] |
+//! | 7 | `cli`, `bench` | the only place for environment, standard output, exit |
+//! | 6 | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`], [`testing`], [`guide`] | applications: ordinary users of [`server`] |
 //! | 5 | [`server`] | the public API; wires everything below |
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
-//! | 2 | [`rooms`], [`handshake`], [`auth`] | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow |
-//! | 1 | [`ws`], [`http`], [`proxy`], [`config`], [`metrics`], [`rate`] | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
+//! | 2 | `rooms`, `handshake`, [`auth`] | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow |
+//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`metrics`], `rate` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
 //!
 //! The floors 1 and 2 are sans-I/O: no socket, no thread, no clock. They take bytes, commands and `now`, and return
 //! events and effects; so they are fuzzed, simulated under virtual time, and measured without a kernel.
@@ -56,6 +110,7 @@ pub mod feed;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod guide;
 #[doc(hidden)]
 pub mod handshake;
 pub mod http;

@@ -28,6 +28,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("signaling", 6),
     ("stomp", 6),
     ("testing", 6),
+    ("guide", 6),
     ("web", 6),
     ("bench", 7),
     ("cli", 7),

@@ -57,10 +57,10 @@ impl<S: Service> Reactor<S> {
                 if let Some(limit) = limit_of(why) {
                     self.turn.metrics.hit(limit);
                 }
-                let (code, reason) = verdict(why);
+                let code = code_of(why);
                 let because =
                     if why == Why::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
-                self.close(session, code, reason, because);
+                self.close(session, code, why.text(), because);
             }
             Effect::Passed => {
                 if let Life::Flushing(shards) = &mut self.life {
@@ -128,16 +128,15 @@ fn limit_of(why: Why) -> Option<Limit> {
     }
 }
 
-/// How a session is told why its room does not want it.
-fn verdict(why: Why) -> (CloseCode, &'static str) {
+/// How a session is told that its room does not want it.
+fn code_of(why: Why) -> CloseCode {
     match why {
-        Why::TooSlow => (CloseCode::TOO_SLOW, "too slow"),
-        Why::RoomFull => (CloseCode::TRY_AGAIN_LATER, "the room is full"),
-        Why::TooManyRooms => (CloseCode::TRY_AGAIN_LATER, "too many rooms"),
-        Why::TooManyNewRooms => (CloseCode::TRY_AGAIN_LATER, "too many new rooms"),
-        Why::NoSuchRoom => (CloseCode::POLICY, "there is no such room"),
-        Why::Unavailable => (CloseCode::TRY_AGAIN_LATER, "the room cannot be read at the moment"),
-        Why::Kicked => (CloseCode::KICKED, "kicked"),
-        Why::RoomDeleted => (CloseCode::NORMAL, "the room was deleted"),
+        Why::TooSlow => CloseCode::TOO_SLOW,
+        Why::RoomFull | Why::TooManyRooms | Why::TooManyNewRooms | Why::Unavailable => {
+            CloseCode::TRY_AGAIN_LATER
+        }
+        Why::NoSuchRoom => CloseCode::POLICY,
+        Why::Kicked => CloseCode::KICKED,
+        Why::RoomDeleted => CloseCode::NORMAL,
     }
 }

@@ -326,6 +326,19 @@ pub enum PostError {
     NoReceiver,
 }
 
+impl fmt::Display for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PostError::NoSuchRoom => "there is no such room",
+            PostError::Unavailable => "the message cannot be stored at the moment",
+            PostError::Busy => "too much waits for the room",
+            PostError::NoReceiver => "nobody is there to get the message",
+        })
+    }
+}
+
+impl std::error::Error for PostError {}
+
 /// Who is in a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -439,6 +452,31 @@ pub enum Why {
     /// The room was deleted.
     RoomDeleted,
 }
+
+impl Why {
+    /// What is wrong, short enough for a close reason.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Why::TooSlow => "too slow",
+            Why::RoomFull => "the room is full",
+            Why::TooManyRooms => "too many rooms",
+            Why::TooManyNewRooms => "too many new rooms",
+            Why::NoSuchRoom => "there is no such room",
+            Why::Unavailable => "the room cannot be read at the moment",
+            Why::Kicked => "kicked",
+            Why::RoomDeleted => "the room was deleted",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl std::error::Error for Why {}
 
 /// What comes back from the store.
 #[derive(Debug)]
