@@ -131,3 +131,8 @@ mod transport;
 pub mod web;
 mod workers;
 pub mod ws;
+
+/// The code of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -70,10 +70,10 @@ impl std::error::Error for ConnectionError {}
 
 impl From<io::Error> for ConnectionError {
     fn from(error: io::Error) -> ConnectionError {
-        match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ConnectionError::TimedOut,
-            _ => ConnectionError::Io(error),
+        if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+            return ConnectionError::TimedOut;
         }
+        ConnectionError::Io(error)
     }
 }
 
@@ -98,13 +98,12 @@ impl Connection {
         let client = Client::new(&server.to_string(), opening, seed).map_err(ConnectionError::Header)?;
         let mut connection = Connection { stream, client, received: VecDeque::new(), subprotocol: None };
         connection.write()?;
-        match connection.event()? {
-            Event::Opened(subprotocol) => {
-                connection.subprotocol = subprotocol;
-                Ok(connection)
-            }
-            other => Err(unexpected(other)),
+        let event = connection.event()?;
+        if let Event::Opened(subprotocol) = event {
+            connection.subprotocol = subprotocol;
+            return Ok(connection);
         }
+        Err(unexpected(event))
     }
 
     /// The subprotocol that the server has chosen.
@@ -181,10 +180,11 @@ impl Connection {
     /// # Errors
     /// [`ConnectionError::Unexpected`] if it is binary, [`ConnectionError::Closed`], and as [`Connection::event`].
     pub fn text(&mut self) -> Result<String, ConnectionError> {
-        match self.message()? {
-            Event::Text(text) => Ok(text),
-            other => Err(unexpected(other)),
+        let event = self.message()?;
+        if let Event::Text(text) = event {
+            return Ok(text);
         }
+        Err(unexpected(event))
     }
 
     /// The next message, which must be binary; pings and pongs are passed over.
@@ -192,10 +192,11 @@ impl Connection {
     /// # Errors
     /// As [`Connection::text`].
     pub fn binary(&mut self) -> Result<Vec<u8>, ConnectionError> {
-        match self.message()? {
-            Event::Binary(payload) => Ok(payload),
-            other => Err(unexpected(other)),
+        let event = self.message()?;
+        if let Event::Binary(payload) = event {
+            return Ok(payload);
         }
+        Err(unexpected(event))
     }
 
     /// The code of the server's Close frame, which must be the next thing that comes, apart from pings and pongs.
@@ -203,10 +204,11 @@ impl Connection {
     /// # Errors
     /// As [`Connection::text`].
     pub fn closed(&mut self) -> Result<Option<CloseCode>, ConnectionError> {
-        match self.message()? {
-            Event::Closed(code, _) => Ok(code),
-            other => Err(unexpected(other)),
+        let event = self.message()?;
+        if let Event::Closed(code, _) = event {
+            return Ok(code);
         }
+        Err(unexpected(event))
     }
 
     /// Closes in good order: with a code or with an empty frame, and waits for the server's answer, passing over whatever
@@ -227,9 +229,9 @@ impl Connection {
     /// The next event that is neither ping nor pong.
     fn message(&mut self) -> Result<Event, ConnectionError> {
         loop {
-            match self.event()? {
-                Event::Ping(_) | Event::Pong(_) => {}
-                event => return Ok(event),
+            let event = self.event()?;
+            if !matches!(event, Event::Ping(_) | Event::Pong(_)) {
+                return Ok(event);
             }
         }
     }
