@@ -56,7 +56,7 @@ impl Handler for Relay {
     type State = Speech;
 
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> Speech {
-        let is_framed = head.fields().list("Sec-WebSocket-Protocol").any(|name| name == SUBPROTOCOL);
+        let is_framed = cx.subprotocol() == Some(SUBPROTOCOL);
         if let Err((code, reason)) = self.enter(cx, head.query(), is_framed) {
             cx.close(code, &reason);
         }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU16};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ pub(super) struct Side {
     pub(super) state: Option<State>,
     pub(super) memberships: Memberships,
     /// The shard that it last posted to without being in a room there.
-    pub(super) posts_to: Option<u16>,
+    pub(super) posts_to: Option<LaneNumber>,
     pub(super) handle: Option<Session>,
     pub(super) closing: Option<Box<Closing>>,
     /// Only where somebody has to say, or has said, who they are.
@@ -61,6 +61,20 @@ pub(super) struct Side {
 
 // Every session has one.
 const _: () = assert!(size_of::<Side>() <= 88);
+
+/// The number of a shard's lane, which takes two bytes also where there may be none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LaneNumber(NonZeroU16);
+
+impl LaneNumber {
+    pub(super) fn new(number: u16) -> Option<LaneNumber> {
+        NonZeroU16::new(number.checked_add(1)?).map(LaneNumber)
+    }
+
+    pub(super) fn get(self) -> u16 {
+        self.0.get() - 1
+    }
+}
 
 /// A session during a callback of its [`Handler`](crate::server::Handler), on the reactor's thread.
 ///

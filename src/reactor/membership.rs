@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::context::Context;
+use super::context::{Context, LaneNumber};
 use super::slots::Key;
 use super::turn::Turn;
 use crate::metrics::Limit;
@@ -390,7 +390,7 @@ impl Context<'_> {
     ) -> Result<(), RoomError> {
         self.may_act(post.room, post.sender)?;
         let number = self.turn.lane_of(post.room);
-        self.side.posts_to = Some(number);
+        self.side.posts_to = LaneNumber::new(number);
         let lane = &mut self.turn.lanes[usize::from(number)];
         // From congestion on the session is not read; what had been read by then is taken.
         if lane.is_flooded() {

@@ -4,7 +4,7 @@ use std::num::NonZeroU8;
 use std::sync::Arc;
 
 use super::alarms::Alarms;
-use super::context::{Closing, Context, Side};
+use super::context::{Closing, Context, LaneNumber, Side};
 use super::membership::Memberships;
 use super::meter::{ControlFrames, Meter, RATIONED_READ_BYTES, Ration};
 use super::service::{Admission, Disconnect, Service, State};
@@ -228,7 +228,9 @@ impl WebSocket {
     /// Whether a shard that this session publishes to is too far behind to read on.
     pub(super) fn is_held(&self, turn: &Turn) -> bool {
         let joined = self.side.memberships.as_slice().iter().map(|membership| membership.lane);
-        joined.chain(self.side.posts_to).any(|lane| turn.lanes[usize::from(lane)].is_congested())
+        joined
+            .chain(self.side.posts_to.map(LaneNumber::get))
+            .any(|lane| turn.lanes[usize::from(lane)].is_congested())
     }
 
     /// Begins the closing handshake for a reason of the server's own.

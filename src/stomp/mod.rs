@@ -171,7 +171,7 @@ impl Handler for Stomp {
         let given = pairs::get(head.query(), "username").ok().flatten();
         let opening = Opening {
             id: cx.id(),
-            subprotocol: agreed_version(head),
+            subprotocol: cx.subprotocol().and_then(version_of),
             proved: cx.identity().map(|identity| Identity::user(identity).into()),
             given: given.filter(|given| is_user_name(given)).map(Into::into),
         };
@@ -284,10 +284,8 @@ fn bytes_of<'m>(message: &Message<'m>) -> &'m [u8] {
     }
 }
 
-/// The version of the subprotocol that the handshake has agreed on: the first that the client offers and we speak.
-fn agreed_version(head: &Head<'_>) -> Option<Version> {
-    let mut offered = head.fields().list("sec-websocket-protocol");
-    offered.find_map(|name| Version::ALL.into_iter().find(|version| version.subprotocol() == name))
+fn version_of(subprotocol: &str) -> Option<Version> {
+    Version::ALL.into_iter().find(|version| version.subprotocol() == subprotocol)
 }
 
 /// The token in a CONNECT that comes whole and alone. One that has two is as good as one with a bad one.
