@@ -167,7 +167,8 @@ fn the_canteen_knows_its_users_keeps_what_they_say_and_answers_the_staff() {
             threads = Some(started);
             builder.router(chat::routes()).store(store)
         });
-        (server.unwrap(), threads)
+        // What is bound last is dropped first: the server, which hands its last messages to the store.
+        (threads, server.unwrap())
     };
     let next = |client: &mut Connection| {
         let message: Value = serde_json::from_str(&client.text().unwrap()).unwrap();
@@ -175,7 +176,7 @@ fn the_canteen_knows_its_users_keeps_what_they_say_and_answers_the_staff() {
     };
     let pair = |sender: &str, content: &str| (sender.to_owned(), content.to_owned());
 
-    let (server, threads) = open();
+    let (threads, server) = open();
     assert!(matches!(
         Connection::open(server.address(), "/canteen?badge=x"),
         Err(ConnectionError::Refused(_))
@@ -193,7 +194,7 @@ fn the_canteen_knows_its_users_keeps_what_they_say_and_answers_the_staff() {
     server.stop().unwrap();
     drop(threads);
 
-    let (server, _threads) = open();
+    let (_threads, server) = open();
     let (status, said) = ask(&server, "GET", "/staff/said?badge=7f3a", "");
     let said: Vec<Value> = serde_json::from_str(&said).unwrap();
     let said: Vec<_> = said.iter().map(|message| message["content"].as_str().unwrap()).collect();

@@ -104,7 +104,8 @@ impl Builder {
     }
 
     /// Keeps the chat rooms in this store, so that they survive the server. Without one they live in memory, as long as
-    /// somebody is in them or was lately.
+    /// somebody is in them or was lately. The threads of the store have to be there until [`Server::run`] has returned: a
+    /// server waits for what it has handed over.
     ///
     /// ```no_run
     /// use foghorn::server::{Server, store_options};

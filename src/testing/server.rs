@@ -37,7 +37,8 @@ impl Server {
         Server::with(|builder| builder.router(router))
     }
 
-    /// A server that is built further: with a configuration, a store, more places to listen on.
+    /// A server that is built further: with a configuration, a store (whose threads have to be dropped after the server),
+    /// more places to listen on.
     ///
     /// ```
     /// use foghorn::server::Router;
