@@ -122,14 +122,13 @@ impl<S: Service> Reactor<S> {
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
         match &mut slot.state {
             State::WebSocket(websocket) => websocket.end(Disconnect::PeerGone, &mut reach),
-            State::Following(following) => following.end(reach.turn),
             // A client may end its side and still wait for the rest of the answers.
             State::Http(_) | State::Draining if slot.outbound.stalled_at().is_some() => {
                 slot.outbound.finish();
                 slot.state = State::Draining;
                 return after_event(key, slot, &mut self.turn);
             }
-            State::Opening(_) | State::Http(_) | State::Draining => {}
+            State::Opening(_) | State::Http(_) | State::Following(_) | State::Draining => {}
         }
         if slot.outbound.stream().is_encrypted() {
             slot.outbound.finish();
@@ -284,7 +283,11 @@ impl<S: Service> Reactor<S> {
 fn end_session<S: Service>(state: &mut State, reach: &mut Reach<'_, S>) {
     match state {
         State::WebSocket(websocket) => websocket.end(Disconnect::PeerGone, reach),
-        State::Following(following) => following.end(reach.turn),
+        State::Following(_) => {
+            if let State::Following(following) = std::mem::replace(state, State::Draining) {
+                following.end(reach.turn);
+            }
+        }
         State::Opening(_) | State::Http(_) | State::Draining => {}
     }
 }

@@ -99,8 +99,8 @@ impl Following {
         Following { membership, beat, until, stalled: None }
     }
 
-    /// Leaves the room.
-    pub(super) fn end(&self, turn: &mut Turn) {
+    /// Leaves the room, once: the member's key is somebody else's from now on.
+    pub(super) fn end(self, turn: &mut Turn) {
         turn.lanes[usize::from(self.membership.lane)].push(Command::Leave(self.membership.member));
     }
 

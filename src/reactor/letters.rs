@@ -63,7 +63,7 @@ impl<S: Service> Reactor<S> {
                 self.close(session, code, why.text(), because);
             }
             Effect::Passed => {
-                if let Life::Flushing(shards, _) = &mut self.life {
+                if let Life::Flushing(shards) = &mut self.life {
                     *shards = shards.saturating_sub(1);
                 }
             }
@@ -93,10 +93,13 @@ impl<S: Service> Reactor<S> {
     /// Ends a response that follows a room; does nothing to any other connection.
     pub(super) fn stop_following(&mut self, key: Key) {
         let Some(slot) = self.slots.get_mut(key) else { return };
-        let State::Following(following) = &slot.state else { return };
-        following.end(&mut self.turn);
+        if !matches!(slot.state, State::Following(_)) {
+            return;
+        }
+        if let State::Following(following) = std::mem::replace(&mut slot.state, State::Draining) {
+            following.end(&mut self.turn);
+        }
         slot.outbound.finish();
-        slot.state = State::Draining;
         slot.deadline = 0;
         after_event(key, slot, &mut self.turn);
     }

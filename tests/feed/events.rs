@@ -85,6 +85,22 @@ fn the_position_is_known_before_anything_has_happened() {
     assert_eq!(Reader::resume(&server, "r", &last_id).hear(2), ["alice joined", "meanwhile"]);
 }
 
+/// If its place were given back twice, two newcomers would have it, and speak in each other's rooms.
+#[test]
+fn the_place_of_a_stream_that_has_ended_is_given_to_one_newcomer() {
+    let server = TestServer::stored(|config| config.workers = Some(1));
+    let mut reader = Reader::open(&server, "r", "");
+    reader.raw().finish();
+    assert_eq!(reader.next(), None);
+    let (mut alice, mut bob) = (Chat::join(&server, "a", "alice"), Chat::join(&server, "b", "bob"));
+    alice.say("to a");
+    bob.say("to b");
+    for (chat, room, sender) in [(&mut alice, "a", "alice"), (&mut bob, "b", "bob")] {
+        let message = chat.expect("MESSAGE");
+        assert_eq!((&message["roomId"], &message["sender"]), (&json!(room), &json!(sender)), "{message}");
+    }
+}
+
 #[test]
 fn a_position_in_another_log_is_answered_with_a_gap() {
     let server = TestServer::stored(|_| ());
