@@ -31,19 +31,25 @@ impl Way for Polls {
             waits_at: OnceLock::new(),
             responder: Mutex::new(Some(responder)),
         });
-        let (waiting, asking) = (reader.clone(), reader.clone());
+        let (waiting, asking, asker) = (reader.clone(), reader.clone(), Arc::new(()));
         let request = HistoryRequest::new(&wanted.room, wanted.start)
             .user(&wanted.user)
             .limit(usize::try_from(limit).unwrap_or(usize::MAX))
             .wait(wait, move |position| {
                 let _told_before = waiting.waits_at.set(position);
-            });
+            })
+            .asker(&asker);
         let asked = wanted.request.rooms.history(request, move |history| asking.answer(history));
         asked.map_err(|Busy| busy())?;
         Ok(if wait.is_zero() {
             Answer::Later
         } else {
-            Answer::LaterOr(wait, Otherwise::new(move || reader.nothing()))
+            // Dropped as soon as nobody waits any more, whether because of an answer or because the client has gone.
+            let nothing = move || {
+                drop(asker);
+                reader.nothing()
+            };
+            Answer::LaterOr(wait, Otherwise::new(nothing))
         })
     }
 }

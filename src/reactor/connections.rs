@@ -29,7 +29,7 @@ impl<S: Service> Reactor<S> {
         let Some(slot) = self.slots.get_mut(key) else { return };
         slot.ending |= ending;
         if hold_back(key, slot, &mut self.turn) {
-            return;
+            return hasten(key, slot, &mut self.turn);
         }
         if let State::Http(Some(exchange)) = &slot.state
             && exchange.has_input()
@@ -319,6 +319,18 @@ pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
     let congested = slot.outbound.is_congested();
     slot.unread |= held || congested;
     held || congested
+}
+
+/// A client that has ended its side may still want the answer it waits for; one that is gone looks the same, and is not
+/// to be kept for as long as an answer may take that nobody hurries with.
+fn hasten(key: Key, slot: &mut Slot, turn: &mut Turn) {
+    if let State::Http(Some(exchange)) = &slot.state
+        && slot.ending
+        && exchange.has_otherwise()
+    {
+        slot.deadline = slot.deadline.min(turn.now.saturating_add(ticks(turn.limits.close_timeout)));
+        after_event(key, slot, turn);
+    }
 }
 
 /// Moves the connection on to the state it has reached, and makes sure that its next deadline finds it.

@@ -1,5 +1,6 @@
 //! Readers that come for the next messages, wait for them if there are none, and go: long polling.
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use serde_json::value::RawValue;
@@ -24,6 +25,8 @@ pub struct Poll {
     pub limit: usize,
     /// How long to wait for the first.
     pub wait: Duration,
+    /// Lives as long as anybody waits, if that is known.
+    pub asker: Option<Weak<()>>,
     /// Is told the position from which is waited, if there is nothing yet.
     pub waits: Reply<Position>,
     /// The answer. Without one after `wait`, there was nothing.
@@ -121,6 +124,8 @@ pub(super) struct Waiting {
     limit: usize,
     /// Nobody waits for the answer any longer.
     until: Timestamp,
+    /// As [`Poll::asker`].
+    asker: Option<Weak<()>>,
     reply: Reply<Result<News, Why>>,
 }
 
@@ -145,7 +150,8 @@ impl<P: Peer> Shard<P> {
         room.forget_polls(now);
         let micros = u64::try_from(poll.wait.as_micros()).unwrap_or(u64::MAX);
         let until = Timestamp::from_micros(now.micros().saturating_add(micros));
-        room.polls.push(Waiting { cursor: news, limit: poll.limit, until, reply: poll.reply });
+        let Poll { limit, asker, reply, .. } = poll;
+        room.polls.push(Waiting { cursor: news, limit, until, asker, reply });
     }
 }
 
@@ -167,7 +173,8 @@ impl<P> Entry<P> {
 
 impl<P: Peer> Room<P> {
     pub(super) fn forget_polls(&mut self, now: Timestamp) {
-        self.polls.retain(|poll| poll.until > now);
+        let has_gone = |asker: &Weak<()>| asker.strong_count() == 0;
+        self.polls.retain(|poll| poll.until > now && !poll.asker.as_ref().is_some_and(has_gone));
     }
 
     /// How the room is.

@@ -1,7 +1,7 @@
 //! Parts of rooms' logs, for whoever asks: from memory as long as they are there, from the store before that.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::rooms::{Busy, Rooms};
@@ -31,6 +31,7 @@ pub struct HistoryRequest<'a> {
     limit: usize,
     wait: Duration,
     waits: Option<Waits>,
+    asker: Option<Weak<()>>,
 }
 
 /// Is told from where a reader waits.
@@ -40,7 +41,8 @@ impl<'a> HistoryRequest<'a> {
     /// The messages of a chat room from there on, 100 of them at most.
     #[must_use]
     pub fn new(room: &'a str, start: Start) -> HistoryRequest<'a> {
-        HistoryRequest { room, user: "", start, limit: LIMIT_DEFAULT, wait: Duration::ZERO, waits: None }
+        let (user, limit, wait) = ("", LIMIT_DEFAULT, Duration::ZERO);
+        HistoryRequest { room, user, start, limit, wait, waits: None, asker: None }
     }
 
     /// So many messages at most. There may be fewer, though not all have come, if they are long.
@@ -69,6 +71,13 @@ impl<'a> HistoryRequest<'a> {
         self.waits = Some(Arc::new(waits));
         self
     }
+
+    /// Waits only as long as somebody holds `asker`: whoever has gone shall not take the place of others who wait.
+    #[must_use]
+    pub fn asker(mut self, asker: &Arc<()>) -> HistoryRequest<'a> {
+        self.asker = Some(Arc::downgrade(asker));
+        self
+    }
 }
 
 impl fmt::Debug for HistoryRequest<'_> {
@@ -89,6 +98,7 @@ pub(super) struct Reader {
     limit: usize,
     wait: Duration,
     waits: Option<Waits>,
+    asker: Option<Weak<()>>,
     /// Taken by the first answer.
     reply: Mutex<Option<Reply<Result<History, Why>>>>,
 }
@@ -100,9 +110,10 @@ impl Reader {
         request: HistoryRequest<'_>,
         reply: Reply<Result<History, Why>>,
     ) -> Result<(), Busy> {
-        let HistoryRequest { room, user, start, limit, wait, waits } = request;
+        let HistoryRequest { room, user, start, limit, wait, waits, asker } = request;
         let (rooms, room, user) = (rooms.clone(), room.into(), user.into());
-        let reader = Reader { rooms, room, user, limit, wait, waits, reply: Mutex::new(Some(reply)) };
+        let reply = Mutex::new(Some(reply));
+        let reader = Reader { rooms, room, user, limit, wait, waits, asker, reply };
         Arc::new(reader).poll(start)
     }
 
@@ -118,7 +129,8 @@ impl Reader {
             Ok(News::Stored(from)) => asking.read(from),
             Err(why) => asking.answer(Err(why)),
         });
-        let poll = Poll { start, limit: self.limit, wait: self.wait, waits, reply };
+        let asker = self.asker.clone();
+        let poll = Poll { start, limit: self.limit, wait: self.wait, asker, waits, reply };
         self.rooms.poll(&self.room, &self.user, poll)
     }
 
