@@ -1,8 +1,8 @@
-//! TLS as a client sees it that nobody here wrote.
+//! TLS as a client sees it that nobody here wrote. What such a client must not do is in `hostile`.
 
 mod support;
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use rustls::version::TLS13;
 use rustls::{ProtocolVersion, StreamOwned};
 use serde_json::Value;
 use support::frame::{self, Frame};
-use support::raw::{upgrade, upgrade_lines};
+use support::raw::upgrade_lines;
 use support::secure::{self, Bytewise, Certificate, Secure, tcp};
-use support::{Chat, ConfiguredProcess, Coverage, Raw, TestServer, eventually, now};
+use support::{Chat, ConfiguredProcess, Coverage, Raw, TestServer, eventually};
 
 fn start(certificate: &Certificate) -> TestServer {
     TestServer::with(|config| certificate.configure(config))
@@ -96,46 +96,6 @@ fn bytes_that_come_one_by_one_are_as_good_as_others() {
     assert_echoes(&mut raw, &[1; 3000]);
 }
 
-/// Does what there is to do until the handshake is complete, but keeps back what the client says last.
-fn shake_hands(connection: &mut rustls::ClientConnection, stream: &mut (impl Read + Write)) {
-    while connection.is_handshaking() {
-        while connection.wants_write() {
-            connection.write_tls(stream).expect("the server takes it");
-        }
-        if connection.is_handshaking() {
-            connection.read_tls(stream).expect("an answer");
-            connection.process_new_packets().expect("a fine answer");
-        }
-    }
-}
-
-#[test]
-fn what_comes_with_the_end_of_the_handshake_is_answered_without_another_event() {
-    let certificate = Certificate::new();
-    let server = start(&certificate);
-    let mut connection = certificate.connection();
-    let mut stream = tcp(server.tls_address());
-    shake_hands(&mut connection, &mut stream);
-    assert!(connection.wants_write(), "the client's Finished is kept back");
-    connection.writer().write_all(&upgrade("/echo")).expect("room");
-    for number in 0..1000_u32 {
-        // A record each, more than is read at once together.
-        connection.set_buffer_limit(None);
-        let frame = frame::masked(frame::BINARY, &[number.to_be_bytes().as_slice(), &[0; 300]].concat());
-        connection.writer().write_all(&frame).expect("room");
-    }
-    let mut flight = Vec::new();
-    while connection.wants_write() {
-        connection.write_tls(&mut flight).expect("a vector");
-    }
-    stream.write_all(&flight).expect("the server takes it");
-    let mut raw = Raw::on(StreamOwned::new(connection, stream));
-    assert_eq!(raw.reply().status, 101);
-    for number in 0..1000_u32 {
-        assert_eq!(raw.frame().payload[..4], number.to_be_bytes());
-    }
-}
-
 #[test]
 fn keys_can_be_changed_at_any_time() {
     let certificate = Certificate::new();
@@ -173,104 +133,6 @@ fn an_end_that_was_not_announced_ends_the_session() {
     raw.send(&frame::masked(frame::TEXT, b"{\"content\":\"half\"}")[..9]);
     raw.stream().sock.shutdown(Shutdown::Write).expect("a connection");
     assert_eq!(witness.expect("LEAVE")["content"], "cut left");
-}
-
-#[test]
-fn a_handshake_has_a_deadline_that_no_byte_moves() {
-    let certificate = Certificate::new();
-    let server = TestServer::with(|config| {
-        certificate.configure(config);
-        config.limits.tls_timeout = Duration::from_millis(300);
-    });
-    let mut hello = Vec::new();
-    certificate.connection().write_tls(&mut hello).expect("a vector");
-    let (start, mut silent, mut slow) = (now(), tcp(server.tls_address()), tcp(server.tls_address()));
-    let mut half = tcp(server.tls_address());
-    half.write_all(&hello[..hello.len() / 2]).expect("the server takes it");
-    let mut witness = certificate.open(&server, "/echo");
-    slow.set_read_timeout(Some(Duration::from_millis(10))).expect("a read timeout");
-    let mut bytes = hello.iter();
-    loop {
-        match slow.read(&mut [0; 1]) {
-            Ok(_) => break,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
-            Err(_) => drop(slow.write(&[*bytes.next().expect("the deadline comes before the last byte")])),
-        }
-    }
-    assert!(start.elapsed() >= Duration::from_millis(280), "{:?}", start.elapsed());
-    assert_eq!(silent.read(&mut [0; 1]).expect("an orderly end"), 0);
-    drop(half.read(&mut [0; 1]));
-    assert_echoes(&mut witness, b"still here");
-}
-
-/// Whatever ends a connection early, as a client would send it.
-fn hostile(certificate: &Certificate) -> Vec<(&'static str, Vec<u8>)> {
-    let mut hello = Vec::new();
-    certificate.connection().write_tls(&mut hello).expect("a vector");
-    let close_notify = b"\x15\x03\x03\x00\x02\x01\x00".as_slice();
-    let warning = b"\x15\x03\x03\x00\x02\x01\x5a".as_slice();
-    vec![
-        ("plain HTTP", upgrade("/echo")),
-        ("nothing but close_notify", close_notify.to_vec()),
-        ("close_notify in the handshake", [&hello, close_notify].concat()),
-        ("a flood of warnings", warning.repeat(100_000)),
-        ("a flood of warnings in the handshake", [hello.clone(), warning.repeat(100_000)].concat()),
-        ("a second hello", hello.repeat(2)),
-        ("a record that is too long", b"\x16\x03\x01\xff\xff".repeat(10_000)),
-        ("a handshake message of 16 MiB", b"\x16\x03\x01\x40\x00\x01\xff\xff\xff".repeat(10_000)),
-        ("zeros", vec![0; 1_000_000]),
-    ]
-}
-
-#[test]
-fn whoever_breaks_tls_is_told_so_and_costs_nothing() {
-    let certificate = Certificate::new();
-    let config = format!(
-        "[tls]\ncertificate = {:?}\nkey = {:?}\n[limits]\ntls_timeout = \"500ms\"\nclose_timeout = \"500ms\"\n",
-        certificate.certificate(),
-        certificate.key()
-    );
-    let server = ConfiguredProcess::listening(&config, "tls:127.0.0.1:0");
-    // A close_notify that nobody can vouch for is ignored: there the deadline ends it.
-    let mut witness = Raw::on(certificate.connect(server.address())).upgraded("/echo");
-    assert_echoes(&mut witness, b"before");
-    let descriptors = server.descriptors();
-    for (what, bytes) in hostile(&certificate) {
-        for pieces in [bytes.len(), 1000, 7] {
-            let mut stream = tcp(server.address());
-            for piece in bytes.chunks(pieces).take(20_000) {
-                if stream.write_all(piece).is_err() {
-                    break;
-                }
-            }
-            let mut answer = Vec::new();
-            match stream.read_to_end(&mut answer) {
-                Ok(_) => {}
-                // Whoever goes on for longer than anybody listens is cut off.
-                Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{what}: {error}"),
-            }
-            assert!(!answer.starts_with(b"HTTP"), "{what}: {}", answer.escape_ascii());
-        }
-        assert_echoes(&mut witness, what.as_bytes());
-    }
-    eventually("all their descriptors are free again", || server.descriptors() == descriptors);
-    assert_eq!(server.log(), "", "nobody can fill the log");
-}
-
-#[test]
-fn plain_http_on_the_tls_port_gets_an_alert_and_an_orderly_end() {
-    let certificate = Certificate::new();
-    let server = start(&certificate);
-    let mut stream = tcp(server.tls_address());
-    stream.write_all(&upgrade("/echo")).expect("the server takes it");
-    stream.peek(&mut [0; 1]).expect("an answer");
-    // What the client says before it has read that must not destroy it.
-    for _ in 0..10 {
-        stream.write_all(&[0; 1000]).expect("the server discards it");
-    }
-    stream.shutdown(Shutdown::Write).expect("a connection");
-    let answer = read_to_end(stream);
-    assert_eq!(answer.first(), Some(&0x15), "an alert: {}", answer.escape_ascii());
 }
 
 #[test]

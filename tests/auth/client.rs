@@ -1,18 +1,16 @@
-//! Servers that ask for tokens, tokens of every kind, and requests that bring them along.
+//! Servers that ask for tokens, and requests that bring them along.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
 
 use foghorn::config::{Config, Secret};
 use foghorn::server::Router;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Value, json};
 
 use super::support::frame::{self, Frame};
 use super::support::raw::upgrade_lines;
+pub(crate) use super::support::tokens::*;
 use super::support::{Raw, Reply, TestServer};
 
-pub(crate) const SECRET: &str = "a secret of the tests, long enough for SHA-256";
 pub(crate) const CHAT: &str = "/ws/chat?roomId=r&hello=1";
 
 /// A server that asks for tokens signed with [`SECRET`].
@@ -35,41 +33,6 @@ pub(crate) fn server_of(
     TestServer::whole(with_secret, routes)
 }
 
-#[expect(clippy::disallowed_methods, reason = "tokens are valid for a time")]
-pub(crate) fn unix_time() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap()
-}
-
-/// So many seconds from now, as `exp` has it.
-pub(crate) fn in_seconds(seconds: u64) -> u64 {
-    unix_time().as_secs() + seconds
-}
-
-/// A token of these claims, valid for an hour unless they say otherwise.
-pub(crate) fn token_of(claims: &Value) -> String {
-    signed(claims, Algorithm::HS256, None, &EncodingKey::from_secret(SECRET.as_bytes()))
-}
-
-pub(crate) fn signed(claims: &Value, algorithm: Algorithm, kid: Option<&str>, key: &EncodingKey) -> String {
-    let mut all = json!({ "exp": in_seconds(3600) });
-    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
-    let header = Header { kid: kid.map(str::to_owned), ..Header::new(algorithm) };
-    jsonwebtoken::encode(&header, &all, key).unwrap()
-}
-
-/// A token of this user.
-pub(crate) fn token(user: &str) -> String {
-    token_of(&json!({ "sub": user }))
-}
-
-pub(crate) fn admin_token() -> String {
-    token_of(&json!({ "sub": "root", "admin": true }))
-}
-
-pub(crate) fn bearer(token: &str) -> String {
-    format!("Authorization: Bearer {token}\r\n")
-}
-
 /// Asks for an upgrade, with more header lines.
 pub(crate) fn handshake(server: &TestServer, path: &str, fields: &str) -> (Raw, Reply) {
     let mut raw = Raw::connect(server);
@@ -83,10 +46,6 @@ pub(crate) fn open(server: &TestServer, path: &str, fields: &str) -> Raw {
     let (raw, reply) = handshake(server, path, fields);
     assert_eq!(reply.status, 101, "{path} {fields}");
     raw
-}
-
-pub(crate) fn auth_message(token: &str) -> Vec<u8> {
-    frame::masked(frame::TEXT, json!({ "type": "AUTH", "token": token }).to_string().as_bytes())
 }
 
 pub(crate) fn say(raw: &mut Raw, text: &str) {

@@ -4,11 +4,13 @@
 #![expect(clippy::panic, reason = "a helper fails the test that calls it")]
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use crate::support::frame::{BINARY, CLOSE, Frame, PING, PONG, TEXT, masked, masked_close};
 use crate::support::raw::{upgrade, upgrade_lines};
-use crate::support::{ConfiguredProcess, PATIENCE, Raw, eventually};
+use crate::support::secure::{Certificate, tcp};
+use crate::support::tokens::admin_token;
+use crate::support::{ConfiguredProcess, PATIENCE, Raw, eventually, now};
 
 /// What attacks write into their texts; the log must not repeat it.
 pub(crate) const MARK: &str = "ATTACK";
@@ -32,11 +34,11 @@ enum Delivery {
 /// Bytes that a client sends on a fresh connection, and all that it gets until the end of that connection.
 pub(crate) struct Attack {
     name: String,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     verdict: String,
 }
 
-/// An attack; the verdict in words, as [`Transcript`] has them.
+/// An attack; the verdict in words, as [`transcript`] has them.
 pub(crate) fn attack(name: &str, bytes: impl Into<Vec<u8>>, verdict: &str) -> Attack {
     Attack { name: name.to_owned(), bytes: bytes.into(), verdict: verdict.to_owned() }
 }
@@ -54,30 +56,72 @@ pub(crate) fn compressed(name: &str, bytes: impl AsRef<[u8]>, verdict: &str) -> 
     attack(name, bytes, &format!("101 {verdict}"))
 }
 
+/// What bytes go over.
+pub(crate) trait Wire: Read + Write + Send {}
+
+impl<T: Read + Write + Send> Wire for T {}
+
 /// A server, and what it was like before anybody attacked it.
 pub(crate) struct Arena {
     pub(crate) server: ConfiguredProcess,
-    witness: Raw,
+    /// Where the attacks go.
+    target: SocketAddr,
+    witness: Raw<Box<dyn Wire>>,
     resident: usize,
     descriptors: usize,
+    /// Decides where attacks are cut.
+    seed: u64,
 }
 
 impl Arena {
     /// A server with this configuration, used a little already.
     pub(crate) fn new(config: &str) -> Arena {
         let server = ConfiguredProcess::start(config);
+        let address = server.address();
+        Arena::around(server, address, "/echo", || Box::new(tcp(address)))
+    }
+
+    /// As [`Arena::new`], with keys: the witness has a token, signed with the secret of the tests unless it is brought along.
+    pub(crate) fn guarded(config: &str, token: Option<String>) -> Arena {
+        let token = token.unwrap_or_else(admin_token);
+        let server = ConfiguredProcess::start(config).asked_with(&token);
+        let address = server.address();
+        Arena::around(server, address, &format!("/echo?token={token}"), || Box::new(tcp(address)))
+    }
+
+    /// As [`Arena::new`], with this certificate: attacks and witness come to the port for TLS.
+    pub(crate) fn secure(config: &str, certificate: &Certificate) -> Arena {
+        let (file, key) = (certificate.certificate(), certificate.key());
+        let config = format!("[tls]\ncertificate = {file:?}\nkey = {key:?}\n{config}");
+        let server = ConfiguredProcess::listening(&config, "127.0.0.1:0,tls:127.0.0.1:0");
+        let address = server.other_address();
+        Arena::around(server, address, "/echo", || Box::new(certificate.connect(address)))
+    }
+
+    fn around(
+        server: ConfiguredProcess,
+        target: SocketAddr,
+        path: &str,
+        connect: impl Fn() -> Box<dyn Wire>,
+    ) -> Arena {
         for _ in 0..20 {
-            for bytes in [&b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"[..], &upgrade("/echo")] {
-                let mut stream = TcpStream::connect(server.address()).expect("a connection");
+            for bytes in [&b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n"[..], &upgrade(path)] {
+                let mut stream = connect();
                 stream.write_all(bytes).expect("the server takes it");
                 stream.write_all(&masked_close(1000, "")).expect("the server takes it");
                 stream.read_to_end(&mut Vec::new()).expect("an end");
             }
         }
-        let witness = Raw::open_at(server.address(), "/echo");
+        let witness = Raw::on(connect()).upgraded(path);
         eventually("only the witness is left", || connections(&server) == 2);
         let (resident, descriptors) = (server.resident(), server.descriptors());
-        Arena { server, witness, resident, descriptors }
+        Arena { server, target, witness, resident, descriptors, seed: 0x2545_f491_4f6c_dd1d }
+    }
+
+    /// Takes the server's memory as it is for what it began with: an allocator keeps what it once got, which must do for
+    /// the same again.
+    pub(crate) fn forget_memory(&mut self) {
+        self.resident = self.server.resident();
     }
 
     /// The witness is served.
@@ -94,25 +138,34 @@ impl Arena {
 
     /// Each attack comes in each delivery, and gets its verdict.
     pub(crate) fn fight(&mut self, attacks: &[Attack]) {
-        let mut seed = 0x2545_f491_4f6c_dd1d;
         for Attack { name, bytes, verdict } in attacks {
-            for delivery in DELIVERIES {
-                let stream = TcpStream::connect(self.server.address()).expect("a connection");
-                stream.set_nodelay(true).expect("no delay");
-                stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
-                stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
-                let mut reader = stream.try_clone().expect("a second handle");
-                // Reads all the while, or the server would have reason not to read.
-                let reading = std::thread::spawn(move || transcript(&mut reader));
-                self.deliver(&stream, bytes, delivery, &mut seed);
-                let heard = reading.join().expect("it reads");
-                assert_eq!(&heard, verdict, "{name}, {delivery:?}");
-                self.witness();
-            }
+            self.engage(name, verdict, |_| (bytes.clone(), transcript));
         }
     }
 
-    fn deliver(&mut self, mut stream: &TcpStream, bytes: &[u8], delivery: Delivery, seed: &mut u64) {
+    /// An attack comes in each delivery, and gets its verdict. On each connection `begin` does what comes before the bytes
+    /// that it returns; what it returns with them tells in words what was heard.
+    pub(crate) fn engage<W: FnOnce(Vec<u8>) -> String>(
+        &mut self,
+        name: &str,
+        verdict: &str,
+        begin: impl Fn(&mut TcpStream) -> (Vec<u8>, W),
+    ) {
+        for delivery in DELIVERIES {
+            let mut stream = tcp(self.target);
+            let (bytes, words) = begin(&mut stream);
+            let mut reader = stream.try_clone().expect("a second handle");
+            // Reads all the while, or the server would have reason not to read.
+            let reading = std::thread::spawn(move || hear(&mut reader));
+            self.deliver(&stream, &bytes, delivery);
+            let (heard, end) = reading.join().expect("it reads");
+            let said = words(heard);
+            assert_eq!([&*said, end].join(" ").trim(), verdict, "{name}, {delivery:?}");
+            self.witness();
+        }
+    }
+
+    fn deliver(&mut self, mut stream: &TcpStream, bytes: &[u8], delivery: Delivery) {
         // The server may have closed already.
         let mut send = |bytes: &[u8]| drop(stream.write_all(bytes));
         match delivery {
@@ -125,11 +178,11 @@ impl Arena {
                 last.iter().for_each(|byte| send(&[*byte]));
             }
             Delivery::Cut => {
-                *seed ^= *seed << 13;
-                *seed ^= *seed >> 7;
-                *seed ^= *seed << 17;
-                let (first, second) =
-                    bytes.split_at(usize::try_from(*seed % bytes.len() as u64).expect("small"));
+                self.seed ^= self.seed << 13;
+                self.seed ^= self.seed >> 7;
+                self.seed ^= self.seed << 17;
+                let at = usize::try_from(self.seed % bytes.len() as u64).expect("small");
+                let (first, second) = bytes.split_at(at);
                 send(first);
                 // By now the server has had a turn.
                 self.witness();
@@ -154,29 +207,28 @@ impl Arena {
 
 /// Connections of the server, that of the question included.
 pub(crate) fn connections(server: &ConfiguredProcess) -> u64 {
-    let mut stream = TcpStream::connect(server.address()).expect("a connection");
-    let request = b"GET /api/stats HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).expect("the server takes it");
-    let mut reply = String::new();
-    stream.read_to_string(&mut reply).expect("an answer");
-    let (_, body) = reply.split_once("\r\n\r\n").expect("a head");
-    let stats: serde_json::Value = serde_json::from_str(body).expect("JSON");
-    stats["connections"].as_u64().expect("a number")
+    server.stats()["connections"].as_u64().expect("a number")
 }
 
-/// Everything up to the end of the connection in words: the status of each response; after a 101 each frame, texts in
-/// full if they are short; `reset` if the end is not an orderly one.
-fn transcript(stream: &mut TcpStream) -> String {
-    let (mut bytes, mut words) = (Vec::new(), Vec::new());
-    let mut chunk = vec![0; 65_536];
-    let end = loop {
+/// All bytes up to the end of the connection, and `reset` if that is not an orderly one.
+pub(crate) fn hear(stream: &mut TcpStream) -> (Vec<u8>, &'static str) {
+    let (start, mut bytes, mut chunk) = (now(), Vec::new(), vec![0; 65_536]);
+    loop {
+        // A server that goes on for ever is heard of as well.
+        assert!(start.elapsed() < 2 * PATIENCE, "no end; heard {}", bytes.escape_ascii());
         match stream.read(&mut chunk) {
-            Ok(0) => break None,
+            Ok(0) => return (bytes, ""),
             Ok(count) => bytes.extend_from_slice(&chunk[..count]),
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => break Some("reset".to_owned()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return (bytes, "reset"),
             Err(error) => panic!("no end: {error}; heard {}", bytes.escape_ascii()),
         }
-    };
+    }
+}
+
+/// What a client hears in words: the status of each response; after a 101 each frame, texts in full if they are short. A
+/// token that was refused is so for a reason, in parentheses.
+pub(crate) fn transcript(mut bytes: Vec<u8>) -> String {
+    let mut words = Vec::new();
     let mut is_websocket = false;
     while !bytes.is_empty() {
         let word = if is_websocket { frame_word(&mut bytes) } else { response_word(&mut bytes) };
@@ -187,16 +239,20 @@ fn transcript(stream: &mut TcpStream) -> String {
         is_websocket |= word == "101";
         words.push(word);
     }
-    words.extend(end);
     words.join(" ")
 }
 
 fn response_word(bytes: &mut Vec<u8>) -> Option<String> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let head = String::from_utf8(bytes[..end].to_vec()).ok()?.to_lowercase();
-    let len = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let head = String::from_utf8(bytes[..end].to_vec()).ok()?;
+    let lowercase = head.to_lowercase();
+    let len = lowercase.lines().find_map(|line| line.strip_prefix("content-length: "));
     let len: usize = len.map_or(Some(0), |len| len.parse().ok())?;
-    let word = head.get(9..12)?.to_owned();
+    let mut word = head.get(9..12)?.to_owned();
+    if word == "401" {
+        let reason = head.split_once("error_description=\"").and_then(|(_, rest)| rest.split_once('"'));
+        word += &format!(" ({})", reason.map_or("no token", |(reason, _)| reason));
+    }
     if bytes.len() < end + len {
         return None;
     }
@@ -210,7 +266,11 @@ fn frame_word(bytes: &mut Vec<u8>) -> Option<String> {
         if payload.len() <= 20 { payload.escape_ascii().to_string() } else { payload.len().to_string() }
     };
     Some(match frame.first {
-        CLOSE => format!("close:{}", frame.close_code().map_or("empty".to_owned(), |code| code.to_string())),
+        CLOSE => match frame.close_code() {
+            Some(4401) => format!("close:4401 ({})", String::from_utf8_lossy(&frame.payload[2..])),
+            Some(code) => format!("close:{code}"),
+            None => "close:empty".to_owned(),
+        },
         TEXT => format!("text:{}", short(&frame.payload)),
         BINARY => format!("binary:{}", short(&frame.payload)),
         PONG => format!("pong:{}", short(&frame.payload)),

@@ -137,6 +137,87 @@ fn slow_heads_do_not_keep_others_out() {
     arena.survives();
 }
 
+/// More than may wait in one shard (16,384): whoever waits no longer must not take the place of others.
+#[test]
+fn polls_that_nobody_waits_for_any_more_leave_nothing_behind() {
+    let mut arena = Arena::new("workers = 1\n[limits]\nclose_timeout = \"500ms\"\n");
+    for _ in 0..17 {
+        let polls: Vec<Raw> = (0..1000)
+            .map(|_| {
+                let mut raw = Raw::connect_to(arena.server.address());
+                raw.send(b"GET /poll/rooms/r?wait=60 HTTP/1.1\r\nHost: h\r\n\r\n");
+                raw
+            })
+            .collect();
+        arena.witness();
+        eventually("all of them wait", || connections(&arena.server) == 1002);
+        for (number, poll) in polls.into_iter().enumerate() {
+            match number % 2 {
+                0 => drop(poll),
+                _ => poll.reset(),
+            }
+        }
+        // Long before their time is up.
+        eventually("all of them are gone", || connections(&arena.server) == 2);
+    }
+    // It waits, and is told what comes.
+    let mut poll = Raw::connect_to(arena.server.address());
+    poll.send(b"GET /poll/rooms/r?wait=60 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    eventually("it waits", || connections(&arena.server) == 3);
+    let mut member = Raw::open_at(arena.server.address(), "/ws/chat?roomId=r&username=u");
+    assert_eq!(member.frame().first, TEXT);
+    let reply = poll.reply();
+    assert!(reply.status == 200 && reply.body.starts_with(b"[{"), "{reply:?}");
+    drop((poll, member));
+    arena.survives();
+}
+
+#[test]
+fn a_client_that_only_ends_its_side_is_still_told_what_comes_soon() {
+    let arena = Arena::new("");
+    let mut poll = Raw::connect_to(arena.server.address());
+    poll.send(b"GET /poll/rooms/r?wait=60 HTTP/1.1\r\nHost: h\r\n\r\n");
+    poll.finish();
+    eventually("it waits", || connections(&arena.server) == 3);
+    let mut member = Raw::open_at(arena.server.address(), "/ws/chat?roomId=r&username=u");
+    assert_eq!(member.frame().first, TEXT);
+    let reply = poll.reply();
+    assert!(reply.status == 200 && reply.body.starts_with(b"[{"), "{reply:?}");
+    poll.expect_end();
+    // Where nothing comes, the wait is over soon.
+    let mut poll = Raw::connect_to(arena.server.address());
+    poll.send(b"GET /poll/rooms/r?wait=60 HTTP/1.1\r\nHost: h\r\n\r\n");
+    poll.finish();
+    assert_eq!(poll.reply().body, b"[]");
+    poll.expect_end();
+}
+
+#[test]
+fn a_thousand_event_streams_that_are_reset_leave_nothing_behind() {
+    let mut arena = Arena::new("");
+    let mut member = Raw::open_at(arena.server.address(), "/ws/chat?roomId=r&username=u");
+    for _ in 0..4 {
+        let streams: Vec<Raw> = (0..250)
+            .map(|_| {
+                let mut raw = Raw::connect_to(arena.server.address());
+                raw.send(b"GET /sse/rooms/r?history=100 HTTP/1.1\r\nHost: h\r\n\r\n");
+                assert_eq!(raw.reply().status, 200);
+                raw
+            })
+            .collect();
+        arena.witness();
+        for stream in streams {
+            // Every one of them has something to be written while others go.
+            member.send(&masked(TEXT, br#"{"content":"x"}"#));
+            stream.reset();
+        }
+        while !member.frame().payload.ends_with(b"}") {}
+        eventually("all of them are gone", || connections(&arena.server) == 3);
+    }
+    drop(member);
+    arena.survives();
+}
+
 /// Frames of one kind, and where they are sent.
 const FLOODS: [(&str, &str, u8, &[u8]); 6] = [
     ("empty texts", "/echo", TEXT, b""),

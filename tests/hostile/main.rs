@@ -10,16 +10,17 @@
 //! | `frames` | frames, messages, the closing handshake |
 //! | `deflate` | compressed messages |
 //! | `rooms` | rooms, history, REST, JSON |
+//! | `authentication`, `tokens` | who brings no token or two; what is wrong with tokens |
+//! | `tls` | handshakes, records, alerts; `sealed` is the client that says what no library would |
 //! | `limits`, `states` | every limit and how it is hit; every state and the deadline that ends it |
 //! | `heartbeats` | pings, HEARTBEAT, a server that was stopped |
-//! | `exhaustion` | descriptors, floods, resets, clients that do not read |
-//!
-//! What a subject like authentication or TLS has to stand has a file of its own beside these.
+//! | `exhaustion` | descriptors, floods, resets, clients that do not read or wait no longer |
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod arena;
+mod authentication;
 mod deflate;
 mod exhaustion;
 mod frames;
@@ -27,4 +28,7 @@ mod heartbeats;
 mod http;
 mod limits;
 mod rooms;
+mod sealed;
 mod states;
+mod tls;
+mod tokens;

@@ -6,14 +6,19 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::PATIENCE;
+use super::tokens::bearer;
 
 /// A running server, whose rooms are in memory; killed when dropped.
 pub(crate) struct ConfiguredProcess {
     child: Child,
-    address: SocketAddr,
+    /// In the order in which they were asked for.
+    addresses: Vec<SocketAddr>,
+    /// Header lines of its own questions.
+    fields: String,
     /// What it has logged so far.
     log: Arc<Mutex<String>>,
     reading: Option<JoinHandle<()>>,
@@ -36,7 +41,7 @@ impl ConfiguredProcess {
         ConfiguredProcess::run(config, 1 << 20, log, "127.0.0.1:0")
     }
 
-    /// As [`ConfiguredProcess::start`], listening elsewhere.
+    /// As [`ConfiguredProcess::start`], listening elsewhere; places are separated by commas.
     pub(crate) fn listening(config: &str, listen: &str) -> ConfiguredProcess {
         ConfiguredProcess::run(config, 1 << 20, "warn", listen)
     }
@@ -64,13 +69,23 @@ impl ConfiguredProcess {
                 so_far.lock().expect("nobody has panicked").push_str(&line);
             }
         });
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
-        let address = address.and_then(|(_, address)| address.parse().ok());
-        let Some(address) = address else { panic!("no ready line: {line}") };
-        ConfiguredProcess { child, address, log, reading: Some(reading), files }
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut address = || {
+            let line = lines.next().expect("a line").expect("text");
+            let url = line.strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+            let address = url.and_then(|(_, address)| address.parse().ok());
+            address.unwrap_or_else(|| panic!("no ready line: {line}"))
+        };
+        let addresses = listen.split(',').map(|_| address()).collect();
+        let fields = String::new();
+        ConfiguredProcess { child, addresses, fields, log, reading: Some(reading), files }
+    }
+
+    /// Asks for statistics with this token from now on.
+    #[must_use]
+    pub(crate) fn asked_with(mut self, token: &str) -> ConfiguredProcess {
+        self.fields = bearer(token);
+        self
     }
 
     /// Limits the descriptors of the running process.
@@ -92,20 +107,31 @@ impl ConfiguredProcess {
 
     /// How often a limit was hit, by its key, from `/api/stats`.
     pub(crate) fn hits(&self, limit: &str) -> u64 {
-        let mut stream = TcpStream::connect(self.address).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
-        stream
-            .write_all(b"GET /api/stats HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-            .expect("the server takes it");
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).expect("an answer");
-        let (_, body) = reply.split_once("\r\n\r\n").expect("a head");
-        let stats: serde_json::Value = serde_json::from_str(body).expect("JSON");
+        let stats = self.stats();
         stats["limits"][limit].as_u64().unwrap_or_else(|| panic!("{limit} is not counted: {stats}"))
     }
 
+    /// What `/api/stats` tells.
+    pub(crate) fn stats(&self) -> Value {
+        let mut stream = TcpStream::connect(self.address()).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+        let fields = format!("Host: h\r\nConnection: close\r\n{}", self.fields);
+        let request = format!("GET /api/stats HTTP/1.1\r\n{fields}\r\n");
+        stream.write_all(request.as_bytes()).expect("the server takes it");
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).expect("an answer");
+        let (_, body) = reply.split_once("\r\n\r\n").expect("a head");
+        serde_json::from_str(body).expect("JSON")
+    }
+
+    /// The first place that it listens at.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// The last place that it listens at.
+    pub(crate) fn other_address(&self) -> SocketAddr {
+        self.addresses[self.addresses.len() - 1]
     }
 
     /// Writes its configuration anew.

@@ -14,6 +14,7 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod secure;
 pub(crate) mod server;
+pub(crate) mod tokens;
 
 use std::time::{Duration, Instant};
 

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use foghorn::config::Config;
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
@@ -62,16 +64,25 @@ impl Certificate {
         version: &'static SupportedProtocolVersion,
         alpn: &[&str],
     ) -> Arc<ClientConfig> {
+        Arc::new(self.client_of(default_provider(), version, alpn))
+    }
+
+    /// As [`Certificate::client`], with ciphers of its own.
+    pub(crate) fn client_of(
+        &self,
+        provider: CryptoProvider,
+        version: &'static SupportedProtocolVersion,
+        alpn: &[&str],
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.der.clone()).expect("a certificate");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(&[version])
             .expect("a version")
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        Arc::new(config)
+        config
     }
 
     /// A client of TLS 1.3.
@@ -98,6 +109,28 @@ impl Certificate {
 pub(crate) fn connection(config: &Arc<ClientConfig>) -> ClientConnection {
     ClientConnection::new(config.clone(), ServerName::try_from("localhost").expect("a name"))
         .expect("a client")
+}
+
+/// Does what there is to do until the handshake is complete, but keeps back what the client says last.
+pub(crate) fn shake_hands(connection: &mut ClientConnection, stream: &mut (impl Read + Write)) {
+    while connection.is_handshaking() {
+        while connection.wants_write() {
+            connection.write_tls(stream).expect("the server takes it");
+        }
+        if connection.is_handshaking() {
+            connection.read_tls(stream).expect("an answer");
+            connection.process_new_packets().expect("a fine answer");
+        }
+    }
+}
+
+/// What the client has to say, in records.
+pub(crate) fn written(connection: &mut ClientConnection) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while connection.wants_write() {
+        connection.write_tls(&mut bytes).expect("a vector");
+    }
+    bytes
 }
 
 /// A TCP connection that nobody waits for in vain.
