@@ -200,7 +200,9 @@ fn members_that_come_back_have_everything_once_from_the_window_and_from_the_stor
         assert_eq!(report.latency.as_ref().map(|latency| latency.count), Some(12));
         assert!(report.stored.is_some(), "the database was looked into");
         let text = format!("{:?}", report.lines());
-        assert!(text.contains("12 of 12 members") && text.contains("per recovery"), "{text}");
+        // A load generator that was the bottleneck, on a busy machine, shows no times.
+        let shows_times = text.contains("12 of 12 members");
+        assert!(shows_times == report.verdict.has_speed() && text.contains("per recovery"), "{text}");
     }
 }
 
