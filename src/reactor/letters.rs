@@ -63,7 +63,7 @@ impl<S: Service> Reactor<S> {
                 self.close(session, code, why.text(), because);
             }
             Effect::Passed => {
-                if let Life::Flushing(shards) = &mut self.life {
+                if let Life::Flushing(shards, _) = &mut self.life {
                     *shards = shards.saturating_sub(1);
                 }
             }

@@ -319,7 +319,7 @@ impl<S: Service> Reactor<S> {
 
     fn timeout(&self) -> Option<Duration> {
         let waits_for_turn =
-            self.acceptor.is_ready() || matches!(self.life, Life::Reading(_) | Life::Flushing(0));
+            self.acceptor.is_ready() || matches!(self.life, Life::Reading(..) | Life::Flushing(0, _));
         if waits_for_turn { Some(Duration::ZERO) } else { self.turn.timeout() }
     }
 

@@ -19,10 +19,12 @@ use crate::ws::CloseCode;
 pub(super) enum Life {
     /// As usual.
     Serving,
-    /// Nobody is accepted any more; what has arrived already is read, for so many more turns.
-    Reading(u8),
-    /// So many shards still have to send what was published before.
-    Flushing(usize),
+    /// Nobody is accepted any more; what has arrived already is read, for so many more turns. The end has to be reached
+    /// at this moment.
+    Reading(u8, Tick),
+    /// So many shards still have to send what was published before. One whose store does not answer is waited for during
+    /// half of the time.
+    Flushing(usize, Tick),
     /// Every session has been closed; until this moment its peer may answer.
     Closing(Tick),
 }
@@ -44,31 +46,44 @@ impl<S: Service> Reactor<S> {
     pub(super) fn begin_shutdown(&mut self) {
         if self.life == Life::Serving {
             self.acceptor.stop();
-            self.life = Life::Reading(2);
+            let deadline = self.turn.now.saturating_add(ticks(self.turn.limits.shutdown_grace));
+            self.life = Life::Reading(2, deadline);
         }
     }
 
     /// Takes shutting down one step further: read what has come, have the shards send what was published, then close
     /// everything.
     pub(super) fn advance_shutdown(&mut self) {
-        match &mut self.life {
+        match self.life {
             Life::Serving | Life::Closing(_) => {}
-            Life::Reading(turns) if *turns > 0 => *turns -= 1,
-            Life::Reading(_) => {
+            Life::Reading(0, deadline) => {
                 for lane in &mut self.turn.lanes {
                     lane.push(Command::Barrier);
                 }
                 // A publisher that does not stop must not keep the shards from coming to an end.
                 self.turn.paused = true;
-                self.life = Life::Flushing(self.turn.lanes.len());
+                // The loop has to wake up for it even if no shard answers.
+                self.turn.timers.insert(self.flushed_by(deadline), Key::from_bits(RETRY_ACCEPT_BITS));
+                self.life = Life::Flushing(self.turn.lanes.len(), deadline);
             }
-            Life::Flushing(0) => self.close_all(),
-            Life::Flushing(_) => {}
+            Life::Reading(turns, deadline) => self.life = Life::Reading(turns - 1, deadline),
+            Life::Flushing(0, deadline) => self.close_all(deadline),
+            Life::Flushing(_, deadline) if self.turn.now >= self.flushed_by(deadline) => {
+                tracing::warn!(
+                    "what was published last is not stored in time, the sessions are closed all the same"
+                );
+                self.close_all(deadline);
+            }
+            Life::Flushing(..) => {}
         }
     }
 
-    fn close_all(&mut self) {
-        let deadline = self.turn.now.saturating_add(ticks(self.turn.limits.shutdown_grace));
+    /// Until when the shards are waited for, if the end has to be reached at `deadline`.
+    fn flushed_by(&self, deadline: Tick) -> Tick {
+        deadline.saturating_sub(ticks(self.turn.limits.shutdown_grace) / 2)
+    }
+
+    fn close_all(&mut self, deadline: Tick) {
         // The loop has to wake up for it even if no connection has a timer.
         self.turn.timers.insert(deadline, Key::from_bits(RETRY_ACCEPT_BITS));
         self.life = Life::Closing(deadline);

@@ -65,7 +65,7 @@ fn nuls_end_bodies_and_nothing_else() {
 #[test]
 fn malformed_heads_are_refused() {
     let cases: [&[u8]; 8] = [
-        b"GET / HTTP/1.1\r\n",
+        b"GET / HTTP/1.1\r\nHost: h\r\n\r\n",
         b"send\ndestination:/queue/q\n\n\0",
         b"SEND\nno colon\n\n\0",
         b"SEND\n:no name\n\n\0",
