@@ -337,10 +337,16 @@ const scenarios = {
     await page.reload();
     await log.getByText("inside the walls").waitFor();
     assert.ok(!page.url().includes(token));
-    // Without it the room is closed, and the entrance says what is missing.
+    // Without it the room is closed, and the entrance says what is missing. Never is it called connected meanwhile.
+    await page.addInitScript(() => {
+      window.states = [];
+      const note = () => window.states.push(document.getElementById("state-text")?.textContent);
+      new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true });
+    });
     await page.evaluate(() => sessionStorage.removeItem("foghorn.token"));
     await page.reload();
     await page.getByText("Enter a token").waitFor({ timeout: 20_000 });
+    assert.ok(!(await page.evaluate(() => window.states)).includes("Connected"), "connected before a token was accepted");
     await page.getByRole("button", { name: "Back to the entrance" }).click();
     await page.getByLabel("Token").waitFor();
     assert.deepEqual(await nameless(page), []);
@@ -393,6 +399,82 @@ const scenarios = {
     assert.equal(await bob.log.locator("a").getAttribute("href"), "https://example.org/a?b=1&c=");
     await bob.log.getByText("<i>Ann</i>", { exact: true }).first().waitFor();
     for (const visitor of [ann, bob]) visitor.behaved();
+  },
+
+  async "a burst is laid out a few times, not once for each message"(browser) {
+    const room = unique("burst");
+    const count = 1_000;
+    const ann = await Visitor.enter(browser, room, "Ann");
+    const inspector = await ann.context.newCDPSession(ann.page);
+    await inspector.send("Performance.enable");
+    const layouts = async () =>
+      (await inspector.send("Performance.getMetrics")).metrics.find(({ name }) => name === "LayoutCount").value;
+    const before = await layouts();
+    const bob = await (await browser.newContext()).newPage();
+    await bob.goto(url);
+    await bob.evaluate(
+      ({ room, texts }) =>
+        new Promise((resolve, reject) => {
+          const query = new URLSearchParams({ roomId: room, username: "Bob" });
+          const socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws/chat?${query}`);
+          let seen = 0;
+          socket.onopen = () => {
+            for (const content of texts) socket.send(JSON.stringify({ content }));
+          };
+          socket.onmessage = ({ data }) => {
+            if (data.includes('"type":"MESSAGE"') && (seen += 1) === texts.length) resolve();
+          };
+          socket.onerror = reject;
+        }),
+      { room, texts: numbered("line", count) },
+    );
+    await eventually(async () => assert.equal(await ann.log.getByText(`line ${count}`, { exact: true }).count(), 1));
+    const seqs = await ann.seqs();
+    assert.deepEqual(seqs, Array.from(seqs, (_, at) => at + seqs[0]), "missing, doubled or out of order");
+    // A frame is laid out a few times; one for each message would be a thousand.
+    assert.ok((await layouts()) - before < count / 4, `${(await layouts()) - before} layouts for ${count} messages`);
+    ann.behaved();
+  },
+
+  async "two people of one name are two people"(browser) {
+    const room = unique("twins");
+    const one = await Visitor.enter(browser, room, "Ann");
+    const other = await Visitor.enter(browser, room, "Ann");
+    await one.say("it is me");
+    for (const visitor of [one, other]) await visitor.sees(["it is me"]);
+    assert.equal(await one.log.locator(".own").count(), 1);
+    assert.equal(await other.log.locator(".own").count(), 0, "another person's message is shown as one's own");
+    // After a reload it is still one's own.
+    await one.page.reload();
+    await one.sees(["it is me"]);
+    assert.equal(await one.log.locator(".own").count(), 1, "forgotten by a reload");
+    for (const visitor of [one, other]) visitor.behaved();
+  },
+
+  async "who is kicked cannot write any more, and is told why"(browser) {
+    const room = unique("plank");
+    const ann = await Visitor.enter(browser, room, "Ann");
+    await rest("POST", `/${encodeURIComponent(room)}/kick?username=Ann`);
+    await ann.page.getByText("You were asked to leave the room.").waitFor();
+    assert.equal(await ann.box.isDisabled(), true, "the composer looks alive");
+    assert.equal(await ann.page.getByRole("button", { name: "Send", exact: true }).isDisabled(), true);
+    await ann.page.getByRole("button", { name: "Back to the entrance" }).click();
+    await ann.page.getByRole("button", { name: "Enter the room" }).click();
+    await ann.connected();
+    await ann.say("back again");
+    await ann.sees(["back again"]);
+    ann.behaved();
+  },
+
+  async "a name that is written from right to left turns nothing else around"(browser) {
+    const room = unique("bidi");
+    const name = "שָׁלוֹם 1";
+    const ann = await Visitor.enter(browser, room, "Ann");
+    const guest = await Visitor.enter(browser, room, name);
+    await ann.log.locator("bdi").getByText(name).first().waitFor();
+    await ann.people(["Ann", name]);
+    assert.equal(await ann.page.locator("#people-list bdi").count(), 2);
+    for (const visitor of [ann, guest]) visitor.behaved();
   },
 
   async "the keyboard writes, breaks lines and sends"(browser) {
@@ -468,6 +550,7 @@ const scenarios = {
     await ann.page.keyboard.press("Escape");
     await list.waitFor({ state: "hidden" });
     assert.equal(await opener.evaluate((found) => found === document.activeElement), true, "the focus is lost");
+    assert.deepEqual(await nameless(ann.page), [], "without a name on a phone");
     ann.behaved();
   },
 

@@ -24,18 +24,24 @@ const CLOSE_UNAUTHENTICATED = 4401;
 const ENDINGS = {
   1000: "The room was closed.",
   1003: "The server refused what this page sent.",
+  1008: "The server refused the room or the name.",
+  1009: "The server refused what this page sent: it is too long.",
   4001: "You were asked to leave the room.",
+  4403: "You may not enter this room.",
   4401: "This server did not accept who you are. Enter a token.",
 };
 const FAILURES = {
   "too-big": "Not sent: too long.",
   unconfirmed: "The connection was lost and it is not known whether this arrived.",
+  refused: "Not sent: the server refused it.",
 };
 
 const since = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
 const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((found) => [found.id, found]));
 /** The token for a server that asks for one. It lasts as long as the tab. */
 let token = recall("foghorn.token", sessionStorageOrNull()) ?? "";
+/** Begins the ids of all messages written in this tab. A name tells nobody apart: two people may have the same. */
+const idPrefix = recall("foghorn.tab", sessionStorageOrNull()) ?? newPrefix();
 const server = new RoomServer(document.baseURI, () => token);
 let room = null;
 
@@ -48,6 +54,7 @@ class Room {
   #presenceTimer = null;
   #presenceOffered = true;
   #asking = false;
+  #peopleFrame = null;
   #named;
   /** The epoch of the oldest message shown: numbers of another one mean other messages. */
   #epoch = null;
@@ -61,7 +68,8 @@ class Room {
     this.#showName(title ?? roomId);
     const { scroller, log, pending, empty, newer, earlier } = page;
     const load = (before) => this.#earlier(before);
-    this.#view = new LogView({ scroller, log, pending, empty, newer, earlier, username, load });
+    const isOwn = (message) => this.#isOwn(message);
+    this.#view = new LogView({ scroller, log, pending, empty, newer, earlier, username, isOwn, load });
     this.#presence = new Presence(username);
     this.#connection = new RoomConnection({
       url: chatEndpoint(),
@@ -69,6 +77,7 @@ class Room {
       username,
       history: HISTORY_COUNT,
       token: () => token,
+      idPrefix,
     });
     const on = (type, act) => this.#connection.addEventListener(type, ({ detail }) => act(detail));
     on("state", (state) => this.#showState(state));
@@ -87,9 +96,12 @@ class Room {
       this.#view.gap(gap);
     });
     on("problem", ({ content }) => this.#view.problem(`The server says: ${content}`));
-    on("failure", ({ id, content, reason }) => {
-      this.#view.failure(id, FAILURES[reason], reason === "unconfirmed" ? () => this.publish(content) : null);
+    on("stored", ({ id }) => this.#view.stored(id));
+    on("failure", ({ id, content, reason, words }) => {
+      const text = words ? `${FAILURES[reason]} (${words})` : FAILURES[reason];
+      this.#view.failure(id, text, reason === "unconfirmed" ? () => this.publish(content) : null);
     });
+    showComposer(true);
     this.#showPeople();
     this.#connection.start();
   }
@@ -112,13 +124,20 @@ class Room {
     this.#connection.stop();
     this.#view.end();
     clearInterval(this.#ticker);
+    cancelAnimationFrame(this.#peopleFrame);
     this.#dropQuestion();
+  }
+
+  /** Whether it was written here: in this tab or, where a token vouches for the name, by the same user elsewhere. */
+  #isOwn({ sender, clientId }) {
+    if (sender !== this.username) return false;
+    return token !== "" || (clientId?.startsWith(idPrefix) ?? false);
   }
 
   #receive(message, live) {
     this.#view.message(message, live);
     if (this.#presence.receive(message, live)) this.#peopleChanged();
-    if (live && document.hidden && message.type === "MESSAGE" && message.sender !== this.username) {
+    if (live && document.hidden && message.type === "MESSAGE" && !this.#isOwn(message)) {
       this.#unread += 1;
       this.#showTitle();
     }
@@ -178,6 +197,7 @@ class Room {
         return;
       case "ended":
         page["state-text"].textContent = "Disconnected";
+        showComposer(false);
         if (state.code === CLOSE_UNAUTHENTICATED) page["token-field"].hidden = false;
         if (room === this) showTrouble(endingText(state), "Back to the entrance", showEntrance);
     }
@@ -189,7 +209,11 @@ class Room {
   }
 
   #peopleChanged() {
-    this.#showPeople();
+    // Once for each frame, however many come and go.
+    this.#peopleFrame ??= requestAnimationFrame(() => {
+      this.#peopleFrame = null;
+      this.#showPeople();
+    });
     // Without a connection the question waits for the next WELCOME.
     if (this.#connection.state.name !== "open") return;
     if (!this.#presenceOffered || this.#presenceTimer !== null || this.#asking) return;
@@ -240,8 +264,7 @@ function showTrouble(words, action, act) {
 }
 
 function person(name, own) {
-  const label = element("span", "name", name);
-  label.dir = "auto";
+  const label = element("bdi", "name", name);
   return element("li", "", own ? [badge(name), label, element("span", "you", "you")] : [badge(name), label]);
 }
 
@@ -366,10 +389,10 @@ async function showRooms() {
 }
 
 function roomChoice({ id, name, createdBy, createdAt }) {
-  const title = element("span", "name", name || id);
-  title.dir = "auto";
+  const title = element("bdi", "name", name || id);
   const day = since.format(new Date(createdAt));
-  const choice = element("button", "choice", [title, element("span", "hint", createdBy ? `by ${createdBy}, ${day}` : day)]);
+  const origin = createdBy ? ["by ", element("bdi", "", createdBy), `, ${day}`] : day;
+  const choice = element("button", "choice", [title, element("span", "hint", origin)]);
   choice.type = "button";
   choice.onclick = () => {
     const username = usernameOrNotice();
@@ -419,6 +442,13 @@ page.create.addEventListener("submit", async (event) => {
 });
 
 /* Composer */
+
+/** Nothing can be written into a room that one is no longer in. */
+function showComposer(open) {
+  page.text.disabled = !open;
+  page.send.disabled = !open;
+  page.text.placeholder = open ? "Message" : "You are not in this room";
+}
 
 function send() {
   const content = page.text.value.trim();
@@ -519,6 +549,12 @@ function remember(key, value, storage = localStorageOrNull()) {
 
 function recall(key, storage = localStorageOrNull()) {
   return storage?.getItem(key) ?? null;
+}
+
+function newPrefix() {
+  const prefix = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  remember("foghorn.tab", prefix, sessionStorageOrNull());
+  return prefix;
 }
 
 /* The window */

@@ -7,29 +7,45 @@
  */
 
 const RETRY_FIRST = 500;
-const RETRY_LAST = 30_000;
+const RETRY_LAST = 20_000;
 /** A connection that held this long was a good one: the next loss starts again with short waits. */
-const STABLE_AFTER = 5_000;
-/** The longest wait for the end of the replay before new messages are sent anyway. */
-const REPLAY_WAIT = 2_000;
+const STABLE_AFTER = 10_000;
+/**
+ * From the attempt to connect to WELCOME. A server that was reached and does not answer counts as none; one that waits
+ * for a token says so after 10 s.
+ */
+const WELCOME_WAIT = 15_000;
+/** With history asked for and none there, the end of the replay cannot be told from the log: it is taken to be over. */
+const HISTORY_WAIT = 2_000;
 /** How long a published message may stay unacknowledged before the connection counts as dead. */
 const ACKNOWLEDGE_WAIT = 15_000;
-/** Silence after the first heart-beat (they come every 25 s) that counts as a dead connection. */
-const SILENCE_WAIT = 65_000;
+/** Silence after which the server is probed. Its heart-beats come every 25 s, or never if they are switched off. */
+const SILENCE_WAIT = 40_000;
+/** What a probe has to be answered in. */
+const PROBE_WAIT = 5_000;
 /** The room recognises a repeated id for two minutes; this leaves a margin. */
 const REPEATABLE_FOR = 110_000;
-const RESEND_AFTER_ERROR = 2_000;
+/** Before a message is sent again that the room could not take, if the room does not say when. */
+const RESEND_AFTER = 2_000;
 /** The most that one request may ask for. */
 const ROOM_PAGE_COUNT = 1_000;
 const ROOM_PAGES_MAX = 10;
 
 const CLOSE_NORMAL = 1000;
 const CLOSE_TOO_BIG = 1009;
-/** After these codes another attempt would end the same way: deleted room, not text, refused name, kicked, not authorised. */
-const CLOSE_FINAL = new Set([CLOSE_NORMAL, 1003, 1008, 4001, 4401]);
+const CLOSE_TOO_SLOW = 4008;
+const CLOSE_UNAUTHENTICATED = 4401;
+/** After these codes another attempt would end the same way: deleted room, broken frame, not text, refused name. */
+const CLOSE_FINAL = new Set([CLOSE_NORMAL, 1002, 1003, 1007, 1008]);
+/** ERRORs about a message that it may be sent again after; after any other it would be refused again. */
+const ERROR_PASSING = new Set(["unavailable", "rate_limited", "busy"]);
+
+/** The id of a probe; no message has it, for theirs are random. */
+const PROBE = "probe";
 
 /**
- * States: `connecting`, `open`, `waiting` (with `retryAt`, milliseconds since 1970) and `ended` (with `code`, `reason`).
+ * States: `connecting`, `open` (from the room's WELCOME on), `waiting` (with `retryAt`, milliseconds since 1970) and
+ * `ended` (with `code`, `reason`).
  *
  * Events, each a `CustomEvent` whose `detail` is:
  * - `state`: the state, as `{name, …}`
@@ -37,36 +53,46 @@ const CLOSE_FINAL = new Set([CLOSE_NORMAL, 1003, 1008, 4001, 4401]);
  * - `caughtup`: nothing; the replay of earlier messages is complete
  * - `message`: `{message, live}`; a stored message, `live` unless it is older than this connection
  * - `gap`: `{from, to}`; messages that cannot be had any more, bounds included (null: unknown)
- * - `problem`: the room's ERROR
- * - `failure`: `{id, content, reason}`; a published message that is given up: `too-big` or `unconfirmed`
+ * - `problem`: an ERROR of the room that is about no message of this member
+ * - `stored`: `{id}`; a published message was stored before, so that it need not come again
+ * - `failure`: `{id, content, reason, words}`; a published message that is given up: `too-big`, `unconfirmed`, or
+ *   `refused`, with the words of the server
  */
 export class RoomConnection extends EventTarget {
   #endpoint;
   #history;
   #token;
+  #idPrefix;
   #socket = null;
   #state = { name: "connecting" };
   #attempt = 0;
   #timers = new Map();
   #epoch = null;
+  /** The last message handed out. */
   #seq = null;
+  /** Where to go on from as long as none was handed out. */
+  #floor = null;
   #head = 0;
+  #welcomed = false;
   #caughtUp = false;
   #lossy = false;
   #owesGap = false;
+  #tokenRetried = false;
   #pending = new Map();
 
   /**
    * `url` is the chat endpoint (`ws:` or `wss:`); `history` is how many earlier messages to start with; `token` says the
    * token of the moment for a server that asks for one, or nothing. With a token `username` need not be given.
+   * `idPrefix` begins the ids of all messages published here.
    */
-  constructor({ url, roomId, username, history = 0, token = () => null }) {
+  constructor({ url, roomId, username, history = 0, token = () => null, idPrefix = "" }) {
     super();
     this.roomId = roomId;
     this.username = username;
     this.#endpoint = url;
     this.#history = history;
     this.#token = token;
+    this.#idPrefix = idPrefix;
   }
 
   get state() {
@@ -78,9 +104,10 @@ export class RoomConnection extends EventTarget {
     this.#connect();
   }
 
-  /** Tries again now instead of when the wait is over. */
+  /** Tries again now instead of when the wait is over, or asks whether the connection that is there still lives. */
   retry() {
     if (this.#state.name === "waiting") this.#connect();
+    else if (this.#welcomed) this.#probe();
   }
 
   /** Leaves the room. */
@@ -99,8 +126,9 @@ export class RoomConnection extends EventTarget {
 
   /** Publishes a text and returns its id; the stored message carries that id as `clientId`. */
   publish(content) {
-    const id = randomId();
-    this.#pending.set(id, { content, socket: null, firstSentAt: null, sentAt: null });
+    const id = this.#idPrefix + randomId();
+    const frame = JSON.stringify({ id, content });
+    this.#pending.set(id, { content, frame, socket: null, firstSentAt: null, sentAt: null, resendAt: null });
     this.#flush();
     return id;
   }
@@ -108,19 +136,16 @@ export class RoomConnection extends EventTarget {
   #connect() {
     this.#release();
     this.#enter({ name: "connecting" });
+    this.#welcomed = false;
     this.#caughtUp = false;
     this.#lossy = false;
     const socket = new WebSocket(this.#address());
     this.#socket = socket;
+    this.#after("welcome", WELCOME_WAIT, () => this.#abandon());
     const mine = (act) => (event) => {
       if (this.#socket === socket) act(event);
     };
-    socket.onopen = mine(() => {
-      this.renew();
-      this.#enter({ name: "open" });
-      this.#after("stable", STABLE_AFTER, () => (this.#attempt = 0));
-      this.#after("replay", REPLAY_WAIT, () => this.#catchUp());
-    });
+    socket.onopen = mine(() => this.renew());
     socket.onmessage = mine((event) => this.#receive(event.data));
     socket.onclose = mine((event) => this.#lost(event.code, event.reason));
   }
@@ -131,8 +156,9 @@ export class RoomConnection extends EventTarget {
     query.set("roomId", this.roomId);
     if (this.username) query.set("username", this.username);
     query.set("hello", "1");
-    if (this.#seq !== null) {
-      query.set("sinceSeq", this.#seq);
+    const position = this.#seq ?? this.#floor;
+    if (position !== null) {
+      query.set("sinceSeq", position);
       if (this.#epoch !== null) query.set("epoch", this.#epoch);
     } else if (this.#history > 0) {
       query.set("history", this.#history);
@@ -141,9 +167,8 @@ export class RoomConnection extends EventTarget {
   }
 
   #receive(data) {
-    if (this.#timers.has("silence") || data === "HEARTBEAT") {
-      this.#after("silence", SILENCE_WAIT, () => this.#abandon());
-    }
+    this.#cancel("probe");
+    if (this.#welcomed) this.#listen();
     const message = parse(data);
     switch (message?.type) {
       case undefined:
@@ -154,21 +179,49 @@ export class RoomConnection extends EventTarget {
         return this.#gap(message);
       case "ERROR":
         return this.#problem(message);
+      case "ACK":
+        return this.#acknowledged(message);
       default:
         if (Number.isSafeInteger(message.seq)) this.#accept(message);
     }
   }
 
   #welcome(welcome) {
+    this.#cancel("welcome");
+    this.#welcomed = true;
+    this.#tokenRetried = false;
+    this.#head = welcome.seq;
     if (this.#epoch !== null && this.#epoch !== welcome.epoch) {
       // The log behind the old position is lost. A GAP should say so; if none comes, the next message does.
       this.#seq = null;
+      this.#floor = welcome.seq;
+      this.#lossy = true;
       this.#owesGap = true;
     }
     this.#epoch = welcome.epoch;
-    this.#head = welcome.seq;
+    this.#enter({ name: "open" });
     this.#emit("welcome", welcome);
-    if (this.#seq !== null && this.#seq >= this.#head) this.#catchUp();
+    this.#after("stable", STABLE_AFTER, () => (this.#attempt = 0));
+    this.#listen();
+    if (this.#seq === null && this.#floor === null) {
+      // From now on there is a position: what comes while the line is cut is asked for from here.
+      this.#floor = Math.max(this.#head - this.#history, 0);
+      this.#after("replay", HISTORY_WAIT, () => this.#catchUp());
+    }
+    if ((this.#seq ?? this.#floor) >= this.#head) this.#catchUp();
+    else this.#flush();
+  }
+
+  /** The server is heard; if it stays silent for long, it is asked. */
+  #listen() {
+    this.#after("silence", SILENCE_WAIT, () => this.#probe());
+  }
+
+  /** Asks for an answer that every room gives: a message without content is answered with an ERROR that names it. */
+  #probe() {
+    if (this.#socket?.readyState !== WebSocket.OPEN || this.#timers.has("probe")) return;
+    this.#socket.send(JSON.stringify({ id: PROBE }));
+    this.#after("probe", PROBE_WAIT, () => this.#abandon());
   }
 
   #gap({ from, to, epoch }) {
@@ -181,12 +234,26 @@ export class RoomConnection extends EventTarget {
   }
 
   #problem(problem) {
-    this.#emit("problem", problem);
-    if (this.#pending.size === 0) return;
-    this.#after("resend", RESEND_AFTER_ERROR, () => {
-      for (const entry of this.#pending.values()) entry.socket = null;
-      this.#flush();
-    });
+    const { clientId, code, content, retryAfter } = problem;
+    if (clientId === PROBE) return;
+    const entry = this.#pending.get(clientId);
+    if (entry === undefined) return this.#emit("problem", problem);
+    if (!ERROR_PASSING.has(code)) return this.#fail(clientId, "refused", content);
+    entry.socket = null;
+    entry.resendAt = Date.now() + (retryAfter ?? RESEND_AFTER);
+    this.#resendLater();
+  }
+
+  /** Sends what the room could not take again, each message when it is due. */
+  #resendLater() {
+    const due = [...this.#pending.values()].map(({ resendAt }) => resendAt).filter((at) => at !== null);
+    if (due.length === 0) return;
+    this.#after("resend", Math.max(Math.min(...due) - Date.now(), 0), () => this.#flush());
+  }
+
+  /** A message that was sent again was stored the first time: it is in the log, here or in a gap. */
+  #acknowledged({ clientId }) {
+    if (this.#pending.delete(clientId)) this.#emit("stored", { id: clientId });
   }
 
   #accept(message) {
@@ -218,34 +285,44 @@ export class RoomConnection extends EventTarget {
     this.#flush();
   }
 
+  /** Sends what waits, in order. What was sent before waits until the replay has shown whether it was stored. */
   #flush() {
-    if (!this.#caughtUp || this.#socket?.readyState !== WebSocket.OPEN) return;
+    if (!this.#welcomed || this.#socket?.readyState !== WebSocket.OPEN) return;
     const now = Date.now();
-    for (const [id, entry] of this.#pending) {
+    for (const entry of this.#pending.values()) {
       if (entry.socket === this.#socket) continue;
+      if (!this.#caughtUp && entry.firstSentAt !== null) break;
+      if (entry.resendAt > now) continue;
       entry.socket = this.#socket;
       entry.sentAt = now;
       entry.firstSentAt ??= now;
-      this.#socket.send(JSON.stringify({ id, content: entry.content }));
+      entry.resendAt = null;
+      this.#socket.send(entry.frame);
     }
+    this.#resendLater();
     this.#expectAcknowledgement();
   }
 
+  /** The message that waits longest for an answer on this connection. */
+  #oldestSent() {
+    for (const entry of this.#pending.values()) if (entry.socket === this.#socket) return entry;
+    return undefined;
+  }
+
   #expectAcknowledgement() {
-    const [oldest] = this.#pending.values();
+    const oldest = this.#oldestSent();
     if (oldest === undefined) return;
     const left = Math.max(oldest.sentAt + ACKNOWLEDGE_WAIT - Date.now(), 0);
     this.#after("acknowledge", left, () => {
-      const [first] = this.#pending.values();
-      if (first === oldest && Date.now() - oldest.sentAt >= ACKNOWLEDGE_WAIT) this.#abandon();
+      if (this.#oldestSent() === oldest && Date.now() - oldest.sentAt >= ACKNOWLEDGE_WAIT) this.#abandon();
       else this.#expectAcknowledgement();
     });
   }
 
-  #fail(id, reason) {
+  #fail(id, reason, words = "") {
     const { content } = this.#pending.get(id);
     this.#pending.delete(id);
-    this.#emit("failure", { id, content, reason });
+    this.#emit("failure", { id, content, reason, words });
   }
 
   /** Gives up on a connection that seems dead, without waiting for its closing handshake. */
@@ -255,23 +332,38 @@ export class RoomConnection extends EventTarget {
   }
 
   #lost(code, reason) {
-    this.#release();
-    if (code === CLOSE_TOO_BIG) this.#failLargest();
-    if (CLOSE_FINAL.has(code)) this.#enter({ name: "ended", code, reason });
+    const socket = this.#release();
+    if (this.#isFinal(code, socket)) this.#enter({ name: "ended", code, reason });
     else this.#wait();
   }
 
-  /** Sent again, the message that was too big would end every further connection. */
-  #failLargest() {
-    const bySize = [...this.#pending].sort(([, a], [, b]) => b.content.length - a.content.length);
-    if (bySize.length > 0) this.#fail(bySize[0][0], "too-big");
+  /** Whether another attempt would end the same way. */
+  #isFinal(code, socket) {
+    if (code === CLOSE_TOO_BIG) return !this.#failLargest(socket);
+    if (code === CLOSE_UNAUTHENTICATED) {
+      // The token may have expired meanwhile: a fresh one gets one attempt.
+      const again = !this.#tokenRetried && this.#token();
+      this.#tokenRetried = true;
+      return !again;
+    }
+    return CLOSE_FINAL.has(code) || (code >= 4000 && code !== CLOSE_TOO_SLOW);
+  }
+
+  /** Sent again, the message that was too big would end every further connection: of those sent it is the longest frame. */
+  #failLargest(socket) {
+    const bytes = ({ frame }) => new TextEncoder().encode(frame).length;
+    const sent = [...this.#pending].filter(([, entry]) => entry.socket === socket);
+    if (sent.length === 0) return false;
+    const [id] = sent.reduce((largest, other) => (bytes(other[1]) > bytes(largest[1]) ? other : largest));
+    this.#fail(id, "too-big");
+    return true;
   }
 
   #wait() {
-    const ceiling = Math.min(RETRY_LAST, RETRY_FIRST * 2 ** this.#attempt);
     this.#attempt += 1;
-    // Half of it at random: clients that lost the same server do not come back at the same moment.
-    const delay = ceiling / 2 + (Math.random() * ceiling) / 2;
+    const ceiling = Math.min(RETRY_LAST, RETRY_FIRST * 2 ** this.#attempt);
+    // At random: clients that lost the same server do not come back at the same moment.
+    const delay = RETRY_FIRST + Math.random() * (ceiling - RETRY_FIRST);
     this.#after("retry", delay, () => this.#connect());
     this.#enter({ name: "waiting", retryAt: Date.now() + delay });
   }
@@ -281,6 +373,7 @@ export class RoomConnection extends EventTarget {
     for (const name of [...this.#timers.keys()]) this.#cancel(name);
     const socket = this.#socket;
     this.#socket = null;
+    this.#welcomed = false;
     return socket;
   }
 

@@ -9,6 +9,10 @@ const NEAR_END = 80;
 /** This close to the beginning, in pixels, earlier messages are asked for. */
 const NEAR_START = 240;
 const HUE_COUNT = 8;
+/** Entries put into the page in one frame; the rest waits for the next, so that a long replay never blocks the page. */
+const ENTRIES_PER_FRAME = 500;
+/** A hidden page gets no frames: it is updated this often, in milliseconds. */
+const HIDDEN_INTERVAL = 500;
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const fullDate = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
@@ -27,21 +31,29 @@ export class LogView {
   #newer;
   #earlier;
   #username;
+  #isOwn;
   #last = null;
   #day = null;
   #unseen = 0;
   #atEnd = true;
   /** The number below which the server has nothing any more. */
   #start = 1;
+  #replaying = false;
   #loading = false;
   /** False after a failure, until the reader asks by the button: scrolling must not repeat it on and on. */
   #loadsItself = true;
   #load;
   #entries = new Map();
   #observer;
+  /** What is shown with the next frame, in order; each act gives the elements to add. */
+  #queue = [];
+  #frame = null;
 
-  /** `load` takes a number and promises the messages before it, oldest first, or null if they cannot be had. */
-  constructor({ scroller, log, pending, empty, newer, earlier, username, load }) {
+  /**
+   * `load` takes a number and promises the messages before it, oldest first, or null if they cannot be had; `isOwn` says
+   * whether a message was written here.
+   */
+  constructor({ scroller, log, pending, empty, newer, earlier, username, isOwn, load }) {
     this.#scroller = scroller;
     this.#log = log;
     this.#pending = pending;
@@ -49,6 +61,7 @@ export class LogView {
     this.#newer = newer;
     this.#earlier = earlier;
     this.#username = username;
+    this.#isOwn = isOwn;
     this.#load = load;
     log.replaceChildren();
     pending.replaceChildren();
@@ -66,46 +79,61 @@ export class LogView {
     this.#observer.observe(log.parentElement);
   }
 
-  /** Stops following changes of size. */
+  /** Stops following changes of size, and shows nothing more. */
   end() {
     this.#observer.disconnect();
+    this.#queue = [];
+    this.#cancelFrame();
   }
 
   /** While earlier messages are replayed, a screen reader stays silent. */
   set replaying(yes) {
-    this.#log.setAttribute("aria-busy", String(yes));
-    if (yes) return;
-    this.#dropUnseen();
-    this.#offerEarlier();
+    this.#enqueue(() => {
+      this.#log.setAttribute("aria-busy", String(yes));
+      this.#replaying = yes;
+      return [];
+    });
   }
 
   /** Shows a stored message; one's own replaces its pending twin. */
   message(message, live) {
-    const { entries, day, last } = this.#entriesOf(message, { day: this.#day, last: this.#last });
-    this.#day = day;
-    this.#last = last;
-    if (message.clientId !== undefined) this.#forget(message.clientId);
-    this.#append(...entries);
-    if (last !== null) this.#groupPending();
-    this.#follow(live && last !== null && message.sender !== this.#username);
+    this.#enqueue(() => {
+      const { entries, day, last } = this.#entriesOf(message, { day: this.#day, last: this.#last });
+      this.#day = day;
+      this.#last = last;
+      if (message.clientId !== undefined) this.#drop(message.clientId);
+      if (live && last !== null && !this.#isOwn(message)) this.#unseen += 1;
+      return entries;
+    });
   }
 
   /** Says honestly that messages are missing here. */
   gap({ from, to }) {
-    this.#last = null;
-    this.#append(element("p", "gap", gapText(from, to)));
-    this.#follow(false);
+    this.#enqueue(() => {
+      this.#last = null;
+      return [element("p", "gap", gapText(from, to))];
+    });
   }
 
   /** A word from the server to this member alone. */
   problem(text) {
-    this.#last = null;
-    this.#append(element("p", "notice problem", text));
-    this.#follow(false);
+    this.#enqueue(() => {
+      this.#last = null;
+      return [element("p", "notice problem", text)];
+    });
+  }
+
+  /** A message that was sent again is in the log already. */
+  stored(id) {
+    this.#enqueue(() => {
+      this.#drop(id);
+      return [];
+    });
   }
 
   /** Shows what was just written until it comes back from the room. */
   publish(id, content) {
+    this.#showAll();
     const entry = bubble(content, { sender: this.#username, own: true });
     entry.classList.add("waiting");
     entry.append(element("p", "fate", "Sending…"));
@@ -127,7 +155,7 @@ export class LogView {
     });
     const remove = button("Remove", () => this.#forget(id));
     entry.querySelector(".fate").replaceChildren(element("span", "", words), ...(sendAgain ? [again] : []), remove);
-    this.#follow(false);
+    if (this.#atEnd) this.toEnd();
   }
 
   toEnd() {
@@ -136,13 +164,65 @@ export class LogView {
     this.#dropUnseen();
   }
 
-  #append(...entries) {
-    this.#empty.hidden = true;
-    this.#log.append(...entries);
-    if (!this.#atEnd || this.#log.childElementCount <= ENTRIES_MAX) return;
-    // Entries above the reader's place would move what is being read, so only those at the end let the oldest go.
-    while (this.#log.childElementCount > ENTRIES_MAX) this.#log.firstElementChild.remove();
-    this.#offerEarlier();
+  /**
+   * Everything that comes between two frames is put into the page at once: after each change alone the browser would
+   * lay the whole conversation out anew.
+   */
+  #enqueue(act) {
+    this.#queue.push(act);
+    this.#requestFrame();
+  }
+
+  #requestFrame() {
+    if (this.#frame !== null) return;
+    const show = () => {
+      this.#cancelFrame();
+      this.#show(ENTRIES_PER_FRAME);
+    };
+    const frame = requestAnimationFrame(show);
+    const timer = setTimeout(show, HIDDEN_INTERVAL);
+    this.#frame = () => {
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+    };
+  }
+
+  #cancelFrame() {
+    this.#frame?.();
+    this.#frame = null;
+  }
+
+  #showAll() {
+    this.#cancelFrame();
+    this.#show(Infinity);
+  }
+
+  #show(countMax) {
+    const batch = this.#queue.splice(0, countMax);
+    const added = document.createDocumentFragment();
+    for (const act of batch) added.append(...act());
+    const grows = added.childElementCount > 0;
+    if (grows) {
+      this.#empty.hidden = true;
+      this.#log.append(added);
+      this.#groupPending();
+    }
+    if (this.#atEnd) {
+      this.#dropOldest();
+      if (grows) this.toEnd();
+      this.#unseen = 0;
+    } else {
+      this.#announceUnseen();
+    }
+    if (!this.#replaying) this.#offerEarlier();
+    if (this.#queue.length > 0) this.#requestFrame();
+  }
+
+  /** Entries above the reader's place would move what is being read, so only those at the end let the oldest go. */
+  #dropOldest() {
+    const surplus = this.#log.childElementCount - ENTRIES_MAX;
+    if (surplus <= 0) return;
+    for (let count = 0; count < surplus; count += 1) this.#log.firstElementChild.remove();
   }
 
   /** What shows a message behind another one of `day`, with `last` as the end of a group; and both as they are then. */
@@ -159,11 +239,11 @@ export class LogView {
     const { sender, content, seq } = message;
     let entry;
     if (message.type === "MESSAGE") {
-      entry = bubble(content, { sender, own: sender === this.#username, at });
-      entry.classList.toggle("follows", continues(last, sender, at));
-      last = { sender, at };
+      entry = bubble(content, { sender, own: this.#isOwn(message), at });
+      entry.classList.toggle("follows", continues(last, sender, entry.classList.contains("own"), at));
+      last = { sender, own: entry.classList.contains("own"), at };
     } else {
-      entry = element("p", "notice", [element("span", "", content), timeOf(at)]);
+      entry = element("p", "notice", [element("span", "", withName(content, message.username)), timeOf(at)]);
       last = null;
     }
     entry.dataset.seq = seq;
@@ -182,6 +262,7 @@ export class LogView {
   async #loadEarlier() {
     if (this.#loading || this.#earlier.hidden) return;
     this.#loading = true;
+    this.#showAll();
     this.#earlier.textContent = "Fetching earlier messages…";
     const before = this.#first;
     const messages = await this.#load(before);
@@ -216,21 +297,23 @@ export class LogView {
   }
 
   #forget(id) {
+    this.#drop(id);
+    this.#groupPending();
+  }
+
+  #drop(id) {
     this.#entries.get(id)?.remove();
     this.#entries.delete(id);
-    this.#groupPending();
   }
 
   #groupPending() {
     const [first, ...others] = this.#pending.children;
-    first?.classList.toggle("follows", continues(this.#last, this.#username, Date.now()));
+    first?.classList.toggle("follows", continues(this.#last, this.#username, true, Date.now()));
     for (const entry of others) entry.classList.add("follows");
   }
 
-  #follow(counts) {
-    if (this.#atEnd) return this.toEnd();
-    if (!counts) return;
-    this.#unseen += 1;
+  #announceUnseen() {
+    if (this.#unseen === 0) return;
     this.#newer.textContent = this.#unseen === 1 ? "1 new message" : `${this.#unseen} new messages`;
     this.#newer.hidden = false;
   }
@@ -265,19 +348,25 @@ export function element(tag, className, content = "") {
 }
 
 /** Whether a message stands under the same heading as the last one. */
-function continues(last, sender, at) {
-  return last?.sender === sender && at - last.at < GROUP_WITHIN;
+function continues(last, sender, own, at) {
+  return last?.sender === sender && last.own === own && at - last.at < GROUP_WITHIN;
 }
 
 function bubble(content, { sender, own, at }) {
-  const name = element("span", "sender", own ? "You" : sender);
-  name.dir = "auto";
+  const name = element("bdi", "sender", own ? "You" : sender);
   name.dataset.hue = hueOf(sender);
   const head = element("p", "head", at ? [name, timeOf(at)] : [name]);
   const text = element("p", "text", withLinks(content));
   text.dir = "auto";
   if (ONLY_PICTURES.test(content)) text.classList.add("pictures");
   return element("article", own ? "entry own" : "entry", own ? [head, text] : [badge(sender), head, text]);
+}
+
+/** The text of a notice, with the name in it kept from turning the rest around. */
+function withName(content, name) {
+  const at = name ? content.indexOf(name) : -1;
+  if (at < 0) return [element("bdi", "", content)];
+  return [content.slice(0, at), element("bdi", "", name), content.slice(at + name.length)];
 }
 
 function withLinks(content) {

@@ -27,11 +27,13 @@ export class Presence {
     switch (message.type) {
       case "JOIN":
         this.changes += 1;
-        this.#join(nameBefore(message.content, " joined"), live);
+        this.#join(message.username ?? nameBefore(message.content, " joined"), live);
+        this.#counted(message, live);
         return true;
       case "LEAVE":
         this.changes += 1;
-        this.#leave(nameBefore(message.content, " left"), live);
+        this.#leave(message.username ?? nameBefore(message.content, " left"), live);
+        this.#counted(message, live);
         return true;
       case "MESSAGE":
         if (!live || this.#sessions.has(message.sender)) return false;
@@ -64,6 +66,11 @@ export class Presence {
     // A server that died wrote no LEAVE: of more names than users the oldest are left over from before.
     const kept = others.slice(Math.max(others.length - (this.count - 1), 0));
     return [this.#username, ...kept.sort((a, b) => a.localeCompare(b))];
+  }
+
+  /** The server says with each change how many users there are. */
+  #counted({ online }, live) {
+    if (live && Number.isSafeInteger(online)) this.#count = online;
   }
 
   #join(name, live) {
