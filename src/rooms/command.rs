@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Timestamp;
 use super::encoding::Encoding;
-use super::journal::{Opened, Page, PageRequest};
+use super::journal::{Opened, Page, PageRequest, RoomId};
 use super::polls::Poll;
 
 /// A member of one of a shard's rooms. Chosen by whoever sends the commands, small and dense: a shard keeps a table
@@ -489,7 +489,10 @@ pub enum Answer {
         opened: Result<Box<Opened>, Why>,
     },
     /// The oldest batch of records under way is stored.
-    Committed,
+    Committed {
+        /// But nothing of these rooms is, and nothing that is under way after it will be.
+        refused: Vec<RoomId>,
+    },
     /// The oldest batch of records under way is not stored, and neither is any other under way.
     Refused,
     /// To [`Effect::Read`].

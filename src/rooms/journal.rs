@@ -134,7 +134,7 @@ pub struct Record {
     pub client_id: Option<Span>,
 }
 
-/// Messages of one shard that are stored together or not at all.
+/// Messages of one shard that are stored together or not at all, but for those of rooms that the store refuses.
 #[derive(Debug, Default)]
 pub struct RecordBatch {
     /// The shard they come from.
@@ -149,10 +149,13 @@ pub struct RecordBatch {
     pub records: Vec<Record>,
     /// The arena.
     pub bytes: Vec<u8>,
+    /// The store's answer: rooms whose messages do not follow what is stored, or cannot be stored. Of these nothing is
+    /// stored, and of all others everything.
+    pub refused: Vec<RoomId>,
 }
 
 impl RecordBatch {
-    /// Empties the batch and keeps its buffers.
+    /// Empties the batch and keeps its buffers, and what the store has answered.
     pub fn clear(&mut self) {
         self.records.clear();
         self.bytes.clear();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::command::{RoomKey, Span};
-use super::journal::{Durability, Record, RecordBatch};
+use super::journal::{Durability, Record, RecordBatch, RoomId};
 use super::peer::Peer;
 use super::room::{Draft, Publisher, Room, RoomLimits};
 use super::timestamp::Timestamp;
@@ -16,7 +16,21 @@ const RECORDS_MAX: usize = 16_384;
 const BYTES_MAX: usize = 8 << 20;
 
 /// The last message of a room in a batch.
-type Upto = (RoomKey, u64);
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Upto {
+    pub(super) room: RoomKey,
+    id: RoomId,
+    pub(super) seq: u64,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Rooms whose messages are stored, and up to which.
+    pub(super) stored: Vec<Upto>,
+    /// Rooms that were refused.
+    pub(super) lost: Vec<RoomKey>,
+}
 
 /// A batch that the store has not answered yet.
 #[derive(Debug)]
@@ -73,8 +87,8 @@ impl Ledger {
         self.batch.durability = self.batch.durability.max(room.durability);
         self.unstored += 1;
         match self.rooms.last_mut() {
-            Some((key, last)) if *key == room.key => *last = seq,
-            Some(_) | None => self.rooms.push((room.key, seq)),
+            Some(last) if last.room == room.key => last.seq = seq,
+            Some(_) | None => self.rooms.push(Upto { room: room.key, id, seq }),
         }
     }
 
@@ -98,11 +112,28 @@ impl Ledger {
         }
     }
 
-    /// The oldest batch under way is stored: its rooms.
-    pub(super) fn committed(&mut self) -> Vec<Upto> {
-        let Some(UnderWay { rooms, records, .. }) = self.under_way.pop_front() else { return Vec::new() };
+    /// The oldest batch under way is stored, but for these rooms. What was said there since was built on what is lost: it
+    /// is taken back here, and the store refuses what is on its way already, since it does not follow.
+    pub(super) fn committed(&mut self, refused: &[RoomId]) -> Settled {
+        let Some(UnderWay { rooms, records, .. }) = self.under_way.pop_front() else {
+            debug_assert!(false, "an answer to no batch");
+            return Settled::default();
+        };
         self.unstored -= records.min(self.unstored);
-        rooms
+        if refused.is_empty() {
+            return Settled { stored: rooms, lost: Vec::new() };
+        }
+        let (lost, stored): (Vec<Upto>, _) = rooms.into_iter().partition(|upto| refused.contains(&upto.id));
+        let mut lost: Vec<(RoomKey, RoomId)> = lost.into_iter().map(|upto| (upto.room, upto.id)).collect();
+        lost.dedup();
+        let is_lost = |id: RoomId| lost.iter().any(|(_, lost)| *lost == id);
+        for later in self.under_way.iter_mut().map(|later| &mut later.rooms).chain([&mut self.rooms]) {
+            later.retain(|upto| !is_lost(upto.id));
+        }
+        let before = self.batch.records.len();
+        self.batch.records.retain(|record| !is_lost(record.room));
+        self.unstored -= (before - self.batch.records.len()).min(self.unstored);
+        Settled { stored, lost: lost.into_iter().map(|(room, _)| room).collect() }
     }
 
     /// The oldest batch under way is not stored, and nothing that was built on it can be: the rooms concerned. The
@@ -122,7 +153,7 @@ impl Ledger {
             later.records = 0;
             lost.append(&mut later.rooms);
         }
-        lost.into_iter().map(|(room, _)| room).collect()
+        lost.into_iter().map(|upto| upto.room).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

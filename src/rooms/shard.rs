@@ -10,7 +10,7 @@ use super::command::{
 };
 use super::crew::Crew;
 use super::journal::RecordBatch;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Settled, Upto};
 use super::member::{Profile, State};
 use super::members::BLOCK;
 use super::message::{self, Kind};
@@ -148,15 +148,20 @@ impl<P: Peer> Shard<P> {
         match answer {
             Answer::Opened { room, opened: Ok(opened) } => self.opened(room, &opened, now),
             Answer::Opened { room, opened: Err(why) } => self.not_opened(room, why, now),
-            Answer::Committed => {
-                for (key, seq) in self.ledger.committed() {
+            Answer::Committed { refused } => {
+                let Settled { stored, lost } = self.ledger.committed(&refused);
+                for Upto { room: key, seq, .. } in stored {
                     if let Some(room) = open_room(&mut self.rooms, key) {
                         room.commit(seq, &self.limits);
                         self.touch(key.index);
                     }
                 }
+                self.roll_back(lost, now);
             }
-            Answer::Refused => self.roll_back(now),
+            Answer::Refused => {
+                let lost = self.ledger.refused();
+                self.roll_back(lost, now);
+            }
             Answer::Page { reader, page } => self.page(reader, page),
         }
     }
@@ -341,10 +346,10 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// The store has refused: everything that was not committed is taken back, in all rooms. What was shown already, in
-    /// `async` rooms, is lost to the store.
-    fn roll_back(&mut self, now: Timestamp) {
-        for key in self.ledger.refused() {
+    /// The store has refused these rooms: everything in them that was not committed is taken back. What was shown already,
+    /// in `async` rooms, is lost to the store.
+    fn roll_back(&mut self, lost: Vec<RoomKey>, now: Timestamp) {
+        for key in lost {
             let seats = &self.seats;
             if let Some(room) = open_room(&mut self.rooms, key) {
                 room.roll_back(|member| seats.place(member).map(|(_, position)| position));

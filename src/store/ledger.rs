@@ -17,6 +17,12 @@ const ROOMS_MAX: usize = 65_536;
 const INSERT_ROWS: usize = 16;
 const INSERT_COLUMNS: usize = 9;
 
+/// Bytes of one message's texts at most: half of what SQLite takes as a row, so that no insert fails for its size.
+const ROW_BYTES_MAX: usize = 500_000_000;
+
+/// The rooms of a batch of which nothing is stored, and why.
+pub(super) type Refusals = HashMap<RoomId, StoreError>;
+
 /// What the writer remembers of a room.
 #[derive(Clone, Copy, Debug)]
 enum Entry {
@@ -43,7 +49,7 @@ pub(super) struct Ledger {
     overfull: Vec<RoomId>,
     /// Whether a room was deleted since [`Ledger::take_condemned`] was asked last.
     condemned: bool,
-    /// `bytes_end` of the records that were verified and not yet inserted; `None` for those of deleted rooms.
+    /// `bytes_end` of the records that were verified and not yet inserted; `None` for those of deleted and refused rooms.
     verified: Vec<Option<u64>>,
     insert_one: String,
     insert_many: String,
@@ -101,15 +107,18 @@ impl Ledger {
         self.overfull.drain(..)
     }
 
-    /// Inserts the messages of a batch, in the transaction that `conn` is in. Messages of a room that was deleted
-    /// meanwhile go where the room went.
+    /// Inserts the messages of a batch, in the transaction that `conn` is in; returns the rooms that it refuses, and why.
+    /// Of those nothing is inserted, and of every other room all of it. Messages of a room that was deleted meanwhile go
+    /// where the room went.
     ///
-    /// If it fails with a refusal, nothing was inserted.
-    pub(super) fn append(&mut self, conn: &Connection, batch: &RecordBatch) -> Result<(), StoreError> {
+    /// # Errors
+    /// The store's own faults alone: the transaction has to be rolled back.
+    pub(super) fn append(&mut self, conn: &Connection, batch: &RecordBatch) -> Result<Refusals, StoreError> {
         if self.rooms.len() > ROOMS_MAX {
             self.rooms.clear();
         }
-        let inserted = self.verify(conn, batch).and_then(|()| self.insert(conn, batch));
+        let inserted =
+            self.verify(conn, batch).and_then(|refused| self.insert(conn, batch).map(|()| refused));
         if inserted.is_err() {
             for record in &batch.records {
                 self.rooms.remove(&record.room);
@@ -118,34 +127,70 @@ impl Ledger {
         inserted
     }
 
-    /// Sees whether every message follows the last one of its room, and notes it as that room's last.
-    fn verify(&mut self, conn: &Connection, batch: &RecordBatch) -> Result<(), StoreError> {
+    /// Sees whether every message follows the last one of its room, and notes it as that room's last. Everything that
+    /// a room can be refused for is found here, before the first row is written: so no other room pays for it.
+    fn verify(&mut self, conn: &Connection, batch: &RecordBatch) -> Result<Refusals, StoreError> {
         self.verified.clear();
+        let mut refused = Refusals::new();
         for record in &batch.records {
-            let retention = self.retention;
-            let Entry::Kept { floor, head, settings, overfull } = self.entry(conn, record.room)? else {
+            if refused.contains_key(&record.room) {
                 self.verified.push(None);
                 continue;
+            }
+            let verdict = match self.verify_record(conn, record, &batch.bytes) {
+                Ok(bytes_end) => bytes_end,
+                Err(refusal) if refusal.is_refusal() => {
+                    refused.insert(record.room, refusal);
+                    None
+                }
+                Err(error) => return Err(error),
             };
-            if record.seq != head.seq + 1 || record.at <= head.at {
-                let (room, expected, found) = (record.room, head.seq + 1, record.seq);
-                return Err(StoreError::OutOfOrder { room, expected, found });
-            }
-            let texts = texts(record, &batch.bytes);
-            let all = [texts.sender, texts.content, texts.client_id.unwrap_or_default()];
-            let fits = record.seq < i64::MAX.cast_unsigned() && record.at.micros() < i64::MAX.cast_unsigned();
-            if !fits || all.iter().any(|text| simdutf8::basic::from_utf8(text).is_err()) {
-                return Err(StoreError::Malformed);
-            }
-            *head = Place { seq: record.seq, at: record.at, bytes_end: head.bytes_end + texts.kept_bytes() };
-            let bytes_end = head.bytes_end;
-            if !*overfull && exceeds(*floor, *head, settings.retention(retention)) {
-                *overfull = true;
-                self.overfull.push(record.room);
-            }
-            self.verified.push(Some(bytes_end));
+            self.verified.push(verdict);
         }
-        Ok(())
+        if !refused.is_empty() {
+            for (record, verdict) in batch.records.iter().zip(&mut self.verified) {
+                if refused.contains_key(&record.room) {
+                    *verdict = None;
+                }
+            }
+            // What was noted of them is not going to be true.
+            for room in refused.keys() {
+                self.rooms.remove(room);
+            }
+        }
+        Ok(refused)
+    }
+
+    /// The room's `bytes_end` after this message; `None` if the room was deleted.
+    fn verify_record(
+        &mut self,
+        conn: &Connection,
+        record: &Record,
+        arena: &[u8],
+    ) -> Result<Option<u64>, StoreError> {
+        let retention = self.retention;
+        let Entry::Kept { floor, head, settings, overfull } = self.entry(conn, record.room)? else {
+            return Ok(None);
+        };
+        if record.seq != head.seq + 1 || record.at <= head.at {
+            let (room, expected, found) = (record.room, head.seq + 1, record.seq);
+            return Err(StoreError::OutOfOrder { room, expected, found });
+        }
+        let texts = texts(record, arena);
+        let all = [texts.sender, texts.content, texts.client_id.unwrap_or_default()];
+        let fits = record.seq < i64::MAX.cast_unsigned()
+            && record.at.micros() < i64::MAX.cast_unsigned()
+            && all.iter().map(|text| text.len()).sum::<usize>() <= ROW_BYTES_MAX;
+        if !fits || all.iter().any(|text| simdutf8::basic::from_utf8(text).is_err()) {
+            return Err(StoreError::Malformed);
+        }
+        *head = Place { seq: record.seq, at: record.at, bytes_end: head.bytes_end + texts.kept_bytes() };
+        let bytes_end = head.bytes_end;
+        if !*overfull && exceeds(*floor, *head, settings.retention(retention)) {
+            *overfull = true;
+            self.overfull.push(record.room);
+        }
+        Ok(Some(bytes_end))
     }
 
     fn insert(&self, conn: &Connection, batch: &RecordBatch) -> Result<(), StoreError> {

@@ -228,7 +228,9 @@ pub(super) fn import(
     }
     ledger.forget(room.id);
     let batch = batch_of(room.id, &import.messages).ok_or(StoreError::Malformed)?;
-    ledger.append(conn, &batch)?;
+    if let Some((_, refusal)) = ledger.append(conn, &batch)?.into_iter().next() {
+        return Err(refusal);
+    }
     Ok(import.messages.last().map_or(room.head.seq, |message| message.seq))
 }
 

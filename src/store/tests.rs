@@ -66,7 +66,16 @@ fn batch(shard: usize, term: u32, room: RoomId, seqs: impl IntoIterator<Item = u
 }
 
 fn append(store: &Store, batch: RecordBatch) -> Result<(), StoreError> {
-    ask(|done| store.append(batch, done)).map(|batch| assert!(batch.records.is_empty()))
+    append_refusing(store, batch).map(|refused| assert_eq!(refused, []))
+}
+
+/// Says which rooms of the batch were refused.
+fn append_refusing(store: &Store, batch: RecordBatch) -> Result<Vec<RoomId>, StoreError> {
+    let answer = ask(|done| store.append(batch, done));
+    answer.map(|batch| {
+        assert!(batch.records.is_empty() && batch.bytes.is_empty());
+        batch.refused
+    })
 }
 
 fn everything(room: RoomId) -> PageRequest {
@@ -187,21 +196,24 @@ fn batches_of_many_shards_are_stored_together() {
 }
 
 #[test]
-fn what_does_not_follow_the_last_message_is_refused_until_the_next_term() {
+fn a_room_whose_messages_do_not_follow_is_refused_alone() {
     let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
     let (room, other) = (open_room(&store, "a").id, open_room(&store, "b").id);
     append(&store, batch(0, 3, room, 1..=3)).unwrap();
-    // The part of the batch that would fit must not stay behind.
+    // Whatever of the room stands before or behind the message that does not follow must not stay, and nothing of the
+    // other room may go.
     let mut hole = batch(0, 3, other, 1..=2);
-    push(&mut hole, room, &message(5));
-    let refused = StoreError::OutOfOrder { room, expected: 4, found: 5 };
-    assert_eq!(append(&store, hole), Err(refused.clone()));
-    assert_eq!(append(&store, batch(0, 3, room, 4..=4)), Err(refused.clone()));
-    assert_eq!(append(&store, batch(0, 2, room, 4..=4)), Err(refused));
-    append(&store, batch(1, 0, other, 1..=1)).unwrap();
-    append(&store, batch(0, 4, room, 4..=4)).unwrap();
-    assert_eq!(read(&store, everything(other)).head, 1);
-    assert_eq!(read(&store, everything(room)).head, 4);
+    for (seq, other_seq) in [(4, 3), (6, 4), (7, 5), (5, 6)] {
+        push(&mut hole, room, &message(seq));
+        push(&mut hole, other, &message(other_seq));
+    }
+    assert_eq!(append_refusing(&store, hole), Ok(vec![room]));
+    assert_eq!((read(&store, everything(room)).head, read(&store, everything(other)).head), (3, 6));
+    // What was built on it is refused, too, and what begins where the log ends is not; the term stays the same.
+    assert_eq!(append_refusing(&store, batch(0, 3, room, 8..=9)), Ok(vec![room]));
+    append(&store, batch(0, 3, room, 4..=4)).unwrap();
+    append(&store, batch(0, 3, other, 7..=7)).unwrap();
+    assert_eq!((read(&store, everything(room)).head, read(&store, everything(other)).head), (4, 7));
 }
 
 #[test]
@@ -211,20 +223,24 @@ fn time_in_a_room_never_stands_still_or_goes_back() {
     let mut late = RecordBatch::default();
     push(&mut late, room, &message(1));
     push(&mut late, room, &Stored { at: at(1), ..message(2) });
-    assert!(matches!(append(&store, late), Err(StoreError::OutOfOrder { .. })));
+    assert_eq!(append_refusing(&store, late), Ok(vec![room]));
     assert_eq!(read(&store, everything(room)).head, 0);
 }
 
 #[test]
-fn texts_that_are_not_utf_8_and_rooms_that_never_were_are_refused() {
+fn texts_that_are_not_utf_8_and_rooms_that_never_were_are_refused_alone() {
     let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
-    let room = open_room(&store, "a").id;
+    let (room, other) = (open_room(&store, "a").id, open_room(&store, "b").id);
     let mut broken = batch(0, 0, room, 1..=2);
     let last = broken.bytes.len() - 5;
     broken.bytes[last..].fill(0xff);
-    assert_eq!(append(&store, broken), Err(StoreError::Malformed));
-    assert_eq!(append(&store, batch(0, 1, RoomId(99), 1..=1)), Err(StoreError::NoSuchRoom));
-    append(&store, batch(0, 2, room, 1..=1)).unwrap();
+    push(&mut broken, other, &message(1));
+    push(&mut broken, RoomId(99), &message(1));
+    let mut refused = append_refusing(&store, broken).unwrap();
+    refused.sort_unstable();
+    assert_eq!(refused, [room, RoomId(99)]);
+    append(&store, batch(0, 0, room, 1..=1)).unwrap();
+    append(&store, batch(0, 0, other, 2..=2)).unwrap();
 }
 
 #[test]
@@ -593,7 +609,7 @@ fn a_refusal_costs_the_rooms_their_epochs_that_do_not_wait_for_the_store() {
         let (store, threads) = open();
         let room = open_room(&store, "lobby");
         append(&store, batch(0, 0, room.id, 1..=10)).unwrap();
-        append(&store, batch(0, 0, room.id, 12..=12)).unwrap_err();
+        assert_eq!(append_refusing(&store, batch(0, 0, room.id, 12..=12)), Ok(vec![room.id]));
         drop(threads);
         let (store, _threads) = open();
         let again = open_room(&store, "lobby");

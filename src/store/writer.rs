@@ -144,7 +144,7 @@ impl Writer {
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
         for job in round {
             match job {
-                Job::Append(append) => append_batch(append, &tx, &mut self.ledger, &mut self.failed_terms)?,
+                Job::Append(append) => append_batch(append, &tx, &mut self.ledger, &self.failed_terms)?,
                 Job::Change(change, _) => change.apply(&tx, &mut self.ledger)?,
                 Job::Open(open) => match open.purpose {
                     Purpose::Find => {}
@@ -179,7 +179,7 @@ impl Writer {
     fn settle(&mut self, append: Append, outcome: &Outcome) {
         let Append { mut batch, reply, verdict, permit } = append;
         drop(permit);
-        if outcome.is_err() || verdict.is_err() {
+        if outcome.is_err() || verdict.is_err() || !batch.refused.is_empty() {
             self.monitor.lost();
         }
         if let Err(error) = outcome {
@@ -264,30 +264,26 @@ impl Drop for Watch {
     }
 }
 
-/// Inserts a batch, unless its shard has to begin a new term first. A batch that is refused ends its term; only what
-/// is the store's fault is an error.
+/// Inserts a batch, unless its shard has to begin a new term first, and notes in it the rooms that are refused: they alone
+/// are. Only what is the store's fault is an error.
 fn append_batch(
     append: &mut Append,
     conn: &Connection,
     ledger: &mut Ledger,
-    failed_terms: &mut HashMap<usize, (u32, StoreError)>,
+    failed_terms: &HashMap<usize, (u32, StoreError)>,
 ) -> Result<(), StoreError> {
-    let batch = &append.batch;
+    let batch = &mut append.batch;
     if let Some((term, error)) = failed_terms.get(&batch.shard)
         && batch.term <= *term
     {
         append.verdict = Err(error.clone());
         return Ok(());
     }
-    match ledger.append(conn, batch) {
-        Err(error) if error.is_refusal() => {
-            tracing::error!(shard = batch.shard, %error, "a batch of messages was refused");
-            note_failure(failed_terms, batch, &error);
-            append.verdict = Err(error);
-            Ok(())
-        }
-        stored => stored,
+    for (room, error) in ledger.append(conn, batch)? {
+        tracing::error!(shard = batch.shard, room = room.0, %error, "messages of a room were refused");
+        batch.refused.push(room);
     }
+    Ok(())
 }
 
 fn note_failure(

@@ -79,7 +79,7 @@ impl Journal {
             batch,
             Box::new(move |stored| {
                 let answer = match stored {
-                    Ok(_batch) => Answer::Committed,
+                    Ok(batch) => Answer::Committed { refused: batch.refused },
                     Err(error) => {
                         tracing::debug!(%error, "messages were not stored");
                         Answer::Refused

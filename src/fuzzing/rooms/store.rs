@@ -125,7 +125,7 @@ impl ScriptedStore {
                 client_id: record.client_id.map(text),
             });
         }
-        Some((Verdict::Committed, Answer::Committed))
+        Some((Verdict::Committed, Answer::Committed { refused: Vec::new() }))
     }
 
     /// Reads the page that has waited longest.
