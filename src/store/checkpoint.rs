@@ -58,8 +58,9 @@ fn run(conn: &Connection, rung: &Receiver<()>, monitor: &Monitor) {
         if monitor.failure().is_some() {
             return;
         }
-        if let Err(error) = checkpoint(conn, CheckpointMode::PASSIVE) {
-            monitor.failed(&error);
+        match checkpoint(conn, CheckpointMode::PASSIVE) {
+            Ok(_) => monitor.checkpoint_succeeded(),
+            Err(error) => monitor.checkpoint_failed(&error),
         }
     }
 }
@@ -77,6 +78,11 @@ fn checkpoint(conn: &Connection, mode: CheckpointMode) -> Result<(u64, u64), Sto
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok((0, 0)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Moves everything into the database, and leaves the log as it is; whether nobody stood in the way.
+pub(super) fn is_complete(conn: &Connection) -> Result<bool, StoreError> {
+    checkpoint(conn, CheckpointMode::PASSIVE).map(|(log, moved)| log > 0 && log == moved)
 }
 
 /// Moves everything and empties the log, when nobody else uses the database any more.

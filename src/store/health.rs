@@ -13,13 +13,20 @@ pub(super) struct Monitor {
     health: Mutex<Health>,
     /// Whether messages were refused in this run: those of `async` rooms had been shown by then.
     lost: AtomicBool,
+    /// Whether the last attempt to move the write-ahead log came to nothing; so that it is said once.
+    checkpoints_fail: AtomicBool,
     /// Where a failure is noted for the next start; `None` if nothing outlives the process anyway.
     dir: Option<PathBuf>,
 }
 
 impl Monitor {
     pub(super) fn new(dir: Option<PathBuf>) -> Monitor {
-        Monitor { health: Mutex::default(), lost: AtomicBool::new(false), dir }
+        Monitor {
+            health: Mutex::default(),
+            lost: AtomicBool::new(false),
+            checkpoints_fail: AtomicBool::new(false),
+            dir,
+        }
     }
 
     pub(super) fn health(&self) -> Health {
@@ -42,6 +49,32 @@ impl Monitor {
     /// Whether messages were ever refused.
     pub(super) fn has_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
+    }
+
+    /// The write-ahead log could not be moved into the database. Nothing is lost by that, and what was committed stays
+    /// committed: unless the disk did not confirm what it was given, it is tried again with the next commits.
+    pub(super) fn checkpoint_failed(&self, error: &StoreError) {
+        match error {
+            StoreError::Failed(_) | StoreError::Damaged(_) => self.failed(error),
+            StoreError::Unavailable(_)
+            | StoreError::NoSuchRoom
+            | StoreError::RoomExists
+            | StoreError::TooManyParticipants
+            | StoreError::OutOfOrder { .. }
+            | StoreError::Malformed
+            | StoreError::Stopped => {
+                if !self.checkpoints_fail.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "the write-ahead log cannot be moved into the database, and grows meanwhile");
+                }
+            }
+        }
+    }
+
+    /// The write-ahead log could be moved.
+    pub(super) fn checkpoint_succeeded(&self) {
+        if self.checkpoints_fail.swap(false, Ordering::Relaxed) {
+            tracing::info!("the write-ahead log can be moved into the database again");
+        }
     }
 
     /// Something was written.

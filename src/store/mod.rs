@@ -15,7 +15,7 @@
 //! - After a failure nothing is stored that was built on what was lost, see [`RecordBatch::term`].
 //! - After an fsync failed, nothing is stored until the process is restarted ([`Health::Failed`]): what the disk did not
 //!   confirm once it will not confirm truly the second time.
-//! - An epoch changes if messages may have been lost, see `epoch`.
+//! - An epoch changes if messages may have been lost, see `epoch`, also by putting back a copy, see `mark`.
 //!
 //! | file | subject |
 //! |---|---|
@@ -24,9 +24,11 @@
 //! | `rows`, `page` | rows as messages; reading parts of a log |
 //! | `registry` | rooms and participants |
 //! | `retention`, `checkpoint` | what is done beside |
-//! | `epoch`, `checksum`, `wal` | noticing what was lost or damaged |
+//! | `epoch`, `mark`, `checksum`, `wal` | noticing what was lost, damaged, or put back from a copy |
+//! | `locks`, `anchor`, `probe` | being alone with the files, and noticing that they are gone, or well again |
 //! | `jobs`, `gate`, `health`, `error` | what passes between the threads, how much of it, and what can go wrong |
 
+mod anchor;
 mod checkpoint;
 mod checksum;
 mod epoch;
@@ -35,7 +37,10 @@ mod gate;
 mod health;
 mod jobs;
 mod ledger;
+mod locks;
+mod mark;
 mod page;
+mod probe;
 mod registry;
 mod retention;
 mod rows;

@@ -18,7 +18,9 @@ use super::error::{OpenError, StoreError};
 /// Marks a database as one of this program ("Fogh").
 const APPLICATION_ID: i64 = 0x466f_6768;
 
-/// One step a version: `STEPS[n]` leads from schema `n` to `n + 1`. Steps that were released are never changed.
+/// One step a version: `STEPS[n]` leads from schema `n` to `n + 1`. Steps that were released are never changed; whoever
+/// needs another table or column appends a step. Each is a transaction of its own, and a database of any older version
+/// takes all that it lacks when it is opened.
 const STEPS: &[&str] = &["
     CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -87,17 +89,12 @@ pub(super) enum Synchronous {
 }
 
 /// Opens the one connection that writes; creates or migrates the database if need be.
-pub(super) fn open_writer(path: Option<&Path>, bytes_max: Option<u64>) -> Result<Connection, OpenError> {
-    let shown = path.unwrap_or(Path::new(":memory:"));
-    let failed = |error: rusqlite::Error| OpenError::store(shown, error.into());
-    let conn = match path {
-        Some(path) => Connection::open(path),
-        None => Connection::open_in_memory(),
-    }
-    .map_err(failed)?;
-    check_version(&conn, shown)?;
+pub(super) fn open_writer(path: &Path, bytes_max: Option<u64>) -> Result<Connection, OpenError> {
+    let failed = |error: rusqlite::Error| OpenError::store(path, error.into());
+    let conn = Connection::open(path).map_err(failed)?;
+    check_version(&conn, path)?;
     set_up_writer(&conn).map_err(failed)?;
-    migrate(&conn).map_err(failed)?;
+    migrate(&conn, STEPS).map_err(failed)?;
     if let Some(bytes) = bytes_max {
         let pages = i64::try_from(bytes / u64::from(PAGE_BYTES)).unwrap_or(i64::MAX).max(1);
         conn.pragma_update(None, "max_page_count", pages).map_err(failed)?;
@@ -174,9 +171,9 @@ fn set_up(conn: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn migrate(conn: &Connection) -> rusqlite::Result<()> {
+fn migrate(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    for (to, step) in (1..).zip(STEPS).skip_while(|(to, _)| *to <= version) {
+    for (to, step) in (1..).zip(steps).skip_while(|(to, _)| *to <= version) {
         let tx = conn.unchecked_transaction()?;
         tx.execute_batch(step)?;
         tx.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -189,6 +186,7 @@ fn migrate(conn: &Connection) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::rows::LogRow;
 
     fn version(conn: &Connection) -> i64 {
         conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
@@ -199,7 +197,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("foghorn.db");
         for _ in 0..2 {
-            let conn = open_writer(Some(&path), None).unwrap();
+            let conn = open_writer(&path, None).unwrap();
             assert_eq!(version(&conn), version_known());
             let mode: String = conn.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
             assert_eq!(mode, "wal");
@@ -207,13 +205,37 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_every_older_schema_is_brought_forward_with_what_it_holds() {
+        for older in 1..=STEPS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("foghorn.db");
+            let conn = Connection::open(&path).unwrap();
+            set_up_writer(&conn).unwrap();
+            migrate(&conn, &STEPS[..older]).unwrap();
+            conn.execute_batch(
+                "INSERT INTO rooms (public_id, name, description, created_at, epoch, floor, floor_at)
+                 VALUES ('lobby', 'Lobby', '', 1, 5, 7, 70);
+                 INSERT INTO participants (room, user) VALUES (1, 'ann');",
+            )
+            .unwrap();
+            drop(conn);
+            let conn = open_writer(&path, None).unwrap();
+            assert_eq!(version(&conn), version_known());
+            let room = LogRow::by_name(&conn, "lobby").unwrap().unwrap();
+            assert_eq!((room.epoch, room.head.seq), (5, 7), "from schema {older}");
+            let user: String = conn.query_row("SELECT user FROM participants", [], |row| row.get(0)).unwrap();
+            assert_eq!(user, "ann");
+        }
+    }
+
+    #[test]
     fn a_newer_schema_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("foghorn.db");
-        let conn = open_writer(Some(&path), None).unwrap();
+        let conn = open_writer(&path, None).unwrap();
         conn.pragma_update(None, "user_version", version_known() + 1).unwrap();
         drop(conn);
-        let error = open_writer(Some(&path), None).unwrap_err();
+        let error = open_writer(&path, None).unwrap_err();
         assert!(matches!(error, OpenError::Newer { found, known, .. } if found == known + 1), "{error}");
         assert_eq!(version(&Connection::open(&path).unwrap()), version_known() + 1);
     }
@@ -223,7 +245,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("foghorn.db");
         Connection::open(&path).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
-        let error = open_writer(Some(&path), None).unwrap_err();
+        let error = open_writer(&path, None).unwrap_err();
         assert!(matches!(error, OpenError::Foreign(_)), "{error}");
         assert_eq!(version(&Connection::open(&path).unwrap()), 0);
     }

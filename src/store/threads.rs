@@ -1,7 +1,6 @@
 //! Starting the store's threads and ending them in good order.
 
 use std::collections::HashMap;
-use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::thread::{Builder, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
+use super::anchor::Anchor;
 use super::checkpoint::{self, Checkpointer};
 use super::epoch::{self, Salts};
 use super::error::{OpenError, StoreError};
@@ -17,16 +17,16 @@ use super::gate::Gate;
 use super::health::Monitor;
 use super::jobs::{Job, ReadTask};
 use super::ledger::Ledger;
+use super::locks::Locks;
+use super::mark::Before;
 use super::page::ReadOptions;
+use super::probe::Prober;
 use super::retention::Retainer;
 use super::schema::{self, Synchronous};
-use super::wal;
 use super::writer::{Writer, clock};
 use super::{JOBS_MAX, Location, Options, READS_MAX, Store};
 
 const DATABASE_FILE: &str = "foghorn.db";
-/// Locked as long as the store is open. Stays behind, empty.
-const LOCK_FILE: &str = "foghorn.lock";
 const READERS: usize = 2;
 
 /// The running threads. Dropping it finishes what is queued, closes the database and waits for that; requests made
@@ -40,14 +40,14 @@ pub struct StoreThreads {
     monitor: Arc<Monitor>,
     on_disk: bool,
     /// Released when everything else is done.
-    _lock: Option<File>,
+    _locks: Option<Locks>,
 }
 
 pub(super) fn start(location: Location, options: Options) -> Result<(Store, StoreThreads), OpenError> {
     match location {
         Location::Directory(dir) => {
-            let lock = lock(&dir)?;
-            start_threads(Some(&dir), lock, options)
+            let locks = Locks::take(&dir, &dir.join(DATABASE_FILE))?;
+            start_threads(Some(&dir), Some(locks), options)
         }
         Location::Memory => start_threads(None, None, options),
     }
@@ -55,17 +55,23 @@ pub(super) fn start(location: Location, options: Options) -> Result<(Store, Stor
 
 fn start_threads(
     dir: Option<&Path>,
-    lock: Option<File>,
+    locks: Option<Locks>,
     options: Options,
 ) -> Result<(Store, StoreThreads), OpenError> {
     let path = dir.map(|dir| dir.join(DATABASE_FILE));
     let shown = path.clone().unwrap_or_else(|| PathBuf::from(":memory:"));
     let failed = |error: StoreError| OpenError::store(&shown, error);
     let not_started = |error: io::Error| OpenError::io(&shown, &error);
-    let frames_committed = path.as_deref().and_then(wal::frames_committed);
-    let conn = schema::open_writer(path.as_deref(), options.database_bytes_max)?;
+    let before = Before::look(&shown);
+    let conn = schema::open_writer(&shown, options.database_bytes_max)?;
     schema::set_synchronous(&conn, Synchronous::Full).map_err(failed)?;
-    let salts = Salts::renew(&conn, dir, frames_committed).map_err(failed)?;
+    let (salts, anchor) = match dir {
+        Some(dir) => (
+            Salts::renew(&conn, dir, &shown, before).map_err(failed)?,
+            Some(Anchor::drop_at(&shown).map_err(not_started)?),
+        ),
+        None => (Salts::fresh(), None),
+    };
     let monitor = Arc::new(Monitor::new(dir.map(Path::to_owned)));
     let (jobs, received) = bounded(JOBS_MAX + 1);
     let (reads, tasks) = bounded(READS_MAX + JOBS_MAX + READERS);
@@ -79,7 +85,7 @@ fn start_threads(
         checkpointer: None,
         monitor: monitor.clone(),
         on_disk: path.is_some(),
-        _lock: lock,
+        _locks: locks,
     };
     let mut checkpointer = None;
     if let Some(path) = &path {
@@ -101,6 +107,8 @@ fn start_threads(
         readers: path.is_some().then(|| reads.clone()),
         checkpointer,
         monitor: monitor.clone(),
+        anchor,
+        prober: Prober::new(clock()),
         options: read_options,
         ledger: Ledger::new(retention),
         retainer: Retainer::new(retention, clock()),
@@ -154,24 +162,5 @@ impl StoreThreads {
 fn read(conn: &Connection, tasks: &Receiver<ReadTask>, options: &ReadOptions) {
     while let Ok(ReadTask::Read(job)) = tasks.recv() {
         job.run(conn, options);
-    }
-}
-
-/// Creates the directory if need be, and makes sure that no other process uses it.
-fn lock(dir: &Path) -> Result<Option<File>, OpenError> {
-    let failed = |error: io::Error| OpenError::io(dir, &error);
-    if !dir.is_dir() {
-        fs::create_dir_all(dir).map_err(failed)?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            // The entry of the new directory has to survive what its files survive.
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
-        }
-    }
-    let file =
-        File::options().create(true).truncate(false).write(true).open(dir.join(LOCK_FILE)).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.into())),
-        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }

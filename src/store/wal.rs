@@ -5,9 +5,9 @@
 //! shared memory, still tells how many frames were committed. (Both formats are documented by SQLite, in
 //! `walformat.html` and `fileformat2.html`.)
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
@@ -21,6 +21,7 @@ const INDEX_FRAMES: usize = 16;
 const INDEX_SALTS: std::ops::Range<usize> = 32..40;
 /// Where the log has the same salts: random numbers that change whenever the log starts again.
 const LOG_SALTS: std::ops::Range<usize> = 16..24;
+const LOG_HEADER_BYTES: u64 = 32;
 
 /// How many frames of the log were committed when the database was used last. `None` if that cannot be told: there is
 /// no log, or no index that belongs to it.
@@ -40,27 +41,40 @@ pub(super) fn has_lost_frames(conn: &Connection, committed: u64) -> Result<bool,
     if checkpoint::log_frames(conn)? >= committed {
         return Ok(false);
     }
+    check_structure(conn).map(|()| true)
+}
+
+/// Whether the parts of the database fit together. Takes as long as reading all of it.
+pub(super) fn check_structure(conn: &Connection) -> Result<(), StoreError> {
     let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict == "ok" { Ok(true) } else { Err(StoreError::damaged(verdict)) }
+    if verdict == "ok" { Ok(()) } else { Err(StoreError::damaged(verdict)) }
+}
+
+/// Whether there is a log with at least its header. While a server runs there is, and a kill leaves it.
+pub(super) fn has_log(database: &Path) -> bool {
+    fs::metadata(beside(database, "-wal")).is_ok_and(|log| log.len() >= LOG_HEADER_BYTES)
+}
+
+/// The file of SQLite that belongs to the database and has this suffix.
+pub(super) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn read_start(database: &Path, suffix: &str, into: &mut [u8]) -> io::Result<()> {
-    let mut name = database.as_os_str().to_owned();
-    name.push(suffix);
-    File::open(name)?.read_exact(into)
+    File::open(beside(database, suffix))?.read_exact(into)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::store::schema;
 
     /// A database of three messages' worth of commits, as a killed process leaves it.
     fn killed(dir: &Path) -> std::path::PathBuf {
         let path = dir.join("live.db");
-        let conn = schema::open_writer(Some(&path), None).unwrap();
+        let conn = schema::open_writer(&path, None).unwrap();
         for name in ["a", "b", "c"] {
             conn.execute("INSERT INTO meta (key, value) VALUES (?1, randomblob(9000))", [name]).unwrap();
         }
@@ -76,7 +90,7 @@ mod tests {
         let path = killed(dir.path());
         let committed = frames_committed(&path).unwrap();
         assert!(committed > 6, "{committed}");
-        let conn = schema::open_writer(Some(&path), None).unwrap();
+        let conn = schema::open_writer(&path, None).unwrap();
         assert_eq!(has_lost_frames(&conn, committed), Ok(false));
     }
 
@@ -91,7 +105,7 @@ mod tests {
             bytes[place] ^= 1;
             fs::write(&log, bytes).unwrap();
             let committed = frames_committed(&path).unwrap();
-            let Ok(conn) = schema::open_writer(Some(&path), None) else { continue };
+            let Ok(conn) = schema::open_writer(&path, None) else { continue };
             assert_eq!(has_lost_frames(&conn, committed), Ok(true), "place {place}");
         }
     }
@@ -101,7 +115,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("foghorn.db");
         assert_eq!(frames_committed(&path), None);
-        drop(schema::open_writer(Some(&path), None).unwrap());
+        drop(schema::open_writer(&path, None).unwrap());
         fs::write(dir.path().join("foghorn.db-shm"), [7; 200]).unwrap();
         assert_eq!(frames_committed(&path), None);
     }

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use super::anchor::Anchor;
 use super::checkpoint::Checkpointer;
-use super::error::StoreError;
+use super::error::{Health, StoreError};
 use super::health::Monitor;
 use super::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask};
 use super::ledger::Ledger;
 use super::page::{self, ReadOptions};
+use super::probe::Prober;
 use super::registry;
 use super::retention::{Retainer, STEP_MESSAGES, Step};
 use super::schema::{self, Synchronous};
@@ -27,6 +29,8 @@ use crate::rooms::journal::{Durability, RecordBatch};
 const ROUND_JOBS_MAX: usize = 512;
 const ROUND_RECORDS_MAX: usize = 8_192;
 const ROUND_BYTES_MAX: usize = 8 << 20;
+/// How often the files are looked after when nothing is written.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long nothing may have come before deleting begins.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
 
@@ -39,6 +43,9 @@ pub(super) struct Writer {
     /// `None` if there is no write-ahead log.
     pub(super) checkpointer: Option<Checkpointer>,
     pub(super) monitor: Arc<Monitor>,
+    /// `None` if there are no files.
+    pub(super) anchor: Option<Anchor>,
+    pub(super) prober: Prober,
     pub(super) options: ReadOptions,
     pub(super) ledger: Ledger,
     pub(super) retainer: Retainer,
@@ -76,7 +83,7 @@ impl Writer {
         self.conn
     }
 
-    /// The next job; while there is none, old messages are deleted.
+    /// The next job; while there is none, old messages are deleted, and the files are looked after.
     fn next(&mut self, stopping: bool) -> Option<Job> {
         if stopping {
             return self.jobs.try_recv().ok();
@@ -87,13 +94,40 @@ impl Writer {
                 Ok(job) => return Some(job),
                 Err(RecvTimeoutError::Disconnected) => return None,
                 Err(RecvTimeoutError::Timeout) => {
+                    self.look_after_files();
                     wait = match self.delete_some() {
                         Step::Done(_) => Duration::ZERO,
-                        Step::Rest(rest) => rest,
+                        Step::Rest(rest) => rest.min(LOOK_INTERVAL),
                     };
                 }
             }
         }
+    }
+
+    /// While nobody writes, nothing else would notice that the files are gone, or that they are well again.
+    fn look_after_files(&mut self) {
+        let checked = match self.monitor.health() {
+            Health::Failed(_) => return,
+            Health::Healthy => self.check_anchor(),
+            Health::Unavailable(_) if !self.prober.is_due(clock()) => return,
+            Health::Unavailable(_) => self.probe(),
+        };
+        if let Err(error) = checked {
+            self.monitor.failed(&error);
+        }
+    }
+
+    fn probe(&mut self) -> Result<(), StoreError> {
+        let probed = self.check_anchor().and_then(|()| self.prober.write(&self.conn));
+        match &probed {
+            Ok(()) => self.monitor.succeeded(),
+            Err(_) => self.prober.put_off(clock()),
+        }
+        probed
+    }
+
+    fn check_anchor(&self) -> Result<(), StoreError> {
+        self.anchor.as_ref().map_or(Ok(()), Anchor::check)
     }
 
     fn gather(&mut self, first: Job, stopping: &mut bool) -> Vec<Job> {
@@ -118,6 +152,7 @@ impl Writer {
         if let Err(error) = &outcome {
             self.ledger.clear();
             self.monitor.failed(error);
+            self.prober.failed(round.iter().map(Job::bytes).sum(), clock());
         }
         self.retainer.note(&mut self.ledger, clock());
         for job in round {
@@ -139,6 +174,7 @@ impl Writer {
         if let Some(failure) = self.monitor.failure() {
             return Err(failure);
         }
+        self.check_anchor()?;
         let fsync = self.options.durability == Durability::Fsync || round.iter().any(Job::demands_fsync);
         self.set_synchronous(if fsync { Synchronous::Full } else { Synchronous::Normal })?;
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
@@ -170,9 +206,10 @@ impl Writer {
 
     /// What was committed stays committed, whatever happens here.
     fn after_commit(&self) {
-        let Some(checkpointer) = &self.checkpointer else { return };
-        if let Err(error) = checkpointer.after_commit(&self.conn) {
-            self.monitor.failed(&error);
+        if let Some(checkpointer) = &self.checkpointer
+            && let Err(error) = checkpointer.after_commit(&self.conn)
+        {
+            self.monitor.checkpoint_failed(&error);
         }
     }
 

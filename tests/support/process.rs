@@ -64,6 +64,20 @@ impl Process {
 
     /// The response to a request with a JSON body, or with none: head and body.
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (String, Value) {
+        let response = self.response(method, path, body);
+        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 20"), "{response}");
+        (head.to_owned(), serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}")))
+    }
+
+    /// The status of the response to such a request, whatever it is.
+    pub(crate) fn status(&self, method: &str, path: &str, body: Option<&Value>) -> u16 {
+        let response = self.response(method, path, body);
+        let status = response.split(' ').nth(1).and_then(|status| status.parse().ok());
+        status.unwrap_or_else(|| panic!("no status: {response}"))
+    }
+
+    fn response(&self, method: &str, path: &str, body: Option<&Value>) -> String {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(self.address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
@@ -75,9 +89,7 @@ impl Process {
         stream.write_all(request.as_bytes()).expect("the server takes it");
         let mut response = String::new();
         stream.read_to_string(&mut response).expect("a response");
-        let (head, body) = response.split_once("\r\n\r\n").expect("a head");
-        assert!(head.starts_with("HTTP/1.1 20"), "{response}");
-        (head.to_owned(), serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {body}")))
+        response
     }
 }
 

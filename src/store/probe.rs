@@ -1,0 +1,54 @@
+//! Finding out whether the store can be written to again, when nobody writes.
+//!
+//! Without it a store that hesitated once would be called unavailable until somebody publishes; and the readiness that
+//! says so keeps everybody away who might.
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::error::StoreError;
+
+/// How long the store is left alone after an attempt that failed.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How large an attempt is: as large as what failed, so that a full disk is not called well for the sake of one page.
+const BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=1 << 20;
+
+/// Knows how large the next attempt is and when it is due.
+#[derive(Debug)]
+pub(super) struct Prober {
+    bytes: usize,
+    next_at: Instant,
+}
+
+impl Prober {
+    pub(super) fn new(clock: Instant) -> Prober {
+        Prober { bytes: *BYTES.start(), next_at: clock }
+    }
+
+    /// So many bytes could not be written.
+    pub(super) fn failed(&mut self, bytes: usize, clock: Instant) {
+        self.bytes = bytes.clamp(*BYTES.start(), *BYTES.end());
+        self.next_at = clock + PAUSE;
+    }
+
+    /// The attempt itself has failed.
+    pub(super) fn put_off(&mut self, clock: Instant) {
+        self.next_at = clock + PAUSE;
+    }
+
+    pub(super) fn is_due(&self, clock: Instant) -> bool {
+        self.next_at <= clock
+    }
+
+    /// Writes and removes as much as failed last.
+    pub(super) fn write(&self, conn: &Connection) -> Result<(), StoreError> {
+        let blob = i64::try_from(self.bytes).unwrap_or(i64::MAX);
+        let write = "INSERT INTO meta (key, value) VALUES ('probe', zeroblob(?1))
+                     ON CONFLICT (key) DO UPDATE SET value = zeroblob(?1)";
+        conn.execute(write, [blob])?;
+        // What is left behind by a process that ends here is removed by its next attempt.
+        conn.execute("DELETE FROM meta WHERE key = 'probe'", [])?;
+        Ok(())
+    }
+}
