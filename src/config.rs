@@ -3,12 +3,15 @@
 //! Defaults are overruled by a TOML file, that by the environment, that by the command line. An unknown key, a value
 //! out of its range or without its unit is an error that names the key and its place, never a guess.
 
+mod environment;
 mod error;
+mod filter;
 mod kind;
 mod listen;
 mod load;
 mod secret;
 mod section;
+mod suggestion;
 mod unit;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,6 +19,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use environment::own_variables;
 pub use error::ConfigError;
 pub use listen::{Listen, ListenError, Place};
 pub use load::Flag;
@@ -46,8 +50,8 @@ const CONNECTIONS_MAX: usize = 10_000_000;
 section! {
     /// Everything that can be configured.
     Config {
-        /// Where to serve: "ADDR:PORT", port 0 picks a free one; "unix:/PATH" is a Unix socket; "tls:…" speaks TLS with the
-        /// certificate below. Sockets that were passed by a service manager (LISTEN_FDS) take the place of all of these.
+        /// Where to serve: "ADDR:PORT" or "NAME:PORT", whose name is looked up once, at the start; port 0 picks a free one;
+        /// "unix:/PATH" is a Unix socket; "tls:…" speaks TLS with the certificate below. Sockets that were passed by a service manager (LISTEN_FDS) take the place of all of these.
         listen: Vec<Listen> = vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080).into()], Places;
         /// Who may connect to Unix sockets: their mode, in octal.
         unix_mode: u32 = 0o660, Mode;
@@ -61,6 +65,8 @@ section! {
         /// Which events are logged: a level (error, warn, info, debug, trace), or a list such as
         /// "warn,foghorn::reactor=debug".
         log: String = "info".to_owned(), Filter;
+        /// How lines of the log look: "text" is for people, "json" an object a line for programs.
+        log_format: LogFormat = LogFormat::Text, Choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
     }
     tables {
         /// How the server shows who it is, where it speaks TLS.
@@ -346,6 +352,16 @@ section! {
     }
 }
 
+/// How lines of the log look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// Time, level, message, then `key=value`.
+    Text,
+    /// An object with `time`, `level`, `message`, then the same keys.
+    Json,
+}
+
 /// What becomes of a session that sends more than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -403,11 +419,20 @@ impl Auth {
 }
 
 impl Config {
+    /// The keys whose values differ from those of `other`, such as `limits.message_bytes`.
+    #[must_use]
+    pub fn changed_keys(&self, other: &Config) -> Vec<String> {
+        let mut keys = Vec::new();
+        self.push_changed(other, "", &mut keys);
+        keys
+    }
+
     /// The configuration as a file: every key with its value under its comment.
     pub fn to_toml(&self) -> String {
         let mut out = String::from(
             "# The configuration of foghorn. Every key can be overruled by the environment: limits.message_bytes by\n\
-             # FOGHORN_LIMITS_MESSAGE_BYTES. Durations have a unit (ms, s, min, h, d), and so have sizes (B, KiB, MiB, GiB).\n\n",
+             # FOGHORN_LIMITS_MESSAGE_BYTES; a list or a table is written there as it is here, or with commas. Durations\n\
+             # have a unit (ms, s, min, h, d), and so have sizes (B, KiB, MiB, GiB).\n\n",
         );
         self.write(&mut out);
         out.truncate(out.trim_end().len());

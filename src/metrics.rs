@@ -3,6 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Whether a key names its table itself.
+const fn is_whole(key: &str) -> bool {
+    let (bytes, mut at) = (key.as_bytes(), 0);
+    while at < bytes.len() {
+        if bytes[at] == b'.' {
+            return true;
+        }
+        at += 1;
+    }
+    false
+}
+
 /// Declares the limits together with their names, so that neither can be forgotten.
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident $key:literal,)+) => {
@@ -22,6 +34,17 @@ macro_rules! limits {
             pub const fn key(self) -> &'static str {
                 match self {
                     $(Limit::$name => $key,)+
+                }
+            }
+
+            /// The whole key, with its table, as the log names it.
+            #[must_use]
+            pub const fn full_key(self) -> &'static str {
+                match self {
+                    Limit::IdleTimeout => "heartbeat.idle_timeout",
+                    Limit::Descriptors => "descriptors",
+                    $(#[allow(unreachable_patterns, reason = "those that stand above")]
+                    Limit::$name => if is_whole($key) { $key } else { concat!("limits.", $key) },)+
                 }
             }
         }
@@ -95,6 +118,27 @@ impl Metrics {
     #[must_use]
     pub fn hits(&self, limit: Limit) -> u64 {
         self.0.get(limit as usize).map_or(0, |counter| counter.load(Ordering::Relaxed))
+    }
+}
+
+/// Lines of the log that were dropped, because nobody took them or they could not be written. The log belongs to the
+/// process, and so does this.
+static LOG_LINES_DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// What became of the lines of the log.
+#[derive(Clone, Copy, Debug)]
+pub enum LogLines {}
+
+impl LogLines {
+    /// How many have been dropped since the start of the process.
+    #[must_use]
+    pub fn dropped() -> u64 {
+        LOG_LINES_DROPPED.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more that was dropped.
+    pub(crate) fn drop_one() {
+        LOG_LINES_DROPPED.fetch_add(1, Ordering::Relaxed);
     }
 }
 

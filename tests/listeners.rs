@@ -178,7 +178,13 @@ impl Process {
         // The tests end with connections open.
         let shell = format!("export FOGHORN_LIMITS_CLOSE_TIMEOUT=100ms; {shell}");
         let script = format!("{shell} exec \"$0\" serve --memory --log warn \"$@\"");
-        let mut child = Command::new("sh")
+        let mut command = Command::new("sh");
+        // What the tests themselves are told is no key of the server's.
+        let own = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("FOGHORN_"));
+        for name in own {
+            command.env_remove(name);
+        }
+        let mut child = command
             .args(["-c", &script, env!("CARGO_BIN_EXE_foghorn")])
             .args(arguments)
             .stdin(socket.map_or_else(Stdio::null, Stdio::from))

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn cannot_write(what: &str, error: &io::Error) -> Failure {
-    Failure(format!("cannot write {what}: {error}"))
+    Failure::new(format!("cannot write {what}: {error}"))
 }
 
 /// Writes the page and all that follow it.
@@ -93,5 +93,5 @@ fn read(store: &Store, room: &str, after: u64) -> Result<Page, Failure> {
         before: None,
     };
     ask(|done| store.messages(room, request, done))
-        .map_err(|error| Failure(format!("room {room:?}: {error}")))
+        .map_err(|error| Failure::new(format!("room {room:?}: {error}")))
 }

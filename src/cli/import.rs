@@ -44,13 +44,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let input: Box<dyn BufRead> = match &arguments.input {
         Some(path) => {
             let file = File::open(path);
-            let cannot = |error| Failure(format!("cannot read {}: {error}", path.display()));
+            let cannot = |error| Failure::new(format!("cannot read {}: {error}", path.display()));
             Box::new(BufReader::new(file.map_err(cannot)?))
         }
         None => Box::new(io::stdin().lock()),
     };
     if let Some(room) = &arguments.room {
-        check_name(room, ROOM_BYTES_MAX).map_err(|why| Failure(format!("--room {why}")))?;
+        check_name(room, ROOM_BYTES_MAX).map_err(|why| Failure::usage(format!("--room {why}")))?;
     }
     let (store, _threads) = arguments.place.open(true)?;
     let mut importer = Importer::new(&store, arguments.room.as_deref(), progress(None)?);
@@ -136,7 +136,7 @@ impl<'s> Importer<'s> {
             if input.read_until(b'\n', &mut text)? == 0 {
                 break;
             }
-            self.take(&text).map_err(|why| Failure(format!("line {number}: {why}")))?;
+            self.take(&text).map_err(|why| Failure::new(format!("line {number}: {why}")))?;
             if self.batch.len() >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
                 self.store_batch()?;
             }
@@ -178,7 +178,7 @@ impl<'s> Importer<'s> {
         }
         let import = Import { room: self.room.clone(), after: self.stored, messages };
         let stored = ask(|done| self.store.import(import, now, done))
-            .map_err(|error| Failure(format!("room {:?}: {error}", self.room)))?;
+            .map_err(|error| Failure::new(format!("room {:?}: {error}", self.room)))?;
         self.stored = Some(stored);
         self.batch_bytes = 0;
         self.bar.inc(count);
@@ -186,14 +186,15 @@ impl<'s> Importer<'s> {
     }
 
     /// Takes back what was stored, if that can be: half a log is no log.
-    fn undo(&self, Failure(why): Failure) -> Failure {
-        let Some(stored) = self.stored else { return Failure(why) };
+    fn undo(&self, failure: Failure) -> Failure {
+        let Some(stored) = self.stored else { return failure };
+        let why = &failure.text;
         if self.existed {
-            return Failure(format!("{why} (room {:?} now ends with message {stored})", self.room));
+            return Failure::new(format!("{why} (room {:?} now ends with message {stored})", self.room));
         }
         match ask(|done| self.store.delete_room(&self.room, done)) {
-            Ok(_) => Failure(why),
-            Err(more) => Failure(format!("{why}; room {:?} cannot be removed: {more}", self.room)),
+            Ok(_) => failure,
+            Err(more) => Failure::new(format!("{why}; room {:?} cannot be removed: {more}", self.room)),
         }
     }
 }

@@ -4,17 +4,23 @@ mod bench;
 mod config;
 mod export;
 mod import;
+mod log;
 mod offline;
 mod passed;
 mod serve;
+mod signals;
+mod start;
 mod token;
 
+use std::any::Any;
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{Config, ConfigError, Flag, own_variables};
 
 /// Could not start, or could not go on.
 const FAILURE: u8 = 1;
@@ -52,21 +58,47 @@ enum Command {
 enum ConfigCommand {
     /// Say whether a file is fine, or what is wrong with it and where
     Check {
-        /// The file
+        /// The file; - is standard input
         file: PathBuf,
     },
     /// Print every key with its default and a comment
     Default,
 }
 
-/// Why a command failed: one line for people.
+/// Why a command failed: one line for people, and a status for scripts.
 #[derive(Debug)]
-struct Failure(String);
+struct Failure {
+    text: String,
+    status: u8,
+}
 
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Failure(error.to_string())
+impl Failure {
+    /// The command could not start or go on.
+    fn new(text: impl Into<String>) -> Failure {
+        Failure { text: text.into(), status: FAILURE }
     }
+
+    /// What was asked for makes no sense, wherever it was said.
+    fn usage(text: impl Into<String>) -> Failure {
+        Failure { text: text.into(), status: USAGE }
+    }
+}
+
+impl<E: std::error::Error + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let is_configuration = (&error as &dyn Any).is::<ConfigError>();
+        Failure { text: error.to_string(), status: if is_configuration { USAGE } else { FAILURE } }
+    }
+}
+
+/// The configuration of a command: its file, what the environment says, its flags.
+fn load_config(file: Option<&std::path::Path>, flags: &[Flag<'_>]) -> Result<Config, ConfigError> {
+    Config::load(file, own_variables(std::env::vars_os())?, flags)
+}
+
+/// Says what could not be written to standard output: the system's reason alone would leave open to what.
+fn cannot_print(error: io::Error) -> Failure {
+    Failure::new(format!("cannot write to standard output: {error}"))
 }
 
 /// Runs the command that `arguments` (the program's name first) ask for. Errors go to standard error as one line.
@@ -74,10 +106,12 @@ impl<E: std::error::Error> From<E> for Failure {
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => {
+        Err(error) if error.use_stderr() => {
             let _nowhere_to_complain = error.print();
-            return ExitCode::from(if error.use_stderr() { USAGE } else { 0 });
+            return ExitCode::from(USAGE);
         }
+        // Help and version are the command's whole work.
+        Err(text) => return end(text.print().map_err(cannot_print)),
     };
     let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve::run(&arguments),
@@ -88,14 +122,20 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
         Command::Config(ConfigCommand::Default) => config::print_default(),
     };
-    match done {
+    end(done)
+}
+
+/// Says what failed, if something did. Whoever does not read what the command says does not keep it from ending.
+fn end(done: Result<(), Failure>) -> ExitCode {
+    let status = match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(text)) => {
-            let name = Arguments::command().get_name().to_owned();
-            let _nowhere_to_complain = writeln!(io::stderr(), "{name}: {text}");
-            ExitCode::from(FAILURE)
+        Err(Failure { text, status }) => {
+            log::say(&format_args!("{}: {text}", Arguments::command().get_name()));
+            ExitCode::from(status)
         }
-    }
+    };
+    log::finish(log::LAST_LINES);
+    status
 }
 
 #[cfg(test)]

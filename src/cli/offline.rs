@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crossbeam_channel::bounded;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Failure;
-use crate::config::{Config, Flag};
+use super::{Failure, load_config};
+use crate::config::Flag;
 use crate::rooms::journal::Retention;
 use crate::server::store_options;
 use crate::store::{Busy, Done, Location, Options, Store, StoreError, StoreThreads};
@@ -25,14 +25,14 @@ pub(super) struct Place {
 impl Place {
     /// Opens the store; dropping the threads finishes what was begun and closes it.
     pub(super) fn open(&self, create: bool) -> Result<(Store, StoreThreads), Failure> {
-        let config = Config::load(self.config.as_deref(), std::env::vars(), &self.flags())?;
+        let config = load_config(self.config.as_deref(), &self.flags())?;
         if config.memory {
             let text = "the configuration keeps rooms in memory only (name a directory with --data)";
-            return Err(Failure(text.to_owned()));
+            return Err(Failure::usage(text));
         }
         if !create && !config.data.is_dir() {
             let data = config.data.display();
-            return Err(Failure(format!("there is no data directory {data} (name it with --data)")));
+            return Err(Failure::new(format!("there is no data directory {data} (name it with --data)")));
         }
         // Deleting what is too old or too much is the server's business: the limits of the configuration may be others
         // than the ones that it runs with.

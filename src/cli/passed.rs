@@ -29,7 +29,9 @@ fn announced(variable: impl Fn(&str) -> Option<String>, process: u32) -> Result<
     }
     let count = variable("LISTEN_FDS").unwrap_or_default();
     let count = count.parse().ok().filter(|count| (1..=COUNT_MAX).contains(count)).ok_or_else(|| {
-        Failure(format!("environment variable LISTEN_FDS: {count:?} is not a number from 1 to {COUNT_MAX}"))
+        Failure::usage(format!(
+            "environment variable LISTEN_FDS: {count:?} is not a number from 1 to {COUNT_MAX}"
+        ))
     })?;
     let names = variable("LISTEN_FDNAMES").unwrap_or_default();
     let mut names = names.split(':');
@@ -39,7 +41,9 @@ fn announced(variable: impl Fn(&str) -> Option<String>, process: u32) -> Result<
 #[expect(unsafe_code, reason = "that a descriptor is passed is known from the environment alone")]
 fn own(descriptor: RawFd) -> Result<OwnedFd, Failure> {
     if !Path::new(&format!("/proc/self/fd/{descriptor}")).exists() {
-        return Err(Failure(format!("descriptor {descriptor} was announced by LISTEN_FDS, but is not open")));
+        return Err(Failure::new(format!(
+            "descriptor {descriptor} was announced by LISTEN_FDS, but is not open"
+        )));
     }
     // SAFETY: It is open, and by the convention of `LISTEN_FDS` it was left to this process, in which nothing else knows
     // of it: what the process opens itself comes behind it.
@@ -60,7 +64,7 @@ mod tests {
             };
             (!value.is_empty()).then(|| value.to_owned())
         };
-        announced(variable, 7).map_err(|Failure(text)| text)
+        announced(variable, 7).map_err(|failure| failure.text)
     }
 
     #[test]

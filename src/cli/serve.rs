@@ -1,16 +1,12 @@
-//! `foghorn serve`: configuration, log, server.
+//! `foghorn serve`: configuration, log, server, and what a signal does to it.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
-use std::thread;
 
-use signal_hook::consts::SIGHUP;
-use signal_hook::iterator::Signals;
-use tracing_subscriber::EnvFilter;
-
-use super::{Failure, passed};
+use super::signals::Grace;
+use super::{Failure, cannot_print, load_config, log, passed, signals, start};
 use crate::config::{Config, ConfigError, Flag};
-use crate::server::{Router, Server, ServerHandle, store_options};
+use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_options};
 use crate::store::{Location, Store};
 use crate::{chat, demo, feed, signaling, stomp, web};
 
@@ -20,7 +16,7 @@ const SECRET_BYTES_ADVISED: usize = 32;
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "serve")]
 pub(super) struct Arguments {
-    /// Listen here; may be repeated; port 0 picks a free one; unix:/PATH is a Unix socket, and
+    /// Listen here, as ADDR:PORT or NAME:PORT; may be repeated; port 0 picks a free one; unix:/PATH is a Unix socket, and
     /// tls:… speaks TLS [default: 127.0.0.1:8080]
     #[arg(long, value_name = "PLACE")]
     listen: Vec<String>,
@@ -42,6 +38,9 @@ pub(super) struct Arguments {
     /// What to log: a level, or a filter such as "info,foghorn::reactor=debug" [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+    /// How lines of the log look: text or json [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
     /// Read the configuration from this TOML file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -59,12 +58,13 @@ impl Arguments {
             ("--data", "memory", self.data.as_ref().map(|_| "false".to_owned())),
             ("--memory", "memory", self.memory.then(|| "true".to_owned())),
             ("--log", "log", self.log.clone()),
+            ("--log-format", "log_format", self.log_format.clone()),
         ];
         given.into_iter().filter_map(|(name, key, value)| Some(Flag { name, key, value: value? })).collect()
     }
 
     fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref(), std::env::vars(), &self.flags())
+        load_config(self.config.as_deref(), &self.flags())
     }
 }
 
@@ -73,7 +73,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before anything else is opened.
     let sockets = passed::take()?;
     let config = arguments.load()?;
-    log_to_stderr(&config.log)?;
+    log::begin(&config)?;
     warn_of_short_secret(&config);
     let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
     let (store, store_threads) = Store::open(location, store_options(&config))?;
@@ -82,35 +82,45 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let router = chat::rest::routes(router, &config, &store);
     let router = feed::routes(router, &config);
     let router = signaling::routes(router, &config);
-    let builder = Server::builder().config(config).router(router).store(store).handle_signals();
+    let builder = Server::builder().config(config.clone()).router(router).store(store);
     let server =
         sockets.into_iter().fold(builder, |builder, (socket, tls)| builder.socket(socket, tls)).start()?;
-    reload_on_hangup(arguments.clone(), server.handle())?;
-    announce(&server)?;
+    let (arguments, handle, running) = (arguments.clone(), server.handle(), config.clone());
+    let grace = Grace::new(config.shutdown.grace);
+    let reload = {
+        let grace = grace.clone();
+        move || reload(&arguments, &running, &handle, &grace)
+    };
+    let running = signals::heed(&server.handle(), &grace, reload)?;
+    start::report(&config, server.places());
+    announce(&server).map_err(cannot_print)?;
     server.run()?;
     // Whatever the rooms have handed over is stored before the process ends.
     drop(store_threads);
+    drop(running);
     Ok(())
 }
 
-/// Takes over from the configuration what can change, with each `SIGHUP`. On a thread of its own: files are read.
-fn reload_on_hangup(arguments: Arguments, server: ServerHandle) -> io::Result<()> {
-    let mut signals = Signals::new([SIGHUP])?;
-    let reload = move || {
-        let config = arguments.load().map_err(|error| error.to_string())?;
+/// Takes over from the configuration what can change while the server runs, and names what cannot.
+fn reload(arguments: &Arguments, running: &Config, server: &ServerHandle, grace: &Grace) {
+    let reloaded = arguments.load().map_err(|error| error.to_string()).and_then(|config| {
         server.reload(&config).map_err(|error| error.to_string())?;
-        warn_of_short_secret(&config);
-        Ok::<_, String>(())
+        Ok(config)
+    });
+    let config = match reloaded {
+        Ok(config) => config,
+        Err(problem) => return tracing::error!(problem, "nothing was read anew"),
     };
-    thread::Builder::new().name("reload".to_owned()).spawn(move || {
-        for _ in signals.forever() {
-            match reload() {
-                Ok(()) => tracing::info!("limits, origins, certificate, and who may connect, were read anew"),
-                Err(problem) => tracing::error!(problem, "nothing was read anew"),
-            }
-        }
-    })?;
-    Ok(())
+    grace.set(config.shutdown.grace);
+    warn_of_short_secret(&config);
+    tracing::info!("limits, origins, certificate, and who may connect, were read anew");
+    let is_free = |key: &String| RESTART_FREE_KEYS.iter().any(|free| key.starts_with(free));
+    let needs_restart: Vec<_> =
+        running.changed_keys(&config).into_iter().filter(|key| !is_free(key)).collect();
+    if !needs_restart.is_empty() {
+        let keys = needs_restart.join(", ");
+        tracing::warn!(keys, "what changed here needs a restart; until then it is as it was");
+    }
 }
 
 /// Whoever has one token can try out secrets as fast as they can compute.
@@ -128,12 +138,4 @@ fn announce(server: &Server) -> io::Result<()> {
         writeln!(stdout, "listening on {}", place.url())?;
     }
     stdout.flush()
-}
-
-fn log_to_stderr(filter: &str) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(filter)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // A library in the same process may have set up its own log before.
-    let _kept = log.with_ansi(io::stderr().is_terminal()).try_init();
-    Ok(())
 }

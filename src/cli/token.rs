@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::Failure;
+use super::{Failure, cannot_print, load_config};
 use crate::auth::Issuer;
-use crate::config::{Config, Flag, parse_duration};
+use crate::config::{Flag, parse_duration};
 use crate::server::hmac_algorithm;
 
 /// How long a token may last: further ahead nobody plans.
@@ -48,11 +48,11 @@ fn ttl(text: &str) -> Result<Duration, String> {
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let flag = |value| Flag { name: "--secret", key: "auth.jwt_secret", value };
     let flags: Vec<_> = arguments.secret.map(flag).into_iter().collect();
-    let auth = Config::load(arguments.config.as_deref(), std::env::vars(), &flags)?.auth;
+    let auth = load_config(arguments.config.as_deref(), &flags)?.auth;
     let Some(secret) = auth.jwt_secret else {
         let remedy =
             "no secret: give it with --secret, FOGHORN_AUTH_JWT_SECRET or auth.jwt_secret in --config FILE";
-        return Err(Failure(remedy.to_owned()));
+        return Err(Failure::usage(remedy));
     };
     let issuer = Issuer::new(
         secret.reveal().as_bytes(),
@@ -62,8 +62,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     );
     let rooms = (!arguments.rooms.is_empty()).then_some(&arguments.rooms[..]);
     let token = issuer.issue(&arguments.sub, rooms, arguments.admin, now(), arguments.ttl)?;
-    writeln!(io::stdout(), "{token}")?;
-    Ok(())
+    writeln!(io::stdout(), "{token}").map_err(cannot_print)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a token is valid from the moment when it is asked for")]

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
-use tracing_subscriber::EnvFilter;
 
+use super::filter;
 use super::listen::{Listen, ListenError};
 use super::secret::Secret;
 use super::unit::{parse_bytes, parse_duration, write_bytes, write_duration};
@@ -85,6 +85,24 @@ impl Given<'_> {
     /// Whether this is the number zero, which means the same in every unit.
     fn is_zero(&self) -> bool {
         matches!(self.count(), Ok(0))
+    }
+}
+
+/// Reads a list or a table: text of the environment or the command line may be TOML, too.
+fn read_structure<T>(
+    given: &Given<'_>,
+    read: impl FnOnce(&Given<'_>) -> Result<T, String>,
+) -> Result<T, String> {
+    let Given::Word(word) = given else { return read(given) };
+    match DeValue::parse(word) {
+        Ok(value) if value.get_ref().is_array() || value.get_ref().is_table() => {
+            read(&Given::Toml(value.get_ref()))
+        }
+        // An IPv6 address begins with a bracket, too.
+        Err(error) if word.trim_start().starts_with(['{', '[']) && word.contains(['"', '\'']) => {
+            Err(format!("is neither TOML nor a list with commas: {}", error.message()))
+        }
+        Ok(_) | Err(_) => read(given),
     }
 }
 
@@ -203,11 +221,14 @@ impl Kind for Places {
     type Value = Vec<Listen>;
 
     fn read(&self, given: &Given<'_>) -> Result<Vec<Listen>, String> {
-        let texts = given.texts()?;
-        if texts.is_empty() {
-            return Err("needs at least one address like \"127.0.0.1:8080\"".to_owned());
-        }
-        texts.into_iter().map(|text| text.parse().map_err(|error: ListenError| error.to_string())).collect()
+        read_structure(given, |given| {
+            let texts = given.texts()?;
+            if texts.is_empty() {
+                return Err("needs at least one address like \"127.0.0.1:8080\"".to_owned());
+            }
+            let place = |text: &str| text.parse().map_err(|error: ListenError| error.to_string());
+            texts.into_iter().map(place).collect()
+        })
     }
 
     fn write(&self, value: &Vec<Listen>) -> Written {
@@ -242,7 +263,8 @@ impl Kind for Networks {
 
     fn read(&self, given: &Given<'_>) -> Result<Trusted, String> {
         let network = |text: &str| text.parse().map_err(|error: NetworkError| error.to_string());
-        given.texts()?.into_iter().map(network).collect::<Result<_, _>>().map(Trusted::new)
+        read_structure(given, |given| given.texts()?.into_iter().map(network).collect::<Result<_, _>>())
+            .map(Trusted::new)
     }
 
     fn write(&self, value: &Trusted) -> Written {
@@ -259,12 +281,8 @@ impl Kind for Filter {
 
     fn read(&self, given: &Given<'_>) -> Result<String, String> {
         let text = given.text()?;
-        match EnvFilter::try_new(text) {
-            Ok(_) => Ok(text.to_owned()),
-            Err(_) => {
-                Err(format!("{text:?} is not a filter like \"info\" or \"warn,foghorn::reactor=debug\""))
-            }
-        }
+        filter::check(text)?;
+        Ok(text.to_owned())
     }
 
     fn write(&self, value: &String) -> Written {
@@ -423,8 +441,10 @@ impl Kind for Pages {
     type Value = Origins;
 
     fn read(&self, given: &Given<'_>) -> Result<Origins, String> {
-        Origins::parse(&given.texts()?)
-            .map_err(|error| format!("{error}; \"same-origin\" and \"*\" stand alone"))
+        read_structure(given, |given| {
+            Origins::parse(&given.texts()?)
+                .map_err(|error| format!("{error}; \"same-origin\" and \"*\" stand alone"))
+        })
     }
 
     fn write(&self, value: &Origins) -> Written {
@@ -450,7 +470,7 @@ impl Kind for PathPages {
     type Value = Vec<(String, Origins)>;
 
     fn read(&self, given: &Given<'_>) -> Result<Vec<(String, Origins)>, String> {
-        let entries: Result<Vec<_>, String> = match given {
+        let entries: Result<Vec<_>, String> = read_structure(given, |given| match given {
             Given::Toml(value) => {
                 let table = value.as_table().ok_or_else(|| {
                     format!("expected a table of paths and their origins, found {}", value.type_str())
@@ -462,7 +482,7 @@ impl Kind for PathPages {
             Given::Word(word) => {
                 word.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(word_entry).collect()
             }
-        };
+        });
         let mut entries = entries?;
         entries.sort_by(|(one, _), (other, _)| one.cmp(other));
         match entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
@@ -484,8 +504,9 @@ impl Kind for PathPages {
 }
 
 fn word_entry(entry: &str) -> Result<(String, Origins), String> {
-    let (path, origins) =
-        entry.split_once('=').ok_or_else(|| format!("{entry:?} is not a path, a =, and origins"))?;
+    let (path, origins) = entry
+        .split_once('=')
+        .ok_or_else(|| format!("{entry:?} is neither a TOML table nor a path, a =, and origins"))?;
     let origins: Vec<&str> = origins.split_ascii_whitespace().collect();
     let origins = Origins::parse(&origins).map_err(|error| error.to_string())?;
     Ok((endpoint_path(path.trim())?, origins))

@@ -25,6 +25,13 @@ pub struct Listen {
 pub enum Place {
     /// An address and a port; port 0 takes a free one.
     Tcp(SocketAddr),
+    /// The same with a name, which is looked up when the socket is opened.
+    Name {
+        /// A name of the system's hosts file or of the DNS.
+        host: String,
+        /// The port.
+        port: u16,
+    },
     /// A Unix socket at this path.
     Unix(PathBuf),
 }
@@ -36,6 +43,7 @@ impl Listen {
         let scheme = if self.tls { "https" } else { "http" };
         match &self.place {
             Place::Tcp(address) => format!("{scheme}://{address}"),
+            Place::Name { host, port } => format!("{scheme}://{host}:{port}"),
             Place::Unix(_) => self.to_string(),
         }
     }
@@ -59,10 +67,26 @@ impl FromStr for Listen {
         let place = match place.strip_prefix(UNIX_PREFIX) {
             Some("") => return Err(wrong()),
             Some(path) => Place::Unix(path.into()),
-            None => Place::Tcp(place.parse().map_err(|_| wrong())?),
+            None => match place.parse() {
+                Ok(address) => Place::Tcp(address),
+                Err(_) => named(place).ok_or_else(wrong)?,
+            },
         };
         Ok(Listen { place, tls })
     }
+}
+
+/// `NAME:PORT`. What could only be a mistyped address is no name.
+fn named(text: &str) -> Option<Place> {
+    let (host, port) = text.rsplit_once(':')?;
+    let is_name = host.split('.').all(|label| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !label.is_empty() && label.bytes().all(fits) && !label.starts_with('-')
+    });
+    let is_number = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let port = port.parse().ok().filter(|_| is_name && !is_number && is_port)?;
+    Some(Place::Name { host: host.to_owned(), port })
 }
 
 impl fmt::Display for Listen {
@@ -70,6 +94,7 @@ impl fmt::Display for Listen {
         f.write_str(if self.tls { TLS_PREFIX } else { "" })?;
         match &self.place {
             Place::Tcp(address) => write!(f, "{address}"),
+            Place::Name { host, port } => write!(f, "{host}:{port}"),
             Place::Unix(path) => write!(f, "{UNIX_PREFIX}{}", path.display()),
         }
     }
@@ -82,9 +107,17 @@ pub struct ListenError(String);
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.0;
+        if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':') && !text.is_empty() {
+            let port = text.trim_start_matches(':');
+            return write!(
+                f,
+                "{text:?} is a port alone; say at which address: \"127.0.0.1:{port}\" is this machine alone, \"0.0.0.0:{port}\" \
+                 everybody"
+            );
+        }
         write!(
             f,
-            "{text:?} is not an address like \"127.0.0.1:8080\", \"tls:0.0.0.0:8443\" or \"unix:/run/foghorn.sock\""
+            "{text:?} is not an address like \"127.0.0.1:8080\", \"localhost:8080\", \"tls:0.0.0.0:8443\" or \"unix:/run/foghorn.sock\""
         )
     }
 }
@@ -101,6 +134,8 @@ mod tests {
             ("127.0.0.1:80", "http://127.0.0.1:80"),
             ("[::1]:8080", "http://[::1]:8080"),
             ("tls:0.0.0.0:0", "https://0.0.0.0:0"),
+            ("localhost:8080", "http://localhost:8080"),
+            ("tls:chat-1.example.org:443", "https://chat-1.example.org:443"),
             ("unix:/run/foghorn.sock", "unix:/run/foghorn.sock"),
             ("tls:unix:a.sock", "tls:unix:a.sock"),
         ] {
@@ -116,7 +151,16 @@ mod tests {
             "unix:",
             "tls:",
             "8080",
-            "localhost:80",
+            ":8080",
+            "localhost",
+            "localhost:",
+            "localhost:+80",
+            "localhost:65536",
+            "localhost:80:80",
+            "256.0.0.1:80",
+            "127.0.0.1.:80",
+            "a b:80",
+            "-a:80",
             "TLS:127.0.0.1:1",
             "https://127.0.0.1:1",
             "tls:tls:[::]:1",

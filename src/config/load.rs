@@ -5,13 +5,12 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::environment::{VARIABLE_PREFIX, is_of_others};
 use super::error::Place;
 use super::kind::Given;
 use super::section::{Refusal, Section};
+use super::suggestion::nearest;
 use super::{Auth, Config, ConfigError};
-
-/// What the names of our variables begin with.
-const VARIABLE_PREFIX: &str = "FOGHORN_";
 
 /// An option given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +44,16 @@ impl Config {
         }
         layers.environment(environment)?;
         layers.flags(flags)?;
+        layers.finish()
+    }
+
+    /// Reads a configuration from the text of a file, which errors call `name`.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as for a file.
+    pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
+        let mut layers = Layers { config: Config::default(), places: Vec::new() };
+        layers.file(name, text)?;
         layers.finish()
     }
 
@@ -106,8 +115,7 @@ impl Layers {
         })
     }
 
-    /// Variables that name no key of ours pass: orchestrators put names like `FOGHORN_PORT` into the environment of
-    /// a service called foghorn. One that names a table, but no key in it, is a slip of the pen.
+    /// A variable of ours that names no key is a slip of the pen, unless it is known to be somebody else's.
     fn environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,
@@ -115,18 +123,46 @@ impl Layers {
         for (name, value) in variables {
             let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
             let place = Place::Variable { name: name.clone() };
-            let rest = rest.to_ascii_lowercase();
+            let key = rest.to_ascii_lowercase();
             let tables = self.config.tables();
-            let in_table = tables.iter().find_map(|table| Some((*table, in_table(&rest, table)?)));
-            match in_table {
-                Some((table, key)) => self.set(table, key, &Given::Word(&value), place)?,
-                None if self.config.keys().contains(&rest.as_str()) => {
-                    self.set("", &rest, &Given::Word(&value), place)?;
-                }
-                None => {}
+            let in_table = tables.iter().find_map(|table| Some((*table, in_table(&key, table)?)));
+            if self.config.keys().contains(&key.as_str()) {
+                self.set("", &key, &Given::Word(&value), place)?;
+            } else if let Some((table, key)) = in_table {
+                self.set(table, key, &Given::Word(&value), place)?;
+            } else if !is_of_others(rest) {
+                return Err(ConfigError { place, key: None, problem: self.unknown_variable(&key) });
             }
         }
         Ok(())
+    }
+
+    fn unknown_variable(&mut self, key: &str) -> String {
+        let paths = self.paths();
+        let names: Vec<_> = paths.iter().map(|path| path.replace('.', "_")).collect();
+        let similar = nearest(key, names.iter().map(String::as_str));
+        let similar = similar.map(|name| format!("{VARIABLE_PREFIX}{}", name.to_ascii_uppercase()));
+        "there is no such key".to_owned() + &did_you_mean(similar.as_deref())
+    }
+
+    /// All keys, with their tables.
+    fn paths(&mut self) -> Vec<String> {
+        let mut paths: Vec<_> = self.config.keys().iter().map(|&key| key.to_owned()).collect();
+        for table in self.config.tables() {
+            let keys = self.config.table(table).map_or(&[][..], |section| section.keys());
+            paths.extend(keys.iter().map(|key| format!("{table}.{key}")));
+        }
+        paths
+    }
+
+    /// The key that was meant: one of this table, or of the same name in another.
+    fn similar_key(&mut self, key: &str, known: &[&str]) -> Option<String> {
+        let elsewhere = |path: &String| path.rsplit('.').next() == Some(key);
+        let paths = self.paths();
+        nearest(key, known.iter().copied())
+            .map(str::to_owned)
+            .or_else(|| paths.iter().find(|path| elsewhere(path)).cloned())
+            .or_else(|| nearest(key, paths.iter().map(String::as_str)).map(str::to_owned))
     }
 
     fn flags(&mut self, flags: &[Flag<'_>]) -> Result<(), ConfigError> {
@@ -145,7 +181,10 @@ impl Layers {
             "" => &mut self.config,
             name => match self.config.table(name) {
                 Some(section) => section,
-                None => return Err(ConfigError::new(place, &path, unknown("table", tables))),
+                None => {
+                    let similar = nearest(name, tables.iter().copied());
+                    return Err(ConfigError::new(place, &path, unknown("table", similar, tables)));
+                }
             },
         };
         match section.set(key, given) {
@@ -155,10 +194,12 @@ impl Layers {
             }
             Err(Refusal::Value(problem)) => Err(ConfigError::new(place, &path, problem)),
             Err(Refusal::Unknown) => {
-                let problem = if table.is_empty() && matches!(given, Given::Toml(value) if value.is_table()) {
-                    unknown("table", tables)
+                let keys = section.keys();
+                let is_table = matches!(given, Given::Toml(value) if value.is_table() || value.is_array());
+                let problem = if table.is_empty() && is_table {
+                    unknown("table", nearest(key, tables.iter().copied()), tables)
                 } else {
-                    unknown("key", section.keys())
+                    unknown("key", self.similar_key(key, keys).as_deref(), keys)
                 };
                 Err(ConfigError::new(place, &path, problem))
             }
@@ -244,8 +285,12 @@ fn in_table<'n>(name: &'n str, table: &str) -> Option<&'n str> {
     name.strip_prefix(table)?.strip_prefix('_')
 }
 
-fn unknown(what: &str, known: &[&str]) -> String {
-    format!("unknown {what}; known here: {}", known.join(", "))
+fn unknown(what: &str, similar: Option<&str>, known: &[&str]) -> String {
+    format!("unknown {what}{}; known here: {}", did_you_mean(similar), known.join(", "))
+}
+
+fn did_you_mean(similar: Option<&str>) -> String {
+    similar.map_or(String::new(), |name| format!(", did you mean {name}?"))
 }
 
 #[cfg(test)]
@@ -393,13 +438,16 @@ mod tests {
         assert_refused(&[
             (
                 "\nworker = 1",
-                "f.toml:2: worker: unknown key; known here: listen, unix_mode, workers, data, memory, log",
+                "f.toml:2: worker: unknown key, did you mean workers?; known here: listen, unix_mode, workers, data, memory, log",
             ),
             (
                 "[limits]\n\nmessage_byte = 1",
-                "f.toml:3: limits.message_byte: unknown key; known here: message_bytes, ",
+                "f.toml:3: limits.message_byte: unknown key, did you mean message_bytes?; known here: message_bytes, ",
             ),
-            ("[limit]\nrooms = 1", "f.toml:1: limit: unknown table; known here: tls, proxy, limits, "),
+            (
+                "[limit]\nrooms = 1",
+                "f.toml:1: limit: unknown table, did you mean limits?; known here: tls, proxy, limits, ",
+            ),
             ("[limits.more]\na = 1", "f.toml:1: limits.more: unknown key; known here: message_bytes"),
             ("limits = 1", "f.toml:1: limits: is a table: write [limits] on a line of its own"),
             ("[[limits]]\nrooms = 1", "f.toml:1: limits: is a table: "),
@@ -477,13 +525,18 @@ mod tests {
         );
         let error = load("", &[("FOGHORN_LIMITS_ROMS", "1")], &[]).unwrap_err();
         assert!(
-            error.starts_with("environment variable FOGHORN_LIMITS_ROMS: limits.roms: unknown key; "),
+            error.starts_with(
+                "environment variable FOGHORN_LIMITS_ROMS: limits.roms: unknown key, did you mean rooms?; "
+            ),
             "{error}"
         );
         let error = load("", &[], &[flag("workers", "+1")]).unwrap_err();
         assert_eq!(error, "option --flag: workers: expected a whole number, found \"+1\"");
         let error = load("", &[], &[flag("limit.rooms", "1")]).unwrap_err();
-        assert!(error.starts_with("option --flag: limit.rooms: unknown table; "), "{error}");
+        assert!(
+            error.starts_with("option --flag: limit.rooms: unknown table, did you mean limits?; "),
+            "{error}"
+        );
     }
 
     #[test]

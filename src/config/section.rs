@@ -84,6 +84,18 @@ macro_rules! section {
             }
         }
 
+        impl $name {
+            /// Appends the keys whose values differ from those of `other`, each behind `prefix`.
+            pub(super) fn push_changed(&self, other: &$name, prefix: &str, out: &mut Vec<String>) {
+                $(
+                    if self.$key != other.$key {
+                        out.push(format!(concat!("{}", stringify!($key)), prefix));
+                    }
+                )+
+                $($(self.$table.push_changed(&other.$table, concat!(stringify!($table), "."), out);)+)?
+            }
+        }
+
         impl $crate::config::section::Section for $name {
             fn keys(&self) -> &'static [&'static str] {
                 &[$(stringify!($key)),+]

@@ -1,7 +1,7 @@
 //! One listening socket: opened here, or passed by whoever started the process.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream as StdTcpStream};
+use std::net::{SocketAddr, TcpStream as StdTcpStream, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -47,6 +47,7 @@ impl Door {
     pub(super) fn open(place: &Place, unix_mode: u32) -> io::Result<Door> {
         match place {
             Place::Tcp(address) => listen_tcp(*address).map(Door::Tcp),
+            Place::Name { host, port } => listen_tcp(look_up(host, *port)?).map(Door::Tcp),
             Place::Unix(path) => {
                 let (socket, file) = listen_unix(path, unix_mode)?;
                 Ok(Door::Unix { socket, _file: Some(file) })
@@ -111,6 +112,13 @@ impl Door {
     pub(super) fn is_local(&self) -> bool {
         matches!(self, Door::Unix { .. })
     }
+}
+
+/// One address for a name: the IPv4 one if there are several kinds, since that is what most clients try first.
+fn look_up(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let found: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let address = found.iter().find(|address| address.is_ipv4()).or(found.first());
+    address.copied().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }
 
 /// Accepted connections inherit `TCP_NODELAY`, which saves a system call each.

@@ -85,7 +85,7 @@ pub use router::{Endpoint, Router};
 #[doc(hidden)]
 pub use rules::hmac_algorithm;
 pub use rules::{KeysError, check_keys};
-pub use settings::store_options;
+pub use settings::{RESTART_FREE_KEYS, store_options};
 
 /// A server that listens.
 pub struct Server {
@@ -103,9 +103,10 @@ impl Server {
     /// The addresses listened on, with their real ports, in the order they were named; without Unix sockets.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        let address = |listen: &Listen| match listen.place {
-            Place::Tcp(address) => Some(address),
-            Place::Unix(_) => None,
+        let address = |listen: &Listen| match &listen.place {
+            Place::Tcp(address) => Some(*address),
+            // None is left once a name was looked up.
+            Place::Name { .. } | Place::Unix(_) => None,
         };
         self.places().iter().filter_map(address).collect()
     }

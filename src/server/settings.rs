@@ -13,6 +13,19 @@ use crate::store;
 use crate::transport::CertificateFiles;
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
+/// Keys, and beginnings of keys, that [`ServerHandle::reload`](super::ServerHandle::reload) takes over.
+#[doc(hidden)]
+pub const RESTART_FREE_KEYS: [&str; 8] = [
+    "limits.",
+    "heartbeat.ping_interval",
+    "heartbeat.idle_timeout",
+    "origins.",
+    "auth.",
+    "tls.",
+    "proxy.trusted",
+    "shutdown.grace",
+];
+
 pub(super) fn reactor_limits(config: &Config) -> ReactorLimits {
     let limits = &config.limits;
     ReactorLimits {

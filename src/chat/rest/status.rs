@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::refusal::Refusal;
 use super::{Call, json};
 use crate::http::Status;
-use crate::metrics::Limit;
+use crate::metrics::{Limit, LogLines};
 use crate::rooms::ShardStats;
 use crate::store::Health;
 
@@ -44,7 +44,14 @@ struct Stats {
     store: &'static str,
     /// How often each limit was hit since the start, by its key.
     limits: BTreeMap<&'static str, u64>,
+    log: LogStats,
     shards: Vec<Counts>,
+}
+
+#[derive(Serialize)]
+struct LogStats {
+    /// Lines that nobody took, or that could not be written.
+    dropped: u64,
 }
 
 #[derive(Serialize)]
@@ -73,7 +80,8 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
         };
         let shards = shards.iter().map(Counts::from).collect();
         let limits = Limit::ALL.iter().map(|&limit| (limit.key(), rooms.metrics().hits(limit))).collect();
-        pending.send(json(Status::OK, &Stats { connections, all, store, limits, shards }));
+        let log = LogStats { dropped: LogLines::dropped() };
+        pending.send(json(Status::OK, &Stats { connections, all, store, limits, log, shards }));
     })?;
     Ok(())
 }

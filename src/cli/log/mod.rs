@@ -1,0 +1,91 @@
+//! The log: events of `tracing` as lines on standard error.
+//!
+//! No thread that serves ever waits for standard error, or fails with it: a line goes into a bounded queue (`queue`), and
+//! one thread of its own writes it. A line that the queue or standard error does not take is dropped and counted.
+
+mod line;
+mod queue;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::panic::{self, PanicHookInfo};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use self::line::Form;
+use self::queue::Queue;
+use super::Failure;
+use crate::config::{Config, LogFormat};
+
+/// What a reader has to take the last lines at the end of the process. Without it a stuck reader would keep the process.
+pub(super) const LAST_LINES: Duration = Duration::from_millis(500);
+
+/// The queue of the process, once there is a log.
+static QUEUE: OnceLock<Queue> = OnceLock::new();
+
+/// Begins the log. From now on panics go there, too.
+pub(super) fn begin(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log)?;
+    let form = match config.log_format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Text => Form::Text { colour: io::stderr().is_terminal() },
+    };
+    let queue = Queue::start(io::stderr(), form)
+        .map_err(|error| Failure::new(format!("cannot start the thread of the log: {error}")))?;
+    let queue = QUEUE.get_or_init(|| queue);
+    // A library in the same process may have set up its own log before.
+    let _kept = tracing_subscriber::registry().with(filter).with(Lines { form, queue }).try_init();
+    panic::set_hook(Box::new(report_panic));
+    Ok(())
+}
+
+/// Says something to whoever started the process, through the log if there is one: it comes behind what was logged before.
+pub(super) fn say(text: &dyn Display) {
+    match QUEUE.get() {
+        Some(queue) => queue.push(format!("{text}\n")),
+        None => {
+            let _nowhere_to_complain = writeln!(io::stderr(), "{text}");
+        }
+    }
+}
+
+/// Waits until what was logged is written, but no longer than `within`.
+pub(super) fn finish(within: Duration) {
+    if let Some(queue) = QUEUE.get() {
+        queue.finish(within);
+    }
+}
+
+/// Turns events into lines.
+struct Lines {
+    form: Form,
+    queue: &'static Queue,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.queue.push(line::of_event(self.form, event));
+    }
+}
+
+/// The hook of the standard library would write to standard error itself, and wait for it.
+fn report_panic(info: &PanicHookInfo<'_>) {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text");
+    let place = info.location().map(ToString::to_string).unwrap_or_default();
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        tracing::error!(thread, place, panic = text, %backtrace, "a thread panicked");
+    } else {
+        tracing::error!(thread, place, panic = text, "a thread panicked");
+    }
+}

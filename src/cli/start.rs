@@ -1,0 +1,49 @@
+//! What the log says first: which server this is, where it listens, where it keeps rooms, and who may connect.
+
+use crate::config::{Config, Listen, Place};
+use crate::http::Origins;
+
+/// One line; a warning where everybody who reaches an address may connect, and that is not this machine alone.
+pub(super) fn report(config: &Config, places: &[Listen]) {
+    let version = env!("CARGO_PKG_VERSION");
+    let addresses = places.iter().map(Listen::url).collect::<Vec<_>>().join(" ");
+    let data = if config.memory { "none, in memory".to_owned() } else { config.data.display().to_string() };
+    let access = access(config);
+    let origins = origins(config);
+    if !config.auth.is_on() && places.iter().any(is_public) {
+        let hint = "set auth.jwt_secret, auth.jwt_public_key_file or auth.jwks_file, or listen on 127.0.0.1";
+        tracing::warn!(version, addresses, data, access, origins, hint, "started, open to everybody");
+    } else {
+        tracing::info!(version, addresses, data, access, origins, "started");
+    }
+}
+
+/// Who may connect.
+fn access(config: &Config) -> &'static str {
+    let auth = &config.auth;
+    match (&auth.jwt_secret, &auth.jwt_public_key_file, &auth.jwks_file) {
+        (Some(_), ..) => "holders of a token signed with auth.jwt_secret",
+        (None, Some(_), _) => "holders of a token signed for auth.jwt_public_key_file",
+        (None, None, Some(_)) => "holders of a token signed for auth.jwks_file",
+        (None, None, None) => "everybody",
+    }
+}
+
+/// Which web pages may connect.
+fn origins(config: &Config) -> String {
+    let all = match &config.origins.allowed {
+        Origins::SameOrigin => "same-origin".to_owned(),
+        Origins::Any => "*".to_owned(),
+        Origins::List(origins) => origins.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+    };
+    if config.origins.endpoints.is_empty() { all } else { all + ", single paths otherwise" }
+}
+
+/// Whether other machines can reach it.
+fn is_public(listen: &Listen) -> bool {
+    match &listen.place {
+        Place::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+        Place::Name { .. } => true,
+        Place::Unix(_) => false,
+    }
+}

@@ -1,0 +1,11 @@
+//! What an operator meets: the command line, the log, signals; all with real processes.
+
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod command_line;
+mod log;
+mod process;
+mod signals;
