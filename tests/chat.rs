@@ -280,16 +280,20 @@ fn the_last_messages_come_oldest_first() {
 #[test]
 fn a_position_of_another_log_is_answered_with_a_gap() {
     for server in both() {
-        let (mut witness, epoch, _) = ten(&server);
-        let mut head = 10;
+        let (mut witness, epoch, messages) = ten(&server);
+        let (mut head, mut newest) = (10, messages[9].clone());
         for query in ["&sinceSeq=5&epoch=0123456789abcdef", "&sinceSeq=999"] {
             let mut chat = Chat::enter(&server, "r", "late", query);
-            let expected = json!({"type":"GAP","roomId":"r","from":1,"to":head,"epoch":epoch});
-            assert_eq!(chat.next(), expected, "{query}");
+            let mut gap = chat.next();
+            // The time of the message after which the member goes on.
+            let at = gap.as_object_mut().and_then(|gap| gap.remove("timestamp")).expect("a time");
+            assert_eq!(at, newest["timestamp"], "{query}");
+            assert_eq!(gap, json!({"type":"GAP","roomId":"r","from":1,"to":head,"epoch":epoch}), "{query}");
             assert_eq!(seq(&chat.expect("JOIN")), head + 1);
             witness.expect("JOIN");
             drop(chat);
-            head = seq(&witness.expect("LEAVE"));
+            newest = witness.expect("LEAVE");
+            head = seq(&newest);
         }
     }
 }
@@ -302,9 +306,12 @@ fn small_window(config: &mut Config) {
 #[test]
 fn what_has_left_the_window_is_a_gap_without_a_store_and_none_with_one() {
     let server = TestServer::with(small_window);
-    let (_open, epoch, _) = ten(&server);
+    let (_open, epoch, messages) = ten(&server);
     let mut chat = Chat::enter(&server, "r", "late", "&sinceSeq=2");
-    assert_eq!(chat.next(), json!({"type":"GAP","roomId":"r","from":3,"to":6,"epoch":epoch}));
+    let mut gap = chat.next();
+    let at = gap.as_object_mut().and_then(|gap| gap.remove("timestamp")).expect("a time");
+    assert!(at.as_str() <= messages[1]["timestamp"].as_str(), "{at}");
+    assert_eq!(gap, json!({"type":"GAP","roomId":"r","from":3,"to":6,"epoch":epoch}));
     assert_eq!((0..5).map(|_| seq(&chat.next())).collect::<Vec<_>>(), [7, 8, 9, 10, 11]);
 
     let server = TestServer::stored(small_window);

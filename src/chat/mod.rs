@@ -10,12 +10,11 @@ pub mod rest;
 
 use std::time::Duration;
 
-use self::incoming::{Incoming, MessageError};
+use self::incoming::Incoming;
 use self::query::Entry;
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::Head;
-use crate::rooms::push_json_string;
 use crate::server::{Context, Endpoint, Handler, JoinRequest, Router, Timer};
 use crate::ws::{CloseCode, Message};
 
@@ -66,7 +65,7 @@ impl Handler for Chat {
         let Some(&room) = cx.memberships().first() else { return };
         let published = match Incoming::parse(text) {
             Ok(incoming) => cx.publish_text(room, &incoming.content, incoming.id.as_deref()),
-            Err(error) => return cx.send_text(&error_text(error)),
+            Err(error) => return cx.tell(room, "bad_message", error.to_string()),
         };
         if let Err(error) = published {
             cx.close(error.close_code(), &error.to_string());
@@ -79,11 +78,4 @@ impl Handler for Chat {
             cx.set_timer(timer, interval);
         }
     }
-}
-
-fn error_text(error: MessageError) -> String {
-    let mut text = br#"{"type":"ERROR","code":"bad_message","content":"#.to_vec();
-    push_json_string(&mut text, &error.to_string());
-    text.push(b'}');
-    String::from_utf8_lossy(&text).into_owned()
 }

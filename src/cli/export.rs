@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use indicatif::ProgressBar;
 
 use super::Failure;
 use super::offline::{Place, ask, progress};
 use crate::rooms::journal::{From, Page, PageRequest, RoomId};
-use crate::rooms::push_stored_json;
+use crate::rooms::{Timestamp, push_stored_json};
 use crate::store::Store;
 
 /// Messages and bytes of their texts that are in memory at one time.
@@ -91,7 +92,14 @@ fn read(store: &Store, room: &str, after: u64) -> Result<Page, Failure> {
         bytes_max: PAGE_BYTES,
         newest_first: false,
         before: None,
+        now: now(),
     };
     ask(|done| store.messages(room, request, done))
         .map_err(|error| Failure::new(format!("room {room:?}: {error}")))
+}
+
+#[expect(clippy::disallowed_methods, reason = "what grew too old by now is not exported")]
+fn now() -> Timestamp {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
 }

@@ -1,5 +1,6 @@
 //! `GET /sse/rooms/{id}`: a room as server-sent events (WHATWG HTML, "Server-sent events").
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ impl Way for Events {
         if wanted.request.head.method() == Method::Head {
             return Ok(Answer::Now(head.close()));
         }
-        let encoding = Arc::new(Event { from_now_on: start == Start::Live });
+        let encoding = Arc::new(Event);
         let follow = Follow::new(head, &wanted.room, encoding)
             .start(start)
             .hello(true)
@@ -53,12 +54,14 @@ impl Way for Events {
     }
 }
 
-/// The position that a browser brings back.
+/// The position that a browser brings back, or a page whose way to read streams cannot set fields: in the query. The field
+/// is newer: a browser goes on with the URL that it began with.
 fn last_event_id(wanted: &Wanted<'_>) -> Result<Option<Position>, Response> {
     let bad = || problem(Status::BAD_REQUEST, "Last-Event-ID is not a position");
-    let Some(id) = wanted.request.head.fields().only("Last-Event-ID").map_err(|_| bad())? else {
-        return Ok(None);
-    };
+    let head = wanted.request.head;
+    let field = head.fields().only("Last-Event-ID").map_err(|_| bad())?.filter(|id| !id.is_empty());
+    let given = crate::http::query::get(head.query(), "lastEventId").map_err(|_| bad())?;
+    let Some(id) = field.map(Cow::Borrowed).or(given) else { return Ok(None) };
     if id.is_empty() {
         return Ok(None);
     }
@@ -70,10 +73,7 @@ fn last_event_id(wanted: &Wanted<'_>) -> Result<Option<Position>, Response> {
 
 /// One event a message, with its position as the id.
 #[derive(Debug)]
-struct Event {
-    /// The stream begins with the next message, so that its position is known before anything has happened.
-    from_now_on: bool,
-}
+struct Event;
 
 /// The family of this encoding: there is one.
 const FAMILY: u32 = u32::from_be_bytes(*b"sse ");
@@ -92,9 +92,9 @@ impl Encoding for Event {
     fn notice(&self, notice: &Notice<'_>, out: &mut Vec<u8>) {
         match *notice {
             // An id without data is no event, but the browser keeps it.
-            Notice::Welcome { epoch, seq, .. } => {
+            Notice::Welcome { epoch, from, .. } => {
                 out.extend_from_slice(format!("retry: {RETRY_MILLIS}\n").as_bytes());
-                if self.from_now_on {
+                if let Some(seq) = from {
                     out.extend_from_slice(format!("id: {}\n", Position { epoch, seq }).as_bytes());
                 }
                 out.push(b'\n');

@@ -1,5 +1,6 @@
 //! What a session does in rooms: joins, publishes, leaves.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use super::slots::Key;
 use super::turn::Turn;
 use crate::metrics::Limit;
 use crate::rooms::{
-    Ask, Command, Encoding, Format, Join, Joined, MemberKey, PostError, Posted, Reply, SessionKey, Start,
-    Variant, Why,
+    Ask, Command, Encoding, Fault, Format, Join, Joined, MemberKey, PostError, Posted, Reply, SessionKey,
+    Start, Variant, Why,
 };
 use crate::transport::Outbound;
 use crate::ws::deflate::WindowBits;
@@ -331,6 +332,18 @@ impl Context<'_> {
     pub fn after(&mut self, membership: Membership, reply: impl FnOnce() + Send + 'static) {
         let reply = Reply::new(|()| reply());
         self.turn.lanes[usize::from(membership.lane)].push(Command::After(membership.member, reply));
+    }
+
+    /// Tells the session, as a member of this room and nobody else, that something it said was not done: an ERROR between
+    /// the room's messages, in the form of these.
+    pub fn tell(
+        &mut self,
+        membership: Membership,
+        code: &'static str,
+        content: impl Into<Cow<'static, str>>,
+    ) {
+        let fault = Box::new(Fault { code, content: content.into() });
+        self.turn.lanes[usize::from(membership.lane)].push(Command::Tell(membership.member, fault));
     }
 
     /// The rooms that the session is in, in the order of joining.

@@ -1,5 +1,6 @@
 //! What goes into a shard and what comes out of it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -146,6 +147,8 @@ pub enum Command<P> {
         /// Whether a relayed payload is text rather than binary.
         text: bool,
     },
+    /// Tells the member, and nobody else, that something it said was not done.
+    Tell(MemberKey, Box<Fault>),
     /// The member's peer, which was [`Blocked`](super::Sent::Blocked), can send again.
     Resume(MemberKey),
     /// Asks for something that is answered.
@@ -154,6 +157,15 @@ pub enum Command<P> {
     After(MemberKey, Reply<()>),
     /// Asks for [`Effect::Passed`] once everything before it is stored and has been sent as far as the sockets took it.
     Barrier,
+}
+
+/// What is wrong with something that a member said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// A word that programs understand.
+    pub code: &'static str,
+    /// The same for people.
+    pub content: Cow<'static, str>,
 }
 
 /// Where an answer goes. Called once, on the shard's thread; must not block for long.
@@ -265,6 +277,16 @@ pub enum Ask {
         /// The answer.
         reply: Reply<()>,
     },
+}
+
+impl Start {
+    /// A time before which whoever begins here has everything, where the log is not known.
+    pub(super) fn at(self) -> Timestamp {
+        match self {
+            Start::Since(time) => time,
+            Start::Live | Start::After { .. } | Start::Last(_) => Timestamp::default(),
+        }
+    }
 }
 
 impl Ask {
@@ -424,9 +446,12 @@ pub struct RoomKey {
     pub(super) number: u64,
 }
 
-/// A member that waits for a page.
+/// A request for a page: for one member of one room, which asks for one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reader {
+    pub(super) room: RoomKey,
+    /// Used once in the shard; 0 until the request is made. Keys of members are used again, and one session has many.
+    pub(super) number: u64,
     pub(super) member: MemberKey,
     pub(super) session: SessionKey,
 }

@@ -54,7 +54,7 @@ impl<P: Peer> Job<P> {
                 Variant::Encoded => None,
             };
             match slice {
-                Some(slice) => member.note(member.peer.send(&slice), self.visible),
+                Some(slice) => member.send(&slice, self.visible),
                 None => self.behind.push(index),
             }
         }

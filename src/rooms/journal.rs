@@ -173,6 +173,8 @@ pub struct Opened {
     pub head: u64,
     /// The number of the oldest message that is kept; `head + 1` if there is none.
     pub tail: u64,
+    /// The time of the newest message that is not kept any more; zero if all of them are.
+    pub gone_at: Timestamp,
     /// The time of the newest message that ever was.
     pub last_at: Timestamp,
     /// The newest messages, as many as fit a window, oldest first.
@@ -181,7 +183,7 @@ pub struct Opened {
     pub recent_ids: Vec<(Timestamp, Box<str>, u64)>,
     /// The room's durability, its own or the configuration's.
     pub durability: Durability,
-    /// The room's retention, its own or the configuration's. The store itself sees to it.
+    /// The room's retention, its own or the configuration's. The store sees to it on disk, the room in memory.
     pub retention: Retention,
 }
 
@@ -211,6 +213,8 @@ pub struct PageRequest {
     pub newest_first: bool,
     /// Nothing from this number on; [`From::Last`] counts back from it.
     pub before: Option<u64>,
+    /// What the room keeps no longer at this time is not read, whether it was deleted by now or not.
+    pub now: Timestamp,
 }
 
 /// A part of a room's log.
@@ -220,6 +224,8 @@ pub struct Page {
     pub messages: Vec<Stored>,
     /// As [`Opened::tail`], at the moment of reading.
     pub tail: u64,
+    /// As [`Opened::gone_at`], at the moment of reading.
+    pub gone_at: Timestamp,
     /// As [`Opened::head`], at the moment of reading.
     pub head: u64,
     /// As [`Opened::epoch`].

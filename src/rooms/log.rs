@@ -58,6 +58,13 @@ impl<'a> Slice<'a> {
         (begun as u64, end)
     }
 
+    /// When the last of the first `frames` frames was published; `None` if there is none.
+    #[must_use]
+    pub fn at(&self, frames: u64) -> Option<Timestamp> {
+        let last = usize::try_from(frames).ok()?.min(self.entries.len()).checked_sub(1)?;
+        self.entries.get(last).map(|entry| entry.at)
+    }
+
     fn offset(&self, end: u64) -> usize {
         usize::try_from(end - self.base).unwrap_or(self.bytes.len())
     }
@@ -75,6 +82,8 @@ pub struct Log {
     dead: usize,
     /// `Entry::end` of the message before `entries[0]`.
     base: u64,
+    /// When that message was published; zero if that is not known, or if there is none.
+    base_at: Timestamp,
     head: u64,
 }
 
@@ -88,14 +97,19 @@ impl Log {
     /// An empty window whose next message is numbered `head + 1`.
     #[must_use]
     pub fn after(head: u64) -> Log {
-        Log { bytes: Vec::new(), entries: Vec::new(), dead: 0, base: 0, head }
+        Log::after_message(head, Timestamp::default())
+    }
+
+    /// The same, where it is known when message `head` was published.
+    pub(super) fn after_message(head: u64, at: Timestamp) -> Log {
+        Log { bytes: Vec::new(), entries: Vec::new(), dead: 0, base: 0, base_at: at, head }
     }
 
     /// Becomes an empty window whose next message is numbered `head + 1`; keeps its memory for that.
     pub(super) fn restart(&mut self, head: u64) {
         self.bytes.clear();
         self.entries.clear();
-        (self.dead, self.base, self.head) = (0, 0, head);
+        (self.dead, self.base, self.base_at, self.head) = (0, 0, Timestamp::default(), head);
     }
 
     /// Gives the numbers up to `head` to messages without a byte.
@@ -193,11 +207,27 @@ impl Log {
         Some((slice.entries.first()?.at, slice.bytes()))
     }
 
+    /// When the message `seq` was published, for those in the window and the one before; `None` for others. Zero if it is
+    /// not known.
+    #[must_use]
+    pub fn time_of(&self, seq: u64) -> Option<Timestamp> {
+        let following = usize::try_from(self.head.checked_sub(seq)?).ok()?;
+        let end = self.entries.len().checked_sub(following)?;
+        let before = end.checked_sub(1).and_then(|last| self.entries.get(last));
+        Some(before.map_or(self.base_at, |entry| entry.at))
+    }
+
     /// The cursor from which every message in the window later than `at` follows.
     #[must_use]
     pub fn cursor_at(&self, at: Timestamp) -> u64 {
         let live = &self.entries[self.dead..];
         self.tail() - 1 + live.partition_point(|entry| entry.at <= at) as u64
+    }
+
+    /// The cursor from which every message in the window follows that is as late as `at`, or later.
+    pub(super) fn cursor_before(&self, at: Timestamp) -> u64 {
+        let live = &self.entries[self.dead..];
+        self.tail() - 1 + live.partition_point(|entry| entry.at < at) as u64
     }
 
     fn end_before(&self, index: usize) -> u64 {
@@ -215,6 +245,7 @@ impl Log {
             return;
         }
         self.base = self.end_before(self.dead);
+        self.base_at = self.entries.get(self.dead - 1).map_or(self.base_at, |entry| entry.at);
         self.bytes.drain(..dead_bytes);
         self.entries.drain(..self.dead);
         self.dead = 0;

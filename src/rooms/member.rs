@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::command::{MemberKey, SessionKey, Variant};
-use super::peer::Sent;
+use super::log::Slice;
+use super::peer::{Peer, Sent};
 use super::timestamp::Timestamp;
 
 /// What a member is waiting for.
@@ -14,6 +15,8 @@ pub(super) enum State {
     /// Its socket is full; a resume follows.
     Blocked,
     /// What it needs next has left the window: a page is on its way from the store, or waits to be asked for.
+    ///
+    /// Invariant: one page at most is under way for a member, see [`Readers`](super::readers::Readers).
     Reading,
     /// The end: its peer is closing. Its leave follows.
     Gone,
@@ -24,6 +27,9 @@ pub(super) enum State {
 pub(super) struct Member<P> {
     /// The last message that it has been sent.
     pub(super) cursor: u64,
+    /// When the newest message that it was sent was published, or the one that it began after: what it is told between
+    /// messages carries this time, so that it can come back from any frame.
+    pub(super) sent_at: Timestamp,
     pub(super) session: SessionKey,
     pub(super) peer: P,
     pub(super) key: MemberKey,
@@ -32,15 +38,28 @@ pub(super) struct Member<P> {
 }
 
 impl<P> Member<P> {
-    /// Moves on after a send of everything up to `last`.
-    pub(super) fn note(&mut self, sent: Sent, last: u64) {
-        match sent {
-            Sent::All => self.cursor = last,
+    /// Sends `slice`, whose last message is `last`, and moves on as far as the peer takes it.
+    pub(super) fn send(&mut self, slice: &Slice<'_>, last: u64)
+    where
+        P: Peer,
+    {
+        let frames = match self.peer.send(slice) {
+            Sent::All => {
+                self.cursor = last;
+                slice.frames()
+            }
             Sent::Blocked { frames } => {
                 self.cursor += frames;
                 self.state = State::Blocked;
+                frames
             }
-            Sent::Closed => self.state = State::Gone,
+            Sent::Closed => {
+                self.state = State::Gone;
+                0
+            }
+        };
+        if let Some(at) = slice.at(frames) {
+            self.sent_at = at.max(self.sent_at);
         }
     }
 }

@@ -96,12 +96,21 @@ impl<P> Members<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rooms::Timestamp;
     use crate::rooms::command::{MemberKey, SessionKey};
     use crate::rooms::member::State;
 
     fn member(number: u32) -> Member<()> {
         let (session, key) = (SessionKey(0), MemberKey(number));
-        Member { cursor: 0, session, peer: (), key, state: State::Ready, variant: Variant::Plain }
+        Member {
+            cursor: 0,
+            sent_at: Timestamp::default(),
+            session,
+            peer: (),
+            key,
+            state: State::Ready,
+            variant: Variant::Plain,
+        }
     }
 
     #[test]

@@ -137,6 +137,10 @@ pub enum Notice<'a> {
         seq: u64,
         /// How many users are there.
         online: usize,
+        /// The message after which the member begins, where that is known already and nothing before it is missing.
+        from: Option<u64>,
+        /// As in [`Notice::Error`].
+        at: Timestamp,
     },
     /// The messages `from..=to` will not come.
     Gap {
@@ -148,6 +152,8 @@ pub enum Notice<'a> {
         from: u64,
         /// The last of them.
         to: u64,
+        /// As in [`Notice::Error`].
+        at: Timestamp,
     },
     /// Something that the member said was not done.
     Error {
@@ -155,10 +161,19 @@ pub enum Notice<'a> {
         code: &'a str,
         /// The same for people.
         content: &'a str,
+        /// When the newest message that the member was sent was published, or the one that it began after: whoever comes
+        /// back from there misses nothing.
+        at: Timestamp,
     },
 }
 
 impl Notice<'_> {
+    /// The first and the last message of a log that stands at `head`, for a reader who knows another log; `(0, 0)` if there
+    /// is none.
+    pub(super) fn whole_log(head: u64) -> (u64, u64) {
+        (head.min(1), head)
+    }
+
     /// Appends the notice as one text frame.
     pub fn encode(&self, out: &mut Vec<u8>) {
         text_frame(out, |out| self.encode_json(out));
@@ -166,8 +181,8 @@ impl Notice<'_> {
 
     /// Appends the notice as a JSON object.
     pub fn encode_json(&self, out: &mut Vec<u8>) {
-        match *self {
-            Notice::Welcome { room, session_id, user, epoch, seq, online } => {
+        let at = match *self {
+            Notice::Welcome { room, session_id, user, epoch, seq, online, at, from: _ } => {
                 out.extend_from_slice(b"{\"type\":\"WELCOME\",\"roomId\":");
                 push_string(out, room);
                 out.extend_from_slice(
@@ -176,20 +191,26 @@ impl Notice<'_> {
                 push_string(out, user);
                 push_epoch(out, epoch);
                 out.extend_from_slice(format!(",\"seq\":{seq},\"online\":{online}").as_bytes());
+                at
             }
-            Notice::Gap { room, epoch, from, to } => {
+            Notice::Gap { room, epoch, from, to, at } => {
                 out.extend_from_slice(b"{\"type\":\"GAP\",\"roomId\":");
                 push_string(out, room);
                 out.extend_from_slice(format!(",\"from\":{from},\"to\":{to}").as_bytes());
                 push_epoch(out, epoch);
+                at
             }
-            Notice::Error { code, content } => {
+            Notice::Error { code, content, at } => {
                 out.extend_from_slice(b"{\"type\":\"ERROR\",\"code\":");
                 push_string(out, code);
                 out.extend_from_slice(b",\"content\":");
                 push_string(out, content);
+                at
             }
-        }
+        };
+        out.extend_from_slice(b",\"timestamp\":\"");
+        at.encode(out);
+        out.push(b'"');
         out.push(b'}');
     }
 }
@@ -344,9 +365,9 @@ mod tests {
             assert_eq!(payload(&out[6..])["content"], content);
         }
         let mut out = Vec::new();
-        Notice::Gap { room: "r", epoch: 255, from: 3, to: 9 }.encode(&mut out);
-        let expected =
-            serde_json::json!({"type":"GAP","roomId":"r","from":3,"to":9,"epoch":"00000000000000ff"});
+        Notice::Gap { room: "r", epoch: 255, from: 3, to: 9, at: Timestamp::default() }.encode(&mut out);
+        let expected = serde_json::json!({"type":"GAP","roomId":"r","from":3,"to":9,"epoch":"00000000000000ff",
+                "timestamp":"1970-01-01T00:00:00.000000Z"});
         assert_eq!(payload(&out), expected);
     }
 
@@ -354,9 +375,12 @@ mod tests {
     fn a_welcome_tells_the_position() {
         let mut out = Vec::new();
         let (room, user) = ("r", "u\\");
-        Notice::Welcome { room, session_id: 1, user, epoch: 1, seq: 4, online: 2 }.encode(&mut out);
+        let at = Timestamp::from_micros(1_769_860_800_123_456);
+        Notice::Welcome { room, session_id: 1, user, epoch: 1, seq: 4, online: 2, from: None, at }
+            .encode(&mut out);
         let expected = serde_json::json!({"type":"WELCOME","roomId":"r","sessionId":format!("{:032x}", 1),
-            "username":"u\\","epoch":"0000000000000001","seq":4,"online":2});
+            "username":"u\\","epoch":"0000000000000001","seq":4,"online":2,
+            "timestamp":"2026-01-31T12:00:00.123456Z"});
         assert_eq!(payload(&out), expected);
     }
 

@@ -16,6 +16,7 @@
 //! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
 //! | `opening` | a room on its way from the store |
 //! | `readers` | members that read from the store |
+//! | `retention` | what a room keeps no longer |
 //! | `renewal` | `async` rooms that the store has lost messages of |
 //! | `asks` | posts, who is online, kicks, deletions |
 //! | `polls` | readers that come for the next messages and go |
@@ -49,6 +50,7 @@ mod presence;
 mod pump;
 mod readers;
 mod renewal;
+mod retention;
 mod room;
 mod seats;
 mod shard;
@@ -57,15 +59,15 @@ mod view;
 
 pub use bounds::Bounds;
 pub use command::{
-    Answer, Ask, Command, Effect, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError, Posted,
-    Reader, Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
+    Answer, Ask, Command, Effect, Fault, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError,
+    Posted, Reader, Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
 };
 pub use crew::{Alone, Crew, Job};
 pub use encoding::{Encoding, Entry};
 pub use json::push_string as push_json_string;
 pub use message::{Chat, Kind, Notice, Notices, push_stored as push_stored_json};
 pub use peer::{Peer, Sent};
-pub use polls::{History, News, Poll, Position};
+pub use polls::{Backlog, History, News, Poll, Position};
 pub use room::{OnLag, RoomLimits};
 pub use shard::Shard;
 pub use timestamp::Timestamp;

@@ -70,6 +70,7 @@ impl<P> Opening<P> {
             Command::Join(_)
             | Command::Publish { .. }
             | Command::Leave(_)
+            | Command::Tell(..)
             | Command::Resume(_)
             | Command::Ask(_)
             | Command::After(..)
@@ -77,7 +78,11 @@ impl<P> Opening<P> {
         });
         for join in joins {
             let mut error = Vec::new();
-            write_notice(join.encoding.as_deref(), &Notice::Error { code, content }, &mut error);
+            write_notice(
+                join.encoding.as_deref(),
+                &Notice::Error { code, content, at: join.start.at() },
+                &mut error,
+            );
             join.peer.reply(&error);
         }
     }
@@ -95,6 +100,7 @@ impl<P> Opening<P> {
                 Command::Join(_)
                 | Command::Publish { .. }
                 | Command::Leave(_)
+                | Command::Tell(..)
                 | Command::Resume(_)
                 | Command::Ask(_)
                 | Command::After(..)
@@ -200,7 +206,11 @@ impl<P: Peer> Shard<P> {
                 }
                 Command::Ask(ask) => ask.refuse(why),
                 Command::After(_, reply) => reply.send(()),
-                Command::Publish { .. } | Command::Leave(_) | Command::Resume(_) | Command::Barrier => {}
+                Command::Publish { .. }
+                | Command::Leave(_)
+                | Command::Tell(..)
+                | Command::Resume(_)
+                | Command::Barrier => {}
             }
         }
     }

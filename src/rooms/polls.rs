@@ -1,12 +1,13 @@
 //! Readers that come for the next messages, wait for them if there are none, and go: long polling.
 
-use std::sync::Weak;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::command::{Joined, Reply, Start, Why};
-use super::journal::{From, Page};
+use super::journal::{From, Page, PageRequest, RoomId};
 use super::message::{self, Chat, Notice};
 use super::peer::Peer;
 use super::room::{Beginning, Room};
@@ -15,6 +16,8 @@ use super::timestamp::Timestamp;
 
 /// Polls that wait in one shard at most.
 const WAITING_MAX: usize = 16_384;
+/// While so many wait, those that have ended are looked for this often at most: it takes a look at every room.
+const SWEEP_INTERVAL_MICROS: u64 = 1_000_000;
 
 /// What a reader wants who comes for the next messages.
 #[derive(Debug)]
@@ -61,18 +64,6 @@ pub struct History {
 }
 
 impl History {
-    /// Part of a log from the store, for a reader who has everything up to `after`.
-    #[must_use]
-    pub fn from_page(room: &str, after: u64, page: &Page) -> History {
-        let gap = (after + 1 < page.tail).then(|| (after + 1, page.tail - 1));
-        let mut array = Array::begin(room, page.epoch, gap);
-        for stored in &page.messages {
-            array.push(|json| message::push_stored(json, room, page.epoch, stored));
-        }
-        let seq = page.messages.last().map_or(after.max(page.tail.saturating_sub(1)), |last| last.seq);
-        History { json: array.end(), position: Position { epoch: page.epoch, seq }, gap }
-    }
-
     /// The messages, read back from their JSON.
     #[must_use]
     pub fn messages(&self) -> Vec<Chat<'_>> {
@@ -87,10 +78,10 @@ struct Array(Vec<u8>);
 
 impl Array {
     /// An array that begins with a GAP, if there is one.
-    fn begin(room: &str, epoch: u64, gap: Option<(u64, u64)>) -> Array {
+    fn begin(room: &str, epoch: u64, gap: Option<(u64, u64)>, at: Timestamp) -> Array {
         let mut array = Array(b"[".to_vec());
         if let Some((from, to)) = gap {
-            Notice::Gap { room, epoch, from, to }.encode_json(&mut array.0);
+            Notice::Gap { room, epoch, from, to, at }.encode_json(&mut array.0);
         }
         array
     }
@@ -113,8 +104,99 @@ impl Array {
 pub enum News {
     /// Messages, perhaps none.
     Messages(History),
-    /// Messages that have left memory: they are to be read from the store, from here on.
-    Stored(From),
+    /// Messages that have left memory: they are to be read from the store.
+    Stored(Backlog),
+}
+
+/// A part of a room's log that only the store has, for a reader who goes on in memory behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// What the reader has.
+    after: From,
+    /// The room's epoch, which is not the store's where nothing is stored any more.
+    epoch: u64,
+    /// As far as the room knows, everything up to here is gone.
+    kept_after: u64,
+    /// The oldest message in memory.
+    tail: u64,
+    /// The newest message that may be shown.
+    visible: u64,
+    now: Timestamp,
+}
+
+impl Backlog {
+    /// What to ask of the store.
+    #[must_use]
+    pub fn request(&self, messages_max: usize, bytes_max: usize) -> PageRequest {
+        let from = match self.after {
+            From::Seq(seq) => From::Seq(seq.max(self.kept_after)),
+            From::Time(_) | From::Last(_) => self.after,
+        };
+        let (room, before, newest_first) = (RoomId(0), self.visible.checked_add(1), false);
+        PageRequest { room, from, messages_max, bytes_max, newest_first, before, now: self.now }
+    }
+
+    /// What the answer comes to.
+    ///
+    /// # Errors
+    /// There is nothing for the reader here: it goes on from this position, in memory.
+    pub fn history(&self, room: &str, page: &Page) -> Result<History, Position> {
+        let (epoch, last) = (self.epoch, self.visible);
+        let gone = page.tail.saturating_sub(1).max(self.kept_after).min(last);
+        let (after, mut gap, at) = match self.after {
+            From::Seq(seq) => (seq, (seq < gone).then_some((seq + 1, gone)), Timestamp::default()),
+            // How many of the messages that are gone were later cannot be told any more.
+            From::Time(time) => (page.start.min(last), (time < page.gone_at).then_some((1, gone)), time),
+            From::Last(_) => (page.start.min(last), None, Timestamp::default()),
+        };
+        let mut seq = after.max(gone);
+        let messages = page.messages.iter().filter(|stored| stored.seq > seq && stored.seq <= last);
+        let messages: Vec<_> = messages.collect();
+        if page.messages.is_empty() && seq + 1 < self.tail {
+            // What was shown and is neither in memory nor in the store is lost.
+            gap = Some((gap.map_or(seq + 1, |(from, _)| from), self.tail - 1));
+            seq = self.tail - 1;
+        }
+        if gap.is_none() && messages.is_empty() {
+            return Err(Position { epoch, seq });
+        }
+        let mut array = Array::begin(room, epoch, gap, at);
+        for stored in &messages {
+            debug_assert_eq!(stored.seq, seq + 1, "a hole in a page");
+            seq = stored.seq;
+            array.push(|json| message::push_stored(json, room, epoch, stored));
+        }
+        Ok(History { json: array.end(), position: Position { epoch, seq }, gap })
+    }
+}
+
+/// The polls that wait in one shard.
+#[derive(Debug, Default)]
+pub(super) struct Polls {
+    count: Arc<AtomicUsize>,
+    /// When those that nobody waits for any longer were looked for last, because there were too many.
+    swept_at: Timestamp,
+}
+
+/// One of the polls that wait.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Polls {
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn enter(&self) -> Counted {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Counted(self.count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A poll that waits.
@@ -127,47 +209,50 @@ pub(super) struct Waiting {
     /// As [`Poll::asker`].
     asker: Option<Weak<()>>,
     reply: Reply<Result<News, Why>>,
+    _counted: Counted,
 }
 
 impl<P: Peer> Shard<P> {
     /// Answers a poll, or has it wait. The room is at `index`, and open.
     pub(super) fn poll(&mut self, index: usize, poll: Poll, now: Timestamp) {
+        let clock = self.clock;
         let Some(Entry::Open(room)) = self.rooms.get_mut(index) else { return };
-        let news = match room.begin_poll(&poll) {
+        room.expire(clock);
+        let cursor = match room.begin_poll(&poll, clock) {
             Ok(news) => return poll.reply.send(Ok(news)),
-            Err(cursor) if poll.wait.is_zero() => return poll.reply.send(Ok(room.nothing_after(cursor))),
+            Err(cursor) if poll.wait.is_zero() => {
+                return poll.reply.send(Ok(room.nothing_after(cursor)));
+            }
             Err(cursor) => cursor,
         };
-        if self.polls >= WAITING_MAX {
-            self.polls = self.rooms.iter_mut().map(|(_, entry)| entry.forget_polls(now)).sum();
-        }
-        let Some(Entry::Open(room)) = self.rooms.get_mut(index) else { return };
-        if self.polls >= WAITING_MAX {
+        if !self.has_place_for_poll(now) {
             return poll.reply.send(Err(Why::Unavailable));
         }
-        self.polls += 1;
-        poll.waits.send(Position { epoch: room.epoch, seq: news });
-        room.forget_polls(now);
+        let Some(Entry::Open(room)) = self.rooms.get_mut(index) else { return };
+        debug_assert!(cursor <= room.visible, "a poll that waits beyond what is visible");
+        poll.waits.send(Position { epoch: room.epoch, seq: cursor });
+        // Whenever there are twice as many, so that each costs the same whatever their number.
+        if room.polls.len().is_power_of_two() {
+            room.forget_polls(now);
+        }
         let micros = u64::try_from(poll.wait.as_micros()).unwrap_or(u64::MAX);
         let until = Timestamp::from_micros(now.micros().saturating_add(micros));
         let Poll { limit, asker, reply, .. } = poll;
-        room.polls.push(Waiting { cursor: news, limit, until, asker, reply });
+        room.polls.push(Waiting { cursor, limit, until, asker, reply, _counted: self.polls.enter() });
     }
-}
 
-impl<P> Entry<P> {
-    /// Forgets polls that nobody waits for any longer; returns how many are left.
-    fn forget_polls(&mut self, now: Timestamp) -> usize
-    where
-        P: Peer,
-    {
-        match self {
-            Entry::Open(room) => {
-                room.forget_polls(now);
-                room.polls.len()
+    /// Whether one more poll may wait. Looks through all rooms for polls that have ended, but not often.
+    fn has_place_for_poll(&mut self, now: Timestamp) -> bool {
+        let next_sweep = self.polls.swept_at.micros().saturating_add(SWEEP_INTERVAL_MICROS);
+        if self.polls.count() >= WAITING_MAX && (self.clock.micros() >= next_sweep) {
+            self.polls.swept_at = self.clock;
+            for (_, entry) in &mut self.rooms {
+                if let Entry::Open(room) = entry {
+                    room.forget_polls(now);
+                }
             }
-            Entry::Opening(_) => 0,
         }
+        self.polls.count() < WAITING_MAX
     }
 }
 
@@ -186,7 +271,8 @@ impl<P: Peer> Room<P> {
     pub(super) fn answer_polls(&mut self) {
         for poll in std::mem::take(&mut self.polls) {
             if poll.cursor < self.visible {
-                let news = self.news(poll.cursor, poll.limit, None);
+                // Whatever came since is too new to be gone by the room's clock.
+                let news = self.news(poll.cursor, poll.limit, None, self.last_at);
                 poll.reply.send(Ok(news));
             } else {
                 self.polls.push(poll);
@@ -201,32 +287,64 @@ impl<P: Peer> Room<P> {
         }
     }
 
+    /// The log has begun anew: the positions of those who wait are worth nothing any more.
+    pub(super) fn tell_polls_of_renewal(&mut self) {
+        for poll in std::mem::take(&mut self.polls) {
+            let start = Start::After { seq: poll.cursor, epoch: None };
+            let beginning = Beginning { gap: Some(Notice::whole_log(self.visible)), ..self.beginning(start) };
+            let news = self.told(self.visible, self.visible, &beginning);
+            poll.reply.send(Ok(news));
+        }
+    }
+
     /// What there is for a poll, or the message after which it has to wait.
-    fn begin_poll(&self, poll: &Poll) -> Result<News, u64> {
-        let Beginning { cursor, since, gap } = self.beginning(poll.start);
+    fn begin_poll(&self, poll: &Poll, now: Timestamp) -> Result<News, u64> {
+        let beginning = self.beginning(poll.start);
+        let Beginning { cursor, since, gap, .. } = beginning;
         if let Some(since) = since {
-            return Ok(News::Stored(From::Time(since)));
+            return Ok(self.stored(From::Time(since), now));
         }
         if cursor >= self.visible && gap.is_none() {
             return Err(cursor);
         }
-        Ok(self.news(cursor, poll.limit, gap))
+        Ok(self.news(cursor, poll.limit, Some(&beginning), now))
     }
 
     fn nothing_after(&self, cursor: u64) -> News {
-        self.news(cursor, 0, None)
+        self.told(cursor, cursor, &Beginning { cursor, since: None, gap: None, at: Timestamp::default() })
     }
 
-    fn news(&self, cursor: u64, limit: usize, gap: Option<(u64, u64)>) -> News {
+    /// What there is after `cursor`, behind what is gone before it.
+    fn news(&self, cursor: u64, limit: usize, beginning: Option<&Beginning>, now: Timestamp) -> News {
         let last = self.visible.min(cursor.saturating_add(limit as u64));
         if cursor < last && cursor + 1 < self.log.tail() {
-            return News::Stored(From::Seq(cursor));
+            // The reader's own position: it has to be told of all that is gone since, which the store knows.
+            let after = beginning.and_then(|beginning| beginning.gap).map_or(cursor, |(from, _)| from - 1);
+            return self.stored(From::Seq(after), now);
         }
-        let mut array = Array::begin(&self.name, self.epoch, gap);
-        for frame in (cursor + 1..=last).filter_map(|seq| self.log.frame(seq)) {
-            array.push(|json| json.extend_from_slice(message::payload_of(frame)));
+        let none = Beginning { cursor, since: None, gap: None, at: Timestamp::default() };
+        self.told(cursor, last, beginning.unwrap_or(&none))
+    }
+
+    fn stored(&self, after: From, now: Timestamp) -> News {
+        let (epoch, kept_after) = (self.epoch, self.oldest - 1);
+        let (tail, visible) = (self.log.tail().min(self.visible + 1), self.visible);
+        News::Stored(Backlog { after, epoch, kept_after, tail, visible, now })
+    }
+
+    /// The messages after `cursor` up to `last`, which are in memory.
+    fn told(&self, cursor: u64, last: u64, beginning: &Beginning) -> News {
+        let &Beginning { gap, at, .. } = beginning;
+        let mut array = Array::begin(&self.name, self.epoch, gap, at);
+        for seq in cursor + 1..=last {
+            let frame = self.log.frame(seq);
+            debug_assert!(frame.is_some(), "a poll is told nothing of message {seq}");
+            if let Some(frame) = frame {
+                array.push(|json| json.extend_from_slice(message::payload_of(frame)));
+            }
         }
         let position = Position { epoch: self.epoch, seq: last.max(cursor) };
+        debug_assert!(position.seq <= self.visible, "a poll is told a position that nobody has seen");
         News::Messages(History { json: array.end(), position, gap })
     }
 }
@@ -246,12 +364,17 @@ mod tests {
             content: format!("c\n{seq}").into(),
             client_id: None,
         };
-        Page { messages: seqs.into_iter().map(message).collect(), tail, head: 9, epoch: 7, start: 0 }
+        let gone_at = Timestamp::from_micros(tail - 1);
+        Page { messages: seqs.into_iter().map(message).collect(), tail, gone_at, head: 9, epoch: 7, start: 2 }
+    }
+
+    fn backlog(after: From, tail: u64) -> Backlog {
+        Backlog { after, epoch: 7, kept_after: 0, tail, visible: 9, now: Timestamp::default() }
     }
 
     #[test]
     fn messages_read_back_as_they_were_written() {
-        let history = History::from_page("r", 2, &page([3, 4], 1));
+        let history = backlog(From::Seq(2), 9).history("r", &page([3, 4], 1)).unwrap();
         let messages = history.messages();
         let seen: Vec<_> = messages.iter().map(|m| (m.seq, &*m.sender, &*m.content, m.timestamp)).collect();
         let expected = [
@@ -264,14 +387,36 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_any_more_is_told_first_and_is_no_message() {
-        let history = History::from_page("r", 2, &page([5], 5));
+        let history = backlog(From::Seq(2), 9).history("r", &page([5], 5)).unwrap();
         assert_eq!(history.gap, Some((3, 4)));
         assert!(history.json.starts_with(br#"[{"type":"GAP","roomId":"r","from":3,"to":4,"#));
         assert_eq!(history.messages().len(), 1);
-        let all_gone = History::from_page("r", 2, &page([], 5));
+        let all_gone = backlog(From::Seq(2), 5).history("r", &page([], 5)).unwrap();
         assert_eq!((all_gone.gap, all_gone.position.seq), (Some((3, 4)), 4));
         assert!(all_gone.messages().is_empty() && all_gone.json.ends_with(b"}]"));
-        let nothing_new = History::from_page("r", 9, &page([], 1));
-        assert_eq!((nothing_new.gap, nothing_new.position.seq, &*nothing_new.json), (None, 9, &b"[]"[..]));
+        let time = From::Time(Timestamp::from_micros(1));
+        let since = backlog(time, 9).history("r", &page([5], 5)).unwrap();
+        assert_eq!((since.gap, since.position.seq), (Some((1, 4)), 5));
+    }
+
+    #[test]
+    fn what_neither_the_store_nor_memory_has_is_a_gap_up_to_the_window() {
+        let lost = backlog(From::Seq(2), 9).history("r", &page([], 1)).unwrap();
+        assert_eq!((lost.gap, lost.position.seq), (Some((3, 8)), 8));
+    }
+
+    #[test]
+    fn a_time_after_all_that_is_stored_goes_on_in_memory() {
+        let time = From::Time(Timestamp::from_micros(u64::MAX));
+        let beyond = backlog(time, 3).history("r", &page([], 1));
+        assert_eq!(beyond, Err(Position { epoch: 7, seq: 2 }));
+    }
+
+    #[test]
+    fn what_a_room_knows_to_be_gone_is_not_asked_for() {
+        let backlog = Backlog { kept_after: 6, ..backlog(From::Seq(2), 9) };
+        assert_eq!(backlog.request(10, 10).from, From::Seq(6));
+        let history = backlog.history("r", &page([7, 8], 5)).unwrap();
+        assert_eq!((history.gap, history.position.seq), (Some((3, 6)), 8));
     }
 }

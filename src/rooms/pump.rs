@@ -10,6 +10,7 @@ use super::members::BLOCK;
 use super::message::{self, Notice};
 use super::peer::Peer;
 use super::room::{OnLag, Room, RoomLimits};
+use super::timestamp::Timestamp;
 
 /// How far the log may grow past its window while members that can take messages have not had their turn yet; then
 /// they get it before anything more is appended.
@@ -22,6 +23,15 @@ pub(super) struct Round {
     next: usize,
     /// What was visible when the round began.
     target: u64,
+}
+
+/// What a page came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turned {
+    /// The member goes on.
+    Done,
+    /// It is not what was asked for: the member has to ask once more.
+    Misfit,
 }
 
 /// Where the pump leaves what the shard has to do.
@@ -141,38 +151,77 @@ impl<P: Peer> Room<P> {
         Some(moved)
     }
 
-    /// The member's peer can take messages again.
+    /// The member's peer can take messages again. What is kept no longer by now it does not get, although it may be in
+    /// memory still, for others.
     pub(super) fn resume(&mut self, position: usize, limits: &RoomLimits, out: &mut Outcome) {
-        if let Some(member) = self.members.get_mut(position)
-            && member.state == State::Blocked
-        {
-            member.state = State::Ready;
-            self.pump_member(position, limits, out);
+        let Some(member) = self.members.get_mut(position).filter(|member| member.state == State::Blocked)
+        else {
+            return;
+        };
+        member.state = State::Ready;
+        let cursor = member.cursor;
+        if self.stored_as.is_some() && cursor + 1 < self.oldest {
+            self.leave_behind(position, cursor + 1, self.oldest - 1);
         }
+        self.pump_member(position, limits, out);
     }
 
-    /// A page has come for a member that reads. `exact`: the member asked for a position, so that it has to be told of
-    /// what is not there any more.
+    /// A page has come for a member that reads, after its cursor or, if it `since` has no other position, a time.
     pub(super) fn turn_page(
         &mut self,
         position: usize,
         page: &Page,
-        exact: bool,
+        since: Option<Timestamp>,
         limits: &RoomLimits,
         out: &mut Outcome,
-    ) {
-        let Some(member) = self.members.get_mut(position) else { return };
+    ) -> Turned {
+        let is_kept_in_store = self.record_as().is_some();
+        let Some(member) = self.members.get_mut(position) else { return Turned::Done };
+        let page_after = page.tail.saturating_sub(1);
+        let fits = page.messages.iter().zip(page.start + 1..).all(|(stored, seq)| stored.seq == seq);
+        if !fits || (since.is_none() && page.start != member.cursor.max(page_after)) {
+            return Turned::Misfit;
+        }
+        let has_nothing = page.messages.is_empty() && page.start.max(page_after) + 1 < self.log.tail();
+        // The store has what has left the window of a room that is stored.
+        if has_nothing && is_kept_in_store {
+            return Turned::Misfit;
+        }
         member.state = State::Ready;
-        if !exact {
-            member.cursor = page.start;
+        let mut has_lost = member.cursor < page_after;
+        if let Some(since) = since {
+            member.cursor = page.start.min(self.visible);
+            has_lost = page.gone_at > since;
         }
-        let kept_after = page.tail.saturating_sub(1).min(self.visible);
-        self.oldest = self.oldest.max(kept_after + 1);
-        if member.cursor < kept_after {
-            self.leave_behind(position, kept_after);
+        if page_after.min(self.visible) >= self.oldest {
+            (self.oldest, self.gone_at) = (page_after.min(self.visible) + 1, page.gone_at);
         }
+        let (kept_after, cursor) = (self.oldest - 1, member.cursor);
+        if has_lost || cursor < kept_after {
+            // How many of the messages that are gone were later than a time cannot be told any more.
+            let from = if since.is_some() && has_lost { 1 } else { cursor + 1 };
+            self.leave_behind(position, from, kept_after.max(cursor));
+        }
+        self.send_page(position, page);
+        let Some(member) = self.members.get_mut(position) else { return Turned::Done };
+        if has_nothing && member.cursor + 1 < self.log.tail() {
+            // The store has nothing where the window has left off: what is in between is lost.
+            let cursor = member.cursor;
+            self.leave_behind(position, cursor + 1, self.log.tail() - 1);
+        } else if member.state == State::Ready && member.cursor + 1 < self.log.tail() {
+            member.state = State::Reading;
+            let (room, member, session) = (self.key, member.key, member.session);
+            out.readers.push(Reader { room, member, session, number: 0 });
+            return Turned::Done;
+        }
+        self.pump_member(position, limits, out);
+        Turned::Done
+    }
+
+    /// Sends a member what a page has after its cursor. Plain for everybody: a page is for one member alone, whom compressing
+    /// it would serve at the cost of the room.
+    fn send_page(&mut self, position: usize, page: &Page) {
         let Some(member) = self.members.get_mut(position) else { return };
-        // Plain for everybody: a page is for one member alone, whom compressing it would serve at the cost of the room.
         let mut log = Log::after(member.cursor);
         for stored in &page.messages {
             if stored.seq == log.head() + 1 && stored.seq <= self.visible {
@@ -184,17 +233,8 @@ impl<P: Peer> Room<P> {
             log = self.guests.page(member.key, title, &log, member.cursor).unwrap_or(log);
         }
         if let Some(slice) = log.slice(member.cursor, log.head()).filter(|slice| slice.frames() > 0) {
-            member.note(member.peer.send(&slice), log.head());
-        } else if member.cursor + 1 < self.log.tail() {
-            // The store has nothing where the window has left off: what is in between is lost.
-            self.leave_behind(position, self.log.tail() - 1);
-            return self.pump_member(position, limits, out);
+            member.send(&slice, log.head());
         }
-        if member.state == State::Ready && member.cursor + 1 < self.log.tail() {
-            member.state = State::Reading;
-            return out.readers.push(Reader { member: member.key, session: member.session });
-        }
-        self.pump_member(position, limits, out);
     }
 
     pub(super) fn pump_member(&mut self, position: usize, limits: &RoomLimits, out: &mut Outcome) {
@@ -216,16 +256,19 @@ impl<P: Peer> Room<P> {
             }
         };
         if let Some(slice) = slice.or_else(|| self.log.slice(cursor, last)) {
-            return member.note(member.peer.send(&slice), self.visible);
+            return member.send(&slice, self.visible);
         }
         // Plain payloads cannot tell of a gap.
         let can_be_told = self.format == Format::Chat || member.variant == Variant::Encoded;
         match (limits.on_lag, self.stored_as) {
             (OnLag::CatchUp, Some(_)) => {
                 member.state = State::Reading;
-                out.readers.push(Reader { member: member.key, session: member.session });
+                let (room, member, session) = (self.key, member.key, member.session);
+                out.readers.push(Reader { room, member, session, number: 0 });
             }
-            (OnLag::CatchUp | OnLag::Gap, _) if can_be_told => self.leave_behind(position, self.visible),
+            (OnLag::CatchUp | OnLag::Gap, _) if can_be_told => {
+                self.leave_behind(position, cursor + 1, self.visible);
+            }
             (OnLag::Close | OnLag::CatchUp | OnLag::Gap, _) => self.give_up(position, out),
         }
     }
@@ -238,16 +281,20 @@ impl<P: Peer> Room<P> {
         if cursor < latest.lost() && member.variant != Variant::Encoded {
             return self.give_up(position, out);
         }
+        let mut cursor = cursor;
         if cursor < latest.lost() {
-            let (room, epoch, from, to) = (&*self.name, self.epoch, cursor + 1, latest.lost());
+            let (room, epoch, from, to, at) =
+                (&*self.name, self.epoch, cursor + 1, latest.lost(), member.sent_at);
             let mut gap = Vec::new();
-            self.guests.write(member.key, &Notice::Gap { room, epoch, from, to }, &mut gap);
+            self.guests.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gap);
             member.peer.reply(&gap);
+            // Told once, whether the peer takes anything behind it or not.
+            (cursor, member.cursor) = (to, to);
         }
         let title = Title { room: &self.name, epoch: self.epoch };
         let log = latest.log(self.guests.get(member.key), title, cursor, last);
         match log.slice(cursor, last) {
-            Some(slice) if !slice.bytes().is_empty() => member.note(member.peer.send(&slice), last),
+            Some(slice) if !slice.bytes().is_empty() => member.send(&slice, last),
             Some(_) | None => member.cursor = last,
         }
     }
@@ -260,13 +307,14 @@ impl<P: Peer> Room<P> {
         }
     }
 
-    /// The member goes on after message `last`, and is told which ones it lost.
-    fn leave_behind(&mut self, position: usize, last: u64) {
+    /// The member goes on after message `to`, and is told that it does not get those from `from` on.
+    fn leave_behind(&mut self, position: usize, from: u64, to: u64) {
+        debug_assert!(to <= self.visible, "a gap that reaches above what is visible");
         let Some(member) = self.members.get(position) else { return };
-        let (room, epoch, from) = (&*self.name, self.epoch, member.cursor + 1);
-        self.tell(member, &Notice::Gap { room, epoch, from, to: last });
+        let (room, epoch, at) = (&*self.name, self.epoch, member.sent_at);
+        self.tell(member, &Notice::Gap { room, epoch, from, to, at });
         if let Some(member) = self.members.get_mut(position) {
-            member.cursor = last;
+            member.cursor = to;
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::{HashMap, VecDeque};
 
 use super::command::{Effect, MemberKey, Reader, Why};
 use super::journal::{From, Page, PageRequest};
-use super::member::{Member, State};
+use super::member::State;
 use super::peer::Peer;
+use super::pump::Turned;
 use super::shard::{Entry, Shard};
 use super::timestamp::Timestamp;
 
@@ -13,35 +14,74 @@ use super::timestamp::Timestamp;
 const PAGES_MAX: usize = 16;
 const PAGE_MESSAGES: usize = 256;
 const PAGE_BYTES: usize = 256 * 1024;
+/// So often a page is asked for again that is not what was asked for; then the store has something that nobody can read.
+const MISFITS_MAX: u8 = 3;
 
 /// Members that read from the store.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     pub(super) waiting: VecDeque<Reader>,
     under_way: usize,
-    /// Those whose position is still a time.
-    pub(super) since: HashMap<MemberKey, Timestamp>,
+    /// Invariant: has nobody who is not a member.
+    reading: HashMap<MemberKey, Reading>,
+    /// The requests made so far.
+    number: u64,
+}
+
+/// What is known of a member that reads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    /// Its position, if that is still a time.
+    since: Option<Timestamp>,
+    /// The request that is under way: the only page that it takes.
+    request: Option<u64>,
+    /// Pages that were not what it had asked for.
+    misfits: u8,
+}
+
+impl Readers {
+    /// The member's position is a time.
+    pub(super) fn begin_since(&mut self, member: MemberKey, since: Timestamp) {
+        self.reading.insert(member, Reading { since: Some(since), ..Reading::default() });
+    }
+
+    /// The member has left, or its position is another one: what is under way for it is nobody's.
+    pub(super) fn forget(&mut self, member: MemberKey) {
+        self.reading.remove(&member);
+    }
 }
 
 impl<P: Peer> Shard<P> {
     pub(super) fn page(&mut self, reader: Reader, page: Option<Page>) {
-        self.readers.under_way = self.readers.under_way.saturating_sub(1);
+        let Readers { under_way, reading, .. } = &mut self.readers;
+        debug_assert!(*under_way > 0, "an answer that nobody has asked for");
+        *under_way = under_way.saturating_sub(1);
+        let Some(asked) = reading.get(&reader.member).filter(|asked| asked.request == Some(reader.number))
+        else {
+            return;
+        };
+        let asked = *asked;
+        reading.remove(&reader.member);
         let Some((index, position)) = self.seats.place(reader.member) else { return };
         let Entry::Open(room) = &mut self.rooms[index] else { return };
-        let is_same = |member: &Member<P>| member.session == reader.session && member.state == State::Reading;
-        if !room.members.get(position).is_some_and(is_same) {
-            return;
-        }
-        let exact = self.readers.since.remove(&reader.member).is_none();
-        match page {
-            Some(page) => room.turn_page(position, &page, exact, &self.limits, &mut self.out),
-            None => {
-                if let Some(member) = room.members.get_mut(position) {
-                    member.state = State::Gone;
-                }
-                self.out.effects.push(Effect::Close(reader.session, Why::Unavailable));
+        let Some(member) = room.members.get_mut(position) else { return };
+        debug_assert!(room.key == reader.room && member.session == reader.session, "another member's page");
+        debug_assert!(member.state == State::Reading, "a page for a member that does not read");
+        if let Some(page) = page {
+            room.expire(self.clock);
+            if room.turn_page(position, &page, asked.since, &self.limits, &mut self.out) == Turned::Done {
+                return;
+            }
+            if asked.misfits < MISFITS_MAX {
+                let again = Reading { request: None, misfits: asked.misfits + 1, ..asked };
+                self.readers.reading.insert(reader.member, again);
+                return self.readers.waiting.push_back(reader);
             }
         }
+        if let Some(member) = room.members.get_mut(position) {
+            member.state = State::Gone;
+        }
+        self.out.effects.push(Effect::Close(reader.session, Why::Unavailable));
     }
 
     /// Asks for the pages that members wait for, as many as may be under way.
@@ -51,16 +91,30 @@ impl<P: Peer> Shard<P> {
             let Some(reader) = self.readers.waiting.pop_front() else { return };
             let Some((index, position)) = self.seats.place(reader.member) else { continue };
             let Entry::Open(room) = &self.rooms[index] else { continue };
-            let (Some(id), Some(seated)) = (room.stored_as, room.members.get(position)) else { continue };
-            if seated.state != State::Reading || seated.session != reader.session {
+            let (Some(id), Some(member)) = (room.stored_as, room.members.get(position)) else { continue };
+            // Whoever waited here may have left, and the key may be somebody else's, who waits further back.
+            let is_meant = room.key == reader.room && member.session == reader.session;
+            if !is_meant || member.state != State::Reading {
                 continue;
             }
-            let from =
-                self.readers.since.get(&reader.member).map_or(From::Seq(seated.cursor), |at| From::Time(*at));
-            let (messages_max, bytes_max) = (PAGE_MESSAGES, PAGE_BYTES);
-            let request =
-                PageRequest { room: id, from, messages_max, bytes_max, newest_first: false, before: None };
+            let reading = self.readers.reading.entry(reader.member).or_default();
+            if reading.request.is_some() {
+                continue;
+            }
+            self.readers.number += 1;
+            reading.request = Some(self.readers.number);
+            let from = reading.since.map_or(From::Seq(member.cursor), From::Time);
+            let request = PageRequest {
+                room: id,
+                from,
+                messages_max: PAGE_MESSAGES,
+                bytes_max: PAGE_BYTES,
+                newest_first: false,
+                before: None,
+                now: self.clock,
+            };
             self.readers.under_way += 1;
+            let reader = Reader { number: self.readers.number, ..reader };
             self.out.effects.push(Effect::Read { reader, request });
         }
     }

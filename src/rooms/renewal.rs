@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::command::{Effect, RoomKey};
 use super::crew::Crew;
 use super::journal::{Durability, Opened};
+use super::member::State;
 use super::message::Notice;
 use super::peer::Peer;
 use super::pump::Outcome;
@@ -63,7 +64,7 @@ impl<P: Peer> Shard<P> {
             && room.tie == Tie::Renewing
         {
             for member in room.members.iter() {
-                self.readers.since.remove(&member.key);
+                self.readers.forget(member.key);
             }
             room.renew(opened, &self.limits, &*self.crew, &mut self.out);
         }
@@ -90,16 +91,21 @@ impl<P: Peer> Room<P> {
         for member in self.members.iter_mut() {
             let mut gaps = Vec::new();
             if member.cursor < self.visible {
-                let (epoch, from, to) = (self.epoch, member.cursor + 1, self.visible);
-                self.guests.write(member.key, &Notice::Gap { room, epoch, from, to }, &mut gaps);
+                let (epoch, from, to, at) = (self.epoch, member.cursor + 1, self.visible, member.sent_at);
+                self.guests.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gaps);
             }
-            let gap = Notice::Gap { room, epoch: opened.epoch, from: 1, to: opened.head };
+            let ((from, to), at) = (Notice::whole_log(opened.head), member.sent_at);
+            let gap = Notice::Gap { room, epoch: opened.epoch, from, to, at };
             self.guests.write(member.key, &gap, &mut gaps);
             member.peer.reply(&gaps);
-            // A page that is on its way comes from before this, and has nothing that follows.
             member.cursor = opened.head;
+            // Nothing is missing any more. A page that is on its way comes from before this, and is nobody's.
+            if member.state == State::Reading {
+                member.state = State::Ready;
+            }
         }
         self.restore_log(opened);
+        self.tell_polls_of_renewal();
         self.forget_ids_after(opened.head);
         self.tie = Tie::Tied;
     }

@@ -21,6 +21,7 @@ use super::polls::Waiting;
 use super::presence::Presence;
 use super::pump::Round;
 use super::renewal::Tie;
+use super::retention::Kept;
 use super::timestamp::Timestamp;
 use crate::ws::deflate::Deflate;
 use crate::ws::{OpCode, encode};
@@ -129,6 +130,9 @@ pub(super) struct Room<P> {
     pub(super) visible: u64,
     /// The oldest message that can be read at all, as far as is known.
     pub(super) oldest: u64,
+    /// When the message before that was published, as far as is known: whoever has everything up to then lost nothing.
+    pub(super) gone_at: Timestamp,
+    pub(super) kept: Kept,
     pub(super) last_at: Timestamp,
     /// The pump walks them from end to end.
     pub(super) members: Members<P>,
@@ -166,6 +170,8 @@ impl<P: Peer> Room<P> {
             polls: Vec::new(),
             visible: 0,
             oldest: 1,
+            gone_at: Timestamp::default(),
+            kept: Kept::default(),
             last_at: Timestamp::default(),
             members: Members::default(),
             served: 0,
@@ -191,10 +197,16 @@ impl<P: Peer> Room<P> {
 
     /// Takes over the log as it is stored.
     pub(super) fn restore_log(&mut self, opened: &Opened) {
-        (self.epoch, self.oldest) = (opened.epoch, opened.tail);
+        (self.epoch, self.oldest, self.gone_at) = (opened.epoch, opened.tail, opened.gone_at);
         self.last_at = self.last_at.max(opened.last_at);
         let before = opened.recent.first().map_or(opened.head, |first| first.seq - 1);
-        let mut log = Log::after(before);
+        let before_at = match before {
+            before if before == opened.head => opened.last_at,
+            before if before + 1 == opened.tail => opened.gone_at,
+            _not_read => Timestamp::default(),
+        };
+        let mut log = Log::after_message(before, before_at);
+        self.kept = Kept::of(opened);
         for stored in &opened.recent {
             message::encode_stored(&mut log, &self.name, self.epoch, stored);
         }
@@ -228,16 +240,17 @@ impl<P: Peer> Room<P> {
             self.guests.insert(key, encoding);
         }
         let mut greeting = Vec::new();
+        let Beginning { cursor, since, gap, at } = self.beginning(start);
         if hello {
             let (room, epoch, seq) = (&*self.name, self.epoch, self.visible);
             let online = self.presence.users();
-            let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online };
+            let from = (since.is_none() && gap.is_none()).then_some(cursor);
+            let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online, from, at };
             self.guests.write(key, &welcome, &mut greeting);
         }
-        let Beginning { cursor, since, gap } = self.beginning(start);
         if let Some((from, to)) = gap {
             let (room, epoch) = (&*self.name, self.epoch);
-            self.guests.write(key, &Notice::Gap { room, epoch, from, to }, &mut greeting);
+            self.guests.write(key, &Notice::Gap { room, epoch, from, to, at }, &mut greeting);
         }
         if !greeting.is_empty() {
             peer.reply(&greeting);
@@ -246,7 +259,7 @@ impl<P: Peer> Room<P> {
         self.served = self.served.min(cursor.max(self.log.tail() - 1));
         let behind = self.stored_as.is_some() && cursor + 1 < self.log.tail();
         let state = if behind || since.is_some() { State::Reading } else { State::Ready };
-        (self.members.push(Member { cursor, session, peer, key, state, variant }), since)
+        (self.members.push(Member { cursor, sent_at: at, session, peer, key, state, variant }), since)
     }
 
     /// Appends a chat message; returns its number.
@@ -262,6 +275,7 @@ impl<P: Peer> Room<P> {
         let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
         let envelope = Envelope { epoch, seq, at, kind, room, sender, content, client_id };
         Arc::make_mut(&mut self.log).append(at, |out| envelope.encode(out));
+        self.kept.note(seq, sender, content);
         if let Some(id) = client_id {
             self.dedup.get_or_insert_default().note(id, at, seq);
         }
@@ -341,17 +355,17 @@ impl<P: Peer> Room<P> {
     /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
     pub(super) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
         Arc::make_mut(&mut self.log).truncate(self.visible);
+        self.kept.truncate(self.visible);
         self.follow_log();
         self.forget_ids_after(self.visible);
         self.recorded = self.stored;
-        let error = Notice::Error { code: "unavailable", content: "the message could not be stored" };
         for publisher in std::mem::take(&mut self.unstored) {
             match publisher {
                 Publisher::Nobody => {}
                 Publisher::Member(key) => {
                     let member = place(key).and_then(|position| self.members.get(position));
                     if let Some(member) = member {
-                        self.tell(member, &error);
+                        self.tell_error(member, "unavailable", "the message could not be stored");
                     }
                 }
                 Publisher::Asker(reply) => reply.send(Err(PostError::Unavailable)),
@@ -381,6 +395,7 @@ impl<P: Peer> Room<P> {
         for (seq, reply) in self.repeats.extract_if(.., |(seq, _)| *seq <= self.visible).collect::<Vec<_>>() {
             reply.send(Ok(self.posted(seq)));
         }
+        self.expire(self.last_at);
         self.evict(limits);
     }
 
@@ -388,10 +403,13 @@ impl<P: Peer> Room<P> {
     /// in a room that is stored, can be read from there.
     pub(super) fn evict(&mut self, limits: &RoomLimits) {
         let upto = if self.record_as().is_some() { self.served.min(self.stored) } else { self.served };
-        Arc::make_mut(&mut self.log).evict(limits.window, upto);
+        let log = Arc::make_mut(&mut self.log);
+        log.evict(limits.window, upto);
+        log.evict_before(self.oldest.min(upto + 1));
         self.follow_log();
         if self.stored_as.is_none() {
             self.oldest = self.log.tail();
+            self.gone_at = self.log.time_of(self.oldest - 1).unwrap_or_default();
         }
     }
 
@@ -408,40 +426,55 @@ impl<P: Peer> Room<P> {
         member.peer.reply(&frame);
     }
 
+    /// Tells one member that something it said was not done.
+    pub(super) fn tell_error(&self, member: &Member<P>, code: &str, content: &str) {
+        self.tell(member, &Notice::Error { code, content, at: member.sent_at });
+    }
+
     fn posted(&self, seq: u64) -> Posted {
         let json = self.log.frame(seq).map(message::payload_of).map(Into::into);
         Posted { seq, json, receivers: self.members.len() }
     }
 
-    /// Where a reader begins.
+    /// Where a reader begins. What is kept no longer is [known](Room::expire) already.
     pub(super) fn beginning(&self, start: Start) -> Beginning {
         let head = self.visible;
         let kept_after = self.latest.as_ref().map_or(self.oldest - 1, |latest| latest.lost());
-        let at = |cursor| Beginning { cursor, since: None, gap: None };
+        // Where it is not known when a message was published, the beginning of time is early enough.
+        let at = |cursor| {
+            let at = self.log.time_of(cursor).unwrap_or_default();
+            Beginning { cursor, since: None, gap: None, at }
+        };
         let wanted = match start {
             Start::Live => return at(head),
             Start::Last(count) => return at(head.saturating_sub(count).max(kept_after)),
             Start::Since(time) if let Some(latest) = &self.latest => latest.cursor_at(time).min(head),
-            Start::Since(time) => {
-                let cursor = self.log.cursor_at(time).min(head);
-                let all_later = cursor + 1 == self.log.tail();
-                match self.stored_as {
-                    Some(_) if all_later && kept_after < cursor => {
-                        return Beginning { since: Some(time), ..at(cursor) };
-                    }
-                    // Whether messages that are gone were later than `time` cannot be told any more.
-                    None if all_later => 0,
-                    Some(_) | None => cursor,
-                }
-            }
-            Start::After { seq, epoch } if epoch.is_none_or(|epoch| epoch == self.epoch) && seq <= head => {
-                seq
-            }
+            Start::Since(time) => return self.beginning_since(time, kept_after),
+            Start::After { seq, epoch } if seq <= head && self.is_known(seq, epoch) => seq,
             // A position in another log than this one: none of this log's messages has been seen.
-            Start::After { .. } => return Beginning { gap: Some((1, head)), ..at(head) },
+            Start::After { .. } => return Beginning { gap: Some(Notice::whole_log(head)), ..at(head) },
         };
         let gap = (wanted < kept_after).then_some((wanted + 1, kept_after));
-        Beginning { gap, ..at(wanted.max(kept_after)) }
+        Beginning { gap, at: at(wanted).at, ..at(wanted.max(kept_after)) }
+    }
+
+    /// Where a reader begins who has everything up to `time`.
+    fn beginning_since(&self, time: Timestamp, kept_after: u64) -> Beginning {
+        let cursor = self.log.cursor_at(time).min(self.visible);
+        let at = self.log.time_of(cursor).unwrap_or_default();
+        // Not that of a message whose time is not known, which is zero.
+        let has_all_before = cursor + 1 > self.log.tail() || (at > Timestamp::default() && at <= time);
+        if self.stored_as.is_some() && !has_all_before && kept_after < cursor {
+            return Beginning { cursor, since: Some(time), gap: None, at: time };
+        }
+        // How many of the messages that are gone were later than `time` cannot be told any more.
+        let gap = (kept_after > 0 && time < self.gone_at).then_some((1, kept_after));
+        Beginning { cursor: cursor.max(kept_after), since: None, gap, at: at.min(time) }
+    }
+
+    /// Whether a position is one in this log. Before the first message of any is the number 0 of the epoch 0.
+    fn is_known(&self, seq: u64, epoch: Option<u64>) -> bool {
+        epoch.is_none_or(|epoch| epoch == self.epoch || (epoch, seq) == (0, 0))
     }
 }
 
@@ -453,4 +486,6 @@ pub(super) struct Beginning {
     pub(super) since: Option<Timestamp>,
     /// What the reader has to be told first that it will not get.
     pub(super) gap: Option<(u64, u64)>,
+    /// When the last message was published that the reader has, or earlier.
+    pub(super) at: Timestamp,
 }

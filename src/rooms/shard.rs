@@ -6,7 +6,7 @@ use slab::Slab;
 
 use super::bans::Bans;
 use super::command::{
-    Answer, Command, Effect, Format, Join, MemberKey, Reader, Reply, RoomKey, ShardStats, Span, Why,
+    Answer, Command, Effect, Fault, Format, Join, MemberKey, Reader, Reply, RoomKey, ShardStats, Span, Why,
 };
 use super::crew::Crew;
 use super::journal::RecordBatch;
@@ -16,6 +16,7 @@ use super::members::BLOCK;
 use super::message::{self, Kind};
 use super::opening::Opening;
 use super::peer::Peer;
+use super::polls::Polls;
 use super::pump::Outcome;
 use super::readers::Readers;
 use super::room::{Draft, Newcomer, Publisher, Room, RoomLimits};
@@ -53,13 +54,14 @@ pub struct Shard<P> {
     pub(super) bans: Bans,
     pub(super) barriers: usize,
     pub(super) openings: usize,
+    /// The latest `now` so far: what grew too old stays so, whatever the wall clock does.
+    pub(super) clock: Timestamp,
     /// Makes this shard's epochs differ from those of any other shard and process.
     pub(super) epoch_seed: u64,
     pub(super) rooms_opened: u64,
     pub(super) members: usize,
     pub(super) messages: u64,
-    /// Polls that wait, or have waited since they were counted last.
-    pub(super) polls: usize,
+    pub(super) polls: Polls,
     pub(super) out: Outcome,
 }
 
@@ -81,11 +83,12 @@ impl<P: Peer> Shard<P> {
             bans: Bans::default(),
             barriers: 0,
             openings: 0,
+            clock: Timestamp::default(),
             epoch_seed,
             rooms_opened: 0,
             members: 0,
             messages: 0,
-            polls: 0,
+            polls: Polls::default(),
             out: Outcome::default(),
         }
     }
@@ -114,6 +117,7 @@ impl<P: Peer> Shard<P> {
     /// Carries out one command whose spans lie in `arena`. Messages it appends wait for [`Shard::pump`], or for the
     /// store.
     pub fn apply(&mut self, command: Command<P>, arena: &[u8], now: Timestamp) {
+        self.clock = self.clock.max(now);
         match command {
             Command::Join(join) => self.join(*join, now),
             Command::Leave(member) => self.leave(member, now),
@@ -124,9 +128,11 @@ impl<P: Peer> Shard<P> {
                 if let Some((index, position)) = self.seats.place(member)
                     && let Entry::Open(room) = &mut self.rooms[index]
                 {
+                    room.expire(self.clock);
                     room.resume(position, &self.limits, &mut self.out);
                 }
             }
+            Command::Tell(member, fault) => self.tell(member, &fault),
             Command::Ask(ask) => self.ask(*ask, now),
             Command::After(member, reply) => self.answer_after(member, reply),
             Command::Barrier => self.barriers += 1,
@@ -143,8 +149,28 @@ impl<P: Peer> Shard<P> {
         reply.send(());
     }
 
+    /// Tells a member what is wrong with what it said. Between the messages, for what it is told has its time.
+    fn tell(&self, member: MemberKey, fault: &Fault) {
+        match self.seats.get(member) {
+            Some(Seat::Waiting { room }) => {
+                if let Some(Entry::Opening(opening)) = self.rooms.get(*room) {
+                    opening.tell(member, fault.code, &fault.content);
+                }
+            }
+            Some(Seat::Taken { room, position, .. }) => {
+                if let Some(Entry::Open(room)) = self.rooms.get(*room)
+                    && let Some(member) = room.members.get(*position)
+                {
+                    room.tell_error(member, fault.code, &fault.content);
+                }
+            }
+            None => {}
+        }
+    }
+
     /// Takes an answer of the store.
     pub fn answer(&mut self, answer: Answer, now: Timestamp) {
+        self.clock = self.clock.max(now);
         match answer {
             Answer::Opened { room, opened: Ok(opened) } => self.opened(room, &opened, now),
             Answer::Opened { room, opened: Err(why) } => self.not_opened(room, why, now),
@@ -237,6 +263,7 @@ impl<P: Peer> Shard<P> {
             self.seats.take(join.member);
             return self.turn_away(join, Why::RoomFull);
         }
+        room.expire(self.clock);
         let Join { member: key, session, session_id, user, peer, start, hello, variant, .. } = join;
         let Join { announced, encoding, reply, .. } = join;
         let name = if announced { room.presence.enter(&user) } else { user.as_ref().into() };
@@ -248,10 +275,11 @@ impl<P: Peer> Shard<P> {
             reply.send(Ok(room.position()));
         }
         if let Some(since) = since {
-            self.readers.since.insert(key, since);
+            self.readers.begin_since(key, since);
         }
         if room.members.get(position).is_some_and(|member| member.state == State::Reading) {
-            self.readers.waiting.push_back(Reader { member: key, session });
+            let reader = Reader { room: room.key, member: key, session, number: 0 };
+            self.readers.waiting.push_back(reader);
         }
         self.members += 1;
         self.seats.set(key, Seat::Taken { room: index, position, profile });
@@ -282,7 +310,7 @@ impl<P: Peer> Shard<P> {
                 return;
             }
         };
-        self.readers.since.remove(&member);
+        self.readers.forget(member);
         let Entry::Open(room) = &mut self.rooms[index] else { return };
         self.members -= 1;
         if let Some(moved) = room.remove(position, &self.limits, &mut self.out) {

@@ -1,5 +1,7 @@
 //! Points in time as the log sees them: microseconds since 1970-01-01T00:00:00Z.
 
+use std::time::Duration;
+
 const MICROS_PER_SECOND: u64 = 1_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -27,6 +29,12 @@ impl Timestamp {
     #[must_use]
     pub fn after(self, before: Timestamp) -> Timestamp {
         Timestamp(self.0.max(before.0 + 1))
+    }
+
+    /// This long before; the beginning of 1970 at the earliest.
+    #[must_use]
+    pub fn earlier_by(self, time: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_sub(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
     }
 
     /// Appends the RFC 3339 form with microseconds, `2026-01-31T12:00:00.123456Z`.

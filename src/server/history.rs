@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::rooms::{Busy, Rooms};
-use crate::rooms::journal::{From, Page, PageRequest, RoomId};
-use crate::rooms::{History, News, Poll, Position, Reply, Start, Why};
+use crate::rooms::journal::Page;
+use crate::rooms::{Backlog, History, News, Poll, Position, Reply, Start, Why};
 use crate::store::StoreError;
 
 /// Messages of one answer, without being told.
@@ -126,7 +126,7 @@ impl Reader {
         });
         let reply = Reply::new(move |news: Result<News, Why>| match news {
             Ok(News::Messages(history)) => asking.answer(Ok(history)),
-            Ok(News::Stored(from)) => asking.read(from),
+            Ok(News::Stored(backlog)) => asking.read(backlog),
             Err(why) => asking.answer(Err(why)),
         });
         let asker = self.asker.clone();
@@ -135,19 +135,11 @@ impl Reader {
     }
 
     /// Asks the store for what only it has.
-    fn read(self: Arc<Self>, from: From) {
-        let request = PageRequest {
-            // The store takes the room's public id instead.
-            room: RoomId(0),
-            from,
-            messages_max: self.limit,
-            bytes_max: PAGE_BYTES,
-            newest_first: false,
-            before: None,
-        };
+    fn read(self: Arc<Self>, backlog: Backlog) {
+        let request = backlog.request(self.limit, PAGE_BYTES);
         let reader = self.clone();
         let done = move |page: Result<Page, StoreError>| match page {
-            Ok(page) => reader.turn_page(from, &page),
+            Ok(page) => reader.turn_page(&backlog, &page),
             Err(StoreError::NoSuchRoom) => reader.answer(Err(Why::NoSuchRoom)),
             Err(_) => reader.answer(Err(Why::Unavailable)),
         };
@@ -157,20 +149,17 @@ impl Reader {
         }
     }
 
-    fn turn_page(self: Arc<Self>, from: From, page: &Page) {
-        let after = match from {
-            From::Seq(seq) => seq,
-            From::Time(_) | From::Last(_) => page.start,
-        };
-        if page.messages.is_empty() && after + 1 >= page.tail && !self.wait.is_zero() {
-            // Nothing was as late as that: it is still to come.
-            let start = Start::After { seq: after.max(page.head), epoch: Some(page.epoch) };
-            if self.clone().poll(start).is_err() {
-                self.answer(Err(Why::Unavailable));
+    fn turn_page(self: Arc<Self>, backlog: &Backlog, page: &Page) {
+        match backlog.history(&self.room, page) {
+            Ok(history) => self.answer(Ok(history)),
+            // Nothing was as late as that: it is in memory, or still to come. A number is read from the store once at most.
+            Err(Position { epoch, seq }) => {
+                let start = Start::After { seq, epoch: Some(epoch) };
+                if self.clone().poll(start).is_err() {
+                    self.answer(Err(Why::Unavailable));
+                }
             }
-            return;
         }
-        self.answer(Ok(History::from_page(&self.room, after, page)));
     }
 
     fn answer(&self, answer: Result<History, Why>) {

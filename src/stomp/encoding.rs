@@ -112,7 +112,7 @@ impl Encoding for RoomEncoding {
                     .body(b"");
                 self.address(&rest, out);
             }
-            Notice::Error { code, content } => {
+            Notice::Error { code, content, .. } => {
                 let error = error_frame(code, content, None, Some(self.version), false);
                 encode::frame(out, OpCode::Text, &error);
             }
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_gap_is_a_message_whose_id_can_be_acknowledged() {
         let (mut out, room) = (Vec::new(), "a:b");
-        let gap = Notice::Gap { room, epoch: 255, from: 1, to: u64::MAX };
+        let gap = Notice::Gap { room, epoch: 255, from: 1, to: u64::MAX, at: Timestamp::from_micros(0) };
         encoding(Version::V12, AckMode::Client).notice(&gap, &mut out);
         let text = String::from_utf8_lossy(&out[4..]).into_owned();
         let id = "gap-00000000000000ff-1-18446744073709551615";

@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use super::epoch::Salts;
 use super::error::StoreError;
-use super::rows::{LogRow, integer, message_columns, stored};
+use super::retention::kept_after;
+use super::rows::{LogRow, integer, message_columns, place, stored};
 use crate::rooms::Timestamp;
 use crate::rooms::journal::{Durability, From, Opened, Page, PageRequest, Retention, RoomId, Stored};
 use crate::rooms::log::Window;
@@ -34,6 +35,15 @@ impl ReadOptions {
     fn epoch(&self, room: &LogRow) -> u64 {
         self.salts.epoch(room.epoch, self.durability(room))
     }
+
+    /// The room without what its retention keeps no longer: deleting that may take until later, nobody reads it now.
+    fn as_kept(&self, conn: &Connection, room: LogRow, now: Timestamp) -> Result<LogRow, StoreError> {
+        let kept_after = kept_after(conn, &room, self.retention, now)?;
+        if kept_after == room.floor.seq {
+            return Ok(room);
+        }
+        Ok(LogRow { floor: place(conn, room.id, kept_after)?, ..room })
+    }
 }
 
 /// Where the room's log stands, and its newest part. `None` if there is no such room.
@@ -45,6 +55,7 @@ pub(super) fn open_room(
 ) -> Result<Option<Opened>, StoreError> {
     let snapshot = conn.unchecked_transaction()?;
     let Some(room) = LogRow::by_name(&snapshot, name)? else { return Ok(None) };
+    let room = options.as_kept(&snapshot, room, now)?;
     let Window { messages, bytes } = options.window;
     let mut recent = newest_first(&snapshot, &room, room.floor.seq, room.head.seq, messages, bytes)?;
     recent.reverse();
@@ -55,6 +66,7 @@ pub(super) fn open_room(
         epoch: options.epoch(&room),
         head: room.head.seq,
         tail: room.floor.seq + 1,
+        gone_at: room.floor.at,
         last_at: room.head.at,
         recent,
         recent_ids: recent_ids(&snapshot, &room, ids_after)?,
@@ -92,6 +104,7 @@ pub(super) fn read(
 ) -> Result<Page, StoreError> {
     let snapshot = conn.unchecked_transaction()?;
     let room = LogRow::by_id(&snapshot, request.room)?.ok_or(StoreError::NoSuchRoom)?;
+    let room = options.as_kept(&snapshot, room, request.now)?;
     let upto = request.before.map_or(room.head.seq, |before| before.saturating_sub(1).min(room.head.seq));
     let after = match request.from {
         From::Seq(seq) => seq.max(room.floor.seq),
@@ -106,7 +119,8 @@ pub(super) fn read(
     } else {
         (oldest_first(&snapshot, &room, after, upto, count, bytes)?, after)
     };
-    Ok(Page { messages, tail: room.floor.seq + 1, head: room.head.seq, epoch: options.epoch(&room), start })
+    let (tail, gone_at) = (room.floor.seq + 1, room.floor.at);
+    Ok(Page { messages, tail, gone_at, head: room.head.seq, epoch: options.epoch(&room), start })
 }
 
 fn oldest_first(

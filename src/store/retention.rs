@@ -122,7 +122,7 @@ impl Retainer {
             let id = id?;
             last = Some(id);
             if let Some(room) = LogRow::by_id(conn, id)?
-                && self.target(conn, &room, now)? > room.floor.seq
+                && kept_after(conn, &room, self.retention, now)? > room.floor.seq
             {
                 self.due.push_back(id);
             }
@@ -146,7 +146,7 @@ impl Retainer {
     ) -> Result<(u64, bool), StoreError> {
         let tx = conn.unchecked_transaction()?;
         let Some(room) = LogRow::by_id(&tx, id)? else { return Ok((0, false)) };
-        let target = self.target(&tx, &room, now)?;
+        let target = kept_after(&tx, &room, self.retention, now)?;
         let Some(floor) = step_end(&tx, id, target)? else {
             ledger.set_floor(id, room.floor, false);
             return Ok((0, false));
@@ -159,30 +159,36 @@ impl Retainer {
         ledger.set_floor(id, floor, more);
         Ok((floor.seq - room.floor.seq, more))
     }
+}
 
-    /// The newest message that the room keeps no longer; its floor if it keeps all.
-    fn target(&self, conn: &Connection, room: &LogRow, now: Timestamp) -> Result<u64, StoreError> {
-        let retention = room.settings.retention(self.retention);
-        let mut target = room.floor.seq;
-        if exceeds(room.floor, room.head, retention) {
-            if let Some(max) = retention.messages_max {
-                target = target.max(room.head.seq.saturating_sub(max));
-            }
-            if let Some(max) = retention.bytes_max {
-                let too_much = |place: Place| room.head.bytes_end - place.bytes_end > max;
-                let last = room.last_place(conn, too_much)?;
-                // The message after `last` is the one that is too much, unless it is the newest.
-                let cut = if too_much(last) { (last.seq + 1).min(room.head.seq - 1) } else { last.seq };
-                target = target.max(cut);
-            }
+/// The number of the newest message that the room keeps no longer; its floor if it keeps all that is there.
+///
+/// The room's clock never goes back: what is older than its newest message by the wall clock of a moment ago stays old.
+pub(super) fn kept_after(
+    conn: &Connection,
+    room: &LogRow,
+    general: Retention,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let retention = room.settings.retention(general);
+    let mut target = room.floor.seq;
+    if exceeds(room.floor, room.head, retention) {
+        if let Some(max) = retention.messages_max {
+            target = target.max(room.head.seq.saturating_sub(max));
         }
-        if let Some(age) = retention.age_max {
-            let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-            let too_old = Timestamp::from_micros(now.micros().saturating_sub(age));
-            target = target.max(room.last_place(conn, |place| place.at < too_old)?.seq);
+        if let Some(max) = retention.bytes_max {
+            let too_much = |place: Place| room.head.bytes_end - place.bytes_end > max;
+            let last = room.last_place(conn, too_much)?;
+            // The message after `last` is the one that is too much, unless it is the newest.
+            let cut = if too_much(last) { (last.seq + 1).min(room.head.seq - 1) } else { last.seq };
+            target = target.max(cut);
         }
-        Ok(target)
     }
+    if let Some(age) = retention.age_max {
+        let too_old = now.max(room.head.at).earlier_by(age);
+        target = target.max(room.last_place(conn, |place| place.at < too_old)?.seq);
+    }
+    Ok(target)
 }
 
 /// Deletes a few messages of a deleted room. `None` if there are no such messages.

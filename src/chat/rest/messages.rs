@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::Call;
 use super::answer::Pending;
 use super::body::Fields;
 use super::params::Params;
 use super::refusal::Refusal;
 use super::rooms::user;
+use super::{Call, now};
 use crate::chat::incoming::ID_BYTES_MAX;
 use crate::http::{Head, Problem, Response, Status};
 use crate::rooms::journal::{From, Page, PageRequest, RoomId};
@@ -54,6 +54,7 @@ fn page_request(params: Params<'_>) -> Result<PageRequest, Refusal> {
         bytes_max: PAGE_BYTES,
         newest_first: after.is_none() && since.is_none(),
         before: params.number("before")?,
+        now: now(),
     })
 }
 
@@ -115,6 +116,7 @@ fn reread(store: &Store, room: &str, seq: u64, pending: &Pending) {
         bytes_max: PAGE_BYTES,
         newest_first: false,
         before: seq.checked_add(1),
+        now: now(),
     };
     let (later, name) = (pending.clone(), Box::<str>::from(room));
     let done = move |page: Result<Page, StoreError>| {
@@ -176,7 +178,14 @@ mod tests {
             content: "c".into(),
             client_id: None,
         };
-        Page { messages: seqs.into_iter().map(message).collect(), tail: 1, head, epoch: 7, start }
+        Page {
+            messages: seqs.into_iter().map(message).collect(),
+            tail: 1,
+            gone_at: Timestamp::default(),
+            head,
+            epoch: 7,
+            start,
+        }
     }
 
     #[test]

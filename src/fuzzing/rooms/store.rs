@@ -22,6 +22,12 @@ impl StoredRoom {
         self.messages.len() as u64
     }
 
+    /// The time of the newest message that is gone.
+    fn gone_at(&self) -> Timestamp {
+        let gone = self.tail.checked_sub(2).and_then(|index| self.messages.get(usize::try_from(index).ok()?));
+        gone.map_or(Timestamp::default(), |stored| stored.at)
+    }
+
     /// The messages that are kept.
     fn kept(&self) -> &[Stored] {
         &self.messages[usize::try_from(self.tail - 1).expect("a few messages")..]
@@ -87,6 +93,7 @@ impl ScriptedStore {
             epoch: room.epoch,
             head: room.head(),
             tail: room.tail,
+            gone_at: room.gone_at(),
             last_at: room.messages.last().map_or(Timestamp::default(), |last| last.at),
             recent,
             recent_ids: ids
@@ -141,7 +148,8 @@ impl ScriptedStore {
         let from = usize::try_from(start).expect("a few messages");
         // Small pages, so that a member has to turn many.
         let messages = room.messages[from..].iter().take(request.messages_max.min(3)).cloned().collect();
-        let page = Page { messages, tail: room.tail, head: room.head(), epoch: room.epoch, start };
+        let (tail, gone_at) = (room.tail, room.gone_at());
+        let page = Page { messages, tail, gone_at, head: room.head(), epoch: room.epoch, start };
         Some(Answer::Page { reader, page: Some(page) })
     }
 }

@@ -126,7 +126,8 @@ struct World {
     store: ScriptedStore,
     rooms: Vec<Room>,
     members: Vec<Member>,
-    free_keys: Vec<MemberKey>,
+    /// Keys of members that have left, and their sessions: both may be used again.
+    free_keys: Vec<(MemberKey, SessionKey)>,
     keys: u32,
     sessions: u64,
     contents: u64,
@@ -230,11 +231,13 @@ impl World {
     fn join(&mut self, choice: u8, numbers: &mut Numbers<'_>) {
         let index = usize::from(choice % 4);
         let (name, format) = ROOMS[index];
-        let key = self.free_keys.pop().unwrap_or_else(|| {
-            self.keys += 1;
-            MemberKey(self.keys - 1)
-        });
         self.sessions += 1;
+        let new_session = SessionKey(self.sessions);
+        let (key, old_session) = self.free_keys.pop().unwrap_or_else(|| {
+            self.keys += 1;
+            (MemberKey(self.keys - 1), new_session)
+        });
+        let session = if self.sessions.is_multiple_of(2) { new_session } else { old_session };
         let room = &self.rooms[index];
         let start = self.start(index, choice >> 2, numbers);
         let position = match format {
@@ -244,11 +247,12 @@ impl World {
         let member = Member {
             room: index,
             key,
-            session: SessionKey(self.sessions),
+            session,
             user: format!("u{}", self.sessions),
             peer: ScriptedPeer::default(),
             start,
             position,
+            newest_at: Timestamp::default(),
             generation: 0,
             gaps: 0,
             lost: 0,
@@ -332,7 +336,7 @@ impl World {
         let mut member = self.members.swap_remove(index);
         member.read(&self.rooms[member.room]);
         member.peer.close();
-        self.free_keys.push(member.key);
+        self.free_keys.push((member.key, member.session));
         self.apply(Command::Leave(member.key), &[]);
         self.notice(member.room, format!("{} left", member.user));
     }
