@@ -166,6 +166,9 @@ section! {
         /// What may wait in memory for all clients together: replies they do not take, messages and requests they do
         /// not finish. Beyond it those that make wait the most are closed, with 4008 or 1013; 0 is no limit.
         memory: usize = GIB, BytesOrNone(MIB..=1024 * GIB);
+        /// What compressed messages of all clients together may be inflated to in one turn of the loop. Beyond it those
+        /// that send them wait for the next turns, in the middle of a message if need be.
+        inflated_bytes: usize = 512 * KIB, Bytes(64 * KIB..=GIB);
         /// Rooms open at once.
         rooms: usize = 1_000_000, Count { range: 1..=100_000_000, zero: false };
         /// Rooms created in a second, by all clients together; 0 is no limit. Who would create one more is closed with

@@ -94,6 +94,8 @@ limits! {
     IdleTimeout "idle_timeout",
     /// What may wait in memory for all clients.
     Memory "memory",
+    /// What compressed messages are inflated to in one turn.
+    InflatedBytes "inflated_bytes",
 }
 
 /// The counters; cheap to clone, for any thread.

@@ -26,6 +26,7 @@ pub fn deflate(input: &[u8]) {
         let wire = fragments(&pieces);
         assert_eq!(received(limit, &[&wire]), expected);
         assert_eq!(received(limit, &cut(&wire, seed.into())), expected);
+        assert_eq!(received_in_turns(limit, &wire, 1 + usize::from(seed) * 16), expected);
     }
     reads_back(setup, &cut(bytes, seed.into()));
 }
@@ -35,6 +36,9 @@ fn plainly_inflated(body: &[u8], limit: usize) -> Result<Vec<u8>, u16> {
     let invalid = Err(ProtocolError::DeflateInvalid.close_code().get());
     let mut rest = body;
     let mut payload = Vec::with_capacity(limit + 1);
+    if body.is_empty() {
+        return Ok(payload);
+    }
     loop {
         let mut stream = Decompress::new(false);
         let status = stream.decompress_vec(rest, &mut payload, FlushDecompress::None);
@@ -47,11 +51,12 @@ fn plainly_inflated(body: &[u8], limit: usize) -> Result<Vec<u8>, u16> {
             Ok(Status::StreamEnd) if rest.is_empty() => return Ok(payload),
             Ok(Status::StreamEnd) => {}
             Ok(Status::Ok | Status::BufError) => {
-                let (taken, given) = (stream.total_in(), stream.total_out());
-                let status = stream.decompress(&END, &mut [0; 16], FlushDecompress::None);
-                let is_whole = stream.total_in() == taken + 9 && stream.total_out() == given;
-                return if is_whole && matches!(status, Ok(Status::StreamEnd)) {
-                    Ok(payload)
+                let (more, is_whole) = end(&mut stream);
+                return if payload.len() + more.len() > limit {
+                    Err(ProtocolError::MessageTooBig.close_code().get())
+                } else if is_whole {
+                    // What was cut off was no tail if it is data: the end of stored bytes.
+                    Ok([&payload, more].concat())
                 } else {
                     invalid
                 };
@@ -59,6 +64,22 @@ fn plainly_inflated(body: &[u8], limit: usize) -> Result<Vec<u8>, u16> {
             Err(_) => return invalid,
         }
     }
+}
+
+/// What the tail adds to the payload, and whether the stream is complete with it: it ends there, or between two blocks.
+fn end(stream: &mut Decompress) -> (&'static [u8], bool) {
+    let (taken, given) = (stream.total_in(), stream.total_out());
+    let tail = stream.decompress(&END[..4], &mut [0; 16], FlushDecompress::None);
+    let more = usize::try_from(stream.total_out() - given).expect("no more than the tail");
+    let mut is_whole = tail.is_ok() && stream.total_in() == taken + 4;
+    if is_whole && !matches!(tail, Ok(Status::StreamEnd)) {
+        let given = stream.total_out();
+        let last = stream.decompress(&END[4..], &mut [0; 16], FlushDecompress::None);
+        is_whole = matches!(last, Ok(Status::StreamEnd))
+            && stream.total_in() == taken + 9
+            && stream.total_out() == given;
+    }
+    (&END[..more], is_whole)
 }
 
 /// A compressed binary message, one frame for each piece.
@@ -86,6 +107,27 @@ fn received(limit: usize, pieces: &[&[u8]]) -> Result<Vec<u8>, u16> {
             Ok(event) => assert_eq!(event, None),
             Err(error) => return Err(error.close_code().get()),
         }
+    }
+    unreachable!("a message ends with its last frame, or is refused before");
+}
+
+/// As [`received`], inflating about so many bytes at a time.
+fn received_in_turns(limit: usize, wire: &[u8], allowance: usize) -> Result<Vec<u8>, u16> {
+    let mut decoder = Decoder::new(Role::Client, limit).with_deflate(None);
+    let mut bytes = wire.to_vec();
+    let mut rest = &mut bytes[..];
+    while !rest.is_empty() {
+        let mut input = Input::new(rest).inflating_at_most(allowance);
+        match decoder.poll(&mut input) {
+            Ok(Some(Event::Message(Message::Binary(payload)))) => return Ok(payload.to_vec()),
+            Ok(event) => assert_eq!(event, None),
+            Err(error) => return Err(error.close_code().get()),
+        }
+        // A step gives 8 KiB, and once all is taken what is left comes at once.
+        assert!(input.inflated_bytes() < allowance + 32 * 1024);
+        let unread = input.len();
+        let used = rest.len() - unread;
+        rest = &mut rest[used..];
     }
     unreachable!("a message ends with its last frame, or is refused before");
 }

@@ -31,6 +31,9 @@ impl<S: Service> Reactor<S> {
         if hold_back(key, slot, &mut self.turn) {
             return hasten(key, slot, &mut self.turn);
         }
+        if slot.has_leftover() {
+            return self.turn.inflating.wait(key, slot);
+        }
         if let State::Http(Some(exchange)) = &slot.state
             && exchange.has_input()
         {
@@ -47,7 +50,7 @@ impl<S: Service> Reactor<S> {
         let space = match &mut slot.state {
             State::WebSocket(websocket) => {
                 let least = if is_encrypted { ENCRYPTED_READ_BYTES_MIN } else { 0 };
-                limit = limit.min(websocket.read_bytes_max().max(least));
+                limit = limit.min(websocket.read_bytes_max(&self.turn.inflating).max(least));
                 // What is encrypted is decrypted into the buffer of all.
                 if is_encrypted { None } else { websocket.space(limit) }
             }
@@ -81,7 +84,7 @@ impl<S: Service> Reactor<S> {
     }
 
     /// Lets a connection act on the first `count` bytes of the buffer.
-    fn receive(&mut self, key: Key, count: usize) {
+    pub(super) fn receive(&mut self, key: Key, count: usize) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         let bytes = &mut self.buffer[..count];
         let mut reach =
@@ -112,6 +115,9 @@ impl<S: Service> Reactor<S> {
                 }
             }
             State::Opening(_) | State::Following(_) | State::Draining => {}
+        }
+        if slot.has_leftover() {
+            self.turn.inflating.wait(key, slot);
         }
         after_event(key, slot, &mut self.turn);
     }
@@ -182,6 +188,7 @@ impl<S: Service> Reactor<S> {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.ready = false;
                 self.read(key, false);
+                self.shed();
             }
         }
     }

@@ -14,6 +14,7 @@
 //! | `acceptor`, `door` | listening sockets, exhaustion; one of them |
 //! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
 //! | `census`, `meter`, `shedding` | who is here how often, who sends how fast, what waits in memory |
+//! | `inflation` | how much is inflated in one turn, and what waits for its turn |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
@@ -32,6 +33,7 @@ mod door;
 mod exchange;
 mod following;
 mod guard;
+mod inflation;
 mod letters;
 mod mailbox;
 mod membership;
@@ -98,6 +100,8 @@ pub(crate) struct ReactorLimits {
     pub(crate) head: HeadLimits,
     pub(crate) body_bytes: usize,
     pub(crate) reply_bytes: usize,
+    /// Bytes that messages of all connections together are inflated to in one turn.
+    pub(crate) inflated_bytes: usize,
     pub(crate) connections: usize,
     pub(crate) connections_per_ip: Option<usize>,
     /// The proxies that are believed.
@@ -266,8 +270,10 @@ impl<S: Service> Reactor<S> {
 
     /// Everything that is to be done now. `due` is empty before and after.
     fn take_turn(&mut self, events: &Events, due: &mut Vec<Key>) -> Result<(), ShardGone> {
+        self.inflate();
         for event in events {
             self.on_event(event);
+            self.shed();
         }
         self.read_ready();
         self.accept();

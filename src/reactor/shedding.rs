@@ -16,11 +16,12 @@ const QUIET: Duration = Duration::from_secs(10);
 
 impl<S: Service> Reactor<S> {
     /// Closes connections if too much waits for all together: those first that make the most wait, until an eighth of
-    /// what may wait is free again. Looks at all connections then, but once a tick at most.
+    /// what may wait is free again. Looks at all connections then; if that frees too little, the next time in another
+    /// tick. To be called after whatever makes something wait: a whole turn may bring more than the limit.
     #[inline]
     pub(super) fn shed(&mut self) {
         let Some(max) = self.turn.limits.memory else { return };
-        if self.turn.waiting.bytes() > max && self.turn.shed_at != self.turn.now {
+        if self.turn.waiting.bytes() > max && self.turn.shed_in_vain_at != self.turn.now {
             self.shed_down_from(max);
         }
     }
@@ -41,6 +42,9 @@ impl<S: Service> Reactor<S> {
             }
             self.close_to_free_memory(key);
             count += 1;
+        }
+        if self.turn.waiting.bytes() > goal {
+            self.turn.shed_in_vain_at = self.turn.now;
         }
         if goes_on {
             return;

@@ -56,6 +56,9 @@ impl<S: Service> Reactor<S> {
     pub(super) fn advance_shutdown(&mut self) {
         match self.life {
             Life::Serving | Life::Closing(_) => {}
+            // What was read is finished, too, unless those that compress do not stop sending.
+            Life::Reading(0, deadline)
+                if self.turn.inflating.is_waiting() && self.turn.now < self.inflated_by(deadline) => {}
             Life::Reading(0, deadline) => {
                 for lane in &mut self.turn.lanes {
                     lane.push(Command::Barrier);
@@ -76,6 +79,11 @@ impl<S: Service> Reactor<S> {
             }
             Life::Flushing(..) => {}
         }
+    }
+
+    /// Until when messages are inflated, if the end has to be reached at `deadline`.
+    fn inflated_by(&self, deadline: Tick) -> Tick {
+        deadline.saturating_sub(ticks(self.turn.limits.shutdown_grace) / 4 * 3)
     }
 
     /// Until when the shards are waited for, if the end has to be reached at `deadline`.

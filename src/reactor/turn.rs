@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ReactorLimits;
 use super::census::{Users, network};
+use super::inflation::Inflating;
 use super::mailbox::Mailbox;
 use super::slots::{Key, Slot};
 use super::timers::{Armed, TICK_MILLIS, Tick, Wheel};
@@ -47,6 +48,7 @@ pub(super) struct Turn {
     pub(super) ready: Vec<Key>,
     /// Connections that do not read until their shard has caught up.
     pub(super) held: Vec<Key>,
+    pub(super) inflating: Inflating,
     /// Connections per address, if that is limited.
     pub(super) addresses: HashMap<IpAddr, usize>,
     pub(super) users: Users,
@@ -57,6 +59,8 @@ pub(super) struct Turn {
     pub(super) waiting: Tally,
     /// When connections were closed last to free memory.
     pub(super) shed_at: Tick,
+    /// When that freed too little last.
+    pub(super) shed_in_vain_at: Tick,
     pub(super) hashers: [RandomState; 2],
     clock: Clock,
 }
@@ -90,12 +94,14 @@ impl Turn {
             openings: 0,
             ready: Vec::new(),
             held: Vec::new(),
+            inflating: Inflating::default(),
             addresses: HashMap::new(),
             users: Users::default(),
             metrics,
             subprotocols,
             waiting: Tally::default(),
             shed_at: 0,
+            shed_in_vain_at: 0,
             hashers: [RandomState::new(), RandomState::new()],
             clock: Clock { last: instant(), elapsed: Duration::ZERO, date: (0, String::new()) },
         }
@@ -129,7 +135,7 @@ impl Turn {
 
     /// Whether there is something to be done that no event will tell of.
     pub(super) fn has_work(&self) -> bool {
-        !self.ready.is_empty() || self.lanes.iter().any(Lane::has_work)
+        !self.ready.is_empty() || self.inflating.is_waiting() || self.lanes.iter().any(Lane::has_work)
     }
 
     /// How long the loop may sleep.

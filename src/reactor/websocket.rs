@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::alarms::Alarms;
 use super::context::{Closing, Context, LaneNumber, Side};
+use super::inflation::{Inflating, Leftover};
 use super::membership::Memberships;
 use super::meter::{ControlFrames, Meter, RATIONED_READ_BYTES, Ration};
 use super::service::{Admission, Disconnect, Service, State};
@@ -31,6 +32,9 @@ pub(super) struct WebSocket {
     ping_at: Tick,
     /// The message that is under way.
     unfinished: Option<Box<Unfinished>>,
+    /// Read, and waiting to be inflated: nothing else is read before.
+    leftover: Option<Box<Leftover>>,
+    compresses: bool,
     /// The write half's progress counter, and when it was first seen at about that value with bytes waiting.
     stalled: Option<Box<(u32, Tick)>>,
     controls: ControlFrames,
@@ -114,6 +118,8 @@ impl WebSocket {
             side,
             ping_at: now.saturating_add(first_ping),
             unfinished: None,
+            leftover: None,
+            compresses: deflate.is_some(),
             stalled: None,
             controls: ControlFrames::new(now),
             meter: Meter::new(ration, now),
@@ -139,9 +145,16 @@ impl WebSocket {
     /// Takes what was read. Everything the session says in answer leaves in one write.
     pub(super) fn receive<S: Service>(&mut self, bytes: &mut [u8], reach: &mut Reach<'_, S>) {
         let mut spares = std::mem::take(&mut reach.turn.spares);
-        let mut input = Input::with_spares(bytes, &mut spares);
+        let (mut leftover, fresh) = (self.leftover.take(), bytes.len());
+        let goes_on = leftover.is_some();
+        let bytes = match &mut leftover {
+            Some(leftover) => self.go_on(leftover, bytes, reach.turn.now),
+            None => bytes,
+        };
+        let granted = reach.turn.inflating.grant(self.meter.is_some());
+        let mut input = Input::with_spares(&mut *bytes, &mut spares).inflating_at_most(granted);
         if let Some(meter) = &mut self.meter
-            && !meter.take_bytes(input.len(), reach.turn.now)
+            && !meter.take_bytes(fresh, reach.turn.now)
         {
             flood(&mut self.side, Limit::Bytes, reach);
         }
@@ -183,7 +196,17 @@ impl WebSocket {
                 }
             }
         }
+        let (unread, surplus) = (input.len(), input.surplus_bytes());
+        reach.turn.inflating.spend(input.inflated_bytes());
+        let rest = &bytes[bytes.len() - unread..];
+        let begun = || Box::new(Leftover::new(rest, &reach.turn.waiting, reach.turn.now));
+        let begun = (unread > 0 && !goes_on).then(begun);
+        self.leftover = leftover.filter(|_| unread > 0).or(begun);
+        if let Some(leftover) = &mut self.leftover {
+            leftover.keep(unread, reach.turn.now);
+        }
         reach.turn.spares = spares;
+        self.charge_inflated(surplus, reach);
         self.note_unfinished(reach.turn);
         if self.meter.is_some() {
             self.slow_down(reach.turn);
@@ -191,9 +214,34 @@ impl WebSocket {
         self.settle(reach);
     }
 
+    /// What was left for later, with what has been read since behind it. The time it waited for its turn does not count
+    /// against the message under way.
+    fn go_on<'l>(&mut self, leftover: &'l mut Leftover, more: &[u8], now: Tick) -> &'l mut [u8] {
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.since = unfinished.since.saturating_add(now.saturating_sub(leftover.since));
+        }
+        leftover.followed_by(more)
+    }
+
+    /// Whether bytes wait that were read and may not be inflated yet.
+    pub(super) fn has_leftover(&self) -> bool {
+        self.leftover.is_some()
+    }
+
+    /// What came out by inflating counts like bytes that were read.
+    fn charge_inflated<S: Service>(&mut self, surplus: usize, reach: &mut Reach<'_, S>) {
+        if let Some(meter) = &mut self.meter
+            && surplus > 0
+            && !meter.take_bytes(surplus, reach.turn.now)
+        {
+            flood(&mut self.side, Limit::Bytes, reach);
+        }
+    }
+
     /// Bytes to read from the session at a time, if fewer than from others.
-    pub(super) fn read_bytes_max(&self) -> usize {
-        if self.meter.is_some() { RATIONED_READ_BYTES } else { usize::MAX }
+    pub(super) fn read_bytes_max(&self, inflating: &Inflating) -> usize {
+        let crowded = if self.compresses { inflating.read_bytes_max() } else { usize::MAX };
+        if self.meter.is_some() { RATIONED_READ_BYTES.min(crowded) } else { crowded }
     }
 
     /// Whether the session has sent so much that it is not read now. The closing handshake is waited for all the same.
@@ -215,6 +263,7 @@ impl WebSocket {
     pub(super) fn is_at_ease(&self) -> bool {
         self.connection.phase() == Phase::Open
             && self.unfinished.is_none()
+            && self.leftover.is_none()
             && self.side.alarms.next().is_none()
             && self.meter.is_none()
             && self.side.guard.as_ref().is_none_or(|guard| guard.is_at_ease())
@@ -392,6 +441,10 @@ impl WebSocket {
 
     /// When the message under way has to be finished.
     fn unfinished_until(&self, turn: &Turn) -> Option<Tick> {
+        // What waits for its turn is not late.
+        if self.leftover.is_some() {
+            return None;
+        }
         let timeout = ticks(turn.limits.message_timeout);
         self.unfinished.as_ref().map(|unfinished| unfinished.since.saturating_add(timeout))
     }
@@ -405,9 +458,10 @@ impl WebSocket {
         self.unfinished.get_or_insert_with(begin).held.set(self.connection.held_bytes());
     }
 
-    /// Bytes of a message under way that are held.
+    /// Bytes of a message under way that are held, and of what is not inflated yet.
     pub(super) fn unfinished_bytes(&self) -> usize {
-        self.unfinished.as_ref().map_or(0, |unfinished| unfinished.held.bytes())
+        let leftover = self.leftover.as_ref().map_or(0, |leftover| leftover.held_bytes());
+        leftover + self.unfinished.as_ref().map_or(0, |unfinished| unfinished.held.bytes())
     }
 
     fn is_stalled<S>(&mut self, reach: &Reach<'_, S>) -> bool {

@@ -32,6 +32,7 @@ pub(super) fn reactor_limits(config: &Config) -> ReactorLimits {
         head: HeadLimits { head_bytes: limits.request_head_bytes, ..HeadLimits::default() },
         body_bytes: limits.body_bytes,
         reply_bytes: limits.reply_bytes,
+        inflated_bytes: limits.inflated_bytes,
         connections: limits.connections,
         connections_per_ip: (limits.connections_per_ip > 0).then_some(limits.connections_per_ip),
         trusted: config.proxy.trusted.clone(),

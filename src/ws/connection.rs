@@ -63,7 +63,8 @@ impl Connection {
         Self { decoder, phase: Phase::Open }
     }
 
-    /// What has arrived next, or `None` once all input is consumed. Call it until it returns `None`.
+    /// What has arrived next, or `None` once all input is consumed, or no more of it
+    /// [may be inflated](Input::inflating_at_most) now. Call it until it returns `None`.
     ///
     /// While closing, messages, pings and pongs are dropped, and only `Close` or `Failed` comes out. Once closed,
     /// input is discarded unread.

@@ -47,7 +47,7 @@ const _: () = assert!(size_of::<Decoder>() <= 40);
 /// One step of the decoder. What it kept is lent in a second step, so that a caller may loop before it borrows.
 #[derive(Debug)]
 pub(super) enum Progress<'i> {
-    /// All input is consumed.
+    /// All input is consumed, or what is left of it may not be inflated now.
     Starved,
     /// An event in the input itself.
     Lent(Event<'i>),
@@ -77,7 +77,8 @@ impl Decoder {
         self
     }
 
-    /// The next event, or `None` once all input is consumed and what was cut off is kept.
+    /// The next event, or `None` once all input is consumed and what was cut off is kept; with input left, if no more of
+    /// it [may be inflated](Input::inflating_at_most) now.
     ///
     /// Call it until it returns `None`: that last call also frees what a delivered message owned.
     ///

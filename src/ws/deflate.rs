@@ -7,9 +7,11 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | windows, histories, and what both directions share |
+//! | `allowance` | how much may be inflated at once |
 //! | `inflater` | from a compressed message to its payload, piece by piece |
 //! | `deflater` | from a payload to a compressed frame |
 
+mod allowance;
 mod deflater;
 mod inflater;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod tests;
 
 use std::num::NonZeroU8;
 
+pub(in crate::ws) use allowance::Allowance;
 pub use deflater::{Deflate, Level};
 pub(in crate::ws) use inflater::Inflation;
 

@@ -4,6 +4,7 @@ use std::mem;
 
 use super::buffer::{Buffer, Spares};
 use super::close::Close;
+use super::deflate::Allowance;
 use super::error::ProtocolError;
 use super::text::Payload;
 use super::utf8::InvalidUtf8;
@@ -173,19 +174,41 @@ pub enum Event<'a> {
 pub struct Input<'i> {
     rest: &'i mut [u8],
     spares: Option<&'i mut Spares>,
+    allowance: Allowance,
 }
 
 impl<'i> Input<'i> {
     /// All of `bytes`, unread.
     #[inline]
     pub const fn new(bytes: &'i mut [u8]) -> Self {
-        Self { rest: bytes, spares: None }
+        Self { rest: bytes, spares: None, allowance: Allowance::UNLIMITED }
     }
 
     /// As [`Input::new`], with buffers for what has to be kept.
     #[inline]
     pub const fn with_spares(bytes: &'i mut [u8], spares: &'i mut Spares) -> Self {
-        Self { rest: bytes, spares: Some(spares) }
+        Self { rest: bytes, spares: Some(spares), allowance: Allowance::UNLIMITED }
+    }
+
+    /// Has about so many bytes inflated from it at most. Once they have come out, polling returns `None` although bytes
+    /// are left: these have to be the first of the next input, just as they lie there then.
+    #[inline]
+    #[must_use]
+    pub const fn inflating_at_most(mut self, bytes: usize) -> Self {
+        self.allowance = Allowance::new(bytes);
+        self
+    }
+
+    /// The work that inflating has been so far, in bytes: what came out, and something for each message.
+    #[inline]
+    pub const fn inflated_bytes(&self) -> usize {
+        self.allowance.spent()
+    }
+
+    /// How many bytes more were inflated than had been read for it.
+    #[inline]
+    pub const fn surplus_bytes(&self) -> usize {
+        self.allowance.surplus()
     }
 
     /// Whether everything has been read.
@@ -204,6 +227,11 @@ impl<'i> Input<'i> {
     #[inline]
     pub(super) const fn rest(&self) -> &[u8] {
         self.rest
+    }
+
+    /// The unread bytes, to be unmasked where they lie, and how much may be inflated.
+    pub(super) const fn parts(&mut self) -> (&mut [u8], &mut Allowance) {
+        (self.rest, &mut self.allowance)
     }
 
     /// Reads the next `count` bytes, or fewer where fewer are left.

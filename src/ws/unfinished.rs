@@ -63,11 +63,13 @@ impl Unfinished {
 
     /// Bytes of memory that are held, roughly.
     pub(super) fn held_bytes(&self) -> usize {
-        let inflater = if self.message.inflation.is_some() { INFLATER_BYTES } else { 0 };
+        let has_inflater = self.message.inflation.as_ref().is_some_and(Inflation::has_inflater);
+        let inflater = if has_inflater { INFLATER_BYTES } else { 0 };
         size_of::<Self>() + self.message.bytes.capacity() + inflater
     }
 
-    /// Reads until an event is complete (`true`: see [`event`](Self::event)) or the input is consumed.
+    /// Reads until an event is complete (`true`: see [`event`](Self::event)), or the input is consumed, or as much of it
+    /// has been inflated as may be.
     ///
     /// `history`: what compressed messages may refer back to, if they may.
     pub(super) fn receive(
@@ -81,18 +83,18 @@ impl Unfinished {
                 Stage::Header(held) => {
                     let Some(header) = held.complete(input, rules)? else { return Ok(false) };
                     let payload_len = rules.admit(&header, self.message.held())?;
-                    self.begin(&header, payload_len, history.as_deref())?;
+                    self.begin(&header, payload_len);
                 }
                 Stage::Fragment { fin, rest } => {
                     if self.message.bytes.capacity() == 0 {
                         self.message.bytes = input.take_spare(rest.lacking);
                     }
-                    self.message.push(rest.receive(input), rules.message_bytes_max)?;
+                    self.message.receive(rest, input, rules.message_bytes_max, history.as_deref())?;
                     if rest.lacking > 0 {
                         return Ok(false);
                     }
                     if *fin {
-                        self.message.finish(history.as_deref_mut())?;
+                        self.message.finish(rules.message_bytes_max, history.as_deref_mut())?;
                         self.stage = Stage::MessageWhole;
                         return Ok(true);
                     }
@@ -145,25 +147,17 @@ impl Unfinished {
         }
     }
 
-    fn begin(
-        &mut self,
-        header: &Header,
-        payload_len: usize,
-        history: Option<&History>,
-    ) -> Result<(), ProtocolError> {
-        let rest = Rest { mask: header.mask, lacking: payload_len };
+    fn begin(&mut self, header: &Header, payload_len: usize) {
+        let rest = Rest { mask: header.mask, lacking: payload_len, unmasked: 0 };
         self.stage = match header.opcode.kind() {
             FrameKind::Control(kind) => Stage::Control { kind, rest, body: Body::default() },
             FrameKind::Message(kind) => {
                 self.message.begin(kind);
-                if header.rsv1 {
-                    self.message.inflation = Some(Inflation::begin(history)?);
-                }
+                self.message.inflation = header.rsv1.then(Inflation::default);
                 Stage::Fragment { fin: header.fin, rest }
             }
             FrameKind::Continuation => Stage::Fragment { fin: header.fin, rest },
         };
-        Ok(())
     }
 }
 
@@ -194,14 +188,35 @@ impl HeldHeader {
 struct Rest {
     mask: Option<Mask>,
     lacking: usize,
+    /// Invariant: so many of the first unread bytes are unmasked already, and were not inflated yet.
+    unmasked: usize,
 }
 
 impl Rest {
     /// Takes and unmasks as much of the payload as has arrived.
     fn receive<'i>(&mut self, input: &mut Input<'i>) -> &'i [u8] {
+        debug_assert_eq!(self.unmasked, 0, "only what is inflated is unmasked ahead");
         let piece = input.take_up_to(self.lacking);
         self.unmask(piece);
         piece
+    }
+
+    /// As much of the payload as has arrived, unmasked where it lies; it stays unread.
+    fn unmask_ahead<'b>(&mut self, bytes: &'b mut [u8]) -> &'b [u8] {
+        debug_assert!(self.unmasked <= bytes.len(), "what was left unread comes again");
+        let arrived = self.lacking.min(bytes.len());
+        let piece = &mut bytes[..arrived];
+        if let (Some(mask), Some(fresh)) = (&mut self.mask, piece.get_mut(self.unmasked..)) {
+            mask.apply(fresh);
+        }
+        self.unmasked = arrived;
+        piece
+    }
+
+    /// The first `count` bytes that were unmasked ahead are taken.
+    fn take(&mut self, count: usize) {
+        self.lacking -= count;
+        self.unmasked -= count;
     }
 
     fn unmask(&mut self, piece: &mut [u8]) {
@@ -273,17 +288,33 @@ impl Assembly {
         });
     }
 
-    /// Takes a piece that [`Rules::admit`] has let through.
-    fn push(&mut self, piece: &[u8], message_bytes_max: usize) -> Result<(), ProtocolError> {
-        let Some(mut inflation) = self.inflation.take() else { return self.append(piece, message_bytes_max) };
-        inflation.push(piece, |inflated| {
-            // The first byte that breaks a rule decides which one it is, however the bytes arrive.
-            let room = message_bytes_max.saturating_sub(self.bytes.len());
-            self.append(&inflated[..inflated.len().min(room)], message_bytes_max)?;
-            if inflated.len() > room { Err(ProtocolError::MessageTooBig) } else { Ok(()) }
-        })?;
+    /// Takes what has arrived of a payload that [`Rules::admit`] has let through; of a compressed one, as much as may be
+    /// inflated now.
+    fn receive(
+        &mut self,
+        rest: &mut Rest,
+        input: &mut Input<'_>,
+        message_bytes_max: usize,
+        history: Option<&History>,
+    ) -> Result<(), ProtocolError> {
+        let Some(mut inflation) = self.inflation.take() else {
+            return self.append(rest.receive(input), message_bytes_max);
+        };
+        let (bytes, allowance) = input.parts();
+        let piece = rest.unmask_ahead(bytes);
+        let taken = inflation
+            .push(piece, history, allowance, |inflated| self.append_inflated(inflated, message_bytes_max))?;
+        rest.take(taken);
+        input.take_up_to(taken);
         self.inflation = Some(inflation);
         Ok(())
+    }
+
+    fn append_inflated(&mut self, inflated: &[u8], message_bytes_max: usize) -> Result<(), ProtocolError> {
+        // The first byte that breaks a rule decides which one it is, however the bytes arrive.
+        let room = message_bytes_max.saturating_sub(self.bytes.len());
+        self.append(&inflated[..inflated.len().min(room)], message_bytes_max)?;
+        if inflated.len() > room { Err(ProtocolError::MessageTooBig) } else { Ok(()) }
     }
 
     fn append(&mut self, piece: &[u8], message_bytes_max: usize) -> Result<(), ProtocolError> {
@@ -291,9 +322,13 @@ impl Assembly {
         validate(&mut self.kind, piece)
     }
 
-    fn finish(&mut self, history: Option<&mut History>) -> Result<(), ProtocolError> {
+    fn finish(
+        &mut self,
+        message_bytes_max: usize,
+        history: Option<&mut History>,
+    ) -> Result<(), ProtocolError> {
         if let Some(inflation) = self.inflation.take() {
-            inflation.finish()?;
+            inflation.finish(|inflated| self.append_inflated(inflated, message_bytes_max))?;
             if let Some(history) = history {
                 history.note(self.bytes.bytes());
             }
@@ -352,7 +387,7 @@ mod tests {
     fn memory_never_grows_past_the_limit() {
         let mut message = Assembly::default();
         for _ in 0..10 {
-            message.push(&[0; 100], 1000).unwrap();
+            message.append(&[0; 100], 1000).unwrap();
             assert!(message.bytes.capacity() <= 1000);
         }
         assert_eq!(message.bytes.len(), 1000);

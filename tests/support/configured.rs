@@ -167,8 +167,17 @@ impl ConfiguredProcess {
 
     /// Bytes of memory that the process has resident.
     pub(crate) fn resident(&self) -> usize {
+        self.memory("VmRSS:")
+    }
+
+    /// The most that it ever had resident.
+    pub(crate) fn resident_peak(&self) -> usize {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, figure: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("procfs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
+        let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("a figure");
         let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
         kibibytes * 1024
     }

@@ -141,8 +141,7 @@ fn what_is_not_deflate_ends_the_connection_with_1007() {
         (b"\xc2\x01\x06", ProtocolError::DeflateInvalid),
         (b"\xc2\x05\x00\x05\x00\x00\x00", ProtocolError::DeflateInvalid),
         (b"\xc2\x05\xf2\x00\x11\x00\x00", ProtocolError::DeflateInvalid),
-        // Nothing at all; the middle of a stored block; that of a block of codes; a BFINAL stream and half of another.
-        (b"\xc2\x00", ProtocolError::DeflateCutShort),
+        // The middle of a stored block; that of a block of codes; a BFINAL stream and half of another.
         (b"\xc2\x07\x00\x05\x00\xfa\xffHe", ProtocolError::DeflateCutShort),
         (b"\xc2\x04\xf2\x48\xcd\xc9", ProtocolError::DeflateCutShort),
         (b"\xc2\x09\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x48", ProtocolError::DeflateCutShort),
@@ -166,6 +165,161 @@ fn a_stream_that_ends_itself_is_a_whole_message_and_blocks_may_follow_it() {
     let twice = b"\xc2\x0e\xf3\x48\xcd\xc9\xc9\x07\x00\xf2\x48\xcd\xc9\xc9\x07\x00";
     let expected = (vec![(OpCode::Binary, b"HelloHello".to_vec())], None);
     assert_eq!(every_split(twice, |pieces| read_with(alone(), pieces)), expected);
+}
+
+/// What zlib 1.3.1 makes of messages, and what it says of bytes that are none: a line for each, in hexadecimal. The body
+/// of a compressed message; its payload, or `!` if it is not deflate or not complete.
+const BY_ZLIB: &str = include_str!("zlib.txt");
+
+fn hex(digits: &str) -> Vec<u8> {
+    let digits = if digits == "-" { "" } else { digits };
+    let byte = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
+#[test]
+fn every_stream_that_zlib_ends_is_a_message_and_what_it_refuses_is_none() {
+    let mut messages = 0;
+    for line in BY_ZLIB.lines() {
+        let (body, payload) = line.split_once(' ').unwrap();
+        let (body, payload) = (hex(body), (payload != "!").then(|| hex(payload)));
+        messages += usize::from(payload.is_some());
+        let middle = body.len() / 2;
+        let mut fragments = framed(&body[..middle]);
+        fragments[0] &= 0x7f;
+        let at = fragments.len();
+        encode::binary(&mut fragments, &body[middle..]);
+        fragments[at] = 0x80;
+        for wire in [framed(&body), fragments] {
+            for decoder in [alone as fn() -> Decoder, referring] {
+                let (seen, error) = every_split(&wire, |pieces| read_with(decoder(), pieces));
+                let seen = seen.into_iter().map(|(_, payload)| payload).next();
+                assert_eq!(seen, payload, "{line}");
+                assert_eq!(error.is_some(), payload.is_none(), "{line}: {error:?}");
+            }
+        }
+    }
+    assert!(messages > 100, "{messages}");
+}
+
+#[test]
+fn an_empty_payload_is_an_empty_message_in_however_many_frames() {
+    let cases: &[&[u8]] = &[b"\xc1\x00", b"\x41\x00\x80\x00", b"\x41\x00\x00\x00\x89\x01p\x80\x00"];
+    for wire in cases {
+        let wire = [wire, &b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00"[..]].concat();
+        for decoder in [alone as fn() -> Decoder, referring] {
+            let (mut seen, error) = every_split(&wire, |pieces| read_with(decoder(), pieces));
+            seen.retain(|(opcode, _)| *opcode == OpCode::Text);
+            assert_eq!((seen, error), texts(&["", "Hello"]), "{wire:02x?}");
+        }
+    }
+}
+
+#[test]
+fn a_context_goes_on_behind_a_message_that_ended_its_stream() {
+    let again: &[u8] = b"\xc1\x05\xf2\x00\x11\x00\x00";
+    // Ended by BFINAL; by a stored, empty, final block; the same without its tail; and one that was empty in between.
+    let hellos: [&[u8]; 4] = [
+        b"\xc1\x07\xf3\x48\xcd\xc9\xc9\x07\x00",
+        b"\xc1\x0b\xf2\x48\xcd\xc9\xc9\x07\x04\x00\x00\xff\xff",
+        b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x04",
+        b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x04\xc1\x00",
+    ];
+    for hello in hellos {
+        let wire = [hello, again].concat();
+        let (mut seen, error) = every_split(&wire, |pieces| read_with(referring(), pieces));
+        seen.retain(|(_, payload)| !payload.is_empty());
+        assert_eq!((seen, error), texts(&["Hello", "Hello"]), "{wire:02x?}");
+    }
+}
+
+/// As [`read_with`], inflating about `allowance` bytes at a time, and what that came to each time.
+fn read_in_turns(mut decoder: Decoder, pieces: &[&[u8]], allowance: usize) -> (Read, Vec<usize>) {
+    let (mut seen, mut turns) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let mut bytes = piece.to_vec();
+        let mut unread = bytes.len();
+        while unread > 0 {
+            let start = bytes.len() - unread;
+            let mut input = Input::new(&mut bytes[start..]).inflating_at_most(allowance);
+            loop {
+                match decoder.poll(&mut input) {
+                    Ok(Some(Event::Message(Message::Text(text)))) => {
+                        seen.push((OpCode::Text, text.into()));
+                    }
+                    Ok(Some(Event::Message(Message::Binary(bytes)))) => {
+                        seen.push((OpCode::Binary, bytes.into()));
+                    }
+                    Ok(Some(Event::Ping(payload))) => seen.push((OpCode::Ping, payload.into())),
+                    Ok(Some(other @ (Event::Pong(_) | Event::Close(_)))) => panic!("{other:?}"),
+                    Ok(None) => break,
+                    Err(error) => return ((seen, Some(error)), turns),
+                }
+            }
+            turns.push(input.inflated_bytes());
+            assert!(input.len() < unread || input.inflated_bytes() > 0, "there is no end to it");
+            unread = input.len();
+        }
+    }
+    ((seen, None), turns)
+}
+
+/// Has `frame` unmasked by a server, too: what was left unread is not unmasked twice.
+fn masked_frame(frame: &[u8]) -> Vec<u8> {
+    let header_len = if frame[1] == 126 { 4 } else { 2 };
+    let mut wire = frame[..header_len].to_vec();
+    wire[1] |= 0x80;
+    let key = [0x11, 0x92, 0xf3, 0x04];
+    wire.extend_from_slice(&key);
+    wire.extend(frame[header_len..].iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    wire
+}
+
+#[test]
+fn inflating_a_little_at_a_time_reads_the_same_in_more_turns() {
+    let zeros = vec![0; 65_536];
+    let frames = [compressed(&zeros, 9), compressed(&chat(20_000, 0), 6), framed(b""), compressed(b"x", 1)];
+    let mut wire: Vec<u8> = frames.iter().flat_map(|frame| masked_frame(frame)).collect();
+    wire.extend_from_slice(b"\x89\x81\0\0\0\0p");
+    let server = || Decoder::new(Role::Server, LIMIT).with_deflate(Some(WindowBits::MAX));
+    let expected = (
+        vec![
+            (OpCode::Binary, zeros),
+            (OpCode::Binary, chat(20_000, 0)),
+            (OpCode::Binary, vec![]),
+            (OpCode::Binary, b"x".to_vec()),
+            (OpCode::Ping, b"p".to_vec()),
+        ],
+        None,
+    );
+    for allowance in [1, 5000, 30_000, usize::MAX] {
+        let seen = every_split(&wire, |pieces| read_in_turns(server(), pieces, allowance).0);
+        assert!(seen == expected, "{allowance}");
+        let (_, turns) = read_in_turns(server(), &[&wire], allowance);
+        // A step of 8 KiB more, a window, and what is left in the inflater once it has taken all.
+        assert!(turns.iter().all(|&bytes| bytes <= allowance.saturating_add(52 * 1024)), "{turns:?}");
+        assert!(turns.iter().sum::<usize>() >= 85_537);
+        assert_eq!(turns.len() == 1, allowance == usize::MAX, "{turns:?}");
+    }
+}
+
+#[test]
+fn every_message_costs_something_though_nothing_comes_out_of_it() {
+    // Empty last blocks, one after the other: each ends a stream.
+    let many = framed(&[0x03, 0x00].repeat(60));
+    let mut bytes = many.clone();
+    let mut decoder = alone();
+    let mut input = Input::new(&mut bytes).inflating_at_most(4096);
+    assert_eq!(decoder.poll(&mut input), Ok(None));
+    assert!(!input.is_empty() && input.inflated_bytes() >= 4096 && input.surplus_bytes() == 0);
+    // What earlier messages have filled the window with is given to the inflater first.
+    let mut decoder = referring();
+    let mut bytes = [compressed(&chat(40_000, 0), 9), framed(b"\x00")].concat();
+    let mut input = Input::new(&mut bytes);
+    assert!(matches!(decoder.poll(&mut input), Ok(Some(_))));
+    let before = input.inflated_bytes();
+    assert!(matches!(decoder.poll(&mut input), Ok(Some(Event::Message(Message::Binary(b""))))));
+    assert!(input.inflated_bytes() - before > 32_768);
 }
 
 #[test]
