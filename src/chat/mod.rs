@@ -10,7 +10,7 @@ pub mod rest;
 
 use std::time::Duration;
 
-use self::incoming::Incoming;
+use self::incoming::{Incoming, readable_id};
 use self::query::Entry;
 use crate::auth::Identity;
 use crate::config::Config;
@@ -65,7 +65,10 @@ impl Handler for Chat {
         let Some(&room) = cx.memberships().first() else { return };
         let published = match Incoming::parse(text) {
             Ok(incoming) => cx.publish_text(room, &incoming.content, incoming.id.as_deref()),
-            Err(error) => return cx.tell(room, "bad_message", error.to_string()),
+            Err(error) => {
+                let id = readable_id(text).map(Into::into);
+                return cx.tell(room, "bad_message", error.to_string(), id);
+            }
         };
         if let Err(error) = published {
             cx.close(error.close_code(), &error.to_string());

@@ -164,6 +164,8 @@ impl Encoding for Framed {
         match *notice {
             Notice::Welcome { epoch, seq, .. } => push(out, WELCOME, 0, (epoch, seq), &[], &[]),
             Notice::Gap { epoch, from, to, .. } => push(out, GAP, 0, (epoch, to), &[], &from.to_be_bytes()),
+            // A relay knows no ids.
+            Notice::Ack { .. } => {}
             Notice::Error { content, .. } => push(out, ERROR, TEXT, (0, 0), &[], content.as_bytes()),
         }
     }

@@ -102,6 +102,8 @@ impl Encoding for Event {
             Notice::Gap { epoch, to, .. } => {
                 push(out, Position { epoch, seq: to }, |out| notice.encode_json(out));
             }
+            // What a member has published is nothing to a reader.
+            Notice::Ack { .. } => {}
             Notice::Error { .. } => {
                 out.extend_from_slice(b"data: ");
                 notice.encode_json(out);

@@ -9,8 +9,8 @@ use super::slots::Key;
 use super::turn::Turn;
 use crate::metrics::Limit;
 use crate::rooms::{
-    Ask, Command, Encoding, Fault, Format, Join, Joined, MemberKey, PostError, Posted, Reply, SessionKey,
-    Start, Variant, Why,
+    Ask, Command, Encoding, Fault, Format, Join, Joined, MemberKey, PostError, Posted, Posting, Reply,
+    SessionKey, Start, Variant, Why,
 };
 use crate::transport::Outbound;
 use crate::ws::deflate::WindowBits;
@@ -113,6 +113,7 @@ pub struct Post<'a> {
     pub(crate) sender: &'a str,
     pub(crate) content: &'a str,
     pub(crate) client_id: Option<&'a str>,
+    pub(crate) id_session: Option<u128>,
     pub(crate) create: bool,
     pub(crate) mandatory: bool,
 }
@@ -121,14 +122,21 @@ impl<'a> Post<'a> {
     /// A message in the name of `sender`, into a room that is there.
     #[must_use]
     pub fn new(room: &'a str, sender: &'a str, content: &'a str) -> Post<'a> {
-        Post { room, sender, content, client_id: None, create: false, mandatory: false }
+        Post { room, sender, content, client_id: None, id_session: None, create: false, mandatory: false }
     }
 
-    /// The sender's own id of the message: a repeat within `chat.dedup_window` publishes nothing and is answered with the
-    /// first message.
+    /// The sender's own id of the message, unless it is empty: a repeat within `chat.dedup_window` publishes nothing and is
+    /// answered with the first message; one with other content is refused ([`PostError::IdReused`]).
     #[must_use]
     pub fn client_id(mut self, id: Option<&'a str>) -> Post<'a> {
-        self.client_id = id;
+        self.client_id = id.filter(|id| !id.is_empty());
+        self
+    }
+
+    /// The id belongs to this session alone: `sender` is a name that others have, too.
+    #[must_use]
+    pub fn id_of_session(mut self, session: u128) -> Post<'a> {
+        self.id_session = Some(session);
         self
     }
 
@@ -147,15 +155,16 @@ impl<'a> Post<'a> {
     }
 
     pub(crate) fn ask(self, reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static) -> Ask {
-        Ask::Post {
+        Ask::Post(Box::new(Posting {
             room: self.room.into(),
             sender: self.sender.into(),
             content: self.content.into(),
             client_id: self.client_id.map(Into::into),
+            id_session: self.id_session,
             create: self.create,
             mandatory: self.mandatory,
             reply: Reply::new(reply),
-        }
+        }))
     }
 }
 
@@ -341,8 +350,9 @@ impl Context<'_> {
         membership: Membership,
         code: &'static str,
         content: impl Into<Cow<'static, str>>,
+        client_id: Option<Box<str>>,
     ) {
-        let fault = Box::new(Fault { code, content: content.into() });
+        let fault = Box::new(Fault { code, content: content.into(), client_id });
         self.turn.lanes[usize::from(membership.lane)].push(Command::Tell(membership.member, fault));
     }
 
@@ -353,7 +363,8 @@ impl Context<'_> {
     }
 
     /// Publishes text to a room, in the name that the session joined with. `client_id` is the publisher's own id of the
-    /// message: a repeat within `chat.dedup_window` is dropped.
+    /// message, unless it is empty: a repeat within `chat.dedup_window` is not published, and answered to this session alone
+    /// ([`Notice::Ack`](crate::server::Notice::Ack); with other content an error, `id_reused`).
     ///
     /// # Errors
     /// [`RoomError::Closed`] if the session is not in that room, [`RoomError::TooBig`].

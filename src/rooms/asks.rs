@@ -1,9 +1,10 @@
 //! What a shard answers: posts, who is online, kicks, deletions.
 
-use super::command::{Ask, Command, Effect, Format, Online, OnlineSession, PostError, Why};
+use super::command::{Ask, Command, Effect, Format, Online, OnlineSession, PostError, Posting, Why};
 use super::message::Kind;
 use super::peer::Peer;
-use super::room::{Draft, Publisher, Room};
+use super::repeats::Publisher;
+use super::room::{Draft, Room};
 use super::seats::Seat;
 use super::shard::{Entry, Shard};
 use super::timestamp::Timestamp;
@@ -11,34 +12,7 @@ use super::timestamp::Timestamp;
 impl<P: Peer> Shard<P> {
     pub(super) fn ask(&mut self, ask: Ask, now: Timestamp) {
         match ask {
-            Ask::Post { room, sender, content, client_id, create, mandatory, reply } => {
-                let create = create && self.limits.open_rooms;
-                let Ok(index) = self.find_room(&room, Format::Chat, create, now) else {
-                    return reply.send(Err(PostError::Busy));
-                };
-                match &mut self.rooms[index] {
-                    Entry::Opening(opening) => {
-                        let ask = Ask::Post { room, sender, content, client_id, create, mandatory, reply };
-                        opening.waiting.push(Command::Ask(Box::new(ask)));
-                    }
-                    Entry::Open(room) => {
-                        if let Some(id) = client_id.as_deref()
-                            && let Some(seq) = room.published_as(id, &self.limits, now)
-                        {
-                            return room.answer_repeat(seq, reply);
-                        }
-                        if mandatory && room.members.is_empty() {
-                            return reply.send(Err(PostError::NoReceiver));
-                        }
-                        let (kind, client_id) = (Kind::Message, client_id.as_deref());
-                        let draft = Draft { kind, sender: &sender, content: &content, client_id };
-                        self.ledger.append(room, draft, Publisher::Asker(reply), &self.limits, now);
-                        self.messages += 1;
-                        self.touch(index);
-                        self.mend(index, now);
-                    }
-                }
-            }
+            Ask::Post(post) => self.post(post, now),
             Ask::Relay { room, format, payload, text, key, reply } => {
                 reply.send(self.relay(&room, format, &payload, (text, key.as_deref()), now));
             }
@@ -75,6 +49,34 @@ impl<P: Peer> Shard<P> {
             Ask::Stats { reply } => reply.send(self.stats()),
             Ask::Ping { reply } => reply.send(()),
         }
+    }
+
+    /// Publishes in somebody's name, once the room is open.
+    fn post(&mut self, post: Box<Posting>, now: Timestamp) {
+        let create = post.create && self.limits.open_rooms;
+        let Ok(index) = self.find_room(&post.room, Format::Chat, create, now) else {
+            return post.reply.send(Err(PostError::Busy));
+        };
+        let room = match &mut self.rooms[index] {
+            Entry::Opening(opening) => {
+                return opening.waiting.push(Command::Ask(Box::new(Ask::Post(post))));
+            }
+            Entry::Open(room) => room,
+        };
+        let Posting { sender, content, client_id, id_session, mandatory, reply, .. } = *post;
+        let (kind, client_id) = (Kind::Message, client_id.as_deref());
+        let draft = Draft { kind, sender: &sender, content: &content, client_id, id_session };
+        let publisher = Publisher::Asker(reply);
+        if let Some(first) = room.earlier(&draft, &self.limits, now) {
+            return room.answer_repeat(first, &draft, publisher, |_| None);
+        }
+        if mandatory && room.members.is_empty() {
+            return room.answer_failed(publisher, PostError::NoReceiver, client_id, |_| None);
+        }
+        self.ledger.append(room, draft, publisher, &self.limits, now);
+        self.messages += 1;
+        self.touch(index);
+        self.mend(index, now);
     }
 
     /// Publishes to a relay that somebody is in; returns how many are.

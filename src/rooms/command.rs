@@ -166,6 +166,8 @@ pub struct Fault {
     pub code: &'static str,
     /// The same for people.
     pub content: Cow<'static, str>,
+    /// The client's own id of the message that it is about, if it had one.
+    pub client_id: Option<Box<str>>,
 }
 
 /// Where an answer goes. Called once, on the shard's thread; must not block for long.
@@ -189,26 +191,32 @@ impl<T> fmt::Debug for Reply<T> {
     }
 }
 
+/// A message for a chat room, without a member.
+#[derive(Debug)]
+pub struct Posting {
+    /// The room's name.
+    pub room: Box<str>,
+    /// In whose name.
+    pub sender: Box<str>,
+    /// The text.
+    pub content: Box<str>,
+    /// By which a repeat is recognised.
+    pub client_id: Option<Box<str>>,
+    /// The session that `client_id` belongs to, if the sender has no name of its own.
+    pub id_session: Option<u128>,
+    /// Whether the room is created if nobody has, where rooms are open to everybody.
+    pub create: bool,
+    /// Whether to publish it only if somebody is there to get it.
+    pub mandatory: bool,
+    /// The answer.
+    pub reply: Reply<Result<Posted, PostError>>,
+}
+
 /// What can be asked of a shard.
 #[derive(Debug)]
 pub enum Ask {
     /// Publishes to a chat room in somebody's name, without a member; answered when the message is stored.
-    Post {
-        /// The room's name.
-        room: Box<str>,
-        /// In whose name.
-        sender: Box<str>,
-        /// The text.
-        content: Box<str>,
-        /// By which a repeat is recognised.
-        client_id: Option<Box<str>>,
-        /// Whether the room is created if nobody has, where rooms are open to everybody.
-        create: bool,
-        /// Whether to publish it only if somebody is there to get it.
-        mandatory: bool,
-        /// The answer.
-        reply: Reply<Result<Posted, PostError>>,
-    },
+    Post(Box<Posting>),
     /// Publishes to a relay without a member; answered with the number of its members. Where nobody is, nothing is done.
     Relay {
         /// The room's name.
@@ -293,8 +301,8 @@ impl Ask {
     /// Answers what has waited for a room that cannot be opened. What is asked of open rooms alone never waits.
     pub(super) fn refuse(self, why: Why) {
         match self {
-            Ask::Post { reply, .. } if why == Why::NoSuchRoom => reply.send(Err(PostError::NoSuchRoom)),
-            Ask::Post { reply, .. } => reply.send(Err(PostError::Unavailable)),
+            Ask::Post(post) if why == Why::NoSuchRoom => post.reply.send(Err(PostError::NoSuchRoom)),
+            Ask::Post(post) => post.reply.send(Err(PostError::Unavailable)),
             Ask::Position { reply, .. } => reply.send(Err(why)),
             Ask::Poll { poll, .. } => poll.reply.send(Err(why)),
             Ask::Relay { .. }
@@ -310,8 +318,8 @@ impl Ask {
     #[must_use]
     pub fn room(&self) -> Option<&str> {
         match self {
-            Ask::Post { room, .. }
-            | Ask::Relay { room, .. }
+            Ask::Post(post) => Some(&post.room),
+            Ask::Relay { room, .. }
             | Ask::Position { room, .. }
             | Ask::Poll { room, .. }
             | Ask::Online { room, .. }
@@ -346,16 +354,44 @@ pub enum PostError {
     Busy,
     /// Nobody is there to get it.
     NoReceiver,
+    /// The sender has used its id for another message.
+    IdReused,
 }
 
-impl fmt::Display for PostError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl PostError {
+    /// The word for it on the wire.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            PostError::NoSuchRoom => "not_found",
+            PostError::Unavailable | PostError::Busy => "unavailable",
+            PostError::NoReceiver => "no_receiver",
+            PostError::IdReused => "id_reused",
+        }
+    }
+
+    /// What a member is told whose message, with this id, was not published.
+    pub(super) fn fault(self, id: Option<&[u8]>) -> Fault {
+        let id = id.and_then(|id| simdutf8::basic::from_utf8(id).ok()).filter(|id| !id.is_empty());
+        Fault { code: self.code(), content: self.text().into(), client_id: id.map(Into::into) }
+    }
+
+    /// What is wrong, for people.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
             PostError::NoSuchRoom => "there is no such room",
             PostError::Unavailable => "the message cannot be stored at the moment",
             PostError::Busy => "too much waits for the room",
             PostError::NoReceiver => "nobody is there to get the message",
-        })
+            PostError::IdReused => "the id was used for another message",
+        }
+    }
+}
+
+impl fmt::Display for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
 }
 

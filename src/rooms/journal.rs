@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::command::Span;
+use super::dedup::{IdOwner, Identified};
 use super::message::Kind;
 use super::timestamp::Timestamp;
 
@@ -162,6 +163,27 @@ impl RecordBatch {
     }
 }
 
+/// The client id of a message that was stored lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentId {
+    /// When the message was numbered.
+    pub at: Timestamp,
+    /// Its number.
+    pub seq: u64,
+    /// The user whose id it is.
+    pub sender: Box<str>,
+    /// The id.
+    pub id: Box<str>,
+    /// [`content_digest`](super::content_digest) of what the client sent.
+    pub digest: u64,
+}
+
+impl RecentId {
+    pub(super) fn identified(&self) -> Identified<'_> {
+        Identified { owner: IdOwner::User(&self.sender), id: &self.id, digest: self.digest }
+    }
+}
+
 /// A room that was opened: where its log stands, and the newest part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
@@ -179,8 +201,8 @@ pub struct Opened {
     pub last_at: Timestamp,
     /// The newest messages, as many as fit a window, oldest first.
     pub recent: Vec<Stored>,
-    /// The client ids of the messages within the deduplication window with their numbers, oldest first.
-    pub recent_ids: Vec<(Timestamp, Box<str>, u64)>,
+    /// The client ids of the messages within the deduplication window, oldest first.
+    pub recent_ids: Vec<RecentId>,
     /// The room's durability, its own or the configuration's.
     pub durability: Durability,
     /// The room's retention, its own or the configuration's. The store sees to it on disk, the room in memory.

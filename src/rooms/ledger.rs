@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::command::{RoomKey, Span};
 use super::journal::{Durability, Record, RecordBatch, RoomId};
 use super::peer::Peer;
-use super::room::{Draft, Publisher, Room, RoomLimits};
+use super::repeats::Publisher;
+use super::room::{Draft, Room, RoomLimits};
 use super::timestamp::Timestamp;
 
 /// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.

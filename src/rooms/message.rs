@@ -83,7 +83,8 @@ impl Envelope<'_> {
         text_frame(out, |out| self.encode_json(out));
     }
 
-    fn encode_json(&self, out: &mut Vec<u8>) {
+    /// Appends the message as a JSON object.
+    pub(super) fn encode_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"id\":\"");
         push_id(out, self.at, self.epoch, self.seq);
         out.extend_from_slice(b"\",\"roomId\":");
@@ -164,6 +165,21 @@ pub enum Notice<'a> {
         /// When the newest message that the member was sent was published, or the one that it began after: whoever comes
         /// back from there misses nothing.
         at: Timestamp,
+        /// The client's own id of the message that it is about, if it had one.
+        client_id: Option<&'a str>,
+    },
+    /// The member has published a message that was stored before.
+    Ack {
+        /// The client's own id of it.
+        client_id: &'a str,
+        /// The log's epoch.
+        epoch: u64,
+        /// The message's number.
+        seq: u64,
+        /// When it was numbered.
+        stored_at: Timestamp,
+        /// As in an error.
+        at: Timestamp,
     },
 }
 
@@ -200,11 +216,27 @@ impl Notice<'_> {
                 push_epoch(out, epoch);
                 at
             }
-            Notice::Error { code, content, at } => {
+            Notice::Error { code, content, at, client_id } => {
                 out.extend_from_slice(b"{\"type\":\"ERROR\",\"code\":");
                 push_string(out, code);
                 out.extend_from_slice(b",\"content\":");
                 push_string(out, content);
+                if let Some(client_id) = client_id {
+                    out.extend_from_slice(b",\"clientId\":");
+                    push_string(out, client_id);
+                }
+                at
+            }
+            Notice::Ack { client_id, epoch, seq, stored_at, at } => {
+                out.extend_from_slice(b"{\"type\":\"ACK\",\"clientId\":");
+                push_string(out, client_id);
+                out.extend_from_slice(b",\"id\":\"");
+                push_id(out, stored_at, epoch, seq);
+                out.extend_from_slice(b"\",\"seq\":");
+                push_number(out, seq);
+                out.extend_from_slice(b",\"storedAt\":\"");
+                stored_at.encode(out);
+                out.push(b'"');
                 at
             }
         };

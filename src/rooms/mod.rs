@@ -20,6 +20,7 @@
 //! | `renewal` | `async` rooms that the store has lost messages of |
 //! | `asks` | posts, who is online, kicks, deletions |
 //! | `polls` | readers that come for the next messages and go |
+//! | `dedup`, `repeats` | clients' message ids; messages that are published again under the same one |
 //! | `ledger`, [`journal`] | messages on their way to the store, and what the store is told |
 //! | `command` | what goes into a shard and what comes out |
 //! | `message` | the JSON of a chat message, encoded once |
@@ -37,6 +38,8 @@ mod encoding;
 mod guests;
 pub mod journal;
 mod json;
+#[cfg(test)]
+mod kit;
 mod latest;
 mod ledger;
 pub mod log;
@@ -50,6 +53,7 @@ mod presence;
 mod pump;
 mod readers;
 mod renewal;
+mod repeats;
 mod retention;
 mod room;
 mod seats;
@@ -60,9 +64,10 @@ mod view;
 pub use bounds::Bounds;
 pub use command::{
     Answer, Ask, Command, Effect, Fault, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError,
-    Posted, Reader, Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
+    Posted, Posting, Reader, Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
 };
 pub use crew::{Alone, Crew, Job};
+pub use dedup::content_digest;
 pub use encoding::{Encoding, Entry};
 pub use json::push_string as push_json_string;
 pub use message::{Chat, Kind, Notice, Notices, push_stored as push_stored_json};

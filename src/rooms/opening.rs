@@ -1,6 +1,6 @@
 //! A room on its way from the store: what happens to it meanwhile waits in order.
 
-use super::command::{Command, Effect, Format, MemberKey, RoomKey, Span, Why};
+use super::command::{Command, Effect, Fault, Format, MemberKey, RoomKey, Span, Why};
 use super::guests::write_notice;
 use super::journal::{Durability, Opened};
 use super::message::Notice;
@@ -61,7 +61,7 @@ impl<P> Opening<P> {
     }
 
     /// Tells a member that waits for this room what went wrong.
-    pub(super) fn tell(&self, member: MemberKey, code: &str, content: &str)
+    pub(super) fn tell(&self, member: MemberKey, fault: &Fault)
     where
         P: Peer,
     {
@@ -77,13 +77,12 @@ impl<P> Opening<P> {
             | Command::Barrier => None,
         });
         for join in joins {
-            let mut error = Vec::new();
-            write_notice(
-                join.encoding.as_deref(),
-                &Notice::Error { code, content, at: join.start.at() },
-                &mut error,
-            );
-            join.peer.reply(&error);
+            let Fault { code, content, client_id } = fault;
+            let (client_id, at) = (client_id.as_deref(), join.start.at());
+            let notice = Notice::Error { code, content, at, client_id };
+            let mut frame = Vec::new();
+            write_notice(join.encoding.as_deref(), &notice, &mut frame);
+            join.peer.reply(&frame);
         }
     }
 

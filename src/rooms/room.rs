@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bounds::Bounds;
-use super::command::{Format, MemberKey, PostError, Posted, Reply, RoomKey, SessionKey, Start, Variant};
-use super::dedup::Dedup;
+use super::command::{Fault, Format, MemberKey, Posted, RoomKey, SessionKey, Start, Variant};
+use super::dedup::{Dedup, IdOwner, Identified, content_digest};
 use super::deflated::Deflated;
 use super::encoding::Encoding;
 use super::guests::Guests;
@@ -21,6 +21,7 @@ use super::polls::Waiting;
 use super::presence::Presence;
 use super::pump::Round;
 use super::renewal::Tie;
+use super::repeats::{Publisher, Repeat};
 use super::retention::Kept;
 use super::timestamp::Timestamp;
 use crate::ws::deflate::Deflate;
@@ -74,27 +75,30 @@ pub(super) struct Newcomer<'a, P> {
     pub(super) encoding: Option<Arc<dyn Encoding>>,
 }
 
-/// So many may ask once more for messages of a room that are not stored yet; others are told that it is busy.
-const REPEATS_MAX: usize = 1024;
-
-/// Who has to hear what becomes of a message that is not stored yet.
-#[derive(Debug)]
-pub(super) enum Publisher {
-    /// Nobody: it is a notice.
-    Nobody,
-    /// A member; it hears only of failure, its own message is the acknowledgement.
-    Member(MemberKey),
-    /// Somebody who asked.
-    Asker(Reply<Result<Posted, PostError>>),
-}
-
 /// A message that is about to be appended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Draft<'a> {
     pub(super) kind: Kind,
     pub(super) sender: &'a str,
     pub(super) content: &'a str,
+    /// The publisher's own id of it; never empty.
     pub(super) client_id: Option<&'a str>,
+    /// The session that the id belongs to, if the sender has no name of its own.
+    pub(super) id_session: Option<u128>,
+}
+
+impl Draft<'_> {
+    /// The message with its place in a room's log.
+    pub(super) fn envelope<'e>(&'e self, room: &'e str, epoch: u64, seq: u64, at: Timestamp) -> Envelope<'e> {
+        let Draft { kind, sender, content, client_id, .. } = *self;
+        Envelope { epoch, seq, at, kind, room, sender, content, client_id }
+    }
+
+    /// The message as its id is compared, if it has one.
+    pub(super) fn identified(&self) -> Option<Identified<'_>> {
+        let owner = self.id_session.map_or(IdOwner::User(self.sender), IdOwner::Session);
+        self.client_id.map(|id| Identified { owner, id, digest: content_digest(self.content) })
+    }
 }
 
 /// One room.
@@ -140,10 +144,10 @@ pub(super) struct Room<P> {
     pub(super) served: u64,
     pub(super) round: Option<Round>,
     /// Who published the messages after `visible`, in order.
-    unstored: VecDeque<Publisher>,
-    /// Who asked once more for a message after `visible`, by its number.
-    repeats: Vec<(u64, Reply<Result<Posted, PostError>>)>,
-    dedup: Option<Box<Dedup>>,
+    pub(super) unstored: VecDeque<Publisher>,
+    /// Messages that came again and whose first is after `visible`.
+    pub(super) repeats: Vec<Repeat>,
+    pub(super) dedup: Option<Box<Dedup>>,
 }
 
 impl<P: Peer> Room<P> {
@@ -188,10 +192,7 @@ impl<P: Peer> Room<P> {
         room.stored_as = Some(opened.id);
         room.durability = opened.durability;
         room.restore_log(opened);
-        if !opened.recent_ids.is_empty() {
-            let dedup = room.dedup.get_or_insert_default();
-            opened.recent_ids.iter().for_each(|(at, id, seq)| dedup.note(id, *at, *seq));
-        }
+        room.restore_ids(&opened.recent_ids);
         room
     }
 
@@ -270,14 +271,13 @@ impl<P: Peer> Room<P> {
         limits: &RoomLimits,
         now: Timestamp,
     ) -> u64 {
-        let Draft { kind, sender, content, client_id } = draft;
         self.last_at = now.after(self.last_at);
         let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
-        let envelope = Envelope { epoch, seq, at, kind, room, sender, content, client_id };
+        let envelope = draft.envelope(room, epoch, seq, at);
         Arc::make_mut(&mut self.log).append(at, |out| envelope.encode(out));
-        self.kept.note(seq, sender, content);
-        if let Some(id) = client_id {
-            self.dedup.get_or_insert_default().note(id, at, seq);
+        self.kept.note(seq, draft.sender, draft.content);
+        if let Some(identified) = draft.identified() {
+            self.dedup.get_or_insert_default().note(identified, at, seq);
         }
         if self.waits_for_store() {
             self.unstored.push_back(publisher);
@@ -313,67 +313,42 @@ impl<P: Peer> Room<P> {
         self.show(self.log.head(), limits);
     }
 
-    /// The number of the message published with this id lately.
-    pub(super) fn published_as(
-        &mut self,
-        client_id: &str,
-        limits: &RoomLimits,
-        now: Timestamp,
-    ) -> Option<u64> {
-        self.dedup.as_mut()?.find(client_id, now, limits.dedup_window)
-    }
-
-    /// Somebody asks again for the message `seq`: answers when it is visible.
-    pub(super) fn answer_repeat(&mut self, seq: u64, reply: Reply<Result<Posted, PostError>>) {
-        if seq <= self.visible {
-            reply.send(Ok(self.posted(seq)));
-        } else if self.repeats.len() < REPEATS_MAX {
-            self.repeats.push((seq, reply));
-        } else {
-            reply.send(Err(PostError::Busy));
-        }
-    }
-
     /// What is appended to the room from now on, the store is to have: its name for the room.
     pub(super) fn record_as(&self) -> Option<RoomId> {
         let is_stored = self.durability > Durability::Off && self.tie == Tie::Tied;
         self.stored_as.filter(|_| is_stored)
     }
 
-    /// The messages up to `seq` are committed.
-    pub(super) fn commit(&mut self, seq: u64, limits: &RoomLimits) {
+    /// The messages up to `seq` are committed; `place` finds members.
+    pub(super) fn commit(
+        &mut self,
+        seq: u64,
+        limits: &RoomLimits,
+        place: impl Fn(MemberKey) -> Option<usize>,
+    ) {
         self.stored = seq;
         let first = self.visible + 1;
-        self.show(seq, limits);
+        self.visible = self.visible.max(seq.min(self.log.head()));
+        // Before anything leaves the window: the answers have the messages with them.
         for number in first..=self.visible {
             if let Some(Publisher::Asker(reply)) = self.unstored.pop_front() {
                 reply.send(Ok(self.posted(number)));
             }
         }
+        self.answer_repeats(place);
+        self.expire(self.last_at);
+        self.evict(limits);
     }
 
     /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
     pub(super) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
+        let ids = self.unshown_ids();
         Arc::make_mut(&mut self.log).truncate(self.visible);
         self.kept.truncate(self.visible);
         self.follow_log();
         self.forget_ids_after(self.visible);
         self.recorded = self.stored;
-        for publisher in std::mem::take(&mut self.unstored) {
-            match publisher {
-                Publisher::Nobody => {}
-                Publisher::Member(key) => {
-                    let member = place(key).and_then(|position| self.members.get(position));
-                    if let Some(member) = member {
-                        self.tell_error(member, "unavailable", "the message could not be stored");
-                    }
-                }
-                Publisher::Asker(reply) => reply.send(Err(PostError::Unavailable)),
-            }
-        }
-        for (_, reply) in std::mem::take(&mut self.repeats) {
-            reply.send(Err(PostError::Unavailable));
-        }
+        self.answer_rolled_back(ids, place);
     }
 
     /// The ids of later messages are free again.
@@ -392,9 +367,6 @@ impl<P: Peer> Room<P> {
 
     fn show(&mut self, seq: u64, limits: &RoomLimits) {
         self.visible = self.visible.max(seq.min(self.log.head()));
-        for (seq, reply) in self.repeats.extract_if(.., |(seq, _)| *seq <= self.visible).collect::<Vec<_>>() {
-            reply.send(Ok(self.posted(seq)));
-        }
         self.expire(self.last_at);
         self.evict(limits);
     }
@@ -427,11 +399,13 @@ impl<P: Peer> Room<P> {
     }
 
     /// Tells one member that something it said was not done.
-    pub(super) fn tell_error(&self, member: &Member<P>, code: &str, content: &str) {
-        self.tell(member, &Notice::Error { code, content, at: member.sent_at });
+    pub(super) fn tell_error(&self, member: &Member<P>, fault: &Fault) {
+        let Fault { code, content, client_id } = fault;
+        let (client_id, at) = (client_id.as_deref(), member.sent_at);
+        self.tell(member, &Notice::Error { code, content, at, client_id });
     }
 
-    fn posted(&self, seq: u64) -> Posted {
+    pub(super) fn posted(&self, seq: u64) -> Posted {
         let json = self.log.frame(seq).map(message::payload_of).map(Into::into);
         Posted { seq, json, receivers: self.members.len() }
     }

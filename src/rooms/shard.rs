@@ -6,7 +6,8 @@ use slab::Slab;
 
 use super::bans::Bans;
 use super::command::{
-    Answer, Command, Effect, Fault, Format, Join, MemberKey, Reader, Reply, RoomKey, ShardStats, Span, Why,
+    Answer, Command, Effect, Fault, Format, Join, MemberKey, PostError, Reader, Reply, RoomKey, ShardStats,
+    Span, Why,
 };
 use super::crew::Crew;
 use super::journal::RecordBatch;
@@ -19,7 +20,8 @@ use super::peer::Peer;
 use super::polls::Polls;
 use super::pump::Outcome;
 use super::readers::Readers;
-use super::room::{Draft, Newcomer, Publisher, Room, RoomLimits};
+use super::repeats::Publisher;
+use super::room::{Draft, Newcomer, Room, RoomLimits};
 use super::seats::{Seat, Seats};
 use super::timestamp::Timestamp;
 
@@ -154,14 +156,14 @@ impl<P: Peer> Shard<P> {
         match self.seats.get(member) {
             Some(Seat::Waiting { room }) => {
                 if let Some(Entry::Opening(opening)) = self.rooms.get(*room) {
-                    opening.tell(member, fault.code, &fault.content);
+                    opening.tell(member, fault);
                 }
             }
             Some(Seat::Taken { room, position, .. }) => {
                 if let Some(Entry::Open(room)) = self.rooms.get(*room)
                     && let Some(member) = room.members.get(*position)
                 {
-                    room.tell_error(member, fault.code, &fault.content);
+                    room.tell_error(member, fault);
                 }
             }
             None => {}
@@ -178,7 +180,9 @@ impl<P: Peer> Shard<P> {
                 let Settled { stored, lost } = self.ledger.committed(&refused);
                 for Upto { room: key, seq, .. } in stored {
                     if let Some(room) = open_room(&mut self.rooms, key) {
-                        room.commit(seq, &self.limits);
+                        let seats = &self.seats;
+                        let place = |member| seats.place(member).map(|(_, position)| position);
+                        room.commit(seq, &self.limits, place);
                         self.touch(key.index);
                     }
                 }
@@ -346,7 +350,7 @@ impl<P: Peer> Shard<P> {
             Entry::Opening(opening) => {
                 let tag = tag.map(|tag| tag.of(arena));
                 if !opening.hold_publish(member, content, tag, text) {
-                    opening.tell(member, "busy", "the room is being opened");
+                    opening.tell(member, &PostError::Busy.fault(tag));
                 }
                 return;
             }
@@ -359,14 +363,19 @@ impl<P: Peer> Shard<P> {
                 self.touch(index);
             }
             Format::Chat => {
-                let Seat::Taken { profile, .. } = seat else { return };
+                let Seat::Taken { profile, position, .. } = seat else { return };
+                let Some(session) = room.members.get(*position).map(|seated| seated.session) else { return };
                 let Ok(content) = simdutf8::basic::from_utf8(content) else { return };
                 let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
-                if client_id.is_some_and(|id| room.published_as(id, &self.limits, now).is_some()) {
-                    return;
+                let client_id = client_id.filter(|id| !id.is_empty());
+                let (kind, sender, id_session) = (Kind::Message, &*profile.user, None);
+                let draft = Draft { kind, sender, content, client_id, id_session };
+                let publisher = Publisher::Member { key: member, session };
+                if let Some(first) = room.earlier(&draft, &self.limits, now) {
+                    let place = |member| self.seats.place(member).map(|(_, position)| position);
+                    return room.answer_repeat(first, &draft, publisher, place);
                 }
-                let draft = Draft { kind: Kind::Message, sender: &profile.user, content, client_id };
-                self.ledger.append(room, draft, Publisher::Member(member), &self.limits, now);
+                self.ledger.append(room, draft, publisher, &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
                 self.mend(index, now);
@@ -393,7 +402,8 @@ impl<P: Peer> Shard<P> {
             && !room.disowned
         {
             let content = self.limits.notices.text(kind, user);
-            let draft = Draft { kind, sender: message::SYSTEM_SENDER, content: &content, client_id: None };
+            let (sender, client_id, id_session) = (message::SYSTEM_SENDER, None, None);
+            let draft = Draft { kind, sender, content: &content, client_id, id_session };
             self.ledger.append(room, draft, Publisher::Nobody, &self.limits, now);
             self.messages += 1;
         }

@@ -128,6 +128,11 @@ impl Desk<'_, '_> {
             .client_id(sending.client_id.as_deref())
             .create()
             .mandatory(sending.mandatory);
+        // A name that all sessions without one share is no sender.
+        let post = match &profile.owner {
+            Owner::User(_) => post,
+            Owner::Session(session) => post.id_of_session(*session),
+        };
         let posted = self.cx.post(post, |posted| {
             let delivered = posted.map(|posted| Effect::Delivered(posted.receivers));
             departure.land(delivered.map_err(Fault::from));
@@ -276,6 +281,7 @@ impl From<PostError> for Fault {
             PostError::Unavailable => Fault::Unavailable,
             PostError::Busy => Fault::Busy,
             PostError::NoReceiver => Fault::NoSubscriber,
+            PostError::IdReused => Fault::IdReused,
         }
     }
 }

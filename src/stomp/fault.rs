@@ -45,6 +45,8 @@ pub(crate) enum Fault {
     /// Rooms take text.
     NotText,
     NoSubscriber,
+    /// The sender has used the id for another message.
+    IdReused,
     Queue(QueueError),
     /// The client does not keep its promise of signs of life.
     Silent,
@@ -92,6 +94,7 @@ impl Fault {
             Fault::NoMessage => "no such message",
             Fault::NotText => "not text",
             Fault::NoSubscriber | Fault::Queue(QueueError::NoSubscriber) => "no subscriber",
+            Fault::IdReused => "id reused",
             Fault::Queue(QueueError::Full) => "queue is full",
             Fault::Queue(QueueError::NoMemory) => "queues are full",
             Fault::Queue(QueueError::TooMany) => "too many queues",
@@ -130,6 +133,7 @@ impl Fault {
             | Fault::RepeatedTransaction
             | Fault::NoMessage
             | Fault::NotText
+            | Fault::IdReused
             | Fault::Silent => CloseCode::PROTOCOL_ERROR,
             Fault::NotAllowed
             | Fault::NoSuchRoom
@@ -182,6 +186,7 @@ impl fmt::Display for Fault {
             | Fault::LongTransactions
             | Fault::NoMessage
             | Fault::NoSubscriber
+            | Fault::IdReused
             | Fault::Queue(_)
             | Fault::Silent
             | Fault::Unfinished

@@ -8,12 +8,14 @@ use super::epoch::Salts;
 use super::error::StoreError;
 use super::retention::kept_after;
 use super::rows::{LogRow, integer, message_columns, place, stored};
-use crate::rooms::Timestamp;
-use crate::rooms::journal::{Durability, From, Opened, Page, PageRequest, Retention, RoomId, Stored};
+use crate::rooms::journal::{
+    Durability, From, Opened, Page, PageRequest, RecentId, Retention, RoomId, Stored,
+};
 use crate::rooms::log::Window;
+use crate::rooms::{Timestamp, content_digest};
 
 /// Client ids that an opened room gets back at most.
-const RECENT_IDS_MAX: u64 = 65_536;
+const RECENT_IDS_MAX: u64 = 131_072;
 /// Messages looked through for them at most.
 const RECENT_IDS_SEARCHED_MAX: u64 = 4 * RECENT_IDS_MAX;
 
@@ -76,20 +78,18 @@ pub(super) fn open_room(
 }
 
 /// The client ids of messages later than `after`, oldest first.
-fn recent_ids(
-    conn: &Connection,
-    room: &LogRow,
-    after: Timestamp,
-) -> Result<Vec<(Timestamp, Box<str>, u64)>, StoreError> {
+fn recent_ids(conn: &Connection, room: &LogRow, after: Timestamp) -> Result<Vec<RecentId>, StoreError> {
     let from = room.head.seq.saturating_sub(RECENT_IDS_SEARCHED_MAX);
     let mut query = conn.prepare_cached(
-        "SELECT at, client_id, seq FROM messages
+        "SELECT at, seq, sender, client_id, content FROM messages
          WHERE room = ?1 AND seq > ?2 AND at > ?3 AND client_id IS NOT NULL ORDER BY seq DESC LIMIT ?4",
     )?;
     let from = from.max(room.last_place(conn, |place| place.at <= after)?.seq);
     let parameters = (room.id.0, integer(from), integer(after.micros()), integer(RECENT_IDS_MAX));
     let rows = query.query_map(parameters, |row| {
-        Ok((Timestamp::from_micros(row.get(0)?), row.get::<_, Box<str>>(1)?, row.get(2)?))
+        let digest = content_digest(row.get_ref(4)?.as_str()?);
+        let at = Timestamp::from_micros(row.get(0)?);
+        Ok(RecentId { at, seq: row.get(1)?, sender: row.get(2)?, id: row.get(3)?, digest })
     })?;
     let mut ids = rows.collect::<Result<Vec<_>, _>>()?;
     ids.reverse();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::rows::LogRow;
 use super::*;
 use crate::rooms::journal::{From, Record, Stored};
-use crate::rooms::{Kind, Span};
+use crate::rooms::{Kind, Span, content_digest};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const NOON: u64 = 1_769_860_800_000_000;
@@ -166,8 +166,12 @@ fn an_opened_room_brings_its_newest_messages_and_ids_within_the_limits() {
     append(&store, batch(0, 0, room.id, 1..=100)).unwrap();
     let opened = ask(|done| store.open_room("lobby", false, at(105), done)).unwrap();
     assert_eq!(seqs(&opened.recent), (91..=100).collect::<Vec<_>>());
-    let ids: Vec<_> = (86..=100).step_by(2).map(|seq| (at(seq), format!("id-{seq}").into(), seq)).collect();
-    assert_eq!(opened.recent_ids, ids);
+    let ids = opened.recent_ids.iter().map(|id| (id.at, id.seq, id.id.to_string()));
+    let expected = (86..=100).step_by(2).map(|seq| (at(seq), seq, format!("id-{seq}")));
+    assert_eq!(ids.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    let newest = message(100);
+    let id = opened.recent_ids.last().unwrap();
+    assert_eq!((&id.sender, id.digest), (&newest.sender, content_digest(&newest.content)));
     assert_eq!(ask(|done| store.open_room("nowhere", false, at(0), done)), Err(StoreError::NoSuchRoom));
 }
 

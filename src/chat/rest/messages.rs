@@ -92,7 +92,8 @@ pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
             format_args!("is longer than {} bytes", call.content_bytes_max),
         ));
     }
-    let id = message_id(fields.optional("id")?, idempotency_key(call.request.head)?)?;
+    let id = fields.optional("id")?.filter(|id| !id.is_empty());
+    let id = message_id(id, idempotency_key(call.request.head)?)?;
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
     let reply = move |posted| match posted {
         Ok(Posted { json: Some(json), .. }) => pending.send(Ok(created(json.into()))),

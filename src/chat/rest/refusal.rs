@@ -89,6 +89,7 @@ impl From<PostError> for Refusal {
             PostError::NoSuchRoom => Refusal::no_such_room(),
             PostError::Unavailable => Refusal::unavailable("the message cannot be stored at the moment"),
             PostError::Busy | PostError::NoReceiver => Refusal::busy(),
+            PostError::IdReused => Problem::new(Status::UNPROCESSABLE_CONTENT, error.text()).into(),
         }
     }
 }

@@ -109,13 +109,13 @@ impl Member {
             let (epoch, log) = room.generation(self.generation);
             self.begin(value, epoch, log);
         }
-        if matches!(kind, "WELCOME" | "GAP" | "ERROR") {
+        if matches!(kind, "WELCOME" | "GAP" | "ERROR" | "ACK") {
             // Texts of one length compare as the times do.
             let at = value["timestamp"].as_str().expect("every frame has a time");
             assert!(at <= &*text(self.newest_at), "{} cannot come back from {value}", self.user);
         }
         match kind {
-            "ERROR" | "WELCOME" => {}
+            "ERROR" | "ACK" | "WELCOME" => {}
             "GAP" if value["epoch"] == format!("{:016x}", room.generation(self.generation).0) => {
                 self.skip(value, room);
             }

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::rooms::journal::{
-    Durability, From, Opened, Page, PageRequest, RecordBatch, Retention, RoomId, Stored,
+    Durability, From, Opened, Page, PageRequest, RecentId, RecordBatch, Retention, RoomId, Stored,
 };
 use crate::rooms::log::Window;
-use crate::rooms::{Answer, Reader, RoomKey, Timestamp, Why};
+use crate::rooms::{Answer, Reader, RoomKey, Timestamp, Why, content_digest};
 
 /// A room as it is stored.
 #[derive(Debug, Default)]
@@ -97,7 +97,11 @@ impl ScriptedStore {
             last_at: room.messages.last().map_or(Timestamp::default(), |last| last.at),
             recent,
             recent_ids: ids
-                .filter_map(|stored| Some((stored.at, stored.client_id.clone()?, stored.seq)))
+                .filter_map(|stored| {
+                    let Stored { at, seq, sender, .. } = stored;
+                    let (id, digest) = (stored.client_id.clone()?, content_digest(&stored.content));
+                    Some(RecentId { at: *at, seq: *seq, sender: sender.clone(), id, digest })
+                })
                 .collect(),
             durability,
             retention: Retention::default(),

@@ -36,7 +36,8 @@ pub(super) struct Room {
     /// The oldest message that the store keeps.
     pub(super) kept_from: u64,
     last_at: Timestamp,
-    ids: HashMap<String, u64>,
+    /// By the sender and its own id.
+    ids: HashMap<(String, String), u64>,
     /// The room is on its way from the store: what is appended once it is there.
     waiting: Option<Vec<Draft>>,
 }
@@ -53,7 +54,7 @@ pub(super) struct Ended {
 #[derive(Debug)]
 struct Draft {
     content: String,
-    client_id: Option<String>,
+    client_id: Option<(String, String)>,
     key: Option<String>,
 }
 
@@ -352,6 +353,7 @@ impl World {
         let (key, room) = (self.members[index].key, self.members[index].room);
         let of = |format| client_id.clone().filter(|_| self.rooms[room].format == format);
         let (client_id, key_of_value) = (of(Format::Chat), of(Format::Latest));
+        let client_id = client_id.map(|id| (self.members[index].user.clone(), id));
         self.apply(Command::Publish { member: key, content: span, tag: id_span, text: true }, &arena);
         self.rooms[room].append(Draft { content, client_id, key: key_of_value }, self.now);
     }

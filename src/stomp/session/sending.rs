@@ -62,7 +62,7 @@ impl<'f> Sending<'f> {
             Some("true") => true,
             Some(_) => return Err(Fault::Malformed(MANDATORY)),
         };
-        let client_id = frame.header("id");
+        let client_id = frame.header("id").filter(|id| !id.is_empty());
         if client_id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
             return Err(Fault::Malformed("id"));
         }
