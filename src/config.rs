@@ -111,8 +111,8 @@ section! {
 section! {
     /// Proxies in front of the server, and what they say about its clients.
     Proxy {
-        /// The proxies that are believed, as networks ("10.0.0.0/8") or addresses: for these, X-Forwarded-For and
-        /// X-Forwarded-Proto say whose request it is. From anybody else they are ignored.
+        /// The proxies that are believed, as networks ("10.0.0.0/8") or addresses: for these, X-Forwarded-For,
+        /// X-Forwarded-Proto and Forwarded say whose request it is. From anybody else they are ignored.
         trusted: Trusted = Trusted::default(), Networks;
         /// Whether every connection begins with a PROXY header (version 1 or 2); one without is closed. It is believed
         /// if it comes from a trusted proxy.

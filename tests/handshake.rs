@@ -136,10 +136,14 @@ fn a_correct_upgrade_is_answered_with_the_proof_that_its_key_was_read() {
         ),
         request("GET /echo HTTP/1.1", &[WS, VERSION, KEY, "Content-Length: 0\r\n"]),
         request("GET http://h/echo HTTP/1.1", &[WS, VERSION, KEY]),
+        request("GET http://h:80/echo HTTP/1.1", &[WS, VERSION, KEY]),
     ];
     for case in &cases {
         check(&server, case, 101, &answer, After::Frames);
     }
+    let printed =
+        request("GET /echo HTTP/1.1", &[WS, VERSION, "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC==\r\n"]);
+    check(&server, &printed, 101, &[], After::Frames);
 }
 
 #[test]
@@ -157,6 +161,7 @@ fn a_wrong_upgrade_is_refused_and_the_connection_closed() {
         (request(get, &[WS, VERSION, KEY, KEY]), 400, nothing),
         (request(get, &[WS, VERSION, "Sec-WebSocket-Key: dGhlIHNhbXBsZQ==\r\n"]), 400, nothing),
         (request(get, &[WS, VERSION, "Sec-WebSocket-Key: ????\r\n"]), 400, nothing),
+        (request(get, &[WS, VERSION, "Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEC\r\n"]), 400, nothing),
         (request(get, &[WS, VERSION, KEY, "Content-Length: 5\r\n"]), 400, nothing),
         (request(get, &[WS, VERSION, KEY, "Transfer-Encoding: chunked\r\n"]), 400, nothing),
         (request("GET /echo HTTP/1.0", &[WS, VERSION, KEY]), 400, nothing),
@@ -296,6 +301,132 @@ fn ambiguous_heads_are_refused() {
 }
 
 #[test]
+fn a_refusal_names_the_fault_and_no_other() {
+    let server = server();
+    let echo = "GET /echo HTTP/1.1";
+    let cases = [
+        (request("GET /\u{e4} HTTP/1.1", &[]), 400, "request target has a byte that must be percent-encoded"),
+        (request("GET /a#b HTTP/1.1", &[]), 400, "request target has a fragment"),
+        (request("GET page HTTP/1.1", &[]), 400, "request target is not an absolute path"),
+        (
+            request("GET http://other/page HTTP/1.1", &[]),
+            400,
+            "request target names another host than Host does",
+        ),
+        (request("CONNECT h:80 HTTP/1.1", &[]), 400, "CONNECT is not supported"),
+        (b"GET /page HTTP/1.1\r\n\r\n".to_vec(), 400, "Host is missing"),
+        (request("GET /page HTTP/1.1", &["Host: h\r\n"]), 400, "Host is repeated"),
+        (b"GET /page HTTP/1.1\r\nHost: a/b\r\n\r\n".to_vec(), 400, "Host is not a host and a port"),
+        (
+            request("GET /page HTTP/1.1", &["X : a\r\n"]),
+            400,
+            "white space before the colon of a header field",
+        ),
+        (request("GET /page HTTP/1.1", &[" x\r\n"]), 400, "header field line begins with white space"),
+        (request("GET /page HTTP/1.1", &["Content-Length: x\r\n"]), 400, "Content-Length is not a number"),
+        (
+            request("POST /page HTTP/1.0", &["Transfer-Encoding: chunked\r\n"]),
+            400,
+            "Transfer-Encoding in HTTP/1.0",
+        ),
+        (request("GET /page HTTP/3.0", &[]), 505, "HTTP version is neither 1.0 nor 1.1"),
+        (request(echo, &[]), 426, "this path speaks WebSocket only"),
+        (
+            request("OPTIONS /echo HTTP/1.1", &[]),
+            405,
+            "this path speaks WebSocket only, which begins with GET",
+        ),
+        (request("POST /echo HTTP/1.1", &[WS, VERSION, KEY]), 405, "method of an upgrade is not GET"),
+        (
+            request(echo, &["Connection: keep-alive\r\n", VERSION, KEY]),
+            426,
+            "Upgrade: websocket or Connection: Upgrade is missing: a proxy may have dropped it",
+        ),
+        (request(echo, &[WS, KEY]), 426, "Sec-WebSocket-Version is missing"),
+        (request(echo, &[WS, VERSION, VERSION, KEY]), 426, "Sec-WebSocket-Version is repeated"),
+        (
+            request(echo, &[WS, VERSION, KEY, "Origin: http://h\r\nOrigin: http://h\r\n"]),
+            403,
+            "Origin is repeated",
+        ),
+    ];
+    for (request, status, text) in &cases {
+        let mut raw = Raw::connect(&server);
+        raw.send(request);
+        let reply = raw.reply();
+        let body = String::from_utf8_lossy(&reply.body).into_owned();
+        // The text is the whole body, or the whole detail of a problem.
+        let said = body == *text || body.contains(&format!("\"detail\":\"{text}\""));
+        assert!(reply.status == *status && said, "{}: {} {body}", request.escape_ascii(), reply.status);
+        raw.expect_end();
+    }
+    // The answer to a HEAD has no text.
+    let mut raw = Raw::connect(&server);
+    raw.send(&request("HEAD /echo HTTP/1.1", &[]));
+    let reply = raw.reply_to_head();
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
+}
+
+#[test]
+fn what_speaks_another_protocol_is_told_so_with_its_first_line() {
+    let server = server();
+    let cases: &[(&[u8], u16)] = &[
+        (b"SSH-2.0-OpenSSH_9.6\r\n", 400),
+        (b"SSH-2.0-x\n", 400),
+        (b"\x16\x03\x01", 400),
+        (b"PRI * HTTP/2.0\r\n", 505),
+        (b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n", 400),
+        (b"EHLO mail.example\r\n", 400),
+        (b"GET /page\r\n", 400),
+        (b"\x80\x2e\x01", 400),
+    ];
+    for &(bytes, status) in cases {
+        check(&server, bytes, status, &[], After::Closed);
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_in_a_field_are_opaque() {
+    let server = server();
+    for fields in
+        [&b"Cookie: n=\xc8\xab\xff"[..], b"User-Agent: caf\xe9", b"X-\x21: \xff\xfe", b"Accept: \x80"]
+    {
+        let lines = [WS, VERSION, KEY].concat();
+        let upgrade = [b"GET /echo HTTP/1.1\r\nHost: h\r\n", lines.as_bytes(), fields, b"\r\n\r\n"].concat();
+        check(&server, &upgrade, 101, &[], After::Frames);
+        let get = [b"GET /page HTTP/1.1\r\nHost: h\r\n", fields, b"\r\n\r\n"].concat();
+        check(&server, &get, 200, &[], After::Kept);
+    }
+    // What is read must be text, and is not taken for absent.
+    for (field, status) in [
+        (&b"Origin: http://h\xff"[..], 403),
+        (b"Transfer-Encoding: \xff", 400),
+        (b"Content-Length: \xff", 400),
+        (b"Sec-WebSocket-Key: \xff", 400),
+    ] {
+        let lines = [WS, VERSION, KEY].concat();
+        let upgrade = [b"GET /echo HTTP/1.1\r\nHost: h\r\n", lines.as_bytes(), field, b"\r\n\r\n"].concat();
+        check(&server, &upgrade, status, &[], After::Closed);
+    }
+}
+
+#[test]
+fn a_load_balancer_may_ask_with_options() {
+    let server = server();
+    for (bytes, after) in [
+        (&b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"[..], After::Kept),
+        (b"OPTIONS * HTTP/1.0\r\n\r\n", After::Closed),
+        (b"OPTIONS http://h HTTP/1.1\r\nHost: h\r\n\r\n", After::Kept),
+        (b"OPTIONS /page HTTP/1.0\r\n\r\n", After::Closed),
+        (b"OPTIONS /page HTTP/1.1\r\nHost: h\r\n\r\n", After::Kept),
+    ] {
+        check(&server, bytes, 204, &[], after);
+    }
+    check(&server, &request("OPTIONS /nowhere HTTP/1.1", &[]), 404, &[], After::Kept);
+    check(&server, &request("GET * HTTP/1.1", &[]), 400, &[], After::Closed);
+}
+
+#[test]
 fn pages_are_served_over_a_connection_that_stays() {
     let server = server();
     let cases = [
@@ -322,12 +453,14 @@ fn a_body_that_nobody_asked_for_is_read_and_dropped() {
         b"POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: 34\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: h\r\n\r\n",
     ];
     for case in cases {
-        check(&server, case, 405, &[("Allow", "GET, HEAD")], After::Kept);
+        check(&server, case, 405, &[("Allow", "GET, HEAD, OPTIONS")], After::Kept);
     }
     let too_large = b"POST /page HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\nhello";
     check(&server, too_large, 413, &[], After::Closed);
-    let bad_chunk = b"POST /page HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n";
-    check(&server, bad_chunk, 400, &[], After::Closed);
+    for line in ["x", "1;", "1;=a", "1;a=", "1;a b", "1;a=\"b", "1;;a"] {
+        let bad = format!("POST /page HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n{line}\r\n");
+        check(&server, bad.as_bytes(), 400, &[], After::Closed);
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr;
+
 use super::token::TokenError;
 use crate::http::{Head, Origins, query};
 
@@ -61,11 +63,12 @@ pub fn offers_subprotocol(head: &Head<'_>) -> bool {
 
 /// `Authorization: Bearer TOKEN` (RFC 6750 §2.1). Other schemes are for others, such as a proxy before this server.
 fn bearers<'h>(head: &Head<'h>) -> Vec<Cow<'h, str>> {
-    let token = |value: &'h str| {
-        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(token.trim_ascii()))
+    let token = |value: &'h [u8]| {
+        let (scheme, token) = cut(value, b' ').unwrap_or((value, b""));
+        // A token that is not text is one all the same: it is refused, not overlooked.
+        scheme.eq_ignore_ascii_case(b"bearer").then(|| String::from_utf8_lossy(token.trim_ascii()))
     };
-    head.headers("Authorization").filter_map(token).collect()
+    head.fields().values("Authorization").filter_map(token).collect()
 }
 
 /// What follows `foghorn.jwt` in the list of subprotocols.
@@ -81,29 +84,33 @@ fn subprotocols<'h>(head: &Head<'h>) -> Vec<Cow<'h, str>> {
 }
 
 fn parameters<'h>(head: &Head<'h>) -> Result<Vec<Cow<'h, str>>, TokenError> {
-    let mut tokens = Vec::new();
-    for pair in query::pairs(head.query()) {
-        // What is wrong with another parameter is for whoever asks for that.
-        let Ok((name, value)) = pair else { continue };
-        if name == PARAMETER {
-            tokens.push(value);
-        }
+    // A token has no character that needs an escape: what cannot be decoded is none, but it is there.
+    let tokens: Vec<_> = query::all(head.query(), PARAMETER).collect();
+    if tokens.len() > 1 {
+        return Err(TokenError::SeveralSources);
     }
-    // A token has no character that needs an escape: what cannot be decoded was none.
-    if tokens.is_empty() && query::get(head.query(), PARAMETER).is_err() {
-        return Err(TokenError::Malformed);
-    }
-    Ok(tokens)
+    tokens.into_iter().map(|token| token.map_err(|_| TokenError::Malformed)).collect()
 }
 
 /// The cookies of that name (RFC 6265 §4.2.1).
 fn cookies<'h>(head: &Head<'h>) -> Vec<Cow<'h, str>> {
-    let pairs = head.headers("Cookie").flat_map(|value| value.split(';'));
-    let token = |pair: &'h str| {
-        let (name, value) = pair.split_once('=')?;
-        (name.trim_ascii() == COOKIE).then(|| Cow::Borrowed(value.trim_ascii().trim_matches('"')))
+    // Other cookies of the same site may hold any bytes.
+    let pairs = head.fields().values("Cookie").flat_map(|value| value.split(|&byte| byte == b';'));
+    let token = |pair: &'h [u8]| {
+        let (name, value) = cut(pair, b'=')?;
+        let unquoted = || match String::from_utf8_lossy(value.trim_ascii()) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches('"')),
+            Cow::Owned(text) => Cow::Owned(text),
+        };
+        (name.trim_ascii() == COOKIE.as_bytes()).then(unquoted)
     };
     pairs.filter_map(token).collect()
+}
+
+/// Cuts at the first separator.
+fn cut(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
+    let at = memchr(separator, bytes)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
 }
 
 /// A browser sends a cookie whoever asks it to: it counts only if the page that did is known, and allowed. Where every
@@ -127,8 +134,13 @@ mod tests {
     use crate::http::HeadLimits;
 
     fn found(target: &str, fields: &str, origins: &Origins) -> Result<Option<String>, TokenError> {
-        let text = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{fields}\r\n");
-        let (head, _) = Head::parse(text.as_bytes(), 0, &HeadLimits::default()).unwrap().unwrap();
+        found_in_bytes(target, fields.as_bytes(), origins)
+    }
+
+    fn found_in_bytes(target: &str, fields: &[u8], origins: &Origins) -> Result<Option<String>, TokenError> {
+        let line = format!("GET {target} HTTP/1.1\r\nHost: h\r\n");
+        let bytes = [line.as_bytes(), fields, b"\r\n"].concat();
+        let (head, _) = Head::parse(&bytes, 0, &HeadLimits::default()).unwrap().unwrap();
         Presented::find(&head, origins, false).map(|presented| presented.token().map(str::to_owned))
     }
 
@@ -156,6 +168,30 @@ mod tests {
         for (target, fields, token) in cases {
             let expected = Ok(token.map(str::to_owned));
             assert_eq!(found(target, fields, &Origins::SameOrigin), expected, "{target} {fields}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_hide_no_token() {
+        let cases: [(&[u8], _); 4] = [
+            (b"Cookie: n=\xc8\xab; foghorn_token=a.b.c; m=\xff\r\nOrigin: http://h\r\n", Ok(Some("a.b.c"))),
+            (b"Authorization: Basic \xff\r\nX: \xe9\r\n", Ok(None)),
+            (b"Authorization: Bearer \xff\r\n", Ok(Some("\u{fffd}"))),
+            (b"Cookie: foghorn_token=a\r\nOrigin: http://\xe9\r\n", Err(TokenError::CookieOrigin)),
+        ];
+        for (fields, expected) in cases {
+            let found = found_in_bytes("/", fields, &Origins::SameOrigin);
+            assert_eq!(found, expected.map(|token| token.map(str::to_owned)), "{}", fields.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_one_too_many_even_if_it_cannot_be_decoded() {
+        for query in
+            ["token=a&token=b", "token=a&token=%", "token=%&token=a", "token=a&%74oken=", "token&token=a"]
+        {
+            let verdict = found(&format!("/?{query}"), "", &Origins::SameOrigin);
+            assert_eq!(verdict, Err(TokenError::SeveralSources), "{query}");
         }
     }
 

@@ -1,7 +1,8 @@
 //! The proof that the server read the handshake (RFC 6455 §4.2.2, step 5.4).
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, PAD, STANDARD};
 
 /// The GUID every server appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -11,6 +12,11 @@ pub(super) const NONCE_BYTES: usize = 16;
 
 /// Bytes of the key as it is written: base64 of the nonce.
 pub(super) const KEY_BYTES: usize = 24;
+
+/// Sixteen bytes leave four bits of the last character over. The RFC's own example of a key has ones there
+/// (`AQIDBAUGBwgJCgsMDQ4PEC==`, §4.1), and clients that copied it are many.
+const KEYS: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::STANDARD, PAD.with_decode_allow_trailing_bits(true));
 
 /// The value of `Sec-WebSocket-Accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +30,7 @@ impl AcceptKey {
     pub fn answer(key: &str) -> Option<AcceptKey> {
         // A longer key would not fit; a shorter one decodes to fewer bytes.
         let mut nonce = [0; KEY_BYTES / 4 * 3];
-        if key.len() != KEY_BYTES || STANDARD.decode_slice(key, &mut nonce) != Ok(NONCE_BYTES) {
+        if key.len() != KEY_BYTES || KEYS.decode_slice(key, &mut nonce) != Ok(NONCE_BYTES) {
             return None;
         }
         let mut sha1 = sha1_smol::Sha1::new();
@@ -53,6 +59,13 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_answered_as_it_was_written() {
+        // Of `printf %s KEY258EAFA5-E914-47DA-95CA-C5AB0DC85B11 | openssl sha1 -binary | base64`.
+        let answer = AcceptKey::answer("AQIDBAUGBwgJCgsMDQ4PEC==").unwrap();
+        assert_eq!(answer.as_bytes(), b"OfS0wDaT5NoxF2gqm7Zj2YtetzM=");
+    }
+
+    #[test]
     fn a_key_is_the_base64_of_sixteen_bytes() {
         let cases = [
             ("", false),
@@ -65,7 +78,13 @@ mod tests {
             ("AAAAAAAAAAAAAAAAAAAAAAAAAA==", false),
             ("AAAAAAAAAAA AAAAAAAAAAA==", false),
             ("AAAAAAAAAA-_AAAAAAAAAA==", false),
-            ("AAAAAAAAAAAAAAAAAAAAAB==", false),
+            ("AAAAAAAAAAAAAAAAAAAAAB==", true),
+            ("AAAAAAAAAAAAAAAAAAAAA/==", true),
+            ("AQIDBAUGBwgJCgsMDQ4PEC==", true),
+            ("AQIDBAUGBwgJCgsMDQ4PEA==", true),
+            ("AQIDBAUGBwgJCgsMDQ4PE===", false),
+            ("AQIDBAUGBwgJCgsMDQ4PEC=A", false),
+            ("=QIDBAUGBwgJCgsMDQ4PEC==", false),
         ];
         for (key, expected) in cases {
             assert_eq!(AcceptKey::answer(key).is_some(), expected, "{key:?}");

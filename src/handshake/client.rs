@@ -114,9 +114,9 @@ pub fn verify<'b>(
     if status != Status::SWITCHING_PROTOCOLS {
         return Err(ClientError::Refused(status));
     }
-    let text = std::str::from_utf8(head).map_err(|_| ClientError::Malformed)?;
-    let lines = text.split_once("\r\n").and_then(|(_, rest)| rest.strip_suffix("\r\n"));
-    let subprotocol = check(Fields::new(lines.unwrap_or_default()), key, offered)?;
+    let start = memchr::memchr(b'\n', head).map_or(head_len, |at| at + 1);
+    let lines = head[start..].strip_suffix(b"\r\n").unwrap_or_default();
+    let subprotocol = check(Fields::new(lines), key, offered)?;
     Ok(Some((ClientAccepted { subprotocol }, head_len)))
 }
 

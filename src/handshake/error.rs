@@ -8,14 +8,22 @@ use crate::http::{Response, Status};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeError {
-    /// A method other than `GET`.
+    /// An upgrade with a method other than `GET`.
     Method,
+    /// An ordinary request, with a method other than `GET`.
+    PlainMethod,
     /// HTTP/1.0, which has no upgrades.
     HttpVersion,
     /// A body, which the bytes behind the head would be mistaken for frames with.
     Body,
-    /// No `Upgrade: websocket` that `Connection: Upgrade` stands for: an ordinary request, or half an upgrade.
+    /// An ordinary request.
     NoUpgrade,
+    /// An upgrade without `Upgrade: websocket` or without the `Connection: Upgrade` that stands for it.
+    HalfUpgrade,
+    /// No `Sec-WebSocket-Version`.
+    VersionMissing,
+    /// More than one `Sec-WebSocket-Version`.
+    VersionRepeated,
     /// `Sec-WebSocket-Version` is not exactly `13`.
     WebSocketVersion,
     /// No `Sec-WebSocket-Key`.
@@ -24,7 +32,9 @@ pub enum HandshakeError {
     KeyRepeated,
     /// `Sec-WebSocket-Key` is not the base64 of 16 bytes.
     KeyMalformed,
-    /// More than one `Origin`, or one that is not allowed.
+    /// More than one `Origin`.
+    OriginRepeated,
+    /// An `Origin` that is not allowed.
     Origin,
     /// The endpoint requires a subprotocol and none was offered that it speaks.
     Subprotocol,
@@ -34,9 +44,13 @@ impl HandshakeError {
     /// The status of the answer.
     pub const fn status(self) -> Status {
         match self {
-            HandshakeError::Method => Status::METHOD_NOT_ALLOWED,
-            HandshakeError::NoUpgrade | HandshakeError::WebSocketVersion => Status::UPGRADE_REQUIRED,
-            HandshakeError::Origin => Status::FORBIDDEN,
+            HandshakeError::Method | HandshakeError::PlainMethod => Status::METHOD_NOT_ALLOWED,
+            HandshakeError::NoUpgrade
+            | HandshakeError::HalfUpgrade
+            | HandshakeError::VersionMissing
+            | HandshakeError::VersionRepeated
+            | HandshakeError::WebSocketVersion => Status::UPGRADE_REQUIRED,
+            HandshakeError::Origin | HandshakeError::OriginRepeated => Status::FORBIDDEN,
             HandshakeError::HttpVersion
             | HandshakeError::Body
             | HandshakeError::KeyMissing
@@ -50,13 +64,20 @@ impl HandshakeError {
     pub const fn message(self) -> &'static str {
         match self {
             HandshakeError::Method => "method of an upgrade is not GET",
+            HandshakeError::PlainMethod => "this path speaks WebSocket only, which begins with GET",
             HandshakeError::HttpVersion => "upgrade over HTTP/1.0",
             HandshakeError::Body => "upgrade with a body",
             HandshakeError::NoUpgrade => "this path speaks WebSocket only",
+            HandshakeError::HalfUpgrade => {
+                "Upgrade: websocket or Connection: Upgrade is missing: a proxy may have dropped it"
+            }
+            HandshakeError::VersionMissing => "Sec-WebSocket-Version is missing",
+            HandshakeError::VersionRepeated => "Sec-WebSocket-Version is repeated",
             HandshakeError::WebSocketVersion => "Sec-WebSocket-Version is not 13",
             HandshakeError::KeyMissing => "Sec-WebSocket-Key is missing",
             HandshakeError::KeyRepeated => "Sec-WebSocket-Key is repeated",
             HandshakeError::KeyMalformed => "Sec-WebSocket-Key is not the base64 of 16 bytes",
+            HandshakeError::OriginRepeated => "Origin is repeated",
             HandshakeError::Origin => "origin is not allowed",
             HandshakeError::Subprotocol => "no supported subprotocol offered",
         }
@@ -67,9 +88,11 @@ impl HandshakeError {
     pub fn response(self) -> Response {
         let response = Response::text(self.status(), self.message()).close();
         match self {
-            HandshakeError::Method => response.header("Allow", "GET"),
-            HandshakeError::NoUpgrade => response.upgrade("websocket"),
-            HandshakeError::WebSocketVersion => {
+            HandshakeError::Method | HandshakeError::PlainMethod => response.header("Allow", "GET"),
+            HandshakeError::NoUpgrade | HandshakeError::HalfUpgrade => response.upgrade("websocket"),
+            HandshakeError::VersionMissing
+            | HandshakeError::VersionRepeated
+            | HandshakeError::WebSocketVersion => {
                 response.header("Sec-WebSocket-Version", "13").upgrade("websocket")
             }
             HandshakeError::HttpVersion
@@ -77,6 +100,7 @@ impl HandshakeError {
             | HandshakeError::KeyMissing
             | HandshakeError::KeyRepeated
             | HandshakeError::KeyMalformed
+            | HandshakeError::OriginRepeated
             | HandshakeError::Origin
             | HandshakeError::Subprotocol => response,
         }

@@ -1,7 +1,7 @@
 //! The checks of an opening handshake (RFC 6455 §4.2.1), in the order in which their answers take precedence.
 
 use super::{AcceptKey, Accepted, DeflateTerms, HandshakeError, negotiate};
-use crate::http::{BodyFraming, Head, Method, Origins, Version};
+use crate::http::{BodyFraming, FieldError, Head, Method, Origins, Version};
 
 /// The only version of the protocol there is (RFC 6455 §4.1).
 const WEBSOCKET_VERSION: &str = "13";
@@ -38,13 +38,26 @@ pub fn intent(head: &Head<'_>) -> Intent {
     Intent::Http
 }
 
+/// Whether a request has something of an opening handshake, but does not ask for the upgrade.
+fn is_half_upgrade(head: &Head<'_>) -> bool {
+    let (upgrade, connection) =
+        (head.has_token("upgrade", "websocket"), head.has_token("connection", "upgrade"));
+    upgrade != connection || !upgrade && head.fields().contains("sec-websocket-key")
+}
+
 /// Checks a request on a WebSocket path. The head itself vouches for exactly one `Host`.
 ///
 /// An extension is never a reason to refuse: what is unknown, malformed or not wanted is declined, which a client must
 /// take for an answer (RFC 6455 §9.1).
 pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r, '_>) -> Result<Accepted<'r>, HandshakeError> {
+    let half = is_half_upgrade(head);
+    let plain = intent(head) == Intent::Http && !half;
     if head.method() != Method::Get {
-        return Err(HandshakeError::Method);
+        return Err(if plain { HandshakeError::PlainMethod } else { HandshakeError::Method });
+    }
+    // Whoever wants no upgrade is told of that first: what follows is a fault of upgrades alone.
+    if plain {
+        return Err(HandshakeError::NoUpgrade);
     }
     let (Version::Http11, Some(host)) = (head.version(), head.host()) else {
         return Err(HandshakeError::HttpVersion);
@@ -52,18 +65,25 @@ pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r, '_>) -> Result<Accepted<'r>
     if head.body_framing() != BodyFraming::None {
         return Err(HandshakeError::Body);
     }
-    if intent(head) != Intent::Upgrade {
-        return Err(HandshakeError::NoUpgrade);
+    if half {
+        return Err(HandshakeError::HalfUpgrade);
     }
-    if head.fields().only("sec-websocket-version") != Ok(Some(WEBSOCKET_VERSION)) {
-        return Err(HandshakeError::WebSocketVersion);
+    match head.fields().only("sec-websocket-version") {
+        Ok(Some(WEBSOCKET_VERSION)) => {}
+        Ok(None) => return Err(HandshakeError::VersionMissing),
+        Err(FieldError::Repeated) => return Err(HandshakeError::VersionRepeated),
+        Ok(Some(_)) | Err(FieldError::NotText) => return Err(HandshakeError::WebSocketVersion),
     }
     let key = match head.fields().only("sec-websocket-key") {
         Ok(Some(key)) => AcceptKey::answer(key).ok_or(HandshakeError::KeyMalformed)?,
         Ok(None) => return Err(HandshakeError::KeyMissing),
-        Err(_) => return Err(HandshakeError::KeyRepeated),
+        Err(FieldError::Repeated) => return Err(HandshakeError::KeyRepeated),
+        Err(FieldError::NotText) => return Err(HandshakeError::KeyMalformed),
     };
-    let origin = head.fields().only("origin").map_err(|_| HandshakeError::Origin)?;
+    let origin = head.fields().only("origin").map_err(|error| match error {
+        FieldError::Repeated => HandshakeError::OriginRepeated,
+        FieldError::NotText => HandshakeError::Origin,
+    })?;
     if !rules.origins.allows(origin, host, rules.secure) {
         return Err(HandshakeError::Origin);
     }
@@ -140,19 +160,22 @@ mod tests {
     fn every_broken_rule_is_named() {
         let cases: &[(&[&str], HandshakeError)] = &[
             (&[], HandshakeError::NoUpgrade),
-            (&[UPGRADE, VERSION, KEY], HandshakeError::NoUpgrade),
-            (&[CONNECTION, VERSION, KEY], HandshakeError::NoUpgrade),
-            (&["Upgrade: websocketx\r\n", CONNECTION, VERSION, KEY], HandshakeError::NoUpgrade),
-            (&["Upgrade: h2c\r\n", CONNECTION, VERSION, KEY], HandshakeError::NoUpgrade),
-            (&[UPGRADE, "Connection: upgraded\r\n", VERSION, KEY], HandshakeError::NoUpgrade),
-            (&[UPGRADE, "Connection: close\r\n", VERSION, KEY], HandshakeError::NoUpgrade),
-            (&[UPGRADE, CONNECTION, KEY], HandshakeError::WebSocketVersion),
+            (&["Connection: keep-alive\r\nCookie: a\r\n"], HandshakeError::NoUpgrade),
+            (&["Content-Length: 3\r\n"], HandshakeError::NoUpgrade),
+            (&[VERSION, KEY], HandshakeError::HalfUpgrade),
+            (&[UPGRADE, VERSION, KEY], HandshakeError::HalfUpgrade),
+            (&[CONNECTION, VERSION, KEY], HandshakeError::HalfUpgrade),
+            (&["Upgrade: websocketx\r\n", CONNECTION, VERSION, KEY], HandshakeError::HalfUpgrade),
+            (&["Upgrade: h2c\r\n", CONNECTION, VERSION, KEY], HandshakeError::HalfUpgrade),
+            (&[UPGRADE, "Connection: upgraded\r\n", VERSION, KEY], HandshakeError::HalfUpgrade),
+            (&[UPGRADE, "Connection: close\r\n", VERSION, KEY], HandshakeError::HalfUpgrade),
+            (&[UPGRADE, CONNECTION, KEY], HandshakeError::VersionMissing),
             (&[UPGRADE, CONNECTION, "Sec-WebSocket-Version: 8\r\n", KEY], HandshakeError::WebSocketVersion),
             (
                 &[UPGRADE, CONNECTION, "Sec-WebSocket-Version: 13, 8\r\n", KEY],
                 HandshakeError::WebSocketVersion,
             ),
-            (&[UPGRADE, CONNECTION, VERSION, VERSION, KEY], HandshakeError::WebSocketVersion),
+            (&[UPGRADE, CONNECTION, VERSION, VERSION, KEY], HandshakeError::VersionRepeated),
             (&[UPGRADE, CONNECTION, VERSION], HandshakeError::KeyMissing),
             (&[UPGRADE, CONNECTION, VERSION, KEY, KEY], HandshakeError::KeyRepeated),
             (
@@ -166,7 +189,7 @@ mod tests {
             (&[UPGRADE, CONNECTION, VERSION, KEY, "Origin: http://evil-h\r\n"], HandshakeError::Origin),
             (
                 &[UPGRADE, CONNECTION, VERSION, KEY, "Origin: http://h\r\nOrigin: http://h\r\n"],
-                HandshakeError::Origin,
+                HandshakeError::OriginRepeated,
             ),
         ];
         for &(lines, expected) in cases {
@@ -179,6 +202,11 @@ mod tests {
         let lines = [UPGRADE, CONNECTION, VERSION, KEY].concat();
         let post = format!("POST /ws HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
         assert_eq!(verdict(&post, false), Err(HandshakeError::Method));
+        for method in ["HEAD", "OPTIONS", "POST"] {
+            let plain = format!("{method} /ws HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(verdict(&plain, false), Err(HandshakeError::PlainMethod));
+        }
+        assert_eq!(verdict("GET /ws HTTP/1.0\r\n\r\n", false), Err(HandshakeError::NoUpgrade));
         let old = format!("GET /ws HTTP/1.0\r\nHost: h\r\n{lines}\r\n");
         assert_eq!(verdict(&old, false), Err(HandshakeError::HttpVersion));
     }
@@ -204,7 +232,12 @@ mod tests {
             (HandshakeError::Method, Status::METHOD_NOT_ALLOWED, "Allow: GET\r\n"),
             (HandshakeError::HttpVersion, Status::BAD_REQUEST, ""),
             (HandshakeError::Body, Status::BAD_REQUEST, ""),
+            (HandshakeError::PlainMethod, Status::METHOD_NOT_ALLOWED, "Allow: GET\r\n"),
             (HandshakeError::NoUpgrade, Status::UPGRADE_REQUIRED, "Upgrade: websocket\r\n"),
+            (HandshakeError::HalfUpgrade, Status::UPGRADE_REQUIRED, "Upgrade: websocket\r\n"),
+            (HandshakeError::VersionMissing, Status::UPGRADE_REQUIRED, "Sec-WebSocket-Version: 13\r\n"),
+            (HandshakeError::VersionRepeated, Status::UPGRADE_REQUIRED, "Sec-WebSocket-Version: 13\r\n"),
+            (HandshakeError::OriginRepeated, Status::FORBIDDEN, ""),
             (HandshakeError::WebSocketVersion, Status::UPGRADE_REQUIRED, "Sec-WebSocket-Version: 13\r\n"),
             (HandshakeError::KeyMissing, Status::BAD_REQUEST, ""),
             (HandshakeError::KeyRepeated, Status::BAD_REQUEST, ""),

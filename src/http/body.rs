@@ -1,5 +1,6 @@
 //! The body of a request: as many bytes as announced, or chunks (RFC 9112 §6 and §7).
 
+use super::chunk_extension::Extension;
 use super::fields::is_token_byte;
 use super::{BodyError, BodyFraming};
 
@@ -57,7 +58,7 @@ enum Framing {
     /// A digit of a chunk's size, or what ends the digits.
     Size { digits: u8, size: u64 },
     /// Between a size and the end of its line.
-    Extension { size: u64 },
+    Extension { size: u64, place: Extension },
     /// The line feed of a size line.
     SizeEnd { size: u64 },
     /// The carriage return behind a chunk's data.
@@ -137,10 +138,11 @@ impl BodyDecoder {
     fn after(&mut self, place: Framing, byte: u8) -> Result<State, BodyError> {
         let place = match (place, byte) {
             (Framing::Size { digits, size }, _) => self.after_size(digits, size, byte)?,
-            (Framing::Extension { size }, b'\r') => Framing::SizeEnd { size },
-            (Framing::Extension { .. }, _) => {
+            (Framing::Extension { size, place }, b'\r') if place.may_end() => Framing::SizeEnd { size },
+            (Framing::Extension { .. }, b'\r') => return Err(BodyError::Extension),
+            (Framing::Extension { size, place }, _) => {
                 spend(&mut self.extension_allowance, byte, BodyError::ExtensionsTooLong)?;
-                place
+                Framing::Extension { size, place: place.after(byte).ok_or(BodyError::Extension)? }
             }
             (Framing::SizeEnd { size: 0 }, b'\n') => Framing::TrailerStart,
             (Framing::SizeEnd { size }, b'\n') => {
@@ -186,7 +188,7 @@ impl BodyDecoder {
             // Refused before its extensions are read.
             b'\r' | b';' if size > self.allowance => Err(BodyError::TooLarge),
             b'\r' => Ok(Framing::SizeEnd { size }),
-            b';' => Ok(Framing::Extension { size }),
+            b';' => Ok(Framing::Extension { size, place: Extension::BEGIN }),
             _ => Err(BodyError::ChunkSize),
         }
     }
@@ -252,6 +254,7 @@ mod tests {
             (Chunked, b"1\r\na\r\n2\r\nbc\r\n00\r\n\r\n", b"abc", 19, true),
             (Chunked, b"0000000000000001\r\na\r\n0\r\n\r\n", b"a", 26, true),
             (Chunked, b"1;a=\"b c\";d\r\na\r\n0;e\r\n\r\n", b"a", 23, true),
+            (Chunked, b"1; a = b ;c=\"\\\"\xff;\" ;d\r\na\r\n0\r\n\r\n", b"a", 31, true),
             (Chunked, b"0\r\nX-Sum: 1\r\nY:\r\n\r\n", b"", 19, true),
         ];
         for &(framing, input, body, consumed, complete) in cases {
@@ -275,6 +278,20 @@ mod tests {
             (b"g\r\n", BodyError::ChunkSize),
             (b"00000000000000001\r\n", BodyError::ChunkSize),
             (b"1\r\r", BodyError::Line),
+            (b"1;\r\n", BodyError::Extension),
+            (b"1;a;\r\n", BodyError::Extension),
+            (b"1;a=\r\n", BodyError::Extension),
+            (b"1;a \r\n", BodyError::Extension),
+            (b"1;a=\"b\r\n", BodyError::Extension),
+            (b"1;;a\r\n", BodyError::Extension),
+            (b"1;=a\r\n", BodyError::Extension),
+            (b"1;a b\r\n", BodyError::Extension),
+            (b"1;a=b c\r\n", BodyError::Extension),
+            (b"1;a=b=c\r\n", BodyError::Extension),
+            (b"1;a=\"b\"c\r\n", BodyError::Extension),
+            (b"1;a=\xff\r\n", BodyError::Extension),
+            (b"1;a@b\r\n", BodyError::Extension),
+            (b"1;\"a\"\r\n", BodyError::Extension),
             (b"1;a\n", BodyError::Line),
             (b"1;a\0", BodyError::Line),
             (b"1\r\nab", BodyError::ChunkEnd),

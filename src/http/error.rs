@@ -15,30 +15,52 @@ pub enum HeadError {
     BareLf,
     /// NUL or another control byte.
     ControlByte,
+    /// What a TLS handshake begins with, where HTTP is spoken.
+    Tls,
+    /// What a PROXY header begins with, where none is expected.
+    ProxyHeader,
     /// The request line is not `method SP target SP version`.
     RequestLine,
     /// A version other than HTTP/1.0 and HTTP/1.1.
     Version,
     /// The target is not in origin-form, nor in another form the method may have (RFC 9112 §3.2).
     Target,
+    /// The target has a byte that must be percent-encoded, such as one of raw UTF-8.
+    TargetBytes,
+    /// The target has a fragment, which is the client's own business (RFC 9112 §3.2).
+    Fragment,
+    /// `CONNECT`: there are no tunnels here.
+    Tunnel,
     /// The target is longer than the limit.
     TargetTooLong,
-    /// A line that is no header field: no name, a space before the colon, or folded (RFC 9112 §5.2).
+    /// A line that is no header field: no colon, or no token before it.
     Field,
-    /// A field value that is not UTF-8.
-    FieldEncoding,
+    /// A line that begins with white space, which once continued the one before (RFC 9112 §5.2).
+    FieldFolded,
+    /// White space between a field's name and its colon (RFC 9112 §5.1).
+    SpaceBeforeColon,
     /// More header fields than the limit.
     TooManyFields,
     /// The whole head is longer than the limit.
     TooLong,
-    /// `Host` is missing, repeated, malformed, or contradicts the target (RFC 9112 §3.2).
+    /// There is no `Host`, which HTTP/1.1 must have (RFC 9112 §3.2).
+    HostMissing,
+    /// More than one `Host`.
+    HostRepeated,
+    /// `Host` is not a host and perhaps a port.
     Host,
-    /// `Content-Length` is repeated or not a number of 64 bits (RFC 9112 §6.3).
+    /// The target names another authority than `Host` does.
+    OtherHost,
+    /// `Content-Length` is not a number of 64 bits (RFC 9112 §6.3).
     ContentLength,
+    /// More than one `Content-Length`, even if they agree.
+    LengthRepeated,
     /// Both `Content-Length` and `Transfer-Encoding`.
     LengthAndCoding,
-    /// `Transfer-Encoding` that applies `chunked` other than once and alone, or on HTTP/1.0.
+    /// `Transfer-Encoding` that applies `chunked` other than once and alone.
     TransferEncoding,
+    /// `Transfer-Encoding` in HTTP/1.0, which has none.
+    CodingInHttp10,
     /// A transfer coding other than `chunked`.
     UnknownCoding,
 }
@@ -50,14 +72,25 @@ impl HeadError {
             HeadError::BareCr
             | HeadError::BareLf
             | HeadError::ControlByte
+            | HeadError::Tls
+            | HeadError::ProxyHeader
             | HeadError::RequestLine
             | HeadError::Target
+            | HeadError::TargetBytes
+            | HeadError::Fragment
+            | HeadError::Tunnel
             | HeadError::Field
-            | HeadError::FieldEncoding
+            | HeadError::FieldFolded
+            | HeadError::SpaceBeforeColon
+            | HeadError::HostMissing
+            | HeadError::HostRepeated
             | HeadError::Host
+            | HeadError::OtherHost
             | HeadError::ContentLength
+            | HeadError::LengthRepeated
             | HeadError::LengthAndCoding
-            | HeadError::TransferEncoding => Status::BAD_REQUEST,
+            | HeadError::TransferEncoding
+            | HeadError::CodingInHttp10 => Status::BAD_REQUEST,
             HeadError::TargetTooLong => Status::URI_TOO_LONG,
             HeadError::TooManyFields | HeadError::TooLong => Status::REQUEST_HEADER_FIELDS_TOO_LARGE,
             HeadError::UnknownCoding => Status::NOT_IMPLEMENTED,
@@ -71,18 +104,31 @@ impl HeadError {
             HeadError::BareCr => "carriage return without a line feed in the request head",
             HeadError::BareLf => "line feed without a carriage return in the request head",
             HeadError::ControlByte => "control byte in the request head",
+            HeadError::Tls => "this looks like TLS, which is not spoken at this address",
+            HeadError::ProxyHeader => {
+                "this looks like a PROXY header, which is not expected here (proxy.protocol)"
+            }
             HeadError::RequestLine => "malformed request line",
             HeadError::Version => "HTTP version is neither 1.0 nor 1.1",
             HeadError::Target => "request target is not an absolute path",
+            HeadError::TargetBytes => "request target has a byte that must be percent-encoded",
+            HeadError::Fragment => "request target has a fragment",
+            HeadError::Tunnel => "CONNECT is not supported",
             HeadError::TargetTooLong => "request target is too long",
             HeadError::Field => "malformed header field",
-            HeadError::FieldEncoding => "header field value is not UTF-8",
+            HeadError::FieldFolded => "header field line begins with white space",
+            HeadError::SpaceBeforeColon => "white space before the colon of a header field",
             HeadError::TooManyFields => "too many header fields",
             HeadError::TooLong => "request head is too long",
-            HeadError::Host => "Host is missing, repeated or malformed",
-            HeadError::ContentLength => "Content-Length is repeated or not a number",
+            HeadError::HostMissing => "Host is missing",
+            HeadError::HostRepeated => "Host is repeated",
+            HeadError::Host => "Host is not a host and a port",
+            HeadError::OtherHost => "request target names another host than Host does",
+            HeadError::ContentLength => "Content-Length is not a number",
+            HeadError::LengthRepeated => "Content-Length is repeated",
             HeadError::LengthAndCoding => "both Content-Length and Transfer-Encoding",
             HeadError::TransferEncoding => "Transfer-Encoding is not exactly chunked",
+            HeadError::CodingInHttp10 => "Transfer-Encoding in HTTP/1.0",
             HeadError::UnknownCoding => "unknown transfer coding",
         }
     }
@@ -108,6 +154,8 @@ pub enum BodyError {
     ChunkEnd,
     /// A line of the framing that ends otherwise than in CR LF, or holds a control byte.
     Line,
+    /// A chunk extension that is not `;name` or `;name=value`.
+    Extension,
     /// Chunk extensions longer in total than the limit.
     ExtensionsTooLong,
     /// A line of the trailer section that is no field.
@@ -124,6 +172,7 @@ impl BodyError {
             BodyError::ChunkSize
             | BodyError::ChunkEnd
             | BodyError::Line
+            | BodyError::Extension
             | BodyError::ExtensionsTooLong
             | BodyError::Trailer
             | BodyError::TrailersTooLong => Status::BAD_REQUEST,
@@ -137,6 +186,7 @@ impl BodyError {
             BodyError::ChunkSize => "malformed chunk size",
             BodyError::ChunkEnd => "chunk is longer than its size",
             BodyError::Line => "malformed line in chunked framing",
+            BodyError::Extension => "malformed chunk extension",
             BodyError::ExtensionsTooLong => "chunk extensions are too long",
             BodyError::Trailer => "malformed trailer field",
             BodyError::TrailersTooLong => "trailer section is too long",

@@ -1,6 +1,6 @@
 //! Where a request's body ends (RFC 9112 §6): the rules that two parsers must never read differently.
 
-use super::fields::{Fields, is_token};
+use super::fields::{FieldError, Fields, is_token};
 use super::{HeadError, Version};
 
 /// How the body that follows a head is delimited.
@@ -17,20 +17,23 @@ pub enum BodyFraming {
 impl BodyFraming {
     /// Reads the framing from the header fields, refusing every contradiction.
     pub(super) fn of(fields: Fields<'_>, version: Version) -> Result<BodyFraming, HeadError> {
-        let length = fields.only("content-length").map_err(|_| HeadError::ContentLength)?;
-        let coded = fields.first("transfer-encoding").is_some();
-        if !coded {
+        let length = fields.only("content-length").map_err(|error| match error {
+            FieldError::Repeated => HeadError::LengthRepeated,
+            FieldError::NotText => HeadError::ContentLength,
+        });
+        if !fields.contains("transfer-encoding") {
+            let length = length?;
             return match length {
                 None => Ok(BodyFraming::None),
                 Some(digits) => content_length(digits),
             };
         }
-        if length.is_some() {
+        if length != Ok(None) {
             return Err(HeadError::LengthAndCoding);
         }
         // HTTP/1.0 has no transfer codings: whoever forwarded this has read the body's end elsewhere.
         if version == Version::Http10 {
-            return Err(HeadError::TransferEncoding);
+            return Err(HeadError::CodingInHttp10);
         }
         chunked(fields)
     }
@@ -70,7 +73,7 @@ mod tests {
     #[test]
     fn framing_is_read_from_exactly_one_unambiguous_field() {
         use BodyFraming::{Chunked, Length, None};
-        use HeadError::{ContentLength, LengthAndCoding, TransferEncoding, UnknownCoding};
+        use HeadError::{ContentLength, LengthAndCoding, LengthRepeated, TransferEncoding, UnknownCoding};
         let cases: &[(&str, Result<BodyFraming, HeadError>)] = &[
             ("", Ok(None)),
             ("Content-Length: 0\r\n", Ok(None)),
@@ -85,8 +88,12 @@ mod tests {
             ("Content-Length: 5 5\r\n", Err(ContentLength)),
             ("Content-Length: 5, 5\r\n", Err(ContentLength)),
             ("Content-Length: ٥\r\n", Err(ContentLength)),
-            ("Content-Length: 5\r\nContent-Length: 5\r\n", Err(ContentLength)),
-            ("Content-Length: 5\r\ncontent-length: 6\r\n", Err(ContentLength)),
+            ("Content-Length: 5\r\nContent-Length: 5\r\n", Err(LengthRepeated)),
+            ("Content-Length: 5\r\ncontent-length: 6\r\n", Err(LengthRepeated)),
+            (
+                "Content-Length: 5\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                Err(LengthAndCoding),
+            ),
             ("Transfer-Encoding: chunked\r\n", Ok(Chunked)),
             ("transfer-encoding: CHUNKED\r\n", Ok(Chunked)),
             ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", Err(LengthAndCoding)),
@@ -109,7 +116,7 @@ mod tests {
     #[test]
     fn http_1_0_has_no_transfer_codings() {
         let chunked = Fields::new("Transfer-Encoding: chunked\r\n");
-        assert_eq!(BodyFraming::of(chunked, Version::Http10), Err(HeadError::TransferEncoding));
+        assert_eq!(BodyFraming::of(chunked, Version::Http10), Err(HeadError::CodingInHttp10));
         let sized = Fields::new("Content-Length: 3\r\n");
         assert_eq!(BodyFraming::of(sized, Version::Http10), Ok(BodyFraming::Length(3)));
     }

@@ -2,7 +2,9 @@
 
 use std::mem::MaybeUninit;
 
-use super::fields::{Fields, Repeated};
+use memchr::memchr;
+
+use super::fields::{FieldError, Fields, is_token_byte};
 use super::framing::BodyFraming;
 use super::scan::{HEADERS_MAX, HeadLimits, head_range};
 use super::{HeadError, target};
@@ -100,12 +102,10 @@ impl<'b> Head<'b> {
         };
         // No tunnels here; in its own form the target would be refused anyway, in any other it is nonsense.
         if method_name == "CONNECT" {
-            return Err(HeadError::Target);
+            return Err(HeadError::Tunnel);
         }
         let version = if minor == 0 { Version::Http10 } else { Version::Http11 };
-        let text = std::str::from_utf8(bytes).map_err(|_| HeadError::FieldEncoding)?;
-        let lines = text.split_once("\r\n").and_then(|(_, rest)| rest.strip_suffix("\r\n"));
-        let fields = Fields::new(lines.unwrap_or_default());
+        let fields = Fields::new(field_lines(bytes));
         let host = host(fields, version)?;
         let body_framing = BodyFraming::of(fields, version)?;
         let target = target::reduce(target, Method::new(method_name), host)?;
@@ -119,14 +119,14 @@ impl<'b> Head<'b> {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
         };
-        let mut text = format!("{} {} {version}\r\n", self.method_name, self.target);
+        let mut bytes = format!("{} {} {version}\r\n", self.method_name, self.target).into_bytes();
         for (name, value) in self.all_headers() {
-            for part in [name, ": ", value, "\r\n"] {
-                text.push_str(part);
+            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+                bytes.extend_from_slice(part);
             }
         }
-        text.push_str("\r\n");
-        text.into_bytes()
+        bytes.extend_from_slice(b"\r\n");
+        bytes
     }
 
     /// The method.
@@ -169,12 +169,13 @@ impl<'b> Head<'b> {
         self.fields
     }
 
-    /// The value of the first field of that name, whatever its case.
+    /// The value of the first field of that name, whatever its case, if it is text. Of one that must not go unnoticed, ask
+    /// [`Fields::only`] or [`Fields::values`].
     pub fn header(&self, name: &str) -> Option<&'b str> {
         self.fields.first(name)
     }
 
-    /// The values of all fields of that name.
+    /// The values of all fields of that name that are text.
     pub fn headers<'n>(&self, name: &'n str) -> impl Iterator<Item = &'b str> + use<'b, 'n> {
         self.fields.all(name)
     }
@@ -184,8 +185,8 @@ impl<'b> Head<'b> {
         self.fields.has_token(name, token)
     }
 
-    /// Names and values in the order they came.
-    pub fn all_headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
+    /// Names and values in the order they came. A value need not be text.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'b> {
         self.fields.iter()
     }
 
@@ -211,21 +212,28 @@ impl<'b> Head<'b> {
     }
 }
 
+/// The lines between the request line and the empty line at the end.
+fn field_lines(head: &[u8]) -> &[u8] {
+    let start = memchr(b'\n', head).map_or(head.len(), |at| at + 1);
+    head[start..].strip_suffix(b"\r\n").unwrap_or_default()
+}
+
 /// The value of `Host`, which HTTP/1.1 must have exactly once (RFC 9112 §3.2).
 fn host(fields: Fields<'_>, version: Version) -> Result<Option<&str>, HeadError> {
     match fields.only("host") {
         Ok(Some(host)) if target::is_authority(host) => Ok(Some(host)),
         Ok(None) if version == Version::Http10 => Ok(None),
-        Ok(Some(_) | None) | Err(Repeated) => Err(HeadError::Host),
+        Ok(None) => Err(HeadError::HostMissing),
+        Err(FieldError::Repeated) => Err(HeadError::HostRepeated),
+        Ok(Some(_)) | Err(FieldError::NotText) => Err(HeadError::Host),
     }
 }
 
 /// Names what `httparse` found wrong with a head.
 fn refusal(error: httparse::Error, head: &[u8]) -> HeadError {
     match error {
-        httparse::Error::HeaderName | httparse::Error::HeaderValue => HeadError::Field,
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => field_fault(field_lines(head)),
         httparse::Error::TooManyHeaders => HeadError::TooManyFields,
-        httparse::Error::Version if has_well_formed_version(head) => HeadError::Version,
         httparse::Error::Version
         | httparse::Error::NewLine
         | httparse::Error::Status
@@ -233,12 +241,20 @@ fn refusal(error: httparse::Error, head: &[u8]) -> HeadError {
     }
 }
 
-/// Whether what follows the target is `HTTP/` digit `.` digit.
-fn has_well_formed_version(head: &[u8]) -> bool {
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let version = line.splitn(3, |&byte| byte == b' ').nth(2).unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-        if major.is_ascii_digit() && minor.is_ascii_digit())
+/// Names what is wrong with the first line that is no field.
+fn field_fault(lines: &[u8]) -> HeadError {
+    for line in lines.split_inclusive(|&byte| byte == b'\n') {
+        let name_len = line.iter().take_while(|&&byte| is_token_byte(byte)).count();
+        match (name_len, &line[name_len..]) {
+            (1.., [b':', ..]) => {}
+            (0, [b' ' | b'\t', ..]) => return HeadError::FieldFolded,
+            (1.., [b' ' | b'\t', rest @ ..]) if rest.trim_ascii_start().starts_with(b":") => {
+                return HeadError::SpaceBeforeColon;
+            }
+            (_, _) => return HeadError::Field,
+        }
+    }
+    HeadError::Field
 }
 
 #[cfg(test)]
@@ -306,6 +322,15 @@ mod tests {
     }
 
     #[test]
+    fn opaque_bytes_in_a_field_are_kept_as_they_came() {
+        let bytes = b"GET / HTTP/1.1\r\nHost: h\r\nCookie: n=\xc8\xab\r\nUser-Agent: caf\xe9\r\n\r\n";
+        let Ok(Some((head, _))) = parse(bytes) else { panic!("{:?}", parse(bytes)) };
+        assert_eq!((head.host(), head.header("user-agent")), (Some("h"), None));
+        assert_eq!(head.fields().values("user-agent").next(), Some(&b"caf\xe9"[..]));
+        assert_eq!(head.to_bytes(), bytes);
+    }
+
+    #[test]
     fn bytes_behind_the_head_are_left_alone() {
         let bytes = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n\x81\x00\n\0";
         assert!(matches!(parse(bytes), Ok(Some((_, 27)))));
@@ -314,7 +339,7 @@ mod tests {
     #[test]
     fn a_head_without_fields_is_one_of_http_1_0_alone() {
         assert_eq!(accepted("GET / HTTP/1.0\r\n\r\n").all_headers().count(), 0);
-        assert_eq!(parse(b"GET / HTTP/1.1\r\n\r\n"), Err(HeadError::Host));
+        assert_eq!(parse(b"GET / HTTP/1.1\r\n\r\n"), Err(HeadError::HostMissing));
     }
 
     #[test]
@@ -326,6 +351,27 @@ mod tests {
             assert_eq!(accepted(&text).method(), method);
         }
         assert_eq!(accepted("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n").path(), "*");
+    }
+
+    #[test]
+    fn a_line_that_can_never_begin_a_request_is_refused_at_its_end() {
+        let cases: &[(&[u8], HeadError)] = &[
+            (b"SSH-2.0-OpenSSH_9.6\r\n", HeadError::RequestLine),
+            (b"SSH-2.0-x\n", HeadError::BareLf),
+            (b"EHLO mail.example\r\n", HeadError::RequestLine),
+            (b"GET /\r\n", HeadError::RequestLine),
+            (b"HTTP/1.1 200 OK\r\n", HeadError::RequestLine),
+            (b"PRI * HTTP/2.0\r\n", HeadError::Version),
+            (b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n", HeadError::ProxyHeader),
+            (b"\r\n\r\n\0\r\nQUIT\n", HeadError::RequestLine),
+            (b"\x16\x03\x01", HeadError::Tls),
+            (b"\x80\x2e\x01\x03\x01", HeadError::RequestLine),
+            (b"{\"type\":1}", HeadError::RequestLine),
+            (b"\xef\xbb\xbfGET /", HeadError::RequestLine),
+        ];
+        for &(bytes, expected) in cases {
+            assert_eq!(parse(bytes), Err(expected), "{}", bytes.escape_ascii());
+        }
     }
 
     #[test]
@@ -347,38 +393,51 @@ mod tests {
             (b"GET / http/1.1\r\nHost: h\r\n\r\n", HeadError::RequestLine),
             (b"GET / HTTP/1.10\r\nHost: h\r\n\r\n", HeadError::RequestLine),
             (b"G@T / HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::RequestLine),
-            (b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::RequestLine),
-            (b"GET /\xc3\xa4 HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::Target),
-            (b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", HeadError::Target),
-            (b"CONNECT / HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::Target),
+            (b"GET /\xff HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::TargetBytes),
+            (b"GET /\xc3\xa4 HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::TargetBytes),
+            (b"GET /?a=\xf0\x9f\x98\x80 HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::TargetBytes),
+            (b"GET /a#b HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::Fragment),
+            (b"GET /?a#b\xff HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::Fragment),
+            (b"GET a HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::Target),
+            (b"CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\n", HeadError::Tunnel),
+            (b"CONNECT / HTTP/1.1\r\nHost: h\r\n\r\n", HeadError::Tunnel),
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HeadError::Version),
             (b"GET / HTTP/0.9\r\nHost: h\r\n\r\n", HeadError::Version),
             (b"GET / HTTP/1.2\r\nHost: h\r\n\r\n", HeadError::Version),
-            (b"GET / HTTP/1.1\r\n Host: h\r\n\r\n", HeadError::Field),
-            (b"GET / HTTP/1.1\r\nHost : h\r\n\r\n", HeadError::Field),
-            (b"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", HeadError::Field),
-            (b"GET / HTTP/1.1\r\nHost: h\r\n\tfolded: x\r\n\r\n", HeadError::Field),
+            (b"GET / HTTP/1.1\r\n Host: h\r\n\r\n", HeadError::FieldFolded),
+            (b"GET / HTTP/1.1\r\nHost : h\r\n\r\n", HeadError::SpaceBeforeColon),
+            (b"GET / HTTP/1.1\r\nHost\t : h\r\n\r\n", HeadError::SpaceBeforeColon),
+            (b"GET / HTTP/1.1\r\nHost: h\r\n folded\r\n\r\n", HeadError::FieldFolded),
+            (b"GET / HTTP/1.1\r\nHost: h\r\n\tfolded: x\r\n\r\n", HeadError::FieldFolded),
+            (b"GET / HTTP/1.1\r\nHost: h\r\nX y: a\r\n\r\n", HeadError::Field),
             (b"GET / HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", HeadError::Field),
             (b"GET / HTTP/1.1\r\nHost: h\r\n: no name\r\n\r\n", HeadError::Field),
             (b"GET / HTTP/1.1\r\nHost: h\r\nX\xc3\xa4: a\r\n\r\n", HeadError::Field),
-            (b"GET / HTTP/1.1\r\nHost: h\r\nX: \xff\r\n\r\n", HeadError::FieldEncoding),
+            (b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n", HeadError::Host),
+            (b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: \xff\r\n\r\n", HeadError::ContentLength),
+            (b"GET / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: \xff\r\n\r\n", HeadError::TransferEncoding),
+            (
+                b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: \xff\r\n\r\n",
+                HeadError::LengthAndCoding,
+            ),
             (b"GET / HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n", HeadError::ControlByte),
             (b"GET / HTTP/1.1\r\nHost: h\nX: a\r\n\r\n", HeadError::BareLf),
             (b"GET / HTTP/1.1\r\nHost: h\rX: a\r\n\r\n", HeadError::BareCr),
             (b"GET / HTTP/1.1\r\nHost: h\r\nX: a\r\r\n\r\n", HeadError::BareCr),
-            (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", HeadError::Host),
-            (b"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", HeadError::Host),
+            (b"GET / HTTP/1.1\r\n\r\n", HeadError::HostMissing),
+            (b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", HeadError::HostRepeated),
+            (b"GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", HeadError::HostRepeated),
             (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", HeadError::Host),
             (b"GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", HeadError::Host),
             (b"GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", HeadError::Host),
-            (b"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", HeadError::Host),
+            (b"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n", HeadError::OtherHost),
             (
                 b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
                 HeadError::LengthAndCoding,
             ),
             (
                 b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
-                HeadError::ContentLength,
+                HeadError::LengthRepeated,
             ),
             (
                 b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
@@ -386,7 +445,7 @@ mod tests {
             ),
             (
                 b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding : chunked\r\nContent-Length: 3\r\n\r\n",
-                HeadError::Field,
+                HeadError::SpaceBeforeColon,
             ),
             (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", HeadError::ControlByte),
         ];

@@ -6,6 +6,7 @@
 //! bytes differently never changes the verdict.
 
 mod body;
+mod chunk_extension;
 mod cors;
 pub mod date;
 mod error;
@@ -15,6 +16,7 @@ mod head;
 mod origin;
 mod problem;
 pub mod query;
+mod request_line;
 mod response;
 mod scan;
 mod status;
@@ -23,7 +25,7 @@ mod target;
 pub use body::{BodyDecoder, BodyProgress};
 pub use cors::Access;
 pub use error::{BodyError, HeadError};
-pub use fields::{Fields, Repeated};
+pub use fields::{FieldError, Fields};
 pub use framing::BodyFraming;
 pub use head::{Head, Method, Version};
 pub use origin::{Origin, OriginError, Origins};

@@ -32,12 +32,24 @@ pub fn pairs(query: &str) -> impl Iterator<Item = Result<(Cow<'_, str>, Cow<'_, 
     raw_pairs(query).map(|(name, value)| Ok((decode_form(name)?, decode_form(value)?)))
 }
 
-/// The value of the first pair of that name. What is wrong with other pairs is not this caller's business.
+/// The value of the last pair of that name: who appends a parameter to a query that has it already means the new value.
+/// What is wrong with other pairs is not this caller's business.
 pub fn get<'q>(query: &'q str, name: &str) -> Result<Option<Cow<'q, str>>, DecodeError> {
-    raw_pairs(query)
-        .find(|(given, _)| decode_form(given).is_ok_and(|given| given == name))
-        .map(|(_, value)| decode_form(value))
-        .transpose()
+    values(query, name).last().map(decode_form).transpose()
+}
+
+/// The values of all pairs of that name, in order, each decoded or refused by itself.
+pub fn all<'q, 'n>(
+    query: &'q str,
+    name: &'n str,
+) -> impl Iterator<Item = Result<Cow<'q, str>, DecodeError>> + use<'q, 'n> {
+    values(query, name).map(decode_form)
+}
+
+/// The values of that name, not decoded.
+fn values<'q, 'n>(query: &'q str, name: &'n str) -> impl Iterator<Item = &'q str> + use<'q, 'n> {
+    let has_name = move |given: &str| decode_form(given).is_ok_and(|given| given == name);
+    raw_pairs(query).filter(move |(given, _)| has_name(given)).map(|(_, value)| value)
 }
 
 /// Decodes one segment of a path, where a plus sign is a plus sign. A decoded slash is part of the segment, so split
@@ -95,7 +107,11 @@ mod tests {
             ("a=", "a", Ok(Some(""))),
             ("=x", "", Ok(Some("x"))),
             ("b=1&a=2", "a", Ok(Some("2"))),
-            ("a=1&a=2", "a", Ok(Some("1"))),
+            ("a=1&a=2", "a", Ok(Some("2"))),
+            ("a=1&%61=2&b=3", "a", Ok(Some("2"))),
+            ("a=1&a", "a", Ok(Some(""))),
+            ("a=%&a=2", "a", Ok(Some("2"))),
+            ("a=1&a=%", "a", Err(DecodeError::Percent)),
             ("&&a=1=2&", "a", Ok(Some("1=2"))),
             ("a=1+2%2B3", "a", Ok(Some("1 2+3"))),
             ("%61=%C3%A4%e2%82%ac", "a", Ok(Some("ä€"))),

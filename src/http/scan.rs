@@ -6,12 +6,13 @@
 use std::ops::Range;
 
 use super::HeadError;
+use super::request_line::fault;
 
 /// The most header fields a limit can allow: the parser's table lies on the stack.
 pub const HEADERS_MAX: usize = 256;
 
-/// No method in use is longer than `UPDATEREDIRECTREF`.
-const METHOD_BYTES_MAX: usize = 32;
+/// What every TLS connection begins with: the type of a record that holds a handshake message (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What a request head may cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +40,11 @@ pub(super) fn head_range(
 ) -> Result<Option<Range<usize>>, HeadError> {
     // One empty line before a request is forgiven (RFC 9112 §2.2).
     let start = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
-    let overflow = request_line_overflow(bytes, start, searched, limits);
-    let visible = overflow.map_or(limits.head_bytes, |(at, _)| at).min(bytes.len());
+    if bytes.first() == Some(&TLS_HANDSHAKE) {
+        return Err(HeadError::Tls);
+    }
+    let fault = fault(bytes, start, searched, limits).filter(|(at, _)| *at < limits.head_bytes);
+    let visible = fault.map_or(limits.head_bytes, |(at, _)| at).min(bytes.len());
     let mut fields = None;
     let mut at = searched;
     while at < visible {
@@ -67,7 +71,7 @@ pub(super) fn head_range(
         }
         at += 1;
     }
-    match overflow {
+    match fault {
         Some((_, error)) => Err(error),
         None if bytes.len() >= limits.head_bytes => Err(HeadError::TooLong),
         None => Ok(None),
@@ -94,31 +98,6 @@ fn ends_line(byte: u8, after_cr: bool) -> Result<bool, HeadError> {
         b'\t' | b'\r' | b' '..=b'~' | 0x80.. => Ok(false),
         0..=0x1f | 0x7f => Err(HeadError::ControlByte),
     }
-}
-
-/// The position at which the request line becomes too long, if those bytes are here. Of the target only the call
-/// in which that byte arrives pays for the look.
-fn request_line_overflow(
-    bytes: &[u8],
-    start: usize,
-    searched: usize,
-    limits: &HeadLimits,
-) -> Option<(usize, HeadError)> {
-    let line = bytes.get(start..)?;
-    let Some(method_len) = line.iter().take(METHOD_BYTES_MAX + 1).position(|&byte| byte == b' ') else {
-        let at = start + METHOD_BYTES_MAX;
-        return (bytes.len() > at && limits.head_bytes > at).then_some((at, HeadError::RequestLine));
-    };
-    let target_at = start + method_len + 1;
-    // A target that alone fills the head is too long as a target.
-    let target_bytes = limits.target_bytes.min(limits.head_bytes.checked_sub(target_at + 1)?);
-    let end = target_at + target_bytes;
-    if searched > end {
-        return None;
-    }
-    let target = bytes.get(target_at..=end)?;
-    let ended = target.iter().any(|&byte| matches!(byte, b' ' | b'\r' | b'\n'));
-    (!ended).then_some((end, HeadError::TargetTooLong))
 }
 
 /// The number of line ends.
@@ -177,7 +156,7 @@ mod tests {
             (b"GET / HTTP/1.1\r\r\n", HeadError::BareCr),
             (b"GET /\0", HeadError::ControlByte),
             (b"GET / HTTP/1.1\r\nA: \x7f", HeadError::ControlByte),
-            (b"\x16\x03\x01\x02\x00", HeadError::ControlByte),
+            (b"\x16\x03\x01\x02\x00", HeadError::Tls),
             (&[b'A'; 33], HeadError::RequestLine),
         ];
         for &(bytes, expected) in cases {
@@ -221,6 +200,25 @@ mod tests {
     #[test]
     fn what_was_searched_is_not_searched_again() {
         // A line feed that only a repeated search would find.
-        assert_eq!(head_range(b"GET /\n HTTP/1.1\r\n", 8, &LIMITS), Ok(None));
+        assert_eq!(head_range(b"GET / HTTP/1.1\r\nA:\n b\r\n", 19, &LIMITS), Ok(None));
+    }
+
+    #[test]
+    fn the_first_fault_is_named_and_not_a_later_one() {
+        let cases: &[(&[u8], HeadError)] = &[
+            (b"GET /a#\0", HeadError::Fragment),
+            (b"GET /a\0#", HeadError::ControlByte),
+            (b"GET /\rx HTTP/2.0\r\n", HeadError::BareCr),
+            (b"GET /\n", HeadError::BareLf),
+            (b"GET\t/ HTTP/1.1\r\n", HeadError::RequestLine),
+            (b"GET /\t HTTP/1.1\r\n", HeadError::RequestLine),
+            (b"GET / HTTP/1.1\t\r\n", HeadError::RequestLine),
+            (b"GET /aaaaaaaaaaaaaaaaaaa\xff", HeadError::TargetTooLong),
+            (b"GET /aaaaaaaaaaaaaaaaaa\xff", HeadError::TargetBytes),
+            (b"\r\nGET / X", HeadError::RequestLine),
+        ];
+        for &(bytes, expected) in cases {
+            assert_eq!(verdict(bytes), Err(expected), "{}", bytes.escape_ascii());
+        }
     }
 }

@@ -1,33 +1,61 @@
 //! The forms a request target may have (RFC 9112 §3.2).
 
+use std::net::Ipv6Addr;
+
 use super::{HeadError, Method};
 
 /// The target as the application sees it: a path with an optional query, or `*`.
-/// An absolute-form target is reduced to its path, after its authority was found equal to `Host`.
+/// An absolute-form target is reduced to its path, after its authority was found to be that of `Host`.
 pub(super) fn reduce<'b>(target: &'b str, method: Method, host: Option<&str>) -> Result<&'b str, HeadError> {
-    // A fragment never travels; behind `#` two parsers would see different paths.
-    if !target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err(HeadError::Target);
+    // The request line was judged before; here it is a rule of its own, since behind `#` two parsers would see different
+    // paths.
+    if target.contains('#') {
+        return Err(HeadError::Fragment);
+    }
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(HeadError::TargetBytes);
     }
     if target.starts_with('/') || (target == "*" && method == Method::Options) {
         return Ok(target);
     }
-    let rest = after_scheme(target).ok_or(HeadError::Target)?;
+    let (default_port, rest) = after_scheme(target).ok_or(HeadError::Target)?;
     let (authority, path) = match rest.find(['/', '?']) {
         Some(at) => rest.split_at(at),
+        // Of the whole server (RFC 9112 §3.2.4), or its root.
+        None if method == Method::Options => (rest, "*"),
         None => (rest, "/"),
     };
-    if !host.is_some_and(|host| host.eq_ignore_ascii_case(authority)) {
-        return Err(HeadError::Host);
+    if !is_authority(authority) {
+        return Err(HeadError::Target);
+    }
+    // HTTP/1.0 need not have a `Host`.
+    if host.is_some_and(|host| !is_same_authority(host, authority, default_port)) {
+        return Err(HeadError::OtherHost);
     }
     // `http://host?query` has no path to begin with, and nobody sends it.
-    if path.starts_with('/') { Ok(path) } else { Err(HeadError::Target) }
+    if path.starts_with(['/', '*']) { Ok(path) } else { Err(HeadError::Target) }
 }
 
-/// What follows `http://` or `https://`.
-fn after_scheme(target: &str) -> Option<&str> {
+/// The port that belongs to `http://` or `https://`, and what follows that.
+fn after_scheme(target: &str) -> Option<(u16, &str)> {
     let (scheme, rest) = target.split_once("://")?;
-    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")).then_some(rest)
+    let default_ports = [("http", 80), ("https", 443)];
+    let known = default_ports.iter().find(|(known, _)| scheme.eq_ignore_ascii_case(known));
+    known.map(|&(_, port)| (port, rest))
+}
+
+/// Whether two authorities are the same: a port that is missing or empty is the scheme's own, an IPv6 address is one
+/// however it is written (RFC 3986 §6.2).
+fn is_same_authority(one: &str, other: &str, default_port: u16) -> bool {
+    let parts = |authority: &str| {
+        let (host, port) = split_port(authority);
+        let port =
+            port.filter(|digits| !digits.is_empty()).map_or(Some(default_port), |text| text.parse().ok());
+        (host.to_ascii_lowercase(), ipv6(host), port)
+    };
+    let ((host, address, port), (other_host, other_address, other_port)) = (parts(one), parts(other));
+    let same_host = if address.is_some() { address == other_address } else { host == other_host };
+    same_host && port.is_some() && port == other_port
 }
 
 /// Whether the text is `uri-host [ ":" port ]`, and not empty: no user, no path, no white space, one port.
@@ -50,17 +78,17 @@ pub(super) fn split_port(authority: &str) -> (&str, Option<&str>) {
 
 /// A registered name, an IPv4 address, or an IPv6 address in brackets.
 pub(super) fn is_host(host: &str) -> bool {
-    if let Some(address) = host.strip_prefix('[') {
-        return address.strip_suffix(']').is_some_and(is_ipv6);
+    if host.starts_with('[') {
+        return ipv6(host).is_some();
     }
     // No comma, although a registered name may hold one: a list of hosts is not a host.
     let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte);
     !host.is_empty() && host.bytes().all(is_name_byte)
 }
 
-/// Whether the text between the brackets is an address.
-fn is_ipv6(address: &str) -> bool {
-    address.parse::<std::net::Ipv6Addr>().is_ok()
+/// The address in brackets.
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]
@@ -69,7 +97,7 @@ mod tests {
 
     #[test]
     fn every_form_is_reduced_to_a_path_or_refused() {
-        use HeadError::{Host, Target};
+        use HeadError::{Fragment, OtherHost, Target, TargetBytes};
         let cases: &[(&str, Method, Result<&str, HeadError>)] = &[
             ("/", Method::Get, Ok("/")),
             ("/a/b?c=d", Method::Get, Ok("/a/b?c=d")),
@@ -80,23 +108,52 @@ mod tests {
             ("", Method::Get, Err(Target)),
             ("a", Method::Get, Err(Target)),
             ("?q", Method::Get, Err(Target)),
-            ("/a#b", Method::Get, Err(Target)),
-            ("/ä", Method::Get, Err(Target)),
+            ("/a#b", Method::Get, Err(Fragment)),
+            ("/ä", Method::Get, Err(TargetBytes)),
             ("h:80", Method::Other, Err(Target)),
             ("ftp://h/a", Method::Get, Err(Target)),
             ("http://h/a?b", Method::Get, Ok("/a?b")),
             ("HTTPS://H/a", Method::Get, Ok("/a")),
             ("http://h", Method::Get, Ok("/")),
             ("http://h?b", Method::Get, Err(Target)),
-            ("http:///a", Method::Get, Err(Host)),
-            ("http://other/a", Method::Get, Err(Host)),
-            ("http://h:80/a", Method::Get, Err(Host)),
-            ("http://u@h/a", Method::Get, Err(Host)),
+            ("http://h", Method::Options, Ok("*")),
+            ("http://h/", Method::Options, Ok("/")),
+            ("http:///a", Method::Get, Err(Target)),
+            ("http://u@h/a", Method::Get, Err(Target)),
+            ("http://h:8o/a", Method::Get, Err(Target)),
+            ("http://other/a", Method::Get, Err(OtherHost)),
+            ("http://h:81/a", Method::Get, Err(OtherHost)),
         ];
         for &(target, method, expected) in cases {
             assert_eq!(reduce(target, method, Some("h")), expected, "{target:?}");
         }
-        assert_eq!(reduce("http://h/", Method::Get, None), Err(Host));
+        assert_eq!(reduce("http://h/", Method::Get, None), Ok("/"));
+        assert_eq!(reduce("http:///", Method::Get, None), Err(Target));
+    }
+
+    #[test]
+    fn an_authority_is_the_same_with_and_without_the_port_of_its_scheme() {
+        let cases = [
+            ("http://h:80/", "h", true),
+            ("http://h/", "h:80", true),
+            ("http://H:080/", "h", true),
+            ("http://h:/", "h", true),
+            ("http://h/", "h:", true),
+            ("https://h:443/", "h", true),
+            ("https://h/", "h:443", true),
+            ("http://[::1]/", "[0:0:0:0:0:0:0:1]:80", true),
+            ("http://h:443/", "h", false),
+            ("https://h:80/", "h", false),
+            ("https://h/", "h:80", false),
+            ("http://h:65616/", "h", false),
+            ("http://h:65616/", "h:65616", false),
+            ("http://[::1]/", "[::2]", false),
+            ("http://h.evil/", "h", false),
+        ];
+        for (target, host, same) in cases {
+            let expected = if same { Ok("/") } else { Err(HeadError::OtherHost) };
+            assert_eq!(reduce(target, Method::Get, Some(host)), expected, "{target:?} at {host:?}");
+        }
     }
 
     #[test]

@@ -13,11 +13,14 @@ use crate::transport::{Outbound, SendError};
 use crate::ws::deflate::Deflate;
 use crate::ws::{CloseCode, OpCode, encode};
 
+/// The name and the value of a header, which need not be text.
+type Header = (Box<str>, Box<[u8]>);
+
 /// The request that a session began with, kept for as long as the session.
 #[derive(Clone)]
 pub struct Handshake {
     target: Box<str>,
-    headers: Box<[(Box<str>, Box<str>)]>,
+    headers: Box<[Header]>,
     peer: SocketAddr,
 }
 
@@ -55,15 +58,15 @@ impl Handshake {
         self.target.split_once('?').map_or("", |(_, query)| query)
     }
 
-    /// The first value of a header, its name compared without regard to case.
+    /// The first value of a header, its name compared without regard to case; `None` also if it is not text.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut matching = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
-        matching.next().map(|(_, value)| &**value)
+        matching.next().and_then(|(_, value)| std::str::from_utf8(value).ok())
     }
 
-    /// All headers, as sent.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+    /// All headers, as sent: a value may hold bytes that are no UTF-8 (RFC 9110 §5.5).
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.headers.iter().map(|(name, value)| (&**name, &**value))
     }
 

@@ -13,7 +13,7 @@ use super::settings::window_bits;
 use crate::auth::{self, Identity, TokenError, policy};
 use crate::config::{self, Config};
 use crate::handshake::{self, DeflateTerms, Intent, Origins};
-use crate::http::{Access, HEADERS_MAX, Head, HeadLimits, Problem, Response, Status};
+use crate::http::{Access, BodyFraming, HEADERS_MAX, Head, HeadLimits, Method, Problem, Response, Status};
 use crate::reactor::{
     Admission, Answer, Arrival, Attributes, Context, Disconnect, Mailbox, Otherwise, Ration, Route, Service,
     Standing, State, Ticket, Timer, Verdict,
@@ -22,6 +22,9 @@ use crate::ws::{CloseCode, Message};
 
 /// Bytes of a message at most before anybody knows whose it is: a token and a little more.
 const UNKNOWN_MESSAGE_BYTES: usize = 16 * 1024;
+
+/// What can be asked of a page.
+const PAGE_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// The reactor's service: the router and what holds for all endpoints.
 #[derive(Debug)]
@@ -158,6 +161,11 @@ impl Dispatch {
                 access.dress(response.header("Cache-Control", "no-store"))
             })?);
         }
+        if has_encoded_body(head) {
+            let problem =
+                Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, "the body must not have a Content-Encoding");
+            return Err(access.dress(problem.response().header("Accept-Encoding", "identity")));
+        }
         Ok(attributes)
     }
 
@@ -283,6 +291,14 @@ fn message_bytes_of(endpoint: &Endpoint, limits: &config::Limits) -> usize {
     endpoint.message_bytes.unwrap_or(limits.message_bytes)
 }
 
+/// Whether there is a body that would have to be decoded first (RFC 9110 §8.4).
+fn has_encoded_body(head: &Head<'_>) -> bool {
+    let mut codings =
+        head.fields().values("Content-Encoding").flat_map(|value| value.split(|&byte| byte == b','));
+    let is_none = |coding: &[u8]| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity");
+    head.body_framing() != BodyFraming::None && !codings.all(|coding| is_none(coding.trim_ascii()))
+}
+
 fn handler_failed() -> Response {
     Problem::new(Status::INTERNAL_SERVER_ERROR, "the handler failed").response()
 }
@@ -290,6 +306,10 @@ fn handler_failed() -> Response {
 impl Service for Dispatch {
     fn route(&mut self, head: &Head<'_>, arrival: &Arrival) -> Route<'_> {
         let answer = match self.router.find(head.path()) {
+            // About the server as a whole (RFC 9110 §9.3.7); load balancers ask so.
+            _ if head.path() == "*" => {
+                Response::new(Status::NO_CONTENT).header("Allow", "GET, HEAD, POST, DELETE, OPTIONS")
+            }
             None => Problem::new(Status::NOT_FOUND, "there is nothing at this path").response(),
             Some(Target::Endpoint(number)) => {
                 let Some(endpoint) = self.router.endpoints.get(usize::from(*number)) else {
@@ -307,9 +327,12 @@ impl Service for Dispatch {
                 Problem::new(Status::NOT_FOUND, "there is no WebSocket at this path").response()
             }
             Some(Target::Page(page)) if Router::reads(head.method()) => page.clone(),
+            Some(Target::Page(_)) if head.method() == Method::Options => {
+                Response::new(Status::NO_CONTENT).header("Allow", PAGE_METHODS)
+            }
             Some(Target::Page(_)) => Problem::new(Status::METHOD_NOT_ALLOWED, "this page can only be read")
                 .response()
-                .header("Allow", "GET, HEAD"),
+                .header("Allow", PAGE_METHODS),
         };
         // Whoever wanted to leave HTTP may have sent frames behind the request: they must not be read as requests.
         let wanted_upgrade = handshake::intent(head) == Intent::Upgrade;

@@ -151,6 +151,19 @@ fn a_strange_page_changes_nothing_and_is_not_shown_the_answers() {
 }
 
 #[test]
+fn a_body_that_would_have_to_be_decoded_is_refused() {
+    let server = TestServer::start();
+    let mut connection = server.connect();
+    for coding in ["gzip", "identity, br", "GZIP", "x"] {
+        let headers = [JSON, ("Content-Encoding", coding)];
+        let refused = connection.ask_with("POST", ROOMS, &headers, ROOM).expect(415);
+        assert_eq!(refused.header("Accept-Encoding"), Some("identity"), "{coding}");
+    }
+    connection.ask_with("POST", ROOMS, &[JSON, ("Content-Encoding", "Identity")], ROOM).expect(201);
+    connection.ask_with("GET", ROOMS, &[("Content-Encoding", "gzip")], b"").expect(200);
+}
+
+#[test]
 fn an_allowed_page_is_told_so() {
     let server = TestServer::with(list);
     let mut connection = server.connect();

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::rooms::user;
 use super::{Call, now};
 use crate::chat::incoming::ID_BYTES_MAX;
-use crate::http::{Head, Problem, Response, Status};
+use crate::http::{FieldError, Head, Problem, Response, Status};
 use crate::rooms::journal::{From, Page, PageRequest, RoomId};
 use crate::rooms::{PostError, Posted, push_stored_json};
 use crate::server::Post;
@@ -136,9 +136,12 @@ fn reread(store: &Store, room: &str, seq: u64, pending: &Pending) {
 
 /// The value of `Idempotency-Key`, with or without the quotes of a structured field.
 fn idempotency_key<'h>(head: &Head<'h>) -> Result<Option<&'h str>, Refusal> {
-    let Ok(key) = head.fields().only("Idempotency-Key") else {
-        return Err(Refusal::malformed("Idempotency-Key comes more than once"));
-    };
+    let key = head.fields().only("Idempotency-Key").map_err(|error| {
+        Refusal::malformed(match error {
+            FieldError::Repeated => "Idempotency-Key comes more than once",
+            FieldError::NotText => "Idempotency-Key is not UTF-8",
+        })
+    })?;
     let unquoted = key.map(|key| key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key));
     match unquoted {
         Some(key) if !is_message_id(key) => {
