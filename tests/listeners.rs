@@ -152,6 +152,42 @@ fn a_request_through_a_trusted_proxy_is_its_clients() {
 }
 
 #[test]
+fn the_scheme_is_told_in_many_ways_and_the_origin_check_follows() {
+    let trusting = TestServer::stored(|config| trust(config, &["127.0.0.1"]));
+    let other = TestServer::stored(|config| trust(config, &["10.0.0.0/8"]));
+    let secure = [
+        "X-Forwarded-Proto: wss\r\n",
+        "X-Forwarded-Proto: WSS\r\n",
+        "X-Forwarded-Proto: https, https\r\n",
+        "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: https\r\n",
+        "Forwarded: for=203.0.113.7;proto=https;by=127.0.0.1\r\n",
+        "Forwarded: for=\"[2001:db8::1]:4711\";Proto=\"WSS\"\r\n",
+        "X-Forwarded-For: 203.0.113.7, 127.0.0.1\r\nX-Forwarded-Proto: https, http\r\n",
+    ];
+    let plain = [
+        "",
+        "X-Forwarded-Proto: ws\r\n",
+        "Forwarded: for=203.0.113.7;proto=http\r\n",
+        // What stands before the word of the only proxy is its client's.
+        "X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https, http\r\n",
+        "Forwarded: proto=https, for=203.0.113.7;proto=http\r\n",
+    ];
+    let status = |server: &TestServer, fields: &str, origin: &str| {
+        join(server, b"", &format!("{fields}Origin: {origin}\r\n")).1
+    };
+    for (cases, own, foreign) in
+        [(&secure[..], "https://h", "http://h"), (&plain[..], "http://h", "https://h")]
+    {
+        for fields in cases {
+            let told = (status(&trusting, fields, own), status(&trusting, fields, foreign));
+            assert_eq!(told, (101, 403), "{fields}");
+            let unheard = (status(&other, fields, "http://h"), status(&other, fields, "https://h"));
+            assert_eq!(unheard, (101, 403), "{fields}");
+        }
+    }
+}
+
+#[test]
 fn the_scheme_of_the_own_origin_is_the_one_that_a_trusted_proxy_tells() {
     for (trusted, origin, status) in [
         ("127.0.0.1", "https://h", 101),

@@ -38,7 +38,7 @@ pub enum HeaderError {
     TooLong,
     /// Its version or command is not known.
     Version,
-    /// It speaks of something else than a stream.
+    /// It speaks of a kind of address that there is not.
     Family,
     /// Its addresses cannot be read.
     Addresses,
@@ -52,7 +52,7 @@ impl fmt::Display for HeaderError {
             HeaderError::Missing => "no PROXY header",
             HeaderError::TooLong => "PROXY header too long",
             HeaderError::Version => "unknown version or command of a PROXY header",
-            HeaderError::Family => "PROXY header of something else than a stream",
+            HeaderError::Family => "unknown family of addresses in a PROXY header",
             HeaderError::Addresses => "malformed addresses in a PROXY header",
             HeaderError::Fields => "malformed fields in a PROXY header",
         })
@@ -127,7 +127,8 @@ fn parse_binary(input: &[u8]) -> Result<Option<(Source, usize)>, HeaderError> {
     let Some(&family) = input.get(13) else { return Ok(None) };
     let address_bytes = match family {
         _ if local => 0,
-        0x00 => 0,
+        // Datagrams are not what comes on this connection: as if the proxy had not said (§2.2, `UNSPEC`).
+        0x00 | 0x12 | 0x22 | 0x32 => 0,
         0x11 => ADDRESSES_V4_BYTES,
         0x21 => ADDRESSES_V6_BYTES,
         0x31 => ADDRESSES_UNIX_BYTES,
@@ -142,7 +143,7 @@ fn parse_binary(input: &[u8]) -> Result<Option<(Source, usize)>, HeaderError> {
         return Err(HeaderError::Addresses);
     }
     let Some(rest) = input.get(BINARY_FIXED_BYTES..end) else { return Ok(None) };
-    if local || family == 0x00 {
+    if address_bytes == 0 {
         // What follows is to be ignored.
         return Ok(Some((Source { client: None, secure: false }, end)));
     }
@@ -221,6 +222,10 @@ mod tests {
             (binary(0x21, 0x11, &without_tls), source("203.0.113.7:12345", false)),
             (binary(0x21, 0x31, &[0; 216]), NOBODY),
             (binary(0x21, 0x00, b"ignored"), NOBODY),
+            (binary(0x21, 0x12, V4), NOBODY),
+            (binary(0x21, 0x22, &v6), NOBODY),
+            (binary(0x21, 0x32, &[0; 216]), NOBODY),
+            (binary(0x21, 0x12, b""), NOBODY),
             (binary(0x20, 0x00, b""), NOBODY),
             (binary(0x20, 0x11, b"ignored"), NOBODY),
         ]
@@ -260,7 +265,10 @@ mod tests {
             (b"PROXY TCP4 1.2.3.\xff 1.2.3.4 1 1\r\n".to_vec(), HeaderError::Addresses),
             (binary(0x11, 0x11, V4), HeaderError::Version),
             (binary(0x22, 0x11, V4), HeaderError::Version),
-            (binary(0x21, 0x12, V4), HeaderError::Family),
+            (binary(0x21, 0x10, V4), HeaderError::Family),
+            (binary(0x21, 0x13, V4), HeaderError::Family),
+            (binary(0x21, 0x01, V4), HeaderError::Family),
+            (binary(0x21, 0x02, V4), HeaderError::Family),
             (binary(0x21, 0x41, V4), HeaderError::Family),
             (binary(0x21, 0x11, &V4[1..]), HeaderError::Addresses),
             (binary(0x21, 0x21, V4), HeaderError::Addresses),

@@ -1,5 +1,5 @@
 //! What a proxy in front of the server says about its clients: the PROXY protocol before the first byte of a
-//! connection, the fields `X-Forwarded-For` and `X-Forwarded-Proto` in a request; and which proxies are believed.
+//! connection, the fields `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` in a request; and which proxies are believed.
 
 mod forwarded;
 mod header;

@@ -244,8 +244,7 @@ impl Exchange {
 
     /// Where a request comes from, which a proxy may know better than its connection.
     fn arrival_of(&self, head: &Head<'_>, turn: &Turn) -> Arrival {
-        let fields = (head.headers("x-forwarded-for"), head.headers("x-forwarded-proto"));
-        match Forwarded::read(self.arrival.peer, &turn.limits.trusted, fields.0, fields.1) {
+        match Forwarded::read(self.arrival.peer, &turn.limits.trusted, head.fields()) {
             Some(Forwarded { client, secure }) => {
                 Arrival { peer: client, secure: secure.unwrap_or(self.arrival.secure) }
             }
