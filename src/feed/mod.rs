@@ -7,7 +7,8 @@
 //! | `GET /sse/rooms/{id}` | a response that does not end, an event for each message (`sse`) |
 //! | `GET /poll/rooms/{id}?wait=25` | a response when there is news, or time is up (`poll`) |
 //!
-//! Both begin where the query says (`sinceSeq`, `epoch`, `since`, `history`, as on `/ws/chat`), or with the next message.
+//! Both begin where the query says (`sinceSeq`, `epoch`, `since`, `history`, as on `/ws/chat`; `lastEventId` on `/sse`), or
+//! with the next message.
 
 mod poll;
 mod sse;

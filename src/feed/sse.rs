@@ -7,11 +7,14 @@ use std::time::Duration;
 use super::{Wanted, Way, busy, problem, refusal};
 use crate::auth::Identity;
 use crate::chat::query;
-use crate::http::{Method, Response, Status};
+use crate::http::{self, Method, Response, Status};
 use crate::server::{Answer, Encoding, Entry, Follow, Notice, Position, Responder, Start};
 
 /// What keeps the connection alive: a comment.
 const BEAT: &[u8] = b":\n\n";
+/// Where the position of the last event comes back.
+const FIELD: &str = "Last-Event-ID";
+const PARAMETER: &str = "lastEventId";
 /// How long a browser waits before it comes back, in milliseconds.
 const RETRY_MILLIS: u32 = 1_000;
 
@@ -54,20 +57,22 @@ impl Way for Events {
     }
 }
 
-/// The position that a browser brings back, or a page whose way to read streams cannot set fields: in the query. The field
-/// is newer: a browser goes on with the URL that it began with.
+/// The position that a browser brings back: in the field, or, where something plays the browser that cannot set fields, in
+/// the query.
 fn last_event_id(wanted: &Wanted<'_>) -> Result<Option<Position>, Response> {
-    let bad = || problem(Status::BAD_REQUEST, "Last-Event-ID is not a position");
     let head = wanted.request.head;
-    let field = head.fields().only("Last-Event-ID").map_err(|_| bad())?.filter(|id| !id.is_empty());
-    let given = crate::http::query::get(head.query(), "lastEventId").map_err(|_| bad())?;
-    let Some(id) = field.map(Cow::Borrowed).or(given) else { return Ok(None) };
-    if id.is_empty() {
-        return Ok(None);
-    }
-    let (epoch, seq) = id.split_once(':').ok_or_else(bad)?;
-    let epoch = query::parse_epoch(epoch).map_err(|_| bad())?;
-    let seq = query::parse_number("seq", seq).map_err(|_| bad())?;
+    let bad = |source| problem(Status::BAD_REQUEST, format!("{source} is not a position"));
+    let in_field = head.fields().only(FIELD).map_err(|_| bad(FIELD))?.filter(|id| !id.is_empty());
+    let in_query = http::query::get(head.query(), PARAMETER).map_err(|_| bad(PARAMETER))?;
+    let (source, id) = match (in_field, in_query.filter(|id| !id.is_empty())) {
+        // The page's address stays as it was first, the field is of the last event.
+        (Some(id), _) => (FIELD, Cow::Borrowed(id)),
+        (None, Some(id)) => (PARAMETER, id),
+        (None, None) => return Ok(None),
+    };
+    let (epoch, seq) = id.split_once(':').ok_or_else(|| bad(source))?;
+    let epoch = query::parse_epoch(epoch).map_err(|_| bad(source))?;
+    let seq = query::parse_number("seq", seq).map_err(|_| bad(source))?;
     Ok(Some(Position { epoch, seq }))
 }
 

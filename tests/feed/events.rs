@@ -74,6 +74,46 @@ fn a_reader_that_comes_back_misses_nothing_and_gets_nothing_twice() {
     assert_eq!(heard, (0..100).map(|number| number.to_string()).collect::<Vec<_>>());
 }
 
+/// What plays the browser's `EventSource` cannot set header fields.
+#[test]
+fn the_last_position_may_come_back_in_the_query() {
+    let server = TestServer::stored(|_| ());
+    let mut chat = Chat::join(&server, "r", "alice");
+    (0..5).for_each(|number| chat.say(&number.to_string()));
+    chat.hear(5);
+    let mut reader = Reader::open(&server, "r", "sinceSeq=0");
+    reader.hear(3);
+    let last = reader.last_id.clone().expect("a position");
+    let encoded = last.replace(':', "%3A");
+    for query in [
+        format!("lastEventId={last}"),
+        format!("sinceSeq=0&lastEventId={encoded}"),
+        format!("lastEventId=nonsense&lastEventId={encoded}&history=1"),
+    ] {
+        assert_eq!(Reader::open(&server, "r", &query).hear(2), ["2", "3"], "{query}");
+    }
+    assert_eq!(Reader::open(&server, "r", "sinceSeq=0&lastEventId=").hear(1), ["alice joined"]);
+    // The header is of the last event, the query of the page's address.
+    let mut reader = Reader::over(Raw::connect(&server), "r", "lastEventId=00000000000000aa:0", Some(&last));
+    assert_eq!(reader.hear(2), ["2", "3"]);
+}
+
+#[test]
+fn of_a_repeated_parameter_the_last_counts() {
+    let server = TestServer::stored(|_| ());
+    let mut chat = Chat::join(&server, "r", "alice");
+    (0..5).for_each(|number| chat.say(&number.to_string()));
+    chat.hear(5);
+    let mut reader = Reader::open(&server, "r", "sinceSeq=x&sinceSeq=0&sinceSeq=4");
+    assert_eq!(reader.hear(2), ["3", "4"]);
+    let poll = ask(&server, "GET", "/poll/rooms/r?wait=x&limit=0&wait=0&sinceSeq=0&limit=1", "");
+    let messages: serde_json::Value = serde_json::from_slice(&poll.body).expect("JSON");
+    assert_eq!((poll.status, messages.as_array().map(Vec::len)), (200, Some(1)));
+    let page = ask(&server, "GET", "/api/chat/rooms/r/messages?limit=0&limit=2&%6cimit=3", "");
+    let messages: serde_json::Value = serde_json::from_slice(&page.body).expect("JSON");
+    assert_eq!((page.status, messages.as_array().map(Vec::len)), (200, Some(3)));
+}
+
 #[test]
 fn the_position_is_known_before_anything_has_happened() {
     let server = TestServer::stored(|_| ());
@@ -127,6 +167,8 @@ fn what_cannot_be_read_is_refused_with_a_status() {
         ("GET", "/sse/rooms/r?since=yesterday", "", 400),
         ("GET", "/sse/rooms/r?username=%00", "", 400),
         ("GET", "/sse/rooms/r", "Last-Event-ID: 7\r\n", 400),
+        ("GET", "/sse/rooms/r?lastEventId=7", "", 400),
+        ("GET", "/sse/rooms/r?lastEventId=%ff", "", 400),
         ("GET", "/sse/rooms/r", "Last-Event-ID: 1:1\r\nLast-Event-ID: 1:1\r\n", 400),
         ("GET", "/sse/rooms/r", "Origin: http://elsewhere.example\r\n", 403),
         ("POST", "/sse/rooms/r", "", 405),
