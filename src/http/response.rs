@@ -19,6 +19,8 @@ pub struct Response {
     body: Cow<'static, [u8]>,
     upgrade: Option<&'static str>,
     close: bool,
+    /// For the log only.
+    limit: Option<&'static str>,
 }
 
 /// What the request and the connection make of a response.
@@ -52,6 +54,7 @@ impl Response {
             body: Cow::Borrowed(&[]),
             upgrade: None,
             close: false,
+            limit: None,
         }
     }
 
@@ -105,6 +108,23 @@ impl Response {
     pub fn close(mut self) -> Response {
         self.close = true;
         self
+    }
+
+    /// Names the key of the limit that the request has run into, for the log; the client is not told.
+    #[must_use]
+    pub fn limited_by(mut self, key: &'static str) -> Response {
+        self.limit = Some(key);
+        self
+    }
+
+    /// The key of the limit that the request has run into.
+    pub(crate) fn limit(&self) -> Option<&'static str> {
+        self.limit
+    }
+
+    /// The body.
+    pub(crate) fn body_bytes(&self) -> &[u8] {
+        &self.body
     }
 
     /// The status.

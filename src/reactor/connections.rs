@@ -144,6 +144,7 @@ impl<S: Service> Reactor<S> {
 
     /// The peer broke TLS and was told so. Its connection ends as after a last word, so that the alert arrives.
     fn on_broken_input(&mut self, key: Key) {
+        self.report_not_opened(key, "the peer broke TLS", None);
         let Some(slot) = self.slots.get_mut(key) else { return };
         let mut reach =
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
@@ -267,7 +268,10 @@ impl<S: Service> Reactor<S> {
             }
             State::Opening(_) if expired => {
                 let in_tls = slot.outbound.stream().is_handshaking();
-                self.turn.metrics.hit(if in_tls { Limit::TlsTimeout } else { Limit::HandshakeTimeout });
+                let limit = if in_tls { Limit::TlsTimeout } else { Limit::HandshakeTimeout };
+                self.turn.metrics.hit(limit);
+                let what = if in_tls { "TLS handshake" } else { "PROXY header" };
+                self.report_not_opened(key, format!("{what} not complete in time"), Some(limit));
                 return self.remove(key);
             }
             State::WebSocket(_) | State::Draining if expired => {

@@ -1,12 +1,16 @@
 //! Requests and responses on one connection, until it becomes a WebSocket or ends (RFC 9112).
 
+use std::net::SocketAddr;
+
 use super::attributes::Attributes;
 use super::following::{Follow, Following};
+use super::incidents::{self, Requester};
 use super::service::{Answer, Arrival, Otherwise, Route, Service, Ticket};
 use super::slots::State;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use super::websocket::{Agreed, Reach, WebSocket};
+use crate::auth::Identity;
 use crate::http::{BodyDecoder, BodyFraming, Head, Method, Problem, Reply, Response, Status};
 use crate::metrics::Limit;
 use crate::proxy::Forwarded;
@@ -37,6 +41,10 @@ pub(super) struct Exchange {
 struct Pending {
     number: u32,
     reply: Reply,
+    /// Who asked for what, for the log.
+    address: SocketAddr,
+    user: Option<Box<str>>,
+    path: Box<str>,
     /// When it has to be answered, if not within the usual time; and what is answered then if no other answer has come.
     until: Option<Tick>,
     otherwise: Option<Otherwise>,
@@ -109,6 +117,10 @@ impl Exchange {
     ) -> State {
         if let Some(pending) = self.pending.take_if(|pending| pending.number == number) {
             self.deadline = self.next_deadline(reach.turn);
+            if incidents::is_refusal(response.status()) {
+                let requester = Requester { address: pending.address, user: pending.user.as_deref() };
+                incidents::report_late(response, &pending.path, &requester, reach.turn);
+            }
             if encode(response, pending.reply, reach).is_none() {
                 return last(reach);
             }
@@ -132,11 +144,15 @@ impl Exchange {
 
     /// Gives the answer for a request that none has come for in time, if there is one.
     pub(super) fn answer_otherwise<S: Service>(mut self, reach: &mut Reach<'_, S>) -> State {
-        let Some(Pending { number, reply, otherwise: Some(otherwise), .. }) = self.pending.take() else {
+        let Some(otherwise) = self.pending.as_mut().and_then(|pending| pending.otherwise.take()) else {
+            self.pending = None;
             return self.into_state();
         };
         let response = otherwise.make();
-        self.pending = Some(Pending { number, reply, until: None, otherwise: None });
+        let number = self.pending.as_ref().map_or(0, |pending| pending.number);
+        if let Some(pending) = &mut self.pending {
+            pending.until = None;
+        }
         self.answer(number, &response, reach)
     }
 
@@ -201,15 +217,19 @@ impl Exchange {
                 self.searched = input.len();
                 return Step::Starved;
             }
-            Err(error) => return refuse(error.status(), error.message(), reach),
+            Err(error) => {
+                return refuse(error.status(), error.message(), &Requester::of(&self.arrival), reach);
+            }
         };
         self.searched = 0;
         let arrival = self.arrival_of(&head, reach.turn);
+        let requester = Requester::of(&arrival);
         match reach.service.route(&head, &arrival) {
             // The connection was not counted, for it is its proxy's.
             Route::Upgrade { .. } if arrival != self.arrival && reach.turn.is_crowded(arrival.peer.ip()) => {
                 reach.turn.metrics.hit(Limit::ConnectionsPerIp);
-                let _ends_anyway = respond(&too_many_connections(), Some(&head), reach);
+                let response = too_many_connections(Limit::ConnectionsPerIp);
+                let _ends_anyway = respond(&response, Some(&head), &requester, reach);
                 Step::Last
             }
             Route::Upgrade { endpoint, accepted, message_bytes_max, ration, admission } => {
@@ -223,11 +243,11 @@ impl Exchange {
                 Step::Upgraded(len, websocket)
             }
             Route::Respond(response) if head.body_framing() == BodyFraming::None => {
-                respond(&response, Some(&head), reach).map_or(Step::Last, |()| Step::Used(len))
+                respond(&response, Some(&head), &requester, reach).map_or(Step::Last, |()| Step::Used(len))
             }
             // The body may never come: the client was told not to expect more, or waits for our word to send it.
             Route::Respond(response) if response.closes() || head.expects_continue() => {
-                let _ends_anyway = respond(&response.close(), Some(&head), reach);
+                let _ends_anyway = respond(&response.close(), Some(&head), &requester, reach);
                 Step::Last
             }
             Route::Respond(response) => {
@@ -276,7 +296,7 @@ impl Exchange {
         let mut decoder = BodyDecoder::new(head.body_framing(), bytes_max);
         // A declared length that is too long is refused before anything of it is asked for.
         if let Err(error) = decoder.receive(&[], &mut Vec::new()) {
-            return refuse(error.status(), error.message(), reach);
+            return refuse(error.status(), error.message(), &Requester::of(&self.arrival), reach);
         }
         self.buffer = head_bytes.to_vec();
         if head.expects_continue() && matches!(next, Next::Ask(_)) {
@@ -290,7 +310,9 @@ impl Exchange {
         let Some(mut body) = self.body.take() else { return Step::Starved };
         let progress = match body.decoder.receive(input, &mut body.bytes) {
             Ok(progress) => progress,
-            Err(error) => return refuse(error.status(), error.message(), reach),
+            Err(error) => {
+                return refuse(error.status(), error.message(), &Requester::of(&self.arrival), reach);
+            }
         };
         if matches!(body.next, Next::Respond(_)) {
             body.bytes.clear();
@@ -307,9 +329,8 @@ impl Exchange {
         let arrival = self.arrival_of(&head, reach.turn);
         let used = progress.consumed;
         match body.next {
-            Next::Respond(answer) => {
-                respond(&answer, Some(&head), reach).map_or(Step::Last, |()| Step::Used(used))
-            }
+            Next::Respond(answer) => respond(&answer, Some(&head), &Requester::of(&arrival), reach)
+                .map_or(Step::Last, |()| Step::Used(used)),
             Next::Ask(attributes) => self.ask(&head, &body.bytes, &arrival, &attributes, used, reach),
         }
     }
@@ -328,23 +349,41 @@ impl Exchange {
         let ticket = Ticket { key: reach.key, number: self.tickets };
         match reach.service.respond(head, body, arrival, attributes, ticket) {
             Answer::Now(response) => {
-                return respond(&response, Some(head), reach).map_or(Step::Last, |()| Step::Used(used));
+                let identity = attributes.get::<Identity>();
+                let user = identity.as_deref().map(Identity::user);
+                let requester = Requester { address: arrival.peer, user };
+                return respond(&response, Some(head), &requester, reach)
+                    .map_or(Step::Last, |()| Step::Used(used));
             }
             Answer::Follow(follow) => {
                 return Step::Following(begin_following(*follow, reply_to(Some(head)), reach));
             }
-            Answer::Later => self.expect_answer(head, None, None),
+            Answer::Later => self.expect_answer(head, arrival, attributes, None),
             Answer::LaterOr(after, otherwise) => {
                 let until = reach.turn.now.saturating_add(ticks(after));
-                self.expect_answer(head, Some(until), Some(otherwise));
+                self.expect_answer(head, arrival, attributes, Some((until, otherwise)));
             }
         }
         Step::Used(used)
     }
 
-    fn expect_answer(&mut self, head: &Head<'_>, until: Option<Tick>, otherwise: Option<Otherwise>) {
-        let reply = reply_to(Some(head));
-        self.pending = Some(Pending { number: self.tickets, reply, until, otherwise });
+    fn expect_answer(
+        &mut self,
+        head: &Head<'_>,
+        arrival: &Arrival,
+        attributes: &Attributes,
+        otherwise: Option<(Tick, Otherwise)>,
+    ) {
+        let (until, otherwise) = otherwise.unzip();
+        self.pending = Some(Pending {
+            number: self.tickets,
+            reply: reply_to(Some(head)),
+            address: arrival.peer,
+            user: attributes.get::<Identity>().map(|identity| identity.user().into()),
+            path: head.path().into(),
+            until,
+            otherwise,
+        });
     }
 }
 
@@ -368,37 +407,49 @@ pub(super) fn expire<S>(exchange: Option<&Exchange>, reach: &mut Reach<'_, S>) {
         Some(_) => reach.turn.metrics.hit(Limit::HandshakeTimeout),
         None => reach.turn.metrics.hit(Limit::IdleTimeout),
     }
-    if exchange.is_some_and(Exchange::is_waiting) {
-        let response = Problem::new(Status::SERVICE_UNAVAILABLE, "the answer took too long").response();
-        let _ends_anyway = respond(&response.close(), None, reach);
-    } else if exchange.is_some() {
-        let response =
-            Problem::new(Status::REQUEST_TIMEOUT, "the request was not complete in time").response();
-        let _ends_anyway = respond(&response.close(), None, reach);
+    if let Some(exchange) = exchange {
+        let (status, detail) = if exchange.is_waiting() {
+            (Status::SERVICE_UNAVAILABLE, "the answer took too long")
+        } else {
+            (Status::REQUEST_TIMEOUT, "the request was not complete in time")
+        };
+        let in_head = !exchange.is_waiting() && exchange.body.is_none();
+        let limit = if in_head { Limit::HandshakeTimeout } else { Limit::MessageTimeout };
+        let response = Problem::new(status, detail).response().close().limited_by(limit.full_key());
+        let _ends_anyway = respond(&response, None, &Requester::of(&exchange.arrival), reach);
     }
     last(reach);
 }
 
 /// Refuses a connection before it said anything.
-pub(super) fn turn_away<S>(reach: &mut Reach<'_, S>) {
-    let _ends_anyway = respond(&too_many_connections(), None, reach);
+pub(super) fn turn_away<S>(arrival: &Arrival, limit: Limit, reach: &mut Reach<'_, S>) {
+    let _ends_anyway = respond(&too_many_connections(limit), None, &Requester::of(arrival), reach);
     last(reach);
 }
 
-fn too_many_connections() -> Response {
+fn too_many_connections(limit: Limit) -> Response {
     let response = Problem::new(Status::SERVICE_UNAVAILABLE, "too many connections").response();
-    response.header("Retry-After", "1").close()
+    response.header("Retry-After", "1").close().limited_by(limit.full_key())
 }
 
 /// Answers what cannot be understood, and ends the connection.
-fn refuse<S>(status: Status, detail: &'static str, reach: &mut Reach<'_, S>) -> Step {
-    match status {
-        Status::REQUEST_HEADER_FIELDS_TOO_LARGE => reach.turn.metrics.hit(Limit::RequestHeadBytes),
-        Status::CONTENT_TOO_LARGE => reach.turn.metrics.hit(Limit::BodyBytes),
-        _ => {}
+fn refuse<S>(
+    status: Status,
+    detail: &'static str,
+    requester: &Requester<'_>,
+    reach: &mut Reach<'_, S>,
+) -> Step {
+    let limit = match status {
+        Status::REQUEST_HEADER_FIELDS_TOO_LARGE => Some(Limit::RequestHeadBytes),
+        Status::CONTENT_TOO_LARGE => Some(Limit::BodyBytes),
+        _ => None,
+    };
+    let mut response = Problem::new(status, detail).response().close();
+    if let Some(limit) = limit {
+        reach.turn.metrics.hit(limit);
+        response = response.limited_by(limit.full_key());
     }
-    let response = Problem::new(status, detail).response();
-    let _ends_anyway = respond(&response.close(), None, reach);
+    let _ends_anyway = respond(&response, None, requester, reach);
     Step::Last
 }
 
@@ -409,7 +460,16 @@ fn last<S>(reach: &mut Reach<'_, S>) -> State {
 }
 
 /// Adds a response to the replies. `None` if the connection ends with it.
-fn respond<S>(response: &Response, head: Option<&Head<'_>>, reach: &mut Reach<'_, S>) -> Option<()> {
+fn respond<S>(
+    response: &Response,
+    head: Option<&Head<'_>>,
+    requester: &Requester<'_>,
+    reach: &mut Reach<'_, S>,
+) -> Option<()> {
+    let hint = incidents::hint_for(response, head);
+    if hint.is_some() || incidents::is_refusal(response.status()) {
+        incidents::report(response, head, hint, requester, reach.turn);
+    }
     encode(response, reply_to(head), reach)
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::incidents::{Incident, Kind};
 use super::membership::{JoinRequest, Membership};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
@@ -110,7 +111,7 @@ impl Following {
     }
 
     /// Does what is due by now. False if the response has to end.
-    pub(super) fn check(&mut self, outbound: &Outbound, turn: &Turn) -> bool {
+    pub(super) fn check(&mut self, outbound: &Outbound, turn: &mut Turn) -> bool {
         if self.until.is_some_and(|until| super::turn::unix_time() >= until) {
             return false;
         }
@@ -121,6 +122,11 @@ impl Following {
         };
         if self.stalled.is_some_and(|(_, since)| turn.now >= Following::stalled_until(since, turn)) {
             turn.metrics.hit(Limit::WriteTimeout);
+            turn.report(Kind::Ended(0), outbound.stream().peer_addr().ok(), || Incident {
+                reason: "takes no data of its event stream".into(),
+                limit: Some(Limit::WriteTimeout.full_key()),
+                ..Incident::default()
+            });
             return false;
         }
         if let Some((interval, bytes, at)) = &mut self.beat

@@ -56,6 +56,7 @@ impl<S: Service> Reactor<S> {
             Effect::Close(session, why) => {
                 if let Some(limit) = limit_of(why) {
                     self.turn.metrics.hit(limit);
+                    self.turn.blamed = Some((Key::from_bits(session.0), limit));
                 }
                 let code = code_of(why);
                 let because =

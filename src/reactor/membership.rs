@@ -312,6 +312,7 @@ impl Context<'_> {
         }
         if self.memberships().len() >= self.turn.limits.rooms_per_session {
             self.turn.metrics.hit(Limit::RoomsPerSession);
+            self.turn.blamed = Some((self.key, Limit::RoomsPerSession));
             return Err(RoomError::TooManyRooms);
         }
         self.may_act(request.room, request.user)?;
@@ -320,6 +321,7 @@ impl Context<'_> {
             && !self.turn.users.enter(self.key, request.user, max)
         {
             self.turn.metrics.hit(Limit::SessionsPerUser);
+            self.turn.blamed = Some((self.key, Limit::SessionsPerUser));
             return Err(RoomError::TooManySessions);
         }
         // A room's frames are compressed once for all members, so that no message may count on any other from now on.

@@ -15,6 +15,7 @@
 //! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
 //! | `census`, `meter`, `shedding` | who is here how often, who sends how fast, what waits in memory |
 //! | `inflation` | how much is inflated in one turn, and what waits for its turn |
+//! | `incidents` | what the operator hears of refused requests and bad ends |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
@@ -33,6 +34,7 @@ mod door;
 mod exchange;
 mod following;
 mod guard;
+mod incidents;
 mod inflation;
 mod letters;
 mod mailbox;
@@ -150,6 +152,8 @@ pub(crate) struct Setup {
     pub(crate) metrics: Metrics,
     /// The subprotocols of each endpoint, for what is said of them in callbacks.
     pub(crate) subprotocols: Vec<Vec<String>>,
+    /// The path of each endpoint.
+    pub(crate) paths: Vec<String>,
     /// Whether `SIGTERM` and `SIGINT` shut the server down.
     pub(crate) signals: bool,
 }
@@ -231,7 +235,14 @@ impl<S: Service> Reactor<S> {
             proxy_protocol: setup.proxy_protocol,
             service: service(&mailbox, &gauge),
             slots: Slots::new(gauge),
-            turn: Turn::new(Arc::new(setup.limits), lanes, mailbox, setup.metrics, setup.subprotocols),
+            turn: Turn::new(
+                Arc::new(setup.limits),
+                lanes,
+                mailbox,
+                setup.metrics,
+                setup.subprotocols,
+                setup.paths,
+            ),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             life: Life::Serving,
             _workers: workers,

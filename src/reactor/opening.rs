@@ -1,5 +1,6 @@
 //! A connection from `accept` to the moment when its first request may come.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use super::Reactor;
 use super::acceptor::Newcomer;
 use super::connections::after_event;
 use super::exchange::{self, Exchange};
+use super::incidents::{Incident, Kind};
 use super::service::{Arrival, Service};
 use super::slots::{Key, Slot, State};
 use super::timers::{Armed, ticks};
@@ -28,8 +30,8 @@ pub(super) struct Opening {
     arrival: Arrival,
     /// A PROXY header comes before anything else.
     header: bool,
-    /// There is no room for it, of which it learns once it can be talked to.
-    refused: bool,
+    /// The limit for which there is no room for it, of which it learns once it can be talked to.
+    refused: Option<Limit>,
 }
 
 impl<S: Service> Reactor<S> {
@@ -41,11 +43,13 @@ impl<S: Service> Reactor<S> {
         // What a proxy brings belongs to its clients, and is counted as soon as they are known.
         let proxied = header || limits.trusted.contains(peer.ip());
         let too_many = self.slots.len() >= limits.connections;
-        let refused = too_many || (!proxied && self.turn.is_crowded(peer.ip()));
-        if refused {
-            self.turn.metrics.hit(if too_many { Limit::Connections } else { Limit::ConnectionsPerIp });
+        let crowded = !proxied && self.turn.is_crowded(peer.ip());
+        let refused =
+            if too_many { Some(Limit::Connections) } else { crowded.then_some(Limit::ConnectionsPerIp) };
+        if let Some(limit) = refused {
+            self.turn.metrics.hit(limit);
         }
-        if refused && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX) {
+        if refused.is_some() && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX) {
             return;
         }
         let stream = match self.certificate.as_ref().filter(|_| tls) {
@@ -119,7 +123,10 @@ impl<S: Service> Reactor<S> {
                 slot.unread = false;
                 return false;
             }
-            Err(error) => return self.drop_opening(key, &error),
+            Err(error) => {
+                self.report_not_opened(key, error.to_string(), None);
+                return self.drop_opening(key, &error);
+            }
         };
         if stream.skip(&mut self.buffer[..len]).is_err() {
             return self.drop_opening(key, &"connection lost");
@@ -136,12 +143,28 @@ impl<S: Service> Reactor<S> {
             let ip = opening.arrival.peer.ip();
             if self.turn.is_crowded(ip) {
                 self.turn.metrics.hit(Limit::ConnectionsPerIp);
-                opening.refused = true;
+                opening.refused = Some(Limit::ConnectionsPerIp);
             }
             slot.counted = self.turn.count(ip);
         }
         self.go_on_opening(key);
         true
+    }
+
+    /// Tells the operator of a connection that ends before its first request.
+    pub(super) fn report_not_opened(
+        &mut self,
+        key: Key,
+        reason: impl Into<Cow<'static, str>>,
+        limit: Option<Limit>,
+    ) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let address = slot.outbound.stream().peer_addr().ok();
+        self.turn.report(Kind::NotOpened, address, || Incident {
+            reason: reason.into(),
+            limit: limit.map(Limit::full_key),
+            ..Incident::default()
+        });
     }
 
     fn drop_opening(&mut self, key: Key, error: &dyn std::fmt::Display) -> bool {
@@ -158,10 +181,10 @@ impl<S: Service> Reactor<S> {
         {
             let exchange = Exchange::new(arrival, &self.turn);
             slot.deadline = exchange.deadline;
-            if refused {
+            if let Some(limit) = refused {
                 let mut reach =
                     Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
-                exchange::turn_away(&mut reach);
+                exchange::turn_away(&arrival, limit, &mut reach);
                 slot.state = State::Draining;
                 slot.deadline = 0;
             } else {

@@ -61,7 +61,10 @@ impl<S: Service> Reactor<S> {
     fn close_to_free_memory(&mut self, key: Key) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         self.turn.metrics.hit(Limit::Memory);
-        let State::WebSocket(websocket) = &mut slot.state else { return self.remove(key) };
+        let State::WebSocket(websocket) = &mut slot.state else {
+            self.report_not_opened(key, "too much waited in memory", Some(Limit::Memory));
+            return self.remove(key);
+        };
         if websocket.is_closing() {
             return self.remove(key);
         }

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::ReactorLimits;
 use super::census::{Users, network};
+use super::incidents::Incidents;
 use super::inflation::Inflating;
 use super::mailbox::Mailbox;
 use super::slots::{Key, Slot};
 use super::timers::{Armed, TICK_MILLIS, Tick, Wheel};
 use crate::http::date;
-use crate::metrics::Metrics;
+use crate::metrics::{Limit, Metrics};
 use crate::rooms::Effect;
 use crate::transport::{Outbound, Tally};
 use crate::workers::Lane;
@@ -53,8 +54,13 @@ pub(super) struct Turn {
     pub(super) addresses: HashMap<IpAddr, usize>,
     pub(super) users: Users,
     pub(super) metrics: Metrics,
+    pub(super) incidents: Incidents,
+    /// The limit that this session has just run into, for the line of its end, should that follow.
+    pub(super) blamed: Option<(Key, Limit)>,
     /// The subprotocols of each endpoint.
     pub(super) subprotocols: Vec<Vec<String>>,
+    /// The path of each endpoint.
+    pub(super) paths: Vec<String>,
     /// Bytes that clients do not take, and of messages and requests they do not finish.
     pub(super) waiting: Tally,
     /// When connections were closed last to free memory.
@@ -80,6 +86,7 @@ impl Turn {
         mailbox: Mailbox,
         metrics: Metrics,
         subprotocols: Vec<Vec<String>>,
+        paths: Vec<String>,
     ) -> Turn {
         Turn {
             limits,
@@ -98,7 +105,10 @@ impl Turn {
             addresses: HashMap::new(),
             users: Users::default(),
             metrics,
+            incidents: Incidents::default(),
+            blamed: None,
             subprotocols,
+            paths,
             waiting: Tally::default(),
             shed_at: 0,
             shed_in_vain_at: 0,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::alarms::Alarms;
 use super::context::{Closing, Context, LaneNumber, Side};
+use super::incidents::{self, End};
 use super::inflation::{Inflating, Leftover};
 use super::membership::Memberships;
 use super::meter::{ControlFrames, Meter, RATIONED_READ_BYTES, Ration};
@@ -40,6 +41,8 @@ pub(super) struct WebSocket {
     controls: ControlFrames,
     /// `None` if the session may send as it likes.
     meter: Option<Box<Meter>>,
+    /// The user and the room that its request named, for the line of its end.
+    names: Box<str>,
 }
 
 /// A message that has begun and not ended.
@@ -123,6 +126,7 @@ impl WebSocket {
             stalled: None,
             controls: ControlFrames::new(now),
             meter: Meter::new(ration, now),
+            names: incidents::keep_names(head),
         };
         let (service, mut cx) = reach.context(&mut websocket.side);
         service.open(&mut cx, head, admission);
@@ -192,7 +196,11 @@ impl WebSocket {
                     if error == ProtocolError::MessageTooBig {
                         reach.turn.metrics.hit(Limit::MessageBytes);
                     }
-                    self.finish(Some(error.close_code()), Disconnect::Protocol(error), answer, reach);
+                    let code = error.close_code();
+                    if answer && self.side.closing.is_none() {
+                        self.report(Disconnect::Protocol(error), code, &error.to_string(), reach);
+                    }
+                    self.finish(Some(code), Disconnect::Protocol(error), answer, reach);
                 }
             }
         }
@@ -407,7 +415,16 @@ impl WebSocket {
         reach.outbound.close(&reach.turn.replies);
         reach.turn.forget_replies();
         self.connection.close_sent();
+        self.report(because, code, &reason, reach);
         self.end(because, reach);
+    }
+
+    /// Tells the operator of a session that ends badly.
+    fn report<S>(&self, because: Disconnect, code: CloseCode, reason: &str, reach: &mut Reach<'_, S>) {
+        if !self.side.ended {
+            let end = End { key: reach.key, because, code, reason, names: &self.names, side: &self.side };
+            incidents::report_end(&end, reach.outbound.stream().peer_addr().ok(), reach.turn);
+        }
     }
 
     /// The last frame of the session: the answer to the peer's Close, or the verdict on what it sent.

@@ -161,6 +161,7 @@ impl Builder {
             signals,
             store,
             subprotocols: router.subprotocols(),
+            paths: router.endpoint_paths(),
             metrics: metrics.clone(),
         };
         let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {

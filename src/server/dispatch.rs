@@ -131,7 +131,8 @@ impl Dispatch {
             }
             Ok(None) if self.awaited >= gate.pending_max => {
                 let problem = Problem::new(Status::SERVICE_UNAVAILABLE, "too many sessions wait for a token");
-                return Err(problem.response().header("Retry-After", "1").close());
+                let response = problem.response().header("Retry-After", "1").close();
+                return Err(response.limited_by("auth.pending_connections"));
             }
             Ok(None) => Verdict::Awaited,
             Err(error) => {

@@ -191,6 +191,19 @@ impl Router {
         self.endpoints.iter().map(|endpoint| endpoint.subprotocols.clone()).collect()
     }
 
+    /// The path of each endpoint.
+    pub(super) fn endpoint_paths(&self) -> Vec<String> {
+        let mut paths = vec![String::new(); self.endpoints.len()];
+        for (path, target) in &self.paths {
+            if let Target::Endpoint(number) = target
+                && let Some(of_endpoint) = paths.get_mut(usize::from(*number))
+            {
+                of_endpoint.clone_from(path);
+            }
+        }
+        paths
+    }
+
     pub(super) fn find(&self, path: &str) -> Option<&Target> {
         let by_prefix = || self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str()));
         self.paths.get(path).or_else(|| by_prefix().map(|(_, target)| target))

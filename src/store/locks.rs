@@ -59,6 +59,11 @@ fn lock(dir: &Path, path: &Path) -> Result<File, OpenError> {
     let failed = |error: io::Error| OpenError::io(dir, &error);
     let options = File::options().create(true).truncate(false).read(true).write(true).open(path);
     let file = options.map_err(failed)?;
+    // A pipe or a device can be opened and locked, too, and guards nothing.
+    if !file.metadata().map_err(failed)?.is_file() {
+        let error = io::Error::new(io::ErrorKind::InvalidInput, "this is no ordinary file; remove it");
+        return Err(OpenError::io(path, &error));
+    }
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse(dir.into())),

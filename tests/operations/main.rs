@@ -8,4 +8,5 @@ mod support;
 mod command_line;
 mod log;
 mod process;
+mod refusals;
 mod signals;

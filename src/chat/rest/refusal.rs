@@ -2,6 +2,7 @@
 
 use crate::chat::query::QueryError;
 use crate::http::{Problem, Response, Status};
+use crate::metrics::Limit;
 use crate::rooms::PostError;
 use crate::store::StoreError;
 use crate::{server, store};
@@ -47,7 +48,8 @@ impl Refusal {
 
     pub(super) fn too_many_new_rooms() -> Refusal {
         let problem = Problem::new(Status::TOO_MANY_REQUESTS, "too many rooms are being created");
-        Refusal(problem.response().header("Retry-After", RETRY_AFTER))
+        let response = problem.response().header("Retry-After", RETRY_AFTER);
+        Refusal(response.limited_by(Limit::RoomCreations.full_key()))
     }
 
     pub(super) fn busy() -> Refusal {
