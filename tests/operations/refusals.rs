@@ -120,6 +120,9 @@ fn each_refused_request_leaves_a_line_that_says_why() {
     assert!(!logging.text().contains("SECRET"), "{}", logging.text());
 }
 
+/// The code that a session ends with, its path, what it sends, and what its line says.
+type Ended<'c> = (u16, &'c str, Vec<u8>, &'c [(&'c str, &'c str)]);
+
 #[test]
 fn each_session_that_ends_badly_leaves_a_line_and_one_that_vanishes_does_not() {
     let limits = "[limits]\nmessage_bytes = \"200 B\"\nmessages_per_second = 1\nburst = \"1s\"\non_flood = \"close\"\n";
@@ -130,7 +133,7 @@ fn each_session_that_ends_badly_leaves_a_line_and_one_that_vanishes_does_not() {
         [&[0x81, 0x80 | len, 0, 0, 0, 0], payload].concat()
     };
     let message = masked(b"{\"content\":\"x\"}");
-    let cases: [(u16, &str, Vec<u8>, &[(&str, &str)]); 4] = [
+    let cases: [Ended<'_>; 4] = [
         (1002, chat, b"\x81\x01x".to_vec(), &[("reason", "mask")]),
         (1009, chat, b"\x81\xfe\x03\xe8\0\0\0\0".to_vec(), &[("limit", "limits.message_bytes")]),
         (
