@@ -196,11 +196,7 @@ impl WebSocket {
                     if error == ProtocolError::MessageTooBig {
                         reach.turn.metrics.hit(Limit::MessageBytes);
                     }
-                    let code = error.close_code();
-                    if answer && self.side.closing.is_none() {
-                        self.report(Disconnect::Protocol(error), code, &error.to_string(), reach);
-                    }
-                    self.finish(Some(code), Disconnect::Protocol(error), answer, reach);
+                    self.finish(Some(error.close_code()), Disconnect::Protocol(error), answer, reach);
                 }
             }
         }
@@ -439,6 +435,9 @@ impl WebSocket {
             encode::close(&mut reach.turn.replies, code, "");
             reach.outbound.close(&reach.turn.replies);
             reach.turn.forget_replies();
+            if let (Disconnect::Protocol(error), Some(code)) = (because, code) {
+                self.report(because, code, &error.to_string(), reach);
+            }
             self.end(because, reach);
         }
     }
