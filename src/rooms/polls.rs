@@ -183,7 +183,7 @@ pub(super) struct Polls {
 struct Counted(Arc<AtomicUsize>);
 
 impl Polls {
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 

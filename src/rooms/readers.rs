@@ -119,3 +119,6 @@ impl<P: Peer> Shard<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
