@@ -726,3 +726,44 @@ fn the_relay_hands_on_text_and_binary_as_they_came() {
     assert_eq!(chat.hear(1), ["a room of its own"]);
     Client::connect(&server, "/ws/raw").expect_close(1008);
 }
+
+/// As the seed's client does: it keeps the time of whatever frame came last, and comes back with it.
+#[test]
+fn a_client_that_keeps_the_time_of_any_frame_comes_back_without_loss() {
+    for on_lag in ["store", "memory"] {
+        let server = if on_lag == "store" { TestServer::stored(small_window) } else { TestServer::start() };
+        let mut publisher = Chat::join(&server, "r", "publisher");
+        let mut last = String::from("1970-01-01T00:00:00.000000Z");
+        let (mut newest, mut seen) = (last.clone(), std::collections::BTreeSet::new());
+        for round in 0..40 {
+            let mut member = Chat::enter(&server, "r", "member", &format!("&hello=1&since={last}"));
+            (0..5).for_each(|number| publisher.say(&format!("{round}/{number}")));
+            if round % 2 == 0 {
+                member.client.send_text("not a message");
+            }
+            for _ in 0..(round * 7) % 12 + 1 {
+                let frame = member.next();
+                let at = frame["timestamp"].as_str().unwrap_or_else(|| panic!("no time: {frame}")).to_owned();
+                if frame["seq"].is_u64() && frame["type"] != "WELCOME" {
+                    seen.insert(seq(&frame));
+                    newest = newest.max(at.clone());
+                } else {
+                    assert!(at <= newest, "later than what was sent: {frame}");
+                }
+                last = at;
+            }
+        }
+        let mut member = Chat::enter(&server, "r", "member", &format!("&since={last}"));
+        publisher.say("the end");
+        loop {
+            let frame = member.next();
+            seen.insert(seq(&frame));
+            if frame["content"] == "the end" {
+                break;
+            }
+        }
+        let head = *seen.last().expect("the end");
+        let missing: Vec<_> = (1..=head).filter(|seq| !seen.contains(seq)).collect();
+        assert!(missing.is_empty(), "lost: {missing:?} of {head}");
+    }
+}

@@ -124,7 +124,11 @@ pub(crate) fn parse_number(what: &'static str, text: &str) -> Result<u64, QueryE
     }
 }
 
+/// Sixteen digits, or `0`: the epoch before any, whose number 0 is before the first message.
 pub(crate) fn parse_epoch(text: &str) -> Result<u64, QueryError> {
+    if text == "0" {
+        return Ok(0);
+    }
     let hexadecimal = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if hexadecimal {
         u64::from_str_radix(text, 16).map_err(|_| QueryError::NotAnEpoch)
@@ -209,6 +213,7 @@ mod tests {
         assert_eq!(start_of("sinceSeq=5&history=10"), Ok(Start::After { seq: 5, epoch: None }));
         let epoch = Some(0xabc);
         assert_eq!(start_of("sinceSeq=5&epoch=0000000000000abc"), Ok(Start::After { seq: 5, epoch }));
+        assert_eq!(start_of("sinceSeq=0&epoch=0"), Ok(Start::After { seq: 0, epoch: Some(0) }));
     }
 
     #[test]

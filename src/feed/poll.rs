@@ -5,9 +5,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::{Fields, Wanted, Way, busy, problem, refusal};
+use crate::auth::{Identity, TokenError};
 use crate::chat::query::parse_number;
 use crate::chat::rest::messages;
 use crate::http::{Response, Status};
+use crate::reactor::unix_time;
 use crate::server::{Answer, Busy, History, HistoryRequest, Otherwise, Position, Responder, Why};
 
 /// How long a poll waits at most, and without being told.
@@ -26,7 +28,13 @@ impl Way for Polls {
     fn answer(&self, wanted: Wanted<'_>, responder: Responder) -> Result<Answer, Response> {
         let wait = number(&wanted, "wait", 0..=WAIT_MAX.as_secs())?.map_or(WAIT_DEFAULT, Duration::from_secs);
         let limit = number(&wanted, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+        // A poll ends with its token, like a stream.
+        let expiry = wanted.identity.as_deref().and_then(Identity::expiry);
+        let left = expiry.map_or(Duration::MAX, |expiry| expiry.saturating_sub(unix_time()));
+        let ends_with_token = left < wait;
+        let wait = wait.min(left);
         let reader = Arc::new(Reader {
+            ends_with_token,
             fields: wanted.fields,
             waits_at: OnceLock::new(),
             responder: Mutex::new(Some(responder)),
@@ -70,6 +78,8 @@ fn number(
 
 /// One request that waits for its answer.
 struct Reader {
+    /// The time that is up is that of the token.
+    ends_with_token: bool,
     fields: Fields,
     /// The position after which nothing has come yet.
     waits_at: OnceLock<Position>,
@@ -90,6 +100,11 @@ impl Reader {
 
     /// Time is up.
     fn nothing(&self) -> Response {
+        if self.ends_with_token {
+            let expired = TokenError::Expired;
+            let response = problem(Status::UNAUTHORIZED, expired.message());
+            return self.fields.dress(response.header("WWW-Authenticate", expired.challenge()));
+        }
         match self.waits_at.get() {
             Some(position) => self.array(b"[]".to_vec(), *position),
             None => self.fields.dress(busy()),

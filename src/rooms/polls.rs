@@ -36,7 +36,7 @@ pub struct Poll {
     pub reply: Reply<Result<News, Why>>,
 }
 
-/// A place in the log of a room.
+/// A place in the log of a room. `0:0` is before the first message of any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The log's epoch.
@@ -47,6 +47,9 @@ pub struct Position {
 
 impl std::fmt::Display for Position {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if *self == (Position { epoch: 0, seq: 0 }) {
+            return f.write_str("0:0");
+        }
         write!(f, "{:016x}:{}", self.epoch, self.seq)
     }
 }

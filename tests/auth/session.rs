@@ -32,6 +32,22 @@ fn a_session_ends_when_its_token_expires_wherever_that_came_from() {
 }
 
 #[test]
+fn a_waiting_poll_and_a_stream_end_with_their_token() {
+    let server = server();
+    let at = in_seconds(2);
+    let fields = bearer(&lasting("alice", 2));
+    let mut stream = super::support::Raw::connect(&server);
+    stream.send(format!("GET /sse/rooms/r HTTP/1.1\r\nHost: h\r\n{fields}\r\n").as_bytes());
+    assert_eq!(stream.reply().status, 200);
+    let reply = ask(&server, "GET", "/poll/rooms/r?wait=30", &fields, None);
+    assert_eq!(reply.status, 401);
+    assert!(reply.header("WWW-Authenticate").is_some_and(|told| told.contains("invalid_token")), "{reply:?}");
+    assert!(unix_time().as_secs() >= at, "too early");
+    while stream.paragraph().is_some() {}
+    stream.expect_end();
+}
+
+#[test]
 fn the_leeway_counts_for_sessions_too() {
     let server = server_with(|config| config.auth.leeway = std::time::Duration::from_secs(2));
     let at = in_seconds(2);

@@ -125,6 +125,31 @@ fn the_position_is_known_before_anything_has_happened() {
     assert_eq!(Reader::resume(&server, "r", &last_id).hear(2), ["alice joined", "meanwhile"]);
 }
 
+#[test]
+fn a_stream_tells_where_it_begins_and_takes_a_position_in_the_query() {
+    let server = TestServer::stored(|_| ());
+    let mut chat = Chat::join(&server, "r", "alice");
+    chat.say("one");
+    chat.say("two");
+    chat.hear(2);
+    let begins_at = |query: &str| Reader::open(&server, "r", query).last_id.clone();
+    let live = begins_at("").expect("a position");
+    let (epoch_now, head) = live.split_once(':').expect("a position");
+    assert_eq!((epoch_now.len(), head), (16, "3"));
+    assert_eq!(begins_at("sinceSeq=1"), Some(format!("{epoch_now}:1")));
+    assert_eq!(begins_at("history=1"), Some(format!("{epoch_now}:2")));
+    let from = format!("lastEventId={epoch_now}:1");
+    assert_eq!(Reader::open(&server, "r", &from).hear(2), ["one", "two"]);
+    // What the browser itself brings back is newer than the URL that it began with.
+    let mut both = Reader::over(Raw::connect(&server), "r", &from, Some(&format!("{epoch_now}:2")));
+    assert_eq!(both.hear(1), ["two"]);
+    // Before the first entry of any epoch.
+    let mut all = Reader::open(&server, "r", "lastEventId=0:0");
+    assert_eq!(all.hear(3), ["alice joined", "one", "two"]);
+    let reply = ask(&server, "GET", "/sse/rooms/r?lastEventId=7", "");
+    assert_eq!(reply.status, 400);
+}
+
 /// If its place were given back twice, two newcomers would have it, and speak in each other's rooms.
 #[test]
 fn the_place_of_a_stream_that_has_ended_is_given_to_one_newcomer() {

@@ -250,3 +250,50 @@ fn a_message_sent_again_while_the_first_is_on_its_way_is_published_once() {
         replies.iter().filter(|reply| reply.command == "RECEIPT").all(|reply| reply.get("delivered") == "1")
     );
 }
+
+/// Members come and go within one session, and pages of the store are on their way to them.
+#[test]
+fn a_subscription_gets_its_own_room_and_every_message_once_however_fast_it_follows_another() {
+    let server = TestServer::stored(|config| config.rooms.window_messages = 4);
+    let mut chats = ["a", "b"].map(|room| Chat::join(&server, room, "alice"));
+    for (chat, room) in chats.iter_mut().zip(["a", "b"]) {
+        (0..600).for_each(|number| chat.say(&format!("{room}{number}")));
+        chat.hear(600);
+    }
+    let subscribe = |id: usize, room: &str| {
+        format!("SUBSCRIBE\nid:{id}\ndestination:/topic/{room}\nsince-seq:0\nreceipt:r{id}\n\n\0")
+    };
+    for first in ["a", "b"] {
+        for round in 0..20 {
+            let mut stomp = Stomp::connect(&server, "bob");
+            let wire = [subscribe(1, first), "UNSUBSCRIBE\nid:1\n\n\0".to_owned(), subscribe(2, "b")];
+            let wire =
+                wire.map(|text| super::support::frame::masked(super::support::frame::TEXT, text.as_bytes()));
+            // In one write, and with a moment between them.
+            if round % 2 == 0 {
+                stomp.raw.send(&wire.concat());
+            } else {
+                stomp.raw.send(&wire[0]);
+                stomp.raw.send(&wire[1..].concat());
+            }
+            let mut next = 1;
+            while next <= 601 {
+                let reply = stomp.next();
+                if reply.command == "MESSAGE" && reply.get("subscription") == "2" {
+                    assert_eq!(
+                        (reply.get("destination"), reply.get("type") != "GAP"),
+                        ("/topic/b", true),
+                        "{reply:?}"
+                    );
+                    assert_eq!(reply.get("seq"), next.to_string());
+                    assert!(next == 1 || reply.text() == format!("b{}", next - 2), "{reply:?}");
+                    next += 1;
+                }
+            }
+        }
+        let mut newcomer = Stomp::connect(&server, "carol");
+        newcomer.say(&subscribe(1, "b"));
+        newcomer.expect("RECEIPT");
+        assert_eq!(newcomer.expect("MESSAGE").get("seq"), "1", "nobody has raised the oldest message");
+    }
+}

@@ -149,7 +149,7 @@ impl World {
             match effect {
                 Effect::Read { reader, request } => self.reads.push((reader, request)),
                 Effect::Close(_, why) => self.closed.push(why),
-                _ => {}
+                Effect::Passed | Effect::Open { .. } | Effect::Renew { .. } => {}
             }
         }
     }
@@ -464,7 +464,7 @@ fn a_time_before_what_the_store_keeps_is_answered_with_a_gap_first() {
 fn what_a_member_is_told_between_messages_has_the_time_of_the_newest_that_it_was_sent() {
     let mut world = World::new([("b", opened("b", 6))]);
     let text = |seq| json!(format!("1970-01-01T00:{:02}:{:02}.000000Z", seq / 60, seq % 60));
-    let fault = || Box::new(Fault { code: "bad_message", content: "no".into() });
+    let fault = || Box::new(Fault { code: "bad_message", content: "no".into(), client_id: None });
     let ear = world.join(1, "b", after(4));
     ear.set_full(true);
     world.apply(Command::Tell(MemberKey(1), fault()), &[]);
