@@ -21,6 +21,8 @@ enum Stage {
     Asked,
     /// The answer has come, the closing handshake has begun.
     Closing,
+    /// The run is over, and so is the connection.
+    Done,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +47,8 @@ pub(super) struct Churn {
     cycles: Vec<Cycle>,
     steps: Vec<Step>,
     faults: Faults,
+    /// No connection is replaced any more.
+    finishing: bool,
     meter: Meter,
     scratch: Vec<u8>,
 }
@@ -57,13 +61,18 @@ impl Churn {
             cycles: vec![cycle; connections],
             steps: Vec::new(),
             faults: Faults::default(),
+            finishing: false,
             meter: Meter::new(),
             scratch: Vec::new(),
         }
     }
 
+    /// What has gone wrong, if nothing comes any more.
     pub(super) fn faults(&self) -> Faults {
-        self.faults
+        Faults {
+            missing: self.faults.missing + if self.finishing { self.outstanding() } else { 0 },
+            ..self.faults
+        }
     }
 
     fn take_step(&mut self, step: Step, fleet: &mut Fleet) -> Result<(), BenchError> {
@@ -80,6 +89,10 @@ impl Churn {
                 fleet.link(link).send(&self.scratch).map_err(|error| failed(link, error))
             }
             Step::Close(link) => fleet.link(link).close().map_err(|error| failed(link, error)),
+            Step::Reconnect(link) if self.finishing => {
+                self.cycles[link].stage = Stage::Done;
+                Ok(())
+            }
             Step::Reconnect(link) => {
                 let now = fleet.clock.now();
                 let cycle = &mut self.cycles[link];
@@ -121,6 +134,8 @@ impl Traffic for Churn {
                 self.steps.push(Step::Reconnect(link));
                 Ok(())
             }
+            // What the system still says of a connection that is over.
+            (Stage::Done, _) => Ok(()),
             (Stage::Opening, Lost::Refused(error)) => Err(BenchError::Handshake(error)),
             (Stage::Opening | Stage::Asked | Stage::Closing, how) => {
                 Err(BenchError::Lost { connection: link, how })
@@ -144,8 +159,12 @@ impl Work for Churn {
     }
 
     fn outstanding(&self) -> u64 {
-        // There is always somebody on the way; when the run ends, they are let go.
-        0
+        self.cycles.iter().filter(|cycle| cycle.stage != Stage::Done).count() as u64
+    }
+
+    fn finish(&mut self, fleet: &mut Fleet) -> Result<(), BenchError> {
+        self.finishing = true;
+        self.pump(fleet).map(|_| ())
     }
 
     fn meter(&mut self) -> &mut Meter {

@@ -25,6 +25,11 @@ pub(super) trait Work: Traffic {
     /// Messages that have not reached everybody.
     fn outstanding(&self) -> u64;
 
+    /// Lets what is under way come to its end, and begins nothing new.
+    fn finish(&mut self, _fleet: &mut Fleet) -> Result<(), BenchError> {
+        Ok(())
+    }
+
     /// Whether the server is too far behind to go on.
     fn is_hopeless(&self) -> bool {
         false
@@ -151,6 +156,7 @@ fn drain<W: Work>(fleet: &mut Fleet, work: &mut W) -> Result<(), BenchError> {
     let mut heard_at = fleet.clock.now();
     while work.outstanding() > 0 && fleet.clock.now() - heard_at < nanos(PATIENCE) {
         let heard = work.meter().heard;
+        work.finish(fleet)?;
         fleet.turn(TURN_MAX, work)?;
         if work.meter().heard != heard {
             heard_at = fleet.clock.now();

@@ -7,6 +7,7 @@ use mio::{Events, Poll, Token};
 
 use super::clock::{Clock, Nanos, nanos};
 use super::error::{BenchError, Lost};
+use super::ledger::Faults;
 use super::link::{Change, Heard, Link};
 use super::stamp::{self, Finder, Layout, Mark};
 use super::target::Target;
@@ -75,6 +76,8 @@ pub(super) struct Fleet {
     buffer: Box<[u8]>,
     layout: Layout,
     finder: Finder,
+    /// Messages that have come otherwise than they were sent.
+    garbled: u64,
     key: ClientKey,
     target: Target,
     wait: Wait,
@@ -86,14 +89,16 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    pub(super) fn new(target: Target, layout: Layout, wait: Wait) -> Result<Fleet, BenchError> {
+    /// `size` is that of each message's content.
+    pub(super) fn new(target: Target, layout: Layout, size: usize, wait: Wait) -> Result<Fleet, BenchError> {
         Ok(Fleet {
             poll: Poll::new().map_err(|error| BenchError::System("poll", error))?,
             events: Events::with_capacity(EVENTS_MAX),
             links: Vec::new(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             layout,
-            finder: Finder::new(layout),
+            finder: Finder::new(layout).checking(size),
+            garbled: 0,
             // One nonce for all: it protects against caches, and there is none here.
             key: ClientKey::new(*b"a load generator"),
             target,
@@ -114,6 +119,11 @@ impl Fleet {
     pub(super) fn link(&mut self, link: usize) -> &mut Link {
         self.worked = true;
         &mut self.links[link]
+    }
+
+    /// Messages that have come otherwise than they were sent.
+    pub(super) fn faults(&self) -> Faults {
+        Faults { garbled: self.garbled, ..Faults::default() }
     }
 
     /// Where the time of the loop has gone up to now.
@@ -199,8 +209,10 @@ impl Fleet {
             }
             loop {
                 let now = self.clock.now();
+                let garbled = &mut self.garbled;
                 let sink = |item: Item<'_>| {
-                    if let Item::Message { mark, .. } = item {
+                    if let Item::Message { mark, whole, .. } = item {
+                        *garbled += u64::from(!whole);
                         traffic.message(number, mark, now);
                     }
                 };

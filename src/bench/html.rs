@@ -128,21 +128,7 @@ impl Report {
                 format!("{}, opened at {} per second", self.connections, number(self.connections_per_second)),
             ),
         ];
-        if !self.faults.is_none() {
-            let faults = self.faults;
-            lines.push((
-                "wrong".to_owned(),
-                format!(
-                    "{} missing, {} repeated, {} out of order, {} from another room, {} gaps, {} lost",
-                    faults.missing,
-                    faults.duplicate,
-                    faults.out_of_order,
-                    faults.stray,
-                    faults.gap,
-                    faults.lost
-                ),
-            ));
-        }
+        lines.push(("wrong".to_owned(), self.faults.to_string()));
         if self.verdict.has_speed() && self.deliveries > 0 {
             self.push_speed(&mut lines);
         }

@@ -1,6 +1,7 @@
 //! Who got what: each member must get each message of each publisher in its room once, in order.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use serde::Serialize;
 
@@ -20,6 +21,8 @@ pub struct Faults {
     pub out_of_order: u64,
     /// Messages that a member got from another room.
     pub stray: u64,
+    /// Messages that were cut off or garbled behind their stamp.
+    pub garbled: u64,
     /// Times that the server told a member of a gap in what it asked for.
     pub gap: u64,
     /// Messages that everybody had been shown, and that were not stored when the server had been killed.
@@ -41,9 +44,24 @@ impl Faults {
             duplicate: self.duplicate + other.duplicate,
             out_of_order: self.out_of_order + other.out_of_order,
             stray: self.stray + other.stray,
+            garbled: self.garbled + other.garbled,
             gap: self.gap + other.gap,
             lost: self.lost + other.lost,
         }
+    }
+}
+
+impl fmt::Display for Faults {
+    /// Always the first four: that none was found is a result, too.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Faults { missing, duplicate, out_of_order, stray, garbled, gap, lost } = self;
+        write!(f, "{missing} missing, {duplicate} repeated, {out_of_order} out of order, {garbled} garbled")?;
+        for (count, what) in [(stray, "from another room"), (gap, "gaps"), (lost, "lost")] {
+            if *count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        Ok(())
     }
 }
 

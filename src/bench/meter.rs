@@ -104,18 +104,22 @@ pub struct Slice {
     pub p99: f64,
 }
 
-/// What is counted while a run is being measured; before and after, nothing is.
+/// What is counted of a run that is being measured: what arrives meanwhile, for rates, and of what is *sent* meanwhile the
+/// latencies, whenever it arrives. A server that stands still at the end is not to look faster for it.
 #[derive(Debug)]
 pub(super) struct Meter {
     measuring: bool,
+    /// The time that is measured; until it has begun, and until it has ended, that lies as far ahead as can be.
     began: Nanos,
     ended: Nanos,
     /// Deliveries since the program started, measured or not.
     pub(super) heard: u64,
-    /// Deliveries measured.
+    /// Deliveries that arrived while measuring.
     pub(super) deliveries: u64,
     /// Messages sent while measuring.
     pub(super) sent: u64,
+    /// Messages that reached the last member while measuring.
+    pub(super) completed: u64,
     /// From the intended time of sending to each delivery.
     pub(super) each: Latencies,
     /// From the intended time of sending to the last member's delivery.
@@ -132,11 +136,12 @@ impl Meter {
     pub(super) fn new() -> Meter {
         Meter {
             measuring: false,
-            began: 0,
-            ended: 0,
+            began: Nanos::MAX,
+            ended: Nanos::MAX,
             heard: 0,
             deliveries: 0,
             sent: 0,
+            completed: 0,
             each: Latencies::new(),
             last: Latencies::new(),
             lateness: Latencies::new(),
@@ -158,7 +163,7 @@ impl Meter {
 
     /// Seconds measured.
     pub(super) fn seconds(&self) -> f64 {
-        Duration::from_nanos(self.ended - self.began).as_secs_f64()
+        Duration::from_nanos(self.ended.saturating_sub(self.began)).as_secs_f64()
     }
 
     #[inline]
@@ -172,18 +177,30 @@ impl Meter {
     #[inline]
     pub(super) fn delivered(&mut self, intended: Nanos, now: Nanos) {
         self.heard += 1;
+        let latency = now.saturating_sub(intended);
         if self.measuring {
             self.slice_deliveries += 1;
-            self.slice.record(now.saturating_sub(intended));
+            if self.is_measured(intended) {
+                self.slice.record(latency);
+            }
+        } else if self.is_measured(intended) {
+            self.each.record(latency);
         }
     }
 
     /// The last member has the message.
     #[inline]
     pub(super) fn completed(&mut self, intended: Nanos, now: Nanos) {
-        if self.measuring {
+        self.completed += u64::from(self.measuring);
+        if self.is_measured(intended) {
             self.last.record(now.saturating_sub(intended));
         }
+    }
+
+    /// Whether a message was to be sent while measuring.
+    #[inline]
+    fn is_measured(&self, intended: Nanos) -> bool {
+        (self.began..self.ended).contains(&intended)
     }
 
     /// Begins a new slice when it is time to.
@@ -216,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_happens_while_measuring_counts() {
+    fn what_is_sent_while_measuring_counts_whenever_it_arrives() {
         let (ms, mut meter) = (1_000_000, Meter::new());
         meter.delivered(0, 5 * ms);
         meter.begin(10 * ms);
@@ -227,15 +244,26 @@ mod tests {
         assert!(meter.slices.is_empty());
         meter.tick(260 * ms);
         meter.delivered(10 * ms, 300 * ms);
+        // Sent before: it counts for the rate alone.
+        meter.delivered(5 * ms, 300 * ms);
+        meter.completed(5 * ms, 300 * ms);
         meter.end(300 * ms);
         meter.delivered(0, 400 * ms);
-        assert_eq!((meter.heard, meter.deliveries, meter.sent, meter.slices.len()), (4, 2, 1, 1));
+        meter.completed(300 * ms, 400 * ms);
+        assert_eq!((meter.heard, meter.deliveries, meter.sent, meter.slices.len()), (5, 3, 1, 1));
+        assert_eq!(meter.completed, 2);
         assert!((meter.slices[0].deliveries_per_second - 4.0).abs() < 1e-9);
         assert!((meter.seconds() - 0.29).abs() < 1e-9);
         let (each, last) = (meter.each.summary().unwrap(), meter.last.summary().unwrap());
         assert_eq!((each.count, last.count), (2, 1));
         assert!((each.p50 - 2.0).abs() < 0.01 && (each.max - 290.0).abs() < 1.0, "{each:?}");
         assert!(meter.lateness.at(99.0) >= 1.0);
+        // The server stood still at the end: what was sent then arrives late.
+        meter.delivered(299 * ms, 2_299 * ms);
+        meter.completed(299 * ms, 2_299 * ms);
+        let (each, last) = (meter.each.summary().unwrap(), meter.last.summary().unwrap());
+        assert_eq!((each.count, last.count, meter.deliveries, meter.completed), (3, 2, 3, 2));
+        assert!((each.max - 2_000.0).abs() < 2.0 && (last.max - 2_000.0).abs() < 2.0, "{each:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! | this one | a run, from the plan to the report |
 //! | `plan`, `target` | what is to be done, to whom |
 //! | `fleet`, `link` | the loop, one connection |
-//! | `stamp`, `entry`, `walk`, `ledger` | what is sent, found and expected |
+//! | `stamp`, `body`, `entry`, `walk`, `ledger` | what is sent, found and expected |
 //! | `flow`, `beside`, `churn`, `recovery` | the traffic of each workload |
 //! | `drive`, `meter`, `clock` | warming up, measuring, draining |
 //! | `process`, `spawn`, `database` | the server's process and what it stores |
@@ -20,6 +20,7 @@
 //! Any server can be measured that sends back what it gets, to the sender or to a room.
 
 mod beside;
+mod body;
 mod ceiling;
 mod churn;
 mod clock;
@@ -87,7 +88,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// [`Verdict`] that tells why.
 pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> Result<Report, BenchError> {
     plan.check()?;
-    let mut fleet = Fleet::new(target.clone(), plan.layout(), plan.wait)?;
+    let mut fleet = Fleet::new(target.clone(), plan.layout(), plan.size, plan.wait)?;
     let opcode = match plan.protocol {
         Protocol::Text | Protocol::Chat | Protocol::Stomp => OpCode::Text,
         Protocol::Binary => OpCode::Binary,
@@ -103,7 +104,7 @@ pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> 
             flow.stall(&mut fleet)?;
             let setting = opening.finish(&fleet);
             let used = drive::drive(plan, &mut fleet, &mut flow, progress)?;
-            let report = Report::new(setting, flow.counted(), flow.faults(), used);
+            let report = Report::new(setting, flow.counted(), flow.faults().and(fleet.faults()), used);
             Report { published: flow.published(), ..report }
         }
         Workload::Beside { rooms, crowd, crowd_rate } => {
@@ -116,7 +117,7 @@ pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> 
             flow::settle(&mut beside, &mut fleet)?;
             let setting = opening.finish(&fleet);
             let used = drive::drive(plan, &mut fleet, &mut beside, progress)?;
-            Report::new(setting, beside.counted(), beside.faults(), used)
+            Report::new(setting, beside.counted(), beside.faults().and(fleet.faults()), used)
         }
         Workload::Recovery(returning) => recovery::run(plan, returning, opening, &mut fleet, progress)?,
         Workload::Churn { connections } => {
@@ -125,7 +126,7 @@ pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> 
             progress(Progress::WarmingUp);
             let setting = opening.finish(&fleet);
             let used = drive::drive(plan, &mut fleet, &mut churn, progress)?;
-            let faults = churn.faults();
+            let faults = churn.faults().and(fleet.faults());
             Report::new(setting, churn.meter(), faults, used)
         }
         Workload::Idle { rooms, members } => {

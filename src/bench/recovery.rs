@@ -214,7 +214,7 @@ pub(super) fn run(
     let joined = recovery.goals.iter().map(|goal| goal + members as u64).collect::<Vec<_>>();
     // If it does not come to that, the faults tell.
     let _level = wait(fleet, &mut recovery, "", |recovery| recovery.is_level(&joined));
-    Ok(recovery.report(setting, used))
+    Ok(recovery.report(setting, fleet.faults(), used))
 }
 
 /// All come back; ends when all are, or nothing comes any more.
@@ -263,9 +263,9 @@ fn storm(
 }
 
 impl Recovery {
-    fn report(&self, setting: Setting, used: Used) -> Report {
+    fn report(&self, setting: Setting, garbled: Faults, used: Used) -> Report {
         let heads = |member: usize| number(self.logs[self.room_of(member)].head + 1);
-        let faults = self.faults.and(self.ledger.faults(|member, _| Some(heads(member))));
+        let faults = self.faults.and(garbled).and(self.ledger.faults(|member, _| Some(heads(member))));
         Report::new(setting, &self.meter, faults, used)
     }
 }

@@ -109,7 +109,7 @@ impl fmt::Display for Verdict {
                 "no result: the load generator could not keep its schedule; ask for a lower rate"
             }
             Verdict::Overloaded => "no result: the server could not keep up",
-            Verdict::Incorrect => "no result: messages were lost, repeated or mixed up",
+            Verdict::Incorrect => "no result: messages were lost, repeated, garbled or mixed up",
         })
     }
 }
@@ -169,11 +169,14 @@ pub struct Report {
     pub sent: u64,
     /// Messages sent over the whole run, if they are stored ones.
     pub published: u64,
+    /// Messages that reached everybody in that time.
+    pub completed: u64,
     /// Messages delivered in that time, counted at each member; cycles of churn; members that have everything again.
     pub deliveries: u64,
     /// What was wrong, over the whole run.
     pub faults: Faults,
-    /// From the intended time of sending to each delivery; of a cycle, from beginning to end.
+    /// From the intended time of sending to each delivery of what was sent in that time, whenever it arrived; of a cycle,
+    /// from beginning to end.
     pub latency: Option<Summary>,
     /// From the intended time of sending to the last member.
     pub latency_to_last: Option<Summary>,
@@ -230,6 +233,7 @@ impl Report {
             connections_per_second: ratio(connections, connecting.as_secs_f64()),
             seconds: meter.seconds(),
             sent: meter.sent,
+            completed: meter.completed,
             published: meter.sent,
             deliveries: meter.deliveries,
             faults,
@@ -256,7 +260,7 @@ impl Report {
     /// Messages per second that reached everybody.
     #[must_use]
     pub fn messages_per_second(&self) -> f64 {
-        ratio(self.latency_to_last.as_ref().map_or(0, |latency| latency.count), self.seconds)
+        ratio(self.completed, self.seconds)
     }
 
     /// Messages per second that were stored.

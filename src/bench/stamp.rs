@@ -4,6 +4,7 @@
 //! prepared frame can be given another stamp in place, and so cheap to read that checking every delivery of a
 //! broadcast costs a few nanoseconds.
 
+use super::body::{Body, End, FILLER};
 use super::entry::{ENTRY_BYTES_MAX, Entry};
 use crate::ws::OpCode;
 use crate::ws::encode;
@@ -100,13 +101,36 @@ pub(super) enum Layout {
 #[derive(Clone, Debug)]
 pub(super) struct Finder {
     layout: Layout,
+    /// Bytes that follow the stamp, if that is to be checked.
+    filler_bytes: Option<u64>,
     /// Where the last content began: the next one most likely begins there, too.
     guess: usize,
 }
 
 impl Finder {
     pub(super) fn new(layout: Layout) -> Finder {
-        Finder { layout, guess: CONTENT.len() }
+        Finder { layout, filler_bytes: None, guess: CONTENT.len() }
+    }
+
+    /// The same, which checks that messages of `size` bytes of content have come whole.
+    pub(super) fn checking(self, size: usize) -> Finder {
+        Finder { filler_bytes: Some((size.max(STAMP_BYTES) - STAMP_BYTES) as u64), ..self }
+    }
+
+    /// What has to follow in the payload in which this mark was found last.
+    #[inline]
+    pub(super) fn body(&self, mark: Option<Mark>) -> Option<Body> {
+        let filler = self.filler_bytes?;
+        match mark {
+            Some(Mark::Stamp(_) | Mark::Entry(Entry::Message { stamp: Some(_), .. })) => {}
+            Some(Mark::Entry(_)) | None => return None,
+        }
+        let (start, end) = match self.layout {
+            Layout::Plain => (0, End::Here),
+            Layout::Stomp => (self.guess, End::Byte(0)),
+            Layout::Chat | Layout::Log => (self.guess, End::Byte(b'"')),
+        };
+        Some(Body { before: (start + STAMP_BYTES) as u64, filler, end, sound: true })
     }
 
     /// How much of a payload has to be seen to find its mark.
@@ -160,7 +184,7 @@ impl Template {
     /// All frames of a template have one masking key: what is measured costs the server the same, and nothing secret
     /// is sent.
     pub(super) fn new(layout: Layout, opcode: OpCode, size: usize, key: [u8; 4]) -> Template {
-        let content = vec![b'x'; size.max(STAMP_BYTES)];
+        let content = vec![FILLER; size.max(STAMP_BYTES)];
         let send = [DESTINATION, NO_ROOM, END_OF_HEADERS].concat();
         let (before, after): (&[u8], &[u8]) = match layout {
             Layout::Plain => (b"", b""),

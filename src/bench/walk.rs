@@ -1,5 +1,6 @@
 //! Received frames, walked over header by header: no payload is copied, and of a long one only the start is looked at.
 
+use super::body::Body;
 use super::stamp::{Finder, Mark};
 use crate::ws::header::{self, CONTROL_BYTES_MAX};
 use crate::ws::{OpCode, ProtocolError, Role};
@@ -13,6 +14,8 @@ pub(super) enum Item<'b> {
         mark: Option<Mark>,
         /// Bytes of its payload.
         bytes: u64,
+        /// What follows the mark is as it was sent, as far as that is known.
+        whole: bool,
     },
     /// A ping, with its payload.
     Ping(&'b [u8]),
@@ -24,6 +27,8 @@ pub(super) enum Item<'b> {
 #[derive(Clone, Copy, Debug)]
 struct Message {
     mark: Option<Mark>,
+    /// What is checked of it.
+    body: Option<Body>,
     bytes: u64,
     /// The frame under way is its last one.
     last: bool,
@@ -34,8 +39,10 @@ struct Message {
 pub(super) struct Walker {
     /// The start of a frame that was cut off before its mark. Empty nearly always.
     carry: Vec<u8>,
-    /// Bytes of the current frame that are still to come and nobody needs to see.
+    /// Bytes of the current frame that are still to come.
     skip: u64,
+    /// The current frame is a part of the message under way.
+    in_message: bool,
     message: Option<Message>,
 }
 
@@ -54,6 +61,7 @@ impl Walker {
         if self.skip > 0 {
             let passed = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
             self.skip -= passed as u64;
+            self.check(&bytes[..passed]);
             bytes = &bytes[passed..];
             if self.skip > 0 {
                 return Ok(());
@@ -76,24 +84,30 @@ impl Walker {
         sink: &mut impl FnMut(Item<'_>),
     ) -> Result<Option<&'b [u8]>, ProtocolError> {
         let held = self.carry.len();
-        let frame_len = if held == 0 {
+        let mut carried = Vec::new();
+        let frame = if held == 0 {
             self.begin(bytes, finder, sink)?
         } else {
             let mut carry = std::mem::take(&mut self.carry);
             let wanted = header::HEADER_BYTES_MAX + finder.prefix_bytes().max(CONTROL_BYTES_MAX);
             carry.extend_from_slice(&bytes[..bytes.len().min(wanted - held)]);
-            let frame_len = self.begin(&carry, finder, sink)?;
-            if frame_len.is_none() {
+            let frame = self.begin(&carry, finder, sink)?;
+            if frame.is_none() {
                 self.carry = carry;
                 return Ok(None);
             }
-            frame_len
+            carried = carry;
+            frame
         };
-        let Some(frame_len) = frame_len else {
+        let Some((header_len, frame_len)) = frame else {
             self.carry.extend_from_slice(bytes);
             return Ok(None);
         };
+        // What is in both was carried up to the old length, and comes from `bytes` behind it.
+        self.check(carried.get(header_len..held).unwrap_or_default());
         let left = frame_len - held as u64;
+        let payload_len = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+        self.check(bytes.get(header_len.saturating_sub(held)..payload_len).unwrap_or_default());
         if let Some(rest) = usize::try_from(left).ok().and_then(|left| bytes.get(left..)) {
             self.frame_ended(sink);
             return Ok(Some(rest));
@@ -102,28 +116,40 @@ impl Walker {
         Ok(None)
     }
 
-    /// Reads the header and the mark of the frame that `window` begins with; the length of the frame, or `None`
-    /// while not enough of it is there.
+    /// Checks bytes of the current frame's payload, if they belong to a message that is checked.
+    #[inline]
+    fn check(&mut self, payload: &[u8]) {
+        if let Some(Message { body: Some(body), .. }) = &mut self.message
+            && self.in_message
+        {
+            body.take(payload);
+        }
+    }
+
+    /// Reads the header and the mark of the frame that `window` begins with; the lengths of its header and of the whole
+    /// frame, or `None` while not enough of it is there.
     #[inline]
     fn begin(
         &mut self,
         window: &[u8],
         finder: &mut Finder,
         sink: &mut impl FnMut(Item<'_>),
-    ) -> Result<Option<u64>, ProtocolError> {
+    ) -> Result<Option<(usize, u64)>, ProtocolError> {
         let Some(header) = header::parse(window, Role::Client, false)? else { return Ok(None) };
         let prefix_max = if header.opcode.is_control() { CONTROL_BYTES_MAX } else { finder.prefix_bytes() };
         let prefix_len = usize::try_from(header.payload_len).unwrap_or(usize::MAX).min(prefix_max);
         let Some(prefix) = window.get(header.header_len..header.header_len + prefix_len) else {
             return Ok(None);
         };
+        self.in_message = !header.opcode.is_control();
         match header.opcode {
             OpCode::Text | OpCode::Binary => {
                 if self.message.is_some() {
                     return Err(ProtocolError::ContinuationMissing);
                 }
                 let mark = finder.find(prefix);
-                self.message = Some(Message { mark, bytes: header.payload_len, last: header.fin });
+                let body = finder.body(mark);
+                self.message = Some(Message { mark, body, bytes: header.payload_len, last: header.fin });
             }
             OpCode::Continuation => {
                 let message = self.message.as_mut().ok_or(ProtocolError::ContinuationUnexpected)?;
@@ -134,14 +160,15 @@ impl Walker {
             OpCode::Pong => {}
             OpCode::Close => sink(Item::Close),
         }
-        Ok(Some(header.header_len as u64 + header.payload_len))
+        Ok(Some((header.header_len, header.header_len as u64 + header.payload_len)))
     }
 
     /// The frame under way has come whole. A control frame inside a message ends nothing: `last` is not set then.
     #[inline]
     fn frame_ended(&mut self, sink: &mut impl FnMut(Item<'_>)) {
-        if let Some(Message { mark, bytes, .. }) = self.message.take_if(|message| message.last) {
-            sink(Item::Message { mark, bytes });
+        if let Some(Message { mark, body, bytes, .. }) = self.message.take_if(|message| message.last) {
+            let whole = body.is_none_or(|body| body.is_whole());
+            sink(Item::Message { mark, bytes, whole });
         }
     }
 }
@@ -166,10 +193,10 @@ mod tests {
             for piece in pieces {
                 walker.walk(piece, &mut finder, |item| {
                     found.push(match item {
-                        Item::Message { mark: Some(Mark::Stamp(stamp)), bytes } => {
+                        Item::Message { mark: Some(Mark::Stamp(stamp)), bytes, .. } => {
                             Found::Message(Some(stamp.number), bytes)
                         }
-                        Item::Message { mark: None | Some(Mark::Entry(_)), bytes } => {
+                        Item::Message { mark: None | Some(Mark::Entry(_)), bytes, .. } => {
                             Found::Message(None, bytes)
                         }
                         Item::Ping(payload) => Found::Ping(payload.to_vec()),
@@ -228,6 +255,46 @@ mod tests {
         let mut wire = Vec::new();
         encode::text(&mut wire, &text);
         assert_eq!(walked(Layout::Chat, &wire).unwrap(), [Found::Message(Some(77), text.len() as u64)]);
+    }
+
+    #[test]
+    fn a_body_that_is_cut_or_garbled_is_noticed_however_it_comes() {
+        let chat = |body: &str| {
+            let stamp = Stamp { publisher: 3, number: 77 }.letters();
+            format!("{{\"id\":\"1\",\"content\":\"{}{body}\",\"seq\":1}}", String::from_utf8_lossy(&stamp))
+        };
+        let plain = |body: &str| [&stamped(1, STAMP_BYTES)[..], body.as_bytes()].concat();
+        let filler = "x".repeat(20);
+        let wrong =
+            ["x".repeat(19), "x".repeat(21), format!("{}y", &filler[1..]), format!("y{}", &filler[1..])];
+        let (mut plain_wire, mut chat_wire, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+        for body in wrong.iter().chain([&filler]) {
+            encode::binary(&mut plain_wire, &plain(body));
+            encode::text(&mut chat_wire, &chat(body));
+            expected.push(*body == filler);
+        }
+        // In fragments, with a ping that is no part of it.
+        let whole = plain(&filler);
+        plain_wire.extend([&[0x02, 18][..], &whole[..18], b"\x89\x01p", &[0x80, 18], &whole[18..]].concat());
+        for (layout, wire, expected) in [
+            (Layout::Plain, plain_wire, [&expected[..], &[true]].concat()),
+            (Layout::Chat, chat_wire, expected.clone()),
+        ] {
+            let found = every_split(&wire, |pieces| {
+                let mut finder = Finder::new(layout).checking(STAMP_BYTES + 20);
+                let (mut walker, mut found) = (Walker::default(), Vec::new());
+                for piece in pieces {
+                    let walked = walker.walk(piece, &mut finder, |item| {
+                        if let Item::Message { whole, .. } = item {
+                            found.push(whole);
+                        }
+                    });
+                    assert_eq!(walked, Ok(()));
+                }
+                found
+            });
+            assert_eq!(found, expected, "{layout:?}");
+        }
     }
 
     #[test]
