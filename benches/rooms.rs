@@ -113,6 +113,7 @@ fn room(variant: Variant) -> Shard<Sink> {
             hello: false,
             variant,
             announced: true,
+            creates: true,
             encoding: None,
             reply: None,
         };

@@ -174,6 +174,11 @@ section! {
         /// Rooms created in a second, by all clients together; 0 is no limit. Who would create one more is closed with
         /// 1013 or answered with 429.
         room_creations_per_second: usize = 10_000, Count { range: 1..=1_000_000, zero: true };
+        /// Rooms on their way from the store at once. What needs one more is closed with 1013 or answered with 503.
+        openings: usize = 65_536, Count { range: 16..=10_000_000, zero: false };
+        /// What may wait in memory for rooms on their way from the store: joins, messages, questions. More is closed with
+        /// 1013, told "unavailable" or answered with 503; for one room 4 MiB wait at most.
+        opening_bytes: usize = 64 * MIB, Bytes(64 * KIB..=64 * GIB);
         /// Members of one room at once; 0 is no limit.
         members_per_room: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
     }

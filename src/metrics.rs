@@ -66,6 +66,10 @@ limits! {
     Rooms "rooms",
     /// Rooms created.
     RoomCreations "room_creations_per_second",
+    /// Rooms on their way from the store.
+    Openings "openings",
+    /// Bytes that wait for rooms on their way from the store.
+    OpeningBytes "opening_bytes",
     /// Members of one room.
     MembersPerRoom "members_per_room",
     /// Messages of one session.

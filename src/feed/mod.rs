@@ -138,6 +138,12 @@ fn refusal(why: Why) -> Response {
     match why {
         Why::NoSuchRoom | Why::RoomDeleted => problem(Status::NOT_FOUND, "there is no such room"),
         Why::Kicked => problem(Status::FORBIDDEN, "this user was thrown out of the room"),
-        Why::RoomFull | Why::TooManyRooms | Why::TooManyNewRooms | Why::TooSlow | Why::Unavailable => busy(),
+        Why::RoomFull
+        | Why::TooManyRooms
+        | Why::TooManyNewRooms
+        | Why::TooManyOpenings
+        | Why::TooSlow
+        | Why::Unavailable
+        | Why::HandlerFailed => busy(),
     }
 }

@@ -92,7 +92,8 @@ impl Following {
     /// Joins the room; the head of the response has been sent.
     pub(super) fn begin(follow: Follow, key: Key, outbound: &Arc<Outbound>, turn: &mut Turn) -> Following {
         let Follow { room, user, encoding, start, hello, beat, until, .. } = follow;
-        let request = JoinRequest::chat(&room, &user).start(start).hello(hello).silent().encoding(encoding);
+        let request =
+            JoinRequest::chat(&room, &user).start(start).hello(hello).silent().reading().encoding(encoding);
         let membership = turn.enter(key, outbound, request, None);
         let beat = beat.map(|(interval, bytes)| {
             (ticks(interval), bytes, turn.now.saturating_add(turn.spread(key, interval)))

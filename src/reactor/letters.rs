@@ -128,7 +128,14 @@ fn limit_of(why: Why) -> Option<Limit> {
         Why::RoomFull => Some(Limit::MembersPerRoom),
         Why::TooManyRooms => Some(Limit::Rooms),
         Why::TooManyNewRooms => Some(Limit::RoomCreations),
-        Why::TooSlow | Why::NoSuchRoom | Why::Unavailable | Why::Kicked | Why::RoomDeleted => None,
+        // The rooms count those themselves.
+        Why::TooManyOpenings => None,
+        Why::TooSlow
+        | Why::NoSuchRoom
+        | Why::Unavailable
+        | Why::Kicked
+        | Why::RoomDeleted
+        | Why::HandlerFailed => None,
     }
 }
 
@@ -136,9 +143,12 @@ fn limit_of(why: Why) -> Option<Limit> {
 fn code_of(why: Why) -> CloseCode {
     match why {
         Why::TooSlow => CloseCode::TOO_SLOW,
-        Why::RoomFull | Why::TooManyRooms | Why::TooManyNewRooms | Why::Unavailable => {
-            CloseCode::TRY_AGAIN_LATER
-        }
+        Why::RoomFull
+        | Why::TooManyRooms
+        | Why::TooManyNewRooms
+        | Why::TooManyOpenings
+        | Why::Unavailable => CloseCode::TRY_AGAIN_LATER,
+        Why::HandlerFailed => CloseCode::INTERNAL,
         Why::NoSuchRoom => CloseCode::POLICY,
         Why::Kicked => CloseCode::KICKED,
         Why::RoomDeleted => CloseCode::NORMAL,

@@ -93,6 +93,15 @@ impl Mailbox {
         self.ring();
     }
 
+    /// Posts a letter and never waits: one that the box has no room for is kept beside it. For what must not be lost and
+    /// is rare: each follows a commit of the store.
+    pub(crate) fn post_or_keep(&self, letter: Letter) {
+        if let Err(TrySendError::Full(letter)) = self.letters.try_send(letter) {
+            self.bell.overflow().push_back(letter);
+        }
+        self.ring();
+    }
+
     /// Posts a letter unless the box is full.
     pub(crate) fn try_post(&self, letter: Letter) -> bool {
         let posted = self.letters.try_send(letter).is_ok();

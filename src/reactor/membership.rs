@@ -31,6 +31,7 @@ pub struct JoinRequest<'a> {
     start: Start,
     hello: bool,
     announced: bool,
+    creates: bool,
     encoding: Option<Arc<dyn Encoding>>,
     reply: Option<Reply<Result<Joined, Why>>>,
 }
@@ -57,7 +58,8 @@ impl<'a> JoinRequest<'a> {
 
     fn new(room: &'a str, user: &'a str, format: Format) -> JoinRequest<'a> {
         let start = Start::Live;
-        JoinRequest { room, user, format, start, hello: false, announced: true, encoding: None, reply: None }
+        let (hello, announced, creates) = (false, true, true);
+        JoinRequest { room, user, format, start, hello, announced, creates, encoding: None, reply: None }
     }
 
     /// Begins elsewhere in the room's log.
@@ -78,6 +80,13 @@ impl<'a> JoinRequest<'a> {
     #[must_use]
     pub fn silent(mut self) -> JoinRequest<'a> {
         self.announced = false;
+        self
+    }
+
+    /// Only reads: waits at a room that is not there as at an empty one, instead of creating it.
+    #[must_use]
+    pub fn reading(mut self) -> JoinRequest<'a> {
+        self.creates = false;
         self
     }
 
@@ -465,7 +474,7 @@ impl Turn {
         request: JoinRequest<'_>,
         deflate: Option<WindowBits>,
     ) -> Membership {
-        let JoinRequest { room, user, format, start, hello, announced, encoding, reply } = request;
+        let JoinRequest { room, user, format, start, hello, announced, creates, encoding, reply } = request;
         let variant = match deflate {
             _ if encoding.is_some() => Variant::Encoded,
             Some(window) if window >= self.limits.deflate.window => Variant::Deflated,
@@ -488,6 +497,7 @@ impl Turn {
             hello,
             variant,
             announced,
+            creates,
             encoding,
             reply,
         })));

@@ -153,9 +153,11 @@ impl Turn {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
-        let next = self.timers.until_next()?;
-        let at = Duration::from_millis(u64::from(self.now.saturating_add(next)) * TICK_MILLIS);
-        Some(at.saturating_sub(self.clock.elapsed))
+        let timer = self.timers.until_next().map(|next| {
+            let at = Duration::from_millis(u64::from(self.now.saturating_add(next)) * TICK_MILLIS);
+            at.saturating_sub(self.clock.elapsed)
+        });
+        timer.into_iter().chain(self.lanes.iter().filter_map(Lane::dispatch_within)).min()
     }
 
     /// The `Date` header's value.

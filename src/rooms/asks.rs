@@ -1,6 +1,9 @@
 //! What a shard answers: posts, who is online, kicks, deletions.
 
+use std::time::Duration;
+
 use super::command::{Ask, Command, Effect, Format, Online, OnlineSession, PostError, Posting, Why};
+use super::journal::RoomId;
 use super::message::Kind;
 use super::peer::Peer;
 use super::repeats::Publisher;
@@ -14,53 +17,66 @@ impl<P: Peer> Shard<P> {
         match ask {
             Ask::Post(post) => self.post(post, now),
             Ask::Relay { room, format, payload, text, key, reply } => {
-                reply.send(self.relay(&room, format, &payload, (text, key.as_deref()), now));
+                let receivers = self.relay(&room, format, &payload, (text, key.as_deref()), now);
+                reply.send(receivers);
             }
-            Ask::Position { room, user, reply } => match self.find_for(&room, &user, now) {
-                Err(why) => reply.send(Err(why)),
-                Ok(index) => match &mut self.rooms[index] {
-                    Entry::Opening(opening) => {
-                        let ask = Ask::Position { room, user, reply };
-                        opening.waiting.push(Command::Ask(Box::new(ask)));
-                    }
-                    Entry::Open(room) => reply.send(Ok(room.position())),
-                },
-            },
-            Ask::Poll { room, user, poll } => match self.find_for(&room, &user, now) {
-                Err(why) => poll.reply.send(Err(why)),
-                Ok(index) => match &mut self.rooms[index] {
-                    Entry::Opening(opening) => {
-                        opening.waiting.push(Command::Ask(Box::new(Ask::Poll { room, user, poll })));
-                    }
-                    Entry::Open(_) => self.poll(index, *poll, now),
-                },
-            },
-            Ask::Online { room, reply } => reply.send(self.online(&room)),
+            Ask::Position { .. } | Ask::Poll { .. } | Ask::Online { .. } => self.ask_reader(ask, now),
             Ask::Kick { room, user, ban, reply } => {
                 if let Some(ban) = ban {
                     self.bans.add(&room, &user, now, ban);
                 }
-                reply.send(self.close_members(&room, Some(&user), Why::Kicked));
+                let closed = self.kick(&room, &user);
+                reply.send(closed);
             }
-            Ask::Close { room, reply } => {
-                reply.send(self.close_members(&room, None, Why::RoomDeleted));
-                self.disown(&room);
+            Ask::Close { room, id, reply } => {
+                let closed = self.close_deleted(&room, id);
+                reply.send(closed);
             }
             Ask::Stats { reply } => reply.send(self.stats()),
-            Ask::Ping { reply } => reply.send(()),
+            Ask::Ping { reply } => {
+                let since = self.waiting_since();
+                let waited = |since: Timestamp| now.micros().saturating_sub(since.micros());
+                reply.send(since.map(waited).map(Duration::from_micros));
+            }
+        }
+    }
+
+    /// What is asked of a chat room without changing anything there.
+    fn ask_reader(&mut self, ask: Ask, now: Timestamp) {
+        let found = match &ask {
+            Ask::Position { room, user, .. } | Ask::Poll { room, user, .. } => self.find_for(room, user, now),
+            // Nobody is in a room that is not in memory.
+            Ask::Online { .. }
+            | Ask::Post(_)
+            | Ask::Relay { .. }
+            | Ask::Kick { .. }
+            | Ask::Close { .. }
+            | Ask::Stats { .. }
+            | Ask::Ping { .. } => {
+                let name = ask.room().unwrap_or_default();
+                self.names[Format::Chat as usize].get(name).copied().ok_or(Why::NoSuchRoom)
+            }
+        };
+        let index = match found {
+            Ok(index) => index,
+            Err(why) => return ask.refuse(why),
+        };
+        match (&mut self.rooms[index], ask) {
+            (Entry::Opening(_), ask) => self.hold(index, Command::Ask(Box::new(ask)), now),
+            (Entry::Open(room), Ask::Position { reply, .. }) => reply.send(Ok(room.position())),
+            (Entry::Open(_), Ask::Poll { poll, .. }) => self.poll(index, *poll, now),
+            (Entry::Open(_), Ask::Online { room, reply }) => reply.send(self.online(&room)),
+            (Entry::Open(_), ask) => ask.refuse(Why::NoSuchRoom),
         }
     }
 
     /// Publishes in somebody's name, once the room is open.
     fn post(&mut self, post: Box<Posting>, now: Timestamp) {
-        let create = post.create && self.limits.open_rooms;
-        let Ok(index) = self.find_room(&post.room, Format::Chat, create, now) else {
-            return post.reply.send(Err(PostError::Busy));
+        let Ok(index) = self.find_room(&post.room, Format::Chat, post.create, now) else {
+            return post.reply.send(Err(PostError::Unavailable));
         };
         let room = match &mut self.rooms[index] {
-            Entry::Opening(opening) => {
-                return opening.waiting.push(Command::Ask(Box::new(Ask::Post(post))));
-            }
+            Entry::Opening(_) => return self.hold(index, Command::Ask(Box::new(Ask::Post(post))), now),
             Entry::Open(room) => room,
         };
         let Posting { sender, content, client_id, id_session, mandatory, reply, .. } = *post;
@@ -106,7 +122,7 @@ impl<P: Peer> Shard<P> {
         if self.bans.holds(name, user, now) {
             return Err(Why::Kicked);
         }
-        self.find_room(name, Format::Chat, self.limits.open_rooms, now)
+        self.find_room(name, Format::Chat, false, now)
     }
 
     fn online(&self, name: &str) -> Online {
@@ -124,30 +140,63 @@ impl<P: Peer> Shard<P> {
         Online { users: room.presence.names(), sessions: sessions.collect() }
     }
 
-    /// Has the sessions of a room (of one user, if named) closed; returns how many.
-    fn close_members(&mut self, name: &str, user: Option<&str>, why: Why) -> usize {
-        let Some(room) = self.open_chat(name) else { return 0 };
+    /// Has the sessions of a user in a room closed, those that wait for it included; returns how many.
+    fn kick(&mut self, name: &str, user: &str) -> usize {
+        let Some(&index) = self.names[Format::Chat as usize].get(name) else { return 0 };
+        match &self.rooms[index] {
+            Entry::Opening(_) => self.close_waiting(index, Some(user), Why::Kicked),
+            Entry::Open(_) => self.close_members(index, Some(user), Why::Kicked),
+        }
+    }
+
+    /// The room of this name, and of this id if it is stored, was deleted; returns how many sessions are closed for that.
+    fn close_deleted(&mut self, name: &str, id: Option<RoomId>) -> usize {
+        let Some(&index) = self.names[Format::Chat as usize].get(name) else { return 0 };
+        match (&mut self.rooms[index], id) {
+            (Entry::Opening(opening), Some(id)) => {
+                opening.note_deletion(id);
+                0
+            }
+            (Entry::Opening(_), None) => self.close_waiting(index, None, Why::RoomDeleted),
+            // Another one has the name by now.
+            (Entry::Open(room), Some(_)) if room.stored_as != id => 0,
+            // Only the store can delete it: its name leads here as long as it is there.
+            (Entry::Open(room), None) if room.stored_as.is_some() => {
+                self.close_members(index, None, Why::RoomDeleted)
+            }
+            (Entry::Open(room), _) => {
+                room.disowned = true;
+                self.names[Format::Chat as usize].remove(name);
+                room.end_polls(Why::RoomDeleted);
+                let closed = self.close_members(index, None, Why::RoomDeleted);
+                self.forget_if_deleted(index);
+                closed
+            }
+        }
+    }
+
+    /// Forgets a room that was deleted once nobody is in it any more.
+    pub(super) fn forget_if_deleted(&mut self, index: usize) {
+        if let Some(Entry::Open(room)) = self.rooms.get(index)
+            && room.disowned
+            && room.is_idle()
+        {
+            self.remove_room(index);
+        }
+    }
+
+    /// Has the sessions of an open room (of one user, if named) closed; returns how many.
+    fn close_members(&mut self, index: usize, user: Option<&str>, why: Why) -> usize {
+        let Some(Entry::Open(room)) = self.rooms.get(index) else { return 0 };
         let is_meant = |key| match self.seats.get(key) {
             Some(Seat::Taken { profile, .. }) => user.is_none_or(|user| *profile.user == *user),
-            Some(Seat::Waiting { .. }) | None => false,
+            Some(Seat::Waiting { .. } | Seat::Left { .. }) | None => false,
         };
         let meant = room.members.iter().filter(|member| is_meant(member.key));
         let closed: Vec<_> = meant.map(|member| Effect::Close(member.session, why)).collect();
         let count = closed.len();
         self.out.effects.extend(closed);
         count
-    }
-
-    /// The room was deleted: whoever asks for this name from now on means another one.
-    fn disown(&mut self, name: &str) {
-        let Some(index) = self.names[Format::Chat as usize].remove(name) else { return };
-        if let Entry::Open(room) = &mut self.rooms[index] {
-            room.disowned = true;
-            room.end_polls(Why::RoomDeleted);
-            if room.is_idle() {
-                self.rooms.remove(index);
-            }
-        }
     }
 
     fn open_chat(&self, name: &str) -> Option<&Room<P>> {

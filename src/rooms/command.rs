@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,6 +112,9 @@ pub struct Join<P> {
     pub variant: Variant,
     /// Whether it counts among those who are there, and the others are told of it.
     pub announced: bool,
+    /// Whether it brings the room into being, where rooms are open to everybody. A member that does not waits at a room
+    /// that is not there as at an empty one.
+    pub creates: bool,
     /// The form of what it is sent, for [`Variant::Encoded`].
     pub encoding: Option<Arc<dyn Encoding>>,
     /// Where to tell how it went; without it, a member that is refused has its session closed.
@@ -181,7 +185,17 @@ impl<T> Reply<T> {
 
     /// Answers.
     pub fn send(self, answer: T) {
-        (self.0)(answer);
+        self.deliver(answer);
+    }
+
+    /// Answers; false if what takes the answer has panicked. That ends here: it must not end the shard, which owns others'
+    /// rooms.
+    pub(super) fn deliver(self, answer: T) -> bool {
+        let taken = catch_unwind(AssertUnwindSafe(|| (self.0)(answer))).is_ok();
+        if !taken {
+            tracing::error!("what was to take an answer of a room has panicked");
+        }
+        taken
     }
 }
 
@@ -272,6 +286,8 @@ pub enum Ask {
     Close {
         /// The room's name.
         room: Box<str>,
+        /// The room that was deleted, if it was stored: there may be another one of that name by now.
+        id: Option<RoomId>,
         /// The answer.
         reply: Reply<usize>,
     },
@@ -280,10 +296,10 @@ pub enum Ask {
         /// The answer.
         reply: Reply<ShardStats>,
     },
-    /// Is the shard alive?
+    /// Is the shard alive? Answered with the time that the room has waited which has waited longest for the store.
     Ping {
         /// The answer.
-        reply: Reply<()>,
+        reply: Reply<Option<Duration>>,
     },
 }
 
@@ -298,15 +314,15 @@ impl Start {
 }
 
 impl Ask {
-    /// Answers what has waited for a room that cannot be opened. What is asked of open rooms alone never waits.
+    /// Answers what has waited for a room that cannot be opened. What is not about one chat room never waits.
     pub(super) fn refuse(self, why: Why) {
         match self {
             Ask::Post(post) if why == Why::NoSuchRoom => post.reply.send(Err(PostError::NoSuchRoom)),
             Ask::Post(post) => post.reply.send(Err(PostError::Unavailable)),
             Ask::Position { reply, .. } => reply.send(Err(why)),
             Ask::Poll { poll, .. } => poll.reply.send(Err(why)),
+            Ask::Online { reply, .. } => reply.send(Online::default()),
             Ask::Relay { .. }
-            | Ask::Online { .. }
             | Ask::Kick { .. }
             | Ask::Close { .. }
             | Ask::Stats { .. }
@@ -429,6 +445,8 @@ pub struct OnlineSession {
 pub struct ShardStats {
     /// Rooms in memory.
     pub rooms: usize,
+    /// Rooms on their way from the store.
+    pub openings: usize,
     /// Members of all rooms.
     pub members: usize,
     /// Messages published so far, notices included.
@@ -504,6 +522,8 @@ pub enum Why {
     TooManyRooms,
     /// Rooms are being created faster than they may be.
     TooManyNewRooms,
+    /// So many rooms are on their way from the store, or so much waits for them, that nothing more may.
+    TooManyOpenings,
     /// Nobody created the room.
     NoSuchRoom,
     /// The room cannot be read at the moment.
@@ -512,6 +532,8 @@ pub enum Why {
     Kicked,
     /// The room was deleted.
     RoomDeleted,
+    /// Code of the application that wrote for this session has panicked.
+    HandlerFailed,
 }
 
 impl Why {
@@ -523,10 +545,12 @@ impl Why {
             Why::RoomFull => "the room is full",
             Why::TooManyRooms => "too many rooms",
             Why::TooManyNewRooms => "too many new rooms",
+            Why::TooManyOpenings => "too much waits for rooms being opened",
             Why::NoSuchRoom => "there is no such room",
             Why::Unavailable => "the room cannot be read at the moment",
             Why::Kicked => "kicked",
             Why::RoomDeleted => "the room was deleted",
+            Why::HandlerFailed => "handler failed",
         }
     }
 }

@@ -164,6 +164,7 @@ impl Kit {
             hello: false,
             variant: Variant::Plain,
             announced: true,
+            creates: true,
             encoding: None,
             reply: None,
         };

@@ -10,7 +10,7 @@ use super::room::{Draft, Room, RoomLimits};
 use super::timestamp::Timestamp;
 
 /// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.
-const BATCHES_MAX: usize = 4;
+pub(crate) const BATCHES_MAX: usize = 4;
 /// Records that wait in all before nothing more is published.
 const RECORDS_MAX: usize = 16_384;
 /// As `RECORDS_MAX`, in bytes of the batch that is being filled.

@@ -14,7 +14,11 @@
 //! | `pump` | moving the members along the log, whatever they lag |
 //! | `crew` | several threads moving the members of one room |
 //! | `shard`, `seats` | many rooms: who belongs where, whose turn it is |
-//! | `opening` | a room on its way from the store |
+//! | `opening`, `held` | a room on its way from the store, and the commands that wait for it |
+//! | `absent` | readers that wait at a room that is not there |
+//! | `store_requests` | rooms asked of the store, few at a time |
+//! | `check` | the invariants of all of that, for tests |
+//! | `idle` | rooms without members, kept for a while |
 //! | `readers` | members that read from the store |
 //! | `retention` | what a room keeps no longer |
 //! | `renewal` | `async` rooms that the store has lost messages of |
@@ -27,15 +31,20 @@
 //! | [`journal`] | what rooms and a store tell each other |
 //! | `presence` | who is there: sessions and users |
 
+mod absent;
 mod asks;
 mod bans;
 mod bounds;
+#[cfg(any(test, feature = "fuzzing"))]
+mod check;
 mod command;
 mod crew;
 mod dedup;
 mod deflated;
 mod encoding;
 mod guests;
+mod held;
+mod idle;
 pub mod journal;
 mod json;
 #[cfg(test)]
@@ -58,6 +67,7 @@ mod retention;
 mod room;
 mod seats;
 mod shard;
+mod store_requests;
 mod timestamp;
 mod view;
 
@@ -70,9 +80,12 @@ pub use crew::{Alone, Crew, Job};
 pub use dedup::content_digest;
 pub use encoding::{Encoding, Entry};
 pub use json::push_string as push_json_string;
+pub(crate) use ledger::BATCHES_MAX;
 pub use message::{Chat, Kind, Notice, Notices, push_stored as push_stored_json};
 pub use peer::{Peer, Sent};
 pub use polls::{Backlog, History, News, Poll, Position};
+pub(crate) use readers::PAGES_MAX;
 pub use room::{OnLag, RoomLimits};
 pub use shard::Shard;
+pub(crate) use store_requests::REQUESTS_MAX as STORE_REQUESTS_MAX;
 pub use timestamp::Timestamp;

@@ -1,62 +1,172 @@
 //! A room on its way from the store: what happens to it meanwhile waits in order.
+//!
+//! ```text
+//!          a command by name                     the store has it
+//!  Found ────────────────────► Asked { create } ──────────────────► Entry::Open, and what waits takes effect
+//!    ▲                            │      ▲
+//!    │ everybody has gone         │      │ a command by name
+//!    │                            ▼      │
+//!  (no entry) ◄──────────────── Absent ──┘
+//!            nobody waits      the store has no such room, and only readers wait: they make none
+//! ```
+//!
+//! A deletion that meets a room on its way is noted: if it was that room which the store has opened, the store is asked
+//! once more, and what waits is in the next room of that name.
 
-use super::command::{Command, Effect, Fault, Format, MemberKey, RoomKey, Span, Why};
+mod leaving;
+
+use super::bounds::Bounds;
+use super::command::{Command, Fault, Format, MemberKey, RoomKey, Span, Why};
 use super::guests::write_notice;
-use super::journal::{Durability, Opened};
+use super::journal::{Durability, Opened, RoomId};
 use super::message::Notice;
 use super::peer::Peer;
 use super::room::Room;
+use super::seats::Seat;
 use super::shard::{Entry, Shard};
 use super::timestamp::Timestamp;
 
-/// Publishes that wait for one room at most; beyond it publishers are told that the room is busy.
-const PUBLISHES_MAX: usize = 4096;
-/// Bytes of such publishes at most.
-const BYTES_MAX: usize = 4 << 20;
+/// Bytes that wait for one room at most, so that one room that does not come leaves the others their part.
+const ROOM_BYTES_MAX: usize = 4 << 20;
+/// How often the store is asked for a room that is deleted again and again while it is being opened.
+const ATTEMPTS_MAX: u32 = 64;
 
 /// A room that is being opened.
 #[derive(Debug)]
 pub(super) struct Opening<P> {
     pub(super) key: RoomKey,
     pub(super) name: Box<str>,
-    pub(super) waiting: Vec<Command<P>>,
-    /// The arena of the waiting commands.
-    pub(super) bytes: Vec<u8>,
-    publishes: usize,
-    creation: Creation,
+    phase: Phase,
+    held: Vec<Held<P>>,
+    /// The arena of the commands that wait.
+    arena: Vec<u8>,
+    /// Bytes that [`Bounds::charge`] was asked for. Invariant: the sum of what the commands that wait cost.
+    charged: usize,
+    /// Whether its creation was taken from the rate of creations.
+    paid: bool,
+    attempts: u32,
+    /// Rooms of this name that were deleted since it was found.
+    deleted: Vec<RoomId>,
 }
 
-/// What is allowed for a room that may not be there yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Creation {
-    /// It is created, which was paid for; if it is there, that is given back.
-    Paid,
-    /// It is not created, for too many are at the moment.
-    Refused,
-    /// It is not to be created.
-    Unwanted,
+enum Phase {
+    /// Nobody has asked the store yet.
+    Found,
+    /// The store was asked for it, and whether to create it.
+    Asked { create: bool },
+    /// The store has no such room, and nobody who waits may make one; since when.
+    Absent { since: Timestamp },
+}
+
+/// A command that waits.
+#[derive(Debug)]
+struct Held<P> {
+    command: Command<P>,
+    since: Timestamp,
+    bytes: usize,
 }
 
 impl<P> Opening<P> {
-    fn new(key: RoomKey, name: Box<str>, creation: Creation) -> Opening<P> {
-        Opening { key, name, waiting: Vec::new(), bytes: Vec::new(), publishes: 0, creation }
+    pub(super) fn new(key: RoomKey, name: Box<str>) -> Opening<P> {
+        Opening {
+            key,
+            name,
+            phase: Phase::Found,
+            held: Vec::new(),
+            arena: Vec::new(),
+            charged: 0,
+            paid: false,
+            attempts: 0,
+            deleted: Vec::new(),
+        }
     }
 
-    /// Keeps a publish for later; false if too many wait already.
-    pub(super) fn hold_publish(
-        &mut self,
-        member: MemberKey,
-        content: &[u8],
-        tag: Option<&[u8]>,
-        text: bool,
-    ) -> bool {
-        if self.publishes >= PUBLISHES_MAX || self.bytes.len() >= BYTES_MAX {
+    /// Whether to create it, if the store is asked for it at the moment.
+    pub(super) fn is_asked(&self) -> Option<bool> {
+        match self.phase {
+            Phase::Asked { create } => Some(create),
+            Phase::Found | Phase::Absent { .. } => None,
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self.phase, Phase::Absent { .. })
+    }
+
+    /// Since when only readers wait, for a room that is not there.
+    pub(super) fn idle_since(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Absent { since } => Some(since),
+            Phase::Found | Phase::Asked { .. } => None,
+        }
+    }
+
+    pub(super) fn set_idle_since(&mut self, now: Timestamp) {
+        if let Phase::Absent { since } = &mut self.phase {
+            *since = now;
+        }
+    }
+
+    /// Whether nobody waits for it, the store included.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.held.is_empty() && self.is_asked().is_none()
+    }
+
+    /// The room of this id was deleted.
+    pub(super) fn note_deletion(&mut self, id: RoomId) {
+        if self.is_asked().is_some() && !self.deleted.contains(&id) {
+            self.deleted.push(id);
+        }
+    }
+
+    /// Whether a command waits that may bring the room into being.
+    fn wants_creation(&self, open_rooms: bool) -> bool {
+        open_rooms && self.held.iter().any(|held| held.command.creates())
+    }
+
+    /// Keeps a command for later.
+    ///
+    /// # Errors
+    /// The command, if too much waits already.
+    fn hold(&mut self, command: Command<P>, now: Timestamp, bounds: &Bounds) -> Result<(), Command<P>> {
+        let bytes = command.held_bytes();
+        if !self.charge(bytes, bounds) {
+            return Err(command);
+        }
+        self.held.push(Held { command, since: now, bytes });
+        Ok(())
+    }
+
+    fn charge(&mut self, bytes: usize, bounds: &Bounds) -> bool {
+        if self.charged.saturating_add(bytes) > ROOM_BYTES_MAX && self.charged > 0 {
+            bounds.count_refusal();
             return false;
         }
-        let Some(content) = Span::store(&mut self.bytes, content) else { return false };
-        let tag = tag.and_then(|tag| Span::store(&mut self.bytes, tag));
-        self.publishes += 1;
-        self.waiting.push(Command::Publish { member, content, tag, text });
+        let fits = bounds.charge(bytes);
+        self.charged += if fits { bytes } else { 0 };
+        fits
+    }
+
+    /// Keeps a publish for later; false if too much waits already.
+    pub(super) fn hold_publish(
+        &mut self,
+        publish: (MemberKey, &[u8], Option<&[u8]>, bool),
+        now: Timestamp,
+        bounds: &Bounds,
+    ) -> bool {
+        let (member, content, tag, text) = publish;
+        let own = Command::<P>::Leave(member).held_bytes();
+        let bytes = own + content.len() + tag.map_or(0, <[u8]>::len);
+        if !self.charge(bytes, bounds) {
+            return false;
+        }
+        let content = Span::store(&mut self.arena, content);
+        let tag = tag.and_then(|tag| Span::store(&mut self.arena, tag));
+        // The limit is far below what a span can name.
+        let Some(content) = content else { return false };
+        let command = Command::Publish { member, content, tag, text };
+        self.held.push(Held { command, since: now, bytes });
         true
     }
 
@@ -65,18 +175,7 @@ impl<P> Opening<P> {
     where
         P: Peer,
     {
-        let joins = self.waiting.iter().filter_map(|command| match command {
-            Command::Join(join) if join.member == member => Some(join),
-            Command::Join(_)
-            | Command::Publish { .. }
-            | Command::Leave(_)
-            | Command::Tell(..)
-            | Command::Resume(_)
-            | Command::Ask(_)
-            | Command::After(..)
-            | Command::Barrier => None,
-        });
-        for join in joins {
+        for join in self.held.iter().filter_map(|held| held.command.join_of(member)) {
             let Fault { code, content, client_id } = fault;
             let (client_id, at) = (client_id.as_deref(), join.start.at());
             let notice = Notice::Error { code, content, at, client_id };
@@ -86,32 +185,39 @@ impl<P> Opening<P> {
         }
     }
 
-    /// The member has left, and its key may be given to somebody else: what it did goes on under another one.
-    pub(super) fn rename(&mut self, from: MemberKey, to: MemberKey) {
-        for command in &mut self.waiting {
-            match command {
-                Command::Join(join) if join.member == from => join.member = to,
-                Command::Publish { member, .. } | Command::Leave(member) | Command::After(member, _)
-                    if *member == from =>
-                {
-                    *member = to;
-                }
-                Command::Join(_)
-                | Command::Publish { .. }
-                | Command::Leave(_)
-                | Command::Tell(..)
-                | Command::Resume(_)
-                | Command::Ask(_)
-                | Command::After(..)
-                | Command::Barrier => {}
-            }
-        }
-        self.waiting.push(Command::Leave(to));
+    /// Takes out the commands that `is_meant`, in order.
+    pub(super) fn take(
+        &mut self,
+        bounds: &Bounds,
+        mut is_meant: impl FnMut(&Command<P>, Timestamp) -> bool,
+    ) -> Vec<Command<P>> {
+        let taken = self.held.extract_if(.., |held| is_meant(&held.command, held.since));
+        let (commands, bytes): (Vec<_>, Vec<_>) = taken.map(|held| (held.command, held.bytes)).unzip();
+        let bytes: usize = bytes.into_iter().sum();
+        self.charged -= bytes;
+        bounds.discharge(bytes);
+        commands
+    }
+
+    /// Forgets polls that nobody waits for any longer.
+    pub(super) fn forget_polls(&mut self, now: Timestamp, bounds: &Bounds) {
+        drop(self.take(bounds, |command, since| command.is_stale_poll(since, now)));
+    }
+
+    /// Whether it holds this member's JOIN.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn holds_join_of(&self, member: MemberKey) -> bool {
+        self.held.iter().filter_map(|held| held.command.join_of(member)).count() == 1
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn joins(&self) -> usize {
+        self.held.iter().filter(|held| matches!(held.command, Command::Join(_))).count()
     }
 }
 
 impl<P: Peer> Shard<P> {
-    /// The room of this name, opened if need be; `create`: also if nobody created it.
+    /// The room of this name. One that is not in memory is to be opened, or if there is no store, made if `create`.
     ///
     /// # Errors
     /// If there are too many rooms, or too many new ones.
@@ -125,93 +231,258 @@ impl<P: Peer> Shard<P> {
         if let Some(&index) = self.names[format as usize].get(name) {
             return Ok(index);
         }
-        if self.rooms.len() >= self.limits.bounds.rooms() {
-            self.forget_idle_but(0, now);
-            if self.rooms.len() >= self.limits.bounds.rooms() {
-                return Err(Why::TooManyRooms);
-            }
+        if !self.make_room(now) {
+            return Err(Why::TooManyRooms);
         }
-        let is_stored = self.limits.store.is_some() && format == Format::Chat;
-        let creation = if is_stored && !create {
-            Creation::Unwanted
-        } else if self.limits.bounds.creations.take(now.micros()) {
-            Creation::Paid
-        } else {
-            Creation::Refused
-        };
-        if creation == Creation::Refused && !is_stored {
+        let is_there = self.limits.store.is_none() || format != Format::Chat;
+        if is_there && create && !self.limits.bounds.creations.take(now.micros()) {
             return Err(Why::TooManyNewRooms);
         }
         self.rooms_opened += 1;
         let key = RoomKey { index: self.rooms.vacant_key(), number: self.rooms_opened };
         let name: Box<str> = name.into();
         self.names[format as usize].insert(name.clone(), key.index);
-        if is_stored {
-            self.openings += 1;
-            let create = creation == Creation::Paid;
-            self.out.effects.push(Effect::Open { room: key, name: name.clone(), create });
-            return Ok(self.rooms.insert(Entry::Opening(Box::new(Opening::new(key, name, creation)))));
+        if !is_there || !create {
+            return Ok(self.rooms.insert(Entry::Opening(Box::new(Opening::new(key, name)))));
         }
-        let mut room = Room::new(key, name, format, epoch(self.epoch_seed, self.rooms_opened));
+        let mut room = Room::new(key, name, format, self.new_epoch(key));
         room.idle_since = now;
-        self.idle.push_back((key, now));
+        self.idle.push(key, now);
         Ok(self.rooms.insert(Entry::Open(Box::new(room))))
     }
 
-    pub(super) fn opened(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
-        let Some(entry) = self.rooms.get_mut(key.index) else { return };
-        let opening = match entry {
-            Entry::Open(_) => return self.renewed(key, opened),
-            Entry::Opening(opening) if opening.key == key => opening,
-            Entry::Opening(_) => return,
-        };
-        self.openings -= 1;
-        let name = opening.name.clone();
-        // A room in which somebody has ever been is not a new one.
-        if opening.creation == Creation::Paid && opened.head > 0 {
-            self.limits.bounds.creations.give_back();
-        }
-        let mut room = Box::new(Room::restored(key, name, opened));
-        if room.durability == Durability::Off {
-            // What it will be asked to number lives no longer than its stay in memory.
-            room.epoch = epoch(self.epoch_seed, key.number);
-        }
-        room.idle_since = now;
-        self.idle.push_back((key, now));
-        let Entry::Opening(opening) = std::mem::replace(entry, Entry::Open(room)) else { return };
-        let Opening { waiting, bytes, .. } = *opening;
-        for command in waiting {
-            self.apply(command, &bytes, now);
+    /// Has a command wait for the room at `index`, which is being opened, and sees to it that it comes.
+    pub(super) fn hold(&mut self, index: usize, command: Command<P>, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        let (key, joiner) = (opening.key, command.joiner());
+        match opening.hold(command, now, &self.limits.bounds) {
+            Ok(()) => {
+                if let Some(member) = joiner {
+                    self.seats.set(member, Seat::Waiting { room: key });
+                }
+                self.advance(index, now);
+            }
+            Err(command) => {
+                self.refuse(command, Why::TooManyOpenings);
+                self.remove_if_unwanted(index);
+            }
         }
     }
 
-    pub(super) fn not_opened(&mut self, key: RoomKey, why: Why, now: Timestamp) {
-        self.not_renewed(key, now);
-        if !matches!(self.rooms.get(key.index), Some(Entry::Opening(opening)) if opening.key == key) {
+    /// Asks the store for the room at `index`, unless that was done.
+    fn advance(&mut self, index: usize, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        match opening.phase {
+            Phase::Asked { .. } => return,
+            Phase::Found => {}
+            Phase::Absent { .. } => self.absent -= 1,
+        }
+        opening.phase = Phase::Found;
+        if self.limits.store.is_none() {
+            return self.open_unstored(index, now);
+        }
+        if !self.limits.bounds.begin_opening() {
+            return self.refuse_all(index, Why::TooManyOpenings);
+        }
+        self.openings += 1;
+        self.ask_store(index, now);
+    }
+
+    /// Asks the store for a room, whether or not that was done before.
+    fn ask_store(&mut self, index: usize, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        let wanted = opening.wants_creation(self.limits.open_rooms);
+        // Who cannot pay finds the room all the same, if it is there.
+        opening.paid |= wanted && self.limits.bounds.creations.take(now.micros());
+        opening.phase = Phase::Asked { create: wanted && opening.paid };
+        let key = opening.key;
+        self.request_room(key, now);
+    }
+
+    /// A room that is not stored is there once somebody makes it.
+    fn open_unstored(&mut self, index: usize, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        if !opening.wants_creation(true) {
+            return self.wait_for_creation(index, now);
+        }
+        if !self.limits.bounds.creations.take(now.micros()) {
+            return self.refuse_creators(index, now);
+        }
+        let (key, name) = (opening.key, opening.name.clone());
+        let room = Box::new(Room::new(key, name, Format::Chat, self.new_epoch(key)));
+        self.open(index, room, now);
+    }
+
+    /// The store has opened a room, or begun its log anew.
+    pub(super) fn opened(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
+        let opening = match self.rooms.get_mut(key.index) {
+            Some(Entry::Open(room)) if room.key == key => return self.renewed(key, opened, now),
+            Some(Entry::Opening(opening)) if opening.key == key => opening,
+            Some(Entry::Open(_) | Entry::Opening(_)) | None => return,
+        };
+        if opening.deleted.contains(&opened.id) {
+            // It was deleted after the store had looked: what waits is for the next room of that name.
+            return self.ask_again(key.index, now);
+        }
+        // A room in which somebody has ever been is not a new one.
+        if opening.paid && opened.head > 0 {
+            self.limits.bounds.creations.give_back();
+        }
+        let mut room = Box::new(Room::restored(key, opening.name.clone(), opened));
+        if room.durability == Durability::Off {
+            // What it will be asked to number lives no longer than its stay in memory.
+            room.epoch = self.new_epoch(key);
+        }
+        self.end_opening();
+        self.open(key.index, room, now);
+    }
+
+    /// The room has come: what waits takes effect.
+    fn open(&mut self, index: usize, mut room: Box<Room<P>>, now: Timestamp) {
+        debug_assert_eq!(
+            self.names[Format::Chat as usize].get(&room.name),
+            Some(&index),
+            "the name of a room that comes leads to it"
+        );
+        room.idle_since = now;
+        self.idle.push(room.key, now);
+        let Some(entry) = self.rooms.get_mut(index) else { return };
+        let Entry::Opening(opening) = std::mem::replace(entry, Entry::Open(room)) else { return };
+        let Opening { held, arena, charged, .. } = *opening;
+        self.limits.bounds.discharge(charged);
+        for Held { command, since, .. } in held {
+            self.replay(command, since, &arena, now);
+        }
+    }
+
+    /// A command that has waited since then takes effect.
+    fn replay(&mut self, mut command: Command<P>, since: Timestamp, arena: &[u8], now: Timestamp) {
+        if command.is_stale_poll(since, now) {
             return;
         }
-        self.openings -= 1;
-        let Entry::Opening(opening) = self.rooms.remove(key.index) else { return };
-        self.names[Format::Chat as usize].remove(&opening.name);
-        let why = match (why, opening.creation) {
-            (Why::NoSuchRoom, Creation::Refused) => Why::TooManyNewRooms,
-            (why, Creation::Paid | Creation::Refused | Creation::Unwanted) => why,
+        command.shorten_wait(since, now);
+        if let Command::After(_, reply) = command {
+            // Its member may have another seat by now; what it said before has had its effect.
+            return reply.send(());
+        }
+        self.apply(command, arena, now);
+    }
+
+    /// The store has not opened a room.
+    pub(super) fn not_opened(&mut self, key: RoomKey, why: Why, now: Timestamp) {
+        self.not_renewed(key, now);
+        let opening = match self.rooms.get_mut(key.index) {
+            Some(Entry::Opening(opening)) if opening.key == key => opening,
+            Some(Entry::Open(_) | Entry::Opening(_)) | None => return,
         };
-        for command in opening.waiting {
-            match command {
-                Command::Join(join) => {
-                    self.seats.take(join.member);
-                    self.turn_away(*join, why);
-                }
-                Command::Ask(ask) => ask.refuse(why),
-                Command::After(_, reply) => reply.send(()),
-                Command::Publish { .. }
-                | Command::Leave(_)
-                | Command::Tell(..)
-                | Command::Resume(_)
-                | Command::Barrier => {}
+        let creation = (opening.wants_creation(self.limits.open_rooms), opening.paid);
+        match (why, creation) {
+            // It was created, and deleted before the store looked; or those who may create it came later.
+            (Why::NoSuchRoom, (true, true)) => self.ask_again(key.index, now),
+            (Why::NoSuchRoom, (true, false)) if self.limits.bounds.creations.take(now.micros()) => {
+                opening.paid = true;
+                self.ask_again(key.index, now);
+            }
+            (Why::NoSuchRoom, (true, false)) => {
+                self.end_opening();
+                self.refuse_creators(key.index, now);
+            }
+            (Why::NoSuchRoom, (false, _)) => {
+                self.end_opening();
+                self.wait_for_creation(key.index, now);
+            }
+            (why, _) => {
+                self.end_opening();
+                self.refuse_all(key.index, why);
             }
         }
+    }
+
+    /// The store is asked once more, for what it said has been overtaken.
+    fn ask_again(&mut self, index: usize, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        opening.attempts += 1;
+        if opening.attempts > ATTEMPTS_MAX {
+            self.end_opening();
+            return self.refuse_all(index, Why::Unavailable);
+        }
+        self.ask_store(index, now);
+    }
+
+    fn end_opening(&mut self) {
+        self.openings -= 1;
+        self.limits.bounds.end_opening();
+    }
+
+    /// Refuses those that would create the room, and has the readers wait.
+    fn refuse_creators(&mut self, index: usize, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        for command in opening.take(&self.limits.bounds, |command, _| command.creates()) {
+            self.refuse(command, Why::TooManyNewRooms);
+        }
+        self.wait_for_creation(index, now);
+    }
+
+    /// Refuses everything that waits for a room that does not come.
+    pub(super) fn refuse_all(&mut self, index: usize, why: Why) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        opening.phase = Phase::Found;
+        for command in opening.take(&self.limits.bounds, |_, _| true) {
+            self.refuse(command, why);
+        }
+        self.remove_if_unwanted(index);
+    }
+
+    /// Answers a command that cannot wait for its room any longer.
+    pub(super) fn refuse(&mut self, command: Command<P>, why: Why) {
+        match command {
+            Command::Join(join) => self.turn_away(*join, why),
+            Command::Ask(ask) => ask.refuse(why),
+            Command::After(_, reply) => reply.send(()),
+            Command::Leave(member) => drop(self.seats.take(member)),
+            Command::Publish { .. } | Command::Tell(..) | Command::Resume(_) | Command::Barrier => {}
+        }
+    }
+
+    pub(super) fn remove_if_unwanted(&mut self, index: usize) {
+        if let Some(Entry::Opening(opening)) = self.rooms.get(index)
+            && opening.is_unwanted()
+        {
+            self.remove_room(index);
+        }
+    }
+
+    /// An epoch that no other log has.
+    pub(super) fn new_epoch(&self, room: RoomKey) -> u64 {
+        epoch(self.epoch_seed, room.number)
+    }
+
+    /// Readers wait at a room that is not there as at an empty one, all others are told that it is not.
+    fn wait_for_creation(&mut self, index: usize, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        opening.phase = Phase::Found;
+        let was_deleted = !std::mem::take(&mut opening.deleted).is_empty();
+        let (held, name) = (std::mem::take(&mut opening.held), opening.name.clone());
+        let mut kept = Vec::<Held<P>>::new();
+        for Held { command, since, bytes } in held {
+            if let Command::Leave(member) = command {
+                kept.retain(|held| held.command.joiner() != Some(member));
+                self.seats.take(member);
+            } else if let Some(command) = self.answer_absent(&name, command, was_deleted, now) {
+                kept.push(Held { command, since, bytes });
+            }
+        }
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        let bytes: usize = kept.iter().map(|held| held.bytes).sum();
+        self.limits.bounds.discharge(opening.charged - bytes);
+        (opening.charged, opening.held, opening.arena) = (bytes, kept, Vec::new());
+        if opening.held.is_empty() {
+            return self.remove_room(index);
+        }
+        opening.phase = Phase::Absent { since: now };
+        self.absent += 1;
+        let key = opening.key;
+        self.idle.push(key, now);
     }
 }
 
@@ -222,3 +493,6 @@ const fn epoch(seed: u64, counter: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,14 +183,14 @@ pub(super) struct Polls {
 
 /// One of the polls that wait.
 #[derive(Debug)]
-struct Counted(Arc<AtomicUsize>);
+pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Polls {
     pub(super) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 
-    fn enter(&self) -> Counted {
+    pub(super) fn enter(&self) -> Counted {
         self.count.fetch_add(1, Ordering::Relaxed);
         Counted(self.count.clone())
     }
@@ -213,6 +213,15 @@ pub(super) struct Waiting {
     asker: Option<Weak<()>>,
     reply: Reply<Result<News, Why>>,
     _counted: Counted,
+}
+
+impl News {
+    /// The news at a room that is not there, for a reader that may have been in another log.
+    pub(super) fn nothing_there(room: &str, was_elsewhere: bool, position: Position) -> News {
+        let gap = was_elsewhere.then_some(Notice::whole_log(position.seq));
+        let array = Array::begin(room, position.epoch, gap, Timestamp::default());
+        News::Messages(History { json: array.end(), position, gap })
+    }
 }
 
 impl<P: Peer> Shard<P> {
@@ -245,13 +254,14 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Whether one more poll may wait. Looks through all rooms for polls that have ended, but not often.
-    fn has_place_for_poll(&mut self, now: Timestamp) -> bool {
+    pub(super) fn has_place_for_poll(&mut self, now: Timestamp) -> bool {
         let next_sweep = self.polls.swept_at.micros().saturating_add(SWEEP_INTERVAL_MICROS);
         if self.polls.count() >= WAITING_MAX && (self.clock.micros() >= next_sweep) {
             self.polls.swept_at = self.clock;
             for (_, entry) in &mut self.rooms {
-                if let Entry::Open(room) = entry {
-                    room.forget_polls(now);
+                match entry {
+                    Entry::Open(room) => room.forget_polls(now),
+                    Entry::Opening(opening) => opening.forget_polls(now, &self.limits.bounds),
                 }
             }
         }

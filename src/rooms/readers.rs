@@ -11,7 +11,7 @@ use super::shard::{Entry, Shard};
 use super::timestamp::Timestamp;
 
 /// Pages under way at a time; other members that read wait for one of these.
-const PAGES_MAX: usize = 16;
+pub(crate) const PAGES_MAX: usize = 16;
 const PAGE_MESSAGES: usize = 256;
 const PAGE_BYTES: usize = 256 * 1024;
 /// So often a page is asked for again that is not what was asked for; then the store has something that nobody can read.

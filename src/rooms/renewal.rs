@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::command::{Effect, RoomKey};
+use super::command::RoomKey;
 use super::crew::Crew;
 use super::journal::{Durability, Opened};
 use super::member::State;
@@ -54,15 +54,19 @@ impl<P: Peer> Shard<P> {
             && !room.disowned
         {
             room.tie = Tie::Renewing;
-            self.out.effects.push(Effect::Renew { room: room.key, name: room.name.clone() });
+            let key = room.key;
+            self.request_room(key, now);
         }
     }
 
     /// The store has begun the log of a room anew.
-    pub(super) fn renewed(&mut self, key: RoomKey, opened: &Opened) {
-        if let Some(room) = open_room(&mut self.rooms, key)
-            && room.tie == Tie::Renewing
-        {
+    pub(super) fn renewed(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
+        let Some(room) = open_room(&mut self.rooms, key) else { return };
+        if room.stored_as != Some(opened.id) {
+            // It was deleted, and there is another room of that name. Its members are about to be told.
+            return self.not_renewed(key, now);
+        }
+        if room.tie == Tie::Renewing {
             for member in room.members.iter() {
                 self.readers.forget(member.key);
             }

@@ -10,6 +10,7 @@ use super::command::{
     Span, Why,
 };
 use super::crew::Crew;
+use super::idle::Idle;
 use super::journal::RecordBatch;
 use super::ledger::{Ledger, Settled, Upto};
 use super::member::{Profile, State};
@@ -23,13 +24,8 @@ use super::readers::Readers;
 use super::repeats::Publisher;
 use super::room::{Draft, Newcomer, Room, RoomLimits};
 use super::seats::{Seat, Seats};
+use super::store_requests::StoreRequests;
 use super::timestamp::Timestamp;
-
-/// How long a room without members stays in memory, so that whoever lost the connection finds the window when he
-/// comes back, in microseconds.
-const LINGER_MICROS: u64 = 30_000_000;
-/// Rooms without members that stay in memory at most.
-const LINGERING_MAX: usize = 1024;
 
 /// A room, or the wait for it.
 #[derive(Debug)]
@@ -49,15 +45,18 @@ pub struct Shard<P> {
     pub(super) seats: Seats,
     /// Rooms with members behind what is visible. Invariant: holds a room once at most ([`Room::queued`]).
     pub(super) queue: VecDeque<usize>,
-    /// Rooms that lost their last member, and when.
-    pub(super) idle: VecDeque<(RoomKey, Timestamp)>,
+    pub(super) idle: Idle,
+    pub(super) requests: StoreRequests,
     pub(super) readers: Readers,
     pub(super) ledger: Ledger,
     pub(super) bans: Bans,
     pub(super) barriers: usize,
+    /// Rooms that the store was asked for, or will be. Invariant: entries that are asked.
     pub(super) openings: usize,
     /// The latest `now` so far: what grew too old stays so, whatever the wall clock does.
     pub(super) clock: Timestamp,
+    /// Names that readers wait at although there is no such room. Invariant: entries that are absent.
+    pub(super) absent: usize,
     /// Makes this shard's epochs differ from those of any other shard and process.
     pub(super) epoch_seed: u64,
     pub(super) rooms_opened: u64,
@@ -79,13 +78,15 @@ impl<P: Peer> Shard<P> {
             names: Default::default(),
             seats: Seats::default(),
             queue: VecDeque::new(),
-            idle: VecDeque::new(),
+            idle: Idle::default(),
+            requests: StoreRequests::default(),
             readers: Readers::default(),
             ledger: Ledger::new(number),
             bans: Bans::default(),
             barriers: 0,
             openings: 0,
             clock: Timestamp::default(),
+            absent: 0,
             epoch_seed,
             rooms_opened: 0,
             members: 0,
@@ -107,7 +108,8 @@ impl<P: Peer> Shard<P> {
                 lag_max = behind.max(lag_max);
             }
         }
-        ShardStats { rooms: self.rooms.len(), members, messages, unstored, lag, lag_max }
+        let (rooms, openings) = (self.rooms.len() - self.absent, self.openings);
+        ShardStats { rooms, openings, members, messages, unstored, lag, lag_max }
     }
 
     /// Messages that wait for the store.
@@ -136,17 +138,20 @@ impl<P: Peer> Shard<P> {
             }
             Command::Tell(member, fault) => self.tell(member, &fault),
             Command::Ask(ask) => self.ask(*ask, now),
-            Command::After(member, reply) => self.answer_after(member, reply),
+            Command::After(member, reply) => self.answer_after(member, reply, now),
             Command::Barrier => self.barriers += 1,
         }
     }
 
     /// Answers once what the member has said before is done: at once, unless its room is still being opened.
-    fn answer_after(&mut self, member: MemberKey, reply: Reply<()>) {
-        if let Some(Seat::Waiting { room }) = self.seats.get(member)
-            && let Some(Entry::Opening(opening)) = self.rooms.get_mut(*room)
+    fn answer_after(&mut self, member: MemberKey, reply: Reply<()>, now: Timestamp) {
+        if let Some(Seat::Waiting { room } | Seat::Left { room }) = self.seats.get(member)
+            && let Some(Entry::Opening(opening)) = self.rooms.get(room.index)
+            && opening.key == *room
+            && opening.is_asked().is_some()
         {
-            return opening.waiting.push(Command::After(member, reply));
+            let index = room.index;
+            return self.hold(index, Command::After(member, reply), now);
         }
         reply.send(());
     }
@@ -155,7 +160,7 @@ impl<P: Peer> Shard<P> {
     fn tell(&self, member: MemberKey, fault: &Fault) {
         match self.seats.get(member) {
             Some(Seat::Waiting { room }) => {
-                if let Some(Entry::Opening(opening)) = self.rooms.get(*room) {
+                if let Some(Entry::Opening(opening)) = self.rooms.get(room.index) {
                     opening.tell(member, fault);
                 }
             }
@@ -166,7 +171,7 @@ impl<P: Peer> Shard<P> {
                     room.tell_error(member, fault);
                 }
             }
-            None => {}
+            Some(Seat::Left { .. }) | None => {}
         }
     }
 
@@ -174,15 +179,19 @@ impl<P: Peer> Shard<P> {
     pub fn answer(&mut self, answer: Answer, now: Timestamp) {
         self.clock = self.clock.max(now);
         match answer {
-            Answer::Opened { room, opened: Ok(opened) } => self.opened(room, &opened, now),
-            Answer::Opened { room, opened: Err(why) } => self.not_opened(room, why, now),
+            Answer::Opened { room, opened } => {
+                match opened {
+                    Ok(opened) => self.opened(room, &opened, now),
+                    Err(why) => self.not_opened(room, why, now),
+                }
+                self.request_answered();
+            }
             Answer::Committed { refused } => {
                 let Settled { stored, lost } = self.ledger.committed(&refused);
                 for Upto { room: key, seq, .. } in stored {
                     if let Some(room) = open_room(&mut self.rooms, key) {
                         let seats = &self.seats;
-                        let place = |member| seats.place(member).map(|(_, position)| position);
-                        room.commit(seq, &self.limits, place);
+                        room.commit(seq, &self.limits, |member| seats.place_in(key.index, member));
                         self.touch(key.index);
                     }
                 }
@@ -252,19 +261,15 @@ impl<P: Peer> Shard<P> {
         if self.bans.holds(&join.room, &join.user, now) {
             return self.turn_away(join, Why::Kicked);
         }
-        let index = match self.find_room(&join.room, join.format, self.limits.open_rooms, now) {
+        let index = match self.find_room(&join.room, join.format, join.creates, now) {
             Ok(index) => index,
             Err(why) => return self.turn_away(join, why),
         };
         let room = match &mut self.rooms[index] {
             Entry::Open(room) => room,
-            Entry::Opening(opening) => {
-                self.seats.set(join.member, Seat::Waiting { room: index });
-                return opening.waiting.push(Command::Join(Box::new(join)));
-            }
+            Entry::Opening(_) => return self.hold(index, Command::Join(Box::new(join)), now),
         };
         if room.member_count() >= self.limits.bounds.members() {
-            self.seats.take(join.member);
             return self.turn_away(join, Why::RoomFull);
         }
         room.expire(self.clock);
@@ -275,8 +280,10 @@ impl<P: Peer> Shard<P> {
         let newcomer =
             Newcomer { key, session, session_id, user: &user, peer, start, hello, variant, encoding };
         let (position, since) = room.join(newcomer);
-        if let Some(reply) = reply {
-            reply.send(Ok(room.position()));
+        if let Some(reply) = reply
+            && !reply.deliver(Ok(room.position()))
+        {
+            self.out.effects.push(Effect::Close(session, Why::HandlerFailed));
         }
         if let Some(since) = since {
             self.readers.begin_since(key, since);
@@ -294,25 +301,26 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// A newcomer has no place here.
+    /// A newcomer has no place here, and waits for none any more.
     pub(super) fn turn_away(&mut self, join: Join<P>, why: Why) {
-        match join.reply {
-            Some(reply) => reply.send(Err(why)),
-            None => self.out.effects.push(Effect::Close(join.session, why)),
-        }
+        self.seats.take(join.member);
+        let why = match join.reply {
+            Some(reply) => {
+                if reply.deliver(Err(why)) {
+                    return;
+                }
+                Why::HandlerFailed
+            }
+            None => why,
+        };
+        self.out.effects.push(Effect::Close(join.session, why));
     }
 
     fn leave(&mut self, member: MemberKey, now: Timestamp) {
         let (index, position, profile) = match self.seats.take(member) {
-            None => return,
+            None | Some(Seat::Left { .. }) => return,
             Some(Seat::Taken { room, position, profile }) => (room, position, profile),
-            Some(Seat::Waiting { room }) => {
-                let ghost = self.seats.new_ghost(Seat::Waiting { room });
-                if let Entry::Opening(opening) = &mut self.rooms[room] {
-                    opening.rename(member, ghost);
-                }
-                return;
-            }
+            Some(Seat::Waiting { room }) => return self.leave_waiting(member, room, now),
         };
         self.readers.forget(member);
         let Entry::Open(room) = &mut self.rooms[index] else { return };
@@ -325,11 +333,12 @@ impl<P: Peer> Shard<P> {
         }
         if room.member_count() == 0 {
             room.idle_since = now;
-            self.idle.push_back((room.key, now));
+            self.idle.push(room.key, now);
         }
         if profile.announced {
             self.notify(index, Kind::Leave, &profile.user, now);
         }
+        self.forget_if_deleted(index);
         self.forget_idle(now);
     }
 
@@ -342,14 +351,17 @@ impl<P: Peer> Shard<P> {
         arena: &[u8],
         now: Timestamp,
     ) {
-        let Some(seat) = self.seats.get(member) else { return };
-        let index = seat.room();
+        let (index, seat) = match self.seats.get(member) {
+            Some(Seat::Waiting { room }) => (room.index, None),
+            Some(seat @ Seat::Taken { room, .. }) => (*room, Some(seat)),
+            Some(Seat::Left { .. }) | None => return,
+        };
         let content = content.of(arena);
         let room = match &mut self.rooms[index] {
             Entry::Open(room) => room,
             Entry::Opening(opening) => {
                 let tag = tag.map(|tag| tag.of(arena));
-                if !opening.hold_publish(member, content, tag, text) {
+                if !opening.hold_publish((member, content, tag, text), now, &self.limits.bounds) {
                     opening.tell(member, &PostError::Busy.fault(tag));
                 }
                 return;
@@ -363,7 +375,11 @@ impl<P: Peer> Shard<P> {
                 self.touch(index);
             }
             Format::Chat => {
-                let Seat::Taken { profile, position, .. } = seat else { return };
+                let Some(Seat::Taken { profile, position, .. }) = seat else { return };
+                // Its session is being closed, and what is said here is kept nowhere.
+                if room.disowned {
+                    return;
+                }
                 let Some(session) = room.members.get(*position).map(|seated| seated.session) else { return };
                 let Ok(content) = simdutf8::basic::from_utf8(content) else { return };
                 let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
@@ -372,7 +388,7 @@ impl<P: Peer> Shard<P> {
                 let draft = Draft { kind, sender, content, client_id, id_session };
                 let publisher = Publisher::Member { key: member, session };
                 if let Some(first) = room.earlier(&draft, &self.limits, now) {
-                    let place = |member| self.seats.place(member).map(|(_, position)| position);
+                    let place = |member| self.seats.place_in(index, member);
                     return room.answer_repeat(first, &draft, publisher, place);
                 }
                 self.ledger.append(room, draft, publisher, &self.limits, now);
@@ -389,7 +405,7 @@ impl<P: Peer> Shard<P> {
         for key in lost {
             let seats = &self.seats;
             if let Some(room) = open_room(&mut self.rooms, key) {
-                room.roll_back(|member| seats.place(member).map(|(_, position)| position));
+                room.roll_back(|member| seats.place_in(key.index, member));
             }
             self.cut_off(key, now);
         }
@@ -419,36 +435,6 @@ impl<P: Peer> Shard<P> {
         } else if !room.queued && room.is_due() {
             room.queued = true;
             self.queue.push_back(index);
-        }
-    }
-
-    /// Forgets the rooms that have been without members for long, or are too many.
-    fn forget_idle(&mut self, now: Timestamp) {
-        self.forget_idle_but(LINGERING_MAX, now);
-    }
-
-    pub(super) fn forget_idle_but(&mut self, kept_max: usize, now: Timestamp) {
-        while let Some(&(key, since)) = self.idle.front() {
-            if self.idle.len() <= kept_max && now.micros() < since.micros().saturating_add(LINGER_MICROS) {
-                return;
-            }
-            self.idle.pop_front();
-            let Some(room) = open_room(&mut self.rooms, key) else { continue };
-            if !room.members.is_empty() || room.idle_since != since {
-                continue;
-            }
-            room.forget_polls(now);
-            if !room.is_idle() {
-                // Its last messages are still on their way to the store, or its log has to begin anew there.
-                room.idle_since = now;
-                self.idle.push_back((key, now));
-                self.mend(key.index, now);
-                return;
-            }
-            if !room.disowned {
-                self.names[room.format as usize].remove(&room.name);
-            }
-            self.rooms.remove(key.index);
         }
     }
 }

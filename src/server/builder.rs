@@ -146,7 +146,7 @@ impl Builder {
         let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
         let shards = workers.max(1);
         let (metrics, kept_in) = (Metrics::default(), store.clone());
-        let bounds = Arc::new(Bounds::new(shards));
+        let bounds = Arc::new(Bounds::new(shards).counted_by(metrics.clone()));
         set_bounds(&bounds, &config.limits);
         let setup = Setup {
             listen,

@@ -10,7 +10,7 @@ use crate::reactor::{Gauge, Letter, Mailbox, Post, Relayed};
 use crate::rooms::{
     Ask, Bounds, History, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp, Why,
 };
-use crate::store::Store;
+use crate::store::{RoomId, Store};
 
 /// Too much waits for the reactor already: nothing was done, trying again later makes sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,12 +183,21 @@ impl Rooms {
         self.ask(Ask::Kick { room: room.into(), user: user.into(), ban, reply: Reply::new(reply) })
     }
 
-    /// Closes all sessions of a room that was deleted with 1000; the answer is their number.
+    /// Closes all sessions of a room with 1000; the answer is their number. A room that is kept in memory alone is deleted by
+    /// that.
     ///
     /// # Errors
     /// [`Busy`].
     pub fn close(&self, room: &str, reply: impl FnOnce(usize) + Send + 'static) -> Result<(), Busy> {
-        self.ask(Ask::Close { room: room.into(), reply: Reply::new(reply) })
+        self.ask(Ask::Close { room: room.into(), id: None, reply: Reply::new(reply) })
+    }
+
+    /// As [`Rooms::close`], for a room that was deleted from the store. `id` is what [`Store::delete_room`] has answered:
+    /// another room that has the name by now is not meant. Never refused, for the members would stay in a room that is not
+    /// there.
+    pub fn close_deleted(&self, room: &str, id: RoomId, reply: impl FnOnce(usize) + Send + 'static) {
+        let ask = Ask::Close { room: room.into(), id: Some(id), reply: Reply::new(reply) };
+        self.mailbox.post_or_keep(Letter::Ask(Box::new(ask)));
     }
 
     /// What does each shard hold? Each looks at all of its members for that.
@@ -204,7 +213,19 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn ping(&self, reply: impl FnOnce() + Send + 'static) -> Result<(), Busy> {
-        self.ask_all(|reply| Ask::Ping { reply }, move |_answers: Vec<()>| reply())
+        self.opening_age(move |_age| reply())
+    }
+
+    /// As [`Rooms::ping`]; answered with the time that the room has waited which has waited longest for the store, if any
+    /// waits.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn opening_age(&self, reply: impl FnOnce(Option<Duration>) + Send + 'static) -> Result<(), Busy> {
+        self.ask_all(
+            |reply| Ask::Ping { reply },
+            move |ages: Vec<Option<Duration>>| reply(ages.into_iter().flatten().max()),
+        )
     }
 
     /// Asks all shards the same, and replies with their answers in the order of the shards.

@@ -289,7 +289,10 @@ impl From<PostError> for Fault {
 impl From<Why> for Fault {
     fn from(why: Why) -> Fault {
         match why {
-            Why::TooSlow | Why::TooManyRooms | Why::TooManyNewRooms => Fault::Busy,
+            Why::TooSlow => Fault::Busy,
+            Why::TooManyRooms | Why::TooManyNewRooms | Why::TooManyOpenings | Why::HandlerFailed => {
+                Fault::Unavailable
+            }
             Why::RoomFull => Fault::RoomFull,
             Why::NoSuchRoom | Why::RoomDeleted => Fault::NoSuchRoom,
             Why::Unavailable => Fault::Unavailable,

@@ -6,11 +6,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::rooms::journal::{Opened, PageRequest, RecordBatch};
-use crate::rooms::{Answer, Reader, RoomKey, Timestamp, Why};
+use crate::rooms::{Answer, BATCHES_MAX, PAGES_MAX, Reader, RoomKey, STORE_REQUESTS_MAX, Timestamp, Why};
 use crate::store::{Done, Store, StoreError};
 
-/// Answers under way to one shard at most; the store waits for a shard that is further behind.
+/// Answers under way to one shard at most; the store waits for a shard that is further behind. More than a shard asks for
+/// at a time, so that the store does not wait.
 const ANSWERS_MAX: usize = 1024;
+const _: () = assert!(STORE_REQUESTS_MAX + 2 * PAGES_MAX + BATCHES_MAX < ANSWERS_MAX);
 
 /// What is called after each answer, if the shard does not wait for the channel itself.
 pub(super) type Bell = Arc<dyn Fn() + Send + Sync>;
@@ -91,16 +93,14 @@ impl Journal {
         appended.or_else(|busy| busy.into_batch().map_or(Ok(()), Err))
     }
 
-    pub(super) fn open(&self, room: RoomKey, name: &str, create: bool, now: Timestamp) {
-        if self.store.open_room(name, create, now, self.opened(room)).is_err() {
-            self.answer_at_once(Answer::Opened { room, opened: Err(Why::Unavailable) });
-        }
+    /// Opens a room; false if the store has no room for the request now.
+    pub(super) fn open(&self, room: RoomKey, name: &str, create: bool, now: Timestamp) -> bool {
+        self.store.open_room(name, create, now, self.opened(room)).is_ok()
     }
 
-    pub(super) fn renew(&self, room: RoomKey, name: &str, now: Timestamp) {
-        if self.store.renew_room(name, now, self.opened(room)).is_err() {
-            self.answer_at_once(Answer::Opened { room, opened: Err(Why::Unavailable) });
-        }
+    /// Begins a log anew; false if the store has no room for the request now.
+    pub(super) fn renew(&self, room: RoomKey, name: &str, now: Timestamp) -> bool {
+        self.store.renew_room(name, now, self.opened(room)).is_ok()
     }
 
     /// Passes the answer to an opening on.
@@ -118,7 +118,8 @@ impl Journal {
         })
     }
 
-    pub(super) fn read(&self, reader: Reader, request: PageRequest) {
+    /// Reads a page; false if the store has no room for the request now.
+    pub(super) fn read(&self, reader: Reader, request: PageRequest) -> bool {
         let desk = self.desk.clone();
         let asked = self.store.read(
             request,
@@ -127,16 +128,6 @@ impl Journal {
                 desk.leave(Answer::Page { reader, page });
             }),
         );
-        if asked.is_err() {
-            self.answer_at_once(Answer::Page { reader, page: None });
-        }
-    }
-
-    /// The store has too much to do. The shard itself empties this channel, so it must not wait for room in it.
-    fn answer_at_once(&self, answer: Answer) {
-        if self.desk.answers.try_send(answer).is_err() {
-            tracing::error!("the store is so far behind that an answer was lost");
-        }
-        self.desk.ring();
+        asked.is_ok()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
@@ -113,6 +114,14 @@ impl Lane {
         }
     }
 
+    /// How long the reactor may sleep before the next [`Lane::dispatch`], if not for ever.
+    pub(crate) fn dispatch_within(&self) -> Option<Duration> {
+        match &self.end {
+            End::Thread { .. } => None,
+            End::Here { station, .. } => station.tick_within(),
+        }
+    }
+
     /// Hands this turn's batch over, if there is room; otherwise it goes on collecting. A shard that is run here does
     /// its work now, as much as belongs into one turn, and leaves what it wants done in `effects`.
     ///
@@ -122,6 +131,7 @@ impl Lane {
         match &mut self.end {
             End::Here { station, unfinished } => {
                 station.take_answers();
+                station.tick();
                 if !station.shard.is_behind() {
                     station.apply(&mut self.batch);
                     self.asked_bytes = 0;

@@ -1,7 +1,8 @@
 //! A shard at work: its commands applied, its answers taken, its wishes passed on; on whatever thread it is run.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::Batch;
 use super::journal::Journal;
@@ -11,18 +12,23 @@ use crate::transport::Outbound;
 /// A batch whose buffer grew beyond this is not used again.
 const SPARE_BYTES_MAX: usize = 256 * 1024;
 
+/// How often a shard is asked what is due. Rooms stay for half a minute; a second more is nothing.
+const TICK: Duration = Duration::from_secs(1);
+
 /// One shard with its way to the store.
 #[derive(Debug)]
 pub(super) struct Station {
     pub(super) shard: Shard<Arc<Outbound>>,
     pub(super) journal: Option<Journal>,
-    /// Whether the store had no room for the last batch, which is to be offered again.
+    /// Whether the store had no room for the last batch or request, which is to be offered again.
     pub(super) store_is_full: bool,
+    /// Requests that the store had no room for, in order. The shard sees to it that there are few.
+    unsent: VecDeque<Effect>,
 }
 
 impl Station {
     pub(super) fn new(shard: Shard<Arc<Outbound>>, journal: Option<Journal>) -> Station {
-        Station { shard, journal, store_is_full: false }
+        Station { shard, journal, store_is_full: false, unsent: VecDeque::new() }
     }
 
     /// Applies a batch and leaves it empty.
@@ -35,6 +41,18 @@ impl Station {
             batch.bytes = Vec::new();
         }
         batch.bytes.clear();
+    }
+
+    /// Does what is due although nothing happens.
+    pub(super) fn tick(&mut self) {
+        if self.shard.wants_tick() {
+            self.shard.tick(now());
+        }
+    }
+
+    /// How long may pass before [`Station::tick`] is called again.
+    pub(super) fn tick_within(&self) -> Option<Duration> {
+        self.shard.wants_tick().then_some(TICK)
     }
 
     /// Takes what the store has answered so far.
@@ -57,16 +75,32 @@ impl Station {
             }
         }
         for wanted in self.shard.take_effects() {
-            match (wanted, &self.journal) {
-                (Effect::Open { room, name, create }, Some(journal)) => {
-                    journal.open(room, &name, create, now())
+            match wanted {
+                wanted @ (Effect::Close(..) | Effect::Passed) => effect(wanted),
+                wanted @ (Effect::Open { .. } | Effect::Renew { .. } | Effect::Read { .. }) => {
+                    self.unsent.push_back(wanted);
                 }
-                (Effect::Renew { room, name }, Some(journal)) => journal.renew(room, &name, now()),
-                (Effect::Read { reader, request }, Some(journal)) => journal.read(reader, request),
-                // A shard without a store asks for nothing of the kind.
-                (Effect::Open { .. } | Effect::Renew { .. } | Effect::Read { .. }, None) => {}
-                (wanted @ (Effect::Close(..) | Effect::Passed), _) => effect(wanted),
             }
+        }
+        self.send_requests();
+    }
+
+    /// Hands requests over until the store has no room for one. That one waits: each gets the answer of the store.
+    fn send_requests(&mut self) {
+        // A shard without a store asks for nothing of the kind.
+        let Some(journal) = &self.journal else { return self.unsent.clear() };
+        while let Some(wanted) = self.unsent.front() {
+            let is_sent = match wanted {
+                Effect::Open { room, name, create } => journal.open(*room, name, *create, now()),
+                Effect::Renew { room, name } => journal.renew(*room, name, now()),
+                Effect::Read { reader, request } => journal.read(*reader, *request),
+                Effect::Close(..) | Effect::Passed => true,
+            };
+            if !is_sent {
+                self.store_is_full = true;
+                return;
+            }
+            self.unsent.pop_front();
         }
     }
 

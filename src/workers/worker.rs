@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
@@ -13,6 +14,9 @@ use crate::rooms::Answer;
 
 /// Batches applied before pumping, at most: what arrives together leaves together.
 const BATCHES_PER_PUMP: usize = 8;
+
+/// A wait that nothing ends is begun anew after this.
+const IDLE_WAIT: Duration = Duration::from_secs(3600);
 
 /// A shard with a thread and a lane of its own.
 pub(super) struct Worker<R> {
@@ -30,7 +34,7 @@ enum Input {
     Batch(Batch),
     Task(Task),
     Answer(Answer),
-    /// Nowhere: it is time to offer the store again what it had no room for.
+    /// Nowhere: it is time to offer the store again what it had no room for, or for what is due by itself.
     Nothing,
     /// The reactor is gone.
     End,
@@ -51,6 +55,7 @@ impl<R: Report> Worker<R> {
                 }
             }
             self.station.take_answers();
+            self.station.tick();
             for _ in 0..BATCHES_PER_PUMP {
                 if self.station.shard.is_behind() {
                     break;
@@ -76,6 +81,8 @@ impl<R: Report> Worker<R> {
             recv(self.incoming) -> batch => batch.map_or(Input::End, Input::Batch),
             recv(journal.map_or(&never, Journal::answers)) -> answer => answer.map_or(Input::End, Input::Answer),
             recv(self.tasks) -> task => task.map_or(Input::End, Input::Task),
+            // With nothing due the wait may as well end once in a while.
+            default(self.station.tick_within().unwrap_or(IDLE_WAIT)) => Input::Nothing,
         }
     }
 

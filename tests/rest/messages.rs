@@ -192,5 +192,7 @@ fn what_is_no_message_is_refused_with_the_field_that_is_wrong() {
     server.post(&path, &json!({ "sender": "a", "content": "c".repeat(1000), "id": null })).expect(201);
     server.post(&path, &json!({ "sender": "a", "content": "c", "id": "" })).expect(201);
     let unknown = json!({ "sender": "a", "content": "c" });
-    server.post("/api/chat/rooms/nowhere/messages", &unknown).expect(404).problem();
+    server.post("/api/chat/rooms/nowhere/messages", &unknown).expect(201);
+    let closed = TestServer::with(|config| config.chat.open_rooms = false);
+    closed.post("/api/chat/rooms/nowhere/messages", &unknown).expect(404).problem();
 }

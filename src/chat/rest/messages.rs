@@ -100,7 +100,7 @@ pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
         Ok(Posted { seq, json: None, .. }) => reread(&store, &room, seq, &pending),
         Err(error) => pending.send(Err(PostError::into(error))),
     };
-    call.rooms.post(Post::new(call.room, &sender, &content).client_id(id.as_deref()), reply)?;
+    call.rooms.post(Post::new(call.room, &sender, &content).client_id(id.as_deref()).create(), reply)?;
     Ok(())
 }
 

@@ -140,22 +140,16 @@ pub(super) fn show(call: Call<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Deletes the room, then sees its members off. They are seen off, too, if the room is gone already: the first attempt
-/// may not have come so far.
+/// Deletes the room, then sees its members off: those of this very room, not of one that has its name by then.
 pub(super) fn delete(call: Call<'_>) -> Result<(), Refusal> {
     let (pending, rooms, room) = (call.pending.clone(), call.rooms.clone(), Box::<str>::from(call.room));
     call.store.delete_room(
         call.room,
-        Box::new(move |deleted| {
-            let answer = match deleted {
-                Ok(_) => Ok(Response::new(Status::NO_CONTENT)),
-                Err(StoreError::NoSuchRoom) => Err(Refusal::no_such_room()),
-                Err(error) => return pending.send(Err(error.into())),
-            };
-            let later = pending.clone();
-            if let Err(busy) = rooms.close(&room, move |_closed| later.send(answer)) {
-                pending.send(Err(busy.into()));
-            }
+        Box::new(move |deleted| match deleted {
+            Ok(id) => rooms.close_deleted(&room, id, move |_closed| {
+                pending.send(Ok(Response::new(Status::NO_CONTENT)));
+            }),
+            Err(error) => pending.send(Err(error.into())),
         }),
     )?;
     Ok(())

@@ -1,6 +1,7 @@
 //! How the server is.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -17,6 +18,8 @@ use crate::store::Health;
 struct Counts {
     /// Rooms in memory.
     rooms: usize,
+    /// Rooms on their way from the store.
+    openings: usize,
     members: usize,
     /// Messages published since the start, notices included.
     messages: u64,
@@ -30,8 +33,8 @@ struct Counts {
 
 impl From<&ShardStats> for Counts {
     fn from(stats: &ShardStats) -> Counts {
-        let ShardStats { rooms, members, messages, unstored, lag, lag_max } = *stats;
-        Counts { rooms, members, messages, unstored, lag, lag_max }
+        let ShardStats { rooms, openings, members, messages, unstored, lag, lag_max } = *stats;
+        Counts { rooms, openings, members, messages, unstored, lag, lag_max }
     }
 }
 
@@ -67,6 +70,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
         let connections = rooms.connections();
         let all = Counts {
             rooms: shards.iter().map(|shard| shard.rooms).sum(),
+            openings: shards.iter().map(|shard| shard.openings).sum(),
             members: shards.iter().map(|shard| shard.members).sum(),
             messages: shards.iter().map(|shard| shard.messages).sum(),
             unstored: shards.iter().map(|shard| shard.unstored).sum(),
@@ -93,10 +97,26 @@ pub(super) fn health(call: Call<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// How long a room may be on its way from the store before the server says that it is not ready: far longer than a disk
+/// hesitates, shorter than who waits for the room has patience.
+const OPENING_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// As [`health`], and no room has waited too long for the store.
+fn openings(call: Call<'_>) -> Result<(), Refusal> {
+    let pending = call.pending.clone();
+    call.rooms.opening_age(move |age| match age {
+        Some(age) if age > OPENING_AGE_MAX => {
+            pending.send(Err(Refusal::unavailable("a room has been on its way from the store for too long")));
+        }
+        Some(_) | None => pending.send(json(Status::OK, &ALIVE)),
+    })?;
+    Ok(())
+}
+
 /// Is ready who is alive and can store.
 pub(super) fn readiness(call: Call<'_>) -> Result<(), Refusal> {
     match call.store.health() {
-        Health::Healthy => health(call),
+        Health::Healthy => openings(call),
         Health::Unavailable(_) => Err(Refusal::unavailable("nothing can be stored at the moment")),
         Health::Failed(_) => Err(Refusal::unavailable("nothing is stored until the server is restarted")),
     }

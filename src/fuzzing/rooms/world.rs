@@ -284,6 +284,7 @@ impl World {
             hello: format == Format::Chat,
             variant,
             announced: true,
+            creates: true,
             encoding,
             reply: (format != Format::Chat).then(|| {
                 let joined_at = member.joined_at.clone();

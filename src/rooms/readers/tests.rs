@@ -185,6 +185,7 @@ impl World {
             hello: false,
             variant,
             announced: false,
+            creates: true,
             encoding,
             reply: None,
         };
