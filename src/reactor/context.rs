@@ -18,7 +18,7 @@ use super::timers::{TICK_MILLIS, Tick, ticks};
 use super::turn::Turn;
 use crate::auth::Identity;
 use crate::http::Head;
-use crate::transport::Outbound;
+use crate::transport::{Outbound, Share};
 use crate::ws::deflate::{Deflate, History, WindowBits};
 use crate::ws::{CloseCode, OpCode, encode};
 
@@ -57,10 +57,12 @@ pub(super) struct Side {
     pub(super) closing: Option<Box<Closing>>,
     /// Only where somebody has to say, or has said, who they are.
     pub(super) guard: Option<Box<Guard>>,
+    /// What the handler says that its state takes up.
+    pub(super) held: Option<Box<Share>>,
 }
 
 // Every session has one.
-const _: () = assert!(size_of::<Side>() <= 88);
+const _: () = assert!(size_of::<Side>() <= 96);
 
 /// The number of a shard's lane, which takes two bytes also where there may be none.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +95,21 @@ impl Context<'_> {
     #[must_use]
     pub fn endpoint(&self) -> u16 {
         self.side.endpoint
+    }
+
+    /// Says how many bytes of memory the handler's state of this session takes up because of what its client has sent: they
+    /// count for `limits.memory`, and the session may be closed for them with 1013. 0 is where a session begins.
+    pub fn hold_bytes(&mut self, bytes: usize) {
+        match &mut self.side.held {
+            Some(held) if held.bytes() == bytes => {}
+            Some(held) => held.set(bytes),
+            None if bytes == 0 => {}
+            None => {
+                let mut held = Box::new(self.turn.waiting.share());
+                held.set(bytes);
+                self.side.held = Some(held);
+            }
+        }
     }
 
     /// The session's public id: 128 random bits.

@@ -296,6 +296,10 @@ impl<S: Service> Reactor<S> {
         self.advance_shutdown();
         self.dispatch()?;
         self.release_held();
+        debug_assert!(
+            self.slots.len() > 0 || self.turn.waiting.bytes() == 0,
+            "what waits in memory waits for somebody"
+        );
         Ok(())
     }
 

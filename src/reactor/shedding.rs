@@ -68,7 +68,7 @@ impl<S: Service> Reactor<S> {
         if websocket.is_closing() {
             return self.remove(key);
         }
-        let (code, reason) = if slot.outbound.untaken() > websocket.unfinished_bytes() {
+        let (code, reason) = if slot.outbound.untaken() > websocket.held_bytes() {
             (CloseCode::TOO_SLOW, "too slow")
         } else {
             (CloseCode::TRY_AGAIN_LATER, "the server is short of memory")
@@ -87,7 +87,7 @@ impl<S: Service> Reactor<S> {
 /// Bytes that wait for a connection, in either direction.
 fn waits_for(slot: &Slot) -> usize {
     let unfinished = match &slot.state {
-        State::WebSocket(websocket) => websocket.unfinished_bytes(),
+        State::WebSocket(websocket) => websocket.held_bytes(),
         State::Http(Some(exchange)) => exchange.held_bytes(),
         State::Opening(_) | State::Http(None) | State::Following(_) | State::Draining => 0,
     };

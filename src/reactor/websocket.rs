@@ -111,6 +111,7 @@ impl WebSocket {
             handle: None,
             closing: None,
             guard: None,
+            held: None,
         };
         let now = reach.turn.now;
         // Connections that were opened together must not be pinged together for ever.
@@ -327,6 +328,7 @@ impl WebSocket {
         self.side.handle = None;
         self.side.alarms = Alarms::None;
         self.side.state = None;
+        self.side.held = None;
         self.unfinished = None;
         if reach.turn.limits.sessions_per_user.is_some() {
             reach.turn.users.leave(reach.key);
@@ -474,10 +476,11 @@ impl WebSocket {
         self.unfinished.get_or_insert_with(begin).held.set(self.connection.held_bytes());
     }
 
-    /// Bytes of a message under way that are held, and of what is not inflated yet.
-    pub(super) fn unfinished_bytes(&self) -> usize {
+    /// Bytes that are held of what the client has sent: of a message under way, not inflated yet, or by the handler.
+    pub(super) fn held_bytes(&self) -> usize {
         let leftover = self.leftover.as_ref().map_or(0, |leftover| leftover.held_bytes());
-        leftover + self.unfinished.as_ref().map_or(0, |unfinished| unfinished.held.bytes())
+        let handler = self.side.held.as_ref().map_or(0, |held| held.bytes());
+        leftover + handler + self.unfinished.as_ref().map_or(0, |unfinished| unfinished.held.bytes())
     }
 
     fn is_stalled<S>(&mut self, reach: &Reach<'_, S>) -> bool {

@@ -14,7 +14,7 @@ pub(crate) const BATCHES_MAX: usize = 4;
 /// Records that wait in all before nothing more is published.
 const RECORDS_MAX: usize = 16_384;
 /// As `RECORDS_MAX`, in bytes of the batch that is being filled.
-const BYTES_MAX: usize = 8 << 20;
+const BYTES_MAX: usize = 2 << 20;
 
 /// The last message of a room in a batch.
 #[derive(Clone, Copy, Debug)]

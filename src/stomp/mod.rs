@@ -212,6 +212,7 @@ impl Handler for Stomp {
             cx.cancel_timer(UNFINISHED);
         }
         connection.is_unfinished = is_unfinished;
+        cx.hold_bytes(connection.held_bytes());
     }
 
     fn timer(&self, cx: &mut Context<'_>, connection: &mut Connection, timer: Timer) {
@@ -274,6 +275,14 @@ impl Stomp {
                 session.drained(desk);
             }
         });
+        cx.hold_bytes(connection.held_bytes());
+    }
+}
+
+impl Connection {
+    /// Bytes that are kept of what the client has sent, about.
+    fn held_bytes(&self) -> usize {
+        self.decoder.held_bytes() + self.session.held_bytes()
     }
 }
 

@@ -89,6 +89,14 @@ impl Session {
         }
     }
 
+    /// Bytes that are kept of what the client has sent, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Connected(connected) | State::Leaving(connected, _) => connected.held_bytes(),
+            State::Opening(_) | State::Over => 0,
+        }
+    }
+
     /// Whether it waits for CONNECT.
     pub(crate) fn is_opening(&self) -> bool {
         matches!(self.state, State::Opening(_))

@@ -87,10 +87,15 @@ struct Backlog {
 impl Backlog {
     /// Corrects what is counted, after a change.
     fn count(&mut self) {
-        let len = self.len();
+        let held_bytes = self.held_bytes();
         if let Some(share) = &mut self.share {
-            share.set(len);
+            share.set(held_bytes);
         }
+    }
+
+    /// Bytes of memory, those among them that are written already: the buffers are given back when all of it is.
+    fn held_bytes(&self) -> usize {
+        self.rest.capacity() + self.pong.capacity() + self.queue.capacity()
     }
 
     /// Forgets everything but the frame in flight.
@@ -569,14 +574,14 @@ mod tests {
                 outbound.send_unbounded(&frames).unwrap();
                 sent += frames.len();
             }
-            assert_eq!(tally.bytes(), outbound.untaken());
+            assert!(tally.bytes() >= outbound.untaken());
             // So much as one flush can take is read before, so that the cut falls into what was queued, too.
             let mut taken = vec![0; sent / 2];
             peer.read_exact(&mut taken).unwrap();
             outbound.flush();
             outbound.shed();
             assert!(outbound.untaken() <= 70_010, "{}", outbound.untaken());
-            assert_eq!(tally.bytes(), outbound.untaken());
+            assert!(tally.bytes() >= outbound.untaken());
             let mut close = Vec::new();
             encode::close(&mut close, Some(CloseCode::TOO_SLOW), "");
             outbound.close(&close);

@@ -142,6 +142,16 @@ impl Decoder {
         self.receipt.as_deref()
     }
 
+    /// Bytes that are kept of a frame that has begun, about.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self.state {
+            State::Head { .. } | State::Body { .. } => {
+                self.held.capacity() + self.lines.capacity() * size_of::<Line>()
+            }
+            State::Between | State::BetweenInLineEnd | State::Lent | State::Failed(_) => 0,
+        }
+    }
+
     /// Whether no frame has begun without having ended.
     pub(crate) fn is_idle(&self) -> bool {
         match self.state {

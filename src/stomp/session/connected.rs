@@ -13,6 +13,9 @@ use crate::stomp::destination::{Destination, Place, Purpose};
 use crate::stomp::fault::Fault;
 use crate::stomp::queues::AckMode;
 
+/// What something takes up in a table, about, besides its texts.
+const ENTRY_BYTES: usize = 128;
+
 /// A subscription of one session.
 #[derive(Clone, Debug)]
 pub(crate) struct Subscription {
@@ -34,6 +37,8 @@ pub(super) struct Connected {
     transactions: Transactions,
     pending: HashMap<Operation, Pending>,
     operations: u32,
+    /// Invariant: the sum of the costs of the subscriptions and of what is pending.
+    bytes: usize,
 }
 
 /// A receipt that waits for effects.
@@ -45,6 +50,19 @@ struct Pending {
     tells: bool,
 }
 
+impl Pending {
+    fn cost(&self) -> usize {
+        ENTRY_BYTES + self.receipt.len()
+    }
+}
+
+impl Subscription {
+    /// Bytes that it takes up, about: its name is kept twice, its destination here and where it leads to.
+    fn cost(&self) -> usize {
+        ENTRY_BYTES + 2 * (self.id.len() + self.destination.text().len())
+    }
+}
+
 impl Connected {
     pub(super) fn new(profile: Profile) -> Connected {
         Connected {
@@ -54,7 +72,28 @@ impl Connected {
             transactions: Transactions::default(),
             pending: HashMap::new(),
             operations: 0,
+            bytes: 0,
         }
+    }
+
+    /// Bytes that are kept of what the client has sent, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        debug_assert!(
+            self.bytes > 0 || (self.subscriptions.is_empty() && self.pending.is_empty()),
+            "what is kept is counted"
+        );
+        self.bytes + self.transactions.held_bytes()
+    }
+
+    fn wait(&mut self, operation: Operation, pending: Pending) {
+        self.bytes += pending.cost();
+        self.pending.insert(operation, pending);
+    }
+
+    fn take_pending(&mut self, operation: Operation) -> Option<Pending> {
+        let pending = self.pending.remove(&operation)?;
+        self.bytes -= pending.cost();
+        Some(pending)
     }
 
     /// Does what a frame says.
@@ -133,6 +172,7 @@ impl Connected {
         let subscription = Subscription { number: self.subscribed, id: id.clone().into(), destination, mode };
         let operation = self.operation(frame);
         let progress = broker.subscribe(&self.profile, &subscription, start, operation)?;
+        self.bytes += subscription.cost();
         self.subscriptions.insert(id.into(), subscription);
         self.follow(frame, progress, operation, broker);
         Ok(())
@@ -145,6 +185,7 @@ impl Connected {
             (None, _) => return Err(Fault::Missing("id")),
         };
         let subscription = self.subscriptions.remove(&*id).ok_or(Fault::NoSubscription)?;
+        self.bytes -= subscription.cost();
         let operation = self.operation(frame);
         let progress = broker.unsubscribe(&self.profile, &subscription, operation);
         self.follow(frame, progress, operation, broker);
@@ -180,8 +221,7 @@ impl Connected {
         if waits_for == 0 {
             self.confirm(frame, None, broker);
         } else if let (Some(operation), Some(receipt)) = (operation, frame.header("receipt")) {
-            let pending = Pending { receipt: receipt.into(), waits_for, tells: false };
-            self.pending.insert(operation, pending);
+            self.wait(operation, Pending { receipt: receipt.into(), waits_for, tells: false });
         }
         Ok(())
     }
@@ -204,8 +244,7 @@ impl Connected {
         match (progress, operation, frame.header("receipt")) {
             (Progress::Now(effect), _, _) => self.confirm(frame, Some(effect), broker),
             (Progress::Later, Some(operation), Some(receipt)) => {
-                let pending = Pending { receipt: receipt.into(), waits_for: 1, tells: true };
-                self.pending.insert(operation, pending);
+                self.wait(operation, Pending { receipt: receipt.into(), waits_for: 1, tells: true });
             }
             (Progress::Later, _, _) => {}
         }
@@ -236,7 +275,7 @@ impl Connected {
         let Some(pending) = self.pending.get_mut(&operation) else { return };
         pending.waits_for -= 1;
         if pending.waits_for == 0
-            && let Some(pending) = self.pending.remove(&operation)
+            && let Some(pending) = self.take_pending(operation)
         {
             self.receipt(&pending.receipt, pending.tells.then_some(effect), broker);
         }
@@ -244,7 +283,7 @@ impl Connected {
 
     /// Gives up what waits for an operation; returns its receipt.
     pub(super) fn forget(&mut self, operation: Operation) -> Option<Box<str>> {
-        self.pending.remove(&operation).map(|pending| pending.receipt)
+        self.take_pending(operation).map(|pending| pending.receipt)
     }
 }
 

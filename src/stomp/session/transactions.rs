@@ -30,7 +30,7 @@ impl Deferred {
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     open: HashMap<Box<str>, Vec<Deferred>>,
-    /// Invariant: the sum of the costs.
+    /// Invariant: the sum of the costs and of the names.
     bytes: usize,
 }
 
@@ -42,6 +42,10 @@ impl Transactions {
         if self.open.len() >= limits.transactions_max {
             return Err(Fault::TooManyTransactions);
         }
+        if self.bytes + name.len() > limits.transaction_bytes_max {
+            return Err(Fault::LongTransactions);
+        }
+        self.bytes += name.len();
         self.open.insert(name.into(), Vec::new());
         Ok(())
     }
@@ -64,7 +68,13 @@ impl Transactions {
     /// Ends a transaction; what it held is the caller's.
     pub(super) fn end(&mut self, name: &str) -> Result<Vec<Deferred>, Fault> {
         let transaction = self.open.remove(name).ok_or(Fault::NoTransaction)?;
-        self.bytes -= transaction.iter().map(Deferred::cost).sum::<usize>();
+        self.bytes -= name.len() + transaction.iter().map(Deferred::cost).sum::<usize>();
+        debug_assert!(!self.open.is_empty() || self.bytes == 0, "nothing is left, so nothing is counted");
         Ok(transaction)
+    }
+
+    /// Bytes of all that waits, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes
     }
 }
