@@ -146,11 +146,15 @@ impl Backlog {
     pub fn history(&self, room: &str, page: &Page) -> Result<History, Position> {
         let (epoch, last) = (self.epoch, self.visible);
         let gone = page.tail.saturating_sub(1).max(self.kept_after).min(last);
-        let (after, mut gap, at) = match self.after {
-            From::Seq(seq) => (seq, (seq < gone).then_some((seq + 1, gone)), Timestamp::default()),
+        let (after, at) = match self.after {
+            From::Seq(seq) => (seq, Timestamp::default()),
+            From::Time(time) => (page.start.min(last), time),
+            From::Last(_) => (page.start.min(last), Timestamp::default()),
+        };
+        let mut gap = match self.after {
             // How many of the messages that are gone were later cannot be told any more.
-            From::Time(time) => (page.start.min(last), (time < page.gone_at).then_some((1, gone)), time),
-            From::Last(_) => (page.start.min(last), None, Timestamp::default()),
+            From::Time(time) if time < page.gone_at => Some((1, gone)),
+            From::Seq(_) | From::Time(_) | From::Last(_) => (after < gone).then_some((after + 1, gone)),
         };
         let mut seq = after.max(gone);
         let messages = page.messages.iter().filter(|stored| stored.seq > seq && stored.seq <= last);
@@ -430,6 +434,10 @@ mod tests {
         let backlog = Backlog { kept_after: 6, ..backlog(From::Seq(2), 9) };
         assert_eq!(backlog.request(10, 10).from, From::Seq(6));
         let history = backlog.history("r", &page([7, 8], 5)).unwrap();
+        assert_eq!((history.gap, history.position.seq), (Some((3, 6)), 8));
+        // By the store's own word nothing that was later than the time is gone.
+        let since = Backlog { after: From::Time(Timestamp::from_micros(4)), ..backlog };
+        let history = since.history("r", &page([5, 6, 7, 8], 3)).unwrap();
         assert_eq!((history.gap, history.position.seq), (Some((3, 6)), 8));
     }
 }

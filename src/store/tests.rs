@@ -449,6 +449,25 @@ fn retention_deletes_the_oldest_by_count_bytes_and_age() {
 }
 
 #[test]
+fn what_is_kept_no_longer_is_not_read_although_it_is_not_deleted_yet() {
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+    let retention = Retention { age_max: Some(1_000 * YEAR), ..Retention::default() };
+    let options = Options { retention, ..Options::default() };
+    let (store, _threads) = Store::open(Location::Memory, options).unwrap();
+    let room = open_room(&store, "lobby").id;
+    append(&store, batch(0, 0, room, 1..=10)).unwrap();
+    let later = |seq| Timestamp::from_micros(at(seq).micros() + 1_000 * YEAR.as_secs() * 1_000_000);
+    for (now, gone) in [(Timestamp::default(), 0), (later(1), 0), (later(7), 6), (later(11), 10)] {
+        let page = read(&store, PageRequest { now, ..everything(room) });
+        assert_eq!((page.tail, page.head, page.start), (gone + 1, 10, gone), "{now:?}");
+        assert_eq!(seqs(&page.messages), (gone + 1..=10).collect::<Vec<_>>());
+        assert_eq!(page.gone_at, if gone == 0 { Timestamp::default() } else { at(gone) });
+        let opened = ask(|done| store.open_room("lobby", false, now, done)).unwrap();
+        assert_eq!((opened.tail, opened.recent.len() as u64), (gone + 1, 10 - gone));
+    }
+}
+
+#[test]
 fn retention_of_a_room_goes_before_the_configuration_and_applies_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let (store, threads) = open(dir.path());

@@ -3,6 +3,7 @@
 //!
 //! `FOGHORN_TONGUES_MESSAGES=100000 cargo test --release --test tongues` for more of it.
 
+mod doors;
 mod readers;
 #[path = "../support/mod.rs"]
 mod support;

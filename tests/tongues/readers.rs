@@ -72,6 +72,17 @@ impl<'s> Reader<'s> {
 
     /// The next message: its position and its content.
     pub(crate) fn next(&mut self) -> (Position, String) {
+        let Heard { epoch, to, content, .. } = self.heard();
+        (Position { epoch, seq: to }, content.expect("a message and no gap"))
+    }
+
+    /// The next message or gap: its first and its last number, and whether it is a gap.
+    pub(crate) fn hear(&mut self) -> (u64, u64, bool) {
+        let Heard { from, to, content, .. } = self.heard();
+        (from, to, content.is_none())
+    }
+
+    fn heard(&mut self) -> Heard {
         match self {
             Reader::Json(chat) => message(&chat.next()),
             Reader::Stomp(client) => stomp_message(&client.text()),
@@ -96,23 +107,41 @@ impl<'s> Reader<'s> {
                     seq: at.1.parse().expect("a number"),
                 };
                 *news = serde_json::from_slice(&reply.body).expect("an array");
+                let last = news.back().map(|last| message(last).to);
+                assert!(last.is_none_or(|last| last == position.seq), "{last:?} and {}", position.seq);
             },
         }
     }
 }
 
-fn message(json: &Value) -> (Position, String) {
-    let content = json["content"].as_str().expect("a message and no gap");
-    // The log has one epoch in this test; who does not get it with each message does without.
-    (Position { epoch: None, seq: json["seq"].as_u64().expect("a number") }, content.to_owned())
+/// A message, or a gap, which has no content.
+struct Heard {
+    /// The log has one epoch in these tests; who does not get it with each message does without.
+    epoch: Option<u64>,
+    from: u64,
+    to: u64,
+    content: Option<String>,
 }
 
-fn stomp_message(frame: &str) -> (Position, String) {
+fn message(json: &Value) -> Heard {
+    let number = |name: &str| json[name].as_u64().expect("a number");
+    if json["type"] == "GAP" {
+        return Heard { epoch: None, from: number("from"), to: number("to"), content: None };
+    }
+    let (seq, content) = (number("seq"), json["content"].as_str().expect("a message").to_owned());
+    Heard { epoch: None, from: seq, to: seq, content: Some(content) }
+}
+
+fn stomp_message(frame: &str) -> Heard {
     let (head, body) = frame.split_once("\n\n").expect("a head");
     assert!(head.starts_with("MESSAGE\n"), "{head}");
     let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = |name: &str| header(name).and_then(|number| number.parse().ok()).expect("a number");
     let epoch = header("epoch").and_then(|epoch| u64::from_str_radix(epoch, 16).ok());
     assert!(epoch.is_some(), "{head}");
-    let seq = header("seq").and_then(|seq| seq.parse().ok()).expect("a number");
-    (Position { epoch, seq }, body.trim_end_matches('\0').to_owned())
+    if header("type") == Some("GAP") {
+        return Heard { epoch, from: number("from"), to: number("to"), content: None };
+    }
+    let content = body.trim_end_matches('\0').to_owned();
+    Heard { epoch, from: number("seq"), to: number("seq"), content: Some(content) }
 }
