@@ -214,6 +214,35 @@ fn a_bad_file_keeps_the_old_certificate_and_is_said_once() {
 }
 
 #[test]
+fn a_certificate_that_has_expired_is_not_taken_over_and_is_named() {
+    let certificate = Certificate::new();
+    let config =
+        format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.certificate(), certificate.key());
+    let server = ConfiguredProcess::listening(&config, "tls:127.0.0.1:0");
+    certificate.expire();
+    server.signal("HUP");
+    eventually("the log says so", || server.logged().contains("certificate.pem: has expired on 2020-01-01"));
+    assert!(server.logged().contains("nothing was read anew"), "{}", server.logged());
+    let mut raw = Raw::on(certificate.connect(server.address())).upgraded("/echo");
+    assert_echoes(&mut raw, b"the old one");
+}
+
+#[test]
+fn one_that_is_in_use_already_is_named_and_keeps_nothing_else_from_changing() {
+    let certificate = Certificate::new();
+    certificate.expire();
+    let config =
+        format!("[tls]\ncertificate = {:?}\nkey = {:?}\n", certificate.certificate(), certificate.key());
+    let server = ConfiguredProcess::listening(&config, "tls:127.0.0.1:0");
+    eventually("the log says so", || server.logged().lines().count() == 1);
+    server.signal("HUP");
+    eventually("the log says so again", || server.logged().lines().count() == 2);
+    let log = server.log();
+    assert_eq!(log.matches("certificate.pem: has expired on 2020-01-01").count(), 2, "{log}");
+    assert!(!log.contains("nothing was read anew"), "{log}");
+}
+
+#[test]
 fn a_server_without_its_certificate_does_not_start() {
     let certificate = Certificate::new();
     let (file, key) = (certificate.certificate(), certificate.key());

@@ -99,8 +99,9 @@ class Server:
     Leaving the context sends SIGTERM; an exit status other than 0, or none in time, is a `Failure`.
     """
 
-    def __init__(self, binary, *options, certificate=None):
-        """With `certificate`, a pair of paths as from `certificate()`, it speaks TLS."""
+    def __init__(self, binary, *options, certificate=None, stderr=None):
+        """With `certificate`, a pair of paths as from `certificate()`, it speaks TLS; with `stderr` its log goes there."""
+        self._stderr = stderr
         self.binary = pathlib.Path(binary).resolve()
         self.listen = "127.0.0.1:0"
         self.options = options
@@ -136,13 +137,14 @@ class Server:
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._stderr or subprocess.PIPE,
             text=True,
             errors="replace",
         )
         lines = queue.Queue()
         threading.Thread(target=_pass_on, args=(self._child.stdout, lines.put), daemon=True).start()
-        threading.Thread(target=_pass_on, args=(self._child.stderr, self._note), daemon=True).start()
+        if self._stderr is None:
+            threading.Thread(target=_pass_on, args=(self._child.stderr, self._note), daemon=True).start()
         try:
             self.http_url = self._ready_url(lines)
         except BaseException:
@@ -167,12 +169,22 @@ class Server:
 
     def _note(self, line):
         self._log.append(line)
-        if line is not None and (" ERROR " in line or "panicked at" in line):
+        if line is not None and (" ERROR " in line or "panicked" in line):
             self.alarms.append(line.rstrip())
 
     def log(self):
         """The last lines of the server's own log."""
         return "\n".join(f"    server: {line.rstrip()}" for line in list(self._log) if line is not None)
+
+    def signal(self, number):
+        """Sends it a signal."""
+        self._child.send_signal(number)
+
+    def ended(self):
+        """The status that it ends with by itself; leaving the context expects nothing of it any more."""
+        status = self._child.wait(timeout=STOP_SECONDS)
+        self._killed = True
+        return status
 
     def kill(self):
         """Ends it by SIGKILL; leaving the context expects nothing of it any more."""

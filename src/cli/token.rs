@@ -61,7 +61,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         auth.issuer,
     );
     let rooms = (!arguments.rooms.is_empty()).then_some(&arguments.rooms[..]);
-    let token = issuer.issue(&arguments.sub, rooms, arguments.admin, now(), arguments.ttl)?;
+    let token = issuer.issue(&arguments.sub, rooms, arguments.admin, now(), arguments.ttl);
+    let token = token.map_err(|error| Failure::usage(format!("--sub {:?}: {error}", arguments.sub)))?;
     writeln!(io::stdout(), "{token}").map_err(cannot_print)
 }
 

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::reactor::{Gauge, Mailbox, Reactor, Setup};
 use crate::rooms::Bounds;
 use crate::store::Store;
+use crate::transport::Certificate;
 
 /// A server that is being put together. Made by [`Server::builder`].
 #[derive(Debug)]
@@ -139,7 +140,13 @@ impl Builder {
     pub fn start(self) -> Result<Server, StartError> {
         let Builder { config, listen, sockets, router, signals, store } = self;
         config.check().map_err(|error| StartError(Cause::Config(error)))?;
-        let rules = CurrentRules::new(Rules::load(&config).map_err(|error| StartError(Cause::Keys(error)))?);
+        let rules = Rules::load(&config).map_err(|error| StartError(Cause::Keys(error)))?;
+        // If it cannot be had, the reactor says so when it is to speak TLS.
+        let certificate = certificate_files(&config).and_then(|files| Certificate::load(&files).ok());
+        if let Some(Err(error)) = certificate.as_ref().map(Certificate::check_dates) {
+            tracing::warn!(%error, "the certificate cannot be relied on");
+        }
+        let rules = CurrentRules::new(rules.with_certificate(certificate));
         let listen = if listen.is_empty() && sockets.is_empty() { config.listen.clone() } else { listen };
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         // With one processor a thread for the rooms is nothing but a detour.

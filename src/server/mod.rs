@@ -193,12 +193,21 @@ impl ServerHandle {
         }
         let rules = Rules::load(config).map_err(ReloadError::Keys)?;
         let certificate = certificate_files(config).map(|files| Certificate::load(&files));
-        if let Some(certificate) = certificate.transpose().map_err(ReloadError::Certificate)? {
-            self.rooms.mailbox().post(Letter::Certificate(certificate));
+        let certificate = certificate.transpose().map_err(ReloadError::Certificate)?;
+        let used = self.rules.now().certificate.clone();
+        if let Some(certificate) = &certificate {
+            // One that is in use already is no reason to keep everything else from changing.
+            if let Err(error) = certificate.check_dates() {
+                if !used.as_ref().is_some_and(|used| used.is_same_as(certificate)) {
+                    return Err(ReloadError::Certificate(error));
+                }
+                tracing::warn!(%error, "the certificate in use cannot be relied on");
+            }
+            self.rooms.mailbox().post(Letter::Certificate(certificate.clone()));
         }
         self.rooms.mailbox().post(Letter::Limits(Box::new(reactor_limits(config))));
         set_bounds(self.rooms.bounds(), &config.limits);
-        self.rules.replace(rules);
+        self.rules.replace(rules.with_certificate(certificate.or(used)));
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use crate::config::{self, Config};
 use crate::handshake::Origins;
 use crate::http::Head;
 use crate::reactor::unix_time;
+use crate::transport::Certificate;
 
 /// The rules at one time.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Rules {
     paths: Vec<(String, Origins)>,
     /// Set if tokens are asked for.
     pub(super) gate: Option<Gate>,
+    /// What clients are shown, where TLS is spoken.
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// How tokens are asked for.
@@ -76,7 +79,12 @@ impl Rules {
         let mut paths = config.origins.endpoints.clone();
         paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
         let (limits, origins) = (config.limits.clone(), config.origins.allowed.clone());
-        Ok(Rules { limits, origins, paths, gate: gate(&config.auth)? })
+        Ok(Rules { limits, origins, paths, gate: gate(&config.auth)?, certificate: None })
+    }
+
+    /// The same with the certificate that clients are shown.
+    pub(super) fn with_certificate(self, certificate: Option<Certificate>) -> Rules {
+        Rules { certificate, ..self }
     }
 
     /// The origins that are let in at a path. What is configured for it outranks `own`, what the program says, and that

@@ -4,11 +4,15 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::version::{TLS12, TLS13};
+use rustls::{CertificateError as Verdict, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+
+use crate::rooms::Timestamp;
 
 /// The only protocol spoken inside TLS (RFC 7301): WebSockets begin with HTTP/1.1.
 pub(super) const ALPN: &[u8] = b"http/1.1";
@@ -24,7 +28,12 @@ pub(crate) struct CertificateFiles {
 
 /// Certificate and key, ready for handshakes; cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Certificate(Arc<ServerConfig>);
+pub(crate) struct Certificate {
+    config: Arc<ServerConfig>,
+    path: Arc<Path>,
+    /// The certificate itself comes first.
+    chain: Arc<[CertificateDer<'static>]>,
+}
 
 impl Certificate {
     /// Reads the files. Blocks on the disk.
@@ -39,16 +48,60 @@ impl Certificate {
             .map_err(|error| CertificateError::of_file(certificate, "certificate", &error))?;
         let private = PrivateKeyDer::from_pem_file(key)
             .map_err(|error| CertificateError::of_file(key, "private key", &error))?;
-        let config = server_config(chain, private);
+        let config = server_config(chain.clone(), private);
         let problem =
             |error: rustls::Error| format!("does not go with the key in {}: {error}", key.display());
-        config
-            .map(Certificate)
-            .map_err(|error| CertificateError { path: certificate.clone(), problem: problem(error) })
+        match config {
+            Ok(config) => Ok(Certificate { config, path: certificate.as_path().into(), chain: chain.into() }),
+            Err(error) => Err(CertificateError { path: certificate.clone(), problem: problem(error) }),
+        }
     }
 
     pub(super) fn config(&self) -> &Arc<ServerConfig> {
-        &self.0
+        &self.config
+    }
+
+    /// Whether it is the same certificate as another; the key and those that vouch for it may differ.
+    pub(crate) fn is_same_as(&self, other: &Certificate) -> bool {
+        self.chain.first() == other.chain.first()
+    }
+
+    /// Whether clients will refuse it for its dates.
+    ///
+    /// # Errors
+    /// [`CertificateError`] names the file and the date.
+    pub(crate) fn check_dates(&self) -> Result<(), CertificateError> {
+        let date = |time: UnixTime| {
+            let mut text = Vec::new();
+            Timestamp::from_micros(time.as_secs().saturating_mul(1_000_000)).encode(&mut text);
+            // The day is enough.
+            String::from_utf8_lossy(text.get(..10).unwrap_or_default()).into_owned()
+        };
+        let problem = match self.verdict() {
+            Some(Verdict::ExpiredContext { not_after, .. }) => format!("has expired on {}", date(not_after)),
+            Some(Verdict::NotValidYetContext { not_before, .. }) => {
+                format!("is not valid before {}", date(not_before))
+            }
+            Some(Verdict::Expired) => "has expired".to_owned(),
+            Some(Verdict::NotValidYet) => "is not valid yet".to_owned(),
+            Some(_) | None => return Ok(()),
+        };
+        Err(CertificateError::new(&self.path, problem + ": clients refuse it"))
+    }
+
+    /// What a client would say of the certificate that trusts it. The dates are what is judged first; what else is found
+    /// wrong (the name, above all) says nothing here.
+    fn verdict(&self) -> Option<Verdict> {
+        let (leaf, others) = self.chain.split_first()?;
+        let mut roots = RootCertStore::empty();
+        roots.add(leaf.clone()).ok()?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
+        let name = ServerName::try_from("localhost").ok()?;
+        match verifier.verify_server_cert(leaf, others, &name, &[], UnixTime::now()) {
+            Err(rustls::Error::InvalidCertificate(verdict)) => Some(verdict),
+            Ok(_) | Err(_) => None,
+        }
     }
 }
 

@@ -55,6 +55,26 @@ async def failing(pid, calls, error):
             await strace.wait()
 
 
+@contextlib.asynccontextmanager
+async def stalling(pid, calls):
+    """As long as the context, these system calls of a process take ten minutes."""
+    strace = await asyncio.create_subprocess_exec(
+        *["strace", "-f", "-p", str(pid), "-o", "/dev/null"],
+        *["-e", f"trace={calls}", "-e", f"inject={calls}:delay_enter=600s"],
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(TOOL_SECONDS):
+            said = (await strace.stderr.readline()).decode()
+        if "attached" not in said:
+            raise harness.Failure(f"strace does not attach: {said.strip()}")
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            strace.kill()
+        await strace.wait()
+
+
 def start_in_vain(binary, *options):
     """Starts a server that has to give up; its exit status and what it says."""
     command = [binary, "serve", "--listen", "127.0.0.1:0", *options]

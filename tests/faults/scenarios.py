@@ -3,13 +3,14 @@
 import asyncio
 import json
 import pathlib
+import signal
 import sys
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "clients"), str(TESTS.parent / ".ci" / "lib")]
 import harness  # noqa: E402
 from chat import chat_url, open_socket, run_scenarios  # noqa: E402
-from disk import Room, ask, assert_kept, failing, log_of, remount, small_disk, start_in_vain  # noqa: E402
+from disk import Room, ask, assert_kept, failing, log_of, remount, small_disk, stalling, start_in_vain  # noqa: E402
 
 MEBIBYTE = 1 << 20
 # So many refusals in a row, and the disk is taken to be full.
@@ -222,6 +223,43 @@ async def old_positions_get_a_gap(server, room, epoch, head, old_epoch):
     assert gap == {"type": "GAP", "roomId": room.name, "from": 1, "to": head, "epoch": epoch}, gap
 
 
+async def a_log_on_the_same_full_disk_costs_lines_and_nothing_else(binary):
+    with small_disk(12) as disk:
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(6 * MEBIBYTE))
+        with open(disk / "log", "ab", buffering=0) as log:
+            with harness.Server(binary, "--log", "debug", "--data", disk / "data", stderr=log) as server:
+                async with Room.watched(server, "full") as room:
+                    await fill(room)
+                    _, _, stats = await ask(server, "GET", "/api/stats")
+                    assert stats["log"]["dropped"] > 0, stats
+                    await reading_goes_on(room)
+                    ballast.unlink()
+                    async with asyncio.timeout(5):
+                        while not await room.say(room.new_content(LARGE)):
+                            pass
+                    await room.settle()
+        text = (disk / "log").read_text()
+        assert "lines of the log could not be written and were dropped" in text, text[-2000:]
+
+
+async def a_second_signal_ends_a_server_whose_store_stalls(binary):
+    with small_disk(32) as disk:
+        (disk / "foghorn.toml").write_text('[shutdown]\ngrace = "1h"\n')
+        server = harness.Server(binary, "--config", disk / "foghorn.toml", "--data", disk / "data")
+        with server:
+            async with open_socket(chat_url(server.ws_url, roomId="stalled", username="u")) as socket:
+                await socket.recv()
+                async with stalling(server.pid, "pwrite64,fdatasync,fsync"):
+                    await socket.send('{"content":"x"}')
+                    await asyncio.sleep(0.5)
+                    server.signal(signal.SIGTERM)
+                    await asyncio.sleep(0.5)
+                    server.signal(signal.SIGTERM)
+                    status = await asyncio.to_thread(server.ended)
+            assert status == 1, f"ended with {status}"
+
+
 SCENARIOS = [
     a_full_disk_refuses_and_mends_without_a_restart,
     a_disk_that_became_read_only_refuses_and_mends_without_a_restart,
@@ -229,6 +267,8 @@ SCENARIOS = [
     a_read_only_directory_is_said_at_the_start,
     a_failed_fsync_is_never_believed,
     a_failed_fsync_of_a_checkpoint_is_never_believed,
+    a_log_on_the_same_full_disk_costs_lines_and_nothing_else,
+    a_second_signal_ends_a_server_whose_store_stalls,
 ]
 
 

@@ -108,6 +108,25 @@ fn standard_input_can_be_checked() {
 }
 
 #[test]
+fn a_lock_file_that_is_a_pipe_is_named() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (data, lock) = (directory.path().to_str().expect("UTF-8"), directory.path().join("foghorn.lock"));
+    let made = Command::new("mkfifo").arg(&lock).status().expect("mkfifo");
+    assert!(made.success());
+    let expected = ["foghorn.lock", "no ordinary file"];
+    refused(&["serve", "--data", data, "--listen", "127.0.0.1:0", "--log", "off"], &[], "", 1, &expected);
+    refused(&["export", "room", "--data", data], &[], "", 1, &expected);
+}
+
+#[test]
+fn a_token_is_for_a_name_that_a_session_may_have() {
+    let secret: &[(&str, &[u8])] = &[("FOGHORN_AUTH_JWT_SECRET", b"0123456789abcdef0123456789abcdef")];
+    for name in ["", "a\u{7}b", &"x".repeat(65)] {
+        refused(&["token", "--sub", name], secret, "", 2, &["--sub ", "user name"]);
+    }
+}
+
+#[test]
 fn what_cannot_be_started_is_no_usage_error() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();

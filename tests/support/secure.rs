@@ -44,6 +44,16 @@ impl Certificate {
         self.der = made.cert.der().clone();
     }
 
+    /// Puts one in the place of the files that was good until the end of 2019; clients go on to expect the old one.
+    pub(crate) fn expire(&self) {
+        let mut parameters = rcgen::CertificateParams::new(NAMES.map(str::to_owned)).expect("names");
+        parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let made = parameters.self_signed(&key).expect("a certificate");
+        std::fs::write(self.certificate(), made.pem()).expect("a file");
+        std::fs::write(self.key(), key.serialize_pem()).expect("a file");
+    }
+
     pub(crate) fn certificate(&self) -> PathBuf {
         self.directory.path().join("certificate.pem")
     }
