@@ -236,6 +236,14 @@ section! {
         mebibytes_max: usize = 0, Count { range: 1..=1 << 30, zero: true };
         /// How long a message is kept; 0 is for ever.
         age_max: Duration = Duration::ZERO, Time { range: Duration::from_secs(1)..=Duration::from_secs(3650 * 86400), zero: true };
+        /// Where rooms are kept in memory only (`memory = true`): messages of one room at most. What exceeds this or the
+        /// next two goes, oldest first, and who asks for it is told what is missing.
+        memory_messages: usize = 10_000, Count { range: 1..=100_000_000, zero: false };
+        /// Where rooms are kept in memory only: what the messages of one room may take, 64 bytes counted for each besides
+        /// its text.
+        memory_room_bytes: usize = 16 * MIB, Bytes(KIB..=1024 * GIB);
+        /// Where rooms are kept in memory only: what the messages of all rooms together may take, counted alike.
+        memory_bytes: usize = 32 * MIB, Bytes(64 * KIB..=1024 * GIB);
     }
 }
 

@@ -107,7 +107,14 @@ fn durability(durability: config::Durability) -> Durability {
 pub fn store_options(config: &Config) -> store::Options {
     let limit = |value: usize| (value > 0).then_some(value as u64);
     let history = &config.history;
+    let memory = store::MemoryLimits {
+        room_messages: history.memory_messages as u64,
+        room_bytes: history.memory_room_bytes,
+        bytes: history.memory_bytes,
+        rooms: config.limits.rooms,
+    };
     store::Options {
+        memory,
         window: window(config),
         dedup_window: config.chat.dedup_window,
         durability: durability(history.durability),

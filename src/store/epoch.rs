@@ -57,12 +57,6 @@ impl Salts {
         }
     }
 
-    /// What nothing outlives.
-    pub(super) fn fresh() -> Salts {
-        let fresh = random();
-        Salts { off: fresh, after_kill: fresh, after_power_loss: fresh, after_failure: fresh }
-    }
-
     /// Finds out how the last run ended, changes the salts accordingly, and notes that this run has not ended yet: in
     /// the database's own file, so that the file alone says so, too, should the write-ahead log be lost.
     ///

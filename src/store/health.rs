@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::epoch;
 use super::error::{Health, StoreError};
@@ -111,5 +111,16 @@ impl Monitor {
 
     fn lock(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells everybody should the thread that holds it die.
+pub(super) struct Watch(pub(super) Arc<Monitor>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed(&StoreError::Failed("the thread that writes has panicked".into()));
+        }
     }
 }

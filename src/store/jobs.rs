@@ -38,7 +38,6 @@ pub(super) enum Job {
     Append(Append),
     Change(Box<dyn Change>, Permit),
     Open(Open),
-    Read(ReadJob),
     /// Finish what is queued, then end.
     Stop,
 }
@@ -52,7 +51,7 @@ impl Job {
                 Purpose::Find => false,
                 Purpose::Create | Purpose::Renew => true,
             },
-            Job::Read(_) | Job::Stop => false,
+            Job::Stop => false,
         }
     }
 
@@ -60,7 +59,7 @@ impl Job {
     pub(super) fn demands_fsync(&self) -> bool {
         match self {
             Job::Append(append) => append.batch.durability == Durability::Fsync,
-            Job::Change(..) | Job::Open(_) | Job::Read(_) | Job::Stop => false,
+            Job::Change(..) | Job::Open(_) | Job::Stop => false,
         }
     }
 
@@ -68,7 +67,7 @@ impl Job {
     pub(super) fn records(&self) -> usize {
         match self {
             Job::Append(append) => append.batch.records.len(),
-            Job::Change(..) | Job::Open(_) | Job::Read(_) | Job::Stop => 0,
+            Job::Change(..) | Job::Open(_) | Job::Stop => 0,
         }
     }
 
@@ -76,7 +75,7 @@ impl Job {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Job::Append(append) => append.batch.bytes.len(),
-            Job::Change(..) | Job::Open(_) | Job::Read(_) | Job::Stop => 0,
+            Job::Change(..) | Job::Open(_) | Job::Stop => 0,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Statement};
 
+use super::SEQ_MAX;
 use super::error::StoreError;
 use super::rows::{LogRow, Place, Texts, integer, kind_code};
 use crate::rooms::journal::{Record, RecordBatch, Retention, RoomId, RoomSettings};
@@ -178,7 +179,7 @@ impl Ledger {
         }
         let texts = texts(record, arena);
         let all = [texts.sender, texts.content, texts.client_id.unwrap_or_default()];
-        let fits = record.seq < i64::MAX.cast_unsigned()
+        let fits = record.seq <= SEQ_MAX
             && record.at.micros() < i64::MAX.cast_unsigned()
             && all.iter().map(|text| text.len()).sum::<usize>() <= ROW_BYTES_MAX;
         if !fits || all.iter().any(|text| simdutf8::basic::from_utf8(text).is_err()) {

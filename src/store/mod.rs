@@ -1,6 +1,7 @@
-//! The embedded store: rooms and their messages in one SQLite database.
+//! The embedded store: rooms and their messages in one SQLite database, or the newest of them in memory.
 //!
 //! [`Store`] is a handle; all calls return at once, and the answer comes by a callback on one of the store's threads.
+//! Where nothing is to be kept, one thread keeps the ends of the logs in memory (`memory`). With a database:
 //!
 //! | thread | does |
 //! |---|---|
@@ -19,6 +20,7 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the way to the one with it |
 //! | `schema` | tables, migrations, connections |
 //! | `writer`, `ledger` | rounds and their transactions; what is due next in every room |
 //! | `rows`, `page` | rows as messages; reading parts of a log |
@@ -29,6 +31,7 @@
 //! | `jobs`, `gate`, `health`, `error` | what passes between the threads, how much of it, and what can go wrong |
 
 mod anchor;
+mod backend;
 mod checkpoint;
 mod checksum;
 mod epoch;
@@ -39,12 +42,14 @@ mod jobs;
 mod ledger;
 mod locks;
 mod mark;
+mod memory;
 mod page;
 mod probe;
 mod registry;
 mod retention;
 mod rows;
 mod schema;
+mod sqlite;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -55,15 +60,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
-use rusqlite::Connection;
-
+use self::backend::Backend;
 pub use self::error::{Busy, Health, OpenError, StoreError};
-use self::gate::{Gate, Permit};
-use self::health::Monitor;
-use self::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask, Reply, Work};
-use self::ledger::Ledger;
-use self::page::ReadOptions;
+use self::jobs::Purpose;
 pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
 pub use self::threads::StoreThreads;
 use crate::rooms::Timestamp;
@@ -74,6 +73,9 @@ pub use crate::rooms::journal::{
 use crate::rooms::journal::{Opened, RecordBatch};
 #[doc(inline)]
 pub use crate::rooms::log::Window;
+
+/// The highest number of a message: the largest whole number that every JSON parser keeps exactly.
+pub const SEQ_MAX: u64 = (1 << 53) - 1;
 
 /// Jobs that wait for the writer, or for a reader, at most.
 const JOBS_MAX: usize = 4_096;
@@ -88,8 +90,28 @@ pub type Done<T> = Box<dyn FnOnce(T) + Send>;
 pub enum Location {
     /// In this directory, which is created if need be, and of which no other process may make use meanwhile.
     Directory(PathBuf),
-    /// In memory: the same in everything, but gone with the process.
+    /// In memory: the newest messages within [`MemoryLimits`], and gone with the process.
     Memory,
+}
+
+/// How much a store in memory keeps. What exceeds it goes, oldest first; then readers are told what is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryLimits {
+    /// Messages of one room at most.
+    pub room_messages: u64,
+    /// Bytes of one room's messages at most, 64 counted for each besides its texts (the newest one is kept anyway).
+    pub room_bytes: usize,
+    /// Bytes of all rooms' messages at most, counted alike.
+    pub bytes: usize,
+    /// Rooms at most; one more is not created.
+    pub rooms: usize,
+}
+
+impl Default for MemoryLimits {
+    fn default() -> MemoryLimits {
+        MemoryLimits { room_messages: 10_000, room_bytes: 16 << 20, bytes: 32 << 20, rooms: 1_000_000 }
+    }
 }
 
 /// How a store is to be.
@@ -108,6 +130,8 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// Bytes of the database file at most; beyond it the store is as on a full disk. Not less than it has already.
     pub database_bytes_max: Option<u64>,
+    /// How much is kept where nothing is kept on disk.
+    pub memory: MemoryLimits,
 }
 
 impl Default for Options {
@@ -119,6 +143,7 @@ impl Default for Options {
             retention: Retention::default(),
             queue_bytes_max: 64 << 20,
             database_bytes_max: None,
+            memory: MemoryLimits::default(),
         }
     }
 }
@@ -126,12 +151,7 @@ impl Default for Options {
 /// A handle to the store; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    jobs: Sender<Job>,
-    job_gate: Arc<Gate>,
-    /// `None` if the writer reads as well.
-    reads: Option<Sender<ReadTask>>,
-    read_gate: Arc<Gate>,
-    monitor: Arc<Monitor>,
+    backend: Arc<dyn Backend>,
 }
 
 impl std::fmt::Debug for Store {
@@ -158,12 +178,7 @@ impl Store {
         batch: RecordBatch,
         done: Done<Result<RecordBatch, StoreError>>,
     ) -> Result<(), Busy> {
-        let Some(permit) = self.job_gate.enter(batch.bytes.len()) else {
-            return Err(Busy { batch: Some(Box::new(batch)) });
-        };
-        let (reply, verdict) = (Reply::new(done), Ok(()));
-        self.submit(Job::Append(Append { batch, reply, verdict, permit }));
-        Ok(())
+        self.backend.append(batch, done)
     }
 
     /// Opens the room of this public id, after everything that was appended before; with `create`, one that does not
@@ -178,7 +193,7 @@ impl Store {
         now: Timestamp,
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy> {
-        self.submit_open(name, if create { Purpose::Create } else { Purpose::Find }, now, done)
+        self.backend.open(name, if create { Purpose::Create } else { Purpose::Find }, now, done)
     }
 
     /// As [`Store::open_room`], for a room whose newest messages were shown to somebody and then refused here: its log
@@ -192,7 +207,7 @@ impl Store {
         now: Timestamp,
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy> {
-        self.submit_open(name, Purpose::Renew, now, done)
+        self.backend.open(name, Purpose::Renew, now, done)
     }
 
     /// Reads a part of a room's log.
@@ -200,7 +215,7 @@ impl Store {
     /// # Errors
     /// [`Busy`] if too much waits already.
     pub fn read(&self, request: PageRequest, done: Done<Result<Page, StoreError>>) -> Result<(), Busy> {
-        self.query(done, move |conn, options| page::read(conn, options, &request))
+        self.backend.read(request, done)
     }
 
     /// As [`Store::read`], for the room of this public id, whatever `request` says about it.
@@ -213,11 +228,7 @@ impl Store {
         request: PageRequest,
         done: Done<Result<Page, StoreError>>,
     ) -> Result<(), Busy> {
-        let room: Box<str> = room.into();
-        self.query(done, move |conn, options| {
-            let room = registry::id_of(conn, &room)?.ok_or(StoreError::NoSuchRoom)?;
-            page::read(conn, options, &PageRequest { room, ..request })
-        })
+        self.backend.messages(room, request, done)
     }
 
     /// Creates a room.
@@ -225,7 +236,7 @@ impl Store {
     /// # Errors
     /// [`Busy`] if too much waits already. The answer is [`StoreError::RoomExists`] if the id is taken.
     pub fn create_room(&self, room: NewRoom, done: Done<Result<RoomInfo, StoreError>>) -> Result<(), Busy> {
-        self.change(done, move |conn, _| registry::create(conn, room))
+        self.backend.create_room(room, done)
     }
 
     /// The room of this public id.
@@ -233,8 +244,7 @@ impl Store {
     /// # Errors
     /// [`Busy`] if too much waits already.
     pub fn room(&self, id: &str, done: Done<Result<RoomInfo, StoreError>>) -> Result<(), Busy> {
-        let id: Box<str> = id.into();
-        self.query(done, move |conn, _| registry::info(conn, &id))
+        self.backend.room(id, done)
     }
 
     /// Rooms, in the order of their creation.
@@ -243,7 +253,7 @@ impl Store {
     /// [`Busy`] if too much waits already. The answer is [`StoreError::NoSuchRoom`] if the room to begin after does
     /// not exist.
     pub fn rooms(&self, query: RoomQuery, done: Done<Result<Vec<RoomInfo>, StoreError>>) -> Result<(), Busy> {
-        self.query(done, move |conn, _| registry::list(conn, &query))
+        self.backend.rooms(query, done)
     }
 
     /// Deletes a room and all it has. Messages that are still appended to it come to nothing, without an error.
@@ -251,8 +261,7 @@ impl Store {
     /// # Errors
     /// [`Busy`] if too much waits already.
     pub fn delete_room(&self, id: &str, done: Done<Result<RoomId, StoreError>>) -> Result<(), Busy> {
-        let id: Box<str> = id.into();
-        self.change(done, move |conn, ledger| registry::delete(conn, ledger, &id))
+        self.backend.delete_room(id, done)
     }
 
     /// Adds a participant, unless it is one.
@@ -265,8 +274,7 @@ impl Store {
         user: &str,
         done: Done<Result<RoomInfo, StoreError>>,
     ) -> Result<(), Busy> {
-        let (id, user): (Box<str>, Box<str>) = (id.into(), user.into());
-        self.change(done, move |conn, _| registry::join(conn, &id, &user))
+        self.backend.join_participant(id, user, done)
     }
 
     /// Removes a participant, if it is one.
@@ -279,8 +287,7 @@ impl Store {
         user: &str,
         done: Done<Result<RoomInfo, StoreError>>,
     ) -> Result<(), Busy> {
-        let (id, user): (Box<str>, Box<str>) = (id.into(), user.into());
-        self.change(done, move |conn, _| registry::leave(conn, &id, &user))
+        self.backend.leave_participant(id, user, done)
     }
 
     /// Changes what a room has its own way. Its retention follows at once; its durability and epoch, when it is opened.
@@ -293,8 +300,7 @@ impl Store {
         settings: RoomSettings,
         done: Done<Result<(), StoreError>>,
     ) -> Result<(), Busy> {
-        let id: Box<str> = id.into();
-        self.change(done, move |conn, ledger| registry::configure(conn, ledger, &id, &settings))
+        self.backend.configure_room(id, settings, done)
     }
 
     /// Puts messages into a room that nobody has open, with the numbers and times that they have; the answer is the
@@ -308,59 +314,18 @@ impl Store {
         now: Timestamp,
         done: Done<Result<u64, StoreError>>,
     ) -> Result<(), Busy> {
-        self.change(done, move |conn, ledger| registry::import(conn, ledger, &messages, now))
+        self.backend.import(messages, now, done)
     }
 
     /// How the store is.
     #[must_use]
     pub fn health(&self) -> Health {
-        self.monitor.health()
+        self.backend.monitor().health()
     }
 
-    fn submit_open(
-        &self,
-        name: &str,
-        purpose: Purpose,
-        now: Timestamp,
-        done: Done<Result<Opened, StoreError>>,
-    ) -> Result<(), Busy> {
-        let permit = self.job_permit(name.len())?;
-        self.submit(Job::Open(Open { name: name.into(), purpose, now, reply: Reply::new(done), permit }));
-        Ok(())
-    }
-
-    fn change<T: Send + 'static>(
-        &self,
-        done: Done<Result<T, StoreError>>,
-        work: impl FnOnce(&Connection, &mut Ledger) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<(), Busy> {
-        let permit = self.job_permit(0)?;
-        self.submit(Job::Change(Work::boxed(work, Reply::new(done)), permit));
-        Ok(())
-    }
-
-    fn query<T: 'static>(
-        &self,
-        done: Done<Result<T, StoreError>>,
-        read: impl FnOnce(&Connection, &ReadOptions) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<(), Busy> {
-        let permit = self.read_gate.enter(0).ok_or_else(Busy::default)?;
-        let job = ReadJob::new(permit, Reply::new(done), read);
-        match &self.reads {
-            // If the threads are gone, the job is dropped, which answers it.
-            Some(reads) => drop(reads.try_send(ReadTask::Read(job))),
-            None => self.submit(Job::Read(job)),
-        }
-        Ok(())
-    }
-
-    fn job_permit(&self, bytes: usize) -> Result<Permit, Busy> {
-        self.job_gate.enter(bytes).ok_or_else(Busy::default)
-    }
-
-    /// Hands a job over. The gates see to it that there is room in the queue; if the thread is gone, the job is dropped,
-    /// which answers it.
-    fn submit(&self, job: Job) {
-        drop(self.jobs.try_send(job));
+    /// Messages that a store in memory has removed since the start because its limits were reached.
+    #[must_use]
+    pub fn evicted(&self) -> u64 {
+        self.backend.evicted()
     }
 }

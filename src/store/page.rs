@@ -15,7 +15,7 @@ use crate::rooms::log::Window;
 use crate::rooms::{Timestamp, content_digest};
 
 /// Client ids that an opened room gets back at most.
-const RECENT_IDS_MAX: u64 = 131_072;
+pub(super) const RECENT_IDS_MAX: u64 = 131_072;
 /// Messages looked through for them at most.
 const RECENT_IDS_SEARCHED_MAX: u64 = 4 * RECENT_IDS_MAX;
 

@@ -10,9 +10,9 @@ use crate::rooms::journal::{Record, RecordBatch, RoomId, RoomSettings, Stored};
 use crate::rooms::{Span, Timestamp};
 
 /// Participants of one room at most.
-const PARTICIPANTS_MAX: u64 = 10_000;
+pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
 /// A list of rooms ends early once its texts have so many bytes.
-const LIST_BYTES_MAX: usize = 4 << 20;
+pub(super) const LIST_BYTES_MAX: usize = 4 << 20;
 
 /// A room to be created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -234,7 +234,7 @@ pub(super) fn import(
     Ok(import.messages.last().map_or(room.head.seq, |message| message.seq))
 }
 
-fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch> {
+pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch> {
     let mut batch = RecordBatch::default();
     for Stored { seq, at, kind, sender, content, client_id } in messages {
         let arena = &mut batch.bytes;
@@ -318,14 +318,14 @@ fn with_participants(conn: &Connection, id: RoomId, room: RoomInfo) -> Result<Ro
 }
 
 impl RoomInfo {
-    fn text_bytes(&self) -> usize {
+    pub(super) fn text_bytes(&self) -> usize {
         let participants: usize = self.participants.iter().map(|user| user.len()).sum();
         self.id.len() + self.name.len() + self.description.len() + participants
     }
 }
 
 /// A UUID (RFC 9562, version 7): milliseconds, then random bits.
-fn made_up_id(at: Timestamp) -> Box<str> {
+pub(super) fn made_up_id(at: Timestamp) -> Box<str> {
     let (high, low) = (random(), random());
     let value = u128::from((at.micros() / 1000) << 16 | 0x7000 | (high & 0x0fff)) << 64
         | u128::from(low & (u64::MAX >> 2) | 1 << 63);

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use super::rows::LogRow;
+use rusqlite::Connection;
+
 use super::*;
 use crate::rooms::journal::{From, Record, Stored};
 use crate::rooms::{Kind, Span, content_digest};
@@ -114,10 +115,7 @@ fn wait_for<T>(mut answer: impl FnMut() -> Option<T>) -> T {
 
 /// Waits until the room's log begins at `tail`.
 fn wait_for_tail(store: &Store, room: RoomId, tail: u64) -> Page {
-    let floor = || {
-        let row = ask(|done| store.query(done, move |conn, _| LogRow::by_id(conn, room))).unwrap();
-        row.expect("the room is there").floor.seq
-    };
+    let floor = || ask(|done| store.backend.floor(room, done)).unwrap();
     wait_for(|| {
         let page = read(store, everything(room));
         assert!(page.tail <= tail, "{} messages too many were deleted", page.tail - tail);
@@ -613,7 +611,7 @@ fn after_a_failed_fsync_nothing_is_stored_and_everything_is_read() {
     let room = open_room(&store, "lobby");
     append(&store, batch(0, 0, room.id, 1..=10)).unwrap();
     let failure = StoreError::Failed("the disk did not confirm a write".into());
-    store.monitor.failed(&failure);
+    store.backend.monitor().failed(&failure);
     for term in 0..3 {
         assert_eq!(append(&store, batch(0, term, room.id, 11..=11)), Err(failure.clone()));
     }
@@ -682,5 +680,166 @@ fn a_panic_of_the_thread_that_writes_is_a_failure_that_everybody_hears_of() {
     wait_for(|| matches!(store.health(), Health::Failed(_)).then_some(()));
     for _ in 0..3 {
         assert_eq!(append(&store, batch(0, 0, RoomId(1), 1..=1)), Err(StoreError::Stopped));
+    }
+}
+
+/// Both kinds of store, each with its threads and, if it has one, its directory.
+fn both(options: Options) -> Vec<(Store, StoreThreads, Option<tempfile::TempDir>)> {
+    let dir = tempfile::tempdir().unwrap();
+    let (disk, disk_threads) = Store::open(directory(dir.path()), options.clone()).unwrap();
+    let (memory, memory_thread) = Store::open(Location::Memory, options).unwrap();
+    vec![(disk, disk_threads, Some(dir)), (memory, memory_thread, None)]
+}
+
+#[test]
+fn both_stores_answer_the_same() {
+    let options = Options { window: Window { messages: 7, bytes: 1 << 20 }, ..Options::default() };
+    let answers = both(options).into_iter().map(|(store, threads, _dir)| {
+        let room = open_room(&store, "lobby").id;
+        append(&store, batch(0, 0, room, 1..=40)).unwrap();
+        let settings = RoomSettings { messages_max: Some(30), ..RoomSettings::default() };
+        ask(|done| store.configure_room("lobby", settings, done)).unwrap();
+        wait_for_tail(&store, room, 11);
+        let mut answers = Vec::new();
+        for from in [From::Seq(0), From::Seq(20), From::Seq(99), From::Time(at(25)), From::Last(3)] {
+            for (before, newest_first) in [(None, false), (None, true), (Some(33), false), (Some(12), true)] {
+                for bytes_max in [0, 100, 1 << 20] {
+                    let page = PageRequest {
+                        room,
+                        from,
+                        messages_max: 5,
+                        bytes_max,
+                        newest_first,
+                        before,
+                        now: at(0),
+                    };
+                    let page = read(&store, page);
+                    answers.push(format!("{:?} {} {} {}", page.messages, page.tail, page.head, page.start));
+                }
+            }
+        }
+        ask(|done| store.join_participant("lobby", "ann", done)).unwrap();
+        let opened = ask(|done| store.open_room("lobby", false, at(45), done)).unwrap();
+        answers.push(format!("{:?}", Opened { epoch: 0, ..opened }));
+        answers.push(format!("{:?}", ask(|done| store.room("lobby", done))));
+        answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, room, 42..=43))));
+        answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, RoomId(99), 1..=1))));
+        let far = Import { room: "far".into(), after: None, messages: vec![message_at(SEQ_MAX)] };
+        answers.push(format!("{:?}", ask(|done| store.import(far.clone(), at(0), done))));
+        let beyond = Import { after: Some(SEQ_MAX), messages: vec![message_at(SEQ_MAX + 1)], ..far.clone() };
+        answers.push(format!("{:?}", ask(|done| store.import(beyond, at(0), done)).is_err()));
+        let beyond = Import { room: "beyond".into(), messages: vec![message_at(SEQ_MAX + 1)], ..far };
+        answers.push(format!("{:?}", ask(|done| store.import(beyond, at(0), done)).is_err()));
+        ask(|done| store.delete_room("lobby", done)).unwrap();
+        answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, room, 41..=41))));
+        answers.push(format!("{:?}", ask(|done| store.room("lobby", done))));
+        drop(threads);
+        answers
+    });
+    let answers: Vec<Vec<String>> = answers.collect();
+    for (disk, memory) in answers[0].iter().zip(&answers[1]) {
+        assert_eq!(disk, memory);
+    }
+}
+
+/// A short message with this number, late enough to follow any other.
+fn message_at(seq: u64) -> Stored {
+    let at = Timestamp::from_micros(NOON + (seq & 0xffff_ffff));
+    Stored { seq, at, ..message(1) }
+}
+
+#[test]
+fn a_room_at_the_highest_number_refuses_alone() {
+    for (store, _threads, _dir) in both(Options::default()) {
+        let import = Import { room: "full".into(), after: None, messages: vec![message_at(SEQ_MAX)] };
+        ask(|done| store.import(import, at(0), done)).unwrap();
+        let (full, other) = (open_room(&store, "full"), open_room(&store, "other").id);
+        let mut both = batch(0, 0, other, 1..=1);
+        push(
+            &mut both,
+            full.id,
+            &Stored { at: Timestamp::from_micros(u64::MAX >> 2), ..message_at(SEQ_MAX + 1) },
+        );
+        push(&mut both, other, &message(2));
+        assert_eq!(append_refusing(&store, both), Ok(vec![full.id]));
+        assert_eq!(read(&store, everything(other)).head, 2);
+        assert_eq!(read(&store, everything(full.id)).head, SEQ_MAX);
+    }
+}
+
+#[test]
+fn a_store_in_memory_keeps_what_its_limits_allow_oldest_first() {
+    let limits = |room_messages, room_bytes, bytes| {
+        let memory = MemoryLimits { room_messages, room_bytes, bytes, ..MemoryLimits::default() };
+        Store::open(Location::Memory, Options { memory, ..Options::default() }).unwrap()
+    };
+    let long = |seq| Stored {
+        content: "x".repeat(1_000).into(),
+        sender: "s".into(),
+        client_id: None,
+        ..message(seq)
+    };
+    let fill = |store: &Store, room, seqs: std::ops::RangeInclusive<u64>| {
+        for seq in seqs {
+            let mut batch = RecordBatch::default();
+            push(&mut batch, room, &long(seq));
+            append(store, batch).unwrap();
+        }
+    };
+    let (store, _threads) = limits(10, 1 << 20, 1 << 20);
+    let room = open_room(&store, "lobby").id;
+    fill(&store, room, 1..=100);
+    let page = read(&store, everything(room));
+    assert_eq!((page.tail, page.head, seqs(&page.messages)), (91, 100, (91..=100).collect()));
+    assert_eq!(store.evicted(), 90);
+
+    // A message costs 1,065 bytes: 10 of them fit.
+    let (store, _threads) = limits(1_000, 11_000, 1 << 20);
+    let room = open_room(&store, "lobby").id;
+    fill(&store, room, 1..=100);
+    assert_eq!(read(&store, everything(room)).tail, 91);
+
+    // All together: the oldest of all rooms goes, in whatever room it is.
+    let (store, _threads) = limits(1_000, 1 << 20, 33_000);
+    let rooms = ["a", "b", "c"].map(|name| open_room(&store, name).id);
+    fill(&store, rooms[0], 1..=20);
+    fill(&store, rooms[1], 1..=5);
+    let tails = || rooms.map(|room| read(&store, everything(room)).tail);
+    assert_eq!(tails(), [1, 1, 1]);
+    let late = |seq: u64| Stored { at: at(1_000 + seq), ..long(seq) };
+    for seq in 1..=20 {
+        let mut batch = RecordBatch::default();
+        push(&mut batch, rooms[2], &late(seq));
+        append(&store, batch).unwrap();
+    }
+    let [a, b, c] = tails();
+    assert_eq!((a - 1 + b - 1, c), (45 - 30, 1), "{a} {b}");
+    assert!(a > 6 && b == 6, "the oldest times went first: {a} {b}");
+    // An empty log goes on with its numbers, under its epoch.
+    let opened = open_room(&store, "b");
+    assert_eq!((opened.tail, opened.head, opened.recent.len()), (6, 5, 0));
+    append(&store, batch(0, 0, rooms[1], 6..=6)).unwrap();
+}
+
+#[test]
+fn a_store_in_memory_has_so_many_rooms_and_deleting_makes_room() {
+    let memory = MemoryLimits { rooms: 3, ..MemoryLimits::default() };
+    let (store, _threads) = Store::open(Location::Memory, Options { memory, ..Options::default() }).unwrap();
+    for name in ["a", "b", "c"] {
+        open_room(&store, name);
+    }
+    let one_more = |now| ask(|done| store.open_room("d", true, now, done));
+    assert!(matches!(one_more(at(1)), Err(StoreError::Unavailable(_))));
+    ask(|done| store.delete_room("b", done)).unwrap();
+    one_more(at(1)).unwrap();
+    // What nobody has used for long is forgotten, unless it holds something.
+    let a = open_room(&store, "a").id;
+    append(&store, batch(0, 0, a, 1..=1)).unwrap();
+    ask(|done| store.join_participant("c", "ann", done)).unwrap();
+    let later = Timestamp::from_micros(NOON + 3_600_000_000);
+    ask(|done| store.open_room("e", true, later, done)).unwrap();
+    assert_eq!(ask(|done| store.room("d", done)), Err(StoreError::NoSuchRoom));
+    for name in ["a", "c", "e"] {
+        ask(|done| store.room(name, done)).unwrap();
     }
 }

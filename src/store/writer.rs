@@ -14,7 +14,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::anchor::Anchor;
 use super::checkpoint::Checkpointer;
 use super::error::{Health, StoreError};
-use super::health::Monitor;
+use super::health::{Monitor, Watch};
 use super::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask};
 use super::ledger::Ledger;
 use super::page::{self, ReadOptions};
@@ -38,13 +38,10 @@ const IDLE_AFTER: Duration = Duration::from_millis(50);
 pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) jobs: Receiver<Job>,
-    /// `None` if there are no reader threads: then this one reads.
-    pub(super) readers: Option<Sender<ReadTask>>,
-    /// `None` if there is no write-ahead log.
-    pub(super) checkpointer: Option<Checkpointer>,
+    pub(super) readers: Sender<ReadTask>,
+    pub(super) checkpointer: Checkpointer,
     pub(super) monitor: Arc<Monitor>,
-    /// `None` if there are no files.
-    pub(super) anchor: Option<Anchor>,
+    pub(super) anchor: Anchor,
     pub(super) prober: Prober,
     pub(super) options: ReadOptions,
     pub(super) ledger: Ledger,
@@ -108,7 +105,7 @@ impl Writer {
     fn look_after_files(&mut self) {
         let checked = match self.monitor.health() {
             Health::Failed(_) => return,
-            Health::Healthy => self.check_anchor(),
+            Health::Healthy => self.anchor.check(),
             Health::Unavailable(_) if !self.prober.is_due(clock()) => return,
             Health::Unavailable(_) => self.probe(),
         };
@@ -118,16 +115,12 @@ impl Writer {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        let probed = self.check_anchor().and_then(|()| self.prober.write(&self.conn));
+        let probed = self.anchor.check().and_then(|()| self.prober.write(&self.conn));
         match &probed {
             Ok(()) => self.monitor.succeeded(),
             Err(_) => self.prober.put_off(clock()),
         }
         probed
-    }
-
-    fn check_anchor(&self) -> Result<(), StoreError> {
-        self.anchor.as_ref().map_or(Ok(()), Anchor::check)
     }
 
     fn gather(&mut self, first: Job, stopping: &mut bool) -> Vec<Job> {
@@ -138,7 +131,7 @@ impl Writer {
             bytes += job.bytes();
             match job {
                 Job::Stop => *stopping = true,
-                Job::Append(_) | Job::Change(..) | Job::Open(_) | Job::Read(_) => round.push(job),
+                Job::Append(_) | Job::Change(..) | Job::Open(_) => round.push(job),
             }
             let full =
                 round.len() >= ROUND_JOBS_MAX || records >= ROUND_RECORDS_MAX || bytes >= ROUND_BYTES_MAX;
@@ -163,7 +156,6 @@ impl Writer {
                     drop(permit);
                 }
                 Job::Open(open) => self.open(open, &outcome),
-                Job::Read(read) => read.run(&self.conn, &self.options),
                 Job::Stop => {}
             }
         }
@@ -174,7 +166,7 @@ impl Writer {
         if let Some(failure) = self.monitor.failure() {
             return Err(failure);
         }
-        self.check_anchor()?;
+        self.anchor.check()?;
         let fsync = self.options.durability == Durability::Fsync || round.iter().any(Job::demands_fsync);
         self.set_synchronous(if fsync { Synchronous::Full } else { Synchronous::Normal })?;
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
@@ -187,7 +179,7 @@ impl Writer {
                     Purpose::Create => registry::open(&tx, &open.name, open.now)?,
                     Purpose::Renew => registry::renew(&tx, &open.name)?,
                 },
-                Job::Read(_) | Job::Stop => {}
+                Job::Stop => {}
             }
         }
         tx.commit()?;
@@ -206,9 +198,7 @@ impl Writer {
 
     /// What was committed stays committed, whatever happens here.
     fn after_commit(&self) {
-        if let Some(checkpointer) = &self.checkpointer
-            && let Err(error) = checkpointer.after_commit(&self.conn)
-        {
+        if let Err(error) = self.checkpointer.after_commit(&self.conn) {
             self.monitor.checkpoint_failed(&error);
         }
     }
@@ -242,12 +232,9 @@ impl Writer {
         let read = ReadJob::new(permit, reply, move |conn, options| {
             page::open_room(conn, options, &name, now)?.ok_or(absent)
         });
-        let unread = match &self.readers {
-            None => Some(read),
-            Some(readers) => match readers.try_send(ReadTask::Read(read)) {
-                Ok(()) => None,
-                Err(refused) => refused.into_inner().into_job(),
-            },
+        let unread = match self.readers.try_send(ReadTask::Read(read)) {
+            Ok(()) => None,
+            Err(refused) => refused.into_inner().into_job(),
         };
         if let Some(read) = unread {
             read.run(&self.conn, &self.options);
@@ -286,17 +273,6 @@ impl Writer {
                 self.retainer.pause(clock);
                 Step::Done(0)
             }
-        }
-    }
-}
-
-/// Tells everybody should the writer's thread die.
-struct Watch(Arc<Monitor>);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.failed(&StoreError::Failed("the thread that writes has panicked".into()));
         }
     }
 }
@@ -340,7 +316,7 @@ pub(super) fn clock() -> Instant {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX / 2))
 }

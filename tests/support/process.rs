@@ -22,9 +22,14 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a server and waits until it says where it listens.
     pub(crate) fn serve(data: &Path) -> Process {
-        let mut command = foghorn(&["serve", "--listen", "127.0.0.1:0", "--log", "warn", "--data"]);
+        Process::serve_with(&["--data", data.to_str().expect("a readable path")])
+    }
+
+    /// As [`Process::serve`], with these arguments.
+    pub(crate) fn serve_with(arguments: &[&str]) -> Process {
+        let mut command = foghorn(&["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
         let mut child =
-            command.arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("a server");
+            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("a server");
         let stdout = child.stdout.take().expect("its output");
         let (tell, told) = sync_channel(1);
         std::thread::spawn(move || {
@@ -40,6 +45,14 @@ impl Process {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What it has in memory, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its memory");
+        let kib: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib * 1024
     }
 
     /// Ends it by SIGKILL.

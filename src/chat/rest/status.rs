@@ -77,13 +77,16 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
             lag: shards.iter().map(|shard| shard.lag).sum(),
             lag_max: shards.iter().map(|shard| shard.lag_max).max().unwrap_or(0),
         };
+        let evicted = store.evicted();
         let store = match store.health() {
             Health::Healthy => "healthy",
             Health::Unavailable(_) => "unavailable",
             Health::Failed(_) => "failed",
         };
         let shards = shards.iter().map(Counts::from).collect();
-        let limits = Limit::ALL.iter().map(|&limit| (limit.key(), rooms.metrics().hits(limit))).collect();
+        let mut limits: BTreeMap<_, _> =
+            Limit::ALL.iter().map(|&limit| (limit.key(), rooms.metrics().hits(limit))).collect();
+        limits.insert("memory_bytes", evicted);
         let log = LogStats { dropped: LogLines::dropped() };
         pending.send(json(Status::OK, &Stats { connections, all, store, limits, log, shards }));
     })?;

@@ -1,0 +1,77 @@
+//! What every store does, wherever it keeps things.
+
+use super::error::StoreError;
+use super::health::Monitor;
+use super::jobs::Purpose;
+use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
+use crate::rooms::Timestamp;
+use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
+
+/// A store: all calls return at once, and the answer comes by a callback on a thread of the store.
+///
+/// [`Store`](super::Store) says what each of them promises.
+pub(super) trait Backend: Send + Sync {
+    fn append(&self, batch: RecordBatch, done: Done<Result<RecordBatch, StoreError>>) -> Result<(), Busy>;
+
+    fn open(
+        &self,
+        name: &str,
+        purpose: Purpose,
+        now: Timestamp,
+        done: Done<Result<Opened, StoreError>>,
+    ) -> Result<(), Busy>;
+
+    fn read(&self, request: PageRequest, done: Done<Result<Page, StoreError>>) -> Result<(), Busy>;
+
+    fn messages(
+        &self,
+        room: &str,
+        request: PageRequest,
+        done: Done<Result<Page, StoreError>>,
+    ) -> Result<(), Busy>;
+
+    fn create_room(&self, room: NewRoom, done: Done<Result<RoomInfo, StoreError>>) -> Result<(), Busy>;
+
+    fn room(&self, id: &str, done: Done<Result<RoomInfo, StoreError>>) -> Result<(), Busy>;
+
+    fn rooms(&self, query: RoomQuery, done: Done<Result<Vec<RoomInfo>, StoreError>>) -> Result<(), Busy>;
+
+    fn delete_room(&self, id: &str, done: Done<Result<RoomId, StoreError>>) -> Result<(), Busy>;
+
+    fn join_participant(
+        &self,
+        id: &str,
+        user: &str,
+        done: Done<Result<RoomInfo, StoreError>>,
+    ) -> Result<(), Busy>;
+
+    fn leave_participant(
+        &self,
+        id: &str,
+        user: &str,
+        done: Done<Result<RoomInfo, StoreError>>,
+    ) -> Result<(), Busy>;
+
+    fn configure_room(
+        &self,
+        id: &str,
+        settings: RoomSettings,
+        done: Done<Result<(), StoreError>>,
+    ) -> Result<(), Busy>;
+
+    fn import(
+        &self,
+        messages: Import,
+        now: Timestamp,
+        done: Done<Result<u64, StoreError>>,
+    ) -> Result<(), Busy>;
+
+    /// The number of the newest message that was removed for good.
+    #[cfg(test)]
+    fn floor(&self, room: RoomId, done: Done<Result<u64, StoreError>>) -> Result<(), Busy>;
+
+    fn monitor(&self) -> &Monitor;
+
+    /// Messages that went because the limits of a store in memory were reached.
+    fn evicted(&self) -> u64;
+}

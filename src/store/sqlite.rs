@@ -1,0 +1,174 @@
+//! The way to the store's threads that have a database.
+
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+use rusqlite::Connection;
+
+use super::backend::Backend;
+use super::error::StoreError;
+use super::gate::{Gate, Permit};
+use super::health::Monitor;
+use super::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask, Reply, Work};
+use super::ledger::Ledger;
+use super::page::{self, ReadOptions};
+use super::registry;
+use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
+use crate::rooms::Timestamp;
+use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
+
+/// Rooms in a database: one thread writes, others read.
+pub(super) struct Sqlite {
+    pub(super) jobs: Sender<Job>,
+    pub(super) job_gate: Arc<Gate>,
+    pub(super) reads: Sender<ReadTask>,
+    pub(super) read_gate: Arc<Gate>,
+    pub(super) monitor: Arc<Monitor>,
+}
+
+impl Backend for Sqlite {
+    fn append(&self, batch: RecordBatch, done: Done<Result<RecordBatch, StoreError>>) -> Result<(), Busy> {
+        let Some(permit) = self.job_gate.enter(batch.bytes.len()) else {
+            return Err(Busy { batch: Some(Box::new(batch)) });
+        };
+        let (reply, verdict) = (Reply::new(done), Ok(()));
+        self.submit(Job::Append(Append { batch, reply, verdict, permit }));
+        Ok(())
+    }
+
+    fn open(
+        &self,
+        name: &str,
+        purpose: Purpose,
+        now: Timestamp,
+        done: Done<Result<Opened, StoreError>>,
+    ) -> Result<(), Busy> {
+        let permit = self.job_permit(name.len())?;
+        self.submit(Job::Open(Open { name: name.into(), purpose, now, reply: Reply::new(done), permit }));
+        Ok(())
+    }
+
+    fn read(&self, request: PageRequest, done: Done<Result<Page, StoreError>>) -> Result<(), Busy> {
+        self.query(done, move |conn, options| page::read(conn, options, &request))
+    }
+
+    fn messages(
+        &self,
+        room: &str,
+        request: PageRequest,
+        done: Done<Result<Page, StoreError>>,
+    ) -> Result<(), Busy> {
+        let room: Box<str> = room.into();
+        self.query(done, move |conn, options| {
+            let room = registry::id_of(conn, &room)?.ok_or(StoreError::NoSuchRoom)?;
+            page::read(conn, options, &PageRequest { room, ..request })
+        })
+    }
+
+    fn create_room(&self, room: NewRoom, done: Done<Result<RoomInfo, StoreError>>) -> Result<(), Busy> {
+        self.change(done, move |conn, _| registry::create(conn, room))
+    }
+
+    fn room(&self, id: &str, done: Done<Result<RoomInfo, StoreError>>) -> Result<(), Busy> {
+        let id: Box<str> = id.into();
+        self.query(done, move |conn, _| registry::info(conn, &id))
+    }
+
+    fn rooms(&self, query: RoomQuery, done: Done<Result<Vec<RoomInfo>, StoreError>>) -> Result<(), Busy> {
+        self.query(done, move |conn, _| registry::list(conn, &query))
+    }
+
+    fn delete_room(&self, id: &str, done: Done<Result<RoomId, StoreError>>) -> Result<(), Busy> {
+        let id: Box<str> = id.into();
+        self.change(done, move |conn, ledger| registry::delete(conn, ledger, &id))
+    }
+
+    fn join_participant(
+        &self,
+        id: &str,
+        user: &str,
+        done: Done<Result<RoomInfo, StoreError>>,
+    ) -> Result<(), Busy> {
+        let (id, user): (Box<str>, Box<str>) = (id.into(), user.into());
+        self.change(done, move |conn, _| registry::join(conn, &id, &user))
+    }
+
+    fn leave_participant(
+        &self,
+        id: &str,
+        user: &str,
+        done: Done<Result<RoomInfo, StoreError>>,
+    ) -> Result<(), Busy> {
+        let (id, user): (Box<str>, Box<str>) = (id.into(), user.into());
+        self.change(done, move |conn, _| registry::leave(conn, &id, &user))
+    }
+
+    fn configure_room(
+        &self,
+        id: &str,
+        settings: RoomSettings,
+        done: Done<Result<(), StoreError>>,
+    ) -> Result<(), Busy> {
+        let id: Box<str> = id.into();
+        self.change(done, move |conn, ledger| registry::configure(conn, ledger, &id, &settings))
+    }
+
+    fn import(
+        &self,
+        messages: Import,
+        now: Timestamp,
+        done: Done<Result<u64, StoreError>>,
+    ) -> Result<(), Busy> {
+        self.change(done, move |conn, ledger| registry::import(conn, ledger, &messages, now))
+    }
+
+    fn monitor(&self) -> &Monitor {
+        &self.monitor
+    }
+
+    #[cfg(test)]
+    fn floor(&self, room: RoomId, done: Done<Result<u64, StoreError>>) -> Result<(), Busy> {
+        use super::rows::LogRow;
+        self.query(done, move |conn, _| {
+            LogRow::by_id(conn, room)?.map(|row| row.floor.seq).ok_or(StoreError::NoSuchRoom)
+        })
+    }
+
+    fn evicted(&self) -> u64 {
+        0
+    }
+}
+
+impl Sqlite {
+    fn change<T: Send + 'static>(
+        &self,
+        done: Done<Result<T, StoreError>>,
+        work: impl FnOnce(&Connection, &mut Ledger) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(), Busy> {
+        let permit = self.job_permit(0)?;
+        self.submit(Job::Change(Work::boxed(work, Reply::new(done)), permit));
+        Ok(())
+    }
+
+    fn query<T: 'static>(
+        &self,
+        done: Done<Result<T, StoreError>>,
+        read: impl FnOnce(&Connection, &ReadOptions) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<(), Busy> {
+        let permit = self.read_gate.enter(0).ok_or_else(Busy::default)?;
+        let job = ReadJob::new(permit, Reply::new(done), read);
+        // If the threads are gone, the job is dropped, which answers it.
+        drop(self.reads.try_send(ReadTask::Read(job)));
+        Ok(())
+    }
+
+    fn job_permit(&self, bytes: usize) -> Result<Permit, Busy> {
+        self.job_gate.enter(bytes).ok_or_else(Busy::default)
+    }
+
+    /// Hands a job over. The gates see to it that there is room in the queue; if the thread is gone, the job is dropped,
+    /// which answers it.
+    fn submit(&self, job: Job) {
+        drop(self.jobs.try_send(job));
+    }
+}
