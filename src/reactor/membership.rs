@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::context::{Context, LaneNumber};
+use super::session::Session;
 use super::slots::Key;
 use super::turn::Turn;
 use crate::metrics::Limit;
@@ -350,7 +352,7 @@ impl Context<'_> {
     /// Has `reply` called, on a thread of the rooms, when everything that the session has done so far in this room (its
     /// joining or leaving included) has had its effect.
     pub fn after(&mut self, membership: Membership, reply: impl FnOnce() + Send + 'static) {
-        let reply = Reply::new(|()| reply());
+        let reply = Reply::new(contained(self.session().clone(), |()| reply()));
         self.turn.lanes[usize::from(membership.lane)].push(Command::After(membership.member, reply));
     }
 
@@ -424,6 +426,7 @@ impl Context<'_> {
         reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
     ) -> Result<(), RoomError> {
         self.may_act(post.room, post.sender)?;
+        let reply = contained(self.session().clone(), reply);
         let number = self.turn.lane_of(post.room);
         self.side.posts_to = LaneNumber::new(number);
         let lane = &mut self.turn.lanes[usize::from(number)];
@@ -462,6 +465,16 @@ impl Context<'_> {
         };
         lane.push(Command::Publish { member: to.member, content, tag, text });
         Ok(())
+    }
+}
+
+/// What takes an answer for a session: a panic costs that session (1011) and not the shard that it is called by.
+fn contained<T>(session: Session, reply: impl FnOnce(T) + Send + 'static) -> impl FnOnce(T) + Send + 'static {
+    move |answer| {
+        if catch_unwind(AssertUnwindSafe(|| reply(answer))).is_err() {
+            tracing::error!("what was to take an answer of a room has panicked, its session is closed");
+            session.close(CloseCode::INTERNAL, "handler failed");
+        }
     }
 }
 

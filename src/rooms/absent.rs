@@ -108,7 +108,7 @@ impl<P: Peer> Shard<P> {
 
 /// Greets a reader as an empty room would.
 fn greet<P: Peer>(name: &str, mut join: Join<P>) -> Join<P> {
-    let encoding = join.encoding.as_deref();
+    let encoding = join.encoding.as_ref();
     let at = Timestamp::default();
     let mut greeting = Vec::new();
     if join.hello {

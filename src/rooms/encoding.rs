@@ -1,7 +1,6 @@
 //! Other wire forms of a room's log: STOMP, server-sent events, whatever an application speaks.
 
 use std::fmt;
-use std::sync::Arc;
 
 use super::log::Log;
 use super::message::{self, Chat, Notice};
@@ -135,7 +134,7 @@ impl Addressed {
     /// The messages after `cursor` up to `last` for a member with this encoding, made of what `shared` holds.
     pub(super) fn log(
         &mut self,
-        encoding: &Arc<dyn Encoding>,
+        encoding: &dyn Encoding,
         shared: &Log,
         cursor: u64,
         last: u64,
@@ -148,7 +147,7 @@ impl Addressed {
             }
             (self.family, self.cursor) = (family, cursor);
             self.log.restart(cursor);
-            address(&**encoding, shared, cursor, last, &mut self.log)?;
+            address(encoding, shared, cursor, last, &mut self.log)?;
         }
         Some(&self.log)
     }

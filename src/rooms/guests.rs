@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::command::MemberKey;
+use super::contained::Contained;
 use super::encoding::{self, Addressed, Encoding, Entry};
 use super::log::Log;
 use super::message::Notice;
@@ -12,11 +13,15 @@ use super::view::{Plain, View};
 /// Their encodings, and what of the log is written in these.
 #[derive(Debug, Default)]
 pub(super) struct Guests {
-    encodings: HashMap<MemberKey, Arc<dyn Encoding>>,
+    encodings: HashMap<MemberKey, Arc<Contained>>,
     /// What each family shares. Invariant: none of them is empty, and none has more than the plain log.
     views: Vec<(u32, View)>,
     addressed: Addressed,
 }
+
+/// An encoding has panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failed;
 
 /// The room that a log belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -34,11 +39,16 @@ impl Title<'_> {
 
 impl Guests {
     pub(super) fn insert(&mut self, key: MemberKey, encoding: Arc<dyn Encoding>) {
-        self.encodings.insert(key, encoding);
+        self.encodings.insert(key, Arc::new(Contained::new(encoding)));
     }
 
-    pub(super) fn get(&self, key: MemberKey) -> Option<&Arc<dyn Encoding>> {
-        self.encodings.get(&key)
+    pub(super) fn get(&self, key: MemberKey) -> Option<Arc<dyn Encoding>> {
+        self.encodings.get(&key).map(|encoding| encoding.clone() as Arc<dyn Encoding>)
+    }
+
+    /// Whether the member's encoding has panicked. Then nothing more may be sent to it.
+    pub(super) fn has_failed(&self, key: MemberKey) -> bool {
+        self.encodings.get(&key).is_some_and(|encoding| encoding.has_failed())
     }
 
     pub(super) fn remove(&mut self, key: MemberKey) {
@@ -46,6 +56,10 @@ impl Guests {
     }
 
     /// The messages after `cursor` up to `last`, which the plain log has, as this member is sent them.
+    ///
+    /// # Errors
+    /// If its encoding has panicked. What the family shares may lack a message then, and has to be
+    /// [forgotten](Guests::forget_log).
     pub(super) fn log(
         &mut self,
         key: MemberKey,
@@ -53,19 +67,22 @@ impl Guests {
         plain: &Log,
         cursor: u64,
         last: u64,
-    ) -> Option<&Log> {
-        let encoding = self.encodings.get(&key)?;
+    ) -> Result<Option<&Log>, Failed> {
+        let Some(encoding) = self.encodings.get(&key) else { return Ok(None) };
         let family = encoding.family();
         let place = self.views.iter().position(|(other, _)| *other == family).unwrap_or_else(|| {
             self.views.push((family, View::default()));
             self.views.len() - 1
         });
-        let (_, view) = self.views.get_mut(place)?;
-        let shared = view.reach_back(plain, cursor, last, title.write(&**encoding))?;
+        let Some((_, view)) = self.views.get_mut(place) else { return Ok(None) };
+        let Some(shared) = view.reach_back(plain, cursor, last, title.write(&**encoding)) else {
+            return Ok(None);
+        };
         if encoding.label().is_empty() {
-            return Some(shared);
+            return if encoding.has_failed() { Err(Failed) } else { Ok(Some(shared)) };
         }
-        self.addressed.log(encoding, shared, cursor, last)
+        let log = self.addressed.log(&**encoding, shared, cursor, last);
+        if encoding.has_failed() { Err(Failed) } else { Ok(log) }
     }
 
     /// The same of a page that is for this member alone; nothing is kept.
@@ -83,7 +100,10 @@ impl Guests {
 
     /// Appends a notice in the form of this member, plain if it has none of its own.
     pub(super) fn write(&self, key: MemberKey, notice: &Notice<'_>, out: &mut Vec<u8>) {
-        write_notice(self.encodings.get(&key).map(|encoding| &**encoding), notice, out);
+        match self.encodings.get(&key) {
+            Some(encoding) => encoding.notice(notice, out),
+            None => notice.encode(out),
+        }
     }
 
     /// Lets go of what has left the plain log's window, or was taken back.
@@ -105,10 +125,10 @@ impl Guests {
     }
 }
 
-/// Appends a notice in this form, or plain.
-pub(super) fn write_notice(encoding: Option<&dyn Encoding>, notice: &Notice<'_>, out: &mut Vec<u8>) {
+/// Appends a notice in this form, or plain; nothing if the form panics.
+pub(super) fn write_notice(encoding: Option<&Arc<dyn Encoding>>, notice: &Notice<'_>, out: &mut Vec<u8>) {
     match encoding {
-        Some(encoding) => encoding.notice(notice, out),
+        Some(encoding) => Contained::new(encoding.clone()).notice(notice, out),
         None => notice.encode(out),
     }
 }

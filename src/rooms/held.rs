@@ -74,8 +74,9 @@ impl<P> Command<P> {
     pub(super) fn is_stale_poll(&self, since: Timestamp, now: Timestamp) -> bool {
         let Command::Ask(ask) = self else { return false };
         let Ask::Poll { poll, .. } = &**ask else { return false };
-        let has_gone = poll.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0);
-        has_gone || (!poll.wait.is_zero() && poll.wait <= waited(since, now))
+        // Who only looks is answered, and holds no asker.
+        let has_gone = || poll.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0);
+        !poll.wait.is_zero() && (has_gone() || poll.wait <= waited(since, now))
     }
 
     /// A poll has waited since then for its room already.

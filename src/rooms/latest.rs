@@ -89,6 +89,11 @@ impl Latest {
         earlier.last().map_or(0, |(seq, _)| *seq)
     }
 
+    /// What was written last is not to be sent again: its form has panicked.
+    pub(super) fn forget_sent(&mut self) {
+        self.sent = Scratch::default();
+    }
+
     /// What counts of the messages after `cursor` up to `last`, the newest one, in the form of `encoding`, or plain. The others are there,
     /// too, without a byte.
     pub(super) fn log(

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`log`] | the newest messages of a room as wire bytes, numbered |
 //! | `view`, `deflated` | the same in another form, and compressed for members that agreed on that |
+//! | `contained` | an application's encoding whose panic costs one member |
 //! | `encoding`, `guests` | the forms that an application adds, and the members that are sent them |
 //! | `room`, `member`, `members` | one log, what of it may be shown, who is where on it |
 //! | `latest` | rooms in which only the latest message of each key counts |
@@ -38,6 +39,7 @@ mod bounds;
 #[cfg(any(test, feature = "fuzzing"))]
 mod check;
 mod command;
+mod contained;
 mod crew;
 mod dedup;
 mod deflated;

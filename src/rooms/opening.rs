@@ -180,7 +180,7 @@ impl<P> Opening<P> {
             let (client_id, at) = (client_id.as_deref(), join.start.at());
             let notice = Notice::Error { code, content, at, client_id };
             let mut frame = Vec::new();
-            write_notice(join.encoding.as_deref(), &notice, &mut frame);
+            write_notice(join.encoding.as_ref(), &notice, &mut frame);
             join.peer.reply(&frame);
         }
     }

@@ -2,7 +2,7 @@
 
 use super::command::{Effect, Format, MemberKey, Reader, Variant, Why};
 use super::crew::{Crew, Job};
-use super::guests::Title;
+use super::guests::{Failed, Title};
 use super::journal::Page;
 use super::log::Log;
 use super::member::State;
@@ -231,6 +231,10 @@ impl<P: Peer> Room<P> {
         if member.variant == Variant::Encoded {
             let title = Title { room: &self.name, epoch: self.epoch };
             log = self.guests.page(member.key, title, &log, member.cursor).unwrap_or(log);
+            if self.guests.has_failed(member.key) {
+                // It is closed on its turn, which follows.
+                return;
+            }
         }
         if let Some(slice) = log.slice(member.cursor, log.head()).filter(|slice| slice.frames() > 0) {
             member.send(&slice, log.head());
@@ -251,8 +255,10 @@ impl<P: Peer> Room<P> {
             Variant::Deflated => self.deflated.slice(&self.log, cursor, last, &limits.deflate),
             Variant::Encoded => {
                 let title = Title { room: &self.name, epoch: self.epoch };
-                let log = self.guests.log(member.key, title, &self.log, cursor, last);
-                log.and_then(|log| log.slice(cursor, last))
+                match self.guests.log(member.key, title, &self.log, cursor, last) {
+                    Ok(log) => log.and_then(|log| log.slice(cursor, last)),
+                    Err(Failed) => return self.fail(position, out),
+                }
             }
         };
         if let Some(slice) = slice.or_else(|| self.log.slice(cursor, last)) {
@@ -292,10 +298,24 @@ impl<P: Peer> Room<P> {
             (cursor, member.cursor) = (to, to);
         }
         let title = Title { room: &self.name, epoch: self.epoch };
-        let log = latest.log(self.guests.get(member.key), title, cursor, last);
+        let encoding = self.guests.get(member.key);
+        let log = latest.log(encoding.as_ref(), title, cursor, last);
+        if self.guests.has_failed(member.key) {
+            latest.forget_sent();
+            return self.fail(position, out);
+        }
         match log.slice(cursor, last) {
             Some(slice) if !slice.bytes().is_empty() => member.send(&slice, last),
             Some(_) | None => member.cursor = last,
+        }
+    }
+
+    /// The encoding of this member has panicked: its session ends, and nothing that it wrote is sent to others.
+    pub(super) fn fail(&mut self, position: usize, out: &mut Outcome) {
+        self.guests.forget_log();
+        if let Some(member) = self.members.get_mut(position) {
+            member.state = State::Gone;
+            out.effects.push(Effect::Close(member.session, Why::HandlerFailed));
         }
     }
 

@@ -285,6 +285,9 @@ impl<P: Peer> Shard<P> {
         {
             self.out.effects.push(Effect::Close(session, Why::HandlerFailed));
         }
+        if room.guests.has_failed(key) {
+            room.fail(position, &mut self.out);
+        }
         if let Some(since) = since {
             self.readers.begin_since(key, since);
         }

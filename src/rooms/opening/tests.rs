@@ -149,7 +149,8 @@ impl Bench {
             start: Start::Live,
             limit: 10,
             wait: Duration::from_secs(wait),
-            asker: None,
+            // Who only looks does not keep one.
+            asker: (wait == 0).then(std::sync::Weak::new),
             waits: Reply::new(move |position| waits.send(position).unwrap_or_default()),
             reply: Reply::new(move |news| drop(reply.send(news))),
         };
@@ -539,4 +540,59 @@ fn a_reply_that_panics_costs_its_session_and_nobody_else() {
     assert_eq!(bench.effects(), [close(2, Why::HandlerFailed)]);
     bench.apply(Command::Ask(Box::new(Ask::Ping { reply: Reply::new(|_| panic!("as tests do")) })));
     assert_eq!(bench.users("r"), ["ann", "eve"]);
+}
+
+/// Panics whenever it is asked to write what it was told not to.
+#[derive(Debug)]
+struct Panicking {
+    messages: bool,
+}
+
+impl crate::rooms::Encoding for Panicking {
+    fn family(&self) -> u32 {
+        1
+    }
+
+    fn encode(&self, entry: &crate::rooms::Entry<'_>, out: &mut Vec<u8>) {
+        assert!(!self.messages, "as tests do");
+        out.extend_from_slice(entry.payload());
+    }
+
+    fn notice(&self, _notice: &Notice<'_>, _out: &mut Vec<u8>) {
+        assert!(self.messages, "as tests do");
+    }
+}
+
+#[test]
+fn an_encoding_that_panics_costs_its_session_and_nobody_else() {
+    let mut bench = Bench::new(true);
+    let ann = bench.join(1, "r", "ann");
+    let (room, _) = bench.request();
+    bench.answer(room, Ok(opened(ID, 0)));
+    for (member, messages, hello) in [(2, true, false), (3, false, false), (4, false, true)] {
+        bench.apply(Command::Join(Box::new(Join {
+            member: MemberKey(member),
+            session: SessionKey(member.into()),
+            session_id: member.into(),
+            room: "r".into(),
+            format: Format::Chat,
+            user: "eve".into(),
+            peer: ann.clone(),
+            start: Start::Live,
+            hello,
+            variant: Variant::Encoded,
+            announced: false,
+            creates: true,
+            encoding: Some(Arc::new(Panicking { messages })),
+            reply: None,
+        })));
+    }
+    // One cannot be greeted; another, of the same family as the third, cannot be sent a message.
+    assert_eq!(bench.effects(), [close(4, Why::HandlerFailed)]);
+    bench.publish(1, "hello");
+    let failed = bench.effects();
+    assert!(failed == [close(2, Why::HandlerFailed)], "{failed:?}");
+    assert!(ann.has_heard("hello"));
+    bench.publish(1, "again");
+    assert_eq!(bench.effects(), []);
 }
