@@ -153,6 +153,6 @@ fn what_is_not_there_is_not_created() {
     let config = dir.path().join("memory.toml");
     fs::write(&config, "memory = true\n").unwrap();
     let memory = run(&["export", "r", "--config", config.to_str().unwrap()], b"");
-    assert_eq!(memory.status.code(), Some(1));
+    assert_eq!(memory.status.code(), Some(2));
     assert!(memory.stderr.starts_with(b"foghorn: the configuration keeps rooms in memory only"));
 }

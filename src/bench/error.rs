@@ -84,6 +84,23 @@ impl fmt::Display for BenchError {
 
 impl std::error::Error for BenchError {}
 
+impl BenchError {
+    /// Whether what was asked for makes no sense, so that it would fail again.
+    pub(crate) fn is_usage(&self) -> bool {
+        match self {
+            BenchError::Target(..) | BenchError::Plan(_) => true,
+            BenchError::Spawn(..)
+            | BenchError::System(..)
+            | BenchError::Connect { .. }
+            | BenchError::Handshake(_)
+            | BenchError::Lost { .. }
+            | BenchError::Silent(_)
+            | BenchError::NoResult(_)
+            | BenchError::Write(..) => false,
+        }
+    }
+}
+
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

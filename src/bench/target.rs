@@ -45,7 +45,7 @@ impl Target {
     /// As [`Target::parse`], also `wss://…` (or `https://…`), if `believed` is anybody.
     ///
     /// # Errors
-    /// [`BenchError::Target`].
+    /// [`BenchError::Target`]; [`BenchError::System`] if the host cannot be looked up.
     pub fn parse_trusting(url: &str, default_path: &str, believed: &Believed) -> Result<Target, BenchError> {
         let wrong = |why: &str| BenchError::Target(url.to_owned(), why.to_owned());
         let scheme =
@@ -62,9 +62,16 @@ impl Target {
             path => path.to_owned(),
         };
         let port = host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok());
+        // Behind the brackets of an IPv6 address there may be none.
+        let has_bad_port = port.is_none() && host.contains(':') && !host.ends_with(']');
+        if host.is_empty() || host.starts_with(':') || has_bad_port {
+            return Err(wrong("it names no host, or no port behind the colon"));
+        }
         let default_port = if secure { 443 } else { 80 };
         let with_port = if port.is_some() { host.to_owned() } else { format!("{host}:{default_port}") };
-        let mut addrs = with_port.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
+        let mut addrs = with_port
+            .to_socket_addrs()
+            .map_err(|error| BenchError::System("look up the host of the URL", error))?;
         let addr = addrs.next().ok_or_else(|| wrong("the host has no address"))?;
         let name = port.map_or(host, |(name, _)| name).trim_start_matches('[').trim_end_matches(']');
         let trust = match believed {

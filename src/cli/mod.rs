@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::bench::BenchError;
 use crate::config::{Config, ConfigError, Flag, own_variables};
 
 /// Could not start, or could not go on.
@@ -91,6 +92,11 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
     }
 }
 
+/// What was asked of the load generator makes no sense, or it failed.
+fn bench_failure(error: BenchError) -> Failure {
+    if error.is_usage() { Failure::usage(error.to_string()) } else { Failure::from(error) }
+}
+
 /// The configuration of a command: its file, what the environment says, its flags.
 fn load_config(file: Option<&std::path::Path>, flags: &[Flag<'_>]) -> Result<Config, ConfigError> {
     Config::load(file, own_variables(std::env::vars_os())?, flags)
@@ -115,7 +121,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve::run(&arguments),
-        Command::Bench(arguments) => bench::run(arguments).map_err(Failure::from),
+        Command::Bench(arguments) => bench::run(arguments).map_err(bench_failure),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
         Command::Token(arguments) => token::run(arguments),

@@ -65,6 +65,7 @@ pub(crate) use self::meter::Ration;
 use self::shutdown::{Life, register_signals};
 pub(crate) use self::slots::Gauge;
 use self::slots::{Key, Slots};
+use self::timers::Tick;
 use self::turn::Turn;
 use crate::config::Listen;
 use crate::http::HeadLimits;
@@ -163,6 +164,8 @@ pub(crate) struct Reactor<S> {
     poll: Poll,
     inbox: Inbox,
     signals: Option<signal_hook_mio::v1_0::Signals>,
+    /// When the first of them came.
+    signalled_at: Option<Tick>,
     acceptor: Acceptor,
     /// Where each listener really listens.
     places: Vec<Listen>,
@@ -229,6 +232,7 @@ impl<S: Service> Reactor<S> {
             poll,
             inbox,
             signals,
+            signalled_at: None,
             acceptor,
             places,
             certificate,

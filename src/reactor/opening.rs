@@ -49,8 +49,16 @@ impl<S: Service> Reactor<S> {
         if let Some(limit) = refused {
             self.turn.metrics.hit(limit);
         }
-        if refused.is_some() && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX) {
-            return;
+        if let Some(limit) = refused
+            && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX)
+        {
+            // It is not told, but it counts among those of which the log tells.
+            return self.turn.report(Kind::Refused(503), Some(peer), || Incident {
+                status: Some(503),
+                reason: "too many connections".into(),
+                limit: Some(limit.full_key()),
+                ..Incident::default()
+            });
         }
         let stream = match self.certificate.as_ref().filter(|_| tls) {
             Some(certificate) => Stream::secure(socket, certificate),

@@ -1,6 +1,7 @@
 //! The end, in good order: finish what was received, send it, say good-bye.
 
 use std::io;
+use std::time::Duration;
 
 use mio::Poll;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -13,6 +14,9 @@ use super::timers::{Tick, ticks};
 use super::{Reactor, SIGNALS};
 use crate::rooms::Command;
 use crate::ws::CloseCode;
+
+/// Two signals within this time are one: a terminal and a service manager both tell a group of processes.
+const ONE_SIGNAL: Duration = Duration::from_millis(200);
 
 /// How far shutting down has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +37,19 @@ impl<S: Service> Reactor<S> {
     pub(super) fn read_signals(&mut self) {
         let Some(signals) = &mut self.signals else { return };
         for signal in signals.pending().collect::<Vec<_>>() {
-            if self.life != Life::Serving {
-                tracing::warn!(signal, "second signal, leaving at once");
-                self.life = Life::Closing(0);
-                return;
+            match self.signalled_at {
+                None => {
+                    tracing::info!(signal, "shutting down");
+                    self.signalled_at = Some(self.turn.now);
+                    self.begin_shutdown();
+                }
+                Some(at) if self.turn.now.saturating_sub(at) < ticks(ONE_SIGNAL) => {}
+                Some(_) => {
+                    tracing::warn!(signal, "second signal, leaving at once");
+                    self.life = Life::Closing(0);
+                    return;
+                }
             }
-            tracing::info!(signal, "shutting down");
-            self.begin_shutdown();
         }
     }
 

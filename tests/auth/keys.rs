@@ -215,9 +215,9 @@ fn the_command_prints_tokens_that_a_server_takes() {
     expect_welcome(&mut open(&server, CHAT, &limited), "alice");
     expect_refusal(&mut open(&server, "/ws/chat?roomId=t", &limited), 1008);
     for (arguments, status) in [
-        (&["token", "--sub", "alice"][..], 1),
-        (&["token", "--secret", "s", "--sub", ""], 1),
-        (&["token", "--secret", "", "--sub", "a"], 1),
+        (&["token", "--sub", "alice"][..], 2),
+        (&["token", "--secret", "s", "--sub", ""], 2),
+        (&["token", "--secret", "", "--sub", "a"], 2),
         (&["token", "--secret", "s"], 2),
         (&["token", "--secret", "s", "--sub", "a", "--ttl", "0s"], 2),
         (&["token", "--secret", "s", "--sub", "a", "--ttl", "soon"], 2),

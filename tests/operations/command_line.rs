@@ -99,6 +99,9 @@ fn a_value_that_makes_no_sense_is_a_usage_error_wherever_it_was_said() {
         refused(&["config", "check", "-"], &[], text, 2, &["standard input:", expected]);
     }
     refused(&["token", "--sub", "a"], &[], "", 2, &["no secret"]);
+    refused(&["bench", "echo", "127.0.0.1:1"], &[], "", 2, &["it must begin with ws://"]);
+    refused(&["bench", "echo", "ws://127.0.0.1:port"], &[], "", 2, &["no port behind the colon"]);
+    refused(&["bench", "fanout", "--members", "0", "ws://127.0.0.1:1"], &[], "", 2, &["a member"]);
 }
 
 #[test]
