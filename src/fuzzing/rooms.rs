@@ -4,6 +4,7 @@ mod encoding;
 mod log;
 mod member;
 mod peer;
+mod poller;
 mod store;
 mod world;
 

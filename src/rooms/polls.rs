@@ -116,8 +116,9 @@ pub enum News {
 pub struct Backlog {
     /// What the reader has.
     after: From,
-    /// The room's epoch, which is not the store's where nothing is stored any more.
+    /// The room's epoch, and that of what is stored.
     epoch: u64,
+    stored_epoch: u64,
     /// As far as the room knows, everything up to here is gone.
     kept_after: u64,
     /// The oldest message in memory.
@@ -142,8 +143,16 @@ impl Backlog {
     /// What the answer comes to.
     ///
     /// # Errors
-    /// There is nothing for the reader here: it goes on from this position, in memory.
-    pub fn history(&self, room: &str, page: &Page) -> Result<History, Position> {
+    /// There is nothing for the reader here: it asks the room again, from there.
+    pub fn history(&self, room: &str, page: &Page) -> Result<History, Start> {
+        if page.epoch != self.stored_epoch {
+            // The log has begun anew meanwhile: its numbers mean other messages now.
+            return Err(match self.after {
+                From::Seq(seq) => Start::After { seq, epoch: Some(self.epoch) },
+                From::Time(time) => Start::Since(time),
+                From::Last(count) => Start::Last(count),
+            });
+        }
         let (epoch, last) = (self.epoch, self.visible);
         let gone = page.tail.saturating_sub(1).max(self.kept_after).min(last);
         let (after, at) = match self.after {
@@ -165,7 +174,7 @@ impl Backlog {
             seq = self.tail - 1;
         }
         if gap.is_none() && messages.is_empty() {
-            return Err(Position { epoch, seq });
+            return Err(Start::After { seq, epoch: Some(epoch) });
         }
         let mut array = Array::begin(room, epoch, gap, at);
         for stored in &messages {
@@ -344,9 +353,9 @@ impl<P: Peer> Room<P> {
     }
 
     fn stored(&self, after: From, now: Timestamp) -> News {
-        let (epoch, kept_after) = (self.epoch, self.oldest - 1);
+        let (epoch, stored_epoch, kept_after) = (self.epoch, self.stored_epoch, self.oldest - 1);
         let (tail, visible) = (self.log.tail().min(self.visible + 1), self.visible);
-        News::Stored(Backlog { after, epoch, kept_after, tail, visible, now })
+        News::Stored(Backlog { after, epoch, stored_epoch, kept_after, tail, visible, now })
     }
 
     /// The messages after `cursor` up to `last`, which are in memory.
@@ -386,7 +395,8 @@ mod tests {
     }
 
     fn backlog(after: From, tail: u64) -> Backlog {
-        Backlog { after, epoch: 7, kept_after: 0, tail, visible: 9, now: Timestamp::default() }
+        let (epoch, stored_epoch, visible) = (7, 7, 9);
+        Backlog { after, epoch, stored_epoch, kept_after: 0, tail, visible, now: Timestamp::default() }
     }
 
     #[test]
@@ -426,7 +436,17 @@ mod tests {
     fn a_time_after_all_that_is_stored_goes_on_in_memory() {
         let time = From::Time(Timestamp::from_micros(u64::MAX));
         let beyond = backlog(time, 3).history("r", &page([], 1));
-        assert_eq!(beyond, Err(Position { epoch: 7, seq: 2 }));
+        assert_eq!(beyond, Err(Start::After { seq: 2, epoch: Some(7) }));
+    }
+
+    #[test]
+    fn a_page_of_another_epoch_is_nobodys() {
+        let renewed = Page { epoch: 8, ..page([3, 4], 1) };
+        let again = Start::After { seq: 2, epoch: Some(7) };
+        assert_eq!(backlog(From::Seq(2), 9).history("r", &renewed), Err(again));
+        let of_a_room_that_is_not_stored = Backlog { stored_epoch: 8, ..backlog(From::Seq(2), 9) };
+        let history = of_a_room_that_is_not_stored.history("r", &renewed).unwrap();
+        assert_eq!(history.position, Position { epoch: 7, seq: 4 });
     }
 
     #[test]

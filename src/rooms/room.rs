@@ -123,6 +123,8 @@ pub(super) struct Room<P> {
     pub(super) recorded: u64,
     stored: u64,
     pub(super) epoch: u64,
+    /// The epoch of what is stored, which is another one where nothing is stored any more.
+    pub(super) stored_epoch: u64,
     /// Shared only while a crew pumps.
     pub(super) log: Arc<Log>,
     pub(super) deflated: Deflated,
@@ -167,6 +169,7 @@ impl<P: Peer> Room<P> {
             recorded: 0,
             stored: 0,
             epoch,
+            stored_epoch: 0,
             log: Arc::default(),
             deflated: Deflated::default(),
             guests: Guests::default(),
@@ -199,6 +202,7 @@ impl<P: Peer> Room<P> {
     /// Takes over the log as it is stored.
     pub(super) fn restore_log(&mut self, opened: &Opened) {
         (self.epoch, self.oldest, self.gone_at) = (opened.epoch, opened.tail, opened.gone_at);
+        self.stored_epoch = opened.epoch;
         self.last_at = self.last_at.max(opened.last_at);
         let before = opened.recent.first().map_or(opened.head, |first| first.seq - 1);
         let before_at = match before {

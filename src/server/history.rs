@@ -1,6 +1,7 @@
 //! Parts of rooms' logs, for whoever asks: from memory as long as they are there, from the store before that.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ use crate::store::StoreError;
 const LIMIT_DEFAULT: usize = 100;
 /// Bytes of the texts in one answer at most, if they come from the store.
 const PAGE_BYTES: usize = 1 << 20;
+
+/// So often a reader goes back to the room after the store had nothing for it. Once is usual, twice if the log began anew; a
+/// store whose epoch is never the room's is no reason to ask for ever.
+const REPEATS_MAX: u8 = 3;
 
 /// What to read of a room's log.
 ///
@@ -99,6 +104,7 @@ pub(super) struct Reader {
     wait: Duration,
     waits: Option<Waits>,
     asker: Option<Weak<()>>,
+    repeats: AtomicU8,
     /// Taken by the first answer.
     reply: Mutex<Option<Reply<Result<History, Why>>>>,
 }
@@ -113,7 +119,8 @@ impl Reader {
         let HistoryRequest { room, user, start, limit, wait, waits, asker } = request;
         let (rooms, room, user) = (rooms.clone(), room.into(), user.into());
         let reply = Mutex::new(Some(reply));
-        let reader = Reader { rooms, room, user, limit, wait, waits, asker, reply };
+        let repeats = AtomicU8::new(0);
+        let reader = Reader { rooms, room, user, limit, wait, waits, asker, repeats, reply };
         Arc::new(reader).poll(start)
     }
 
@@ -152,10 +159,10 @@ impl Reader {
     fn turn_page(self: Arc<Self>, backlog: &Backlog, page: &Page) {
         match backlog.history(&self.room, page) {
             Ok(history) => self.answer(Ok(history)),
-            // Nothing was as late as that: it is in memory, or still to come. A number is read from the store once at most.
-            Err(Position { epoch, seq }) => {
-                let start = Start::After { seq, epoch: Some(epoch) };
-                if self.clone().poll(start).is_err() {
+            // Nothing was as late as that, or the log has begun anew: the room knows more by now.
+            Err(start) => {
+                let repeats = self.repeats.fetch_add(1, Ordering::Relaxed);
+                if repeats >= REPEATS_MAX || self.clone().poll(start).is_err() {
                     self.answer(Err(Why::Unavailable));
                 }
             }

@@ -28,6 +28,21 @@ impl StoredRoom {
         gone.map_or(Timestamp::default(), |stored| stored.at)
     }
 
+    fn page(&self, request: &PageRequest) -> Page {
+        let start = match request.from {
+            From::Seq(seq) => seq,
+            From::Time(at) => self.messages.iter().filter(|stored| stored.at <= at).count() as u64,
+            From::Last(count) => self.head().saturating_sub(count),
+        };
+        let start = start.max(self.tail - 1).min(self.head());
+        let from = usize::try_from(start).expect("a few messages");
+        let asked = self.messages[from..].iter().take_while(|m| request.before.is_none_or(|end| m.seq < end));
+        // Small pages, so that a member has to turn many.
+        let messages = asked.take(request.messages_max.min(3)).cloned().collect();
+        let (tail, gone_at) = (self.tail, self.gone_at());
+        Page { messages, tail, gone_at, head: self.head(), epoch: self.epoch, start }
+    }
+
     /// The messages that are kept.
     fn kept(&self) -> &[Stored] {
         &self.messages[usize::try_from(self.tail - 1).expect("a few messages")..]
@@ -143,17 +158,11 @@ impl ScriptedStore {
     pub(super) fn read(&mut self) -> Option<Answer> {
         let (reader, request) = self.reads.pop_front()?;
         let room = &self.rooms[usize::try_from(request.room.0).expect("a room of ours")];
-        let start = match request.from {
-            From::Seq(seq) => seq,
-            From::Time(at) => room.messages.iter().filter(|stored| stored.at <= at).count() as u64,
-            From::Last(count) => room.head().saturating_sub(count),
-        };
-        let start = start.max(room.tail - 1).min(room.head());
-        let from = usize::try_from(start).expect("a few messages");
-        // Small pages, so that a member has to turn many.
-        let messages = room.messages[from..].iter().take(request.messages_max.min(3)).cloned().collect();
-        let (tail, gone_at) = (room.tail, room.gone_at());
-        let page = Page { messages, tail, gone_at, head: room.head(), epoch: room.epoch, start };
-        Some(Answer::Page { reader, page: Some(page) })
+        Some(Answer::Page { reader, page: Some(room.page(&request)) })
+    }
+
+    /// Reads a page of the room of this name.
+    pub(super) fn page(&self, name: &str, request: &PageRequest) -> Page {
+        self.rooms[self.names[name]].page(request)
     }
 }

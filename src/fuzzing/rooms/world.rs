@@ -8,6 +8,7 @@ use super::Numbers;
 use super::encoding::Detour;
 use super::member::{Expected, Member, Position};
 use super::peer::ScriptedPeer;
+use super::poller::Poller;
 use super::store::{ScriptedStore, Verdict};
 use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
@@ -25,7 +26,7 @@ const ROOMS: [(&str, Format); 4] =
 /// What a room's log should be.
 #[derive(Debug)]
 pub(super) struct Room {
-    name: &'static str,
+    pub(super) name: &'static str,
     pub(super) format: Format,
     pub(super) epoch: u64,
     pub(super) log: Vec<Expected>,
@@ -127,6 +128,8 @@ struct World {
     store: ScriptedStore,
     rooms: Vec<Room>,
     members: Vec<Member>,
+    /// One for each chat room.
+    pollers: [Poller; 2],
     /// Keys of members that have left, and their sessions: both may be used again.
     free_keys: Vec<(MemberKey, SessionKey)>,
     keys: u32,
@@ -190,6 +193,7 @@ impl World {
             limits,
             rooms: ROOMS.into_iter().map(room).collect(),
             members: Vec::new(),
+            pollers: Default::default(),
             free_keys: Vec::new(),
             keys: 0,
             sessions: 0,
@@ -201,7 +205,7 @@ impl World {
     }
 
     fn step(&mut self, numbers: &mut Numbers<'_>) {
-        let (operation, choice) = (numbers.next() % 20, numbers.next());
+        let (operation, choice) = (numbers.next() % 22, numbers.next());
         let member = usize::from(choice).checked_rem(self.members.len());
         match (operation, member) {
             (0..=2, _) if self.members.len() < MEMBERS_MAX => self.join(choice, numbers),
@@ -225,7 +229,28 @@ impl World {
                 self.rooms[index].kept_from = stored.tail;
                 self.lossy = true;
             }
+            (20, _) => self.poll(choice),
+            (21, _) => self.take_polls(true),
             _ => {}
+        }
+    }
+
+    /// Polls a room that is open and stays so: what a reader makes of others, other tests see.
+    fn poll(&mut self, choice: u8) {
+        let index = usize::from(choice % 2);
+        let is_open = self.rooms[index].waiting.is_none();
+        if is_open
+            && self.members.iter().any(|member| member.room == index)
+            && let Some(ask) = self.pollers[index].ask(self.rooms[index].name, choice)
+        {
+            self.apply(Command::Ask(Box::new(ask)), &[]);
+        }
+    }
+
+    fn take_polls(&mut self, reads: bool) {
+        for (poller, room) in self.pollers.iter_mut().zip(&self.rooms) {
+            poller.take(room, &self.store, reads);
+            assert!(self.limits.store.is_none() || self.lossy || poller.gaps == 0);
         }
     }
 
@@ -388,6 +413,7 @@ impl World {
             assert!(self.limits.store.is_some() && !batch.records.is_empty());
             self.store.batches.push_back(batch);
         }
+        self.take_polls(false);
         for member in &mut self.members {
             let room = &self.rooms[member.room];
             member.read(room);

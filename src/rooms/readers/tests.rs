@@ -113,6 +113,8 @@ struct World {
     now: Timestamp,
     closed: Vec<Why>,
     reads: Vec<(Reader, PageRequest)>,
+    /// Waits for the answers to all polls.
+    asker: Arc<()>,
 }
 
 impl World {
@@ -130,7 +132,8 @@ impl World {
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
         let shard = Shard::new(limits, 0, 7, Box::new(Alone));
-        let mut world = World { shard, now: at(1_000), closed: Vec::new(), reads: Vec::new() };
+        let mut world =
+            World { shard, now: at(1_000), closed: Vec::new(), reads: Vec::new(), asker: Arc::new(()) };
         for (name, opened) in rooms {
             // Whoever asks for a position has the room opened, and stays out of it.
             let poll = world.poll(name, Start::Live, Duration::ZERO);
@@ -224,7 +227,8 @@ impl World {
     }
 
     fn poll(&mut self, room: &str, start: Start, wait: Duration) -> Arc<Mutex<Option<Result<News, Why>>>> {
-        self.poll_for(room, start, wait, &Arc::new(()))
+        let asker = self.asker.clone();
+        self.poll_for(room, start, wait, &asker)
     }
 
     fn poll_for(
