@@ -11,11 +11,11 @@ use crate::server::Start;
 use crate::stomp::codec::{Command, Decoder, Escaping, FrameError, FrameLimits, FrameWriter, Version};
 use crate::stomp::destination::Place;
 use crate::stomp::fault::Fault;
-use crate::stomp::message::{Line, Message, MessageId, SubscriberKey};
-use crate::stomp::queues::{QueueLimits, Queues};
+use crate::stomp::message::{Line, Message, MessageId, SubscriberKey, cost_of};
+use crate::stomp::queues::{Change, QueueLimits, Queues};
 use crate::stomp::session::{
-    Broker, Effect, Heart, Opening, Operation, Profile, Progress, Sending, Session, SessionLimits,
-    Subscription,
+    Broker, Effect, Heart, Opening, Operation, Profile, Progress, QueueChange, Sending, Session,
+    SessionLimits, Subscription,
 };
 use crate::ws::CloseCode;
 
@@ -193,6 +193,33 @@ impl Broker for Desk {
         Ok(())
     }
 
+    fn take_renewal(&mut self) -> bool {
+        true
+    }
+
+    fn holds(&self, _profile: &Profile, subscription: &Subscription, id: MessageId) -> bool {
+        self.queues.holds(subscription.destination.name(), Desk::key(subscription), id)
+    }
+
+    fn check(&self, _profile: &Profile, changes: &[QueueChange]) -> Result<(), Fault> {
+        let mut of_queues = Vec::new();
+        for change in changes {
+            match change {
+                QueueChange::Settle { subscription, id, accept } => {
+                    let (queue, key) = (subscription.destination.name(), Desk::key(subscription));
+                    of_queues.push(Change::Settle { queue, key, id: *id, accept: *accept });
+                }
+                QueueChange::Send(sending) if sending.destination.place() == Place::Queue => {
+                    let cost = cost_of(&sending.headers, &sending.body) + 1;
+                    let (queue, mandatory) = (sending.destination.name(), sending.mandatory);
+                    of_queues.push(Change::Offer { queue, cost, mandatory });
+                }
+                QueueChange::Send(_) => {}
+            }
+        }
+        self.queues.check(of_queues)
+    }
+
     fn subscribe(
         &mut self,
         _profile: &Profile,
@@ -304,8 +331,11 @@ fn session(version: Version, seed: u8, wire: &[u8]) {
             session.version().into_iter().for_each(|version| decoder.speak(version));
         }
     }
-    for operation in std::mem::take(&mut desk.later).into_iter().flatten() {
-        session.done(operation, Effect::Delivered(1), &mut desk);
+    // What has had its effect may be followed by more of its transaction.
+    while !desk.later.is_empty() {
+        for operation in std::mem::take(&mut desk.later).into_iter().flatten() {
+            session.done(operation, Effect::Delivered(1), &mut desk);
+        }
     }
     session.drained(&mut desk);
     for (receipt, count) in &desk.receipts {

@@ -34,6 +34,7 @@ pub struct JoinRequest<'a> {
     hello: bool,
     announced: bool,
     creates: bool,
+    nameless: bool,
     encoding: Option<Arc<dyn Encoding>>,
     reply: Option<Reply<Result<Joined, Why>>>,
 }
@@ -60,8 +61,9 @@ impl<'a> JoinRequest<'a> {
 
     fn new(room: &'a str, user: &'a str, format: Format) -> JoinRequest<'a> {
         let start = Start::Live;
-        let (hello, announced, creates) = (false, true, true);
-        JoinRequest { room, user, format, start, hello, announced, creates, encoding: None, reply: None }
+        let (hello, announced, creates, nameless) = (false, true, true, false);
+        let (encoding, reply) = (None, None);
+        JoinRequest { room, user, format, start, hello, announced, creates, nameless, encoding, reply }
     }
 
     /// Begins elsewhere in the room's log.
@@ -89,6 +91,13 @@ impl<'a> JoinRequest<'a> {
     #[must_use]
     pub fn reading(mut self) -> JoinRequest<'a> {
         self.creates = false;
+        self
+    }
+
+    /// The name is no user's, but what sessions without one are called: each of them counts for itself.
+    #[must_use]
+    pub(crate) fn nameless(mut self, nameless: bool) -> JoinRequest<'a> {
+        self.nameless = nameless;
         self
     }
 
@@ -328,7 +337,8 @@ impl Context<'_> {
         }
         self.may_act(request.room, request.user)?;
         // Only who may be that user counts as one of its sessions.
-        if let (Format::Chat, Some(max)) = (request.format, self.turn.limits.sessions_per_user)
+        if let (Format::Chat, false, Some(max)) =
+            (request.format, request.nameless, self.turn.limits.sessions_per_user)
             && !self.turn.users.enter(self.key, request.user, max)
         {
             self.turn.metrics.hit(Limit::SessionsPerUser);
@@ -487,7 +497,18 @@ impl Turn {
         request: JoinRequest<'_>,
         deflate: Option<WindowBits>,
     ) -> Membership {
-        let JoinRequest { room, user, format, start, hello, announced, creates, encoding, reply } = request;
+        let JoinRequest {
+            room,
+            user,
+            format,
+            start,
+            hello,
+            announced,
+            creates,
+            nameless: _,
+            encoding,
+            reply,
+        } = request;
         let variant = match deflate {
             _ if encoding.is_some() => Variant::Encoded,
             Some(window) if window >= self.limits.deflate.window => Variant::Deflated,

@@ -9,9 +9,11 @@ use super::encoding::RoomEncoding;
 use super::fault::Fault;
 use super::flight::Flight;
 use super::line::{Blocked, SessionLine};
-use super::message::{Message, MessageId, SubscriberKey};
-use super::queues::{QueueLimits, Queues};
-use super::session::{Broker, Effect, Heart, Operation, Profile, Progress, Sending, Subscription};
+use super::message::{Message, MessageId, SubscriberKey, cost_of};
+use super::queues::{Change, QueueLimits, Queues};
+use super::session::{
+    Broker, Effect, Heart, Operation, Profile, Progress, QueueChange, Sending, Subscription,
+};
 use super::users::{Owner, UserQueues};
 use super::{BEAT, CONNECT, SILENCE};
 use crate::server::{Context, JoinRequest, Membership, Post, PostError, RoomError, Start, Timer, Why};
@@ -78,8 +80,17 @@ pub(super) struct Places {
 impl Places {
     /// Leaves the queues: what is not acknowledged is for others.
     pub(super) fn leave_queues(&mut self, session: u128, hub: &Hub) {
+        let mut shared: HashMap<Box<str>, Vec<SubscriberKey>> = HashMap::new();
         for (number, attached) in self.queues.drain() {
-            hub.detach(SubscriberKey { session, number }, attached);
+            let key = SubscriberKey { session, number };
+            match attached.owner {
+                None => shared.entry(attached.destination.name().into()).or_default().push(key),
+                Some(_) => hub.detach(key, attached),
+            }
+        }
+        // All of a queue's at once, or the first would hand over to the next, which is lost as well.
+        for (queue, keys) in shared {
+            hub.queues().unsubscribe_all(&queue, &keys);
         }
     }
 }
@@ -92,6 +103,7 @@ pub(super) struct Desk<'d, 'c> {
     pub(super) places: &'d mut Places,
     pub(super) flight: &'d Flight,
     pub(super) heart: &'d mut Heart,
+    pub(super) has_renewed: &'d mut bool,
 }
 
 impl Desk<'_, '_> {
@@ -106,6 +118,7 @@ impl Desk<'_, '_> {
         let request = JoinRequest::chat(subscription.destination.name(), profile.user())
             .start(start)
             .silent()
+            .nameless(matches!(profile.owner, Owner::Session(_)))
             .encoding(Arc::new(RoomEncoding::new(profile.version, subscription)))
             .then(|joined| {
                 let entered = joined.map(|joined| Effect::Entered { epoch: joined.epoch, seq: joined.seq });
@@ -175,11 +188,45 @@ impl Broker for Desk<'_, '_> {
         self.set_beat(SILENCE, heart.listen());
     }
 
-    fn permit(&self, room: &str) -> Result<(), Fault> {
+    fn permit(&self, name: &str) -> Result<(), Fault> {
         match self.cx.identity() {
-            Some(identity) if !identity.may_enter(room) => Err(Fault::NotAllowed),
+            Some(identity) if !identity.may_enter(name) => Err(Fault::NotAllowed),
             Some(_) | None => Ok(()),
         }
+    }
+
+    fn take_renewal(&mut self) -> bool {
+        std::mem::take(self.has_renewed)
+    }
+
+    fn holds(&self, profile: &Profile, subscription: &Subscription, id: MessageId) -> bool {
+        self.hub.queues().holds(subscription.destination.name(), key_of(profile, subscription), id)
+    }
+
+    fn check(&self, profile: &Profile, changes: &[QueueChange]) -> Result<(), Fault> {
+        let mut of_queues = Vec::new();
+        for change in changes {
+            match change {
+                QueueChange::Settle { subscription, id, accept } => of_queues.push(Change::Settle {
+                    queue: subscription.destination.name(),
+                    key: key_of(profile, subscription),
+                    id: *id,
+                    accept: *accept,
+                }),
+                QueueChange::Send(sending) if sending.destination.place() == Place::UserQueue => {
+                    let (owner, name) = (profile.owner.clone(), sending.destination.name());
+                    if sending.mandatory && !self.hub.users().is_heard(owner, name) {
+                        return Err(Fault::NoSubscriber);
+                    }
+                }
+                QueueChange::Send(sending) => of_queues.push(Change::Offer {
+                    queue: sending.destination.name(),
+                    cost: cost_of(&sending.headers, &sending.body) + profile.user().len(),
+                    mandatory: sending.mandatory,
+                }),
+            }
+        }
+        self.hub.queues().check(of_queues)
     }
 
     fn subscribe(
@@ -193,7 +240,10 @@ impl Broker for Desk<'_, '_> {
         let key = SubscriberKey { session: self.cx.id(), number };
         let owner = match destination.place() {
             Place::Room => return self.enter(profile, subscription, start, operation),
-            Place::Queue => None,
+            Place::Queue => {
+                self.permit(destination.name())?;
+                None
+            }
             Place::UserQueue => Some(profile.owner.clone()),
         };
         // What waits in the queue is sent at once, and CONNECTED comes before.
@@ -253,13 +303,16 @@ impl Broker for Desk<'_, '_> {
         id: MessageId,
         accept: bool,
     ) -> bool {
-        let key = SubscriberKey { session: profile.session, number: subscription.number };
-        self.hub.queues().settle(subscription.destination.name(), key, id, accept)
+        self.hub.queues().settle(subscription.destination.name(), key_of(profile, subscription), id, accept)
     }
 
     fn is_quiet(&self) -> bool {
         self.flight.await_quiet()
     }
+}
+
+fn key_of(profile: &Profile, subscription: &Subscription) -> SubscriberKey {
+    SubscriberKey { session: profile.session, number: subscription.number }
 }
 
 impl From<RoomError> for Fault {

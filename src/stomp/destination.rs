@@ -21,6 +21,9 @@ pub(crate) enum Purpose {
     Send,
 }
 
+/// Where a SEND with a new token goes: to the server itself.
+pub(crate) const AUTH_DESTINATION: &str = "/app/auth";
+
 /// What destinations begin with, where that leads, and what for only, if not for both.
 const PREFIXES: [(&str, Place, Option<Purpose>); 5] = [
     ("/topic/", Place::Room, None),

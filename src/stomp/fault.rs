@@ -21,6 +21,10 @@ pub(crate) enum Fault {
     Missing(&'static str),
     /// This header has no such value.
     Malformed(&'static str),
+    /// This header, or parameter of the address, is to name the user, and cannot.
+    BadName(&'static str),
+    /// A SEND to `/app/auth` without a token, or not as the first frame of its WebSocket message.
+    NoToken,
     /// The client speaks none of our versions.
     NoCommonVersion,
     /// The client does not speak the version of the subprotocol that was agreed on.
@@ -80,6 +84,7 @@ impl Fault {
             Fault::ServerCommand => "not a command for clients",
             Fault::Missing(_) => "missing header",
             Fault::Malformed(_) => "malformed header",
+            Fault::BadName(_) => "malformed name",
             Fault::NoCommonVersion => "unsupported version",
             Fault::OtherSubprotocol => "version and subprotocol differ",
             Fault::UnknownDestination => "unknown destination",
@@ -102,7 +107,7 @@ impl Fault {
             Fault::Unfinished => "frame not finished in time",
             Fault::NotConnectedInTime => "no CONNECT in time",
             Fault::NotAllowed => "not allowed",
-            Fault::NotThatUser => "not authenticated",
+            Fault::NotThatUser | Fault::NoToken => "not authenticated",
             Fault::Kicked => "kicked",
             Fault::NoSuchRoom => "no such room",
             Fault::RoomFull => "room is full",
@@ -123,6 +128,7 @@ impl Fault {
             | Fault::ServerCommand
             | Fault::Missing(_)
             | Fault::Malformed(_)
+            | Fault::BadName(_)
             | Fault::NoCommonVersion
             | Fault::OtherSubprotocol
             | Fault::UnknownDestination
@@ -142,7 +148,7 @@ impl Fault {
             | Fault::LongTransactions
             | Fault::Unfinished
             | Fault::NotConnectedInTime => CloseCode::POLICY,
-            Fault::NotThatUser => CloseCode::UNAUTHENTICATED,
+            Fault::NotThatUser | Fault::NoToken => CloseCode::UNAUTHENTICATED,
             Fault::Kicked => CloseCode::KICKED,
             Fault::NoSubscriber
             | Fault::Queue(_)
@@ -162,6 +168,12 @@ impl fmt::Display for Fault {
             Fault::Frame(error) => write!(f, "{error}"),
             Fault::Missing(header) => write!(f, "this frame needs the header {header}"),
             Fault::Malformed(header) => write!(f, "the header {header} has no such value"),
+            Fault::BadName(header) => {
+                write!(f, "{header} is no name: up to 64 bytes without control characters")
+            }
+            Fault::NoToken => f.write_str(
+                "a SEND to /app/auth carries a token as Authorization: Bearer, and is the first frame of its message",
+            ),
             Fault::NotConnected => f.write_str("the first frame must be CONNECT or STOMP"),
             Fault::ConnectedAlready => f.write_str("there is one CONNECT to a connection"),
             Fault::NoCommonVersion => f.write_str("this server speaks 1.0, 1.1 and 1.2"),
@@ -173,7 +185,7 @@ impl fmt::Display for Fault {
                  /pub/NAME, with names of up to 128 bytes without control characters",
             ),
             Fault::NotText => f.write_str("the body of a message for a room must be UTF-8"),
-            Fault::NotAllowed => f.write_str("the token does not allow this room"),
+            Fault::NotAllowed => f.write_str("the token does not allow this room or queue"),
             Fault::NotThatUser => f.write_str("login is not the user of the token"),
             Fault::ServerCommand
             | Fault::NoSubscription

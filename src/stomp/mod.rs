@@ -34,14 +34,17 @@ use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use memchr::memmem;
+
 use self::codec::{Command, Decoder, FrameLimits, Version};
 use self::desk::{Desk, Hub, Places};
+use self::destination::AUTH_DESTINATION;
 use self::fault::Fault;
 use self::flight::{Flight, Landing};
 use self::line::Blocked;
 use self::queues::QueueLimits;
 use self::session::{Heart, Opening, Session, SessionLimits, error_frame};
-use crate::auth::{AuthMessage, Identity, is_user_name};
+use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::{Head, query as pairs};
 use crate::server::{Context, Credentials, Disconnect, Endpoint, Handler, Router, Timer};
@@ -104,6 +107,8 @@ struct Connection {
     silent_looks: u32,
     /// Whether the timer of an unfinished frame runs.
     is_unfinished: bool,
+    /// The message that is being read begins with a token, which was accepted.
+    has_renewed: bool,
 }
 
 impl Stomp {
@@ -141,8 +146,8 @@ impl Stomp {
         connection: &mut Connection,
         action: impl FnOnce(&mut Session, &mut Decoder, &mut Desk<'_, '_>),
     ) {
-        let Connection { decoder, session, places, flight, heart, .. } = connection;
-        action(session, decoder, &mut Desk { hub: &self.hub, cx, places, flight, heart });
+        let Connection { decoder, session, places, flight, heart, has_renewed, .. } = connection;
+        action(session, decoder, &mut Desk { hub: &self.hub, cx, places, flight, heart, has_renewed });
     }
 
     fn fail(&self, cx: &mut Context<'_>, connection: &mut Connection, fault: Fault) {
@@ -154,11 +159,6 @@ impl Handler for Stomp {
     type State = Connection;
 
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials> {
-        if let Message::Text(text) = message
-            && let Some(auth) = AuthMessage::parse(text)
-        {
-            return Some(Credentials::alone(auth.token()));
-        }
         token_in(bytes_of(message), self.frames).map(|token| Credentials::within(&token))
     }
 
@@ -173,7 +173,7 @@ impl Handler for Stomp {
             id: cx.id(),
             subprotocol: cx.subprotocol().and_then(version_of),
             proved: cx.identity().map(|identity| Identity::user(identity).into()),
-            given: given.filter(|given| is_user_name(given)).map(Into::into),
+            given: given.map(Into::into),
         };
         cx.set_timer(CONNECT, self.connect_timeout);
         Connection {
@@ -185,12 +185,15 @@ impl Handler for Stomp {
             is_heard: false,
             silent_looks: 0,
             is_unfinished: false,
+            has_renewed: false,
         }
     }
 
     fn message(&self, cx: &mut Context<'_>, connection: &mut Connection, message: Message<'_>) {
         connection.is_heard = true;
         let mut input = bytes_of(&message);
+        // A bad one has ended the session before.
+        connection.has_renewed = !connection.session.is_opening() && token_in(input, self.frames).is_some();
         let mut frames = 0;
         self.with(cx, connection, |session, decoder, desk| {
             while !session.is_over() {
@@ -297,23 +300,41 @@ fn version_of(subprotocol: &str) -> Option<Version> {
     Version::ALL.into_iter().find(|version| version.subprotocol() == subprotocol)
 }
 
-/// The token in a CONNECT that comes whole and alone. One that has two is as good as one with a bad one.
+/// Bytes of a frame's head at most in which its destination is looked for.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+/// The token in a CONNECT, or a SEND to the server itself, that comes whole and at the beginning of its message. One that
+/// has two is as good as one with a bad one.
 fn token_in(payload: &[u8], limits: FrameLimits) -> Option<String> {
     let line_ends = payload.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let mut rest = &payload[line_ends..];
-    let begins = [Command::Connect, Command::Stomp];
-    if !begins.iter().any(|command| rest.starts_with(command.name().as_bytes())) {
+    let begins = |command: Command| rest.starts_with(command.name().as_bytes());
+    // Every SEND of a session with a token passes here.
+    let may_renew = || {
+        let head = &rest[..rest.len().min(HEAD_BYTES_MAX)];
+        begins(Command::Send) && memmem::find(head, AUTH_DESTINATION.as_bytes()).is_some()
+    };
+    if !begins(Command::Connect) && !begins(Command::Stomp) && !may_renew() {
         return None;
     }
     let mut decoder = Decoder::new(limits);
     let frame = decoder.poll(&mut rest).ok()??;
-    if !begins.contains(&frame.command()) {
+    let is_connect = matches!(frame.command(), Command::Connect | Command::Stomp);
+    let is_for_us = || frame.header("destination").as_deref() == Some(AUTH_DESTINATION);
+    let is_renewal = frame.command() == Command::Send && is_for_us();
+    if !is_connect && !is_renewal {
         return None;
     }
     let bearer = ["Authorization", "authorization"].into_iter().find_map(|name| frame.header(name));
-    let bearer = bearer.map(|value| value.strip_prefix("Bearer ").unwrap_or_default().to_owned());
+    let bearer = bearer.map(|value| bearer_of(&value).unwrap_or_default().to_owned());
     let others = ["passcode", "token"].map(|name| frame.header(name).map(std::borrow::Cow::into_owned));
     let mut given = [bearer].into_iter().chain(others).flatten().filter(|token| !token.is_empty());
     let token = given.next()?;
     Some(if given.next().is_none() { token } else { String::new() })
+}
+
+/// What follows `Bearer`, in any case (RFC 9110 §11.1).
+fn bearer_of(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
 }

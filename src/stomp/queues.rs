@@ -47,6 +47,10 @@ pub(crate) enum QueueError {
     NoSubscriber,
 }
 
+mod check;
+
+pub(crate) use check::Change;
+
 /// All queues.
 pub(crate) struct Queues<L> {
     limits: QueueLimits,
@@ -149,10 +153,17 @@ impl<L: Line> Queues<L> {
 
     /// Removes a subscriber; what it has not acknowledged goes back.
     pub(crate) fn unsubscribe(&mut self, queue: &str, key: SubscriberKey) {
+        self.unsubscribe_all(queue, &[key]);
+    }
+
+    /// Removes subscribers at once: what one of them has not acknowledged is never for another of them.
+    pub(crate) fn unsubscribe_all(&mut self, queue: &str, keys: &[SubscriberKey]) {
         let _unknown = self.change_known(queue, |queue, limits| {
-            let Some(subscriber) = queue.subscribers.remove(&key) else { return };
-            queue.ready.retain(|ready| *ready != key);
-            queue.give_back(subscriber.unacknowledged);
+            queue.ready.retain(|ready| !keys.contains(ready));
+            for key in keys {
+                let subscriber = queue.subscribers.remove(key);
+                queue.give_back(subscriber.into_iter().flat_map(|subscriber| subscriber.unacknowledged));
+            }
             queue.dispatch(limits);
         });
     }

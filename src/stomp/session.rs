@@ -7,9 +7,11 @@
 //! | `sending` | SEND |
 //! | `settling` | ACK, NACK |
 //! | `transactions` | what waits for COMMIT |
+//! | `commit` | COMMIT: all of it, or nothing |
 //! | `broker` | what a session asks of the server |
 
 mod broker;
+mod commit;
 mod connect;
 mod connected;
 mod sending;
@@ -24,6 +26,7 @@ use super::fault::Fault;
 use crate::ws::CloseCode;
 
 pub(crate) use broker::{Broker, Effect, Operation, Progress};
+pub(crate) use commit::QueueChange;
 pub(crate) use connect::{Heart, Profile};
 pub(crate) use connected::Subscription;
 pub(crate) use sending::Sending;
@@ -128,8 +131,10 @@ impl Session {
 
     /// Something that was asked for has had its effect.
     pub(crate) fn done(&mut self, operation: Operation, effect: Effect, broker: &mut impl Broker) {
-        if let State::Connected(connected) | State::Leaving(connected, _) = &mut self.state {
-            connected.done(operation, effect, broker);
+        if let State::Connected(connected) | State::Leaving(connected, _) = &mut self.state
+            && let Err((fault, receipt)) = connected.done(operation, effect, broker)
+        {
+            self.fail(fault, receipt.as_deref(), broker);
         }
     }
 

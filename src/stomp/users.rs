@@ -48,6 +48,11 @@ impl<L: Line> UserQueues<L> {
         }
     }
 
+    /// Whether a session of the owner is subscribed.
+    pub(crate) fn is_heard(&self, owner: Owner, queue: &str) -> bool {
+        self.subscribers.contains_key(&(owner, queue.into()))
+    }
+
     /// Hands a message to all subscriptions; returns how many sessions took it.
     pub(crate) fn send(&self, owner: Owner, queue: &str, message: &Message) -> usize {
         let Some(subscribers) = self.subscribers.get(&(owner, queue.into())) else { return 0 };

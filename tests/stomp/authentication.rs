@@ -46,6 +46,7 @@ fn a_token_may_come_with_connect_in_each_of_its_headers() {
         format!("passcode:{token}\n"),
         format!("login:alice\npasscode:{token}\n"),
         format!("token:{token}\nlogin:\n"),
+        format!("authorization:bearer {token}\n"),
     ] {
         let mut stomp = connect(&server, &headers);
         assert_eq!(stomp.expect("CONNECTED").get("user-name"), "alice", "{headers}");
@@ -65,10 +66,41 @@ fn a_token_may_come_with_the_handshake_or_in_a_message() {
     assert_eq!(chosen.as_deref(), Some("v11.stomp"));
     stomp.say("CONNECT\naccept-version:1.1\n\n\0");
     assert_eq!(stomp.expect("CONNECTED").get("version"), "1.1");
+    // The chat's way is not read here.
     let mut stomp = Stomp::raw(&server);
     stomp.say(&format!("{{\"type\":\"AUTH\",\"token\":\"{token}\"}}"));
-    stomp.say("CONNECT\naccept-version:1.2\n\n\0");
-    assert_eq!(stomp.expect("CONNECTED").get("user-name"), "alice");
+    stomp.expect_error("not authenticated", 4401);
+}
+
+#[test]
+fn a_send_to_the_server_renews_the_token() {
+    let server = server();
+    let (short, long) = (token("alice", &[], Duration::from_secs(2)), alice());
+    let renew = |header: &str| format!("SEND\ndestination:/app/auth\n{header}receipt:done\n\n\0");
+    let open = |token: &str| {
+        let mut stomp = connect(&server, &format!("passcode:{token}\n"));
+        stomp.expect("CONNECTED");
+        stomp.expect("RECEIPT");
+        stomp
+    };
+    let mut renewed = open(&short);
+    renewed.settle(&renew(&format!("Authorization:Bearer {long}\n")));
+    let mut other = open(&short);
+    other.expect_close(4401);
+    renewed.sync();
+    for header in ["", "Authorization:Bearer nonsense\n", "Authorization:Basic x\n"] {
+        let mut stomp = open(&long);
+        stomp.say(&renew(header));
+        stomp.expect_error("not authenticated", 4401);
+    }
+    let mut stomp = open(&long);
+    stomp.say(&renew(&format!("Authorization:Bearer {}\n", token("bob", &[], Duration::from_secs(60)))));
+    stomp.expect_error("not authenticated", 4401);
+    // Behind another frame of the same message nobody has looked at it.
+    let mut stomp = open(&long);
+    let behind = renew(&format!("Authorization:Bearer {long}\n"));
+    stomp.say(&format!("BEGIN\ntransaction:t\n\n\0{behind}"));
+    stomp.expect_error("not authenticated", 4401);
 }
 
 #[test]
@@ -95,7 +127,7 @@ fn without_a_good_token_there_is_an_error_and_4401() {
 }
 
 #[test]
-fn a_token_limits_the_rooms_and_not_the_queues() {
+fn a_token_limits_rooms_and_queues() {
     let server = server();
     let token = token("alice", &["mine"], Duration::from_secs(60));
     let open = || {
@@ -106,7 +138,9 @@ fn a_token_limits_the_rooms_and_not_the_queues() {
     };
     let mut stomp = open();
     stomp.subscribe("1", "/topic/mine", "");
-    stomp.subscribe("2", "/queue/any", "");
+    stomp.subscribe("2", "/queue/mine", "");
+    stomp.subscribe("3", "/user/queue/any", "");
+    stomp.settle("SEND\ndestination:/user/queue/other\nreceipt:done\n\nhi\0");
     stomp.publish("/topic/mine", "hi");
     let message = stomp.expect("MESSAGE");
     assert_eq!((message.text(), message.get("sender")), ("hi", "alice"));
@@ -115,6 +149,17 @@ fn a_token_limits_the_rooms_and_not_the_queues() {
     let mut stomp = open();
     stomp.say("SUBSCRIBE\nid:1\ndestination:/sub/other\n\n\0");
     stomp.expect_error("not allowed", 1008);
+    for wire in [
+        "SUBSCRIBE\nid:1\ndestination:/queue/other\n\n\0",
+        "SEND\ndestination:/queue/other\n\nhi\0",
+        "SEND\ndestination:/pub/other\n\nhi\0",
+        "SUBSCRIBE\nid:1\ndestination:/topic/other\nsince-seq:0\n\n\0",
+        "BEGIN\ntransaction:t\n\n\0SEND\ndestination:/queue/other\ntransaction:t\n\nhi\0",
+    ] {
+        let mut stomp = open();
+        stomp.say(wire);
+        stomp.expect_error("not allowed", 1008);
+    }
     let mut stomp = open();
     stomp.say("BEGIN\ntransaction:t\n\n\0SEND\ndestination:/topic/other\ntransaction:t\n\nhi\0");
     stomp.expect_error("not allowed", 1008);

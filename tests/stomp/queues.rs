@@ -217,3 +217,93 @@ fn a_users_queue_reaches_all_of_the_users_sessions_and_nobody_elses() {
     bob.say("SEND\ndestination:/user/queue/x\nmandatory:true\n\n\0");
     bob.expect_error("no subscriber", 1013);
 }
+
+/// Unacknowledged messages of a session that is lost are for others, not for its own other subscription.
+#[test]
+fn what_a_lost_session_has_not_acknowledged_is_for_others() {
+    for orderly in [false, true] {
+        let server = TestServer::start();
+        let mut lost = Stomp::connect(&server, "lost");
+        for id in ["a", "b", "c"] {
+            lost.subscribe(id, "/queue/q", if id == "b" { "" } else { "ack:client-individual\n" });
+        }
+        let mut producer = Stomp::connect(&server, "producer");
+        send(&mut producer, 0..60);
+        producer.sync();
+        lost.hear(60);
+        // One in three went to the subscription that acknowledges at once.
+        let mut other = consumer(&server, "client");
+        if orderly {
+            lost.say("DISCONNECT\n\n\0");
+            lost.expect_close(1000);
+        } else {
+            lost.raw.reset();
+        }
+        assert_eq!(other.hear(40).len(), 40, "orderly: {orderly}");
+    }
+}
+
+#[test]
+fn a_commit_that_fails_leaves_nothing() {
+    let server = TestServer::with(|config| config.stomp.queue_length = 3);
+    let transaction = |parts: &[(&str, &str)]| {
+        let part = |(destination, header): &(&str, &str)| {
+            format!("SEND\ndestination:{destination}\ntransaction:t\n{header}\nhalf\0")
+        };
+        let parts: String = parts.iter().map(part).collect();
+        format!("BEGIN\ntransaction:t\n\n\0{parts}COMMIT\ntransaction:t\nreceipt:7\n\n\0")
+    };
+    let (mandatory, plain) = ("mandatory:true\n", "");
+    let cases: [(&[(&str, &str)], &str); 6] = [
+        (&[("/queue/q", plain), ("/queue/nobody", mandatory)], "no subscriber"),
+        (&[("/topic/r", plain), ("/queue/nobody", mandatory)], "no subscriber"),
+        (&[("/queue/q", plain), ("/topic/nobody", mandatory)], "no subscriber"),
+        (&[("/topic/r", plain), ("/topic/nobody", mandatory)], "no subscriber"),
+        (&[("/queue/q", plain), ("/user/queue/nobody", mandatory)], "no subscriber"),
+        (
+            &[
+                ("/topic/r", plain),
+                ("/queue/q", plain),
+                ("/queue/q", plain),
+                ("/queue/q", plain),
+                ("/queue/q", plain),
+            ],
+            "queue is full",
+        ),
+    ];
+    for (parts, message) in cases {
+        let mut producer = Stomp::connect(&server, "producer");
+        producer.say(&transaction(parts));
+        assert_eq!(producer.expect_error(message, 1013).get("receipt-id"), "7", "{parts:?}");
+    }
+    let mut witness = Stomp::connect(&server, "witness");
+    witness.subscribe("q", "/queue/q", "");
+    witness.subscribe("r", "/topic/r", "history:9\n");
+    let mut producer = Stomp::connect(&server, "producer");
+    producer.settle(
+        &transaction(&[("/topic/r", mandatory), ("/queue/q", mandatory)])
+            .replace("receipt:7", "receipt:done"),
+    );
+    assert_eq!(witness.hear(2), ["half", "half"], "once in the room and once in the queue");
+    witness.sync();
+}
+
+#[test]
+fn sessions_without_a_name_are_users_of_their_own() {
+    let server = TestServer::with(|config| config.limits.sessions_per_user = 1);
+    let mut sessions: Vec<_> = (0..3).map(|_| Stomp::speaking(&server, "1.2")).collect();
+    for stomp in &mut sessions {
+        stomp.subscribe("1", "/topic/r", "");
+        stomp.subscribe("2", "/user/queue/own", "");
+    }
+    sessions[0].publish("/user/queue/own", "to myself");
+    assert_eq!(sessions[0].hear(1), ["to myself"]);
+    sessions[1].sync();
+    for number in [1, 2] {
+        let send = format!("SEND\ndestination:/topic/r\nid:same\n\nfrom {number}\0");
+        sessions[number].say(&send);
+        for stomp in &mut sessions {
+            assert_eq!(stomp.hear(1), [format!("from {number}")]);
+        }
+    }
+}

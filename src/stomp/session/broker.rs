@@ -1,6 +1,6 @@
 //! What a session asks of the server.
 
-use super::{Heart, Profile, Sending, Subscription};
+use super::{Heart, Profile, QueueChange, Sending, Subscription};
 use crate::server::Start;
 use crate::stomp::fault::Fault;
 use crate::stomp::message::MessageId;
@@ -42,8 +42,18 @@ pub(crate) trait Broker {
     /// The session has begun; these signs of life were agreed on.
     fn beat(&mut self, heart: Heart);
 
-    /// Whether the user may enter a room, read it, publish to it.
-    fn permit(&self, room: &str) -> Result<(), Fault>;
+    /// Whether the user may enter the room or use the queue of this name.
+    fn permit(&self, name: &str) -> Result<(), Fault>;
+
+    /// Whether the frame that is being obeyed has brought a token that was accepted; asked once for each.
+    fn take_renewal(&mut self) -> bool;
+
+    /// Whether a subscription to a queue has this message and has not acknowledged it.
+    fn holds(&self, profile: &Profile, subscription: &Subscription, id: MessageId) -> bool;
+
+    /// Whether queues can be changed in all these ways; if so, [`publish`](Self::publish) and [`settle`](Self::settle)
+    /// make each of them, if nothing else happens before.
+    fn check(&self, profile: &Profile, changes: &[QueueChange]) -> Result<(), Fault>;
 
     fn subscribe(
         &mut self,

@@ -152,9 +152,13 @@ fn owner(opening: &Opening, login: Option<&str>) -> Result<Owner, Fault> {
             Some(_) | None => Ok(Owner::User(proved.clone())),
         };
     }
-    let login = login.filter(|login| is_user_name(login));
-    let user = login.map(Into::into).or_else(|| opening.given.clone());
-    Ok(user.map_or(Owner::Session(opening.id), Owner::User))
+    let (header, name) = match (login, opening.given.as_deref()) {
+        (Some(login), _) => ("login", login),
+        (None, Some(given)) if !given.is_empty() => ("username", given),
+        (None, _) => return Ok(Owner::Session(opening.id)),
+    };
+    // One that cannot be a name is not somebody without one.
+    if is_user_name(name) { Ok(Owner::User(name.into())) } else { Err(Fault::BadName(header)) }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::commit::Commit;
 use super::sending::{DESTINATION, Sending, TRANSACTION};
 use super::settling::{Settling, ack_mode};
 use super::transactions::{Deferred, Transactions};
@@ -9,7 +10,7 @@ use super::{Broker, Effect, Operation, Profile, Progress, SessionLimits};
 use crate::chat::query;
 use crate::server::Start;
 use crate::stomp::codec::{Command, Escaping, Frame, FrameWriter, Version};
-use crate::stomp::destination::{Destination, Place, Purpose};
+use crate::stomp::destination::{AUTH_DESTINATION, Destination, Purpose};
 use crate::stomp::fault::Fault;
 use crate::stomp::queues::AckMode;
 
@@ -41,18 +42,21 @@ pub(super) struct Connected {
     bytes: usize,
 }
 
-/// A receipt that waits for effects.
+/// What waits for effects.
 #[derive(Debug)]
 struct Pending {
-    receipt: Box<str>,
+    receipt: Option<Box<str>>,
     waits_for: usize,
-    /// Whether it tells the one effect that it waits for.
+    /// Whether the receipt tells the one effect that it waits for.
     tells: bool,
+    /// What is done then.
+    commit: Option<Commit>,
 }
 
 impl Pending {
     fn cost(&self) -> usize {
-        ENTRY_BYTES + self.receipt.len()
+        let receipt = self.receipt.as_ref().map_or(0, |receipt| receipt.len());
+        ENTRY_BYTES + receipt + self.commit.as_ref().map_or(0, Commit::cost)
     }
 }
 
@@ -129,10 +133,11 @@ impl Connected {
         limits: &SessionLimits,
         broker: &mut impl Broker,
     ) -> Result<(), Fault> {
-        let sending = Sending::parse(frame)?;
-        if sending.destination.place() == Place::Room {
-            broker.permit(sending.destination.name())?;
+        if frame.header(DESTINATION).as_deref() == Some(AUTH_DESTINATION) {
+            return self.renew(frame, broker);
         }
+        let sending = Sending::parse(frame)?;
+        sending.permit(broker)?;
         if let Some(name) = frame.header(TRANSACTION) {
             self.transactions.defer(&name, Deferred::Send(sending.into_owned()), limits)?;
             self.confirm(frame, None, broker);
@@ -141,6 +146,15 @@ impl Connected {
         let operation = self.operation(frame);
         let progress = broker.publish(&self.profile, sending, operation)?;
         self.follow(frame, progress, operation, broker);
+        Ok(())
+    }
+
+    /// A SEND to the server itself, with a token that has been checked by now.
+    fn renew(&self, frame: &Frame<'_>, broker: &mut impl Broker) -> Result<(), Fault> {
+        if !broker.take_renewal() {
+            return Err(Fault::NoToken);
+        }
+        self.confirm(frame, None, broker);
         Ok(())
     }
 
@@ -204,33 +218,54 @@ impl Connected {
         self.transactions.defer(&name, Deferred::Settle(settling), limits)
     }
 
-    /// Does what has waited, in its order. The first thing that cannot be is the last that is tried.
+    /// Does what has waited: all of it, or nothing.
     fn commit(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) -> Result<(), Fault> {
         let transaction = self.transactions.end(&transaction(frame)?)?;
-        let operation = self.operation(frame);
-        let mut waits_for = 0;
-        for deferred in transaction {
-            match deferred {
-                Deferred::Settle(settling) => settling.settle(self, broker)?,
-                Deferred::Send(sending) => {
-                    let progress = broker.publish(&self.profile, sending, operation)?;
-                    waits_for += usize::from(progress == Progress::Later);
+        let commit = Commit::plan(transaction, self, broker)?;
+        let receipt = frame.header("receipt").map(|receipt| receipt.into());
+        // What nobody waits for comes back as a number alone.
+        let operation = (receipt.is_some() || commit.has_more_steps()).then(|| self.next_operation());
+        self.advance(commit, operation, receipt, broker).map_err(|(fault, _)| fault)
+    }
+
+    /// Goes on with a transaction until something has to be waited for.
+    fn advance(
+        &mut self,
+        mut commit: Commit,
+        operation: Option<Operation>,
+        receipt: Option<Box<str>>,
+        broker: &mut impl Broker,
+    ) -> Result<(), (Fault, Option<Box<str>>)> {
+        loop {
+            match commit.advance(&self.profile, operation, broker) {
+                Ok(Some(0)) => {}
+                Ok(Some(waits_for)) => {
+                    if let Some(operation) = operation {
+                        let pending = Pending { receipt, waits_for, tells: false, commit: Some(commit) };
+                        self.wait(operation, pending);
+                    }
+                    return Ok(());
                 }
+                Ok(None) => {
+                    if let Some(receipt) = receipt {
+                        self.receipt(&receipt, None, broker);
+                    }
+                    return Ok(());
+                }
+                Err(fault) => return Err((fault, receipt)),
             }
         }
-        if waits_for == 0 {
-            self.confirm(frame, None, broker);
-        } else if let (Some(operation), Some(receipt)) = (operation, frame.header("receipt")) {
-            self.wait(operation, Pending { receipt: receipt.into(), waits_for, tells: false });
-        }
-        Ok(())
     }
 
     /// Names what a frame asks for, if the client wants to hear of it.
     fn operation(&mut self, frame: &Frame<'_>) -> Option<Operation> {
         frame.header("receipt")?;
+        Some(self.next_operation())
+    }
+
+    fn next_operation(&mut self) -> Operation {
         self.operations = self.operations.wrapping_add(1);
-        Some(Operation(self.operations))
+        Operation(self.operations)
     }
 
     /// Says RECEIPT now, or when the effect is there.
@@ -244,7 +279,8 @@ impl Connected {
         match (progress, operation, frame.header("receipt")) {
             (Progress::Now(effect), _, _) => self.confirm(frame, Some(effect), broker),
             (Progress::Later, Some(operation), Some(receipt)) => {
-                self.wait(operation, Pending { receipt: receipt.into(), waits_for: 1, tells: true });
+                let receipt = Some(receipt.into());
+                self.wait(operation, Pending { receipt, waits_for: 1, tells: true, commit: None });
             }
             (Progress::Later, _, _) => {}
         }
@@ -271,19 +307,36 @@ impl Connected {
         broker.send(&frame);
     }
 
-    pub(super) fn done(&mut self, operation: Operation, effect: Effect, broker: &mut impl Broker) {
-        let Some(pending) = self.pending.get_mut(&operation) else { return };
+    /// Something that was asked for has had its effect.
+    ///
+    /// # Errors
+    /// What was to be done then cannot be; and its receipt.
+    pub(super) fn done(
+        &mut self,
+        operation: Operation,
+        effect: Effect,
+        broker: &mut impl Broker,
+    ) -> Result<(), (Fault, Option<Box<str>>)> {
+        let Some(pending) = self.pending.get_mut(&operation) else { return Ok(()) };
         pending.waits_for -= 1;
-        if pending.waits_for == 0
-            && let Some(pending) = self.take_pending(operation)
-        {
-            self.receipt(&pending.receipt, pending.tells.then_some(effect), broker);
+        if pending.waits_for > 0 {
+            return Ok(());
         }
+        let Some(Pending { receipt, tells, commit, .. }) = self.take_pending(operation) else {
+            return Ok(());
+        };
+        if let Some(commit) = commit {
+            return self.advance(commit, Some(operation), receipt, broker);
+        }
+        if let Some(receipt) = receipt {
+            self.receipt(&receipt, tells.then_some(effect), broker);
+        }
+        Ok(())
     }
 
     /// Gives up what waits for an operation; returns its receipt.
     pub(super) fn forget(&mut self, operation: Operation) -> Option<Box<str>> {
-        self.take_pending(operation).map(|pending| pending.receipt)
+        self.take_pending(operation).and_then(|pending| pending.receipt)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::Broker;
 use crate::chat::incoming::ID_BYTES_MAX;
 use crate::stomp::codec::{CONTENT_LENGTH, Frame};
 use crate::stomp::destination::{Destination, Place, Purpose};
@@ -78,6 +79,15 @@ impl<'f> Sending<'f> {
             headers,
             mandatory,
         })
+    }
+
+    /// Whether the user may send it.
+    pub(super) fn permit(&self, broker: &impl Broker) -> Result<(), Fault> {
+        match self.destination.place() {
+            Place::Room | Place::Queue => broker.permit(self.destination.name()),
+            // It reaches nobody else.
+            Place::UserQueue => Ok(()),
+        }
     }
 
     pub(super) fn into_owned(self) -> Sending<'static> {

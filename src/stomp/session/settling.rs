@@ -2,7 +2,7 @@
 
 use super::connected::{Connected, Subscription};
 use super::sending::ACK;
-use super::{Broker, Profile};
+use super::{Broker, Profile, QueueChange};
 use crate::stomp::codec::{Command, Frame, Version};
 use crate::stomp::destination::Place;
 use crate::stomp::encoding::is_room_message_id;
@@ -53,6 +53,26 @@ impl Settling {
         let mut meant = connected.subscriptions.values().filter(|subscription| self.suits(subscription));
         let settled = meant.any(|subscription| self.settle_in(&connected.profile, subscription, broker));
         if settled { Ok(()) } else { Err(Fault::NoMessage) }
+    }
+
+    /// What it changes in a queue, at COMMIT; nothing where nothing waits for an acknowledgement.
+    pub(super) fn change(
+        &self,
+        connected: &Connected,
+        broker: &impl Broker,
+    ) -> Result<Option<QueueChange>, Fault> {
+        let meant = connected.subscriptions.values().filter(|subscription| self.suits(subscription));
+        for subscription in meant {
+            match (subscription.destination.place(), MessageId::parse(&self.message)) {
+                (Place::Room | Place::UserQueue, _) => return Ok(None),
+                (Place::Queue, Some(id)) if broker.holds(&connected.profile, subscription, id) => {
+                    let (subscription, accept) = (subscription.clone(), self.accept);
+                    return Ok(Some(QueueChange::Settle { subscription, id, accept }));
+                }
+                (Place::Queue, _) => {}
+            }
+        }
+        Err(Fault::NoMessage)
     }
 
     fn suits(&self, subscription: &Subscription) -> bool {

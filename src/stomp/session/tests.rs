@@ -23,6 +23,7 @@ struct Desk {
     heart: Heart,
     /// What rooms have been asked for and not done yet.
     later: Vec<Option<Operation>>,
+    has_renewed: bool,
 }
 
 impl Broker for Desk {
@@ -40,6 +41,22 @@ impl Broker for Desk {
 
     fn permit(&self, room: &str) -> Result<(), Fault> {
         if room == "forbidden" { Err(Fault::NotAllowed) } else { Ok(()) }
+    }
+
+    fn take_renewal(&mut self) -> bool {
+        std::mem::take(&mut self.has_renewed)
+    }
+
+    fn holds(&self, _: &Profile, _: &Subscription, id: MessageId) -> bool {
+        id.number < 100
+    }
+
+    fn check(&self, _: &Profile, changes: &[QueueChange]) -> Result<(), Fault> {
+        let is_full = |change: &QueueChange| match change {
+            QueueChange::Send(sending) => sending.destination.name() == "full",
+            QueueChange::Settle { .. } => false,
+        };
+        if changes.iter().any(is_full) { Err(Fault::Queue(QueueError::Full)) } else { Ok(()) }
     }
 
     fn subscribe(
@@ -223,7 +240,6 @@ fn the_name_is_the_proved_one_or_the_login_or_that_of_the_address() {
         (None, Some("given"), "", "given"),
         (None, Some("given"), "login:own\n", "own"),
         (None, Some("given"), "login:\n", "given"),
-        (None, Some("given"), &format!("login:{long}\n"), "given"),
         (Some("proved"), Some("given"), "", "proved"),
         (Some("proved"), None, "login:proved\n", "proved"),
     ];
@@ -236,6 +252,17 @@ fn the_name_is_the_proved_one_or_the_login_or_that_of_the_address() {
     world.say("CONNECT\nlogin:other\nreceipt:7\n\n\0");
     assert!(world.desk.sent[0].contains("\nreceipt-id:7\n"));
     world.expect_fault("not authenticated", 4401);
+    for (given, login, explanation) in [
+        (None, format!("login:{long}\n"), "login is no name"),
+        (Some("given"), format!("login:{long}\n"), "login is no name"),
+        (None, "login:a\x7fb\n".to_owned(), "login is no name"),
+        (Some(long.as_str()), String::new(), "username is no name"),
+    ] {
+        let mut world = World::opening(None, None, given);
+        world.say(&format!("CONNECT\naccept-version:1.2\n{login}\n\0"));
+        assert!(world.desk.sent[0].contains(explanation), "{:?}", world.desk.sent);
+        world.expect_fault("malformed name", 1002);
+    }
 }
 
 #[test]
@@ -426,13 +453,78 @@ fn a_transaction_takes_place_at_its_commit() {
     world.say("ABORT\ntransaction:u\n\n\0COMMIT\ntransaction:t\nreceipt:2\n\n\0");
     assert_eq!(
         world.asked(),
-        ["alice says one to /topic/a", "alice says two to /queue/b", "settle s 9 true"]
+        ["alice says one to /topic/a"],
+        "a room may refuse its part, and then there is no other"
     );
     assert!(world.desk.sent.is_empty());
     world.done(Effect::Delivered(3));
+    assert_eq!(world.asked(), ["alice says two to /queue/b", "settle s 9 true"]);
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:2\n\n\0");
     world.say("BEGIN\ntransaction:t\n\n\0COMMIT\ntransaction:t\nreceipt:3\n\n\0");
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:3\n\n\0");
+}
+
+#[test]
+fn a_transaction_that_cannot_be_done_whole_is_not_begun() {
+    for (parts, message, code) in [
+        (
+            "SEND\ndestination:/topic/a\ntransaction:t\n\none\0SEND\ndestination:/queue/full\ntransaction:t\n\n\0",
+            "queue is full",
+            1013,
+        ),
+        (
+            "SEND\ndestination:/queue/b\ntransaction:t\n\none\0ACK\nid:1.0000000000000001-100\ntransaction:t\n\n\0",
+            "no such message",
+            1002,
+        ),
+    ] {
+        let mut world = World::connected("1.2");
+        world.say("SUBSCRIBE\nid:s\ndestination:/queue/a\nack:client\n\n\0BEGIN\ntransaction:t\n\n\0");
+        world.asked();
+        world.say(&format!("{parts}COMMIT\ntransaction:t\nreceipt:7\n\n\0"));
+        assert!(world.asked().is_empty(), "{parts}");
+        assert!(world.desk.sent[0].contains("\nreceipt-id:7\n"), "{:?}", world.desk.sent);
+        world.expect_fault(message, code);
+    }
+}
+
+#[test]
+fn a_room_where_a_message_may_be_refused_is_asked_before_the_others() {
+    let begin = |receipt: &str| {
+        let mut world = World::connected("1.2");
+        world.say("BEGIN\ntransaction:t\n\n\0SEND\ndestination:/topic/a\ntransaction:t\n\none\0");
+        world.say("SEND\ndestination:/topic/b\ntransaction:t\n\ntwo\0");
+        world.say("SEND\ndestination:/topic/b\nmandatory:true\ntransaction:t\n\nthree\0");
+        world.say(&format!("COMMIT\ntransaction:t\n{receipt}\n\0"));
+        assert_eq!(
+            world.asked(),
+            ["alice says two to /topic/b", "alice says three to /topic/b or not at all"]
+        );
+        world
+    };
+    let mut world = begin("receipt:7\n");
+    world.done(Effect::Delivered(1));
+    assert!(world.asked().is_empty());
+    world.done(Effect::Delivered(1));
+    assert_eq!(world.asked(), ["alice says one to /topic/a"]);
+    world.done(Effect::Delivered(1));
+    assert_eq!(world.hear(), "RECEIPT\nreceipt-id:7\n\n\0");
+    let mut world = begin("");
+    let operation = world.desk.later.remove(0);
+    world.session.refused(operation, Fault::NoSubscriber, &mut world.desk);
+    world.done(Effect::Delivered(1));
+    assert!(world.asked().is_empty());
+    world.expect_fault("no subscriber", 1013);
+}
+
+#[test]
+fn a_send_to_the_server_needs_a_token_that_was_accepted() {
+    let mut world = World::connected("1.2");
+    world.desk.has_renewed = true;
+    world.say("SEND\ndestination:/app/auth\nreceipt:7\n\n\0");
+    assert_eq!(world.hear(), "RECEIPT\nreceipt-id:7\n\n\0");
+    world.say("SEND\ndestination:/app/auth\nAuthorization:Bearer x\n\n\0");
+    world.expect_fault("not authenticated", 4401);
 }
 
 #[test]
