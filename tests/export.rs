@@ -5,10 +5,12 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use support::process::{Process, run};
+use support::process::{Process, command, run};
 use tempfile::tempdir;
 
 const ROOM: &str = "r%C3%B6om";
@@ -113,9 +115,21 @@ fn a_bad_line_is_named_and_leaves_no_room_behind() {
         line[name] = value;
         lines([self::line(1), self::line(2), line])
     };
+    let numbered = |at, seq: u64| {
+        let mut line = line(at);
+        line["seq"] = json!(seq);
+        line
+    };
     let cases = [
         (b"{\"roomId\":\"r\"}\n".to_vec(), "line 1: missing field"),
-        ([lines([line(1)]), b"\n".to_vec()].concat(), "line 2: EOF while parsing"),
+        (
+            lines([numbered(1, (1 << 53) - 1), numbered(2, 1 << 53)]),
+            "line 2: message 9007199254740992 is beyond the highest number",
+        ),
+        (
+            lines([numbered(1, i64::MAX as u64 - 1)]),
+            "line 1: message 9223372036854775806 is beyond the highest number",
+        ),
         ([lines([line(1)]), b"{\"content\":\"\xff\"}".to_vec()].concat(), "line 2: invalid unicode"),
         (with("seq", json!(4)), "line 3: message 4 does not follow"),
         (with("seq", json!(-3)), "line 3: invalid value"),
@@ -155,4 +169,68 @@ fn what_is_not_there_is_not_created() {
     let memory = run(&["export", "r", "--config", config.to_str().unwrap()], b"");
     assert_eq!(memory.status.code(), Some(2));
     assert!(memory.stderr.starts_with(b"foghorn: the configuration keeps rooms in memory only"));
+}
+
+#[test]
+fn blank_lines_a_byte_order_mark_and_empty_ids_are_no_faults() {
+    let dir = tempdir().unwrap();
+    let mut empty_id = line(2);
+    empty_id["clientId"] = json!("");
+    let log = [
+        b"\xef\xbb\xbf\r\n".to_vec(),
+        lines([line(1)]),
+        b"\n  \n".to_vec(),
+        lines([empty_id]),
+        b"\n".to_vec(),
+    ];
+    fine(&["import"], dir.path(), &log.concat());
+    let export = fine(&["export", "r"], dir.path(), b"");
+    assert_eq!(export.split_inclusive(|byte| *byte == b'\n').count(), 2);
+    assert!(!String::from_utf8(export).unwrap().contains("clientId"));
+    // Nothing at all is nothing.
+    fine(&["import", "--room", "q"], dir.path(), b"\n\n");
+    refused(&["export", "q"], dir.path(), b"");
+}
+
+#[test]
+fn an_export_into_a_pipe_is_an_export() {
+    let dir = tempdir().unwrap();
+    fine(&["import"], dir.path(), &lines((1..100).map(line)));
+    let export = fine(&["export", "r"], dir.path(), b"");
+    assert_eq!(fine(&["export", "r", "--output", "/dev/stdout"], dir.path(), b""), export);
+}
+
+#[test]
+fn an_import_that_is_interrupted_leaves_nothing_and_can_be_repeated() {
+    for signal in ["TERM", "INT", "KILL"] {
+        let dir = tempdir().unwrap();
+        let log = lines((1..20_000).map(line));
+        let mut import = command(&["import", "--data", dir.path().to_str().unwrap()])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = import.stdin.take().unwrap();
+        // Some batches, and then it waits for more.
+        input.write_all(&log[..log.len() / 2]).unwrap();
+        // Large enough that nothing is left of the first half but in the command's own buffers.
+        input.write_all(&log[log.len() / 2..log.len() * 3 / 4]).unwrap();
+        let kill = Command::new("sh")
+            .args(["-c", "kill -$0 $1", signal, &import.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(kill.success());
+        // It may wait for a line.
+        let _it_may_have_ended = input.write_all(&log[log.len() * 3 / 4..]);
+        if signal != "KILL" {
+            // Whether it saw the signal or the end first, it says so.
+            drop(input);
+        }
+        let status = import.wait().unwrap();
+        if !status.success() {
+            refused(&["export", "r"], dir.path(), b"");
+            fine(&["import"], dir.path(), &log);
+        }
+        let export = fine(&["export", "r"], dir.path(), b"");
+        assert_eq!(export.split_inclusive(|byte| *byte == b'\n').count(), 19_999, "{signal}");
+    }
 }

@@ -42,7 +42,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             let cannot = |error| cannot_write(&path.display().to_string(), &error);
             let mut file = File::create(path).map_err(cannot)?;
             write_log(&store, room, first, &mut file, &progress(Some(count))?, &cannot)?;
-            file.sync_all().map_err(cannot)
+            // A pipe or a terminal has nothing to be written to a disk.
+            if file.metadata().map_err(cannot)?.is_file() { file.sync_all().map_err(cannot) } else { Ok(()) }
         }
         None => {
             let stdout = io::stdout().lock();

@@ -4,10 +4,17 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
+use crossbeam_channel::{RecvTimeoutError, Sender};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -15,11 +22,17 @@ use super::Failure;
 use super::offline::{Place, ask, progress};
 use crate::rooms::journal::Stored;
 use crate::rooms::{Kind, Timestamp};
-use crate::store::{Import, Store, StoreError};
+use crate::store::{Import, SEQ_MAX, Store};
 
 /// A batch is stored once it has so many messages, or bytes of texts.
 const BATCH_MESSAGES: usize = 4_096;
 const BATCH_BYTES: usize = 4 << 20;
+/// What some editors put before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The exit status if a signal comes while no line does.
+const INTERRUPTED: i32 = 130;
+/// How long the import has, after a signal, to take back what it has stored.
+const UNDO_TIME: Duration = Duration::from_secs(2);
 /// As on the wire: bytes of a room's id, of a sender, of a client's own id of a message.
 const ROOM_BYTES_MAX: usize = 128;
 const SENDER_BYTES_MAX: usize = 64;
@@ -54,9 +67,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let (store, _threads) = arguments.place.open(true)?;
     let mut importer = Importer::new(&store, arguments.room.as_deref(), progress(None)?);
-    let done = importer.take_all(input);
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let _ends_the_watch = watch_signals(interrupted.clone())?;
+    let done = importer.take_all(input, &interrupted);
     importer.bar.finish_and_clear();
     done.map_err(|failure| importer.undo(failure))
+}
+
+/// Notes a signal. If the import does not see the note, since no line comes, the process ends: what was imported is then
+/// taken back when the directory is next used. What is returned ends the watch when it is dropped.
+fn watch_signals(interrupted: Arc<AtomicBool>) -> io::Result<Sender<()>> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    let (done, ended) = crossbeam_channel::bounded(1);
+    thread::Builder::new().name("signals".into()).spawn(move || {
+        if signals.forever().next().is_some() {
+            interrupted.store(true, Ordering::Relaxed);
+            if ended.recv_timeout(UNDO_TIME) == Err(RecvTimeoutError::Timeout) {
+                std::process::exit(INTERRUPTED);
+            }
+        }
+    })?;
+    Ok(done)
 }
 
 /// A line as `foghorn export` writes it. The `id` belongs to the log that it came from; the new log makes its own.
@@ -83,9 +114,13 @@ impl Line<'_> {
         let kind = all.into_iter().find(|kind| kind.name() == self.kind);
         let kind = kind.ok_or_else(|| format!("type {:?} is none of a stored message", self.kind))?;
         check_name(&self.sender, SENDER_BYTES_MAX).map_err(|why| format!("sender {why}"))?;
-        let client_id = self.client_id;
-        if client_id.as_ref().is_some_and(|id| !(1..=CLIENT_ID_BYTES_MAX).contains(&id.len())) {
-            return Err(format!("clientId must have 1 to {CLIENT_ID_BYTES_MAX} bytes"));
+        // An empty id is none.
+        let client_id = self.client_id.filter(|id| !id.is_empty());
+        if client_id.as_ref().is_some_and(|id| id.len() > CLIENT_ID_BYTES_MAX) {
+            return Err(format!("clientId must have up to {CLIENT_ID_BYTES_MAX} bytes"));
+        }
+        if self.seq > SEQ_MAX {
+            return Err(format!("message {} is beyond the highest number, {SEQ_MAX}", self.seq));
         }
         let at = parse_time(&self.timestamp)
             .ok_or("timestamp is no RFC 3339 time since 1970 with microseconds at most")?;
@@ -112,8 +147,6 @@ struct Importer<'s> {
     /// The room to import into; without one, that of the first line, which all others must name, too.
     chosen: Option<&'s str>,
     room: Box<str>,
-    /// Whether the room was there, without messages, before.
-    existed: bool,
     /// The last message that was stored.
     stored: Option<u64>,
     /// The last message that was read. Invariant: the batch ends with it.
@@ -126,22 +159,30 @@ struct Importer<'s> {
 impl<'s> Importer<'s> {
     fn new(store: &'s Store, chosen: Option<&'s str>, bar: ProgressBar) -> Importer<'s> {
         let (room, batch) = (Box::default(), Vec::new());
-        Importer { store, chosen, room, existed: false, stored: None, last: None, batch, batch_bytes: 0, bar }
+        Importer { store, chosen, room, stored: None, last: None, batch, batch_bytes: 0, bar }
     }
 
-    fn take_all(&mut self, mut input: impl BufRead) -> Result<(), Failure> {
+    fn take_all(&mut self, mut input: impl BufRead, interrupted: &AtomicBool) -> Result<(), Failure> {
         let mut text = Vec::new();
         for number in 1u64.. {
             text.clear();
             if input.read_until(b'\n', &mut text)? == 0 {
                 break;
             }
-            self.take(&text).map_err(|why| Failure::new(format!("line {number}: {why}")))?;
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(Failure::new("interrupted; nothing was imported"));
+            }
+            let line = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text) } else { &text };
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            self.take(line).map_err(|why| Failure::new(format!("line {number}: {why}")))?;
             if self.batch.len() >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
-                self.store_batch()?;
+                self.store_batch(false)?;
             }
         }
-        self.store_batch()
+        // Without a line there is nothing to finish.
+        if self.last.is_some() { self.store_batch(true) } else { Ok(()) }
     }
 
     /// Takes one line into the batch.
@@ -166,17 +207,12 @@ impl<'s> Importer<'s> {
         Ok(())
     }
 
-    fn store_batch(&mut self) -> Result<(), Failure> {
+    /// Stores what was read; the last batch, which may be empty, makes the import whole.
+    fn store_batch(&mut self, is_last: bool) -> Result<(), Failure> {
         let messages = std::mem::take(&mut self.batch);
-        let (Some(last), count) = (messages.last(), messages.len() as u64) else { return Ok(()) };
-        let now = last.at;
-        if self.stored.is_none() {
-            self.existed = match ask(|done| self.store.room(&self.room, done)) {
-                Err(StoreError::NoSuchRoom) => false,
-                found => found.map(|_| true)?,
-            };
-        }
-        let import = Import { room: self.room.clone(), after: self.stored, messages };
+        let count = messages.len() as u64;
+        let now = self.last.map_or_else(Timestamp::default, |(_, at)| at);
+        let import = Import { room: self.room.clone(), after: self.stored, messages, is_last };
         let stored = ask(|done| self.store.import(import, now, done))
             .map_err(|error| Failure::new(format!("room {:?}: {error}", self.room)))?;
         self.stored = Some(stored);
@@ -185,16 +221,17 @@ impl<'s> Importer<'s> {
         Ok(())
     }
 
-    /// Takes back what was stored, if that can be: half a log is no log.
+    /// Takes back what was stored: half a log is no log. Should that fail, it is done when the directory is next opened.
     fn undo(&self, failure: Failure) -> Failure {
-        let Some(stored) = self.stored else { return failure };
-        let why = &failure.text;
-        if self.existed {
-            return Failure::new(format!("{why} (room {:?} now ends with message {stored})", self.room));
+        if self.stored.is_none() {
+            return failure;
         }
-        match ask(|done| self.store.delete_room(&self.room, done)) {
-            Ok(_) => failure,
-            Err(more) => Failure::new(format!("{why}; room {:?} cannot be removed: {more}", self.room)),
+        match ask(|done| self.store.take_back_import(&self.room, done)) {
+            Ok(()) => failure,
+            Err(more) => Failure::new(format!(
+                "{}; what was imported into room {:?} is removed when the directory is next used ({more})",
+                failure.text, self.room
+            )),
         }
     }
 }

@@ -66,6 +66,8 @@ pub(super) trait Backend: Send + Sync {
         done: Done<Result<u64, StoreError>>,
     ) -> Result<(), Busy>;
 
+    fn take_back(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy>;
+
     /// The number of the newest message that was removed for good.
     #[cfg(test)]
     fn floor(&self, room: RoomId, done: Done<Result<u64, StoreError>>) -> Result<(), Busy>;

@@ -36,8 +36,15 @@ pub enum StoreError {
     /// The disk did not confirm what it was given, so nothing is accepted until the process is restarted. What was
     /// stored before can be read.
     Failed(Arc<str>),
-    /// The database is damaged at the place that was read or written.
+    /// The database is damaged in its structure.
     Damaged(Arc<str>),
+    /// What stands in the database is not what was stored there: a message is missing or changed. All else is well.
+    RoomDamaged {
+        /// The room, as far as it is known; otherwise 0.
+        room: RoomId,
+        /// What is wrong.
+        reason: Arc<str>,
+    },
     /// The store was stopped before it came to this.
     Stopped,
 }
@@ -57,6 +64,7 @@ impl fmt::Display for StoreError {
                 write!(f, "the store accepts nothing until the server is restarted: {reason}")
             }
             StoreError::Damaged(reason) => write!(f, "the database is damaged: {reason}"),
+            StoreError::RoomDamaged { reason, .. } => write!(f, "the room is damaged: {reason}"),
             StoreError::Stopped => f.write_str("the store has stopped"),
         }
     }
@@ -73,6 +81,7 @@ impl StoreError {
             | StoreError::RoomExists
             | StoreError::TooManyParticipants
             | StoreError::OutOfOrder { .. }
+            | StoreError::RoomDamaged { .. }
             | StoreError::Malformed => true,
             StoreError::Unavailable(_)
             | StoreError::Failed(_)
@@ -83,6 +92,22 @@ impl StoreError {
 
     pub(super) fn damaged(what: impl fmt::Display) -> StoreError {
         StoreError::Damaged(what.to_string().into())
+    }
+
+    /// What was stored of the room is not there, or not as it was.
+    pub(super) fn room_damaged(room: RoomId, what: impl fmt::Display) -> StoreError {
+        StoreError::RoomDamaged { room, reason: what.to_string().into() }
+    }
+
+    /// Says which room it was that was read, if that is not known.
+    #[must_use]
+    pub(super) fn in_room(self, id: RoomId) -> StoreError {
+        match self {
+            StoreError::RoomDamaged { room: RoomId(0), reason } => {
+                StoreError::RoomDamaged { room: id, reason }
+            }
+            other => other,
+        }
     }
 }
 
@@ -98,7 +123,7 @@ impl From<SqliteError> for StoreError {
                 | SqliteError::Utf8Error(..)
         );
         match error.sqlite_error().map(|error| (error.code, error.extended_code)) {
-            None if is_foreign => StoreError::Damaged(reason),
+            None if is_foreign => StoreError::RoomDamaged { room: RoomId(0), reason },
             None if matches!(error, SqliteError::ToSqlConversionFailure(_)) => StoreError::Malformed,
             Some((_, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC)) => {
                 StoreError::Failed(format!("the disk did not confirm a write ({reason})").into())
@@ -194,6 +219,7 @@ impl OpenError {
             | StoreError::RoomExists
             | StoreError::TooManyParticipants
             | StoreError::OutOfOrder { .. }
+            | StoreError::RoomDamaged { .. }
             | StoreError::Malformed
             | StoreError::Stopped => OpenError::Unusable { path, reason: error.to_string() },
         }

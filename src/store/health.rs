@@ -61,6 +61,7 @@ impl Monitor {
             | StoreError::RoomExists
             | StoreError::TooManyParticipants
             | StoreError::OutOfOrder { .. }
+            | StoreError::RoomDamaged { .. }
             | StoreError::Malformed
             | StoreError::Stopped => {
                 if !self.checkpoints_fail.swap(true, Ordering::Relaxed) {

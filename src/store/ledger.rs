@@ -1,12 +1,14 @@
 //! Writing messages: what is due next in every room, and the insert.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::SEQ_MAX;
 use super::error::StoreError;
+use super::quarantine::Quarantine;
 use super::rows::{LogRow, Place, Texts, integer, kind_code};
 use crate::rooms::journal::{Record, RecordBatch, Retention, RoomId, RoomSettings};
 
@@ -47,6 +49,7 @@ enum Entry {
 pub(super) struct Ledger {
     rooms: HashMap<RoomId, Entry>,
     retention: Retention,
+    quarantine: Arc<Quarantine>,
     overfull: Vec<RoomId>,
     /// Whether a room was deleted since [`Ledger::take_condemned`] was asked last.
     condemned: bool,
@@ -57,8 +60,9 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(retention: Retention) -> Ledger {
+    pub(super) fn new(retention: Retention, quarantine: Arc<Quarantine>) -> Ledger {
         Ledger {
+            quarantine,
             rooms: HashMap::new(),
             retention,
             overfull: Vec::new(),
@@ -170,6 +174,7 @@ impl Ledger {
         arena: &[u8],
     ) -> Result<Option<u64>, StoreError> {
         let retention = self.retention;
+        self.quarantine.check(record.room)?;
         let Entry::Kept { floor, head, settings, overfull } = self.entry(conn, record.room)? else {
             return Ok(None);
         };

@@ -27,6 +27,7 @@
 //! | `registry` | rooms and participants |
 //! | `retention`, `checkpoint` | what is done beside |
 //! | `epoch`, `mark`, `checksum`, `wal` | noticing what was lost, damaged, or put back from a copy |
+//! | `quarantine` | rooms with damaged rows, which harm no others |
 //! | `locks`, `anchor`, `probe` | being alone with the files, and noticing that they are gone, or well again |
 //! | `jobs`, `gate`, `health`, `error` | what passes between the threads, how much of it, and what can go wrong |
 
@@ -45,6 +46,7 @@ mod mark;
 mod memory;
 mod page;
 mod probe;
+mod quarantine;
 mod registry;
 mod retention;
 mod rows;
@@ -315,6 +317,14 @@ impl Store {
         done: Done<Result<u64, StoreError>>,
     ) -> Result<(), Busy> {
         self.backend.import(messages, now, done)
+    }
+
+    /// Takes back an import into this room that was not finished; nothing, if there is none.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already. The answer is [`StoreError::NoSuchRoom`] if there is no such room.
+    pub fn take_back_import(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
+        self.backend.take_back(room, done)
     }
 
     /// How the store is.

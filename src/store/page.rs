@@ -1,11 +1,13 @@
 //! Reading parts of a room's log.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::epoch::Salts;
 use super::error::StoreError;
+use super::quarantine::Quarantine;
 use super::retention::kept_after;
 use super::rows::{LogRow, integer, message_columns, place, stored};
 use crate::rooms::journal::{
@@ -27,6 +29,7 @@ pub(super) struct ReadOptions {
     pub(super) dedup_window: Duration,
     pub(super) durability: Durability,
     pub(super) retention: Retention,
+    pub(super) quarantine: Arc<Quarantine>,
 }
 
 impl ReadOptions {
@@ -57,13 +60,23 @@ pub(super) fn open_room(
 ) -> Result<Option<Opened>, StoreError> {
     let snapshot = conn.unchecked_transaction()?;
     let Some(room) = LogRow::by_name(&snapshot, name)? else { return Ok(None) };
-    let room = options.as_kept(&snapshot, room, now)?;
+    let id = room.id;
+    options.quarantine.guard(id, || open_found(&snapshot, options, room, now)).map(Some)
+}
+
+fn open_found(
+    snapshot: &Connection,
+    options: &ReadOptions,
+    room: LogRow,
+    now: Timestamp,
+) -> Result<Opened, StoreError> {
+    let room = options.as_kept(snapshot, room, now)?;
     let Window { messages, bytes } = options.window;
-    let mut recent = newest_first(&snapshot, &room, room.floor.seq, room.head.seq, messages, bytes)?;
+    let mut recent = newest_first(snapshot, &room, room.floor.seq, room.head.seq, messages, bytes)?;
     recent.reverse();
     let window = u64::try_from(options.dedup_window.as_micros()).unwrap_or(u64::MAX);
     let ids_after = Timestamp::from_micros(now.micros().saturating_sub(window));
-    Ok(Some(Opened {
+    Ok(Opened {
         id: room.id,
         epoch: options.epoch(&room),
         head: room.head.seq,
@@ -71,10 +84,10 @@ pub(super) fn open_room(
         gone_at: room.floor.at,
         last_at: room.head.at,
         recent,
-        recent_ids: recent_ids(&snapshot, &room, ids_after)?,
+        recent_ids: recent_ids(snapshot, &room, ids_after)?,
         durability: options.durability(&room),
         retention: room.settings.retention(options.retention),
-    }))
+    })
 }
 
 /// The client ids of messages later than `after`, oldest first.
@@ -102,6 +115,10 @@ pub(super) fn read(
     options: &ReadOptions,
     request: &PageRequest,
 ) -> Result<Page, StoreError> {
+    options.quarantine.guard(request.room, || read_room(conn, options, request))
+}
+
+fn read_room(conn: &Connection, options: &ReadOptions, request: &PageRequest) -> Result<Page, StoreError> {
     let snapshot = conn.unchecked_transaction()?;
     let room = LogRow::by_id(&snapshot, request.room)?.ok_or(StoreError::NoSuchRoom)?;
     let room = options.as_kept(&snapshot, room, request.now)?;
@@ -187,5 +204,5 @@ fn collect(
 }
 
 fn missing(room: RoomId, seq: u64) -> StoreError {
-    StoreError::damaged(format_args!("message {seq} of room {} is missing", room.0))
+    StoreError::room_damaged(room, format_args!("message {seq} is missing"))
 }

@@ -74,6 +74,8 @@ pub struct Import {
     pub after: Option<u64>,
     /// The messages: dense numbers, growing times. The first of all may have any number.
     pub messages: Vec<Stored>,
+    /// Whether these are the last. Until they have come, the import is taken back when the store is next opened.
+    pub is_last: bool,
 }
 
 /// Sees to it that the room exists.
@@ -116,6 +118,7 @@ pub(super) fn delete(conn: &Connection, ledger: &mut Ledger, public_id: &str) ->
     let id = id_of(conn, public_id)?.ok_or(StoreError::NoSuchRoom)?;
     conn.execute("DELETE FROM rooms WHERE id = ?1", [id.0])?;
     conn.execute("DELETE FROM participants WHERE room = ?1", [id.0])?;
+    conn.execute("DELETE FROM imports WHERE room = ?1", [id.0])?;
     conn.execute("INSERT INTO condemned (room) VALUES (?1)", [id.0])?;
     ledger.condemn(id);
     Ok(id)
@@ -209,6 +212,7 @@ pub(super) fn import(
     now: Timestamp,
 ) -> Result<u64, StoreError> {
     let first = import.messages.first();
+    let existed = exists(conn, &import.room)?;
     open(conn, &import.room, first.map_or(now, |message| message.at))?;
     let room = LogRow::by_name(conn, &import.room)?.ok_or(StoreError::NoSuchRoom)?;
     match import.after {
@@ -231,7 +235,46 @@ pub(super) fn import(
     if let Some((_, refusal)) = ledger.append(conn, &batch)?.into_iter().next() {
         return Err(refusal);
     }
+    match (import.after, import.is_last) {
+        (_, true) => conn.execute("DELETE FROM imports WHERE room = ?1", [room.id.0])?,
+        (None, false) => conn.execute(
+            "INSERT OR REPLACE INTO imports (room, existed) VALUES (?1, ?2)",
+            (room.id.0, existed),
+        )?,
+        (Some(_), false) => 0,
+    };
     Ok(import.messages.last().map_or(room.head.seq, |message| message.seq))
+}
+
+/// Takes back what an import that was not finished has left of this room: half a log is no log.
+pub(super) fn take_back(conn: &Connection, ledger: &mut Ledger, public_id: &str) -> Result<(), StoreError> {
+    let id = id_of(conn, public_id)?.ok_or(StoreError::NoSuchRoom)?;
+    let existed = "SELECT existed FROM imports WHERE room = ?1";
+    let Some(existed) = conn.query_row(existed, [id.0], |row| row.get::<_, bool>(0)).optional()? else {
+        return Ok(());
+    };
+    if existed {
+        conn.execute("DELETE FROM messages WHERE room = ?1", [id.0])?;
+        conn.execute("UPDATE rooms SET floor = 0, floor_at = 0, floor_bytes = 0 WHERE id = ?1", [id.0])?;
+        ledger.forget(id);
+    } else {
+        delete(conn, ledger, public_id)?;
+    }
+    conn.execute("DELETE FROM imports WHERE room = ?1", [id.0])?;
+    Ok(())
+}
+
+/// Takes back all imports that were interrupted.
+pub(super) fn take_back_all(conn: &Connection, ledger: &mut Ledger) -> Result<(), StoreError> {
+    let mut query = conn.prepare("SELECT public_id FROM imports JOIN rooms ON rooms.id = imports.room")?;
+    let rooms = query.query_map([], |row| row.get::<_, Box<str>>(0))?.collect::<Result<Vec<_>, _>>()?;
+    for room in rooms {
+        let tx = conn.unchecked_transaction()?;
+        take_back(&tx, ledger, &room)?;
+        tx.commit()?;
+        tracing::warn!(%room, "an import that was not finished was taken back");
+    }
+    Ok(())
 }
 
 pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch> {

@@ -1,12 +1,14 @@
 //! Deleting what is kept no longer, in steps so small that no commit waits for long.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::StoreError;
 use super::ledger::{Ledger, exceeds};
+use super::quarantine::Quarantine;
 use super::rows::{LogRow, Place, integer, read_place};
 use crate::rooms::Timestamp;
 use crate::rooms::journal::{Retention, RoomId};
@@ -46,6 +48,7 @@ pub(super) enum Step {
 #[derive(Debug)]
 pub(super) struct Retainer {
     retention: Retention,
+    quarantine: Arc<Quarantine>,
     /// Rooms that keep more than they should.
     due: VecDeque<RoomId>,
     /// Since when there has been something to do.
@@ -57,9 +60,9 @@ pub(super) struct Retainer {
 
 impl Retainer {
     /// Begins with a sweep: the configuration may have changed since the last run.
-    pub(super) fn new(retention: Retention, clock: Instant) -> Retainer {
+    pub(super) fn new(retention: Retention, quarantine: Arc<Quarantine>, clock: Instant) -> Retainer {
         let sweep = Sweep { after: RoomId(0), next_at: clock };
-        Retainer { retention, due: VecDeque::new(), due_since: None, condemned: true, sweep }
+        Retainer { retention, quarantine, due: VecDeque::new(), due_since: None, condemned: true, sweep }
     }
 
     /// Puts off the next sweep, and with it the search for what may be left of deleted rooms.
@@ -95,7 +98,8 @@ impl Retainer {
         clock: Instant,
     ) -> Result<Step, StoreError> {
         if let Some(room) = self.due.pop_front() {
-            let (removed, more) = self.trim(conn, ledger, room, now)?;
+            let trimmed = self.quarantine.guard(room, || self.trim(conn, ledger, room, now));
+            let (removed, more) = harmless(trimmed)?.unwrap_or((0, false));
             if more {
                 self.due.push_back(room);
             }
@@ -121,9 +125,11 @@ impl Retainer {
         for id in ids {
             let id = id?;
             last = Some(id);
-            if let Some(room) = LogRow::by_id(conn, id)?
-                && kept_after(conn, &room, self.retention, now)? > room.floor.seq
-            {
+            let has_more = self.quarantine.guard(id, || {
+                let Some(room) = LogRow::by_id(conn, id)? else { return Ok(false) };
+                Ok(kept_after(conn, &room, self.retention, now)? > room.floor.seq)
+            });
+            if harmless(has_more)? == Some(true) {
                 self.due.push_back(id);
             }
         }
@@ -158,6 +164,15 @@ impl Retainer {
         let more = floor.seq < target;
         ledger.set_floor(id, floor, more);
         Ok((floor.seq - room.floor.seq, more))
+    }
+}
+
+/// What became of a room; nothing, if it is damaged: that is its own affair.
+fn harmless<T>(outcome: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match outcome {
+        Ok(done) => Ok(Some(done)),
+        Err(StoreError::RoomDamaged { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

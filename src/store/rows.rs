@@ -66,8 +66,7 @@ impl Texts<'_> {
 /// The message in a row of [`message_columns`], after a look at its checksum.
 pub(super) fn stored(room: RoomId, row: &Row<'_>) -> Result<Stored, StoreError> {
     let (seq, at) = (row.get(0)?, Timestamp::from_micros(row.get(1)?));
-    let damaged =
-        || StoreError::damaged(format_args!("message {seq} of room {} is not what was stored", room.0));
+    let damaged = || StoreError::room_damaged(room, format_args!("message {seq} is not what was stored"));
     let kind = kind_of(row.get(2)?).ok_or_else(damaged)?;
     let text = |column| match row.get_ref(column)? {
         ValueRef::Text(text) => Ok(Some(text)),
@@ -188,7 +187,7 @@ pub(super) fn place(conn: &Connection, room: RoomId, seq: u64) -> Result<Place, 
     let mut query =
         conn.prepare_cached("SELECT seq, at, bytes_end FROM messages WHERE room = ?1 AND seq = ?2")?;
     let found = query.query_row((room.0, integer(seq)), read_place).optional()?;
-    found.ok_or_else(|| StoreError::damaged(format_args!("message {seq} of room {} is missing", room.0)))
+    found.ok_or_else(|| StoreError::room_damaged(room, format_args!("message {seq} is missing")))
 }
 
 pub(super) fn read_place(row: &Row<'_>) -> rusqlite::Result<Place> {

@@ -66,6 +66,11 @@ const STEPS: &[&str] = &["
 
     -- Rooms that were deleted and whose messages still are to be.
     CREATE TABLE condemned (room INTEGER PRIMARY KEY) STRICT;
+",
+"
+    -- Rooms into which messages are being imported, and whether the room was there before, without any. While there is
+    -- one at the start, the import was interrupted, and is taken back.
+    CREATE TABLE imports (room INTEGER PRIMARY KEY, existed INTEGER NOT NULL) STRICT;
 "];
 
 const PAGE_BYTES: u32 = 4096;

@@ -122,6 +122,11 @@ impl Backend for Sqlite {
         self.change(done, move |conn, ledger| registry::import(conn, ledger, &messages, now))
     }
 
+    fn take_back(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
+        let room: Box<str> = room.into();
+        self.change(done, move |conn, ledger| registry::take_back(conn, ledger, &room))
+    }
+
     fn monitor(&self) -> &Monitor {
         &self.monitor
     }

@@ -376,10 +376,11 @@ fn a_message_that_changed_on_the_disk_is_noticed() {
     fs::write(&path, bytes).unwrap();
     let (store, _threads) = open(dir.path());
     let damaged = ask(|done| store.read(everything(room), done));
-    assert!(matches!(damaged, Err(StoreError::Damaged(_))), "{damaged:?}");
-    let page = read(&store, PageRequest { from: From::Seq(500), ..everything(room) });
-    assert_eq!(page.messages.len(), 500);
-    assert_eq!(open_room(&store, "lobby").head, 1000);
+    assert!(matches!(damaged, Err(StoreError::RoomDamaged { .. })), "{damaged:?}");
+    // Nothing of the room is shown from then on, and other rooms are not concerned.
+    let opened = ask(|done| store.open_room("lobby", true, at(0), done));
+    assert!(matches!(opened, Err(StoreError::RoomDamaged { .. })), "{opened:?}");
+    assert_eq!(open_room(&store, "other").head, 0);
 }
 
 #[test]
@@ -588,7 +589,8 @@ fn a_deleted_room_takes_its_messages_along_and_leaves_its_id_to_a_new_one() {
 fn an_import_keeps_numbers_and_times_and_refuses_a_room_with_messages() {
     let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
     let import = |after: Option<u64>, seqs: std::ops::RangeInclusive<u64>| {
-        let messages = Import { room: "lobby".into(), after, messages: seqs.map(message).collect() };
+        let messages =
+            Import { room: "lobby".into(), after, messages: seqs.map(message).collect(), is_last: true };
         ask(|done| store.import(messages, at(0), done))
     };
     assert!(matches!(import(None, 0..=3), Err(StoreError::Malformed)));
@@ -724,7 +726,8 @@ fn both_stores_answer_the_same() {
         answers.push(format!("{:?}", ask(|done| store.room("lobby", done))));
         answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, room, 42..=43))));
         answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, RoomId(99), 1..=1))));
-        let far = Import { room: "far".into(), after: None, messages: vec![message_at(SEQ_MAX)] };
+        let far =
+            Import { room: "far".into(), after: None, messages: vec![message_at(SEQ_MAX)], is_last: true };
         answers.push(format!("{:?}", ask(|done| store.import(far.clone(), at(0), done))));
         let beyond = Import { after: Some(SEQ_MAX), messages: vec![message_at(SEQ_MAX + 1)], ..far.clone() };
         answers.push(format!("{:?}", ask(|done| store.import(beyond, at(0), done)).is_err()));
@@ -751,7 +754,8 @@ fn message_at(seq: u64) -> Stored {
 #[test]
 fn a_room_at_the_highest_number_refuses_alone() {
     for (store, _threads, _dir) in both(Options::default()) {
-        let import = Import { room: "full".into(), after: None, messages: vec![message_at(SEQ_MAX)] };
+        let import =
+            Import { room: "full".into(), after: None, messages: vec![message_at(SEQ_MAX)], is_last: true };
         ask(|done| store.import(import, at(0), done)).unwrap();
         let (full, other) = (open_room(&store, "full"), open_room(&store, "other").id);
         let mut both = batch(0, 0, other, 1..=1);
@@ -842,4 +846,66 @@ fn a_store_in_memory_has_so_many_rooms_and_deleting_makes_room() {
     for name in ["a", "c", "e"] {
         ask(|done| store.room(name, done)).unwrap();
     }
+}
+
+#[test]
+fn a_damaged_room_is_out_of_use_and_harms_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, threads) = open(dir.path());
+    let (bad, good) = (open_room(&store, "bad").id, open_room(&store, "good").id);
+    append(&store, batch(0, 0, bad, 1..=100)).unwrap();
+    append(&store, batch(0, 0, good, 1..=100)).unwrap();
+    drop(threads);
+    let conn = Connection::open(dir.path().join("foghorn.db")).unwrap();
+    conn.execute("DELETE FROM messages WHERE room = ?1 AND seq BETWEEN 2 AND 99", [bad.0]).unwrap();
+    drop(conn);
+    // With an age, the search for what is too old meets the damage, whatever anybody reads.
+    let retention = Retention { age_max: Some(Duration::from_secs(1 << 30)), ..Retention::default() };
+    let options = Options { retention, ..Options::default() };
+    let (store, _threads) = Store::open(directory(dir.path()), options).unwrap();
+    let damaged = |error: Option<StoreError>| matches!(error, Some(StoreError::RoomDamaged { room, .. }) if room == bad);
+    wait_for(|| {
+        let refused = append_refusing(&store, batch(0, 0, bad, 101..=101)).unwrap();
+        (refused == [bad]).then_some(())
+    });
+    assert!(damaged(ask(|done| store.read(everything(bad), done)).err()));
+    assert!(damaged(ask(|done| store.open_room("bad", false, at(0), done)).err()));
+    assert_eq!(store.health(), Health::Healthy);
+    let mut both = batch(0, 0, good, 101..=101);
+    push(&mut both, bad, &message(102));
+    push(&mut both, good, &message(102));
+    assert_eq!(append_refusing(&store, both), Ok(vec![bad]));
+    assert_eq!(open_room(&store, "good").head, 102);
+    assert_eq!(store.health(), Health::Healthy);
+    // It can be deleted, and then the name is free again.
+    ask(|done| store.delete_room("bad", done)).unwrap();
+    assert_eq!(open_room(&store, "bad").head, 0);
+}
+
+#[test]
+fn an_import_that_was_not_finished_is_taken_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, threads) = open(dir.path());
+    open_room(&store, "there");
+    ask(|done| store.join_participant("there", "ann", done)).unwrap();
+    let import = |store: &Store, room: &str, after, seqs: std::ops::RangeInclusive<u64>, is_last| {
+        let import = Import { room: room.into(), after, messages: seqs.map(message).collect(), is_last };
+        ask(|done| store.import(import, at(0), done)).unwrap()
+    };
+    import(&store, "there", None, 5..=10, false);
+    import(&store, "new", None, 1..=10, false);
+    import(&store, "new", Some(10), 11..=20, false);
+    import(&store, "whole", None, 1..=10, false);
+    import(&store, "whole", Some(10), 11..=11, true);
+    import(&store, "undone", None, 1..=10, false);
+    ask(|done| store.take_back_import("undone", done)).unwrap();
+    assert_eq!(ask(|done| store.room("undone", done)), Err(StoreError::NoSuchRoom));
+    drop(threads);
+    let (store, _threads) = open(dir.path());
+    assert_eq!(ask(|done| store.room("new", done)), Err(StoreError::NoSuchRoom));
+    assert_eq!(open_room(&store, "whole").head, 11);
+    let there = open_room(&store, "there");
+    assert_eq!((there.tail, there.head), (1, 0));
+    assert_eq!(ask(|done| store.room("there", done)).unwrap().participants, ["ann".into()]);
+    import(&store, "there", None, 5..=10, true);
 }

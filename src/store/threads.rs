@@ -23,6 +23,8 @@ use super::mark::Before;
 use super::memory;
 use super::page::ReadOptions;
 use super::probe::Prober;
+use super::quarantine::Quarantine;
+use super::registry;
 use super::retention::Retainer;
 use super::schema::{self, Synchronous};
 use super::sqlite::Sqlite;
@@ -77,7 +79,9 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
     let (jobs, received) = bounded(JOBS_MAX + 1);
     let (reads, tasks) = bounded(READS_MAX + JOBS_MAX + READERS);
     let Options { window, dedup_window, durability, retention, queue_bytes_max, .. } = *options;
-    let read_options = ReadOptions { salts, window, dedup_window, durability, retention };
+    let quarantine = Arc::<Quarantine>::default();
+    let read_options =
+        ReadOptions { salts, window, dedup_window, durability, retention, quarantine: quarantine.clone() };
     let mut threads = SqliteThreads {
         jobs: jobs.clone(),
         writer: None,
@@ -97,6 +101,8 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
     let conn_beside = schema::open_checkpointer(&path).map_err(failed)?;
     let (checkpointer, thread) = Checkpointer::start(conn_beside, monitor.clone()).map_err(not_started)?;
     threads.checkpointer = Some(thread);
+    let mut ledger = Ledger::new(retention, quarantine.clone());
+    registry::take_back_all(&conn, &mut ledger).map_err(failed)?;
     let writer = Writer {
         conn,
         jobs: received,
@@ -106,8 +112,8 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
         anchor,
         prober: Prober::new(clock()),
         options: read_options,
-        ledger: Ledger::new(retention),
-        retainer: Retainer::new(retention, clock()),
+        ledger,
+        retainer: Retainer::new(retention, quarantine, clock()),
         failed_terms: HashMap::new(),
         synchronous: Synchronous::Full,
     };

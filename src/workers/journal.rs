@@ -111,7 +111,10 @@ impl Journal {
                 if error == StoreError::NoSuchRoom {
                     return Why::NoSuchRoom;
                 }
-                tracing::warn!(%error, "a room could not be opened");
+                // A damaged room was told of when it was found.
+                if !matches!(error, StoreError::RoomDamaged { .. }) {
+                    tracing::warn!(%error, "a room could not be opened");
+                }
                 Why::Unavailable
             });
             desk.leave(Answer::Opened { room, opened });
@@ -124,7 +127,12 @@ impl Journal {
         let asked = self.store.read(
             request,
             Box::new(move |page| {
-                let page = page.inspect_err(|error| tracing::warn!(%error, "a page could not be read")).ok();
+                let page = page.inspect_err(|error| {
+                    if !matches!(error, StoreError::RoomDamaged { .. }) {
+                        tracing::warn!(%error, "a page could not be read");
+                    }
+                });
+                let page = page.ok();
                 desk.leave(Answer::Page { reader, page });
             }),
         );

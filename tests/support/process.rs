@@ -126,6 +126,11 @@ pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
     })
 }
 
+/// The binary with these arguments, not yet started.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    foghorn(arguments)
+}
+
 /// The environment of the tests is not the command's.
 fn foghorn(arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);

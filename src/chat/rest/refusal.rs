@@ -111,6 +111,7 @@ impl From<StoreError> for Refusal {
             StoreError::Failed(_) => {
                 Refusal::unavailable("the store accepts nothing until the server is restarted")
             }
+            StoreError::RoomDamaged { .. } => Refusal::unavailable("what is stored of the room is damaged"),
             StoreError::Damaged(_) | StoreError::OutOfOrder { .. } => {
                 tracing::error!(%error, "a request failed");
                 Problem::new(Status::INTERNAL_SERVER_ERROR, "what was asked for is damaged").into()
