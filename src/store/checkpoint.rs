@@ -4,6 +4,7 @@
 //! moved as a whole starts again at its beginning. So a thread does the bulk, and when little is left of a log that
 //! has become large, the writer does that itself between two commits.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -22,10 +23,19 @@ const WAITING_FRAMES_FEW: u64 = 2_000;
 /// …and from this size on (512 MiB), however many do.
 const LOG_FRAMES_LIMIT: u64 = 128_000;
 
+/// Bytes of a frame, but for its header.
+const PAGE_BYTES: u64 = 4096;
+
 /// The writer's side: knows when a checkpoint is due.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     bell: Sender<()>,
+    /// Frames beyond which nothing more is written.
+    frames_max: u64,
+    /// Frames that were in the log after the last commit.
+    frames: Cell<u64>,
+    /// Whether it was said that something holds the log up.
+    is_held_up: Cell<bool>,
 }
 
 impl Checkpointer {
@@ -33,17 +43,53 @@ impl Checkpointer {
     pub(super) fn start(
         conn: Connection,
         monitor: Arc<Monitor>,
+        log_bytes_max: u64,
     ) -> std::io::Result<(Checkpointer, JoinHandle<()>)> {
         let (bell, rung) = crossbeam_channel::bounded(1);
         let run = move || run(&conn, &rung, &monitor);
         let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(run)?;
-        Ok((Checkpointer { bell }, thread))
+        let frames_max = log_bytes_max / PAGE_BYTES;
+        let (frames, is_held_up) = (Cell::new(0), Cell::new(false));
+        Ok((Checkpointer { bell, frames_max, frames, is_held_up }, thread))
+    }
+
+    /// To be called by the writer before it writes: whether there is room in the log. A program that reads the database
+    /// and does not come to an end keeps the log from starting again, and it must not fill the disk.
+    pub(super) fn before_write(&self, conn: &Connection) -> Result<(), StoreError> {
+        if self.frames.get() < self.frames_max {
+            return Ok(());
+        }
+        // All of it may be moved by now; then the next commit begins it anew.
+        let (log, moved) = checkpoint(conn, CheckpointMode::PASSIVE)?;
+        self.frames.set(log.saturating_sub(moved));
+        if log == moved && log > 0 {
+            return Ok(());
+        }
+        self.frames.set(self.frames_max);
+        let reason = format!(
+            "the write-ahead log has {} MiB, and another program that reads the database keeps it from starting again",
+            (self.frames_max * PAGE_BYTES) >> 20
+        );
+        Err(StoreError::Unavailable(reason.into()))
     }
 
     /// To be called by the writer after a commit.
     pub(super) fn after_commit(&self, conn: &Connection) -> Result<(), StoreError> {
         let (log, moved) = checkpoint(conn, CheckpointMode::NOOP)?;
         let waiting = log.saturating_sub(moved);
+        self.frames.set(log);
+        let is_held_up = waiting >= LOG_FRAMES_LIMIT.min(self.frames_max / 2);
+        if is_held_up != self.is_held_up.replace(is_held_up) {
+            let mebibytes = (log * PAGE_BYTES) >> 20;
+            if is_held_up {
+                tracing::warn!(
+                    mebibytes,
+                    "the write-ahead log cannot be moved: does another program read the database?"
+                );
+            } else {
+                tracing::info!(mebibytes, "the write-ahead log is moved again");
+            }
+        }
         if (log >= LOG_FRAMES_MAX && waiting <= WAITING_FRAMES_FEW) || log >= LOG_FRAMES_LIMIT {
             checkpoint(conn, CheckpointMode::PASSIVE)?;
         } else if waiting >= WAITING_FRAMES_MIN {

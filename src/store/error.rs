@@ -102,12 +102,10 @@ impl StoreError {
     /// Says which room it was that was read, if that is not known.
     #[must_use]
     pub(super) fn in_room(self, id: RoomId) -> StoreError {
-        match self {
-            StoreError::RoomDamaged { room: RoomId(0), reason } => {
-                StoreError::RoomDamaged { room: id, reason }
-            }
-            other => other,
+        if let StoreError::RoomDamaged { room: RoomId(0), reason } = self {
+            return StoreError::RoomDamaged { room: id, reason };
         }
+        self
     }
 }
 

@@ -132,6 +132,8 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// Bytes of the database file at most; beyond it the store is as on a full disk. Not less than it has already.
     pub database_bytes_max: Option<u64>,
+    /// Bytes of the write-ahead log's file at most; beyond it the store is unavailable until the log can start again.
+    pub log_bytes_max: u64,
     /// How much is kept where nothing is kept on disk.
     pub memory: MemoryLimits,
 }
@@ -145,6 +147,7 @@ impl Default for Options {
             retention: Retention::default(),
             queue_bytes_max: 64 << 20,
             database_bytes_max: None,
+            log_bytes_max: 4 << 30,
             memory: MemoryLimits::default(),
         }
     }

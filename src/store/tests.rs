@@ -909,3 +909,35 @@ fn an_import_that_was_not_finished_is_taken_back() {
     assert_eq!(ask(|done| store.room("there", done)).unwrap().participants, ["ann".into()]);
     import(&store, "there", None, 5..=10, true);
 }
+
+#[test]
+fn a_stalled_reader_of_another_program_cannot_make_the_log_grow_without_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { log_bytes_max: 2 << 20, ..Options::default() };
+    let (store, _threads) = Store::open(directory(dir.path()), options).unwrap();
+    let room = open_room(&store, "lobby").id;
+    append(&store, batch(0, 0, room, 1..=10)).unwrap();
+    let outside = Connection::open(dir.path().join("foghorn.db")).unwrap();
+    let reading = outside.unchecked_transaction().unwrap();
+    let _: u64 = reading.query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    let (mut seq, mut term) = (10, 0);
+    let refused = loop {
+        let mut batch = RecordBatch { term, ..RecordBatch::default() };
+        push(&mut batch, room, &Stored { content: "x".repeat(50_000).into(), ..message(seq + 1) });
+        match append(&store, batch) {
+            Ok(()) => seq += 1,
+            Err(error) => break error,
+        }
+        assert!(seq < 200, "nobody stops the log");
+    };
+    assert!(matches!(&refused, StoreError::Unavailable(why) if why.contains("another program")), "{refused}");
+    let log = fs::metadata(dir.path().join("foghorn.db-wal")).unwrap().len();
+    assert!(log < 4 << 20, "{log} bytes");
+    drop(reading);
+    wait_for(|| {
+        term += 1;
+        let mut batch = RecordBatch { term, ..RecordBatch::default() };
+        push(&mut batch, room, &message(seq + 1));
+        append(&store, batch).is_ok().then_some(())
+    });
+}

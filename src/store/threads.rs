@@ -99,7 +99,8 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
         threads.readers.push(reader);
     }
     let conn_beside = schema::open_checkpointer(&path).map_err(failed)?;
-    let (checkpointer, thread) = Checkpointer::start(conn_beside, monitor.clone()).map_err(not_started)?;
+    let (checkpointer, thread) =
+        Checkpointer::start(conn_beside, monitor.clone(), options.log_bytes_max).map_err(not_started)?;
     threads.checkpointer = Some(thread);
     let mut ledger = Ledger::new(retention, quarantine.clone());
     registry::take_back_all(&conn, &mut ledger).map_err(failed)?;

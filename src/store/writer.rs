@@ -115,7 +115,8 @@ impl Writer {
     }
 
     fn probe(&mut self) -> Result<(), StoreError> {
-        let probed = self.anchor.check().and_then(|()| self.prober.write(&self.conn));
+        let ready = self.anchor.check().and_then(|()| self.checkpointer.before_write(&self.conn));
+        let probed = ready.and_then(|()| self.prober.write(&self.conn));
         match &probed {
             Ok(()) => self.monitor.succeeded(),
             Err(_) => self.prober.put_off(clock()),
@@ -167,6 +168,7 @@ impl Writer {
             return Err(failure);
         }
         self.anchor.check()?;
+        self.checkpointer.before_write(&self.conn)?;
         let fsync = self.options.durability == Durability::Fsync || round.iter().any(Job::demands_fsync);
         self.set_synchronous(if fsync { Synchronous::Full } else { Synchronous::Normal })?;
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
