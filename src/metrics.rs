@@ -100,6 +100,10 @@ limits! {
     Memory "memory",
     /// What compressed messages are inflated to in one turn.
     InflatedBytes "inflated_bytes",
+    /// What waits for the thread of a room, and events for sessions; not a key: whoever sends more is told.
+    ShardQueue "shard_queue",
+    /// Answers to requests that nobody waits for any more; not a key: they are dropped.
+    LateAnswers "late_answers",
 }
 
 /// The counters; cheap to clone, for any thread.

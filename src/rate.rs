@@ -30,7 +30,7 @@ impl Rate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bucket {
     level: i64,
-    at: u32,
+    at: u64,
 }
 
 impl Bucket {
@@ -38,13 +38,13 @@ impl Bucket {
     pub(crate) const EMPTY: Bucket = Bucket { level: 0, at: 0 };
 
     /// A full one.
-    pub(crate) fn full(rate: &Rate, now: u32) -> Bucket {
+    pub(crate) fn full(rate: &Rate, now: u64) -> Bucket {
         Bucket { level: rate.saved_max, at: now }
     }
 
     /// Takes `count` tokens out, though it may not have them. False if it is in debt now.
     #[inline]
-    pub(crate) fn take(&mut self, rate: &Rate, count: u32, now: u32) -> bool {
+    pub(crate) fn take(&mut self, rate: &Rate, count: u32, now: u64) -> bool {
         if now != self.at {
             self.refill(rate, now);
         }
@@ -53,14 +53,14 @@ impl Bucket {
     }
 
     /// When it will be out of debt; `None` if it is not in debt.
-    pub(crate) fn solvent_at(&self, rate: &Rate) -> Option<u32> {
+    pub(crate) fn solvent_at(&self, rate: &Rate) -> Option<u64> {
         let ticks =
             (self.level < 0).then(|| self.level.unsigned_abs().div_ceil(rate.per_tick.unsigned_abs()))?;
-        Some(self.at.saturating_add(u32::try_from(ticks).unwrap_or(u32::MAX)))
+        Some(self.at.saturating_add(ticks))
     }
 
-    fn refill(&mut self, rate: &Rate, now: u32) {
-        let ticks = i64::from(now.saturating_sub(self.at));
+    fn refill(&mut self, rate: &Rate, now: u64) {
+        let ticks = i64::try_from(now.saturating_sub(self.at)).unwrap_or(i64::MAX);
         self.level = self.level.saturating_add(ticks.saturating_mul(rate.per_tick)).min(rate.saved_max);
         self.at = now;
     }
@@ -173,7 +173,7 @@ mod tests {
     fn the_largest_figures_do_not_overflow() {
         let rate = Rate::new(usize::MAX, Duration::MAX, 50).unwrap();
         let mut bucket = Bucket::full(&rate, 0);
-        assert!(bucket.take(&rate, u32::MAX, u32::MAX));
+        assert!(bucket.take(&rate, u32::MAX, u64::MAX));
         assert!(SharedRate::new(usize::MAX, Duration::MAX).take(u64::MAX - 1));
     }
 

@@ -13,6 +13,9 @@ use crate::metrics::{Limit, Metrics};
 
 /// Connections accepted from one listener before everybody else gets a turn.
 const ACCEPTS_PER_TURN: usize = 128;
+/// Failures of a listener in a row after which it is left alone for a moment. A connection that has gone before it was
+/// accepted is one failure; an error that lasts would keep the loop spinning.
+const FAILURES_MAX: usize = 16;
 /// The first of the listeners' tokens; they count downwards. No connection has such a token.
 const FIRST_TOKEN: usize = usize::MAX - 16;
 /// What a client gets if there is not even a descriptor for it.
@@ -26,6 +29,8 @@ pub(super) enum Accepted {
     Newcomer(Newcomer),
     /// Nobody waits.
     Drained,
+    /// The one that waited is gone, or the listener fails.
+    Failed,
     /// No descriptors are left: accepting pauses.
     Exhausted,
 }
@@ -61,6 +66,10 @@ struct Listener {
     tls: bool,
     /// More may be waiting: the kernel will not say so again.
     ready: bool,
+    /// Failures since the last success.
+    failures: usize,
+    /// The log has told of failures that last, and of no success since.
+    is_failing: bool,
 }
 
 impl Acceptor {
@@ -76,7 +85,7 @@ impl Acceptor {
         let mut listeners = Vec::new();
         for (number, (door, tls)) in doors.into_iter().enumerate() {
             door.register(registry, Token(FIRST_TOKEN - number))?;
-            listeners.push(Listener { door, tls, ready: true });
+            listeners.push(Listener { door, tls, ready: true, failures: 0, is_failing: false });
         }
         Ok(Acceptor { listeners, reserve: reserve(), paused: false, metrics, exhausted: false })
     }
@@ -91,7 +100,21 @@ impl Acceptor {
 
     /// Whether connections may be waiting.
     pub(super) fn is_ready(&self) -> bool {
-        !self.paused && self.listeners.iter().any(|listener| listener.ready)
+        !self.paused && self.listeners.iter().any(Listener::may_accept)
+    }
+
+    /// Whether somebody may be waiting whom no event and no other connection's end will tell of: it has to be tried
+    /// again after a time.
+    pub(super) fn needs_retry(&self) -> bool {
+        self.paused || self.listeners.iter().any(|listener| listener.failures >= FAILURES_MAX)
+    }
+
+    /// It is time to try again.
+    pub(super) fn retry(&mut self) {
+        self.paused = false;
+        for listener in &mut self.listeners {
+            listener.failures = 0;
+        }
     }
 
     /// Accepts for one turn, unless paused.
@@ -103,10 +126,18 @@ impl Acceptor {
             for _ in 0..ACCEPTS_PER_TURN {
                 match self.accept_from(number) {
                     Accepted::Newcomer(newcomer) => taken(newcomer),
+                    Accepted::Failed => {}
                     Accepted::Drained => break,
                     Accepted::Exhausted => return,
                 }
             }
+        }
+    }
+
+    /// Somebody may wait at each listener, whatever was heard of it.
+    pub(super) fn expect_all(&mut self) {
+        for listener in &mut self.listeners {
+            listener.ready = true;
         }
     }
 
@@ -116,12 +147,14 @@ impl Acceptor {
     }
 
     fn accept_from(&mut self, number: usize) -> Accepted {
-        let Some(listener) = self.listeners.get_mut(number).filter(|listener| listener.ready) else {
+        let Some(listener) = self.listeners.get_mut(number).filter(|listener| listener.may_accept()) else {
             return Accepted::Drained;
         };
         match listener.door.accept() {
             Ok((socket, peer)) => {
                 self.exhausted = false;
+                listener.failures = 0;
+                listener.is_failing = false;
                 Accepted::Newcomer(Newcomer {
                     socket,
                     peer,
@@ -131,6 +164,7 @@ impl Acceptor {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 listener.ready = false;
+                listener.failures = 0;
                 Accepted::Drained
             }
             Err(error) if is_exhaustion(&error) => {
@@ -148,8 +182,12 @@ impl Acceptor {
             }
             // The connection that was waiting is gone again; the next one may be fine.
             Err(error) => {
+                listener.failures += 1;
                 tracing::debug!(%error, "accept failed");
-                Accepted::Drained
+                if listener.failures >= FAILURES_MAX && !std::mem::replace(&mut listener.is_failing, true) {
+                    tracing::error!(%error, listener = number, "accepting fails again and again, it is tried now and then");
+                }
+                Accepted::Failed
             }
         }
     }
@@ -170,6 +208,12 @@ impl Acceptor {
     }
 }
 
+impl Listener {
+    fn may_accept(&self) -> bool {
+        self.ready && self.failures < FAILURES_MAX
+    }
+}
+
 fn reserve() -> Option<File> {
     File::open("/dev/null").ok()
 }
@@ -177,4 +221,44 @@ fn reserve() -> Option<File> {
 /// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`: the machine has no room for another connection now.
 fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream as StdTcpStream};
+
+    use mio::Poll;
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[test]
+    fn a_listener_that_fails_for_good_is_left_alone_and_the_others_are_not() {
+        let poll = Poll::new().unwrap();
+        // A socket that nobody has told to listen refuses to accept, each time.
+        let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        deaf.set_nonblocking(true).unwrap();
+        let deaf = Door::Tcp(mio::net::TcpListener::from_std(deaf.into()));
+        let good = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        good.set_nonblocking(true).unwrap();
+        let address = good.local_addr().unwrap();
+        let good = Door::Tcp(mio::net::TcpListener::from_std(good));
+        let doors = vec![(deaf, false), (good, false)];
+        let mut acceptor = Acceptor::new(doors, poll.registry(), Metrics::default()).unwrap();
+        let mut turns = 0;
+        while acceptor.is_ready() {
+            acceptor.accept(|_| panic!("nobody has come"));
+            turns += 1;
+            assert!(turns < 100, "the loop spins");
+        }
+        assert!(acceptor.needs_retry(), "nothing else will tell");
+        let _client = StdTcpStream::connect(address).unwrap();
+        acceptor.note(Token(FIRST_TOKEN - 1));
+        let mut taken = 0;
+        while taken == 0 {
+            acceptor.accept(|_| taken += 1);
+        }
+        acceptor.retry();
+        assert!(acceptor.is_ready(), "it is tried again");
+    }
 }

@@ -41,8 +41,24 @@ impl Users {
         true
     }
 
+    /// Invariant: the sessions of a user are those that have appeared as that user, and all of them are there.
+    #[cfg(debug_assertions)]
+    pub(super) fn check(&self, is_there: impl Fn(Key) -> bool) {
+        let mut sessions = HashMap::new();
+        for (key, names) in &self.names {
+            debug_assert!(is_there(*key), "a session that is gone is counted as {names:?}");
+            for name in names {
+                *sessions.entry(name.clone()).or_insert(0) += 1;
+            }
+        }
+        debug_assert_eq!(self.sessions, sessions, "sessions of each user");
+    }
+
     /// The session is over.
     pub(super) fn leave(&mut self, key: Key) {
+        if self.names.is_empty() {
+            return;
+        }
         for name in self.names.remove(&key).unwrap_or_default() {
             if let Entry::Occupied(mut sessions) = self.sessions.entry(name) {
                 *sessions.get_mut() -= 1;

@@ -19,15 +19,18 @@ use crate::transport::{Arrived, Flushed};
 pub(super) const RETRY_ACCEPT_BITS: u64 = u64::MAX;
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(100);
 
+/// Connections whose deadlines are looked at anew in one turn. Each costs less than a read.
+const REVIEWED_PER_TURN: usize = 4096;
+
 /// Bytes that are decrypted at a time at least: a read takes its part of the buffer for a record that is not complete.
 const ENCRYPTED_READ_BYTES_MIN: usize = 64 * 1024;
 
 impl<S: Service> Reactor<S> {
-    /// Reads once from a connection and lets it act. `ending`: the kernel says that the end of the input is near, so
-    /// from now on a short read is not the last one.
-    pub(super) fn read(&mut self, key: Key, ending: bool) {
+    /// Reads once from a connection and lets it act, after an event that said this about its input.
+    pub(super) fn read(&mut self, key: Key, hint: ReadHint) {
         let Some(slot) = self.slots.get_mut(key) else { return };
-        slot.ending |= ending;
+        slot.ending |= hint.ending;
+        slot.urgent |= hint.urgent;
         if hold_back(key, slot, &mut self.turn) {
             return hasten(key, slot, &mut self.turn);
         }
@@ -61,11 +64,12 @@ impl<S: Service> Reactor<S> {
             Ok(Arrived::End) => self.on_end_of_input(key),
             Ok(Arrived::Broken) => self.on_broken_input(key),
             Ok(Arrived::Bytes { count, more }) => {
-                slot.unread = slot.ending || more;
+                slot.unread = slot.ending || slot.urgent || more;
                 if slot.unread {
                     self.turn.make_ready(key, slot);
                 }
-                slot.last_read = self.turn.now;
+                slot.alive_at = self.turn.now;
+                self.turn.alive_at = self.turn.now;
                 match &mut slot.state {
                     State::Opening(_) => self.go_on_opening(key),
                     State::WebSocket(websocket) if !goes_through => {
@@ -78,7 +82,10 @@ impl<S: Service> Reactor<S> {
                     self.receive(key, count);
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => slot.unread = false,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                slot.unread = false;
+                slot.urgent = false;
+            }
             Err(_) => self.remove(key),
         }
     }
@@ -108,7 +115,7 @@ impl<S: Service> Reactor<S> {
                 };
                 slot.state = exchange.receive(bytes, &mut reach);
                 count_client(slot, &mut self.turn);
-                slot.deadline = http_deadline(&slot.state, &self.turn);
+                slot.deadline = http_deadline(slot, &self.turn);
                 if matches!(&slot.state, State::Http(Some(exchange)) if exchange.has_input()) {
                     slot.unread = true;
                     self.turn.make_ready(key, slot);
@@ -160,7 +167,10 @@ impl<S: Service> Reactor<S> {
     pub(super) fn on_writable(&mut self, key: Key) {
         let Some(slot) = self.slots.get_mut(key) else { return };
         match slot.outbound.flush() {
-            Flushed::Empty { resume } => {
+            Flushed::Empty { resume, progress } => {
+                if progress {
+                    note_progress(slot, &self.turn);
+                }
                 match &slot.state {
                     State::WebSocket(websocket) if resume => websocket.resume(&mut self.turn),
                     State::Following(following) if resume => following.resume(&mut self.turn),
@@ -180,7 +190,14 @@ impl<S: Service> Reactor<S> {
                     self.turn.make_ready(key, slot);
                 }
             }
-            Flushed::Blocked => {}
+            Flushed::Blocked { progress } => {
+                if progress {
+                    note_progress(slot, &self.turn);
+                }
+                if slot.unread && !matches!(slot.state, State::Draining) && slot.outbound.is_relieved() {
+                    self.turn.make_ready(key, slot);
+                }
+            }
         }
     }
 
@@ -188,7 +205,7 @@ impl<S: Service> Reactor<S> {
         for key in std::mem::take(&mut self.turn.ready) {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.ready = false;
-                self.read(key, false);
+                self.read(key, ReadHint::default());
                 self.shed();
             }
         }
@@ -207,13 +224,27 @@ impl<S: Service> Reactor<S> {
     }
 
     pub(super) fn accept(&mut self) {
-        let was_paused = self.acceptor.paused;
         let mut accepted = Vec::new();
         self.acceptor.accept(|newcomer| accepted.push(newcomer));
         accepted.into_iter().for_each(|newcomer| self.open(newcomer));
-        if self.acceptor.paused && !was_paused {
+        // One entry at a time, however often accepting pauses before it comes out.
+        if self.acceptor.needs_retry() && !std::mem::replace(&mut self.retry_armed, true) {
             let at = self.turn.now.saturating_add(ticks(RETRY_ACCEPT_AFTER));
             self.turn.timers.insert(at, Key::from_bits(RETRY_ACCEPT_BITS));
+        }
+    }
+
+    /// Looks at the deadlines of some connections anew, after the limits have changed: what was planned by the old ones
+    /// must not hold longer than the new ones say, however quiet the connection.
+    pub(super) fn review(&mut self) {
+        let Some(from) = self.review_from else { return };
+        let keys = self.slots.keys_from(from, REVIEWED_PER_TURN);
+        self.review_from = keys.is_some().then_some(from + REVIEWED_PER_TURN);
+        for key in keys.unwrap_or_default() {
+            if let Some(slot) = self.slots.get_mut(key) {
+                tighten(key, slot, &mut self.turn);
+                after_event(key, slot, &mut self.turn);
+            }
         }
     }
 
@@ -235,12 +266,59 @@ impl<S: Service> Reactor<S> {
                 self.turn.addresses.remove(&ip);
             }
         }
+        if slot.refused {
+            self.turn.refused -= 1;
+        }
         self.acceptor.paused = false;
+        drop(slot);
+        self.check_counts();
+    }
+
+    /// Invariants: no connection sleeps without something that will wake it, and every state that must end has a timer.
+    /// Looked at whenever few connections are there.
+    pub(super) fn check_wakers(&self) {
+        #[cfg(debug_assertions)]
+        if self.slots.len() < 16 {
+            for (key, slot) in self.slots.iter() {
+                let has_timer = slot.armed.is_set();
+                let awaits_event = match &slot.state {
+                    State::Http(Some(exchange)) => exchange.is_waiting(),
+                    State::WebSocket(websocket) => websocket.is_slowed(self.turn.now) && has_timer,
+                    State::Http(None) | State::Opening(_) | State::Following(_) | State::Draining => false,
+                };
+                let wakes = slot.ready || awaits_event || self.turn.paused;
+                let takes = slot.outbound.stalled_at().is_some();
+                debug_assert!(!slot.unread || wakes || takes, "{key:?} has input and sleeps: {slot:?}");
+                let may_last = matches!(slot.state, State::Http(None)) && slot.deadline == 0;
+                debug_assert!(has_timer || may_last, "{key:?} has no deadline: {slot:?}");
+            }
+        }
+    }
+
+    /// Invariant: what is counted is the sum over the connections. Looked at whenever few are left.
+    fn check_counts(&self) {
+        #[cfg(debug_assertions)]
+        if self.slots.len() < 16 {
+            let refused = self.slots.iter().filter(|(_, slot)| slot.refused).count();
+            debug_assert_eq!(self.turn.refused, refused, "connections that are refused");
+            let mut addresses = std::collections::HashMap::new();
+            for ip in self.slots.iter().filter_map(|(_, slot)| slot.counted) {
+                *addresses.entry(ip).or_insert(0) += 1;
+            }
+            debug_assert_eq!(self.turn.addresses, addresses, "connections of each address");
+            self.turn.users.check(|key| {
+                matches!(self.slots.get(key).map(|slot| &slot.state), Some(State::WebSocket(_)))
+            });
+            if self.slots.len() == 0 {
+                debug_assert_eq!(self.turn.waiting.bytes(), 0, "nobody is left for whom anything waits");
+            }
+        }
     }
 
     pub(super) fn on_timer(&mut self, key: Key) {
         if key.to_bits() == RETRY_ACCEPT_BITS {
-            self.acceptor.paused = false;
+            self.retry_armed = false;
+            self.acceptor.retry();
             return;
         }
         let now = self.turn.now;
@@ -248,11 +326,20 @@ impl<S: Service> Reactor<S> {
         if !slot.armed.comes_due(now) {
             return;
         }
+        // The kernel tells of room in its buffer when a third of it is free, which with a slow peer takes long. What the
+        // peer has taken meanwhile counts, and a write shows it.
+        self.on_writable(key);
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        self.turn.alive_at = slot.alive_at;
         let expired = slot.deadline != 0 && slot.deadline <= now;
         let mut reach =
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
         match &mut slot.state {
-            State::WebSocket(websocket) if !expired => websocket.check(slot.last_read, &mut reach),
+            State::WebSocket(websocket) if !expired => {
+                // What the server has not read yet cannot be missed; whether its peer takes anything is looked at apart.
+                let alive_at = if slot.unread { now } else { slot.alive_at };
+                websocket.check(alive_at, &mut reach);
+            }
             State::Following(following) => {
                 if !following.check(reach.outbound, reach.turn) {
                     return self.stop_following(key);
@@ -260,6 +347,24 @@ impl<S: Service> Reactor<S> {
             }
             State::Http(Some(exchange)) if expired && exchange.has_otherwise() => {
                 return self.answer_late(key);
+            }
+            // Its request is not read because it does not take the answers before it: that has its own time.
+            State::Http(Some(exchange))
+                if expired && !exchange.is_waiting() && slot.unread && reach.outbound.is_congested() =>
+            {
+                let until = untaken_until(slot.alive_at, reach.turn);
+                if until > now {
+                    exchange.deadline = until;
+                    slot.deadline = until;
+                } else {
+                    reach.turn.metrics.hit(Limit::WriteTimeout);
+                    return self.remove(key);
+                }
+            }
+            // It has not taken the last answer.
+            State::Http(None) if expired && reach.outbound.stalled_at().is_some() => {
+                reach.turn.metrics.hit(Limit::WriteTimeout);
+                return self.remove(key);
             }
             State::Http(exchange) if expired => {
                 exchange::expire(exchange.as_deref(), &mut reach);
@@ -306,7 +411,7 @@ fn end_session<S: Service>(state: &mut State, reach: &mut Reach<'_, S>) {
 /// Whether the connection must not be read now: its peer does not read our replies, or its shard is behind. It is
 /// remembered, since the kernel will not report its input again.
 pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
-    if turn.paused {
+    if turn.paused && !slot.finishing {
         slot.unread = true;
         return true;
     }
@@ -358,7 +463,8 @@ pub(super) fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
             if slot.deadline == 0 && websocket.is_closing() {
                 slot.deadline = turn.now.saturating_add(ticks(turn.limits.close_timeout));
             }
-            websocket.next_check(slot.last_read, turn)
+            let alive_at = if slot.unread { turn.now } else { slot.alive_at };
+            websocket.next_check(alive_at, turn)
         }
         State::Draining => {
             if slot.deadline == 0 {
@@ -372,16 +478,85 @@ pub(super) fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
     let next = next.into_iter().chain((slot.deadline != 0).then_some(slot.deadline)).min();
     if let Some(at) = next {
         turn.arm(key, &mut slot.armed, at);
+        let latest = at.max(turn.now.saturating_add(1));
+        debug_assert!(slot.armed.is_set() && slot.armed.at() <= latest, "a deadline would be found late");
     }
 }
 
 /// When the state that an exchange has led to ends; 0 if that is not HTTP's business any more.
-pub(super) fn http_deadline(state: &State, turn: &Turn) -> Tick {
-    match state {
+pub(super) fn http_deadline(slot: &Slot, turn: &Turn) -> Tick {
+    match &slot.state {
         State::Http(Some(exchange)) => exchange.deadline,
+        State::Http(None) if slot.outbound.stalled_at().is_some() => untaken_until(turn.now, turn),
         State::Http(None) => {
             turn.limits.idle_timeout.map_or(0, |timeout| turn.now.saturating_add(ticks(timeout)))
         }
         State::Opening(_) | State::WebSocket(_) | State::Following(_) | State::Draining => 0,
     }
+}
+
+/// Until when an HTTP client has to take something that has taken something, or asked for it, at `alive_at`.
+fn untaken_until(alive_at: Tick, turn: &Turn) -> Tick {
+    let limits = &turn.limits;
+    let timeout = limits.idle_timeout.map_or(limits.write_timeout, |idle| idle.min(limits.write_timeout));
+    alive_at.saturating_add(ticks(timeout))
+}
+
+/// The peer has taken some of what waits for it: that is a sign of life, and whatever ends when it does not take the rest
+/// ends that much later. The timer that comes out too early finds that out.
+fn note_progress(slot: &mut Slot, turn: &Turn) {
+    slot.alive_at = turn.now;
+    let closed_by = turn.now.saturating_add(ticks(turn.limits.close_timeout));
+    match &mut slot.state {
+        State::Draining => slot.deadline = slot.deadline.max(closed_by),
+        // The Close frame is behind what waits, or has only now left.
+        State::WebSocket(websocket) if websocket.is_closing() && slot.deadline != 0 => {
+            slot.deadline = slot.deadline.max(closed_by);
+        }
+        State::Http(None) => slot.deadline = http_deadline(slot, turn),
+        // The request that it sends was not read while it did not take the answers before.
+        State::Http(Some(exchange)) if slot.unread && !exchange.is_waiting() => {
+            exchange.put_off(turn);
+            slot.deadline = exchange.deadline;
+        }
+        State::Http(Some(_)) | State::WebSocket(_) | State::Opening(_) | State::Following(_) => {}
+    }
+}
+
+/// Brings the deadline of a connection within the limits as they are now.
+fn tighten(key: Key, slot: &mut Slot, turn: &mut Turn) {
+    let limits = turn.limits.clone();
+    let by = |timeout| turn.now.saturating_add(ticks(timeout));
+    let latest = match &mut slot.state {
+        State::WebSocket(websocket) => {
+            websocket.tighten(key, turn);
+            by(limits.close_timeout)
+        }
+        State::Http(Some(exchange)) => {
+            exchange.tighten(turn);
+            exchange.deadline
+        }
+        // Counted from the last sign of life, and 0 if there is no such limit any more.
+        State::Http(None) => {
+            let idle = limits.idle_timeout.map(|timeout| slot.alive_at.saturating_add(ticks(timeout)));
+            slot.deadline = idle.map_or(0, |at| at.max(turn.now.saturating_add(1)));
+            return;
+        }
+        State::Opening(_) => by(limits.tls_timeout.max(limits.handshake_timeout)),
+        State::Draining => by(limits.close_timeout),
+        State::Following(_) => return,
+    };
+    if slot.deadline != 0 {
+        slot.deadline = slot.deadline.min(latest);
+    }
+}
+
+/// What an event says about the input of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct ReadHint {
+    /// The kernel says that the end of the input is near: from now on a short read is not the last one.
+    pub(super) ending: bool,
+    /// There is an urgent byte, at which a read ends though more may be behind it (RFC 9293 §3.8.5): it is read until
+    /// nothing is left.
+    pub(super) urgent: bool,
 }

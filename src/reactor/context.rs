@@ -292,10 +292,16 @@ impl Context<'_> {
     /// Calls [`Handler::timer`](crate::server::Handler::timer) once, `after` this long (to 20 ms). A timer that is set
     /// again moves.
     pub fn set_timer(&mut self, timer: Timer, after: Duration) {
-        let at = self.turn.now.saturating_add(ticks(after));
-        self.side.alarms.set(timer, at);
-        // An entry too early finds nothing to do; the one that counts is armed when the callback returns.
-        self.turn.timers.insert(at, self.key);
+        // The wheel hears of it when the callback returns, in place of what it knew before: a timer that is set again with
+        // each message must not leave an entry each time.
+        self.side.alarms.set(timer, self.turn.now.saturating_add(ticks(after)));
+    }
+
+    /// How long the client has given no sign of life: no byte came from it, and it took nothing of what waited for it. Zero
+    /// in the callbacks about what it sent.
+    #[must_use]
+    pub fn silent_for(&self) -> Duration {
+        Duration::from_millis(self.turn.now.saturating_sub(self.turn.alive_at) * TICK_MILLIS)
     }
 
     /// A timer that was set does not go off.
@@ -316,7 +322,7 @@ impl Context<'_> {
     /// another time for each session, so that sessions that began together do not all have their turn together.
     #[must_use]
     pub fn spread(&self, interval: Duration) -> Duration {
-        Duration::from_millis(u64::from(self.turn.spread(self.key, interval)) * TICK_MILLIS)
+        Duration::from_millis(self.turn.spread(self.key, interval) * TICK_MILLIS)
     }
 }
 

@@ -32,14 +32,12 @@ pub(super) struct Exchange {
     body: Option<Box<Body>>,
     /// A request that is answered later; nothing is read meanwhile.
     pending: Option<Pending>,
-    /// Requests answered later so far.
-    tickets: u32,
     held: Share,
 }
 
 #[derive(Debug)]
 struct Pending {
-    number: u32,
+    number: u64,
     reply: Reply,
     /// Who asked for what, for the log.
     address: SocketAddr,
@@ -86,16 +84,7 @@ impl Exchange {
     pub(super) fn new(arrival: Arrival, turn: &Turn) -> Exchange {
         let deadline = turn.now.saturating_add(ticks(turn.limits.handshake_timeout));
         let held = turn.waiting.share();
-        Exchange {
-            arrival,
-            deadline,
-            buffer: Vec::new(),
-            searched: 0,
-            body: None,
-            pending: None,
-            tickets: 0,
-            held,
-        }
+        Exchange { arrival, deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, held }
     }
 
     /// Whether input waits that could be used without reading.
@@ -108,14 +97,14 @@ impl Exchange {
         self.pending.is_some()
     }
 
-    /// Sends the answer that the connection waits for, if it is this one.
-    pub(super) fn answer<S: Service>(
-        mut self,
-        number: u32,
-        response: &Response,
-        reach: &mut Reach<'_, S>,
-    ) -> State {
-        if let Some(pending) = self.pending.take_if(|pending| pending.number == number) {
+    /// Whether the connection waits for the answer to the request of this number.
+    pub(super) fn waits_for(&self, number: u64) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.number == number)
+    }
+
+    /// Sends the answer that the connection waits for.
+    pub(super) fn answer<S: Service>(mut self, response: &Response, reach: &mut Reach<'_, S>) -> State {
+        if let Some(pending) = self.pending.take() {
             self.deadline = self.next_deadline(reach.turn);
             if incidents::is_refusal(response.status()) {
                 let requester = Requester { address: pending.address, user: pending.user.as_deref() };
@@ -130,35 +119,35 @@ impl Exchange {
     }
 
     /// The same with an answer that goes on with the messages of a room.
-    pub(super) fn follow<S: Service>(
-        mut self,
-        number: u32,
-        follow: Follow,
-        reach: &mut Reach<'_, S>,
-    ) -> State {
-        match self.pending.take_if(|pending| pending.number == number) {
+    pub(super) fn follow<S: Service>(mut self, follow: Follow, reach: &mut Reach<'_, S>) -> State {
+        match self.pending.take() {
             Some(Pending { reply, .. }) => begin_following(follow, reply, reach),
             None => self.into_state(),
         }
     }
 
-    /// Gives the answer for a request that none has come for in time, if there is one.
+    /// Gives the answer for a request that none has come for in time, if there is one. It lets go of everything that
+    /// waited for an answer, so that what comes of it later finds nobody.
     pub(super) fn answer_otherwise<S: Service>(mut self, reach: &mut Reach<'_, S>) -> State {
-        let Some(otherwise) = self.pending.as_mut().and_then(|pending| pending.otherwise.take()) else {
-            self.pending = None;
-            return self.into_state();
-        };
-        let response = otherwise.make();
-        let number = self.pending.as_ref().map_or(0, |pending| pending.number);
-        if let Some(pending) = &mut self.pending {
-            pending.until = None;
+        match self.pending.as_mut().and_then(|pending| pending.otherwise.take()) {
+            Some(otherwise) => self.answer(&otherwise.make(), reach),
+            None => self.into_state(),
         }
-        self.answer(number, &response, reach)
     }
 
     /// Whether a request waits that is answered in any case.
     pub(super) fn has_otherwise(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.otherwise.is_some())
+    }
+
+    /// Says that what was received, in whole or in part, is not answered any more.
+    pub(super) fn refuse_rest<S>(&self, reach: &mut Reach<'_, S>) {
+        if self.body.is_some() || self.pending.is_some() || !self.buffer.is_empty() {
+            let response = Problem::new(Status::SERVICE_UNAVAILABLE, "the server shuts down").response();
+            let response = response.header("Retry-After", "1").close();
+            let _ends_anyway = respond(&response, None, &Requester::of(&self.arrival), reach);
+            reach.turn.send_replies(reach.outbound);
+        }
     }
 
     /// Bytes of a request that is not finished.
@@ -272,6 +261,16 @@ impl Exchange {
         }
     }
 
+    /// What is under way could not be read until now: its time begins anew.
+    pub(super) fn put_off(&mut self, turn: &Turn) {
+        self.deadline = self.deadline.max(self.next_deadline(turn));
+    }
+
+    /// What is under way ends no later than the limits say now.
+    pub(super) fn tighten(&mut self, turn: &Turn) {
+        self.deadline = self.deadline.min(self.next_deadline(turn));
+    }
+
     fn next_deadline(&self, turn: &Turn) -> Tick {
         let limits = &turn.limits;
         if let Some(until) = self.pending.as_ref().and_then(|pending| pending.until) {
@@ -345,8 +344,7 @@ impl Exchange {
         used: usize,
         reach: &mut Reach<'_, S>,
     ) -> Step {
-        self.tickets = self.tickets.wrapping_add(1);
-        let ticket = Ticket { key: reach.key, number: self.tickets };
+        let ticket = reach.turn.next_ticket(reach.key);
         match reach.service.respond(head, body, arrival, attributes, ticket) {
             Answer::Now(response) => {
                 let identity = attributes.get::<Identity>();
@@ -358,10 +356,10 @@ impl Exchange {
             Answer::Follow(follow) => {
                 return Step::Following(begin_following(*follow, reply_to(Some(head)), reach));
             }
-            Answer::Later => self.expect_answer(head, arrival, attributes, None),
+            Answer::Later => self.expect_answer(head, arrival, attributes, ticket, None),
             Answer::LaterOr(after, otherwise) => {
                 let until = reach.turn.now.saturating_add(ticks(after));
-                self.expect_answer(head, arrival, attributes, Some((until, otherwise)));
+                self.expect_answer(head, arrival, attributes, ticket, Some((until, otherwise)));
             }
         }
         Step::Used(used)
@@ -372,11 +370,13 @@ impl Exchange {
         head: &Head<'_>,
         arrival: &Arrival,
         attributes: &Attributes,
+        ticket: Ticket,
         otherwise: Option<(Tick, Otherwise)>,
     ) {
+        debug_assert!(self.pending.is_none(), "a request was taken while another waits for its answer");
         let (until, otherwise) = otherwise.unzip();
         self.pending = Some(Pending {
-            number: self.tickets,
+            number: ticket.number,
             reply: reply_to(Some(head)),
             address: arrival.peer,
             user: attributes.get::<Identity>().map(|identity| identity.user().into()),

@@ -9,6 +9,7 @@ use super::membership::{JoinRequest, Membership};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
+use super::websocket::next_look;
 use crate::http::Response;
 use crate::metrics::Limit;
 use crate::rooms::{Command, Encoding, Start};
@@ -149,7 +150,9 @@ impl Following {
             .until
             .map(|until| turn.now.saturating_add(ticks(until.saturating_sub(super::turn::unix_time()))));
         let stalled = self.stalled.map(|(_, since)| Following::stalled_until(since, turn));
-        [beat, until, stalled].into_iter().flatten().min()
+        // Also a stream without beats, whose peer has stopped taking: no event tells of that.
+        let look = Some(next_look(turn));
+        [beat, until, stalled, look].into_iter().flatten().min()
     }
 
     fn stalled_until(since: Tick, turn: &Turn) -> Tick {

@@ -117,7 +117,7 @@ impl<S: Service> Reactor<S> {
             self.turn.metrics.hit(Limit::InflatedBytes);
             // Their shard may be behind by now; whoever lets them go on brings them back here.
             if !hold_back(key, slot, &mut self.turn) {
-                slot.last_read = self.turn.now;
+                slot.alive_at = self.turn.now;
                 self.receive(key, 0);
                 self.read_on(key);
                 self.shed();

@@ -11,43 +11,72 @@ use super::slots::{Key, State};
 use super::websocket::{Reach, WebSocket};
 use super::{Reactor, ReactorLimits};
 use crate::metrics::Limit;
-use crate::rooms::{Command, Effect, SessionKey, Why};
+use crate::rooms::{Ask, Command, Effect, SessionKey, Why};
 use crate::ws::CloseCode;
 
+/// Letters that are dealt with before the sockets get their turn again. A quarter of what the box holds.
+const LETTERS_PER_TURN: usize = 1024;
+
 impl<S: Service> Reactor<S> {
+    /// Reads the letters of one turn: as many as would keep the sockets waiting for long are left for the next.
     pub(super) fn read_letters(&mut self) {
         self.inbox.answer_bell();
-        while let Some(letter) = self.inbox.next() {
-            match letter {
-                Letter::Effect(effect) => self.carry_out(effect),
-                Letter::Ask(ask) => {
-                    let lane = ask.room().map_or(0, |room| self.turn.lane_of(room));
-                    self.turn.lanes[usize::from(lane)].push(Command::Ask(ask));
-                }
-                Letter::AskShard(shard, ask) => {
-                    if let Some(lane) = self.turn.lanes.get_mut(shard) {
-                        lane.push(Command::Ask(ask));
-                    }
-                }
-                Letter::Response(ticket, response) => {
-                    self.answer(ticket, |exchange, reach| exchange.answer(ticket.number, &response, reach));
-                }
-                Letter::Follow(ticket, follow) => {
-                    self.answer(ticket, |exchange, reach| exchange.follow(ticket.number, *follow, reach));
-                }
-                Letter::Closing(key) => self.with_websocket(key, WebSocket::closed_elsewhere),
-                Letter::Event(key, event) => {
-                    self.with_websocket(key, |websocket, reach| websocket.event(event, reach));
-                }
-                Letter::Certificate(certificate) => self.certificate = Some(certificate),
-                // Compression was agreed on with each session as it was.
-                Letter::Limits(limits) => {
-                    let deflate = self.turn.limits.deflate;
-                    self.turn.limits = Arc::new(ReactorLimits { deflate, ..*limits });
-                }
-                Letter::Shutdown => self.begin_shutdown(),
-            }
+        for _ in 0..LETTERS_PER_TURN {
+            let Some(letter) = self.inbox.next() else {
+                self.letters_wait = false;
+                return;
+            };
+            self.read_letter(letter);
         }
+        // Those beside the box would never have their turn while other threads keep it full.
+        for letter in self.inbox.take_overflow() {
+            self.read_letter(letter);
+        }
+        self.letters_wait = true;
+    }
+
+    fn read_letter(&mut self, letter: Letter) {
+        match letter {
+            Letter::Effect(effect) => self.carry_out(effect),
+            Letter::Ask(ask) => self.pass_on(ask),
+            Letter::AskShard(shard, ask) => {
+                if let Some(lane) = self.turn.lanes.get_mut(shard) {
+                    lane.push(Command::Ask(ask));
+                }
+            }
+            Letter::Response(ticket, response) => {
+                self.answer(ticket, |exchange, reach| exchange.answer(&response, reach));
+            }
+            Letter::Follow(ticket, follow) => {
+                self.answer(ticket, |exchange, reach| exchange.follow(*follow, reach));
+            }
+            Letter::Closing(key, code) => {
+                self.with_websocket(key, |websocket, reach| websocket.closed_elsewhere(code, reach));
+            }
+            Letter::Event(key, event) => {
+                self.with_websocket(key, |websocket, reach| websocket.event(event, reach));
+            }
+            Letter::Certificate(certificate) => self.certificate = Some(certificate),
+            // Compression was agreed on with each session as it was.
+            Letter::Limits(limits) => {
+                let deflate = self.turn.limits.deflate;
+                self.turn.limits = Arc::new(ReactorLimits { deflate, ..*limits });
+                self.review_from = Some(0);
+            }
+            Letter::Shutdown => self.begin_shutdown(),
+        }
+    }
+
+    /// Passes a question on to the shard of its room, unless too much waits there already: whoever asked is told.
+    fn pass_on(&mut self, ask: Box<Ask>) {
+        let number = ask.room().map_or(0, |room| self.turn.lane_of(room));
+        let lane = &mut self.turn.lanes[usize::from(number)];
+        if lane.is_flooded() && ask.can_be_refused() {
+            self.turn.metrics.hit(Limit::ShardQueue);
+            return ask.refuse(Why::Unavailable);
+        }
+        let bytes = ask.bytes();
+        lane.ask(ask, bytes);
     }
 
     /// Does what a shard wants done.
@@ -75,20 +104,33 @@ impl<S: Service> Reactor<S> {
 
     /// Answers a request that nobody else has answered in time.
     pub(super) fn answer_late(&mut self, key: Key) {
-        self.answer(Ticket { key, number: 0 }, Exchange::answer_otherwise);
+        self.advance_exchange(key, |_| true, Exchange::answer_otherwise);
     }
 
-    /// Passes on the answer to a request that has waited for it.
+    /// Passes on the answer to a request that has waited for it. One that nobody waits for any more is dropped.
     fn answer(&mut self, ticket: Ticket, answer: impl FnOnce(Exchange, &mut Reach<'_, S>) -> State) {
-        let Some(slot) = self.slots.get_mut(ticket.key) else { return };
-        let State::Http(exchange) = &mut slot.state else { return };
-        let Some(exchange) = exchange.take() else { return };
+        if !self.advance_exchange(ticket.key, |exchange| exchange.waits_for(ticket.number), answer) {
+            self.turn.metrics.hit(Limit::LateAnswers);
+        }
+    }
+
+    /// Has an exchange go on if it `fits`; false, and nothing is changed, if there is none that does.
+    fn advance_exchange(
+        &mut self,
+        key: Key,
+        fits: impl FnOnce(&Exchange) -> bool,
+        advance: impl FnOnce(Exchange, &mut Reach<'_, S>) -> State,
+    ) -> bool {
+        let Some(slot) = self.slots.get_mut(key) else { return false };
+        let State::Http(exchange) = &mut slot.state else { return false };
+        let Some(exchange) = exchange.take_if(|exchange| fits(exchange)) else { return false };
         let (turn, service) = (&mut self.turn, &mut self.service);
-        let mut reach = Reach { key: ticket.key, outbound: &slot.outbound, turn, service };
-        slot.state = answer(*exchange, &mut reach);
-        slot.deadline = http_deadline(&slot.state, &self.turn);
-        self.turn.make_ready(ticket.key, slot);
-        after_event(ticket.key, slot, &mut self.turn);
+        let mut reach = Reach { key, outbound: &slot.outbound, turn, service };
+        slot.state = advance(*exchange, &mut reach);
+        slot.deadline = http_deadline(slot, &self.turn);
+        self.turn.make_ready(key, slot);
+        after_event(key, slot, &mut self.turn);
+        true
     }
 
     /// Ends a response that follows a room; does nothing to any other connection.
@@ -113,6 +155,7 @@ impl<S: Service> Reactor<S> {
 
     pub(super) fn with_websocket(&mut self, key: Key, act: impl FnOnce(&mut WebSocket, &mut Reach<'_, S>)) {
         let Some(slot) = self.slots.get_mut(key) else { return };
+        self.turn.alive_at = slot.alive_at;
         let mut reach =
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
         if let State::WebSocket(websocket) = &mut slot.state {

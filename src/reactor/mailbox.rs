@@ -14,8 +14,10 @@ use super::following::Follow;
 use super::service::{State, Ticket};
 use super::slots::Key;
 use crate::http::Response;
+use crate::metrics::{Limit, Metrics};
 use crate::rooms::{Ask, Effect};
-use crate::transport::Certificate;
+use crate::transport::{Certificate, SendError};
+use crate::ws::CloseCode;
 
 /// Letters under way at most. A shard that finds the box full waits; anybody else is told.
 const LETTERS_MAX: usize = 4096;
@@ -25,8 +27,9 @@ const LETTERS_MAX: usize = 4096;
 pub(crate) enum Letter {
     /// A shard wants something done.
     Effect(Effect),
-    /// A session was closed by a thread of the application; the frame is out, the deadline is not armed yet.
-    Closing(Key),
+    /// A session was closed by a thread of the application, with this code; the frame is out, the deadline is not armed
+    /// yet.
+    Closing(Key, CloseCode),
     /// Something for a session's handler.
     Event(Key, State),
     /// The answer to a request.
@@ -50,6 +53,7 @@ pub(crate) enum Letter {
 pub(crate) struct Mailbox {
     letters: Sender<Letter>,
     bell: Arc<Bell>,
+    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -59,8 +63,9 @@ struct Bell {
     rung: AtomicBool,
     /// The thread that empties the box.
     home: OnceLock<ThreadId>,
-    /// Letters from that thread to itself for which the box had no room: it cannot wait for itself. They are answers
-    /// to requests, of which a connection has one at a time.
+    /// Letters for which the box had no room and whose writers must not wait: those of that thread to itself, and that a
+    /// session was closed. They are answers to requests, of which a connection has one at a time, closings, of which a
+    /// session has one, and events, of which no more wait than the box holds.
     overflow: Mutex<VecDeque<Letter>>,
 }
 
@@ -72,11 +77,11 @@ impl Bell {
 
 impl Mailbox {
     /// A mailbox whose bell is `waker`, and its reading side.
-    pub(super) fn new(waker: Waker) -> (Mailbox, Inbox) {
+    pub(super) fn new(waker: Waker, metrics: Metrics) -> (Mailbox, Inbox) {
         let (letters, received) = crossbeam_channel::bounded(LETTERS_MAX);
         let (home, overflow) = (OnceLock::new(), Mutex::default());
         let bell = Arc::new(Bell { waker, rung: AtomicBool::new(false), home, overflow });
-        (Mailbox { letters, bell: bell.clone() }, Inbox { letters: received, bell })
+        (Mailbox { letters, bell: bell.clone(), metrics }, Inbox { letters: received, bell })
     }
 
     /// Posts a letter, waiting while the box is full (the reactor's own thread does not wait).
@@ -94,12 +99,34 @@ impl Mailbox {
     }
 
     /// Posts a letter and never waits: one that the box has no room for is kept beside it. For what must not be lost and
-    /// is rare: each follows a commit of the store.
+    /// whose number is bounded elsewhere: each follows a commit of the store, or the end of a session.
     pub(crate) fn post_or_keep(&self, letter: Letter) {
         if let Err(TrySendError::Full(letter)) = self.letters.try_send(letter) {
             self.bell.overflow().push_back(letter);
         }
         self.ring();
+    }
+
+    /// Posts an event for a session, waiting while the box is full. On the reactor's own thread, which cannot wait for
+    /// itself, it is refused if as many wait as the box holds.
+    pub(super) fn post_event(&self, key: Key, event: State) -> Result<(), SendError> {
+        let letter = Letter::Event(key, event);
+        if self.bell.home.get() == Some(&std::thread::current().id()) {
+            let Err(TrySendError::Full(letter)) = self.letters.try_send(letter) else {
+                self.ring();
+                return Ok(());
+            };
+            let mut overflow = self.bell.overflow();
+            if overflow.len() >= LETTERS_MAX {
+                self.metrics.hit(Limit::ShardQueue);
+                return Err(SendError::Full);
+            }
+            overflow.push_back(letter);
+            return Ok(());
+        }
+        let delivered = self.letters.send(letter).map_err(|_| SendError::Closed);
+        self.ring();
+        delivered
     }
 
     /// Posts a letter unless the box is full.
@@ -133,6 +160,11 @@ impl Inbox {
     /// To be called before emptying the box: a letter posted from now on rings again.
     pub(super) fn answer_bell(&self) {
         self.bell.rung.store(false, Ordering::Release);
+    }
+
+    /// What had no room in the box so far.
+    pub(super) fn take_overflow(&self) -> VecDeque<Letter> {
+        std::mem::take(&mut *self.bell.overflow())
     }
 
     /// The next letter, if there is one.

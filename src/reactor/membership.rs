@@ -444,7 +444,7 @@ impl Context<'_> {
         if lane.is_flooded() {
             return Err(RoomError::Busy);
         }
-        lane.ask(post.ask(reply), post.content.len());
+        lane.ask(Box::new(post.ask(reply)), post.content.len());
         Ok(())
     }
 

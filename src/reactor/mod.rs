@@ -58,6 +58,7 @@ use std::time::Duration;
 use mio::{Events, Poll, Token, Waker};
 
 use self::acceptor::Acceptor;
+use self::connections::ReadHint;
 use self::door::Door;
 use self::mailbox::Inbox;
 pub(crate) use self::mailbox::{Letter, Mailbox};
@@ -177,6 +178,14 @@ pub(crate) struct Reactor<S> {
     service: S,
     buffer: Box<[u8]>,
     life: Life,
+    /// While shutting down: connections whose requests are still answered.
+    finishing: Vec<Key>,
+    /// A timer is on its way that lets accepting go on.
+    retry_armed: bool,
+    /// Letters wait that nothing will wake the reactor up for.
+    letters_wait: bool,
+    /// The place of the next connection whose deadlines are looked at anew, after the limits have changed.
+    review_from: Option<usize>,
     /// Last, so that the lanes and the inbox are gone when it waits for the threads.
     _workers: Workers,
 }
@@ -202,7 +211,8 @@ impl<S: Service> Reactor<S> {
     ) -> Result<Reactor<S>, StartFailure> {
         let poll = Poll::new()?;
         let gauge = Gauge::default();
-        let (mailbox, inbox) = Mailbox::new(Waker::new(poll.registry(), WAKER)?);
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        let (mailbox, inbox) = Mailbox::new(waker, setup.metrics.clone());
         let certificate = setup.tls.as_ref().map(Certificate::load).transpose()?;
         let (mut doors, mut places) = (Vec::new(), Vec::new());
         for listen in setup.listen {
@@ -249,6 +259,10 @@ impl<S: Service> Reactor<S> {
             ),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             life: Life::Serving,
+            finishing: Vec::new(),
+            retry_armed: false,
+            letters_wait: false,
+            review_from: None,
             _workers: workers,
         })
     }
@@ -290,6 +304,10 @@ impl<S: Service> Reactor<S> {
             self.on_event(event);
             self.shed();
         }
+        if self.letters_wait {
+            self.read_letters();
+        }
+        self.review();
         self.read_ready();
         self.accept();
         self.turn.timers.advance(self.turn.now, due);
@@ -304,6 +322,7 @@ impl<S: Service> Reactor<S> {
             self.slots.len() > 0 || self.turn.waiting.bytes() == 0,
             "what waits in memory waits for somebody"
         );
+        self.check_wakers();
         Ok(())
     }
 
@@ -320,7 +339,11 @@ impl<S: Service> Reactor<S> {
         loop {
             self.poll.poll(&mut events, Some(Duration::ZERO)).map_err(RunFailure::Poll)?;
             self.take_turn(&events, &mut Vec::new())?;
-            let waits = !self.turn.held.is_empty() || self.turn.has_work() || self.acceptor.is_ready();
+            let waits = !self.turn.held.is_empty()
+                || self.turn.has_work()
+                || self.acceptor.is_ready()
+                || self.letters_wait
+                || self.review_from.is_some();
             if events.is_empty() && !waits {
                 return Ok(());
             }
@@ -343,14 +366,16 @@ impl<S: Service> Reactor<S> {
     }
 
     fn timeout(&self) -> Option<Duration> {
-        let waits_for_turn =
-            self.acceptor.is_ready() || matches!(self.life, Life::Reading(..) | Life::Flushing(0, _));
+        let waits_for_turn = self.acceptor.is_ready()
+            || self.letters_wait
+            || self.review_from.is_some()
+            || matches!(self.life, Life::Reading(..) | Life::Flushing(0, _));
         if waits_for_turn { Some(Duration::ZERO) } else { self.turn.timeout() }
     }
 
     fn on_event(&mut self, event: &mio::event::Event) {
         match event.token() {
-            WAKER => self.read_letters(),
+            WAKER => self.letters_wait = true,
             SIGNALS => self.read_signals(),
             token if self.acceptor.note(token) => {}
             token => {
@@ -358,8 +383,10 @@ impl<S: Service> Reactor<S> {
                 if event.is_writable() {
                     self.on_writable(key);
                 }
-                if event.is_readable() || event.is_read_closed() || event.is_error() {
-                    self.read(key, event.is_read_closed() || event.is_error());
+                let ending = event.is_read_closed() || event.is_error();
+                let urgent = event.is_priority();
+                if event.is_readable() || ending || urgent {
+                    self.read(key, ReadHint { ending, urgent });
                 }
             }
         }

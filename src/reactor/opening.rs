@@ -18,7 +18,8 @@ use crate::metrics::Limit;
 use crate::proxy;
 use crate::transport::{Client, Outbound, Stream, StreamRef};
 
-/// Connections over the limit that are told so at one time; more are dropped without a word.
+/// Connections that are refused and may be told so at one time; more are dropped without a word. These places are beyond
+/// `limits.connections`: who is refused takes nobody's place.
 const TURNED_AWAY_MAX: usize = 64;
 /// Reads of connections that are being opened, before everybody else gets a turn: a handshake may cost as much as
 /// thousands of messages.
@@ -42,7 +43,7 @@ impl<S: Service> Reactor<S> {
         let header = self.proxy_protocol;
         // What a proxy brings belongs to its clients, and is counted as soon as they are known.
         let proxied = header || limits.trusted.contains(peer.ip());
-        let too_many = self.slots.len() >= limits.connections;
+        let too_many = self.slots.len() - self.turn.refused >= limits.connections;
         let crowded = !proxied && self.turn.is_crowded(peer.ip());
         let refused =
             if too_many { Some(Limit::Connections) } else { crowded.then_some(Limit::ConnectionsPerIp) };
@@ -50,7 +51,7 @@ impl<S: Service> Reactor<S> {
             self.turn.metrics.hit(limit);
         }
         if let Some(limit) = refused
-            && self.slots.len() >= limits.connections.saturating_add(TURNED_AWAY_MAX)
+            && self.turn.refused >= TURNED_AWAY_MAX
         {
             // It is not told, but it counts among those of which the log tells.
             return self.turn.report(Kind::Refused(503), Some(peer), || Incident {
@@ -79,17 +80,22 @@ impl<S: Service> Reactor<S> {
             return tracing::error!(%error, "a connection could not be registered");
         }
         let arrival = Arrival { peer, secure: tls };
-        let counted = if proxied { None } else { self.turn.count(peer.ip()) };
+        // Who is refused must not keep others of its address out as well.
+        let counted = if proxied || refused.is_some() { None } else { self.turn.count(peer.ip()) };
+        self.turn.refused += usize::from(refused.is_some());
         let timeout = if tls { limits.tls_timeout } else { limits.handshake_timeout };
         self.slots.insert(Slot {
             outbound: Arc::new(Outbound::new(stream, limits.reply_bytes).counted(self.turn.waiting.clone())),
             deadline: self.turn.now.saturating_add(ticks(timeout)),
             state: State::Opening(Opening { arrival, header, refused }),
             armed: Armed::default(),
-            last_read: self.turn.now,
+            alive_at: self.turn.now,
             unread: false,
+            urgent: false,
             ending: false,
             ready: false,
+            finishing: false,
+            refused: refused.is_some(),
             counted,
         });
         self.go_on_opening(key);
@@ -151,9 +157,14 @@ impl<S: Service> Reactor<S> {
             let ip = opening.arrival.peer.ip();
             if self.turn.is_crowded(ip) {
                 self.turn.metrics.hit(Limit::ConnectionsPerIp);
+                if !slot.refused && self.turn.refused >= TURNED_AWAY_MAX {
+                    return self.drop_opening(key, &"too many connections from its address");
+                }
+                self.turn.refused += usize::from(!std::mem::replace(&mut slot.refused, true));
                 opening.refused = Some(Limit::ConnectionsPerIp);
+            } else if !slot.refused {
+                slot.counted = self.turn.count(ip);
             }
-            slot.counted = self.turn.count(ip);
         }
         self.go_on_opening(key);
         true

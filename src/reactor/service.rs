@@ -113,7 +113,8 @@ impl std::fmt::Debug for Otherwise {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
     pub(super) key: Key,
-    pub(super) number: u32,
+    /// Invariant: no two requests have the same, whatever their connections.
+    pub(super) number: u64,
 }
 
 /// How a session ended.

@@ -163,16 +163,20 @@ impl Session {
         let mut frame = Vec::new();
         encode::close(&mut frame, Some(code), reason);
         if self.inner.outbound.close(&frame) {
-            // With a full mailbox the deadline is not armed at once; the heartbeat will find the session silent.
-            self.inner.mailbox.try_post(Letter::Closing(self.inner.key));
+            // Not lost if the mailbox is full: nobody else arms the deadline, or tells the handler. There is one for each
+            // session.
+            self.inner.mailbox.post_or_keep(Letter::Closing(self.inner.key, code));
         }
     }
 
     /// Has the session's handler called with `event`, on the reactor's thread
     /// ([`Handler::event`](crate::server::Handler::event)), unless the session ends before. Waits while the reactor is
-    /// flooded, except on the reactor's own thread.
-    pub fn post_event(&self, event: impl Any + Send) {
-        self.inner.mailbox.post(Letter::Event(self.inner.key, Box::new(event)));
+    /// flooded. On the reactor's own thread, which cannot wait for itself, it fails then.
+    ///
+    /// # Errors
+    /// [`SendError::Full`]: thousands of events wait already. [`SendError::Closed`]: the server is gone.
+    pub fn post_event(&self, event: impl Any + Send) -> Result<(), SendError> {
+        self.inner.mailbox.post_event(self.inner.key, Box::new(event))
     }
 
     /// Bytes that were sent to the session and wait because its peer does not keep up; 0 if it has taken all, as far as

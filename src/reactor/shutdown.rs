@@ -9,9 +9,10 @@ use signal_hook_mio::v1_0::Signals;
 
 use super::connections::{RETRY_ACCEPT_BITS, after_event};
 use super::service::{Disconnect, Service};
-use super::slots::{Key, State};
+use super::slots::{Key, Slot, State};
 use super::timers::{Tick, ticks};
-use super::{Reactor, SIGNALS};
+use super::websocket::Reach;
+use super::{EVENTS_PER_TURN, Reactor, SIGNALS};
 use crate::rooms::Command;
 use crate::ws::CloseCode;
 
@@ -25,13 +26,19 @@ pub(super) enum Life {
     Serving,
     /// Nobody is accepted any more; what has arrived already is read, for so many more turns. The end has to be reached
     /// at this moment.
-    Reading(u8, Tick),
+    Reading(usize, Tick),
+    /// Nothing more is read but the requests behind one that was received: each is answered, in its order.
+    Answering(Tick),
     /// So many shards still have to send what was published before. One whose store does not answer is waited for during
     /// half of the time.
     Flushing(usize, Tick),
     /// Every session has been closed; until this moment its peer may answer.
     Closing(Tick),
 }
+
+/// Rounds of accepting before the listening sockets are closed: as many as empty the longest queue, and an end to it where
+/// more come all the time.
+const LAST_ACCEPTS_MAX: usize = 32;
 
 impl<S: Service> Reactor<S> {
     pub(super) fn read_signals(&mut self) {
@@ -55,10 +62,24 @@ impl<S: Service> Reactor<S> {
 
     pub(super) fn begin_shutdown(&mut self) {
         if self.life == Life::Serving {
-            self.acceptor.stop();
+            self.accept_last();
             let deadline = self.turn.now.saturating_add(ticks(self.turn.limits.shutdown_grace));
-            self.life = Life::Reading(2, deadline);
+            // As many turns as it takes to hear of every connection that has input, and one for what is behind it.
+            let turns = 2 + self.slots.len() / EVENTS_PER_TURN;
+            self.life = Life::Reading(turns, deadline);
         }
+    }
+
+    /// Takes in whoever has connected already and waits in the kernel's queue, which closing the socket would reset.
+    fn accept_last(&mut self) {
+        self.acceptor.expect_all();
+        for _ in 0..LAST_ACCEPTS_MAX {
+            if !self.acceptor.is_ready() {
+                break;
+            }
+            self.accept();
+        }
+        self.acceptor.stop();
     }
 
     /// Takes shutting down one step further: read what has come, have the shards send what was published, then close
@@ -68,18 +89,29 @@ impl<S: Service> Reactor<S> {
             Life::Serving | Life::Closing(_) => {}
             // What was read is finished, too, unless those that compress do not stop sending.
             Life::Reading(0, deadline)
-                if self.turn.inflating.is_waiting() && self.turn.now < self.inflated_by(deadline) => {}
+                if self.turn.inflating.is_waiting() && self.turn.now < self.answered_by(deadline) => {}
             Life::Reading(0, deadline) => {
+                // A publisher that does not stop must not keep the shards from coming to an end.
+                self.turn.paused = true;
+                self.life = Life::Answering(deadline);
+                self.finish_requests();
+                // The loop has to wake up for it even if nothing is answered.
+                self.turn.timers.insert(self.answered_by(deadline), Key::from_bits(RETRY_ACCEPT_BITS));
+                self.advance_shutdown();
+            }
+            Life::Reading(turns, deadline) => self.life = Life::Reading(turns - 1, deadline),
+            Life::Answering(deadline) => {
+                if self.has_requests() && self.turn.now < self.answered_by(deadline) {
+                    return;
+                }
+                self.stop_finishing();
                 for lane in &mut self.turn.lanes {
                     lane.push(Command::Barrier);
                 }
-                // A publisher that does not stop must not keep the shards from coming to an end.
-                self.turn.paused = true;
                 // The loop has to wake up for it even if no shard answers.
                 self.turn.timers.insert(self.flushed_by(deadline), Key::from_bits(RETRY_ACCEPT_BITS));
                 self.life = Life::Flushing(self.turn.lanes.len(), deadline);
             }
-            Life::Reading(turns, deadline) => self.life = Life::Reading(turns - 1, deadline),
             Life::Flushing(0, deadline) => self.close_all(deadline),
             Life::Flushing(_, deadline) if self.turn.now >= self.flushed_by(deadline) => {
                 tracing::warn!(
@@ -91,8 +123,41 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    /// Until when messages are inflated, if the end has to be reached at `deadline`.
-    fn inflated_by(&self, deadline: Tick) -> Tick {
+    /// Lets the clients read on that have sent requests which were not answered yet.
+    fn finish_requests(&mut self) {
+        for key in self.slots.keys() {
+            let Some(slot) = self.slots.get_mut(key).filter(|slot| owes_answers(slot)) else { continue };
+            slot.finishing = true;
+            self.finishing.push(key);
+            if slot.unread {
+                self.turn.make_ready(key, slot);
+            }
+        }
+    }
+
+    /// Whether answers are owed still.
+    fn has_requests(&mut self) -> bool {
+        let slots = &mut self.slots;
+        self.finishing.retain(|&key| {
+            let Some(slot) = slots.get_mut(key) else { return false };
+            // Once it has nothing more, what it sends from now on came too late.
+            slot.finishing = owes_answers(slot);
+            slot.finishing
+        });
+        !self.finishing.is_empty()
+    }
+
+    fn stop_finishing(&mut self) {
+        for key in std::mem::take(&mut self.finishing) {
+            if let Some(slot) = self.slots.get_mut(key) {
+                slot.finishing = false;
+            }
+        }
+    }
+
+    /// Until when messages are inflated and requests are answered, if the end has to be reached at `deadline`: what they
+    /// bring about takes time, too.
+    fn answered_by(&self, deadline: Tick) -> Tick {
         deadline.saturating_sub(ticks(self.turn.limits.shutdown_grace) / 4 * 3)
     }
 
@@ -117,6 +182,11 @@ impl<S: Service> Reactor<S> {
                 self.turn.make_ready(key, slot);
             }
             if matches!(slot.state, State::Opening(_) | State::Http(_)) {
+                let mut reach =
+                    Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
+                if let State::Http(Some(exchange)) = &slot.state {
+                    exchange.refuse_rest(&mut reach);
+                }
                 slot.outbound.finish();
                 slot.state = State::Draining;
                 slot.deadline = 0;
@@ -131,6 +201,19 @@ impl<S: Service> Reactor<S> {
 
     pub(super) fn is_over(&self) -> bool {
         matches!(self.life, Life::Closing(deadline) if self.slots.len() == 0 || self.turn.now >= deadline)
+    }
+}
+
+/// Whether the connection has sent requests that can be answered: one that waits for its answer (a long poll waits for
+/// news, of which there will be none), or what was received behind it.
+fn owes_answers(slot: &Slot) -> bool {
+    match &slot.state {
+        State::Http(exchange) => {
+            let waits = exchange.as_ref().is_some_and(|exchange| exchange.is_waiting());
+            let polls = exchange.as_ref().is_some_and(|exchange| exchange.has_otherwise());
+            if waits { !polls } else { slot.unread && !slot.outbound.is_congested() }
+        }
+        State::Opening(_) | State::WebSocket(_) | State::Following(_) | State::Draining => false,
     }
 }
 

@@ -77,15 +77,21 @@ pub(super) struct Slot {
     pub(super) armed: Armed,
     /// When the current state ends, whatever happens: the head, the closing handshake, the drain. 0: it may last.
     pub(super) deadline: Tick,
-    /// When bytes came last.
-    pub(super) last_read: Tick,
+    /// When the peer gave a sign of life last: bytes came, or some were taken of those that waited for it.
+    pub(super) alive_at: Tick,
     /// Reading stopped although the socket may have more: because of the budget, or to hold the peer back. Edge
     /// triggering will not report it again.
     pub(super) unread: bool,
+    /// The kernel has reported an urgent byte, and what is behind it was not read to the end.
+    pub(super) urgent: bool,
     /// The kernel has reported the end of the input, which it does once; what came before it may take several turns.
     pub(super) ending: bool,
     /// Whether the connection is on the list of those that go on reading in the next turn.
     pub(super) ready: bool,
+    /// The server shuts down, and the requests that were received are still answered.
+    pub(super) finishing: bool,
+    /// There is no room for it: it is told so, in one of the places kept for that.
+    pub(super) refused: bool,
     /// Counted against the address, if addresses are counted.
     pub(super) counted: Option<IpAddr>,
 }
@@ -165,6 +171,16 @@ impl Slots {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             (Key { index, generation: place.generation }, &place.slot)
         })
+    }
+
+    /// The keys of the connections in so many places from this one on; `None` behind the last place.
+    pub(super) fn keys_from(&self, place: usize, count: usize) -> Option<Vec<Key>> {
+        let end = place.saturating_add(count).min(self.places.capacity());
+        let key = |index: usize| {
+            let generation = self.places.get(index)?.generation;
+            Some(Key { index: u32::try_from(index).ok()?, generation })
+        };
+        (place < end).then(|| (place..end).filter_map(key).collect())
     }
 
     /// The keys of all connections.

@@ -1,6 +1,6 @@
 //! A hierarchical timer wheel: inserting costs a push, and an entry is touched at most once a level.
 
-/// The unit of all deadlines of the reactor, in milliseconds. A `u32` of them lasts for 2.7 years.
+/// The unit of all deadlines of the reactor, in milliseconds.
 pub(super) const TICK_MILLIS: u64 = 20;
 
 const LEVELS: usize = 4;
@@ -13,8 +13,9 @@ const SHIFTS: [u32; LEVELS] = [0, SLOT_BITS, 2 * SLOT_BITS, 3 * SLOT_BITS];
 /// How far ahead of its own time a wheel can look: 93 hours.
 const FURTHEST: Tick = (1 << (SLOT_BITS * 4)) - 1;
 
-/// A point in the reactor's own time, in ticks since it started.
-pub(super) type Tick = u32;
+/// A point in the reactor's own time, in ticks since it started. 32 bits of them would be over after 994 days, and then no
+/// deadline would pass any more.
+pub(super) type Tick = u64;
 
 /// The number of ticks that `duration` takes, rounded up, at least one.
 pub(super) fn ticks(duration: std::time::Duration) -> Tick {
@@ -24,22 +25,36 @@ pub(super) fn ticks(duration: std::time::Duration) -> Tick {
 
 /// When an item comes out next that [`Wheel::arm`] has put in.
 ///
-/// Invariant: if not 0, the wheel holds an entry at exactly this time. Only the entry's coming out makes it 0; anything
-/// else that happens in the same tick must leave it alone, or the entry would be taken for an outdated one.
+/// Invariant: if `at` is not 0, the wheel holds an entry at exactly this time, and another `later` ticks after it unless
+/// that is 0. Only the entry's coming out makes it 0; anything else that happens in the same tick must leave it alone, or
+/// the entry would be taken for an outdated one.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Armed(Tick);
+pub(super) struct Armed {
+    at: Tick,
+    /// The time that an earlier one has come before. When that is over, this one need not be put in again: a session that
+    /// needs looking after for a moment, again and again, would leave an entry in the wheel each time.
+    later: u32,
+}
 
 impl Armed {
     /// Whether an entry is on its way.
     pub(super) fn is_set(self) -> bool {
-        self.0 != 0
+        self.at != 0
+    }
+
+    /// When the entry comes out; 0 if there is none.
+    pub(super) fn at(self) -> Tick {
+        self.at
     }
 
     /// Whether an item that came out by `now` was meant to; the others are left over from times given up since.
     pub(super) fn comes_due(&mut self, now: Tick) -> bool {
-        let is_due = self.0 != 0 && self.0 <= now;
+        let is_due = self.at != 0 && self.at <= now;
         if is_due {
-            self.0 = 0;
+            let later = self.at + Tick::from(self.later);
+            // One that is due as well comes out in the same turn, as a left-over.
+            self.at = if later > now { later } else { 0 };
+            self.later = 0;
         }
         is_due
     }
@@ -84,8 +99,10 @@ impl<T: Copy> Wheel<T> {
     /// nothing: whoever takes the item arms it anew.
     pub(super) fn arm(&mut self, now: Tick, armed: &mut Armed, at: Tick, item: T) {
         let at = at.clamp(now.saturating_add(1), now.saturating_add(FURTHEST / 2));
-        if armed.0 == 0 || at < armed.0 {
-            armed.0 = at;
+        if armed.at == 0 || at < armed.at {
+            // Of two that wait already, the later one is forgotten and comes out as a left-over.
+            let later = armed.at.saturating_sub(at);
+            *armed = Armed { at, later: u32::try_from(later).unwrap_or(0) };
             self.insert(at, item);
         }
     }
@@ -116,10 +133,10 @@ impl<T: Copy> Wheel<T> {
             return None;
         }
         let shift = SHIFTS[level];
-        let current = (self.now >> shift) & SLOT_MASK;
+        let current = u32::try_from((self.now >> shift) & SLOT_MASK).unwrap_or(0);
         let slots_ahead = occupied.rotate_right(current + 1).trailing_zeros() + 1;
         let start_of_current = self.now >> shift << shift;
-        Some(start_of_current.saturating_add(slots_ahead << shift).saturating_sub(self.now))
+        Some(start_of_current.saturating_add(Tick::from(slots_ahead) << shift).saturating_sub(self.now))
     }
 
     /// Moves the entries whose slot of a higher level has begun to the levels below.
@@ -147,7 +164,7 @@ impl<T: Copy> Wheel<T> {
 }
 
 fn slot_of(at: Tick, level: usize) -> usize {
-    ((at >> SHIFTS[level]) & SLOT_MASK) as usize
+    usize::try_from((at >> SHIFTS[level]) & SLOT_MASK).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -197,8 +214,59 @@ mod tests {
     }
 
     #[test]
+    fn a_near_time_again_and_again_leaves_nothing_in_the_wheel() {
+        let (mut wheel, mut armed, mut due) = (Wheel::new(), Armed::default(), Vec::new());
+        wheel.arm(0, &mut armed, 1500, ());
+        let mut came_out = Vec::new();
+        for now in 1..=1500 {
+            // As of a session that is slowed down: it is looked after in the next tick, and then again far ahead.
+            wheel.arm(now - 1, &mut armed, now, ());
+            wheel.advance(now, &mut due);
+            if due.drain(..).any(|()| armed.comes_due(now)) {
+                came_out.push(now);
+                wheel.arm(now, &mut armed, 1500, ());
+            }
+            let entries: usize = wheel.levels.iter().flatten().map(Vec::len).sum();
+            assert!(entries <= 2, "{entries} entries at {now}");
+        }
+        assert_eq!(came_out, (1..=1500).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_time_that_an_earlier_one_came_before_is_not_lost() {
+        let (mut wheel, mut armed, mut due) = (Wheel::new(), Armed::default(), Vec::new());
+        for at in [100, 50, 20] {
+            wheel.arm(10, &mut armed, at, ());
+        }
+        let mut came_out = Vec::new();
+        for now in 11..=110 {
+            wheel.advance(now, &mut due);
+            if due.drain(..).any(|()| armed.comes_due(now)) {
+                came_out.push(now);
+            }
+        }
+        assert_eq!(
+            came_out,
+            [20, 50],
+            "of three times only two are known, and whoever takes the item arms it anew"
+        );
+    }
+
+    #[test]
+    fn time_goes_on_after_a_thousand_days() {
+        let thousand_days = 1000 * 24 * 3600 * 1000 / TICK_MILLIS;
+        let (mut wheel, mut armed, mut due) = (Wheel::new(), Armed::default(), Vec::new());
+        wheel.advance(thousand_days, &mut due);
+        wheel.arm(thousand_days, &mut armed, thousand_days + 7, ());
+        wheel.advance(thousand_days + 6, &mut due);
+        assert!(due.is_empty());
+        wheel.advance(thousand_days + 7, &mut due);
+        assert!(due.len() == 1 && armed.comes_due(thousand_days + 7));
+    }
+
+    #[test]
     fn a_deadline_beyond_the_wheel_comes_due_early_and_not_never() {
-        let first = due_at(Tick::MAX, (1..Tick::MAX - 500_000).step_by(500_000));
+        let first = due_at(Tick::MAX, (1..).step_by(500_000));
         assert!(first.is_some_and(|at| at <= FURTHEST), "{first:?}");
     }
 
@@ -231,9 +299,9 @@ mod tests {
     #[test]
     fn random_times_agree_with_a_sorted_list() {
         let mut state = 1u64;
-        let mut random = move |below: u32| {
+        let mut random = move |below: Tick| {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            u32::try_from(state >> 33).unwrap() % below
+            (state >> 33) % below
         };
         let (mut wheel, mut model, mut now) = (Wheel::new(), Vec::new(), 0);
         for _ in 0..5000 {

@@ -11,6 +11,7 @@ use super::census::{Users, network};
 use super::incidents::Incidents;
 use super::inflation::Inflating;
 use super::mailbox::Mailbox;
+use super::service::Ticket;
 use super::slots::{Key, Slot};
 use super::timers::{Armed, TICK_MILLIS, Tick, Wheel};
 use crate::http::date;
@@ -41,8 +42,13 @@ pub(super) struct Turn {
     /// For what the shards that are run here want done; empty between turns.
     pub(super) effects: Vec<Effect>,
     pub(super) mailbox: Mailbox,
+    /// When the connection that is looked after at the moment gave a sign of life last.
+    pub(super) alive_at: Tick,
     /// Nothing is read from anybody: what was received before is being finished.
     pub(super) paused: bool,
+    /// The number of the last request that was passed to the service. One sequence for all connections: what a
+    /// connection holds of a request is gone before the next request comes, and an answer may come later still.
+    tickets: u64,
     /// Connections that were read in this turn while they were being opened.
     pub(super) openings: usize,
     /// Connections that go on reading in the next turn.
@@ -50,6 +56,8 @@ pub(super) struct Turn {
     /// Connections that do not read until their shard has caught up.
     pub(super) held: Vec<Key>,
     pub(super) inflating: Inflating,
+    /// Connections that are refused and have not gone yet.
+    pub(super) refused: usize,
     /// Connections per address, if that is limited.
     pub(super) addresses: HashMap<IpAddr, usize>,
     pub(super) users: Users,
@@ -97,11 +105,14 @@ impl Turn {
             lanes,
             effects: Vec::new(),
             mailbox,
+            alive_at: 0,
             paused: false,
+            tickets: 0,
             openings: 0,
             ready: Vec::new(),
             held: Vec::new(),
             inflating: Inflating::default(),
+            refused: 0,
             addresses: HashMap::new(),
             users: Users::default(),
             metrics,
@@ -140,7 +151,7 @@ impl Turn {
 
     fn note_time(&mut self) {
         let millis = u64::try_from(self.clock.elapsed.as_millis()).unwrap_or(u64::MAX);
-        self.now = Tick::try_from(millis / TICK_MILLIS).unwrap_or(Tick::MAX);
+        self.now = millis / TICK_MILLIS;
     }
 
     /// Whether there is something to be done that no event will tell of.
@@ -154,7 +165,7 @@ impl Turn {
             return Some(Duration::ZERO);
         }
         let timer = self.timers.until_next().map(|next| {
-            let at = Duration::from_millis(u64::from(self.now.saturating_add(next)) * TICK_MILLIS);
+            let at = Duration::from_millis(self.now.saturating_add(next) * TICK_MILLIS);
             at.saturating_sub(self.clock.elapsed)
         });
         timer.into_iter().chain(self.lanes.iter().filter_map(Lane::dispatch_within)).min()
@@ -167,6 +178,13 @@ impl Turn {
             self.clock.date = (second, date::imf_fixdate(second));
         }
         &self.clock.date.1
+    }
+
+    /// A ticket for the next request, which no other request has had.
+    pub(super) fn next_ticket(&mut self, key: Key) -> Ticket {
+        // At a billion requests a second it lasts for 584 years.
+        self.tickets += 1;
+        Ticket { key, number: self.tickets }
     }
 
     /// Makes sure that the connection is looked at again at `at` or before.

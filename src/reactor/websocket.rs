@@ -49,6 +49,8 @@ pub(super) struct WebSocket {
 #[derive(Debug)]
 struct Unfinished {
     since: Tick,
+    /// When the message before it ended, if it was seen to. Invariant: not later than `since`.
+    whole_at: Tick,
     held: Share,
 }
 
@@ -200,6 +202,7 @@ impl WebSocket {
                     self.finish(Some(error.close_code()), Disconnect::Protocol(error), answer, reach);
                 }
             }
+            self.note_whole(reach.turn.now);
         }
         let (unread, surplus) = (input.len(), input.surplus_bytes());
         reach.turn.inflating.spend(input.inflated_bytes());
@@ -300,10 +303,10 @@ impl WebSocket {
         self.settle(reach);
     }
 
-    /// A thread of the application has sent the Close frame.
-    pub(super) fn closed_elsewhere<S: Service>(&mut self, reach: &mut Reach<'_, S>) {
+    /// A thread of the application has sent the Close frame, with this code.
+    pub(super) fn closed_elsewhere<S: Service>(&mut self, code: CloseCode, reach: &mut Reach<'_, S>) {
         self.connection.close_sent();
-        self.end(Disconnect::Closed(CloseCode::NORMAL), reach);
+        self.end(Disconnect::Closed(code), reach);
     }
 
     /// A thread of the application has something for the session.
@@ -330,9 +333,8 @@ impl WebSocket {
         self.side.state = None;
         self.side.held = None;
         self.unfinished = None;
-        if reach.turn.limits.sessions_per_user.is_some() {
-            reach.turn.users.leave(reach.key);
-        }
+        // Also if they are not limited any more: what was counted is taken off again.
+        reach.turn.users.leave(reach.key);
     }
 
     /// The rooms refused this session's last bytes and can go on now.
@@ -343,7 +345,9 @@ impl WebSocket {
     }
 
     /// Does what is due by now. The session's deadlines, ping and timers are all looked after here.
-    pub(super) fn check<S: Service>(&mut self, last_read: Tick, reach: &mut Reach<'_, S>) {
+    ///
+    /// `alive_at` is when the peer gave a sign of life last.
+    pub(super) fn check<S: Service>(&mut self, alive_at: Tick, reach: &mut Reach<'_, S>) {
         if self.is_closing() {
             return;
         }
@@ -361,7 +365,7 @@ impl WebSocket {
         }
         let limits = reach.turn.limits.clone();
         if let Some(timeout) = limits.idle_timeout
-            && now >= last_read.max(self.slowed_until()).saturating_add(ticks(timeout))
+            && now >= alive_at.max(self.slowed_until()).saturating_add(ticks(timeout))
         {
             reach.turn.metrics.hit(Limit::IdleTimeout);
             return self.close(CloseCode::GOING_AWAY, "idle timeout", Disconnect::Idle, reach);
@@ -386,7 +390,7 @@ impl WebSocket {
     }
 
     /// When [`WebSocket::check`] has to be called next.
-    pub(super) fn next_check(&self, last_read: Tick, turn: &Turn) -> Option<Tick> {
+    pub(super) fn next_check(&self, alive_at: Tick, turn: &Turn) -> Option<Tick> {
         if self.is_closing() {
             return None;
         }
@@ -394,13 +398,25 @@ impl WebSocket {
         let slowed_until = self.slowed_until();
         let slowed = (slowed_until > turn.now).then_some(slowed_until);
         let idle =
-            limits.idle_timeout.map(|timeout| last_read.max(slowed_until).saturating_add(ticks(timeout)));
+            limits.idle_timeout.map(|timeout| alive_at.max(slowed_until).saturating_add(ticks(timeout)));
         let ping = limits.ping_interval.map(|_| self.ping_at);
         let unfinished = self.unfinished_until(turn);
         let stalled =
             self.stalled.as_ref().map(|stalled| stalled.1.saturating_add(ticks(limits.write_timeout)));
         let guard = self.side.guard.as_ref().and_then(|guard| guard.deadline);
-        [idle, ping, unfinished, stalled, slowed, self.side.alarms.next(), guard].into_iter().flatten().min()
+        // No event tells that a peer has stopped taking: it is looked at also where nothing else is due.
+        let look = Some(next_look(turn));
+        let all = [idle, ping, unfinished, stalled, slowed, self.side.alarms.next(), guard, look];
+        all.into_iter().flatten().min()
+    }
+
+    /// The limits have changed: what was planned by the old ones is due no later than the new ones say.
+    pub(super) fn tighten(&mut self, key: Key, turn: &Turn) {
+        let Some(interval) = turn.limits.ping_interval else { return };
+        // Pings that were off before have no time at all; those of many sessions must not all come now.
+        if self.ping_at <= turn.now || self.ping_at > turn.now.saturating_add(ticks(interval)) {
+            self.ping_at = turn.now.saturating_add(turn.spread(key, interval));
+        }
     }
 
     /// Sends what the callbacks gathered, and the Close frame if they asked for one.
@@ -467,13 +483,32 @@ impl WebSocket {
         self.unfinished.as_ref().map(|unfinished| unfinished.since.saturating_add(timeout))
     }
 
+    /// Starts the clock anew where a message has ended. Who sends without a break may never let a read end between two of
+    /// them, and yet finishes every one.
+    #[inline]
+    fn note_whole(&mut self, now: Tick) {
+        if let Some(unfinished) = &mut self.unfinished
+            && !self.connection.is_mid_message()
+        {
+            (unfinished.since, unfinished.whole_at) = (now, now);
+        }
+    }
+
     fn note_unfinished(&mut self, turn: &Turn) {
         if !self.connection.is_mid_message() {
             self.unfinished = None;
             return;
         }
-        let begin = || Box::new(Unfinished { since: turn.now, held: turn.waiting.share() });
-        self.unfinished.get_or_insert_with(begin).held.set(self.connection.held_bytes());
+        let begin = || {
+            let (since, held) = (turn.now, turn.waiting.share());
+            Box::new(Unfinished { since, whole_at: 0, held })
+        };
+        let unfinished = self.unfinished.get_or_insert_with(begin);
+        debug_assert!(
+            unfinished.since >= unfinished.whole_at,
+            "a message cannot have begun before the last one ended"
+        );
+        unfinished.held.set(self.connection.held_bytes());
     }
 
     /// Bytes that are held of what the client has sent: of a message under way, not inflated yet, or by the handler.
@@ -494,6 +529,12 @@ impl WebSocket {
             .as_ref()
             .is_some_and(|stalled| now >= stalled.1.saturating_add(ticks(reach.turn.limits.write_timeout)))
     }
+}
+
+/// When to look again whether a peer takes what is sent to it: a backlog is seen after half of `limits.write_timeout`
+/// at the latest, and has the whole of it from then on.
+pub(super) fn next_look(turn: &Turn) -> Tick {
+    turn.now.saturating_add(ticks(turn.limits.write_timeout / 2))
 }
 
 fn decoder(message_bytes_max: usize, deflate: Option<DeflateAgreement>) -> Decoder {

@@ -314,8 +314,39 @@ impl Start {
 }
 
 impl Ask {
-    /// Answers what has waited for a room that cannot be opened. What is not about one chat room never waits.
-    pub(super) fn refuse(self, why: Why) {
+    /// The bytes of the message that it brings, if it brings one.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Ask::Post(post) => post.content.len(),
+            Ask::Relay { payload, .. } => payload.len(),
+            Ask::Position { .. }
+            | Ask::Poll { .. }
+            | Ask::Online { .. }
+            | Ask::Kick { .. }
+            | Ask::Close { .. }
+            | Ask::Stats { .. }
+            | Ask::Ping { .. } => 0,
+        }
+    }
+
+    /// Whether its answer can say that it was refused.
+    #[must_use]
+    pub(crate) fn can_be_refused(&self) -> bool {
+        match self {
+            Ask::Post(_) | Ask::Position { .. } | Ask::Poll { .. } => true,
+            Ask::Relay { .. }
+            | Ask::Online { .. }
+            | Ask::Kick { .. }
+            | Ask::Close { .. }
+            | Ask::Stats { .. }
+            | Ask::Ping { .. } => false,
+        }
+    }
+
+    /// Answers what has waited for a room that cannot be opened, or is not taken. What is not about one chat room never
+    /// waits.
+    pub(crate) fn refuse(self, why: Why) {
         match self {
             Ask::Post(post) if why == Why::NoSuchRoom => post.reply.send(Err(PostError::NoSuchRoom)),
             Ask::Post(post) => post.reply.send(Err(PostError::Unavailable)),

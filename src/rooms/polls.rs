@@ -237,6 +237,13 @@ impl News {
     }
 }
 
+impl Waiting {
+    /// Whether nobody waits for the answer any longer, as far as the one who asked is known.
+    pub(super) fn has_gone(&self) -> bool {
+        self.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0)
+    }
+}
+
 impl<P: Peer> Shard<P> {
     /// Answers a poll, or has it wait. The room is at `index`, and open.
     pub(super) fn poll(&mut self, index: usize, poll: Poll, now: Timestamp) {
@@ -284,8 +291,7 @@ impl<P: Peer> Shard<P> {
 
 impl<P: Peer> Room<P> {
     pub(super) fn forget_polls(&mut self, now: Timestamp) {
-        let has_gone = |asker: &Weak<()>| asker.strong_count() == 0;
-        self.polls.retain(|poll| poll.until > now && !poll.asker.as_ref().is_some_and(has_gone));
+        self.polls.retain(|poll| poll.until > now && !poll.has_gone());
     }
 
     /// How the room is.
@@ -296,6 +302,10 @@ impl<P: Peer> Room<P> {
     /// Answers the polls for which something has come.
     pub(super) fn answer_polls(&mut self) {
         for poll in std::mem::take(&mut self.polls) {
+            if poll.has_gone() {
+                // Its request was answered otherwise, or has died: nothing is to be read or sent for it.
+                continue;
+            }
             if poll.cursor < self.visible {
                 // Whatever came since is too new to be gone by the room's clock.
                 let news = self.news(poll.cursor, poll.limit, None, self.last_at);

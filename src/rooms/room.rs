@@ -233,7 +233,7 @@ impl<P: Peer> Room<P> {
     /// Whether nothing would be lost if the room were forgotten.
     pub(super) fn is_idle(&self) -> bool {
         let is_stored = self.recorded == self.stored && self.tie == Tie::Tied;
-        let is_left = self.members.is_empty() && self.polls.is_empty();
+        let is_left = self.members.is_empty() && self.polls.iter().all(Waiting::has_gone);
         is_left && self.unstored.is_empty() && (is_stored || self.disowned)
     }
 

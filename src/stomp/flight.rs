@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::fault::Fault;
 use super::session::{Effect, Operation};
-use crate::server::Session;
+use crate::server::{SendError, Session};
+use crate::ws::CloseCode;
 
 /// What comes back to a session's handler.
 #[derive(Debug)]
@@ -71,11 +72,18 @@ impl Departure {
                 let Counters { under_way, is_awaited } = &*self.flight.0;
                 let was_last = under_way.fetch_sub(1, Ordering::SeqCst) == 1;
                 if was_last && is_awaited.load(Ordering::SeqCst) {
-                    self.session.post_event(Landing::Quiet);
+                    tell(&self.session, Landing::Quiet);
                 }
                 return;
             }
         };
-        self.session.post_event(landing);
+        tell(&self.session, landing);
+    }
+}
+
+/// Has the session hear of it. One that cannot would wait for its receipt for ever.
+fn tell(session: &Session, landing: Landing) {
+    if session.post_event(landing) == Err(SendError::Full) {
+        session.close(CloseCode::TRY_AGAIN_LATER, "too much waits for the session");
     }
 }

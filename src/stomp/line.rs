@@ -5,6 +5,7 @@ use super::encoding::{ack_prefix, has_ack, write_label};
 use super::message::{Line, Message, SubscriberKey};
 use super::session::Subscription;
 use crate::server::{SendError, Session};
+use crate::ws::CloseCode;
 
 /// A queue's messages did not all fit into what may wait for a session.
 #[derive(Clone, Debug)]
@@ -64,7 +65,10 @@ impl Line for SessionLine {
             Err(_) => self.session.send_binary(&frame),
         };
         if sent == Err(SendError::Full) {
-            self.session.post_event(self.blocked.clone());
+            // Nobody would offer it the queue again.
+            if self.session.post_event(self.blocked.clone()) == Err(SendError::Full) {
+                self.session.close(CloseCode::TOO_SLOW, "too slow");
+            }
         }
         sent.is_ok()
     }

@@ -225,7 +225,9 @@ impl Handler for Stomp {
                 connection.heart.beat().into_iter().for_each(|interval| cx.set_timer(BEAT, interval));
             }
             SILENCE => {
-                let is_heard = std::mem::take(&mut connection.is_heard);
+                // A client that is held back has its heart-beats read late; that it takes what waits for it shows that it lives.
+                let has_shown_life = connection.heart.listen().is_some_and(|look| cx.silent_for() < look);
+                let is_heard = std::mem::take(&mut connection.is_heard) || has_shown_life;
                 connection.silent_looks = if is_heard { 0 } else { connection.silent_looks + 1 };
                 if connection.silent_looks >= SILENT_LOOKS_MAX {
                     return self.fail(cx, connection, Fault::Silent);

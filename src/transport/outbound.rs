@@ -39,9 +39,14 @@ pub(crate) enum Flushed {
     Empty {
         /// Whether to send [`Command::Resume`](crate::rooms::Command::Resume) to the member's shards.
         resume: bool,
+        /// Whether something had waited.
+        progress: bool,
     },
     /// The socket is full again.
-    Blocked,
+    Blocked {
+        /// Whether the peer has taken [`PROGRESS_BYTES`] since the last time that this was said.
+        progress: bool,
+    },
     /// Nothing can be written any more.
     Closed,
 }
@@ -82,6 +87,8 @@ struct Backlog {
     queue: Vec<u8>,
     /// All of it, as it is counted for all connections together.
     share: Option<Share>,
+    /// The value of [`Half::progress`] that progress is counted from.
+    progress_from: u32,
 }
 
 impl Backlog {
@@ -274,12 +281,15 @@ impl Outbound {
     /// Writes on after the socket became writable. To be called for every such event.
     pub(crate) fn flush(&self) -> Flushed {
         let mut half = self.lock();
+        let had_backlog = half.backlog.is_some();
         half.flush(self.stream());
         match half.phase {
             Phase::Done => Flushed::Closed,
-            Phase::Open | Phase::Sealed | Phase::Finishing if half.backlog.is_some() => Flushed::Blocked,
+            Phase::Open | Phase::Sealed | Phase::Finishing if half.backlog.is_some() => {
+                Flushed::Blocked { progress: half.take_progress() }
+            }
             Phase::Open | Phase::Sealed | Phase::Finishing => {
-                Flushed::Empty { resume: std::mem::take(&mut half.room_waits) }
+                Flushed::Empty { resume: std::mem::take(&mut half.room_waits), progress: had_backlog }
             }
         }
     }
@@ -287,6 +297,13 @@ impl Outbound {
     /// Whether replies wait that fill the queue by half: time to stop reading requests.
     pub(crate) fn is_congested(&self) -> bool {
         self.lock().backlog.as_ref().is_some_and(|backlog| backlog.len() > self.reply_bytes_max as usize / 2)
+    }
+
+    /// Whether so little is left of what made it [congested](Outbound::is_congested) that reading may go on: not at the
+    /// same mark, or a peer that takes steadily would be read a few bytes at a time.
+    pub(crate) fn is_relieved(&self) -> bool {
+        let half = self.lock();
+        half.backlog.as_ref().is_none_or(|backlog| backlog.len() <= self.reply_bytes_max as usize / 4)
     }
 
     /// A number that grows with the bytes that are written of those that wait, and by [`PROGRESS_BYTES`] at least when
@@ -408,6 +425,7 @@ impl Half {
             rest: bytes.to_vec(),
             whole_from: in_flight,
             share: self.tally.as_ref().map(Tally::share),
+            progress_from: self.progress,
             ..Backlog::default()
         });
         backlog.count();
@@ -443,6 +461,17 @@ impl Half {
             self.keep(&[], 0);
         }
         !full
+    }
+
+    /// Whether enough of the backlog was taken to count, since the last time that it was.
+    fn take_progress(&mut self) -> bool {
+        let progress = self.progress;
+        let Some(backlog) = &mut self.backlog else { return false };
+        let enough = is_progress(backlog.progress_from, progress);
+        if enough {
+            backlog.progress_from = progress;
+        }
+        enough
     }
 
     fn end_if_empty(&mut self, stream: StreamRef<'_>) {
@@ -666,11 +695,12 @@ mod tests {
                 let mut bytes = vec![0; 1 << 20];
                 let count = peer.read(&mut bytes).unwrap();
                 read.extend_from_slice(&bytes[..count]);
-                if outbound.flush() == (Flushed::Empty { resume: true }) {
+                if outbound.flush() == (Flushed::Empty { resume: true, progress: true }) {
                     break;
                 }
             }
-            assert_eq!(outbound.flush(), Flushed::Empty { resume: false }, "a room is resumed once");
+            let again = Flushed::Empty { resume: false, progress: false };
+            assert_eq!(outbound.flush(), again, "a room is resumed once");
         }
         let rest = 200 * 50_000 - read.len();
         read.extend(drain(&outbound, &mut peer, rest));

@@ -126,7 +126,9 @@ impl Stream {
     /// # Errors
     /// As `epoll_ctl(2)`.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.socket.register(registry, token, Interest::READABLE | Interest::WRITABLE)
+        // An urgent byte cuts reads short (RFC 9293 §3.8.5); its own event says that more may be behind it.
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
+        self.socket.register(registry, token, interest)
     }
 }
 

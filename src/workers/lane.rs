@@ -78,9 +78,9 @@ impl Lane {
     }
 
     /// Adds a question that holds so many bytes.
-    pub(crate) fn ask(&mut self, ask: Ask, bytes: usize) {
+    pub(crate) fn ask(&mut self, ask: Box<Ask>, bytes: usize) {
         self.asked_bytes += bytes;
-        self.push(Command::Ask(Box::new(ask)));
+        self.push(Command::Ask(ask));
     }
 
     /// Stores bytes that the next command of this batch speaks of.
