@@ -16,7 +16,9 @@ const LAST: &[u8] = b"the last";
 /// Names of values that are another each time.
 const RANDOM: &[&str] = &["\"id\":\"", "\"sessionId\":\"", "\"epoch\":\""];
 
-/// What the beginning of a chat room's messages looks like; errors are the connection's own.
+/// How a word of the room begins that only the one who said something is told.
+const TOLD: [&str; 2] = ["{\"type\":\"ERROR\"", "{\"type\":\"ACK\""];
+/// What the beginning of a chat room's messages looks like.
 const OF_ROOM: &[&str] = &["{\"id\":", "{\"type\":\"WELCOME\"", "{\"type\":\"GAP\""];
 
 /// Responses and messages in order.
@@ -50,8 +52,12 @@ impl Transcript {
         let (_, lines) = head.split_once("\r\n").unwrap_or_default();
         let deflate =
             handshake::deflate_offers(Fields::new(lines.strip_suffix("\r\n").unwrap_or(lines))).next();
-        let messages = messages(&received[end..], deflate, script.reads_all());
+        let mut messages = messages(&received[end..], deflate, script.reads_all());
         let (relays, chats) = (script.sends(b"/ws/raw"), script.sends(b"/ws/chat"));
+        // Whoever leaves with the same bytes is not told any more, and others are told before or after what they published.
+        messages.retain(|said| {
+            !matches!(said, Said::Text(text) if chats && TOLD.iter().any(|begin| text.starts_with(begin)))
+        });
         let is_of_room = |said: &Said| match said {
             Said::Text(text) => relays || chats && OF_ROOM.iter().any(|begin| text.starts_with(begin)),
             Said::Binary(_) => relays,
