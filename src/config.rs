@@ -168,7 +168,7 @@ section! {
         memory: usize = GIB, BytesOrNone(MIB..=1024 * GIB);
         /// What compressed messages of all clients together may be inflated to in one turn of the loop. Beyond it those
         /// that send them wait for the next turns, in the middle of a message if need be.
-        inflated_bytes: usize = 512 * KIB, Bytes(64 * KIB..=GIB);
+        inflated_bytes: usize = 128 * KIB, Bytes(64 * KIB..=GIB);
         /// Rooms open at once.
         rooms: usize = 1_000_000, Count { range: 1..=100_000_000, zero: false };
         /// Rooms created in a second, by all clients together; 0 is no limit. Who would create one more is closed with
