@@ -256,6 +256,10 @@ section! {
         join_notice: String = "{username} joined".to_owned(), Notice;
         /// What the room is told when somebody leaves.
         leave_notice: String = "{username} left".to_owned(), Notice;
+        /// A room with more members than this does not announce who comes, nor that they leave; they are counted as
+        /// online all the same. 0 announces everybody. Each notice goes to all members: what a room of n members costs
+        /// to fill grows with the square of n.
+        notices_max_members: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
         /// How long a message id is remembered, so that a message sent again is not stored again; 0 is not at all.
         dedup_window: Duration = Duration::from_secs(120), Time { range: TIMES, zero: true };
     }

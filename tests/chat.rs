@@ -20,6 +20,28 @@ fn both() -> [TestServer; 2] {
 }
 
 #[test]
+fn a_room_above_its_size_announces_nobody_and_counts_everybody() {
+    let server = TestServer::with(|config| config.chat.notices_max_members = 2);
+    let mut first = Chat::join(&server, "crowd", "u1");
+    let second = Chat::join(&server, "crowd", "u2");
+    let mut third = Chat::enter(&server, "crowd", "u3", "&hello=1");
+    assert_eq!(third.expect("WELCOME")["online"], 3);
+    // Who was announced leaves with a notice, who was not without one; below the size all is as ever.
+    drop(second);
+    third.expect("LEAVE");
+    drop(third);
+    // Nobody is announced until the third is gone.
+    let mut probes = 0;
+    eventually("one is left", || {
+        probes += 1;
+        let mut probe = Chat::enter(&server, "crowd", &format!("p{probes}"), "&hello=1");
+        probe.expect("WELCOME")["online"] == 2
+    });
+    let expected = ["u2 joined", "u2 left", &format!("p{probes} joined")];
+    assert_eq!([(); 3].map(|()| content(&first.next())), expected);
+}
+
+#[test]
 fn everyone_in_the_room_gets_every_message_once_and_in_one_order() {
     for server in both() {
         let mut members: Vec<_> =

@@ -72,4 +72,6 @@ pub(super) struct Profile {
     pub(super) joined_at: Timestamp,
     /// It counts among those who are there.
     pub(super) announced: bool,
+    /// The room was told that it came, and will be told that it leaves.
+    pub(super) noticed: bool,
 }

@@ -49,11 +49,14 @@ pub struct Notices {
     pub join: String,
     /// Content of LEAVE.
     pub leave: String,
+    /// A room with more members than this announces nobody who comes, and so nobody of these who leaves.
+    pub members_max: usize,
 }
 
 impl Default for Notices {
     fn default() -> Self {
-        Notices { join: "{username} joined".into(), leave: "{username} left".into() }
+        let (join, leave) = ("{username} joined".into(), "{username} left".into());
+        Notices { join, leave, members_max: usize::MAX }
     }
 }
 

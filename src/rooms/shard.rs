@@ -276,7 +276,8 @@ impl<P: Peer> Shard<P> {
         let Join { member: key, session, session_id, user, peer, start, hello, variant, .. } = join;
         let Join { announced, encoding, reply, .. } = join;
         let name = if announced { room.presence.enter(&user) } else { user.as_ref().into() };
-        let profile = Profile { user: name.clone(), session_id, joined_at: now, announced };
+        let noticed = announced && room.member_count() < self.limits.notices.members_max;
+        let profile = Profile { user: name.clone(), session_id, joined_at: now, announced, noticed };
         let newcomer =
             Newcomer { key, session, session_id, user: &user, peer, start, hello, variant, encoding };
         let (position, since) = room.join(newcomer);
@@ -297,7 +298,7 @@ impl<P: Peer> Shard<P> {
         }
         self.members += 1;
         self.seats.set(key, Seat::Taken { room: index, position, profile });
-        if announced {
+        if noticed {
             self.notify(index, Kind::Join, &name, now);
         } else {
             self.touch(index);
@@ -338,7 +339,7 @@ impl<P: Peer> Shard<P> {
             room.idle_since = now;
             self.idle.push(room.key, now);
         }
-        if profile.announced {
+        if profile.noticed {
             self.notify(index, Kind::Leave, &profile.user, now);
         }
         self.forget_if_deleted(index);

@@ -89,7 +89,11 @@ pub(super) fn room_limits(config: &Config, bounds: Arc<Bounds>, stored: bool) ->
         lane_members: unlimited_if_zero(config.rooms.lane_members),
         dedup_window: config.chat.dedup_window,
         deflate: deflate(&config.deflate),
-        notices: Notices { join: config.chat.join_notice.clone(), leave: config.chat.leave_notice.clone() },
+        notices: Notices {
+            join: config.chat.join_notice.clone(),
+            leave: config.chat.leave_notice.clone(),
+            members_max: unlimited_if_zero(config.chat.notices_max_members),
+        },
     }
 }
 

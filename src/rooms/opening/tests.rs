@@ -75,7 +75,7 @@ impl Bench {
             lane_members: usize::MAX,
             open_rooms,
             dedup_window: Duration::from_secs(60),
-            notices: Notices { join: "{username} joined".into(), leave: "{username} left".into() },
+            notices: Notices::default(),
             store: Some(Durability::Async),
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
