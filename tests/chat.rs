@@ -424,7 +424,11 @@ fn a_member_that_lagged_is_told_what_it_lost_and_goes_on() {
 
 #[test]
 fn a_member_that_lagged_gets_everything_where_there_is_a_store() {
-    let server = TestServer::stored(small_window);
+    let server = TestServer::stored(|config| {
+        small_window(config);
+        // More than what the member lags.
+        (config.history.memory_room_bytes, config.history.memory_bytes) = (64 << 20, 64 << 20);
+    });
     let (mut sleeper, mut awake) = lagging(&server);
     awake.say("at last");
     let mut coverage = Coverage::from(2);

@@ -218,7 +218,7 @@ fn a_thousand_messages_reach_everybody_in_one_order() {
 #[test]
 fn a_publisher_that_is_faster_than_its_room_is_slowed_down_and_loses_nothing() {
     const COUNT: usize = 30_000;
-    let server = TestServer::stored(|_| ());
+    let server = TestServer::stored(|config| config.history.memory_messages = 2 * COUNT);
     let mut reader = Stomp::connect(&server, "reader");
     reader.subscribe("1", "/topic/r", "");
     let mut writer = Stomp::connect(&server, "writer");
