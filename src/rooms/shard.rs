@@ -308,6 +308,7 @@ impl<P: Peer> Shard<P> {
     /// A newcomer has no place here, and waits for none any more.
     pub(super) fn turn_away(&mut self, join: Join<P>, why: Why) {
         self.seats.take(join.member);
+        let has_left = Seats::is_orphan(join.member);
         let why = match join.reply {
             Some(reply) => {
                 if reply.deliver(Err(why)) {
@@ -315,6 +316,8 @@ impl<P: Peer> Shard<P> {
                 }
                 Why::HandlerFailed
             }
+            // Its session has left this room long ago, and may be in others.
+            None if has_left => return,
             None => why,
         };
         self.out.effects.push(Effect::Close(join.session, why));

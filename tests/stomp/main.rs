@@ -6,6 +6,7 @@ mod authentication;
 mod client;
 mod connecting;
 mod hostile;
+mod openings;
 mod queues;
 mod rooms;
 

@@ -406,6 +406,7 @@ impl World {
 
     /// Does what the shard wants done, and looks at what everybody was sent.
     fn settle(&mut self) {
+        self.shard.check();
         for effect in self.shard.take_effects().collect::<Vec<_>>() {
             self.note(effect);
         }

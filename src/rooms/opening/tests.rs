@@ -596,3 +596,13 @@ fn an_encoding_that_panics_costs_its_session_and_nobody_else() {
     bench.publish(1, "again");
     assert_eq!(bench.effects(), []);
 }
+
+#[test]
+fn a_member_that_left_before_its_room_was_refused_is_not_closed_for_that() {
+    let mut bench = Bench::new(true);
+    bench.join(1, "r", "ann");
+    let (room, _) = bench.request();
+    bench.apply(Command::Leave(MemberKey(1)));
+    bench.answer(room, Err(Why::Unavailable));
+    assert_eq!((bench.effects(), bench.shard.rooms.len()), (vec![], 0));
+}
