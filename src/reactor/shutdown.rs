@@ -126,6 +126,11 @@ impl<S: Service> Reactor<S> {
     /// Lets the clients read on that have sent requests which were not answered yet.
     fn finish_requests(&mut self) {
         for key in self.slots.keys() {
+            // A long poll is told now that there is nothing: what was received behind it comes after it.
+            if matches!(self.slots.get(key).map(|slot| &slot.state), Some(State::Http(Some(exchange))) if exchange.has_otherwise())
+            {
+                self.answer_late(key);
+            }
             let Some(slot) = self.slots.get_mut(key).filter(|slot| owes_answers(slot)) else { continue };
             slot.finishing = true;
             self.finishing.push(key);
