@@ -159,10 +159,10 @@ fn who_is_there_can_be_seen_and_thrown_out_from_any_thread() {
         assert_eq!((&*online.users[0], online.sessions[0].address), ("ann", Some(local)));
         answer(|reply| handle.rooms().kick("r", "ann", ban, move |count| reply.send(count).unwrap()).unwrap())
     });
-    assert_eq!(kicked.join().unwrap(), 1);
+    assert_eq!(kicked.join().unwrap(), Ok(1));
     assert_eq!(client.closed().unwrap(), Some(CloseCode::KICKED));
     let again = HistoryRequest::new("r", Start::Last(1)).user("ann");
-    assert_eq!(history(kept.rooms(), again).unwrap_err(), Why::Kicked);
+    assert_eq!(history(kept.rooms(), again).unwrap_err(), Why::Banned);
 
     let mut other = Connection::open(kept.server.address(), "/member?room=r&user=ben").unwrap();
     assert!(other.text().unwrap().contains("ben joined"));

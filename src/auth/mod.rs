@@ -8,6 +8,7 @@
 //! | `issue` | a token is signed |
 //! | `source` | where in a request a token lies |
 //! | `message` | a token that comes as a message |
+//! | `names` | what can be the name of a user or a room |
 //! | `identity` | who somebody is, and what that allows |
 //! | `policy` | which paths need a token |
 //!
@@ -19,6 +20,7 @@ mod issue;
 mod json;
 mod keys;
 mod message;
+mod names;
 pub mod policy;
 mod source;
 mod token;
@@ -27,16 +29,10 @@ pub use identity::Identity;
 pub use issue::{IssueError, Issuer};
 pub use keys::{HmacAlgorithm, KeyError, Keys};
 pub use message::AuthMessage;
+pub use names::USER_BYTES_MAX;
+pub(crate) use names::{NameError, check_name, is_user_name};
 pub use source::{Presented, SUBPROTOCOL, offers_subprotocol};
-pub use token::{Authority, TOKEN_BYTES_MAX, TokenError};
-
-/// Bytes of a user's name at most, whoever vouches for it.
-pub const USER_BYTES_MAX: usize = 64;
-
-/// Whether the text can be a user's name.
-pub(crate) fn is_user_name(text: &str) -> bool {
-    (1..=USER_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
-}
+pub use token::{Authority, Claim, TOKEN_BYTES_MAX, TokenError};
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::token::TokenError;
-use crate::http::{Head, Origins, query};
+use crate::http::{Head, Method, Origins, query};
 
 /// The subprotocol before the token, and the one that is agreed on if the endpoint speaks none that was offered.
 pub const SUBPROTOCOL: &str = "foghorn.jwt";
@@ -33,21 +33,16 @@ impl<'h> Presented<'h> {
     /// # Errors
     /// [`TokenError::SeveralSources`], [`TokenError::NoToken`], [`TokenError::CookieOrigin`].
     pub fn find(head: &Head<'h>, origins: &Origins, secure: bool) -> Result<Presented<'h>, TokenError> {
-        let cookies = cookies(head);
-        let sources = [bearers(head), subprotocols(head), parameters(head)?, cookies];
-        let has_cookie = !sources[3].is_empty();
-        let mut tokens = sources.into_iter().flatten();
-        let token = tokens.next();
-        if tokens.next().is_some() {
-            return Err(TokenError::SeveralSources);
+        let explicit = [bearers(head), subprotocols(head), parameters(head)?].into_iter().flatten();
+        if let Some(token) = only(explicit)? {
+            return Ok(Presented { token: Some(token) });
         }
-        if token.as_ref().is_some_and(|token| token.is_empty()) {
-            return Err(TokenError::NoToken);
-        }
-        if has_cookie && !cookie_counts(head, origins, secure) {
+        // A browser adds its cookies to whatever is asked: they yield to what was meant.
+        let Some(token) = only(cookies(head).into_iter())? else { return Ok(Presented { token: None }) };
+        if !cookie_counts(head, origins, secure) {
             return Err(TokenError::CookieOrigin);
         }
-        Ok(Presented { token })
+        Ok(Presented { token: Some(token) })
     }
 
     /// The token, not checked.
@@ -113,18 +108,31 @@ fn cut(bytes: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 
-/// A browser sends a cookie whoever asks it to: it counts only if the page that did is known, and allowed. Where every
-/// page is, only one of our own counts. `Sec-Fetch-Site` is what browsers say in place of an `Origin` when a page reads
-/// from its own server; no page can set it.
+/// The one token, if there is any.
+fn only<'h>(mut tokens: impl Iterator<Item = Cow<'h, str>>) -> Result<Option<Cow<'h, str>>, TokenError> {
+    let token = tokens.next();
+    if tokens.next().is_some() {
+        return Err(TokenError::SeveralSources);
+    }
+    if token.as_ref().is_some_and(|token| token.is_empty()) { Err(TokenError::NoToken) } else { Ok(token) }
+}
+
+/// A browser sends a cookie whoever asks it to: it counts only if the page that did is the server's own or listed by
+/// name. A page that reads from its own server says no `Origin`, so without one a cookie counts for reading, unless
+/// `Sec-Fetch-Site`, which no page can set, says that another site asks.
 fn cookie_counts(head: &Head<'_>, origins: &Origins, secure: bool) -> bool {
-    let own = match origins {
-        Origins::Any => &Origins::SameOrigin,
-        Origins::SameOrigin | Origins::List(_) => origins,
-    };
     match head.fields().only("Origin") {
-        Ok(Some(origin)) => own.allows(Some(origin), head.host().unwrap_or_default(), secure),
-        Ok(None) => head.fields().only("Sec-Fetch-Site") == Ok(Some("same-origin")),
-        Err(_) => false,
+        Ok(Some(origin)) => {
+            let host = head.host().unwrap_or_default();
+            let is_listed = matches!(origins, Origins::List(_)) && origins.allows(Some(origin), host, secure);
+            is_listed || Origins::SameOrigin.allows(Some(origin), host, secure)
+        }
+        // A WebSocket is opened with GET, and says its Origin where a page opens it.
+        Ok(None) if matches!(head.method(), Method::Get | Method::Head) => {
+            let site = head.fields().only("Sec-Fetch-Site");
+            matches!(site, Ok(None | Some("none" | "same-origin")))
+        }
+        Ok(None) | Err(_) => false,
     }
 }
 
@@ -201,7 +209,6 @@ mod tests {
             ("", "Authorization: Bearer a\r\n"),
             ("", "Sec-WebSocket-Protocol: foghorn.jwt, a\r\n"),
             ("token=a", ""),
-            ("", "Cookie: foghorn_token=a\r\n"),
         ];
         for (first, one) in places.iter().enumerate() {
             for (second, other) in places.iter().enumerate() {
@@ -209,6 +216,42 @@ mod tests {
                 let fields = format!("{}{}Origin: http://h\r\n", one.1, other.1);
                 let verdict = found(&target, &fields, &Origins::SameOrigin);
                 assert_eq!(verdict, Err(TokenError::SeveralSources), "{first} {second}");
+            }
+        }
+        let twice = "Cookie: foghorn_token=a; foghorn_token=a\r\nOrigin: http://h\r\n";
+        assert_eq!(found("/", twice, &Origins::SameOrigin), Err(TokenError::SeveralSources));
+    }
+
+    #[test]
+    fn an_explicit_token_wins_over_a_cookie_whether_that_counts_or_not() {
+        for origin in ["http://h", "http://evil"] {
+            let fields = format!("Cookie: foghorn_token=c\r\nOrigin: {origin}\r\n");
+            let bearer = format!("Authorization: Bearer a\r\n{fields}");
+            assert_eq!(found("/", &bearer, &Origins::SameOrigin), Ok(Some("a".into())), "{origin}");
+            assert_eq!(found("/?token=a", &fields, &Origins::SameOrigin), Ok(Some("a".into())), "{origin}");
+        }
+    }
+
+    #[test]
+    fn without_an_origin_a_cookie_counts_for_reading_from_the_same_site() {
+        let cases = [
+            ("GET", "", true),
+            ("HEAD", "", true),
+            ("POST", "", false),
+            ("DELETE", "Sec-Fetch-Site: same-origin\r\n", false),
+            ("GET", "Sec-Fetch-Site: none\r\n", true),
+            ("GET", "Sec-Fetch-Site: same-origin\r\n", true),
+            ("GET", "Sec-Fetch-Site: same-site\r\n", false),
+            ("GET", "Sec-Fetch-Site: cross-site\r\n", false),
+            ("GET", "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: same-origin\r\n", false),
+            ("POST", "Origin: http://h\r\n", true),
+        ];
+        for (method, fields, counts) in cases {
+            let text = format!("{method} / HTTP/1.1\r\nHost: h\r\nCookie: foghorn_token=a\r\n{fields}\r\n");
+            let (head, _) = Head::parse(text.as_bytes(), 0, &HeadLimits::default()).unwrap().unwrap();
+            for origins in [Origins::SameOrigin, Origins::Any] {
+                let found = Presented::find(&head, &origins, false);
+                assert_eq!(found.is_ok(), counts, "{method} {fields} {origins:?}");
             }
         }
     }
@@ -232,14 +275,14 @@ mod tests {
     fn a_cookie_counts_only_with_an_allowed_origin() {
         let list = Origins::parse(&["https://a"]).unwrap();
         let cases = [
-            ("", &Origins::SameOrigin, false),
+            ("", &Origins::SameOrigin, true),
             ("Sec-Fetch-Site: cross-site\r\n", &Origins::SameOrigin, false),
             ("Origin: http://evil\r\n", &Origins::SameOrigin, false),
             ("Origin: null\r\n", &Origins::SameOrigin, false),
             ("Origin: http://h\r\nOrigin: http://h\r\n", &Origins::SameOrigin, false),
             ("Origin: http://evil\r\nSec-Fetch-Site: same-origin\r\n", &Origins::SameOrigin, false),
             ("Origin: http://h\r\n", &Origins::SameOrigin, true),
-            ("Origin: http://h\r\n", &list, false),
+            ("Origin: http://h\r\n", &list, true),
             ("Origin: https://a\r\n", &list, true),
             ("Origin: https://a\r\n", &Origins::Any, false),
             ("Origin: http://h\r\n", &Origins::Any, true),

@@ -284,10 +284,42 @@ fn claims_that_are_missing_repeated_or_of_another_type_are_refused() {
         format!(r#"["alice",{exp}]"#),
         "null".to_owned(),
     ];
-    for claims in cases {
-        assert_eq!(verdict(&secret(), &token(&claims)), Err(TokenError::Claims), "{claims}");
+    let names = [
+        "sub",
+        "exp",
+        "exp",
+        "exp",
+        "exp",
+        "exp",
+        "exp",
+        "sub",
+        "sub",
+        "sub",
+        "exp",
+        "nbf",
+        "nbf",
+        "aud",
+        "aud",
+        "aud",
+        "iss",
+        "rooms",
+        "rooms",
+        "rooms",
+        "rooms",
+        "admin",
+        "admin",
+        "admin",
+        "admin",
+        "claims are",
+        "claims are",
+    ];
+    assert_eq!(cases.len(), names.len());
+    for (claims, name) in cases.into_iter().zip(names) {
+        let error = verdict(&secret(), &token(&claims)).unwrap_err();
+        assert!(matches!(error, TokenError::Claim(_) | TokenError::Claims), "{claims}: {error}");
+        assert!(error.message().contains(&format!(" {name} ")), "{claims}: {error}");
     }
-    for sub in ["", "a\u{0}b", "a\nb", &"x".repeat(65)] {
+    for sub in ["", "a\u{0}b", "a\nb", "System", "..", "\u{200b}", &"x".repeat(65)] {
         let claims = json!({ "sub": sub, "exp": exp }).to_string();
         assert_eq!(verdict(&secret(), &token(&claims)), Err(TokenError::Subject), "{sub:?}");
     }

@@ -48,8 +48,10 @@ pub enum TokenError {
     Algorithm,
     /// The signature is not the key's.
     Signature,
-    /// A claim that is missing, of the wrong type, or there twice.
+    /// The claims are not one JSON object.
     Claims,
+    /// A claim that is missing, of the wrong type, or there twice.
+    Claim(Claim),
     /// `sub` cannot be a user's name.
     Subject,
     /// Its time has passed.
@@ -60,6 +62,40 @@ pub enum TokenError {
     Audience,
     /// Somebody else made it.
     Issuer,
+}
+
+/// A claim that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Claim {
+    /// `sub`, the user's name.
+    Sub,
+    /// `exp`, when the token ends.
+    Exp,
+    /// `nbf`, when it begins.
+    Nbf,
+    /// `aud`, for whom it is.
+    Aud,
+    /// `iss`, who made it.
+    Iss,
+    /// `rooms`, a list of names.
+    Rooms,
+    /// `admin`, true or false.
+    Admin,
+}
+
+impl Claim {
+    const fn message(self) -> &'static str {
+        match self {
+            Claim::Sub => "the token's claim sub is missing, repeated or no string",
+            Claim::Exp => "the token's claim exp is missing, repeated or no number",
+            Claim::Nbf => "the token's claim nbf is repeated or no number",
+            Claim::Aud => "the token's claim aud is repeated or no string or list of strings",
+            Claim::Iss => "the token's claim iss is repeated or no string",
+            Claim::Rooms => "the token's claim rooms is repeated or no list of strings",
+            Claim::Admin => "the token's claim admin is repeated or neither true nor false",
+        }
+    }
 }
 
 impl TokenError {
@@ -76,10 +112,11 @@ impl TokenError {
             TokenError::UnknownKey => "the token names an unknown key",
             TokenError::Algorithm => "the token has another algorithm than the key",
             TokenError::Signature => "the token's signature is wrong",
-            TokenError::Claims => "a claim of the token is missing, repeated or of the wrong type",
+            TokenError::Claims => "the token's claims are not one JSON object",
+            TokenError::Claim(claim) => claim.message(),
             TokenError::Subject => "the token's sub cannot be a user name",
             TokenError::Expired => "the token has expired",
-            TokenError::NotYet => "the token is not valid yet",
+            TokenError::NotYet => "the token is not valid yet (nbf)",
             TokenError::Audience => "the token is for another audience",
             TokenError::Issuer => "the token has another issuer",
         }
@@ -98,6 +135,7 @@ impl TokenError {
             | TokenError::Algorithm
             | TokenError::Signature
             | TokenError::Claims
+            | TokenError::Claim(_)
             | TokenError::Subject
             | TokenError::Expired
             | TokenError::NotYet
@@ -220,7 +258,7 @@ impl Authority {
         if !matches!(crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm), Ok(true)) {
             return Err(TokenError::Signature);
         }
-        let claims: Claims = part(claims).ok_or(TokenError::Claims)?;
+        let claims: Claims = part(claims).ok_or_else(|| wrong_claim(claims))?;
         self.judge(claims, now)
     }
 
@@ -252,6 +290,38 @@ impl Authority {
             None => identity,
         })
     }
+}
+
+/// What is wrong with claims that cannot be read: the first claim that cannot be read alone.
+#[cold]
+fn wrong_claim(text: &str) -> TokenError {
+    /// Whether a claim can be read, whatever the others are.
+    macro_rules! reads {
+        ($name:ident: $kind:ty $(, $attribute:meta)?) => {{
+            #[derive(Deserialize)]
+            #[expect(dead_code, reason = "only whether it can be read counts")]
+            struct Alone {
+                $(#[$attribute])?
+                $name: $kind,
+            }
+            part::<Alone>(text).is_some()
+        }};
+    }
+    #[derive(Deserialize)]
+    struct Nothing {}
+    if part::<Nothing>(text).is_none() {
+        return TokenError::Claims;
+    }
+    let claims = [
+        (Claim::Sub, reads!(sub: String)),
+        (Claim::Exp, reads!(exp: Seconds)),
+        (Claim::Nbf, reads!(nbf: Option<Seconds>, serde(default, deserialize_with = "json::some"))),
+        (Claim::Aud, reads!(aud: Option<Audience>, serde(default, deserialize_with = "json::some"))),
+        (Claim::Iss, reads!(iss: Option<String>, serde(default, deserialize_with = "json::some"))),
+        (Claim::Rooms, reads!(rooms: Option<Vec<String>>, serde(default, deserialize_with = "json::some"))),
+        (Claim::Admin, reads!(admin: bool, serde(default))),
+    ];
+    claims.iter().find(|(_, reads)| !reads).map_or(TokenError::Claims, |(claim, _)| TokenError::Claim(*claim))
 }
 
 /// Decodes one part of a token.

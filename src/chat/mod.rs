@@ -14,8 +14,8 @@ use self::incoming::{Incoming, readable_id};
 use self::query::Entry;
 use crate::auth::Identity;
 use crate::config::Config;
-use crate::http::Head;
-use crate::server::{Context, Endpoint, Handler, JoinRequest, Router, Timer};
+use crate::http::{Head, query as pairs};
+use crate::server::{Context, Endpoint, Handler, JoinRequest, RoomError, Router, Timer};
 use crate::ws::{CloseCode, Message};
 
 /// A text that only keeps the connection alive, from either side.
@@ -42,6 +42,15 @@ impl Handler for Chat {
 
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) {
         let known = cx.identity().cloned();
+        // Whose session it is comes first: what is wrong with the room is told to its user alone.
+        if let Some(identity) = &known
+            && let Ok(Some(given)) = pairs::get(head.query(), "username")
+            && !given.is_empty()
+            && given != identity.user()
+        {
+            let error = RoomError::NotThatUser;
+            return cx.close(error.close_code(), &error.to_string());
+        }
         let entry = match Entry::parse(head.query(), known.as_deref().map(Identity::user)) {
             Ok(entry) => entry,
             Err(error) => return cx.close(CloseCode::POLICY, &error.to_string()),

@@ -7,6 +7,7 @@ use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 pub(crate) use crate::auth::USER_BYTES_MAX;
+use crate::auth::{NameError, check_name};
 use crate::http::query;
 use crate::rooms::{Start, Timestamp};
 
@@ -29,6 +30,8 @@ pub(crate) enum QueryError {
     Missing(&'static str),
     TooLong(&'static str),
     ControlCharacter(&'static str),
+    Reserved(&'static str),
+    Invisible(&'static str),
     NotANumber(&'static str),
     NotATime,
     NotAnEpoch,
@@ -41,6 +44,8 @@ impl fmt::Display for QueryError {
             QueryError::Missing(name) => write!(f, "{name} is missing"),
             QueryError::TooLong(name) => write!(f, "{name} is too long"),
             QueryError::ControlCharacter(name) => write!(f, "{name} has a control character"),
+            QueryError::Reserved(name) => write!(f, "{name} is a name that means something else"),
+            QueryError::Invisible(name) => write!(f, "{name} has nothing that can be seen"),
             QueryError::NotANumber(name) => write!(f, "{name} is not a number"),
             QueryError::NotATime => f.write_str("since is not a time"),
             QueryError::NotAnEpoch => f.write_str("epoch is not an epoch"),
@@ -91,13 +96,27 @@ pub(crate) fn name<'q>(
     bytes_max: usize,
 ) -> Result<Cow<'q, str>, QueryError> {
     let value = value.filter(|value| !value.is_empty()).ok_or(QueryError::Missing(what))?;
+    match check_name(&value, bytes_max) {
+        Ok(()) => Ok(value),
+        Err(NameError::Empty) => Err(QueryError::Missing(what)),
+        Err(NameError::TooLong) => Err(QueryError::TooLong(what)),
+        Err(NameError::Control) => Err(QueryError::ControlCharacter(what)),
+        Err(NameError::Reserved) => Err(QueryError::Reserved(what)),
+        Err(NameError::Invisible) => Err(QueryError::Invisible(what)),
+    }
+}
+
+/// As [`name`], of a user who is there already, perhaps by a name that could not be taken any more.
+pub(crate) fn older_name<'q>(
+    what: &'static str,
+    value: Option<Cow<'q, str>>,
+    bytes_max: usize,
+) -> Result<Cow<'q, str>, QueryError> {
+    let value = value.filter(|value| !value.is_empty()).ok_or(QueryError::Missing(what))?;
     if value.len() > bytes_max {
         return Err(QueryError::TooLong(what));
     }
-    if value.chars().any(char::is_control) {
-        return Err(QueryError::ControlCharacter(what));
-    }
-    Ok(value)
+    if value.chars().any(char::is_control) { Err(QueryError::ControlCharacter(what)) } else { Ok(value) }
 }
 
 /// Where a query says to begin. The most exact position wins: a number, then a time, then a count.
@@ -168,6 +187,10 @@ mod tests {
             ("roomId=&username=u", QueryError::Missing("roomId")),
             ("roomId=r&username=%00", QueryError::ControlCharacter("username")),
             ("roomId=r&username=a%0Ab", QueryError::ControlCharacter("username")),
+            ("roomId=r&username=system", QueryError::Reserved("username")),
+            ("roomId=%2e%2E&username=u", QueryError::Reserved("roomId")),
+            ("roomId=%E2%80%8B&username=u", QueryError::Invisible("roomId")),
+            ("roomId=r&username=a%E2%80%AE", QueryError::ControlCharacter("username")),
             ("roomId=r&username=%ff", QueryError::Malformed),
             (&*long, QueryError::TooLong("roomId")),
         ];

@@ -20,7 +20,7 @@ use crate::auth::Identity;
 use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::config::Config;
 use crate::http::{Access, Method, Problem, Response, Status};
-use crate::server::{Answer, Api, Request, Responder, Router, Start, Why};
+use crate::server::{Answer, Api, PostError, Request, Responder, Router, Start, Why};
 
 const SSE: &str = "/sse/rooms/";
 const POLL: &str = "/poll/rooms/";
@@ -138,6 +138,10 @@ fn refusal(why: Why) -> Response {
     match why {
         Why::NoSuchRoom | Why::RoomDeleted => problem(Status::NOT_FOUND, "there is no such room"),
         Why::Kicked => problem(Status::FORBIDDEN, "this user was thrown out of the room"),
+        Why::Banned => {
+            let banned = PostError::Banned;
+            Problem::new(Status::FORBIDDEN, banned.text()).code(banned.code()).response()
+        }
         Why::RoomFull
         | Why::TooManyRooms
         | Why::TooManyNewRooms

@@ -1,6 +1,7 @@
 //! Errors of the REST interface as problem details (RFC 9457).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -13,6 +14,8 @@ pub struct Problem {
     kind: Cow<'static, str>,
     title: Cow<'static, str>,
     detail: Cow<'static, str>,
+    code: Option<&'static str>,
+    retry_after: Option<Duration>,
 }
 
 /// The members in the order they are written.
@@ -24,6 +27,11 @@ struct Members<'p> {
     status: u16,
     #[serde(skip_serializing_if = "str::is_empty")]
     detail: &'p str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    /// In milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", rename = "retryAfter")]
+    retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -31,7 +39,21 @@ impl Problem {
     /// is left out.
     pub fn new(status: Status, detail: impl Into<Cow<'static, str>>) -> Problem {
         let (kind, title) = (Cow::Borrowed("about:blank"), Cow::Borrowed(status.reason()));
-        Problem { status, kind, title, detail: detail.into() }
+        Problem { status, kind, title, detail: detail.into(), code: None, retry_after: None }
+    }
+
+    /// The word by which programs know it (`code`).
+    #[must_use]
+    pub fn code(mut self, code: &'static str) -> Problem {
+        self.code = Some(code);
+        self
+    }
+
+    /// When to try again: `retryAfter` in milliseconds, and the header field `Retry-After`.
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Problem {
+        self.retry_after = Some(time);
+        self
     }
 
     /// Gives the problem a type of its own, a URI reference, and the title all problems of that type share.
@@ -49,11 +71,18 @@ impl Problem {
             title: &self.title,
             status: self.status.code(),
             detail: &self.detail,
+            code: self.code,
+            retry_after: self.retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
-        match serde_json::to_vec(&members) {
+        let response = match serde_json::to_vec(&members) {
             Ok(json) => Response::new(self.status).body("application/problem+json", json),
-            // Strings and a number always serialise; if ever not, the status still says what counts.
+            // Strings and numbers always serialise; if ever not, the status still says what counts.
             Err(_) => Response::new(self.status),
+        };
+        match self.retry_after {
+            // The field has whole seconds (RFC 9110 §10.2.3).
+            Some(time) => response.header("Retry-After", time.as_millis().div_ceil(1000).to_string()),
+            None => response,
         }
     }
 }
@@ -85,6 +114,20 @@ mod tests {
             body(&problem),
             r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no room \"a\nb\""}"#
         );
+    }
+
+    #[test]
+    fn a_problem_may_have_a_code_and_a_time_to_come_back() {
+        let busy = Problem::new(Status::SERVICE_UNAVAILABLE, "");
+        let busy = busy.code("unavailable").retry_after(Duration::from_millis(1500));
+        assert_eq!(
+            body(&busy),
+            r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable","retryAfter":1500}"#
+        );
+        let mut out = Vec::new();
+        let reply = Reply { head_only: false, keep_alive: false };
+        busy.response().encode(&mut out, reply, "Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        assert!(String::from_utf8(out).unwrap().contains("\r\nRetry-After: 2\r\n"));
     }
 
     #[test]

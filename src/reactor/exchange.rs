@@ -255,7 +255,7 @@ impl Exchange {
     fn arrival_of(&self, head: &Head<'_>, turn: &Turn) -> Arrival {
         match Forwarded::read(self.arrival.peer, &turn.limits.trusted, head.fields()) {
             Some(Forwarded { client, secure }) => {
-                Arrival { peer: client, secure: secure.unwrap_or(self.arrival.secure) }
+                Arrival { peer: client, secure: secure.unwrap_or(self.arrival.secure), ..self.arrival }
             }
             None => self.arrival,
         }

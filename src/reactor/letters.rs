@@ -177,6 +177,7 @@ fn limit_of(why: Why) -> Option<Limit> {
         | Why::NoSuchRoom
         | Why::Unavailable
         | Why::Kicked
+        | Why::Banned
         | Why::RoomDeleted
         | Why::HandlerFailed => None,
     }
@@ -193,7 +194,7 @@ fn code_of(why: Why) -> CloseCode {
         | Why::Unavailable => CloseCode::TRY_AGAIN_LATER,
         Why::HandlerFailed => CloseCode::INTERNAL,
         Why::NoSuchRoom => CloseCode::POLICY,
-        Why::Kicked => CloseCode::KICKED,
+        Why::Kicked | Why::Banned => CloseCode::KICKED,
         Why::RoomDeleted => CloseCode::NORMAL,
     }
 }

@@ -70,7 +70,7 @@ impl<S: Service> Reactor<S> {
             Err(error) => return tracing::error!(%error, "TLS could not be begun"),
         };
         if proxied {
-            stream = stream.proxied();
+            stream = stream.proxied(header);
         }
         if local {
             stream = stream.local();
@@ -79,7 +79,7 @@ impl<S: Service> Reactor<S> {
         if let Err(error) = stream.register(self.poll.registry(), key.token()) {
             return tracing::error!(%error, "a connection could not be registered");
         }
-        let arrival = Arrival { peer, secure: tls };
+        let arrival = Arrival { peer, secure: tls, proxied: header };
         // Who is refused must not keep others of its address out as well.
         let counted = if proxied || refused.is_some() { None } else { self.turn.count(peer.ip()) };
         self.turn.refused += usize::from(refused.is_some());
@@ -150,7 +150,7 @@ impl<S: Service> Reactor<S> {
         if let (true, Some(address)) = (trusted, source.client) {
             let secure = source.secure || stream.is_encrypted();
             stream.set_client(Client { address, secure });
-            opening.arrival = Arrival { peer: address, secure };
+            opening.arrival = Arrival { peer: address, secure, proxied: true };
         }
         // A trusted proxy that speaks for itself may have clients all the same, of whom it tells in each request.
         if !trusted || source.client.is_some() {
@@ -216,7 +216,7 @@ impl<S: Service> Reactor<S> {
 
 /// Where the requests of a connection come from, as far as it knows itself.
 pub(super) fn arrival(stream: StreamRef<'_>) -> io::Result<Arrival> {
-    Ok(Arrival { peer: stream.peer_addr()?, secure: stream.is_secure() })
+    Ok(Arrival { peer: stream.peer_addr()?, secure: stream.is_secure(), proxied: stream.is_proxied() })
 }
 
 /// Counts a session against its client's address, if a proxy has brought it and it was not counted before.

@@ -26,6 +26,8 @@ pub struct Arrival {
     pub peer: SocketAddr,
     /// Whether the connection is encrypted.
     pub secure: bool,
+    /// Whether it came behind a header of the PROXY protocol.
+    pub proxied: bool,
 }
 
 /// What to do with a request, decided from its head.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::command::{Ask, Command, Effect, Format, Online, OnlineSession, PostError, Posting, Why};
 use super::journal::RoomId;
+use super::member::State;
 use super::message::Kind;
 use super::peer::Peer;
 use super::repeats::Publisher;
@@ -22,10 +23,8 @@ impl<P: Peer> Shard<P> {
             }
             Ask::Position { .. } | Ask::Poll { .. } | Ask::Online { .. } => self.ask_reader(ask, now),
             Ask::Kick { room, user, ban, reply } => {
-                if let Some(ban) = ban {
-                    self.bans.add(&room, &user, now, ban);
-                }
-                let closed = self.kick(&room, &user);
+                let banned = ban.map_or(Ok(()), |ban| self.limits.bounds.bans.add(&room, &user, ban));
+                let closed = banned.map(|()| self.kick(&room, &user));
                 reply.send(closed);
             }
             Ask::Close { room, id, reply } => {
@@ -64,7 +63,7 @@ impl<P: Peer> Shard<P> {
         match (&mut self.rooms[index], ask) {
             (Entry::Opening(_), ask) => self.hold(index, Command::Ask(Box::new(ask)), now),
             (Entry::Open(room), Ask::Position { reply, .. }) => reply.send(Ok(room.position())),
-            (Entry::Open(_), Ask::Poll { poll, .. }) => self.poll(index, *poll, now),
+            (Entry::Open(_), Ask::Poll { user, poll, .. }) => self.poll(index, user, *poll, now),
             (Entry::Open(_), Ask::Online { room, reply }) => reply.send(self.online(&room)),
             (Entry::Open(_), ask) => ask.refuse(Why::NoSuchRoom),
         }
@@ -72,6 +71,9 @@ impl<P: Peer> Shard<P> {
 
     /// Publishes in somebody's name, once the room is open.
     fn post(&mut self, post: Box<Posting>, now: Timestamp) {
+        if self.limits.bounds.bans.holds(&post.room, &post.sender) {
+            return post.reply.send(Err(PostError::Banned));
+        }
         let Ok(index) = self.find_room(&post.room, Format::Chat, post.create, now) else {
             return post.reply.send(Err(PostError::Unavailable));
         };
@@ -119,8 +121,8 @@ impl<P: Peer> Shard<P> {
 
     /// A chat room for a user who wants to read it.
     fn find_for(&mut self, name: &str, user: &str, now: Timestamp) -> Result<usize, Why> {
-        if self.bans.holds(name, user, now) {
-            return Err(Why::Kicked);
+        if self.limits.bounds.bans.holds(name, user) {
+            return Err(Why::Banned);
         }
         self.find_room(name, Format::Chat, false, now)
     }
@@ -187,15 +189,21 @@ impl<P: Peer> Shard<P> {
 
     /// Has the sessions of an open room (of one user, if named) closed; returns how many.
     fn close_members(&mut self, index: usize, user: Option<&str>, why: Why) -> usize {
-        let Some(Entry::Open(room)) = self.rooms.get(index) else { return 0 };
+        let Some(Entry::Open(room)) = self.rooms.get_mut(index) else { return 0 };
         let is_meant = |key| match self.seats.get(key) {
             Some(Seat::Taken { profile, .. }) => user.is_none_or(|user| *profile.user == *user),
             Some(Seat::Waiting { .. } | Seat::Left { .. }) | None => false,
         };
-        let meant = room.members.iter().filter(|member| is_meant(member.key));
-        let closed: Vec<_> = meant.map(|member| Effect::Close(member.session, why)).collect();
-        let count = closed.len();
-        self.out.effects.extend(closed);
+        let mut count = 0;
+        for member in room.members.iter_mut().filter(|member| is_meant(member.key)) {
+            // Nothing goes there any more, and nothing that comes from there counts.
+            member.state = State::Gone;
+            self.out.effects.push(Effect::Close(member.session, why));
+            count += 1;
+        }
+        if let Some(user) = user {
+            room.end_polls_of(user, why);
+        }
         count
     }
 

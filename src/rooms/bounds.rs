@@ -1,8 +1,9 @@
-//! How many rooms and members there may be: limits that can be changed while they hold.
+//! How many rooms and members there may be, and who may be no member: what can be changed while it holds.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::bans::Bans;
 use crate::metrics::{Limit, Metrics};
 use crate::rate::SharedRate;
 
@@ -18,6 +19,8 @@ pub struct Bounds {
     openings: Quota,
     opening_bytes: Quota,
     metrics: Metrics,
+    /// Who must not come back where.
+    pub bans: Bans,
 }
 
 /// How much there is of something that all shards share, and how much there may be.
@@ -60,7 +63,15 @@ impl Bounds {
             openings: Quota::unlimited(),
             opening_bytes: Quota::unlimited(),
             metrics: Metrics::default(),
+            bans: Bans::new(|| Duration::ZERO),
         }
+    }
+
+    /// With bans that end by this clock, which must not jump.
+    #[must_use]
+    pub fn clock(mut self, clock: fn() -> Duration) -> Bounds {
+        self.bans = Bans::new(clock);
+        self
     }
 
     /// Counts there what runs into the limits of rooms that are being opened.

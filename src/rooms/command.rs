@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Timestamp;
+use super::bans::TooManyBans;
 use super::encoding::Encoding;
 use super::journal::{Opened, Page, PageRequest, RoomId};
 use super::polls::Poll;
@@ -271,7 +272,8 @@ pub enum Ask {
         /// The answer.
         reply: Reply<Online>,
     },
-    /// Closes all sessions of a user in a chat room with 4001; answered with their number.
+    /// Closes all sessions of a user in a chat room with 4001; answered with their number, or that there are too many bans:
+    /// then nothing was done.
     Kick {
         /// The room's name.
         room: Box<str>,
@@ -280,7 +282,7 @@ pub enum Ask {
         /// How long the user must not come back.
         ban: Option<Duration>,
         /// The answer.
-        reply: Reply<usize>,
+        reply: Reply<Result<usize, TooManyBans>>,
     },
     /// Closes all sessions of a chat room with 1000, because the room was deleted; answered with their number.
     Close {
@@ -403,6 +405,8 @@ pub enum PostError {
     NoReceiver,
     /// The sender has used its id for another message.
     IdReused,
+    /// The sender was banned from the room.
+    Banned,
 }
 
 impl PostError {
@@ -414,6 +418,7 @@ impl PostError {
             PostError::Unavailable | PostError::Busy => "unavailable",
             PostError::NoReceiver => "no_receiver",
             PostError::IdReused => "id_reused",
+            PostError::Banned => "banned",
         }
     }
 
@@ -432,6 +437,7 @@ impl PostError {
             PostError::Busy => "too much waits for the room",
             PostError::NoReceiver => "nobody is there to get the message",
             PostError::IdReused => "the id was used for another message",
+            PostError::Banned => "this user is banned from the room",
         }
     }
 }
@@ -561,6 +567,8 @@ pub enum Why {
     Unavailable,
     /// Somebody threw the user out.
     Kicked,
+    /// The user was thrown out and must not come back yet.
+    Banned,
     /// The room was deleted.
     RoomDeleted,
     /// Code of the application that wrote for this session has panicked.
@@ -580,6 +588,7 @@ impl Why {
             Why::NoSuchRoom => "there is no such room",
             Why::Unavailable => "the room cannot be read at the moment",
             Why::Kicked => "kicked",
+            Why::Banned => "banned",
             Why::RoomDeleted => "the room was deleted",
             Why::HandlerFailed => "handler failed",
         }

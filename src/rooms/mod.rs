@@ -30,6 +30,7 @@
 //! | `command` | what goes into a shard and what comes out |
 //! | `message` | the JSON of a chat message, encoded once |
 //! | [`journal`] | what rooms and a store tell each other |
+//! | `bans` | who must not come back where |
 //! | `presence` | who is there: sessions and users |
 
 mod absent;
@@ -73,6 +74,7 @@ mod store_requests;
 mod timestamp;
 mod view;
 
+pub use bans::{Ban, Bans, TooManyBans};
 pub use bounds::Bounds;
 pub use command::{
     Answer, Ask, Command, Effect, Fault, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError,

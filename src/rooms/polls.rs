@@ -218,6 +218,8 @@ impl Drop for Counted {
 /// A poll that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
+    /// Who asks; empty if nobody knows.
+    user: Box<str>,
     cursor: u64,
     limit: usize,
     /// Nobody waits for the answer any longer.
@@ -246,7 +248,7 @@ impl Waiting {
 
 impl<P: Peer> Shard<P> {
     /// Answers a poll, or has it wait. The room is at `index`, and open.
-    pub(super) fn poll(&mut self, index: usize, poll: Poll, now: Timestamp) {
+    pub(super) fn poll(&mut self, index: usize, user: Box<str>, poll: Poll, now: Timestamp) {
         let clock = self.clock;
         let Some(Entry::Open(room)) = self.rooms.get_mut(index) else { return };
         room.expire(clock);
@@ -270,7 +272,7 @@ impl<P: Peer> Shard<P> {
         let micros = u64::try_from(poll.wait.as_micros()).unwrap_or(u64::MAX);
         let until = Timestamp::from_micros(now.micros().saturating_add(micros));
         let Poll { limit, asker, reply, .. } = poll;
-        room.polls.push(Waiting { cursor, limit, until, asker, reply, _counted: self.polls.enter() });
+        room.polls.push(Waiting { user, cursor, limit, until, asker, reply, _counted: self.polls.enter() });
     }
 
     /// Whether one more poll may wait. Looks through all rooms for polls that have ended, but not often.
@@ -313,6 +315,13 @@ impl<P: Peer> Room<P> {
             } else {
                 self.polls.push(poll);
             }
+        }
+    }
+
+    /// A user was thrown out.
+    pub(super) fn end_polls_of(&mut self, user: &str, why: Why) {
+        for poll in self.polls.extract_if(.., |poll| *poll.user == *user).collect::<Vec<_>>() {
+            poll.reply.send(Err(why));
         }
     }
 

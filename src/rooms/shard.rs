@@ -4,7 +4,6 @@ use std::collections::{HashMap, VecDeque};
 
 use slab::Slab;
 
-use super::bans::Bans;
 use super::command::{
     Answer, Command, Effect, Fault, Format, Join, MemberKey, PostError, Reader, Reply, RoomKey, ShardStats,
     Span, Why,
@@ -49,7 +48,6 @@ pub struct Shard<P> {
     pub(super) requests: StoreRequests,
     pub(super) readers: Readers,
     pub(super) ledger: Ledger,
-    pub(super) bans: Bans,
     pub(super) barriers: usize,
     /// Rooms that the store was asked for, or will be. Invariant: entries that are asked.
     pub(super) openings: usize,
@@ -82,7 +80,6 @@ impl<P: Peer> Shard<P> {
             requests: StoreRequests::default(),
             readers: Readers::default(),
             ledger: Ledger::new(number),
-            bans: Bans::default(),
             barriers: 0,
             openings: 0,
             clock: Timestamp::default(),
@@ -258,8 +255,8 @@ impl<P: Peer> Shard<P> {
     }
 
     fn join(&mut self, join: Join<P>, now: Timestamp) {
-        if self.bans.holds(&join.room, &join.user, now) {
-            return self.turn_away(join, Why::Kicked);
+        if self.limits.bounds.bans.holds(&join.room, &join.user) {
+            return self.turn_away(join, Why::Banned);
         }
         let index = match self.find_room(&join.room, join.format, join.creates, now) {
             Ok(index) => index,
@@ -387,7 +384,9 @@ impl<P: Peer> Shard<P> {
                 if room.disowned {
                     return;
                 }
-                let Some(session) = room.members.get(*position).map(|seated| seated.session) else { return };
+                // One who was thrown out says nothing more, whatever was on its way.
+                let seated = room.members.get(*position).filter(|seated| seated.state != State::Gone);
+                let Some(session) = seated.map(|seated| seated.session) else { return };
                 let Ok(content) = simdutf8::basic::from_utf8(content) else { return };
                 let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
                 let client_id = client_id.filter(|id| !id.is_empty());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::rooms::Rooms;
 use crate::auth::Identity;
-use crate::http::{Head, Origins, Response};
+use crate::http::{Head, Origins, Response, is_local};
 use crate::reactor::{Arrival, Attributes, Letter, Mailbox, Ticket};
 
 pub use crate::reactor::{Answer, Follow, Otherwise};
@@ -29,6 +29,14 @@ pub struct Request<'r> {
 }
 
 impl Request<'_> {
+    /// Whether it was sent on this machine, and by no web page of others: whoever may do that may do what an administrator
+    /// may, where nobody can prove to be one.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let Arrival { peer, secure, proxied, .. } = *self.arrival;
+        is_local(self.head, peer, proxied, secure)
+    }
+
     /// Who asks, if that was proved.
     #[must_use]
     pub fn identity(&self) -> Option<Arc<Identity>> {

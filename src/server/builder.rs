@@ -4,8 +4,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use super::bans::{self, Keeper};
 use super::dispatch::Dispatch;
 use super::error::Cause;
 use super::rooms::Rooms;
@@ -153,7 +155,7 @@ impl Builder {
         let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
         let shards = workers.max(1);
         let (metrics, kept_in) = (Metrics::default(), store.clone());
-        let bounds = Arc::new(Bounds::new(shards).counted_by(metrics.clone()));
+        let bounds = Arc::new(Bounds::new(shards).counted_by(metrics.clone()).clock(steady));
         set_bounds(&bounds, &config.limits);
         let setup = Setup {
             listen,
@@ -171,12 +173,29 @@ impl Builder {
             paths: router.endpoint_paths(),
             metrics: metrics.clone(),
         };
+        let bans = match &kept_in {
+            Some(store) => {
+                bans::restore(store, &bounds);
+                Some(
+                    Keeper::start(store.clone(), bounds.clone())
+                        .map_err(|error| StartError(Cause::Thread(error)))?,
+                )
+            }
+            None => None,
+        };
         let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
             let rooms = Rooms::new(mailbox.clone(), gauge.clone(), metrics, bounds, shards, kept_in);
             Dispatch::new(router, &config, rules.clone(), mailbox, rooms)
         };
         let reactor =
             Reactor::start(setup, dispatch).map_err(|failure| StartError(Cause::Reactor(failure)))?;
-        Ok(Server { reactor, rules })
+        Ok(Server { reactor, rules, bans })
     }
+}
+
+/// Time since the first call, which no change of the clock touches.
+#[expect(clippy::disallowed_methods, reason = "bans end by a clock that does not jump")]
+fn steady() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }

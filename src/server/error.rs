@@ -43,6 +43,7 @@ pub(super) enum Cause {
     Reactor(StartFailure),
     Keys(KeysError),
     Config(ConfigError),
+    Thread(std::io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -54,6 +55,7 @@ impl fmt::Display for StartError {
             Cause::Reactor(StartFailure::Passed(number, error)) => {
                 write!(f, "cannot listen on socket {number} of those that were passed: {error}")
             }
+            Cause::Thread(error) => write!(f, "cannot start a thread: {error}"),
             Cause::Reactor(StartFailure::NoCertificate) => {
                 f.write_str("cannot speak TLS: tls.certificate and tls.key are not set")
             }

@@ -41,6 +41,7 @@
 //! ```
 
 mod api;
+mod bans;
 mod builder;
 mod dispatch;
 mod error;
@@ -70,8 +71,8 @@ pub use crate::reactor::{
 };
 #[doc(inline)]
 pub use crate::rooms::{
-    Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession, Position, PostError, Posted,
-    ShardStats, Start, Timestamp, Why,
+    Ban, Bans, Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession, Position,
+    PostError, Posted, ShardStats, Start, Timestamp, TooManyBans, Why,
 };
 pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Follow, Otherwise, Request, Responder};
@@ -91,6 +92,8 @@ pub use settings::{RESTART_FREE_KEYS, store_options};
 pub struct Server {
     reactor: Reactor<Dispatch>,
     rules: CurrentRules,
+    /// Only where rooms are kept.
+    bans: Option<bans::Keeper>,
 }
 
 impl Server {
@@ -134,7 +137,10 @@ impl Server {
     /// # Errors
     /// [`RunError`], if the server cannot go on.
     pub fn run(self) -> Result<(), RunError> {
-        self.reactor.run().map_err(RunError)
+        let Server { reactor, bans, .. } = self;
+        let outcome = reactor.run().map_err(RunError);
+        drop(bans);
+        outcome
     }
 
     /// See [`Reactor::settle`].

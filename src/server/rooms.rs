@@ -8,7 +8,8 @@ use super::history::{HistoryRequest, Reader};
 use crate::metrics::{Limit, Metrics};
 use crate::reactor::{Gauge, Letter, Mailbox, Post, Relayed};
 use crate::rooms::{
-    Ask, Bounds, History, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp, Why,
+    Ask, Bans, Bounds, History, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp,
+    TooManyBans, Why,
 };
 use crate::store::{RoomId, Store};
 
@@ -168,8 +169,9 @@ impl Rooms {
         self.ask(Ask::Online { room: room.into(), reply: Reply::new(reply) })
     }
 
-    /// Closes all sessions of a user in a room with 4001; the answer is their number. With `ban`, the user gets 4001 on
-    /// coming back until that has passed (or the server was restarted).
+    /// Closes all sessions of a user in a room with 4001; the answer is their number. With `ban`, every door of the room is
+    /// closed to the user until that has passed, or the ban is lifted; a new ban replaces an old one. With
+    /// [`TooManyBans`] nothing was done.
     ///
     /// # Errors
     /// [`Busy`].
@@ -178,9 +180,15 @@ impl Rooms {
         room: &str,
         user: &str,
         ban: Option<Duration>,
-        reply: impl FnOnce(usize) + Send + 'static,
+        reply: impl FnOnce(Result<usize, TooManyBans>) + Send + 'static,
     ) -> Result<(), Busy> {
         self.ask(Ask::Kick { room: room.into(), user: user.into(), ban, reply: Reply::new(reply) })
+    }
+
+    /// Who must not come back where.
+    #[must_use]
+    pub fn bans(&self) -> &Bans {
+        &self.bounds.bans
     }
 
     /// Closes all sessions of a room with 1000; the answer is their number. A room that is kept in memory alone is deleted by

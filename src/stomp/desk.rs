@@ -335,6 +335,7 @@ impl From<PostError> for Fault {
             PostError::Busy => Fault::Busy,
             PostError::NoReceiver => Fault::NoSubscriber,
             PostError::IdReused => Fault::IdReused,
+            PostError::Banned => Fault::Banned,
         }
     }
 }
@@ -350,6 +351,7 @@ impl From<Why> for Fault {
             Why::NoSuchRoom | Why::RoomDeleted => Fault::NoSuchRoom,
             Why::Unavailable => Fault::Unavailable,
             Why::Kicked => Fault::Kicked,
+            Why::Banned => Fault::Banned,
         }
     }
 }

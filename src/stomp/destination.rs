@@ -1,6 +1,7 @@
 //! What a destination leads to.
 
 use super::fault::Fault;
+use crate::auth::check_name;
 use crate::chat::query::ROOM_BYTES_MAX;
 
 /// A kind of destination.
@@ -53,6 +54,9 @@ impl Destination {
             .ok_or(Fault::UnknownDestination)?;
         let name = &text[prefix.len()..];
         if name.is_empty() || name.len() > ROOM_BYTES_MAX || name.chars().any(char::is_control) {
+            return Err(Fault::UnknownDestination);
+        }
+        if place == Place::Room && check_name(name, ROOM_BYTES_MAX).is_err() {
             return Err(Fault::UnknownDestination);
         }
         Ok(Destination { text: text.into(), place, name_at: prefix.len() })

@@ -64,6 +64,8 @@ pub(crate) enum Fault {
     NotThatUser,
     /// The user was thrown out of that room.
     Kicked,
+    /// The user must not come back there yet.
+    Banned,
     NoSuchRoom,
     RoomFull,
     TooManyRooms,
@@ -109,6 +111,7 @@ impl Fault {
             Fault::NotAllowed => "not allowed",
             Fault::NotThatUser | Fault::NoToken => "not authenticated",
             Fault::Kicked => "kicked",
+            Fault::Banned => "banned",
             Fault::NoSuchRoom => "no such room",
             Fault::RoomFull => "room is full",
             Fault::TooManyRooms => "too many rooms",
@@ -149,7 +152,7 @@ impl Fault {
             | Fault::Unfinished
             | Fault::NotConnectedInTime => CloseCode::POLICY,
             Fault::NotThatUser | Fault::NoToken => CloseCode::UNAUTHENTICATED,
-            Fault::Kicked => CloseCode::KICKED,
+            Fault::Kicked | Fault::Banned => CloseCode::KICKED,
             Fault::NoSubscriber
             | Fault::Queue(_)
             | Fault::RoomFull
@@ -204,6 +207,7 @@ impl fmt::Display for Fault {
             | Fault::Unfinished
             | Fault::NotConnectedInTime
             | Fault::Kicked
+            | Fault::Banned
             | Fault::NoSuchRoom
             | Fault::RoomFull
             | Fault::TooManyRooms

@@ -1,11 +1,12 @@
 //! What every store does, wherever it keeps things.
 
+use super::bans::BanChange;
 use super::error::StoreError;
 use super::health::Monitor;
 use super::jobs::Purpose;
 use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
-use crate::rooms::Timestamp;
 use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
+use crate::rooms::{Ban, Timestamp};
 
 /// A store: all calls return at once, and the answer comes by a callback on a thread of the store.
 ///
@@ -67,6 +68,10 @@ pub(super) trait Backend: Send + Sync {
     ) -> Result<(), Busy>;
 
     fn take_back(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy>;
+    /// A store that ends with the process need not keep any.
+    fn change_bans(&self, change: BanChange, done: Done<Result<(), StoreError>>) -> Result<(), Busy>;
+
+    fn bans(&self, done: Done<Result<Vec<Ban>, StoreError>>) -> Result<(), Busy>;
 
     /// The number of the newest message that was removed for good.
     #[cfg(test)]

@@ -24,7 +24,7 @@
 //! | `schema` | tables, migrations, connections |
 //! | `writer`, `ledger` | rounds and their transactions; what is due next in every room |
 //! | `rows`, `page` | rows as messages; reading parts of a log |
-//! | `registry` | rooms and participants |
+//! | `registry`, `bans` | rooms and participants; who must not come back where |
 //! | `retention`, `checkpoint` | what is done beside |
 //! | `epoch`, `mark`, `checksum`, `wal` | noticing what was lost, damaged, or put back from a copy |
 //! | `quarantine` | rooms with damaged rows, which harm no others |
@@ -33,6 +33,7 @@
 
 mod anchor;
 mod backend;
+mod bans;
 mod checkpoint;
 mod checksum;
 mod epoch;
@@ -63,11 +64,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::backend::Backend;
+use self::bans::BanChange;
 pub use self::error::{Busy, Health, OpenError, StoreError};
 use self::jobs::Purpose;
 pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
 pub use self::threads::StoreThreads;
-use crate::rooms::Timestamp;
 #[doc(inline)]
 pub use crate::rooms::journal::{
     Durability, From, Page, PageRequest, Retention, RoomId, RoomSettings, Stored,
@@ -75,6 +76,7 @@ pub use crate::rooms::journal::{
 use crate::rooms::journal::{Opened, RecordBatch};
 #[doc(inline)]
 pub use crate::rooms::log::Window;
+use crate::rooms::{Ban, Timestamp};
 
 /// The highest number of a message: the largest whole number that every JSON parser keeps exactly.
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
@@ -328,6 +330,44 @@ impl Store {
     /// [`Busy`] if too much waits already. The answer is [`StoreError::NoSuchRoom`] if there is no such room.
     pub fn take_back_import(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
         self.backend.take_back(room, done)
+    }
+
+    /// Keeps what is left of a ban, in place of what was kept of it before.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already.
+    pub fn keep_ban(&self, ban: Ban, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
+        self.backend.change_bans(BanChange::Keep(ban), done)
+    }
+
+    /// Forgets a ban.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already.
+    pub fn lift_ban(&self, room: &str, user: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
+        let (room, user) = (room.into(), user.into());
+        self.backend.change_bans(BanChange::Lift { room, user }, done)
+    }
+
+    /// Writes down what is left of the bans that hold, and forgets those that have ended.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already.
+    pub fn note_bans(
+        &self,
+        bans: Vec<Ban>,
+        ended: Vec<Ban>,
+        done: Done<Result<(), StoreError>>,
+    ) -> Result<(), Busy> {
+        self.backend.change_bans(BanChange::Note { bans, ended }, done)
+    }
+
+    /// The bans that are kept.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already.
+    pub fn bans(&self, done: Done<Result<Vec<Ban>, StoreError>>) -> Result<(), Busy> {
+        self.backend.bans(done)
     }
 
     /// How the store is.

@@ -21,7 +21,8 @@ const APPLICATION_ID: i64 = 0x466f_6768;
 /// One step a version: `STEPS[n]` leads from schema `n` to `n + 1`. Steps that were released are never changed; whoever
 /// needs another table or column appends a step. Each is a transaction of its own, and a database of any older version
 /// takes all that it lacks when it is opened.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
 
     -- AUTOINCREMENT: the id of a deleted room is never given to another one.
@@ -71,6 +72,15 @@ const STEPS: &[&str] = &["
     -- Rooms into which messages are being imported, and whether the room was there before, without any. While there is
     -- one at the start, the import was interrupted, and is taken back.
     CREATE TABLE imports (room INTEGER PRIMARY KEY, existed INTEGER NOT NULL) STRICT;
+",
+"
+    -- What is left of each ban, in microseconds.
+    CREATE TABLE bans (
+        room TEXT NOT NULL,
+        user TEXT NOT NULL,
+        left INTEGER NOT NULL,
+        PRIMARY KEY (room, user)
+    ) STRICT, WITHOUT ROWID;
 "];
 
 const PAGE_BYTES: u32 = 4096;

@@ -6,6 +6,7 @@ use crossbeam_channel::Sender;
 use rusqlite::Connection;
 
 use super::backend::Backend;
+use super::bans::{self, BanChange};
 use super::error::StoreError;
 use super::gate::{Gate, Permit};
 use super::health::Monitor;
@@ -14,8 +15,8 @@ use super::ledger::Ledger;
 use super::page::{self, ReadOptions};
 use super::registry;
 use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
-use crate::rooms::Timestamp;
 use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
+use crate::rooms::{Ban, Timestamp};
 
 /// Rooms in a database: one thread writes, others read.
 pub(super) struct Sqlite {
@@ -111,6 +112,14 @@ impl Backend for Sqlite {
     ) -> Result<(), Busy> {
         let id: Box<str> = id.into();
         self.change(done, move |conn, ledger| registry::configure(conn, ledger, &id, &settings))
+    }
+
+    fn change_bans(&self, change: BanChange, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
+        self.change(done, move |conn, _| change.apply(conn))
+    }
+
+    fn bans(&self, done: Done<Result<Vec<Ban>, StoreError>>) -> Result<(), Busy> {
+        self.query(done, |conn, _| bans::all(conn))
     }
 
     fn import(

@@ -50,6 +50,8 @@ pub(crate) struct Stream {
 /// What only some connections have; the others are no larger for it.
 #[derive(Debug, Default)]
 pub(super) struct Extra {
+    /// A header of the PROXY protocol stands before everything else.
+    header: bool,
     tls: Option<Tls>,
     client: OnceLock<Client>,
     /// A Unix socket, whose peer has no address.
@@ -102,10 +104,11 @@ impl Stream {
         Stream { socket, extra: Some(Box::new(Extra { tls: Some(tls), ..Extra::default() })) }
     }
 
-    /// A stream on which somebody may speak for others; see [`StreamRef::set_client`].
+    /// A stream on which somebody may speak for others; see [`StreamRef::set_client`]. `header`: it begins with a header of
+    /// the PROXY protocol, whatever that says.
     #[must_use]
-    pub(crate) fn proxied(mut self) -> Stream {
-        self.extra.get_or_insert_default();
+    pub(crate) fn proxied(mut self, header: bool) -> Stream {
+        self.extra.get_or_insert_default().header = header;
         self
     }
 
@@ -140,6 +143,11 @@ impl<'s> StreamRef<'s> {
 
     fn tls(self) -> Option<&'s Tls> {
         self.extra?.tls.as_ref()
+    }
+
+    /// Whether it began with a header of the PROXY protocol.
+    pub(crate) fn is_proxied(self) -> bool {
+        self.extra.is_some_and(|extra| extra.header)
     }
 
     /// From now on the peer's address is `client`: said once, on a [proxied](Stream::proxied) stream.

@@ -90,7 +90,7 @@ fn a_bad_token_is_told_what_is_wrong_with_it() {
         ),
         (
             "/api/stats".to_owned(),
-            format!("Cookie: foghorn_token={token}\r\n"),
+            format!("Cookie: foghorn_token={token}\r\nSec-Fetch-Site: same-site\r\n"),
             "invalid_token",
             "the cookie counts only with an allowed origin",
         ),

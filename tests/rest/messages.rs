@@ -181,7 +181,7 @@ fn what_is_no_message_is_refused_with_the_field_that_is_wrong() {
         (json!({ "sender": "a\n", "content": "c" }), "sender must have"),
         (json!({ "sender": "a".repeat(65), "content": "c" }), "sender must have"),
         (json!({ "sender": "a", "content": 1 }), "content must be a string"),
-        (json!({ "sender": "a", "content": "c".repeat(1001) }), "content is longer than 1000 bytes"),
+        (json!({ "sender": "sYstem", "content": "c" }), "sender must have"),
         (json!({ "sender": "a", "content": "c", "id": 1 }), "id must be a string"),
         (json!({ "sender": "a", "content": "c", "id": "k".repeat(65) }), "id must have 1 to 64 bytes"),
     ];
@@ -191,8 +191,13 @@ fn what_is_no_message_is_refused_with_the_field_that_is_wrong() {
     }
     server.post(&path, &json!({ "sender": "a", "content": "c".repeat(1000), "id": null })).expect(201);
     server.post(&path, &json!({ "sender": "a", "content": "c", "id": "" })).expect(201);
-    let unknown = json!({ "sender": "a", "content": "c" });
-    server.post("/api/chat/rooms/nowhere/messages", &unknown).expect(201);
+    let long = server.post(&path, &json!({ "sender": "a", "content": "c".repeat(1001) })).expect(413);
+    assert!(long.problem().starts_with("content is longer than 1000 bytes"));
+    let message = json!({ "sender": "a", "content": "c" });
+    for name in [".", "..", "System", "%E2%80%8B", "a%E2%80%AE"] {
+        server.post(&format!("/api/chat/rooms/{name}/messages"), &message).expect(422).problem();
+    }
+    assert_eq!(server.post("/api/chat/rooms/new/messages", &message).expect(201).json()["seq"], 1);
     let closed = TestServer::with(|config| config.chat.open_rooms = false);
-    closed.post("/api/chat/rooms/nowhere/messages", &unknown).expect(404).problem();
+    closed.post("/api/chat/rooms/nowhere/messages", &message).expect(404).problem();
 }

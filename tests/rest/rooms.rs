@@ -84,10 +84,15 @@ fn wrong_fields_are_named() {
         (json!({ "name": "a\nb", "createdBy": "a" }), "name has a control character"),
         (
             json!({ "name": "r", "createdBy": "" }),
-            "createdBy must have 1 to 64 bytes and no control characters",
+            "createdBy must have 1 to 64 bytes, something to be seen and no control characters, and not be SYSTEM, . or ..",
         ),
         (json!({ "name": "r", "createdBy": "a".repeat(65) }), "createdBy must have"),
         (json!({ "name": "r", "createdBy": "a\u{0}" }), "createdBy must have"),
+        (json!({ "name": "r", "createdBy": "System" }), "createdBy must have"),
+        (json!({ "name": "r", "createdBy": ".." }), "createdBy must have"),
+        (json!({ "name": "a\u{202e}b", "createdBy": "a" }), "name has a control character"),
+        (json!({ "name": "\u{200b}", "createdBy": "a" }), "name has nothing that can be seen"),
+        (json!({ "name": "SYSTEM", "createdBy": "a" }), "name is one that means something else"),
         (json!({ "name": "r", "createdBy": ["a"] }), "createdBy must be a string"),
         (json!({ "name": "r", "createdBy": "a", "description": {} }), "description must be a string"),
         (json!({ "name": "r", "createdBy": "a", "description": "d".repeat(2001) }), "description must have"),
@@ -153,7 +158,7 @@ fn participants_are_a_set_and_find_their_rooms() {
         connection.ask("POST", &format!("{ROOMS}/nowhere/{part}?username=a")).expect(404).problem();
         let missing = connection.ask("POST", &format!("{ROOMS}/{room}/{part}")).expect(400).problem();
         assert_eq!(missing, "username is missing");
-        connection.ask("POST", &format!("{ROOMS}/{room}/{part}?username=%00")).expect(400).problem();
+        connection.ask("POST", &format!("{ROOMS}/{room}/{part}?username=%00")).expect(422).problem();
     }
 }
 

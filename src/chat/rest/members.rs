@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::answer::Pending;
 use super::refusal::Refusal;
-use super::{Call, json, time_text};
-use crate::http::Status;
-use crate::rooms::OnlineSession;
+use super::{Call, json, now, time_text};
+use crate::http::{Problem, Response, Status};
+use crate::rooms::{Ban, OnlineSession, Timestamp, TooManyBans};
 use crate::store::{RoomInfo, StoreError};
 
 /// Who is there.
@@ -24,17 +25,19 @@ struct Online<'r> {
 struct Session<'r> {
     session_id: String,
     username: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     connected_at: String,
     lag: u64,
 }
 
-impl<'r> From<&'r OnlineSession> for Session<'r> {
-    fn from(session: &'r OnlineSession) -> Session<'r> {
+impl<'r> Session<'r> {
+    /// The address is nothing to strangers.
+    fn new(session: &'r OnlineSession, shows_address: bool) -> Session<'r> {
         Session {
             session_id: format!("{:032x}", session.id),
             username: &session.user,
-            address: session.address.map(|address| address.to_string()),
+            address: session.address.filter(|_| shows_address).map(|address| address.to_string()),
             connected_at: time_text(session.joined_at),
             lag: session.lag,
         }
@@ -50,13 +53,15 @@ struct Closed {
 /// answer, which may be long.
 pub(super) fn online(call: Call<'_>) -> Result<(), Refusal> {
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
+    let shows_addresses = call.permit.shows_addresses();
     call.rooms.online(call.room, move |mut online| {
         let later = pending.clone();
         let done = move |found: Result<RoomInfo, StoreError>| {
             later.send(found.map_err(Refusal::from).and_then(|_room| {
                 online.sessions.sort_unstable_by_key(|session| (session.joined_at, session.id));
                 let users: Vec<&str> = online.users.iter().map(Arc::as_ref).collect();
-                let sessions = online.sessions.iter().map(Session::from).collect();
+                let session = |session| Session::new(session, shows_addresses);
+                let sessions = online.sessions.iter().map(session).collect();
                 json(Status::OK, &Online { count: users.len(), users, sessions })
             }));
         };
@@ -67,19 +72,77 @@ pub(super) fn online(call: Call<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// A ban as it is shown.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Banned<'b> {
+    username: &'b str,
+    /// When it ends if the clock does not jump; the ban itself does not follow it.
+    ends_at: String,
+    seconds_left: u64,
+}
+
+/// Throws a user out. A ban is kept first, so that whoever was told of it is not let in after a restart; it may be of a
+/// room or a user that nobody has seen.
 pub(super) fn kick(call: Call<'_>) -> Result<(), Refusal> {
-    let (user, ban) = (call.params.username()?.into_owned(), call.params.ban()?);
+    let (user, time) = (call.params.username()?.into_owned(), call.params.ban()?);
     let (pending, rooms, room) = (call.pending.clone(), call.rooms.clone(), Box::<str>::from(call.room));
-    let done = move |found: Result<RoomInfo, StoreError>| {
-        if let Err(error) = found {
-            return pending.send(Err(error.into()));
-        }
+    let ban = time.map(|left| Ban { room: room.clone(), user: user.as_str().into(), left });
+    let carry_out = move || {
         let later = pending.clone();
-        let reply = move |closed| later.send(json(Status::OK, &Closed { closed }));
-        if let Err(busy) = rooms.kick(&room, &user, ban, reply) {
+        let reply = move |closed: Result<usize, TooManyBans>| {
+            let closed = closed.map_err(|TooManyBans| Refusal::unavailable("there are too many bans"));
+            later.send(closed.and_then(|closed| json(Status::OK, &Closed { closed })));
+        };
+        if let Err(busy) = rooms.kick(&room, &user, time, reply) {
             pending.send(Err(busy.into()));
         }
     };
-    call.store.room(call.room, Box::new(done))?;
+    let failed = call.pending.clone();
+    match ban {
+        Some(ban) => call.store.keep_ban(ban, Box::new(move |kept| answered(kept, &failed, carry_out)))?,
+        None => call.store.room(call.room, Box::new(move |found| answered(found, &failed, carry_out)))?,
+    }
+    Ok(())
+}
+
+/// Goes on, unless the store has refused.
+fn answered<T>(outcome: Result<T, StoreError>, pending: &Pending, go_on: impl FnOnce()) {
+    match outcome {
+        Ok(_) => go_on(),
+        Err(error) => pending.send(Err(error.into())),
+    }
+}
+
+/// The bans of a room, which need not be there.
+pub(super) fn bans(call: Call<'_>) -> Result<(), Refusal> {
+    let (bans, now) = (call.rooms.bans().of_room(call.room), now());
+    let banned = bans.iter().map(|ban| {
+        let micros = u64::try_from(ban.left.as_micros()).unwrap_or(u64::MAX);
+        let ends_at = time_text(Timestamp::from_micros(now.micros().saturating_add(micros)));
+        // Never 0: it still holds.
+        Banned { username: &ban.user, ends_at, seconds_left: micros.div_ceil(1_000_000) }
+    });
+    let response = json(Status::OK, &banned.collect::<Vec<_>>());
+    // Through the store's thread, since this one must not wait for the reactor.
+    let pending = call.pending.clone();
+    call.store.room(call.room, Box::new(move |_there_or_not| pending.send(response)))?;
+    Ok(())
+}
+
+pub(super) fn lift(call: Call<'_>) -> Result<(), Refusal> {
+    let (rooms, pending) = (call.rooms.clone(), call.pending.clone());
+    let (room, user): (Box<str>, Box<str>) = (call.room.into(), call.user.into());
+    let done = move |lifted: Result<(), StoreError>| {
+        pending.send(lifted.map_err(Refusal::from).and_then(|()| {
+            let no_ban = || Problem::new(Status::NOT_FOUND, "this user is not banned from the room").into();
+            if rooms.bans().lift(&room, &user) {
+                Ok(Response::new(Status::NO_CONTENT))
+            } else {
+                Err(no_ban())
+            }
+        }));
+    };
+    call.store.lift_ban(call.room, call.user, Box::new(done))?;
     Ok(())
 }

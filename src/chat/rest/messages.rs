@@ -9,6 +9,7 @@ use super::refusal::Refusal;
 use super::rooms::user;
 use super::{Call, now};
 use crate::chat::incoming::ID_BYTES_MAX;
+use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::http::{FieldError, Head, Problem, Response, Status};
 use crate::rooms::journal::{From, Page, PageRequest, RoomId};
 use crate::rooms::{PostError, Posted, push_stored_json};
@@ -84,14 +85,13 @@ pub(crate) fn array(room: &str, page: &Page) -> Vec<u8> {
 /// Publishes in the name of `sender`. A repeat is answered as its first attempt was.
 pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
     let mut fields = Fields::parse(call.request.head, call.request.body, &["sender", "content", "id"])?;
-    let sender = user("sender", fields.required("sender")?)?;
+    let sender = call.permit.user(fields.optional("sender")?)?;
+    let sender = user("sender", sender.ok_or_else(|| Refusal::field("sender", "is missing"))?)?;
     let content = fields.required("content")?;
     if content.len() > call.content_bytes_max {
-        return Err(Refusal::field(
-            "content",
-            format_args!("is longer than {} bytes", call.content_bytes_max),
-        ));
+        return Err(Refusal::too_large("content", call.content_bytes_max));
     }
+    query::name("the room's id", Some(Cow::Borrowed(call.room)), ROOM_BYTES_MAX)?;
     let id = fields.optional("id")?.filter(|id| !id.is_empty());
     let id = message_id(id, idempotency_key(call.request.head)?)?;
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
@@ -100,7 +100,8 @@ pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
         Ok(Posted { seq, json: None, .. }) => reread(&store, &room, seq, &pending),
         Err(error) => pending.send(Err(PostError::into(error))),
     };
-    call.rooms.post(Post::new(call.room, &sender, &content).client_id(id.as_deref()).create(), reply)?;
+    let post = Post::new(call.room, &sender, &content).client_id(id.as_deref()).create();
+    call.rooms.post(post, reply)?;
     Ok(())
 }
 

@@ -66,6 +66,8 @@ struct Call<'r> {
     params: Params<'r>,
     /// The id of the room that the path names; empty on paths that name none.
     room: &'r str,
+    /// The user whom the path names; empty on paths that name none.
+    user: &'r str,
     permit: Permit,
     content_bytes_max: usize,
     /// For the answer, if it comes later.
@@ -94,21 +96,27 @@ impl Rest {
         pending: Pending,
     ) -> Result<Option<Response>, Refusal> {
         let head = request.head;
-        let (action, room) = match routes::find(head.path(), head.method())? {
-            Found::Action(action, room) => (action, room),
+        let (action, room, user) = match routes::find(head.path(), head.method())? {
+            Found::Action(action, room, user) => (action, room, user),
             Found::Options(allow) => return cors::options(access, head, allow).map(Some),
         };
         if action.changes_something() {
             cors::demand(access)?;
         }
-        let permit = Permit::new(request.identity());
+        let permit = Permit::new(request.identity(), request.is_local());
         permit.demand(action, &room)?;
+        if let Some(user) = permit.known_user(action)
+            && request.rooms.bans().holds(&room, user)
+        {
+            return Err(Refusal::banned());
+        }
         let call = Call {
             store: &self.store,
             rooms: request.rooms,
             request,
             params: Params::new(head.query()),
             room: &room,
+            user: &user,
             permit,
             content_bytes_max: self.content_bytes_max,
             pending,
@@ -122,7 +130,14 @@ impl<'r> Call<'r> {
     /// The user in whose name this is done: the parameter `username`, or whoever asks.
     fn username(&self) -> Result<Cow<'r, str>, Refusal> {
         let user = self.permit.user(self.params.text("username")?)?;
-        Ok(query::user(user, None)?)
+        let user = query::user(user, None)?;
+        self.demand_no_ban(&user)?;
+        Ok(user)
+    }
+
+    /// Refuses what would be done for a user who is banned from the room.
+    fn demand_no_ban(&self, user: &str) -> Result<(), Refusal> {
+        if self.rooms.bans().holds(self.room, user) { Err(Refusal::banned()) } else { Ok(()) }
     }
 
     /// Begins the action; its answer goes to `pending`.
@@ -138,6 +153,8 @@ impl<'r> Call<'r> {
             Action::PostMessage => messages::post(self),
             Action::ShowOnline => members::online(self),
             Action::Kick => members::kick(self),
+            Action::ListBans => members::bans(self),
+            Action::LiftBan => members::lift(self),
             Action::ShowStats => status::stats(self),
             Action::CheckHealth => status::health(self),
             Action::CheckReadiness => status::readiness(self),

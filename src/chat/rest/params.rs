@@ -10,6 +10,7 @@ use crate::config::parse_duration;
 use crate::server::Timestamp;
 
 /// How long a ban may last.
+const BAN_MIN: Duration = Duration::from_secs(1);
 const BAN_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A query, not decoded. Every error names its parameter.
@@ -25,15 +26,15 @@ impl<'q> Params<'q> {
         Ok(crate::http::query::get(self.0, name).map_err(|_| QueryError::Malformed)?)
     }
 
-    /// A user's name.
+    /// A user's name, perhaps an old one.
     pub(super) fn user(self, name: &'static str) -> Result<Option<Cow<'q, str>>, Refusal> {
         let value = self.text(name)?;
-        Ok(value.map(|value| query::name(name, Some(value), USER_BYTES_MAX)).transpose()?)
+        Ok(value.map(|value| query::older_name(name, Some(value), USER_BYTES_MAX)).transpose()?)
     }
 
-    /// The parameter `username`, which must be there.
+    /// The parameter `username`, which must be there; perhaps an old name.
     pub(super) fn username(self) -> Result<Cow<'q, str>, Refusal> {
-        Ok(query::name("username", self.text("username")?, USER_BYTES_MAX)?)
+        Ok(query::older_name("username", self.text("username")?, USER_BYTES_MAX)?)
     }
 
     pub(super) fn number(self, name: &'static str) -> Result<Option<u64>, Refusal> {
@@ -55,8 +56,8 @@ impl<'q> Params<'q> {
     /// The parameter `ban`.
     pub(super) fn ban(self) -> Result<Option<Duration>, Refusal> {
         let Some(value) = self.text("ban")? else { return Ok(None) };
-        let ban = parse_duration(&value).ok().filter(|ban| !ban.is_zero() && *ban <= BAN_MAX);
-        let rule = "ban is not a duration like \"60s\", \"10min\" or \"1h\", up to \"365d\"";
+        let ban = parse_duration(&value).ok().filter(|ban| (BAN_MIN..=BAN_MAX).contains(ban));
+        let rule = "ban is not a duration like \"60s\", \"10min\" or \"1h\", from \"1s\" to \"365d\"";
         ban.map(Some).ok_or_else(|| Refusal::malformed(rule))
     }
 }

@@ -9,17 +9,38 @@ use crate::auth::Identity;
 
 /// The permit of one request.
 #[derive(Clone, Debug)]
-pub(super) struct Permit(Option<Arc<Identity>>);
+pub(super) struct Permit {
+    identity: Option<Arc<Identity>>,
+    is_local: bool,
+}
 
 impl Permit {
-    pub(super) fn new(identity: Option<Arc<Identity>>) -> Permit {
-        Permit(identity)
+    /// `is_local`: the request was sent on this machine, which counts where nobody has an identity.
+    pub(super) fn new(identity: Option<Arc<Identity>>, is_local: bool) -> Permit {
+        Permit { identity, is_local }
+    }
+
+    /// The user who asks, for whom this door may be closed; administrators lift bans, their own among them.
+    pub(super) fn known_user(&self, action: Action) -> Option<&str> {
+        let identity = self.identity.as_ref()?;
+        (!action.needs_admin()).then(|| identity.user())
+    }
+
+    /// Whether others' addresses are shown.
+    pub(super) fn shows_addresses(&self) -> bool {
+        self.identity.as_ref().map_or(self.is_local, |identity| identity.is_admin())
     }
 
     /// Refuses an action that is not allowed, in the room that the path names (empty if none). Whether there is such a
     /// room has no influence.
     pub(super) fn demand(&self, action: Action, room: &str) -> Result<(), Refusal> {
-        let Some(identity) = &self.0 else { return Ok(()) };
+        let Some(identity) = &self.identity else {
+            if action.is_local_without_keys() && !self.is_local {
+                let rule = "without keys for tokens this is answered on the server's own machine alone, at a loopback address";
+                return Err(Refusal::forbidden(rule));
+            }
+            return Ok(());
+        };
         if action.needs_admin() && !identity.is_admin() {
             return Err(Refusal::forbidden("only an administrator may do this"));
         }
@@ -36,7 +57,7 @@ impl Permit {
     /// The user in whose name something is to be done: the one given, who must be the one who asks, or that one. None if
     /// none is given and nobody knows.
     pub(super) fn user<'q>(&self, given: Option<Cow<'q, str>>) -> Result<Option<Cow<'q, str>>, Refusal> {
-        let Some(identity) = &self.0 else { return Ok(given) };
+        let Some(identity) = &self.identity else { return Ok(given) };
         match given.filter(|given| !given.is_empty()) {
             None => Ok(Some(Cow::Owned(identity.user().to_owned()))),
             Some(given) if given == identity.user() || identity.is_admin() => Ok(Some(given)),
@@ -46,7 +67,7 @@ impl Permit {
 
     /// Whether a room may be seen.
     pub(super) fn shows(&self, room: &str) -> bool {
-        self.0.as_ref().is_none_or(|identity| identity.may_enter(room))
+        self.identity.as_ref().is_none_or(|identity| identity.may_enter(room))
     }
 }
 
@@ -55,12 +76,12 @@ mod tests {
     use super::*;
 
     fn permit(identity: Identity) -> Permit {
-        Permit::new(Some(Arc::new(identity)))
+        Permit::new(Some(Arc::new(identity)), false)
     }
 
     #[test]
     fn a_token_allows_what_it_says_and_no_token_everything() {
-        let (nobody, user) = (Permit::new(None), permit(Identity::new("u")));
+        let (nobody, user) = (Permit::new(None, true), permit(Identity::new("u")));
         let (admin, limited) =
             (permit(Identity::new("a").admin(true)), permit(Identity::new("u").rooms(["r"])));
         let chief = permit(Identity::new("a").admin(true).rooms(["r"]));
@@ -68,7 +89,8 @@ mod tests {
             (Action::Kick, "r", [true, false, true, false, true]),
             (Action::Kick, "s", [true, false, true, false, false]),
             (Action::DeleteRoom, "r", [true, false, true, false, true]),
-            (Action::PostMessage, "r", [true, false, true, false, true]),
+            (Action::PostMessage, "r", [true, true, true, true, true]),
+            (Action::PostMessage, "s", [true, true, true, false, false]),
             (Action::ShowOnline, "r", [true, false, true, false, true]),
             (Action::ShowStats, "", [true, false, true, false, true]),
             (Action::ReadMessages, "r", [true, true, true, true, true]),
@@ -88,13 +110,35 @@ mod tests {
     }
 
     #[test]
+    fn without_keys_what_concerns_others_is_for_this_machine_alone() {
+        let (here, elsewhere) = (Permit::new(None, true), Permit::new(None, false));
+        let cases = [
+            (Action::Kick, false),
+            (Action::ListBans, false),
+            (Action::LiftBan, false),
+            (Action::DeleteRoom, false),
+            (Action::ShowOnline, true),
+            (Action::ShowStats, true),
+            (Action::PostMessage, true),
+            (Action::CreateRoom, true),
+            (Action::ReadMessages, true),
+        ];
+        for (action, everywhere) in cases {
+            assert!(here.demand(action, "r").is_ok(), "{action:?}");
+            assert_eq!(elsewhere.demand(action, "r").is_ok(), everywhere, "{action:?}");
+        }
+        assert!(here.shows_addresses() && !elsewhere.shows_addresses());
+        assert!(!permit(Identity::new("u")).shows_addresses());
+    }
+
+    #[test]
     fn a_name_is_ones_own_unless_one_is_an_administrator() {
         let user = |permit: &Permit, given: Option<&'static str>| {
             permit.user(given.map(Cow::Borrowed)).map(|user| user.map(Cow::into_owned)).ok()
         };
         let (alice, admin) = (permit(Identity::new("alice")), permit(Identity::new("root").admin(true)));
-        assert_eq!(user(&Permit::new(None), Some("x")), Some(Some("x".into())));
-        assert_eq!(user(&Permit::new(None), None), Some(None));
+        assert_eq!(user(&Permit::new(None, false), Some("x")), Some(Some("x".into())));
+        assert_eq!(user(&Permit::new(None, false), None), Some(None));
         assert_eq!(user(&alice, None), Some(Some("alice".into())));
         assert_eq!(user(&alice, Some("")), Some(Some("alice".into())));
         assert_eq!(user(&alice, Some("alice")), Some(Some("alice".into())));

@@ -1,5 +1,7 @@
 //! Why a request was not done, as a response.
 
+use std::time::Duration;
+
 use crate::chat::query::QueryError;
 use crate::http::{Problem, Response, Status};
 use crate::metrics::Limit;
@@ -7,8 +9,8 @@ use crate::rooms::PostError;
 use crate::store::StoreError;
 use crate::{server, store};
 
-/// When a client may try again, in seconds.
-const RETRY_AFTER: &str = "1";
+/// When a client may try again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The answer to a request that is not done.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ impl Refusal {
     }
 
     pub(super) fn no_such_room() -> Refusal {
-        Problem::new(Status::NOT_FOUND, "there is no such room").into()
+        Problem::new(Status::NOT_FOUND, "there is no such room").code("not_found").into()
     }
 
     /// What is named by the query or the head is wrong.
@@ -37,18 +39,30 @@ impl Refusal {
     pub(super) fn forbidden(detail: &'static str) -> Refusal {
         let challenge =
             format!("Bearer realm=\"foghorn\", error=\"insufficient_scope\", error_description=\"{detail}\"");
-        Refusal(Problem::new(Status::FORBIDDEN, detail).response().header("WWW-Authenticate", challenge))
+        let problem = Problem::new(Status::FORBIDDEN, detail).code("forbidden");
+        Refusal(problem.response().header("WWW-Authenticate", challenge))
+    }
+
+    /// Whoever asks, or would be helped, was banned from the room.
+    pub(super) fn banned() -> Refusal {
+        let error = PostError::Banned;
+        Problem::new(Status::FORBIDDEN, error.text()).code(error.code()).into()
     }
 
     /// Nothing can be done at the moment.
     pub(super) fn unavailable(detail: &'static str) -> Refusal {
-        let problem = Problem::new(Status::SERVICE_UNAVAILABLE, detail);
-        Refusal(problem.response().header("Retry-After", RETRY_AFTER))
+        Problem::new(Status::SERVICE_UNAVAILABLE, detail).code("unavailable").retry_after(RETRY_AFTER).into()
+    }
+
+    /// A message is longer than any may be.
+    pub(super) fn too_large(field: &str, bytes_max: usize) -> Refusal {
+        let detail = format!("{field} is longer than {bytes_max} bytes");
+        Problem::new(Status::CONTENT_TOO_LARGE, detail).code("too_large").into()
     }
 
     pub(super) fn too_many_new_rooms() -> Refusal {
         let problem = Problem::new(Status::TOO_MANY_REQUESTS, "too many rooms are being created");
-        let response = problem.response().header("Retry-After", RETRY_AFTER);
+        let response = problem.code("rate_limited").retry_after(RETRY_AFTER).response();
         Refusal(response.limited_by(Limit::RoomCreations.full_key()))
     }
 
@@ -69,7 +83,19 @@ impl From<Problem> for Refusal {
 
 impl From<QueryError> for Refusal {
     fn from(error: QueryError) -> Refusal {
-        Refusal::malformed(error.to_string())
+        match error {
+            QueryError::TooLong(_)
+            | QueryError::ControlCharacter(_)
+            | QueryError::Reserved(_)
+            | QueryError::Invisible(_) => {
+                Problem::new(Status::UNPROCESSABLE_CONTENT, error.to_string()).into()
+            }
+            QueryError::Malformed
+            | QueryError::Missing(_)
+            | QueryError::NotANumber(_)
+            | QueryError::NotATime
+            | QueryError::NotAnEpoch => Refusal::malformed(error.to_string()),
+        }
     }
 }
 
@@ -91,7 +117,10 @@ impl From<PostError> for Refusal {
             PostError::NoSuchRoom => Refusal::no_such_room(),
             PostError::Unavailable => Refusal::unavailable("the message cannot be stored at the moment"),
             PostError::Busy | PostError::NoReceiver => Refusal::busy(),
-            PostError::IdReused => Problem::new(Status::UNPROCESSABLE_CONTENT, error.text()).into(),
+            PostError::Banned => Refusal::banned(),
+            PostError::IdReused => {
+                Problem::new(Status::UNPROCESSABLE_CONTENT, error.text()).code(error.code()).into()
+            }
         }
     }
 }

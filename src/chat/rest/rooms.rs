@@ -7,8 +7,10 @@ use serde::Serialize;
 use super::answer::Pending;
 use super::body::Fields;
 use super::refusal::Refusal;
+use super::routes::Action;
 use super::settings::{self, Settings};
 use super::{Call, encode, json, now, time_text};
+use crate::auth::{NameError, check_name};
 use crate::chat::query::{self, USER_BYTES_MAX};
 use crate::http::{Response, Status};
 use crate::store::{Done, NewRoom, RoomInfo, RoomQuery, StoreError};
@@ -64,8 +66,13 @@ pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
         return Err(Refusal::field("name", format_args!("must have 1 to {NAME_CHARS_MAX} characters")));
     }
-    if name.chars().any(char::is_control) {
-        return Err(Refusal::field("name", "has a control character"));
+    match check_name(&name, usize::MAX) {
+        Ok(()) => {}
+        Err(NameError::Control) => return Err(Refusal::field("name", "has a control character")),
+        Err(NameError::Reserved) => return Err(Refusal::field("name", "is one that means something else")),
+        Err(NameError::Empty | NameError::TooLong | NameError::Invisible) => {
+            return Err(Refusal::field("name", "has nothing that can be seen"));
+        }
     }
     if description.chars().count() > DESCRIPTION_CHARS_MAX {
         let rule = format_args!("must have up to {DESCRIPTION_CHARS_MAX} characters");
@@ -98,7 +105,9 @@ pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
 /// A field that is a user's name.
 pub(super) fn user<'b>(field: &'static str, value: Cow<'b, str>) -> Result<Cow<'b, str>, Refusal> {
     query::name(field, Some(value), USER_BYTES_MAX).map_err(|_| {
-        let rule = format_args!("must have 1 to {USER_BYTES_MAX} bytes and no control characters");
+        let rule = format_args!(
+            "must have 1 to {USER_BYTES_MAX} bytes, something to be seen and no control characters, and not be SYSTEM, . or .."
+        );
         Refusal::field(field, rule)
     })
 }
@@ -162,7 +171,12 @@ pub(super) fn join(call: Call<'_>) -> Result<(), Refusal> {
 }
 
 pub(super) fn leave(call: Call<'_>) -> Result<(), Refusal> {
-    let user = call.username()?;
+    let user = call.permit.user(call.params.text("username")?)?;
+    let user = query::older_name("username", user, USER_BYTES_MAX)?;
+    // Without tokens the name is the one who asks; an administrator may take anybody out.
+    if call.permit.known_user(Action::LeaveRoom).is_none() {
+        call.demand_no_ban(&user)?;
+    }
     call.store.leave_participant(call.room, &user, changed(&call.pending))?;
     Ok(())
 }

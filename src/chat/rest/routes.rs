@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::refusal::Refusal;
-use crate::chat::query::ROOM_BYTES_MAX;
+use crate::chat::query::{ROOM_BYTES_MAX, USER_BYTES_MAX, older_name};
 use crate::http::{Method, Problem, Status, query};
 
 /// What can be asked for.
@@ -19,6 +19,8 @@ pub(super) enum Action {
     PostMessage,
     ShowOnline,
     Kick,
+    ListBans,
+    LiftBan,
     ShowStats,
     CheckHealth,
     CheckReadiness,
@@ -29,11 +31,31 @@ impl Action {
     pub(super) fn needs_admin(self) -> bool {
         match self {
             Action::DeleteRoom
-            | Action::PostMessage
             | Action::ShowOnline
             | Action::Kick
+            | Action::ListBans
+            | Action::LiftBan
             | Action::ShowStats => true,
-            Action::CreateRoom
+            Action::PostMessage
+            | Action::CreateRoom
+            | Action::ListRooms
+            | Action::ShowRoom
+            | Action::JoinRoom
+            | Action::LeaveRoom
+            | Action::ReadMessages
+            | Action::CheckHealth
+            | Action::CheckReadiness => false,
+        }
+    }
+
+    /// Whether it is for this machine alone, where nobody can prove to be an administrator.
+    pub(super) fn is_local_without_keys(self) -> bool {
+        match self {
+            Action::DeleteRoom | Action::Kick | Action::ListBans | Action::LiftBan => true,
+            Action::ShowOnline
+            | Action::ShowStats
+            | Action::PostMessage
+            | Action::CreateRoom
             | Action::ListRooms
             | Action::ShowRoom
             | Action::JoinRoom
@@ -52,11 +74,13 @@ impl Action {
             | Action::JoinRoom
             | Action::LeaveRoom
             | Action::PostMessage
-            | Action::Kick => true,
+            | Action::Kick
+            | Action::LiftBan => true,
             Action::ListRooms
             | Action::ShowRoom
             | Action::ReadMessages
             | Action::ShowOnline
+            | Action::ListBans
             | Action::ShowStats
             | Action::CheckHealth
             | Action::CheckReadiness => false,
@@ -66,6 +90,7 @@ impl Action {
 
 /// In a path: the segment that is a room's id.
 const ROOM: &str = "{id}";
+const USER: &str = "{user}";
 
 type Route = (&'static str, &'static [(Method, Action)]);
 
@@ -80,6 +105,8 @@ const ROUTES: &[Route] = &[
     ("/api/chat/rooms/{id}/leave", &[(Method::Post, Action::LeaveRoom)]),
     ("/api/chat/rooms/{id}/online", &[(Method::Get, Action::ShowOnline)]),
     ("/api/chat/rooms/{id}/kick", &[(Method::Post, Action::Kick)]),
+    ("/api/chat/rooms/{id}/bans", &[(Method::Get, Action::ListBans)]),
+    ("/api/chat/rooms/{id}/bans/{user}", &[(Method::Delete, Action::LiftBan)]),
     ("/api/stats", &[(Method::Get, Action::ShowStats)]),
     ("/healthz", &[(Method::Get, Action::CheckHealth)]),
     ("/readyz", &[(Method::Get, Action::CheckReadiness)]),
@@ -88,16 +115,16 @@ const ROUTES: &[Route] = &[
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found<'p> {
-    /// This action, in the room of this id (empty if the path names none).
-    Action(Action, Cow<'p, str>),
+    /// This action, in the room of this id, about the user of this name (empty if the path names none).
+    Action(Action, Cow<'p, str>, Cow<'p, str>),
     /// Which methods there are: these.
     Options(String),
 }
 
 /// Finds the action, or says which of path and method is wrong.
 pub(super) fn find(path: &str, method: Method) -> Result<Found<'_>, Refusal> {
-    let found = ROUTES.iter().find_map(|&(pattern, actions)| Some((room_in(path, pattern)?, actions)));
-    let Some((room, actions)) = found else {
+    let found = ROUTES.iter().find_map(|&(pattern, actions)| Some((names_in(path, pattern)?, actions)));
+    let Some(((room, user), actions)) = found else {
         return Err(Problem::new(Status::NOT_FOUND, "there is nothing at this path").into());
     };
     if method == Method::Options {
@@ -108,20 +135,29 @@ pub(super) fn find(path: &str, method: Method) -> Result<Found<'_>, Refusal> {
         let problem = Problem::new(Status::METHOD_NOT_ALLOWED, "the path does not have this method");
         return Err(Refusal::new(problem.response().header("Allow", allow(actions))));
     };
-    Ok(Found::Action(action, room.map_or(Ok(Cow::Borrowed("")), room_id)?))
+    let none = Ok(Cow::Borrowed(""));
+    Ok(Found::Action(action, room.map_or(none, room_id)?, user.map_or(Ok(Cow::Borrowed("")), user_name)?))
 }
 
-/// Whether the path has the pattern's segments; if so, the segment in the place of the room.
-fn room_in<'p>(path: &'p str, pattern: &str) -> Option<Option<&'p str>> {
-    let (mut given, mut expected, mut room) = (path.split('/'), pattern.split('/'), None);
+/// Whether the path has the pattern's segments; if so, the segments in the places of the room and the user.
+fn names_in<'p>(path: &'p str, pattern: &str) -> Option<(Option<&'p str>, Option<&'p str>)> {
+    let (mut given, mut expected, mut room, mut user) = (path.split('/'), pattern.split('/'), None, None);
     loop {
         match (given.next(), expected.next()) {
-            (None, None) => return Some(room),
+            (None, None) => return Some((room, user)),
             (Some(segment), Some(ROOM)) if !segment.is_empty() => room = Some(segment),
+            (Some(segment), Some(USER)) if !segment.is_empty() => user = Some(segment),
             (Some(segment), Some(name)) if segment == name => {}
             (Some(_) | None, _) => return None,
         }
     }
+}
+
+/// Decodes a user's name, perhaps an old one.
+fn user_name(segment: &str) -> Result<Cow<'_, str>, Refusal> {
+    let name = query::decode_path_segment(segment)
+        .map_err(|error| Problem::new(Status::BAD_REQUEST, format!("the user's name has a {error}")))?;
+    Ok(older_name("the user's name", Some(name), USER_BYTES_MAX)?)
 }
 
 /// Decodes a room's id. What cannot be one, no room has.
@@ -171,12 +207,17 @@ mod tests {
             (Method::Post, "/api/chat/rooms/r/leave", Action::LeaveRoom, "r"),
             (Method::Get, "/api/chat/rooms/r/online", Action::ShowOnline, "r"),
             (Method::Post, "/api/chat/rooms/r/kick", Action::Kick, "r"),
+            (Method::Get, "/api/chat/rooms/r/bans", Action::ListBans, "r"),
             (Method::Get, "/api/stats", Action::ShowStats, ""),
             (Method::Get, "/healthz", Action::CheckHealth, ""),
             (Method::Head, "/readyz", Action::CheckReadiness, ""),
         ];
         for (method, path, action, room) in cases {
-            assert_eq!(find(path, method).unwrap(), Found::Action(action, room.into()), "{method:?} {path}");
+            assert_eq!(
+                find(path, method).unwrap(),
+                Found::Action(action, room.into(), "".into()),
+                "{method:?} {path}"
+            );
         }
     }
 
@@ -192,7 +233,10 @@ mod tests {
         ];
         for (segment, id) in cases {
             let path = format!("/api/chat/rooms/{segment}");
-            assert_eq!(find(&path, Method::Get).unwrap(), Found::Action(Action::ShowRoom, id.into()));
+            assert_eq!(
+                find(&path, Method::Get).unwrap(),
+                Found::Action(Action::ShowRoom, id.into(), "".into())
+            );
         }
     }
 
