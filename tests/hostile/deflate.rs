@@ -169,6 +169,7 @@ fn the_rates_of_a_session_count_what_its_messages_are_inflated_to() {
     raw.send(&flood);
     raw.expect_close(1008);
     assert_eq!(arena.server.hits("bytes_per_second"), 1);
+    drop(raw);
     arena.survives();
     let arena = Arena::new(&rated("slow"));
     let mut raw = compressing(tcp(arena.server.address()), "/ws/sink");
@@ -176,6 +177,7 @@ fn the_rates_of_a_session_count_what_its_messages_are_inflated_to() {
     raw.send(&[&flood[..flood.len() / messages * 32], &masked(PING, b"behind it")].concat());
     assert_eq!(messages_before_pong(&mut raw), 0);
     assert!(arena.server.hits("bytes_per_second") > 0);
+    drop(raw);
     arena.survives();
 }
 
