@@ -194,17 +194,18 @@ impl<P: Peer> Shard<P> {
             Some(Seat::Taken { profile, .. }) => user.is_none_or(|user| *profile.user == *user),
             Some(Seat::Waiting { .. } | Seat::Left { .. }) | None => false,
         };
-        let mut count = 0;
+        let mut meant = Vec::new();
         for member in room.members.iter_mut().filter(|member| is_meant(member.key)) {
             // Nothing goes there any more, and nothing that comes from there counts.
             member.state = State::Gone;
             self.out.effects.push(Effect::Close(member.session, why));
-            count += 1;
+            meant.push(member.key);
         }
         if let Some(user) = user {
             room.end_polls_of(user, why);
         }
-        count
+        meant.iter().for_each(|member| self.seats.expel(*member));
+        meant.len()
     }
 
     fn open_chat(&self, name: &str) -> Option<&Room<P>> {
@@ -212,5 +213,35 @@ impl<P: Peer> Shard<P> {
             Entry::Open(room) => Some(room),
             Entry::Opening(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::rooms::Reply;
+    use crate::rooms::kit::Kit;
+
+    #[test]
+    fn what_a_member_says_after_it_was_thrown_out_is_kept_nowhere() {
+        let mut kit = Kit::new();
+        let (eve, _) = kit.join("r", "eve");
+        let (_, bob) = kit.join("r", "bob");
+        kit.open();
+        kit.commit();
+        kit.say(eve, "before", None);
+        let (reply, closed) = sync_channel(1);
+        let reply = Reply::new(move |count| reply.send(count).expect("the test waits"));
+        let kick = Ask::Kick { room: "r".into(), user: "eve".into(), ban: None, reply };
+        kit.apply(Command::Ask(Box::new(kick)), &[]);
+        assert_eq!(closed.try_recv().unwrap(), Ok(1));
+        // It was read before the session knew.
+        kit.say(eve, "after", None);
+        kit.commit();
+        let heard = bob.take();
+        assert!(heard.iter().any(|value| value["content"] == "before"));
+        assert!(heard.iter().all(|value| value["content"] != "after"), "{heard:?}");
     }
 }
