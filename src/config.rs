@@ -236,6 +236,10 @@ section! {
         mebibytes_max: usize = 0, Count { range: 1..=1 << 30, zero: true };
         /// How long a message is kept; 0 is for ever.
         age_max: Duration = Duration::ZERO, Time { range: Duration::from_secs(1)..=Duration::from_secs(3650 * 86400), zero: true };
+        /// How large the database's write-ahead log may grow while something that reads the database (another program, a
+        /// backup) keeps it from starting again. At half of it a backup is given up; at all of it nothing is stored until
+        /// the log can start again.
+        log_bytes: usize = 4 * GIB, Bytes(256 * MIB..=1024 * GIB);
         /// Where rooms are kept in memory only (`memory = true`): messages of one room at most. What exceeds this or the
         /// next two goes, oldest first, and who asks for it is told what is missing.
         memory_messages: usize = 10_000, Count { range: 1..=100_000_000, zero: false };

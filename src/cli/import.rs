@@ -4,21 +4,15 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, Sender};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Failure;
+use super::interrupt::Interrupt;
 use super::offline::{Place, ask, progress};
 use crate::rooms::journal::Stored;
 use crate::rooms::{Kind, Timestamp};
@@ -29,10 +23,6 @@ const BATCH_MESSAGES: usize = 4_096;
 const BATCH_BYTES: usize = 4 << 20;
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// The exit status if a signal comes while no line does.
-const INTERRUPTED: i32 = 130;
-/// How long the import has, after a signal, to take back what it has stored.
-const UNDO_TIME: Duration = Duration::from_secs(2);
 /// As on the wire: bytes of a room's id, of a sender, of a client's own id of a message.
 const ROOM_BYTES_MAX: usize = 128;
 const SENDER_BYTES_MAX: usize = 64;
@@ -67,27 +57,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let (store, _threads) = arguments.place.open(true)?;
     let mut importer = Importer::new(&store, arguments.room.as_deref(), progress(None)?);
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let _ends_the_watch = watch_signals(interrupted.clone())?;
-    let done = importer.take_all(input, &interrupted);
+    // Should no line come, the process ends: what was imported is then taken back when the directory is next used.
+    let interrupt = Interrupt::watch(|| ())?;
+    let done = importer.take_all(input, &interrupt);
     importer.bar.finish_and_clear();
     done.map_err(|failure| importer.undo(failure))
-}
-
-/// Notes a signal. If the import does not see the note, since no line comes, the process ends: what was imported is then
-/// taken back when the directory is next used. What is returned ends the watch when it is dropped.
-fn watch_signals(interrupted: Arc<AtomicBool>) -> io::Result<Sender<()>> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    let (done, ended) = crossbeam_channel::bounded(1);
-    thread::Builder::new().name("signals".into()).spawn(move || {
-        if signals.forever().next().is_some() {
-            interrupted.store(true, Ordering::Relaxed);
-            if ended.recv_timeout(UNDO_TIME) == Err(RecvTimeoutError::Timeout) {
-                std::process::exit(INTERRUPTED);
-            }
-        }
-    })?;
-    Ok(done)
 }
 
 /// A line as `foghorn export` writes it. The `id` belongs to the log that it came from; the new log makes its own.
@@ -162,14 +136,14 @@ impl<'s> Importer<'s> {
         Importer { store, chosen, room, stored: None, last: None, batch, batch_bytes: 0, bar }
     }
 
-    fn take_all(&mut self, mut input: impl BufRead, interrupted: &AtomicBool) -> Result<(), Failure> {
+    fn take_all(&mut self, mut input: impl BufRead, interrupt: &Interrupt) -> Result<(), Failure> {
         let mut text = Vec::new();
         for number in 1u64.. {
             text.clear();
             if input.read_until(b'\n', &mut text)? == 0 {
                 break;
             }
-            if interrupted.load(Ordering::Relaxed) {
+            if interrupt.has_come() {
                 return Err(Failure::new("interrupted; nothing was imported"));
             }
             let line = if number == 1 { text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text) } else { &text };

@@ -1,12 +1,16 @@
 //! The command line: the only place that knows of arguments, environment, standard output and exit status.
 
+mod backup;
 mod bench;
 mod config;
 mod export;
 mod import;
+mod interrupt;
 mod log;
 mod offline;
 mod passed;
+mod remote;
+mod restore;
 mod serve;
 mod signals;
 mod start;
@@ -48,6 +52,10 @@ enum Command {
     Export(export::Arguments),
     /// Read a room's log from JSON Lines
     Import(import::Arguments),
+    /// Fetch a copy of everything that a running server has stored
+    Backup(backup::Arguments),
+    /// Make a data directory of such a copy; every room begins a new epoch
+    Restore(restore::Arguments),
     /// Print a signed token (JWT) for a server that asks for one
     Token(token::Arguments),
     /// Check a configuration file, or print the default one
@@ -124,6 +132,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Bench(arguments) => bench::run(arguments).map_err(bench_failure),
         Command::Export(arguments) => export::run(&arguments),
         Command::Import(arguments) => import::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => restore::run(&arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
         Command::Config(ConfigCommand::Default) => config::print_default(),

@@ -119,6 +119,7 @@ pub fn store_options(config: &Config) -> store::Options {
     };
     store::Options {
         memory,
+        log_bytes_max: history.log_bytes as u64,
         window: window(config),
         dedup_window: config.chat.dedup_window,
         durability: durability(history.durability),

@@ -1,5 +1,6 @@
 //! What every store does, wherever it keeps things.
 
+use super::backup::Backups;
 use super::bans::BanChange;
 use super::error::StoreError;
 use super::health::Monitor;
@@ -72,6 +73,9 @@ pub(super) trait Backend: Send + Sync {
     fn change_bans(&self, change: BanChange, done: Done<Result<(), StoreError>>) -> Result<(), Busy>;
 
     fn bans(&self, done: Done<Result<Vec<Ban>, StoreError>>) -> Result<(), Busy>;
+
+    /// The way to who makes copies, if there is anything to copy.
+    fn backups(&self) -> Option<&Backups>;
 
     /// The number of the newest message that was removed for good.
     #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -30,12 +31,15 @@ const PAGE_BYTES: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     bell: Sender<()>,
+    monitor: Arc<Monitor>,
     /// Frames beyond which nothing more is written.
     frames_max: u64,
     /// Frames that were in the log after the last commit.
     frames: Cell<u64>,
     /// Whether it was said that something holds the log up.
     is_held_up: Cell<bool>,
+    /// Whether it has half of the frames that it may have: no time for a snapshot, which holds it up.
+    log_is_long: Arc<AtomicBool>,
 }
 
 impl Checkpointer {
@@ -46,11 +50,17 @@ impl Checkpointer {
         log_bytes_max: u64,
     ) -> std::io::Result<(Checkpointer, JoinHandle<()>)> {
         let (bell, rung) = crossbeam_channel::bounded(1);
-        let run = move || run(&conn, &rung, &monitor);
+        let known = monitor.clone();
+        let run = move || run(&conn, &rung, &known);
         let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(run)?;
         let frames_max = log_bytes_max / PAGE_BYTES;
-        let (frames, is_held_up) = (Cell::new(0), Cell::new(false));
-        Ok((Checkpointer { bell, frames_max, frames, is_held_up }, thread))
+        let (frames, is_held_up, log_is_long) = (Cell::new(0), Cell::new(false), Arc::default());
+        Ok((Checkpointer { bell, monitor, frames_max, frames, is_held_up, log_is_long }, thread))
+    }
+
+    /// Is true while the log has half of what it may have.
+    pub(super) fn log_is_long(&self) -> Arc<AtomicBool> {
+        self.log_is_long.clone()
     }
 
     /// To be called by the writer before it writes: whether there is room in the log. A program that reads the database
@@ -66,8 +76,9 @@ impl Checkpointer {
             return Ok(());
         }
         self.frames.set(self.frames_max);
+        self.monitor.log_limit_hit();
         let reason = format!(
-            "the write-ahead log has {} MiB, and another program that reads the database keeps it from starting again",
+            "the write-ahead log has {} MiB (history.log_bytes), and another program that reads the database keeps it from starting again",
             (self.frames_max * PAGE_BYTES) >> 20
         );
         Err(StoreError::Unavailable(reason.into()))
@@ -78,6 +89,7 @@ impl Checkpointer {
         let (log, moved) = checkpoint(conn, CheckpointMode::NOOP)?;
         let waiting = log.saturating_sub(moved);
         self.frames.set(log);
+        self.log_is_long.store(log >= self.frames_max / 2, Ordering::Relaxed);
         let is_held_up = waiting >= LOG_FRAMES_LIMIT.min(self.frames_max / 2);
         if is_held_up != self.is_held_up.replace(is_held_up) {
             let mebibytes = (log * PAGE_BYTES) >> 20;

@@ -194,6 +194,18 @@ pub(super) fn note_end(conn: &Connection, refused: bool) -> Result<(), StoreErro
     Ok(tx.commit()?)
 }
 
+/// Has all rooms begin a new epoch: the database is a copy that is about to be used beside, or instead of, the one that it
+/// was made of, of whose runs it knows nothing any more.
+pub(super) fn begin_anew(conn: &Connection) -> Result<(), StoreError> {
+    let tx = conn.unchecked_transaction()?;
+    for salt in ["salt_after_kill", "salt_after_power_loss", "salt_after_failure"] {
+        set_meta(&tx, salt, random().cast_signed())?;
+    }
+    set_meta(&tx, "ended", true)?;
+    tx.execute("DELETE FROM meta WHERE key IN ('boot', 'mark')", [])?;
+    Ok(tx.commit()?)
+}
+
 /// Notes, outside of the database, that an fsync failed.
 pub(super) fn note_failure(dir: &Path) -> io::Result<PathBuf> {
     let path = dir.join(FAILED_FILE);

@@ -174,6 +174,8 @@ pub enum Health {
 pub enum OpenError {
     /// Another process has it open.
     InUse(PathBuf),
+    /// A restore into this directory was interrupted.
+    Unfinished(PathBuf),
     /// It was written by a newer version of this program.
     Newer {
         /// The database.
@@ -230,6 +232,11 @@ impl fmt::Display for OpenError {
             OpenError::InUse(path) => write!(
                 f,
                 "the data directory {} is in use by another process (stop it, or name another directory)",
+                path.display()
+            ),
+            OpenError::Unfinished(path) => write!(
+                f,
+                "a restore into the data directory {} was interrupted (run `foghorn restore` again, or remove the directory)",
                 path.display()
             ),
             OpenError::Newer { path, found, known } => write!(

@@ -1,7 +1,7 @@
 //! How the store is, as its threads find out and everybody may ask.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::epoch;
@@ -15,6 +15,8 @@ pub(super) struct Monitor {
     lost: AtomicBool,
     /// Whether the last attempt to move the write-ahead log came to nothing; so that it is said once.
     checkpoints_fail: AtomicBool,
+    /// How often something was refused because the write-ahead log was as long as it may be.
+    log_limit_hits: AtomicU64,
     /// Where a failure is noted for the next start; `None` if nothing outlives the process anyway.
     dir: Option<PathBuf>,
 }
@@ -25,6 +27,7 @@ impl Monitor {
             health: Mutex::default(),
             lost: AtomicBool::new(false),
             checkpoints_fail: AtomicBool::new(false),
+            log_limit_hits: AtomicU64::new(0),
             dir,
         }
     }
@@ -76,6 +79,16 @@ impl Monitor {
         if self.checkpoints_fail.swap(false, Ordering::Relaxed) {
             tracing::info!("the write-ahead log can be moved into the database again");
         }
+    }
+
+    /// Something is refused because the write-ahead log is as long as it may be.
+    pub(super) fn log_limit_hit(&self) {
+        self.log_limit_hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was so.
+    pub(super) fn log_limit_hits(&self) -> u64 {
+        self.log_limit_hits.load(Ordering::Relaxed)
     }
 
     /// Something was written.

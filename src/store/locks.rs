@@ -6,9 +6,10 @@ use std::path::Path;
 
 use super::error::OpenError;
 use super::mark::FileId;
+use super::restore;
 
 /// Locked as long as the store is open. Stays behind, empty.
-const LOCK_FILE: &str = "foghorn.lock";
+pub(super) const LOCK_FILE: &str = "foghorn.lock";
 /// What `statfs` says of file systems whose servers keep whole-file locks and SQLite's locks of ranges in one list: there
 /// the one would shut out the other.
 const NFS: u64 = 0x6969;
@@ -35,6 +36,10 @@ impl Locks {
             }
         }
         let directory = lock(dir, &dir.join(LOCK_FILE))?;
+        // Before the database is created, without which the restore can be begun again.
+        if restore::is_interrupted(dir) {
+            return Err(OpenError::Unfinished(dir.into()));
+        }
         let shares_locks = rustix::fs::statfs(dir).is_ok_and(|found| {
             let kind = u64::try_from(found.f_type).unwrap_or(0);
             kind == NFS || SMB.contains(&kind)
@@ -55,7 +60,8 @@ fn lock_in_place(dir: &Path, path: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn lock(dir: &Path, path: &Path) -> Result<File, OpenError> {
+/// Locks a file, which is created if need be.
+pub(super) fn lock(dir: &Path, path: &Path) -> Result<File, OpenError> {
     let failed = |error: io::Error| OpenError::io(dir, &error);
     let options = File::options().create(true).truncate(false).read(true).write(true).open(path);
     let file = options.map_err(failed)?;

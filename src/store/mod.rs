@@ -8,6 +8,7 @@
 //! | `store` | everything that writes: one transaction for whatever waits, then the answers; deletes old messages when idle |
 //! | `reader-0`, `reader-1` | pages of history, rooms that are opened, what REST asks for |
 //! | `checkpoint` | moves the write-ahead log into the database |
+//! | `backup` | copies of the database for clients |
 //!
 //! What holds:
 //! - A message that [`Store::append`] has answered for is there after `kill -9`; in a batch that demands
@@ -26,6 +27,7 @@
 //! | `rows`, `page` | rows as messages; reading parts of a log |
 //! | `registry`, `bans` | rooms and participants; who must not come back where |
 //! | `retention`, `checkpoint` | what is done beside |
+//! | `backup`, `restore` | copies of a database in use, and how one becomes a data directory |
 //! | `epoch`, `mark`, `checksum`, `wal` | noticing what was lost, damaged, or put back from a copy |
 //! | `quarantine` | rooms with damaged rows, which harm no others |
 //! | `locks`, `anchor`, `probe` | being alone with the files, and noticing that they are gone, or well again |
@@ -33,6 +35,7 @@
 
 mod anchor;
 mod backend;
+mod backup;
 mod bans;
 mod checkpoint;
 mod checksum;
@@ -49,6 +52,7 @@ mod page;
 mod probe;
 mod quarantine;
 mod registry;
+mod restore;
 mod retention;
 mod rows;
 mod schema;
@@ -64,10 +68,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::backend::Backend;
+pub use self::backup::{BackupError, BackupId, BackupPart};
 use self::bans::BanChange;
 pub use self::error::{Busy, Health, OpenError, StoreError};
 use self::jobs::Purpose;
 pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
+pub use self::restore::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;
 #[doc(inline)]
 pub use crate::rooms::journal::{
@@ -370,10 +376,64 @@ impl Store {
         self.backend.bans(done)
     }
 
+    /// Begins a copy of everything that is stored by now, while the store goes on. It is made little by little and fetched
+    /// with [`Store::read_backup`]; whoever does not ask for a minute is taken to have gone.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already. The answer is [`BackupError::UnderWay`] while there is another one.
+    pub fn begin_backup(&self, done: Done<Result<BackupId, BackupError>>) -> Result<(), Busy> {
+        match self.backend.backups() {
+            Some(backups) => backups.begin(done),
+            None => {
+                done(Err(BackupError::InMemory));
+                Ok(())
+            }
+        }
+    }
+
+    /// What there is of a copy from byte `offset` on.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already.
+    pub fn read_backup(
+        &self,
+        id: BackupId,
+        offset: u64,
+        done: Done<Result<BackupPart, BackupError>>,
+    ) -> Result<(), Busy> {
+        match self.backend.backups() {
+            Some(backups) => backups.read(id, offset, done),
+            None => {
+                done(Err(BackupError::InMemory));
+                Ok(())
+            }
+        }
+    }
+
+    /// Removes a copy, which was fetched or is not wanted any more.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already.
+    pub fn end_backup(&self, id: BackupId, done: Done<Result<(), BackupError>>) -> Result<(), Busy> {
+        match self.backend.backups() {
+            Some(backups) => backups.end(id, done),
+            None => {
+                done(Err(BackupError::InMemory));
+                Ok(())
+            }
+        }
+    }
+
     /// How the store is.
     #[must_use]
     pub fn health(&self) -> Health {
         self.backend.monitor().health()
+    }
+
+    /// How often since the start something was not stored because the write-ahead log was as long as it may be.
+    #[must_use]
+    pub fn log_limit_hits(&self) -> u64 {
+        self.backend.monitor().log_limit_hits()
     }
 
     /// Messages that a store in memory has removed since the start because its limits were reached.

@@ -132,6 +132,25 @@ pub(super) fn open_checkpointer(path: &Path) -> Result<Connection, StoreError> {
     Ok(conn)
 }
 
+/// Opens the file of a copy that is about to be made. Should the process be killed, it is thrown away: nothing of it is
+/// worth a journal or an fsync.
+pub(super) fn open_copy(path: &Path) -> Result<Connection, StoreError> {
+    let conn = Connection::open(path)?;
+    conn.pragma_update(None, "journal_mode", "OFF")?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    set_up(&conn, 0)?;
+    Ok(conn)
+}
+
+/// Makes one file of a copy, that opens without any beside it: the pages copied say that there is a write-ahead log.
+pub(super) fn finish_copy(path: &Path) -> Result<(), StoreError> {
+    let conn = Connection::open_with_flags(path, OpenFlags::default() & !OpenFlags::SQLITE_OPEN_CREATE)?;
+    conn.pragma_update(None, "synchronous", "OFF")?;
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0))?;
+    debug_assert_eq!(mode, "delete");
+    Ok(())
+}
+
 pub(super) fn set_synchronous(conn: &Connection, synchronous: Synchronous) -> Result<(), StoreError> {
     let level = match synchronous {
         Synchronous::Normal => "NORMAL",
@@ -140,8 +159,8 @@ pub(super) fn set_synchronous(conn: &Connection, synchronous: Synchronous) -> Re
     Ok(conn.pragma_update(None, "synchronous", level)?)
 }
 
-/// Whether this program may touch the database, before it touches it.
-fn check_version(conn: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Whether this program may touch the database, before it touches it; if so, whether there is anything in it.
+pub(super) fn check_version(conn: &Connection, path: &Path) -> Result<bool, OpenError> {
     let pragma = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let read = || -> rusqlite::Result<(i64, i64, bool)> {
         let tables = conn.query_row("SELECT count(*) > 0 FROM sqlite_schema", [], |row| row.get(0))?;
@@ -155,7 +174,7 @@ fn check_version(conn: &Connection, path: &Path) -> Result<(), OpenError> {
     if version > known {
         return Err(OpenError::Newer { path: path.into(), found: version, known });
     }
-    Ok(())
+    Ok(tables)
 }
 
 fn version_known() -> i64 {

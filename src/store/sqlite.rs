@@ -6,6 +6,7 @@ use crossbeam_channel::Sender;
 use rusqlite::Connection;
 
 use super::backend::Backend;
+use super::backup::Backups;
 use super::bans::{self, BanChange};
 use super::error::StoreError;
 use super::gate::{Gate, Permit};
@@ -25,6 +26,7 @@ pub(super) struct Sqlite {
     pub(super) reads: Sender<ReadTask>,
     pub(super) read_gate: Arc<Gate>,
     pub(super) monitor: Arc<Monitor>,
+    pub(super) backups: Backups,
 }
 
 impl Backend for Sqlite {
@@ -134,6 +136,10 @@ impl Backend for Sqlite {
     fn take_back(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
         let room: Box<str> = room.into();
         self.change(done, move |conn, ledger| registry::take_back(conn, ledger, &room))
+    }
+
+    fn backups(&self) -> Option<&Backups> {
+        Some(&self.backups)
     }
 
     fn monitor(&self) -> &Monitor {

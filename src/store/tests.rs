@@ -15,9 +15,9 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const NOON: u64 = 1_769_860_800_000_000;
 
 /// Waits for the answer to a request.
-fn ask<T: Send + 'static>(
-    request: impl FnOnce(Done<Result<T, StoreError>>) -> Result<(), Busy>,
-) -> Result<T, StoreError> {
+fn ask<T: Send + 'static, E: Send + 'static>(
+    request: impl FnOnce(Done<Result<T, E>>) -> Result<(), Busy>,
+) -> Result<T, E> {
     let (answer, answered) = mpsc::sync_channel(1);
     request(Box::new(move |outcome| answer.send(outcome).unwrap())).unwrap();
     answered.recv_timeout(DEADLINE).expect("an answer")
@@ -933,6 +933,11 @@ fn a_stalled_reader_of_another_program_cannot_make_the_log_grow_without_end() {
     assert!(matches!(&refused, StoreError::Unavailable(why) if why.contains("another program")), "{refused}");
     let log = fs::metadata(dir.path().join("foghorn.db-wal")).unwrap().len();
     assert!(log < 4 << 20, "{log} bytes");
+    assert!(store.log_limit_hits() > 0);
+    // A snapshot would hold the log up, too.
+    let id = ask(|done| store.begin_backup(done)).unwrap();
+    let given_up = wait_for(|| ask(|done| store.read_backup(id, 0, done)).err());
+    assert!(matches!(&given_up, BackupError::Failed(why) if why.contains("log_bytes")), "{given_up}");
     drop(reading);
     wait_for(|| {
         term += 1;

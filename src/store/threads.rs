@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
 use super::anchor::Anchor;
+use super::backup::Backups;
 use super::checkpoint::{self, Checkpointer};
 use super::epoch::{self, Salts};
 use super::error::{OpenError, StoreError};
@@ -31,7 +32,7 @@ use super::sqlite::Sqlite;
 use super::writer::{Writer, clock};
 use super::{JOBS_MAX, Location, Options, READS_MAX, Store};
 
-const DATABASE_FILE: &str = "foghorn.db";
+pub(super) const DATABASE_FILE: &str = "foghorn.db";
 const READERS: usize = 2;
 
 /// The running threads. Dropping it finishes what is queued, closes the database and waits for that; requests made
@@ -60,6 +61,7 @@ struct SqliteThreads {
     reads: Sender<ReadTask>,
     readers: Vec<JoinHandle<()>>,
     checkpointer: Option<JoinHandle<()>>,
+    backups: Option<(Backups, JoinHandle<()>)>,
     monitor: Arc<Monitor>,
     /// Released when everything else is done.
     _locks: Locks,
@@ -88,6 +90,7 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
         reads: reads.clone(),
         readers: Vec::new(),
         checkpointer: None,
+        backups: None,
         monitor: monitor.clone(),
         _locks: locks,
     };
@@ -102,6 +105,8 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
     let (checkpointer, thread) =
         Checkpointer::start(conn_beside, monitor.clone(), options.log_bytes_max).map_err(not_started)?;
     threads.checkpointer = Some(thread);
+    let (backups, thread) = Backups::start(&path, checkpointer.log_is_long()).map_err(not_started)?;
+    threads.backups = Some((backups.clone(), thread));
     let mut ledger = Ledger::new(retention, quarantine.clone());
     registry::take_back_all(&conn, &mut ledger).map_err(failed)?;
     let writer = Writer {
@@ -122,11 +127,16 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
         Builder::new().name("store".into()).spawn(move || writer.run_or_dismiss()).map_err(not_started)?;
     threads.writer = Some(writer);
     let (job_gate, read_gate) = (Gate::new(JOBS_MAX, queue_bytes_max), Gate::new(READS_MAX, usize::MAX));
-    Ok((Sqlite { jobs, job_gate, reads, read_gate, monitor }, threads))
+    Ok((Sqlite { jobs, job_gate, reads, read_gate, monitor, backups }, threads))
 }
 
 impl Drop for SqliteThreads {
     fn drop(&mut self) {
+        // First of all: it keeps the log from being emptied.
+        if let Some((backups, thread)) = self.backups.take() {
+            backups.stop();
+            let _panic_was_printed = thread.join();
+        }
         let _writer_is_gone = self.jobs.send(Job::Stop);
         let conn = self.writer.take().and_then(|writer| writer.join().ok());
         for _ in &self.readers {

@@ -60,7 +60,8 @@ impl Trust {
         Ok(trust)
     }
 
-    pub(super) fn begin(&self) -> Result<ClientConnection, rustls::Error> {
+    /// Begins a connection.
+    pub(crate) fn begin(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(self.config.clone(), self.server.clone())
     }
 }

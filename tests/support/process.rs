@@ -90,7 +90,8 @@ impl Process {
         status.unwrap_or_else(|| panic!("no status: {response}"))
     }
 
-    fn response(&self, method: &str, path: &str, body: Option<&Value>) -> String {
+    /// The response to such a request, as it came.
+    pub(crate) fn response(&self, method: &str, path: &str, body: Option<&Value>) -> String {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut stream = TcpStream::connect(self.address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
@@ -100,9 +101,9 @@ impl Process {
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{kind}\r\nContent-Length: {len}\r\n\r\n{body}"
         );
         stream.write_all(request.as_bytes()).expect("the server takes it");
-        let mut response = String::new();
-        stream.read_to_string(&mut response).expect("a response");
-        response
+        let mut response = Vec::new();
+        stream.read_to_end(&mut response).expect("a response");
+        String::from_utf8_lossy(&response).into_owned()
     }
 }
 

@@ -10,10 +10,11 @@
 //! | `cors` | what web pages may ask |
 //! | `params`, `body` | what comes in the query and in the body |
 //! | `answer`, `refusal` | what goes back, at once or later |
-//! | `rooms`, `messages`, `members`, `status` | the actions |
+//! | `rooms`, `messages`, `members`, `status`, `backup` | the actions |
 //! | `settings` | what a room has its own way |
 
 mod answer;
+mod backup;
 mod body;
 mod cors;
 mod members;
@@ -156,6 +157,9 @@ impl<'r> Call<'r> {
             Action::ListBans => members::bans(self),
             Action::LiftBan => members::lift(self),
             Action::ShowStats => status::stats(self),
+            Action::BeginBackup => backup::begin(self),
+            Action::ReadBackup => backup::read(self),
+            Action::EndBackup => backup::end(self),
             Action::CheckHealth => status::health(self),
             Action::CheckReadiness => status::readiness(self),
         }

@@ -47,8 +47,7 @@ impl Permit {
         if !room.is_empty() && !identity.may_enter(room) {
             return Err(Refusal::forbidden("the token does not allow this room"));
         }
-        // The new room would not be among those of the token.
-        if action == Action::CreateRoom && identity.is_limited() {
+        if action.needs_all_rooms() && identity.is_limited() {
             return Err(Refusal::forbidden("the token allows certain rooms only"));
         }
         Ok(())
@@ -100,6 +99,9 @@ mod tests {
             (Action::LeaveRoom, "r", [true, true, true, true, true]),
             (Action::ListRooms, "", [true, true, true, true, true]),
             (Action::CreateRoom, "", [true, true, true, false, false]),
+            (Action::BeginBackup, "", [true, false, true, false, false]),
+            (Action::ReadBackup, "", [true, false, true, false, false]),
+            (Action::EndBackup, "", [true, false, true, false, false]),
             (Action::CheckHealth, "", [true, true, true, true, true]),
         ];
         for (action, room, expected) in cases {

@@ -22,6 +22,9 @@ pub(super) enum Action {
     ListBans,
     LiftBan,
     ShowStats,
+    BeginBackup,
+    ReadBackup,
+    EndBackup,
     CheckHealth,
     CheckReadiness,
 }
@@ -35,7 +38,10 @@ impl Action {
             | Action::Kick
             | Action::ListBans
             | Action::LiftBan
-            | Action::ShowStats => true,
+            | Action::ShowStats
+            | Action::BeginBackup
+            | Action::ReadBackup
+            | Action::EndBackup => true,
             Action::PostMessage
             | Action::CreateRoom
             | Action::ListRooms
@@ -51,7 +57,13 @@ impl Action {
     /// Whether it is for this machine alone, where nobody can prove to be an administrator.
     pub(super) fn is_local_without_keys(self) -> bool {
         match self {
-            Action::DeleteRoom | Action::Kick | Action::ListBans | Action::LiftBan => true,
+            Action::DeleteRoom
+            | Action::Kick
+            | Action::ListBans
+            | Action::LiftBan
+            | Action::BeginBackup
+            | Action::ReadBackup
+            | Action::EndBackup => true,
             Action::ShowOnline
             | Action::ShowStats
             | Action::PostMessage
@@ -66,7 +78,28 @@ impl Action {
         }
     }
 
-    /// Whether it must not come from a web page that is not let in.
+    /// Whether it is not for a token that allows certain rooms only: a new room would not be among them, and a copy has all.
+    pub(super) fn needs_all_rooms(self) -> bool {
+        match self {
+            Action::CreateRoom | Action::BeginBackup | Action::ReadBackup | Action::EndBackup => true,
+            Action::ListRooms
+            | Action::ShowRoom
+            | Action::DeleteRoom
+            | Action::JoinRoom
+            | Action::LeaveRoom
+            | Action::ReadMessages
+            | Action::PostMessage
+            | Action::ShowOnline
+            | Action::Kick
+            | Action::ListBans
+            | Action::LiftBan
+            | Action::ShowStats
+            | Action::CheckHealth
+            | Action::CheckReadiness => false,
+        }
+    }
+
+    /// Whether it must not come from a web page that is not let in: it changes something, or shows everything.
     pub(super) fn changes_something(self) -> bool {
         match self {
             Action::CreateRoom
@@ -75,7 +108,10 @@ impl Action {
             | Action::LeaveRoom
             | Action::PostMessage
             | Action::Kick
-            | Action::LiftBan => true,
+            | Action::LiftBan
+            | Action::BeginBackup
+            | Action::ReadBackup
+            | Action::EndBackup => true,
             Action::ListRooms
             | Action::ShowRoom
             | Action::ReadMessages
@@ -108,6 +144,14 @@ const ROUTES: &[Route] = &[
     ("/api/chat/rooms/{id}/bans", &[(Method::Get, Action::ListBans)]),
     ("/api/chat/rooms/{id}/bans/{user}", &[(Method::Delete, Action::LiftBan)]),
     ("/api/stats", &[(Method::Get, Action::ShowStats)]),
+    (
+        "/api/backup",
+        &[
+            (Method::Post, Action::BeginBackup),
+            (Method::Get, Action::ReadBackup),
+            (Method::Delete, Action::EndBackup),
+        ],
+    ),
     ("/healthz", &[(Method::Get, Action::CheckHealth)]),
     ("/readyz", &[(Method::Get, Action::CheckReadiness)]),
 ];

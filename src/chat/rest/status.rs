@@ -77,7 +77,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
             lag: shards.iter().map(|shard| shard.lag).sum(),
             lag_max: shards.iter().map(|shard| shard.lag_max).max().unwrap_or(0),
         };
-        let evicted = store.evicted();
+        let (evicted, log_limit_hits) = (store.evicted(), store.log_limit_hits());
         let store = match store.health() {
             Health::Healthy => "healthy",
             Health::Unavailable(_) => "unavailable",
@@ -87,6 +87,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
         let mut limits: BTreeMap<_, _> =
             Limit::ALL.iter().map(|&limit| (limit.key(), rooms.metrics().hits(limit))).collect();
         limits.insert("memory_bytes", evicted);
+        limits.insert("log_bytes", log_limit_hits);
         let log = LogStats { dropped: LogLines::dropped() };
         pending.send(json(Status::OK, &Stats { connections, all, store, limits, log, shards }));
     })?;

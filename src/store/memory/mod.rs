@@ -23,6 +23,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::rooms::Rooms;
 use super::backend::Backend;
+use super::backup::Backups;
 use super::bans::BanChange;
 use super::error::{OpenError, StoreError};
 use super::gate::{Gate, Permit};
@@ -256,6 +257,10 @@ impl Backend for Memory {
     #[cfg(test)]
     fn floor(&self, room: RoomId, done: Done<Result<u64, StoreError>>) -> Result<(), Busy> {
         self.ask(done, move |rooms| rooms.floor(room))
+    }
+
+    fn backups(&self) -> Option<&Backups> {
+        None
     }
 
     fn evicted(&self) -> u64 {

@@ -1,0 +1,306 @@
+//! A running server as commands see it: requests and answers on one connection.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustls::{ClientConnection, StreamOwned};
+
+use super::Failure;
+use crate::http::field;
+use crate::transport::Trust;
+
+/// Longer than a server lets any request wait.
+const PATIENCE: Duration = Duration::from_secs(60);
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+/// More than a server has to say.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+const HEADERS_MAX: usize = 100;
+/// Longer bodies are not asked for.
+const BODY_BYTES_MAX: u64 = 16 << 20;
+
+/// Which server, and who asks.
+#[derive(Debug, clap::Args)]
+#[group(id = "remote")]
+pub(super) struct Arguments {
+    /// The server: http(s)://HOST:PORT, ws(s)://HOST:PORT, or unix:/PATH
+    #[arg(long, value_name = "URL")]
+    url: String,
+    /// A token of an administrator, for a server that asks for one
+    #[arg(long, value_name = "TOKEN", env = "FOGHORN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Over TLS: believe servers that the certificates in this file (PEM) vouch for
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca: Option<PathBuf>,
+    /// Over TLS: believe every server
+    #[arg(long)]
+    insecure: bool,
+}
+
+/// Where an URL leads.
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Tcp { host: String, port: u16, secure: bool },
+    Unix(PathBuf),
+}
+
+/// A server's URL.
+#[derive(Debug, PartialEq, Eq)]
+struct Url {
+    place: Place,
+    /// The value of `Host`.
+    authority: String,
+    /// What comes before the path of every request.
+    prefix: String,
+}
+
+impl Url {
+    fn parse(url: &str) -> Result<Url, &'static str> {
+        if let Some(path) = url.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+            let place = Place::Unix(path.strip_prefix("//").unwrap_or(path).into());
+            return Ok(Url { place, authority: "localhost".into(), prefix: String::new() });
+        }
+        let schemes = [("http://", false), ("ws://", false), ("https://", true), ("wss://", true)];
+        let found = schemes.iter().find_map(|&(scheme, secure)| Some((url.strip_prefix(scheme)?, secure)));
+        let (rest, secure) = found.ok_or("it must begin with http://, https://, ws://, wss:// or unix:")?;
+        if rest.contains(['?', '#', '@']) {
+            return Err("it must have neither a user nor a query");
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (host, port) = match authority.rsplit_once(':') {
+            // Behind the brackets of an IPv6 address there may be no port.
+            Some((host, port)) if !authority.ends_with(']') => {
+                (host, Some(port.parse().map_err(|_| "it has no port behind the colon")?))
+            }
+            Some(_) | None => (authority, None),
+        };
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        if host.is_empty() || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("it names no host, or has a path that is none");
+        }
+        let port = port.unwrap_or(if secure { 443 } else { 80 });
+        let place = Place::Tcp { host: host.to_owned(), port, secure };
+        Ok(Url { place, authority: authority.to_owned(), prefix: path.trim_end_matches('/').to_owned() })
+    }
+}
+
+/// A connection of any kind.
+enum Connection {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Read for Connection {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Connection::Tcp(stream) => stream.read(buffer),
+            Connection::Unix(stream) => stream.read(buffer),
+            Connection::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Connection {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Connection::Tcp(stream) => stream.write(bytes),
+            Connection::Unix(stream) => stream.write(bytes),
+            Connection::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Connection::Tcp(stream) => stream.flush(),
+            Connection::Unix(stream) => stream.flush(),
+            Connection::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
+/// A server that answers.
+pub(super) struct Remote {
+    connection: Connection,
+    url: Url,
+    name: String,
+    token: Option<String>,
+}
+
+/// What it has answered.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: u16,
+    fields: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Remote {
+    /// Connects.
+    pub(super) fn connect(arguments: &Arguments) -> Result<Remote, Failure> {
+        let Arguments { url: name, token, ca, insecure } = arguments;
+        let wrong = |why: &str| Failure::usage(format!("{name:?} is no URL of a server: {why}"));
+        let cannot =
+            |error: &dyn std::fmt::Display| Failure::new(format!("cannot connect to {name}: {error}"));
+        let url = Url::parse(name).map_err(wrong)?;
+        let connection = match &url.place {
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path).map_err(|error| cannot(&error))?;
+                stream.set_read_timeout(Some(PATIENCE)).map_err(|error| cannot(&error))?;
+                stream.set_write_timeout(Some(PATIENCE)).map_err(|error| cannot(&error))?;
+                Connection::Unix(stream)
+            }
+            Place::Tcp { host, port, secure } => {
+                let trust = match (secure, ca, insecure) {
+                    (false, _, _) => None,
+                    (true, Some(file), _) => Some(Trust::of_file(file, host)),
+                    (true, None, true) => Some(Trust::blind(host)),
+                    (true, None, false) => {
+                        return Err(wrong("whom to trust? Name a file with --ca, or say --insecure"));
+                    }
+                };
+                let trust = trust.transpose().map_err(|error| Failure::new(error.to_string()))?;
+                let stream = connect_tcp(host, *port).map_err(|error| cannot(&error))?;
+                match trust {
+                    None => Connection::Tcp(stream),
+                    Some(trust) => {
+                        let session = trust.begin().map_err(|error| cannot(&error))?;
+                        Connection::Tls(Box::new(StreamOwned::new(session, stream)))
+                    }
+                }
+            }
+        };
+        let token = token.clone().filter(|token| !token.is_empty());
+        Ok(Remote { connection, url, name: name.clone(), token })
+    }
+
+    /// Sends a request without a body, and waits for the answer, whatever it is.
+    pub(super) fn ask(&mut self, method: &str, target: &str) -> Result<Reply, Failure> {
+        let request = self.request(method, target)?;
+        let sent = self.connection.write_all(&request).and_then(|()| self.connection.flush());
+        sent.and_then(|()| self.read_reply()).map_err(|error| {
+            let kind = error.kind();
+            let why = if matches!(kind, io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) {
+                "it does not answer".to_owned()
+            } else if kind == io::ErrorKind::UnexpectedEof {
+                "it has closed the connection".to_owned()
+            } else {
+                error.to_string()
+            };
+            Failure::new(format!("the connection to {} broke: {why}", self.name))
+        })
+    }
+
+    fn request(&self, method: &str, target: &str) -> Result<Vec<u8>, Failure> {
+        let mut out = format!("{method} {}{target} HTTP/1.1\r\n", self.url.prefix).into_bytes();
+        let bad = |what: &str| Failure::usage(format!("{what} has characters that cannot be sent"));
+        field(&mut out, "Host", &self.url.authority).map_err(|_| bad("the URL"))?;
+        field(&mut out, "User-Agent", concat!("foghorn/", env!("CARGO_PKG_VERSION")))
+            .map_err(|_| bad("the name"))?;
+        if let Some(token) = &self.token {
+            field(&mut out, "Authorization", &format!("Bearer {token}")).map_err(|_| bad("the token"))?;
+        }
+        out.extend_from_slice(b"Content-Length: 0\r\n\r\n");
+        Ok(out)
+    }
+
+    fn read_reply(&mut self) -> io::Result<Reply> {
+        let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+        let mut head = Vec::with_capacity(1024);
+        // Byte by byte would be slow over TLS only if heads were long.
+        while !head.ends_with(b"\r\n\r\n") {
+            if head.len() == HEAD_BYTES_MAX {
+                return Err(invalid("its answer is no HTTP"));
+            }
+            let mut byte = [0];
+            self.connection.read_exact(&mut byte)?;
+            head.push(byte[0]);
+        }
+        let mut table = [httparse::EMPTY_HEADER; HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut table);
+        let complete = response.parse(&head).is_ok_and(|status| status.is_complete());
+        let Some(status) = response.code.filter(|_| complete) else {
+            return Err(invalid("its answer is no HTTP"));
+        };
+        let text = |header: &httparse::Header<'_>| {
+            (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
+        };
+        let fields = response.headers.iter().map(text).collect();
+        let mut reply = Reply { status, fields, body: Vec::new() };
+        let len = match reply.field("content-length") {
+            Some(len) => len.parse().ok().filter(|len| *len <= BODY_BYTES_MAX),
+            None if status == 204 => Some(0),
+            None => None,
+        };
+        let len = len.ok_or_else(|| invalid("its answer has no length"))?;
+        reply.body = vec![0; usize::try_from(len).unwrap_or(0)];
+        self.connection.read_exact(&mut reply.body)?;
+        Ok(reply)
+    }
+
+    /// Why the server has not done what it was asked for.
+    pub(super) fn refusal(&self, reply: &Reply) -> Failure {
+        #[derive(serde::Deserialize)]
+        struct Problem {
+            detail: String,
+        }
+        let detail = serde_json::from_slice(&reply.body).map_or_else(
+            |_| "it does not say why; is it a foghorn server that can do this?".to_owned(),
+            |Problem { detail }| detail.escape_debug().to_string(),
+        );
+        let again = reply.field("retry-after").map(|time| format!(" (try again in {time} s)"));
+        let again = again.unwrap_or_default();
+        Failure::new(format!("{} answered {}: {detail}{again}", self.name, reply.status))
+    }
+}
+
+fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT_TIME) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                return Ok(stream);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+impl Reply {
+    /// The value of a header field, by its name in small letters.
+    pub(super) fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_server_and_perhaps_a_path_before_its_own() {
+        let tcp = |host: &str, port, secure| Place::Tcp { host: host.to_owned(), port, secure };
+        let cases = [
+            ("http://127.0.0.1:8080", tcp("127.0.0.1", 8080, false), "127.0.0.1:8080", ""),
+            ("ws://[::1]:9/", tcp("::1", 9, false), "[::1]:9", ""),
+            ("https://[::1]", tcp("::1", 443, true), "[::1]", ""),
+            ("wss://example.test/chat/", tcp("example.test", 443, true), "example.test", "/chat"),
+            ("unix:/run/foghorn.sock", Place::Unix("/run/foghorn.sock".into()), "localhost", ""),
+        ];
+        for (text, place, authority, prefix) in cases {
+            let (authority, prefix) = (authority.to_owned(), prefix.to_owned());
+            assert_eq!(Url::parse(text), Ok(Url { place, authority, prefix }), "{text}");
+        }
+        for text in
+            ["", "127.0.0.1:80", "ftp://h", "http://", "http://h:port", "http://u@h", "http://h/?a", "unix:"]
+        {
+            assert!(Url::parse(text).is_err(), "{text}");
+        }
+    }
+}
