@@ -541,8 +541,16 @@ fn many_publishers_at_once_are_put_into_one_order() {
 #[test]
 fn a_flooding_publisher_is_slowed_down_and_loses_nothing() {
     const MESSAGES: u64 = 30_000;
-    let wide = |config: &mut Config| config.rooms.window_messages = 100_000;
-    for server in [TestServer::with(wide), TestServer::stored(|config| config.rooms.window_messages = 64)] {
+    let wide = |config: &mut Config| {
+        config.rooms.window_messages = 100_000;
+        config.rooms.window_bytes = 64 << 20;
+    };
+    // A witness that is slower than the flood reads from the store, which keeps all of it.
+    let narrow = |config: &mut Config| {
+        config.rooms.window_messages = 64;
+        config.history.memory_messages = 2 * usize::try_from(MESSAGES).expect("a count");
+    };
+    for server in [TestServer::with(wide), TestServer::stored(narrow)] {
         let mut witness = Chat::join(&server, "r", "witness");
         let flood = Raw::open(&server, "/ws/chat?roomId=r&username=flood");
         let mut writer = flood.stream().try_clone().expect("a second handle");

@@ -19,6 +19,10 @@ const WAIT_DEFAULT: Duration = Duration::from_secs(25);
 const LIMIT_MAX: u64 = 1_000;
 const LIMIT_DEFAULT: u64 = 100;
 
+/// A token counts so much longer here: the wait is counted from the beginning of the turn, in ticks of 20 ms, and nobody
+/// may be told that a token has expired before it has.
+const EXPIRY_SLACK: Duration = Duration::from_millis(100);
+
 /// The polls.
 pub(super) struct Polls;
 
@@ -30,7 +34,7 @@ impl Way for Polls {
         let limit = number(&wanted, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
         // A poll ends with its token, like a stream.
         let expiry = wanted.identity.as_deref().and_then(Identity::expiry);
-        let left = expiry.map_or(Duration::MAX, |expiry| expiry.saturating_sub(unix_time()));
+        let left = expiry.map_or(Duration::MAX, |expiry| expiry.saturating_sub(unix_time()) + EXPIRY_SLACK);
         let ends_with_token = left < wait;
         let wait = wait.min(left);
         let reader = Arc::new(Reader {

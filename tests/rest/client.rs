@@ -1,4 +1,4 @@
-//! A server with a store in memory, and the clients that ask it. Every wait has a deadline.
+//! A server with a store, as a rule in memory, and the clients that ask it. Every wait has a deadline.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write as _};
@@ -31,13 +31,13 @@ impl TestServer {
 
     /// As [`TestServer::start`], with a changed configuration.
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> TestServer {
-        TestServer::with_store(change, |_| ())
+        TestServer::with_store(change, |_| Location::Memory)
     }
 
-    /// As [`TestServer::with`], with a changed store.
+    /// As [`TestServer::with`], with a changed store, which is at the place returned.
     pub(crate) fn with_store(
         change: impl FnOnce(&mut Config),
-        change_store: impl FnOnce(&mut Options),
+        change_store: impl FnOnce(&mut Options) -> Location,
     ) -> TestServer {
         let mut config = Config::default();
         config.workers = Some(2);
@@ -45,8 +45,8 @@ impl TestServer {
         config.shutdown.grace = Duration::from_secs(2);
         change(&mut config);
         let mut options = store_options(&config);
-        change_store(&mut options);
-        let (store, store_threads) = Store::open(Location::Memory, options).unwrap();
+        let location = change_store(&mut options);
+        let (store, store_threads) = Store::open(location, options).unwrap();
         let router = chat::rest::routes(chat::routes(Router::new(), &config), &config, &store);
         let address = "127.0.0.1:0".parse().unwrap();
         let server =

@@ -1,5 +1,6 @@
 //! Messages read and published.
 
+use foghorn::store::Location;
 use serde_json::{Value, json};
 
 use crate::client::{Reply, TestServer};
@@ -23,7 +24,13 @@ fn position(reply: &Reply) -> u64 {
 fn a_store_that_takes_one_batch_at_a_time_is_waited_for() {
     const MESSAGES: usize = 400;
     // So few bytes that a batch gets in only when no other one waits.
-    let server = TestServer::with_store(|_| (), |store| store.queue_bytes_max = 1);
+    let server = TestServer::with_store(
+        |_| (),
+        |store| {
+            store.queue_bytes_max = 1;
+            Location::Memory
+        },
+    );
     let members: Vec<_> = (0..6).map(|_| server.member(&server.new_room(), "bob")).collect();
     std::thread::scope(|scope| {
         for mut member in members {

@@ -1,5 +1,6 @@
 //! How the server says it is.
 
+use foghorn::store::Location;
 use serde_json::json;
 
 use crate::client::TestServer;
@@ -75,10 +76,17 @@ fn a_member_that_does_not_read_is_seen_to_lag() {
 
 #[test]
 fn a_full_disk_refuses_what_is_new_and_shows_what_is_old() {
-    let server = TestServer::with_store(|_| (), |store| store.database_bytes_max = Some(0));
+    let directory = tempfile::tempdir().unwrap();
+    let server = TestServer::with_store(
+        |_| (),
+        |store| {
+            store.database_bytes_max = Some(1 << 20);
+            Location::Directory(directory.path().into())
+        },
+    );
     let room = server.new_room();
     let path = format!("/api/chat/rooms/{room}/messages");
-    let message = json!({ "sender": "alice", "content": "x".repeat(4096) });
+    let message = json!({ "sender": "alice", "content": "x".repeat(40_000) });
     let mut connection = server.connect();
     let refused = std::iter::repeat_with(|| connection.post(&path, &message))
         .take(10_000)
