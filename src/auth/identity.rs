@@ -64,6 +64,12 @@ impl Identity {
         self.rooms.as_deref().is_none_or(|rooms| rooms.iter().any(|allowed| **allowed == *room))
     }
 
+    /// The rooms that the user may enter; `None` if all of them.
+    #[must_use]
+    pub fn allowed_rooms(&self) -> Option<&[Box<str>]> {
+        self.rooms.as_deref()
+    }
+
     /// When the session has to end, counted from 1970 (UTC), if ever.
     #[must_use]
     pub fn expiry(&self) -> Option<Duration> {

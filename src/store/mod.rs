@@ -260,7 +260,7 @@ impl Store {
         self.backend.room(id, done)
     }
 
-    /// Rooms, in the order of their creation.
+    /// Rooms, in the order of their public ids.
     ///
     /// # Errors
     /// [`Busy`] if too much waits already. The answer is [`StoreError::NoSuchRoom`] if the room to begin after does

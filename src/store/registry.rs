@@ -13,6 +13,9 @@ use crate::rooms::{Span, Timestamp};
 pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
 /// A list of rooms ends early once its texts have so many bytes.
 pub(super) const LIST_BYTES_MAX: usize = 4 << 20;
+const BY_NAME: &str =
+    "SELECT id, public_id, name, description, created_by, created_at, durability, messages_max, bytes_max, age_max
+     FROM rooms WHERE public_id = ?1";
 
 /// A room to be created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub struct RoomInfo {
     pub settings: RoomSettings,
 }
 
-/// Which rooms to list, in the order of their creation.
+/// Which rooms to list, in the order of their public ids: those that were made up are in the order of creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoomQuery {
@@ -60,8 +63,22 @@ pub struct RoomQuery {
     pub participant: Option<Box<str>>,
     /// Rooms at most. The list may end earlier, but never empty, if the rooms are large.
     pub limit: usize,
-    /// Only rooms created after the one of this public id.
+    /// Only rooms behind this public id. There need not be such a room any more.
     pub after: Option<Box<str>>,
+    /// Only rooms of these public ids, in whatever order.
+    pub among: Option<Box<[Box<str>]>>,
+}
+
+impl RoomQuery {
+    /// The public ids to look for, each once and in their order, if only certain ones are wanted.
+    pub(super) fn names_after(&self) -> Option<Vec<&str>> {
+        let after = self.after.as_deref().unwrap_or_default();
+        let names = self.among.as_deref()?.iter().map(|name| &**name).filter(|name| *name > after);
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        Some(names)
+    }
 }
 
 /// Messages to be put into a room with the numbers and times that they have.
@@ -160,44 +177,53 @@ pub(super) fn configure(
 
 /// The room of this public id.
 pub(super) fn info(conn: &Connection, public_id: &str) -> Result<RoomInfo, StoreError> {
-    let mut query = conn.prepare_cached(
-        "SELECT id, public_id, name, description, created_by, created_at, durability, messages_max, bytes_max, age_max
-         FROM rooms WHERE public_id = ?1",
-    )?;
+    let mut query = conn.prepare_cached(BY_NAME)?;
     let found = query.query_row([public_id], read_room).optional()?;
     let (id, room) = found.ok_or(StoreError::NoSuchRoom)?;
     with_participants(conn, id, room)
 }
 
+/// Pages by public id: an id has its place in this order whether a room has it, had it once, or has it again.
 pub(super) fn list(conn: &Connection, query: &RoomQuery) -> Result<Vec<RoomInfo>, StoreError> {
     let snapshot = conn.unchecked_transaction()?;
-    let after = match &query.after {
-        Some(room) => id_of(&snapshot, room)?.ok_or(StoreError::NoSuchRoom)?,
-        None => RoomId(0),
+    let after = query.after.as_deref().unwrap_or_default();
+    let (mut rooms, mut bytes) = (Vec::new(), 0);
+    let mut take = |(id, room): (RoomId, RoomInfo)| -> Result<bool, StoreError> {
+        let room = with_participants(&snapshot, id, room)?;
+        if query.participant.as_ref().is_none_or(|user| room.participants.contains(user)) {
+            bytes += room.text_bytes();
+            rooms.push(room);
+        }
+        Ok(rooms.len() < query.limit && bytes <= LIST_BYTES_MAX)
     };
+    if let Some(names) = query.names_after() {
+        let mut select = snapshot.prepare_cached(BY_NAME)?;
+        for name in names {
+            if let Some(row) = select.query_row([name], read_room).optional()?
+                && !take(row)?
+            {
+                break;
+            }
+        }
+        return Ok(rooms);
+    }
     let sql = match query.participant {
         None => {
             "SELECT id, public_id, name, description, created_by, created_at, durability, messages_max, bytes_max,
                     age_max FROM rooms
-             WHERE id > ?1 AND ?2 IS NULL ORDER BY id LIMIT ?3"
+             WHERE public_id > ?1 AND ?2 IS NULL ORDER BY public_id LIMIT ?3"
         }
         Some(_) => {
             "SELECT rooms.id, public_id, name, description, created_by, created_at, durability, messages_max, bytes_max,
                     age_max
              FROM participants JOIN rooms ON rooms.id = participants.room
-             WHERE participants.room > ?1 AND participants.user = ?2 ORDER BY participants.room LIMIT ?3"
+             WHERE public_id > ?1 AND participants.user = ?2 ORDER BY public_id LIMIT ?3"
         }
     };
     let mut select = snapshot.prepare_cached(sql)?;
     let limit = integer(query.limit as u64);
-    let rows = select.query_map((after.0, query.participant.as_deref(), limit), read_room)?;
-    let (mut rooms, mut bytes) = (Vec::new(), 0);
-    for row in rows {
-        let (id, room) = row?;
-        let room = with_participants(&snapshot, id, room)?;
-        bytes += room.text_bytes();
-        rooms.push(room);
-        if bytes > LIST_BYTES_MAX {
+    for row in select.query_map((after, query.participant.as_deref(), limit), read_room)? {
+        if !take(row?)? {
             break;
         }
     }
@@ -367,10 +393,12 @@ impl RoomInfo {
     }
 }
 
-/// A UUID (RFC 9562, version 7): milliseconds, then random bits.
+/// A UUID (RFC 9562, version 7): milliseconds, then what is left of the microseconds in the upper ten bits of `rand_a`
+/// (§6.2, method 3), so that rooms that come one after the other are listed in this order, then random bits.
 pub(super) fn made_up_id(at: Timestamp) -> Box<str> {
     let (high, low) = (random(), random());
-    let value = u128::from((at.micros() / 1000) << 16 | 0x7000 | (high & 0x0fff)) << 64
+    let value = u128::from((at.micros() / 1000) << 16 | 0x7000 | ((at.micros() % 1000) << 2) | (high & 3))
+        << 64
         | u128::from(low & (u64::MAX >> 2) | 1 << 63);
     let hex = format!("{value:032x}");
     let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];

@@ -503,7 +503,14 @@ fn deleting_keeps_up_while_messages_never_stop() {
 
 #[test]
 fn rooms_are_created_listed_in_pages_and_found() {
-    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for location in [Location::Memory, directory(dir.path())] {
+        rooms_are_listed(location);
+    }
+}
+
+fn rooms_are_listed(location: Location) {
+    let (store, _threads) = Store::open(location, Options::default()).unwrap();
     let room = |number: u64| NewRoom {
         name: format!("room {number}").into(),
         description: "for tests".into(),
@@ -528,7 +535,22 @@ fn rooms_are_created_listed_in_pages_and_found() {
         RoomQuery { participant: Some("odd".into()), after: Some(created[2].id.clone()), ..query.clone() };
     let expected = [3, 5, 7, 9].map(|number: usize| created[number].clone());
     assert_eq!(list(odd).unwrap(), expected);
-    assert_eq!(list(RoomQuery { after: Some("nowhere".into()), ..query }), Err(StoreError::NoSuchRoom));
+    // In the middle of a page the last room seen is deleted, then created anew, later than all others.
+    let seen = &created[4].id;
+    let rest = RoomQuery { after: Some(seen.clone()), limit: 3, ..RoomQuery::default() };
+    ask(|done| store.delete_room(seen, done)).unwrap();
+    assert_eq!(list(rest.clone()).unwrap(), created[5..8]);
+    let again = NewRoom { id: Some(seen.clone()), ..room(20) };
+    ask(|done| store.create_room(again, done)).unwrap();
+    assert_eq!(list(rest).unwrap(), created[5..8]);
+    // A page of certain rooms is as long as it may be, wherever those are; what is not there is left out.
+    let names = [&*created[9].id, "nowhere", &created[1].id, &created[8].id, &created[9].id, &created[7].id];
+    let among = RoomQuery { among: Some(names.map(Into::into).into()), limit: 3, ..RoomQuery::default() };
+    assert_eq!(list(among.clone()).unwrap(), [1, 7, 8].map(|number: usize| created[number].clone()));
+    let behind = RoomQuery { after: Some(created[8].id.clone()), ..among.clone() };
+    assert_eq!(list(behind).unwrap(), created[9..]);
+    let odd = RoomQuery { participant: Some("odd".into()), limit: 2, ..among };
+    assert_eq!(list(odd).unwrap(), [1, 7].map(|number: usize| created[number].clone()));
     let taken = NewRoom { id: Some(created[0].id.clone()), ..room(0) };
     assert_eq!(ask(|done| store.create_room(taken, done)), Err(StoreError::RoomExists));
     let id = &created[5].id;

@@ -190,6 +190,29 @@ fn a_room_that_is_not_the_tokens_is_the_same_whether_it_exists_or_not() {
 }
 
 #[test]
+fn a_page_of_rooms_is_full_wherever_the_rooms_of_the_token_are() {
+    let server = server();
+    let rooms: Vec<String> = (0..120).map(|_| new_room(&server)).collect();
+    let listed = |token_rooms: &[&String], query: &str| -> Vec<String> {
+        let fields = bearer(&token_of(&json!({ "sub": "alice", "rooms": token_rooms })));
+        let reply = ask(&server, "GET", &format!("/api/chat/rooms{query}"), &fields, None);
+        let list = json_of(&reply.body);
+        list.as_array().unwrap().iter().map(|room| room["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(listed(&[&rooms[115]], ""), rooms[115..116]);
+    let several = [&rooms[118], &rooms[3], &"nowhere".to_owned(), &rooms[116], &rooms[3], &rooms[117]];
+    assert_eq!(listed(&several, "?limit=2"), [rooms[3].clone(), rooms[116].clone()]);
+    let rest = format!("?limit=2&after={}", rooms[116]);
+    assert_eq!(listed(&several, &rest), rooms[117..119]);
+    assert_eq!(
+        listed(&several, "?participant=bob&limit=3"),
+        [&rooms[3], &rooms[116], &rooms[117]].map(Clone::clone)
+    );
+    assert_eq!(listed(&several, "?participant=carol"), [""; 0]);
+    assert_eq!(listed(&[], ""), [""; 0]);
+}
+
+#[test]
 fn a_name_is_the_tokens_unless_an_administrator_says_otherwise() {
     let server = server();
     let room = new_room(&server);

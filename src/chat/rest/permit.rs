@@ -64,9 +64,9 @@ impl Permit {
         }
     }
 
-    /// Whether a room may be seen.
-    pub(super) fn shows(&self, room: &str) -> bool {
-        self.identity.as_ref().is_none_or(|identity| identity.may_enter(room))
+    /// The rooms that may be seen; `None` if all of them.
+    pub(super) fn visible_rooms(&self) -> Option<Box<[Box<str>]>> {
+        self.identity.as_ref()?.allowed_rooms().map(Into::into)
     }
 }
 

@@ -190,7 +190,7 @@ impl Backend for Memory {
     }
 
     fn rooms(&self, query: RoomQuery, done: Done<Result<Vec<RoomInfo>, StoreError>>) -> Result<(), Busy> {
-        self.ask(done, move |rooms| rooms.list(&query))
+        self.ask(done, move |rooms| Ok(rooms.list(&query)))
     }
 
     fn delete_room(&self, id: &str, done: Done<Result<RoomId, StoreError>>) -> Result<(), Busy> {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
+use std::ops::Bound;
 use std::time::Duration;
 
 use super::log::Log;
@@ -43,7 +44,7 @@ pub(super) struct Rooms {
     retention: Retention,
     limits: MemoryLimits,
     rooms: BTreeMap<RoomId, Room>,
-    names: HashMap<Box<str>, RoomId>,
+    names: BTreeMap<Box<str>, RoomId>,
     /// Who takes part where.
     by_participant: HashMap<Box<str>, BTreeSet<RoomId>>,
     last_id: i64,
@@ -65,7 +66,7 @@ impl Rooms {
             retention,
             limits: memory,
             rooms: BTreeMap::new(),
-            names: HashMap::new(),
+            names: BTreeMap::new(),
             by_participant: HashMap::new(),
             last_id: 0,
             cost: 0,
@@ -277,29 +278,35 @@ impl Rooms {
         self.rooms.get(&id).map(|room| room.info.clone()).ok_or(StoreError::NoSuchRoom)
     }
 
-    pub(super) fn list(&self, query: &RoomQuery) -> Result<Vec<RoomInfo>, StoreError> {
-        let after = match &query.after {
-            Some(name) => self.id_of(name)?,
-            None => RoomId(0),
-        };
-        let beyond = (std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded);
-        let ids: Vec<RoomId> = match &query.participant {
-            None => self.rooms.range(beyond).map(|(id, _)| *id).take(query.limit).collect(),
-            Some(user) => {
-                let theirs = self.by_participant.get(user).into_iter();
-                theirs.flat_map(|rooms| rooms.range(beyond)).copied().take(query.limit).collect()
+    /// As [`crate::store::registry::list`] has it.
+    pub(super) fn list(&self, query: &RoomQuery) -> Vec<RoomInfo> {
+        let after = query.after.as_deref().unwrap_or_default();
+        let ids: Vec<RoomId> = match (query.names_after(), &query.participant) {
+            (Some(names), _) => names.iter().filter_map(|name| self.names.get(*name).copied()).collect(),
+            (None, None) => {
+                let beyond = (Bound::Excluded(after), Bound::Unbounded);
+                self.names.range::<str, _>(beyond).map(|(_, id)| *id).take(query.limit).collect()
+            }
+            (None, Some(user)) => {
+                let theirs = self.by_participant.get(user).into_iter().flatten();
+                let named = theirs.filter_map(|id| Some((&*self.rooms.get(id)?.info.id, *id)));
+                let mut named: Vec<_> = named.filter(|(name, _)| *name > after).collect();
+                named.sort_unstable();
+                named.into_iter().map(|(_, id)| id).collect()
             }
         };
         let (mut rooms, mut bytes) = (Vec::new(), 0);
-        for id in ids {
-            let room = self.info_of(id)?;
+        let found = ids.iter().filter_map(|id| self.rooms.get(id)).map(|room| &room.info);
+        let wanted =
+            |room: &&RoomInfo| query.participant.as_ref().is_none_or(|user| room.participants.contains(user));
+        for room in found.filter(wanted).take(query.limit) {
             bytes += room.text_bytes();
-            rooms.push(room);
+            rooms.push(room.clone());
             if bytes > LIST_BYTES_MAX {
                 break;
             }
         }
-        Ok(rooms)
+        rooms
     }
 
     pub(super) fn delete(&mut self, name: &str) -> Result<RoomId, StoreError> {
