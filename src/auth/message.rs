@@ -1,8 +1,12 @@
 //! A token that comes as a message: `{"type":"AUTH","token":"…"}`.
 
 use std::borrow::Cow;
+use std::fmt;
 
+use memchr::memmem;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::token::TOKEN_BYTES_MAX;
 
@@ -19,8 +23,8 @@ pub struct AuthMessage<'m> {
     token: Cow<'m, str>,
 }
 
-impl std::fmt::Debug for AuthMessage<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for AuthMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuthMessage").finish_non_exhaustive()
     }
 }
@@ -31,6 +35,13 @@ impl<'m> AuthMessage<'m> {
     #[inline]
     pub fn parse(text: &'m str) -> Option<AuthMessage<'m>> {
         if may_be_auth(text) { AuthMessage::read(text) } else { None }
+    }
+
+    /// Whether a message is a JSON object whose `type` is `AUTH`, whatever else is in it: where tokens are in use, nobody
+    /// else may see it, since it was meant to be one. Messages that cannot be one cost a search for a few bytes.
+    #[inline]
+    pub fn is_meant_by(message: &[u8]) -> bool {
+        message.trim_ascii_start().starts_with(b"{") && has_auth(message) && calls_itself_auth(message)
     }
 
     /// Its token, not checked.
@@ -61,6 +72,75 @@ fn may_be_auth(text: &str) -> bool {
 fn first_of_field(text: &str) -> u8 {
     let field = text.trim_ascii_start().strip_prefix('{').map(str::trim_ascii_start);
     field.and_then(|field| field.strip_prefix('"')?.bytes().next()).unwrap_or(0)
+}
+
+/// Whether `"AUTH"` is in a JSON text, as it is or with escapes. No letter that matters has another escape than
+/// `\u0041` to `\u0079`.
+fn has_auth(json: &[u8]) -> bool {
+    let escaped =
+        || memmem::find_iter(json, br"\u00").any(|at| matches!(json.get(at + 4), Some(b'4'..=b'7')));
+    memmem::find(json, b"\"AUTH\"").is_some() || escaped()
+}
+
+/// Reads the object. Each `type` counts if there are several: who receives it may take the first or the last.
+#[cold]
+fn calls_itself_auth(json: &[u8]) -> bool {
+    serde_json::from_slice(json).is_ok_and(|Called(is_auth)| is_auth)
+}
+
+/// Whether an object has a `type` that is `AUTH`.
+struct Called(bool);
+
+impl<'de> Deserialize<'de> for Called {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Called, D::Error> {
+        json.deserialize_map(CalledVisitor)
+    }
+}
+
+struct CalledVisitor;
+
+impl<'de> Visitor<'de> for CalledVisitor {
+    type Value = Called;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Called, A::Error> {
+        let mut is_auth = false;
+        while let Some(IsType(is_type)) = object.next_key()? {
+            if is_type {
+                let value: &RawValue = object.next_value()?;
+                is_auth |= serde_json::from_str::<Cow<'_, str>>(value.get()).is_ok_and(|kind| kind == "AUTH");
+            } else {
+                let IgnoredAny = object.next_value()?;
+            }
+        }
+        Ok(Called(is_auth))
+    }
+}
+
+/// Whether a key is `type`. Read as bytes: JavaScript takes keys with half a surrogate pair, which are no text.
+struct IsType(bool);
+
+impl<'de> Deserialize<'de> for IsType {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<IsType, D::Error> {
+        json.deserialize_bytes(IsTypeVisitor)
+    }
+}
+
+struct IsTypeVisitor;
+
+impl Visitor<'_> for IsTypeVisitor {
+    type Value = IsType;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<IsType, E> {
+        Ok(IsType(key == b"type"))
+    }
 }
 
 #[cfg(test)]
@@ -94,6 +174,59 @@ mod tests {
         ];
         for (text, token) in cases {
             assert_eq!(AuthMessage::parse(text).as_ref().map(AuthMessage::token), token, "{text:.80}");
+        }
+    }
+
+    #[test]
+    fn whatever_calls_itself_auth_is_meant_to_be_one() {
+        let long = format!(r#"{{"type":"AUTH","token":"{}"}}"#, "x".repeat(60_000));
+        let deep = format!(r#"{{"more":{}{},"type":"AUTH"}}"#, "[".repeat(9_000), "]".repeat(9_000));
+        let spaced = format!("{}{{ \"type\" :\n\"AUTH\" }}\t", " ".repeat(10_000));
+        let meant = [
+            r#"{"type":"AUTH","token":"a.b.c"}"#,
+            r#"{"type":"AUTH"}"#,
+            r#"{"type":"AUTH","token":1}"#,
+            r#"{"type":"AUTH","token":"a","content":"b"}"#,
+            r#"{"content":"b","data":{"type":"x"},"token":"a","type":"AUTH"}"#,
+            r#"{"type":"\u0041UTH","token":"a"}"#,
+            r#"{"type":"A\u0055\u0054\u0048","token":"a"}"#,
+            r#"{"\u0074ype":"AUTH","token":"a"}"#,
+            r#"{"t\u0079\u0070\u0065":"\u0041\u0055TH","token":"a"}"#,
+            r#"{"type":"AUTH","type":"x","token":"a"}"#,
+            r#"{"type":"x","token":"a","type":"AUTH"}"#,
+            r#"{"type":{},"type":"AUTH"}"#,
+            r#"{"\ud800":"\udc00","type":"AUTH"}"#,
+            r#"{"type":"\ud800","type":"AUTH"}"#,
+            r#"{"number":1e999,"type":"AUTH"}"#,
+            &long,
+            &deep,
+            &spaced,
+        ];
+        for text in meant {
+            assert!(AuthMessage::is_meant_by(text.as_bytes()), "{text:.80}");
+        }
+        assert!(AuthMessage::is_meant_by(b"{\"type\":\"AUTH\",\"token\":\"\xff\"}"));
+        let others = [
+            "",
+            "{",
+            "AUTH",
+            r#""AUTH""#,
+            r#"["type","AUTH"]"#,
+            r#"[{"type":"AUTH"}]"#,
+            r#"{"type":"AUTH""#,
+            r#"{"type":"AUTH"} {}"#,
+            r#"{"type":"auth"}"#,
+            r#"{"type":"AUTH "}"#,
+            r#"{"Type":"AUTH"}"#,
+            r#"{"type":["AUTH"]}"#,
+            r#"{"type":"\\u0041UTH"}"#,
+            r#"{"content":"AUTH"}"#,
+            r#"{"content":"{\"type\":\"AUTH\"}"}"#,
+            r#"{"data":{"type":"AUTH"}}"#,
+            r#"{"content":"\u00e9\u0041"}"#,
+        ];
+        for text in others {
+            assert!(!AuthMessage::is_meant_by(text.as_bytes()), "{text:.80}");
         }
     }
 }

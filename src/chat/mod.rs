@@ -84,6 +84,13 @@ impl Handler for Chat {
         }
     }
 
+    fn withheld(&self, cx: &mut Context<'_>, message: Message<'_>) {
+        if let (Some(&room), Message::Text(text)) = (cx.memberships().first(), message) {
+            let id = readable_id(text).map(Into::into);
+            cx.tell(room, "bad_message", "a token is not for others".to_owned(), id);
+        }
+    }
+
     fn timer(&self, cx: &mut Context<'_>, _: &mut (), timer: Timer) {
         cx.send_text(HEARTBEAT);
         if let Some(interval) = self.text_interval {

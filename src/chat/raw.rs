@@ -19,6 +19,7 @@
 use std::sync::Arc;
 
 use super::query;
+use crate::auth::AuthMessage;
 use crate::http::Head;
 use crate::server::{Context, Encoding, Entry, Handler, JoinRequest, Notice, Start};
 use crate::ws::{CloseCode, Message, OpCode, encode};
@@ -62,6 +63,21 @@ impl Handler for Relay {
         }
         let has_keys = query::room(head.query()).is_ok_and(|room| self.is_conflated(&room));
         if is_framed { Speech::Framed { has_keys } } else { Speech::Plain }
+    }
+
+    /// Behind a header, too.
+    fn withholds(&self, message: &Message<'_>) -> bool {
+        match message {
+            Message::Text(text) => AuthMessage::is_meant_by(text.as_bytes()),
+            Message::Binary(bytes) => {
+                let payload = Publish::parse(bytes).map(|publish| publish.payload);
+                AuthMessage::is_meant_by(bytes)
+                    || payload.is_ok_and(|payload| match payload {
+                        Message::Text(text) => AuthMessage::is_meant_by(text.as_bytes()),
+                        Message::Binary(bytes) => AuthMessage::is_meant_by(bytes),
+                    })
+            }
+        }
     }
 
     fn message(&self, cx: &mut Context<'_>, speech: &mut Speech, message: Message<'_>) {

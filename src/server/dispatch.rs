@@ -202,7 +202,8 @@ impl Dispatch {
             return true;
         };
         let (known, token) = match (cx.standing(), token) {
-            (None | Some(Standing::Known(_)), None) => return false,
+            (None, None) => return false,
+            (Some(Standing::Known(_)), None) => return self.withhold(cx, message),
             (Some(Standing::Awaited(_) | Standing::Refused), None) => {
                 self.refuse_message(cx, "the first message must be a token");
                 return true;
@@ -228,6 +229,26 @@ impl Dispatch {
             }
         }
         true
+    }
+
+    /// Keeps back what was meant to be a token. False: it is for the application.
+    fn withhold(&self, cx: &mut Context<'_>, message: &Message<'_>) -> bool {
+        let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return false };
+        // Without keys, whoever vouched for the user has no use for tokens.
+        if self.rules.now().gate.is_none() {
+            return false;
+        }
+        let withheld = contained(|| {
+            let withholds = endpoint.handler.withholds(message);
+            if withholds {
+                endpoint.handler.withheld(cx, *message);
+            }
+            withholds
+        });
+        withheld.unwrap_or_else(|Panicked| {
+            fail(cx);
+            true
+        })
     }
 
     /// A session has proved whose it is, for the first time or again.

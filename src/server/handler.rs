@@ -59,6 +59,21 @@ pub trait Handler: Send + Sync + 'static {
         }
     }
 
+    /// Whether a message is to reach nobody, where tokens are in use: it holds what was meant to be a token. As a rule each
+    /// JSON object whose `type` is `AUTH`, whatever else is in it. Such a message, if [`credentials`](Handler::credentials)
+    /// finds no token in it, is shown to [`withheld`](Handler::withheld) instead of `message`.
+    fn withholds(&self, message: &Message<'_>) -> bool {
+        match message {
+            Message::Text(text) => AuthMessage::is_meant_by(text.as_bytes()),
+            Message::Binary(bytes) => AuthMessage::is_meant_by(bytes),
+        }
+    }
+
+    /// A message was [withheld](Handler::withholds). Its sender can be told.
+    fn withheld(&self, cx: &mut Context<'_>, message: Message<'_>) {
+        let _ = (cx, message);
+    }
+
     /// A session is about to be closed with 4401, for this reason: its message carried no good token. Something can still
     /// be said to it. Called for sessions that were not opened, too.
     fn refused(&self, cx: &mut Context<'_>, reason: &str) {
@@ -119,6 +134,8 @@ impl std::fmt::Debug for Credentials {
 pub(super) trait AnyHandler: Send + Sync {
     fn handshake(&self, head: &Head<'_>, arrival: &Arrival) -> Result<(), Response>;
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials>;
+    fn withholds(&self, message: &Message<'_>) -> bool;
+    fn withheld(&self, cx: &mut Context<'_>, message: Message<'_>);
     fn refused(&self, cx: &mut Context<'_>, reason: &str);
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> State;
     fn message(&self, cx: &mut Context<'_>, state: &mut State, message: Message<'_>);
@@ -134,6 +151,14 @@ impl<H: Handler> AnyHandler for H {
 
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials> {
         Handler::credentials(self, message)
+    }
+
+    fn withholds(&self, message: &Message<'_>) -> bool {
+        Handler::withholds(self, message)
+    }
+
+    fn withheld(&self, cx: &mut Context<'_>, message: Message<'_>) {
+        Handler::withheld(self, cx, message);
     }
 
     fn refused(&self, cx: &mut Context<'_>, reason: &str) {

@@ -81,6 +81,11 @@ impl Handler for Signaling {
         }
     }
 
+    /// Tokens are told apart here in any case, with tokens in use or without.
+    fn withholds(&self, _message: &Message<'_>) -> bool {
+        false
+    }
+
     fn close(&self, cx: &mut Context<'_>, room: Option<Room>, reason: Disconnect) {
         let Some(room) = room else { return };
         let (mut directory, id) = (self.directory(), cx.id());

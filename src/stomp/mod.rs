@@ -162,6 +162,11 @@ impl Handler for Stomp {
         token_in(bytes_of(message), self.frames).map(|token| Credentials::within(&token))
     }
 
+    /// Tokens come in frames of STOMP, and a message may be any part of a frame.
+    fn withholds(&self, _message: &Message<'_>) -> bool {
+        false
+    }
+
     fn refused(&self, cx: &mut Context<'_>, reason: &str) {
         let error = error_frame("not authenticated", reason, None, None, false);
         cx.send_text(&String::from_utf8_lossy(&error));

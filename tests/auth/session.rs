@@ -133,12 +133,79 @@ fn those_who_were_never_let_in_are_not_announced() {
     expect_message(&mut bob, "alone");
 }
 
+/// Messages that were meant to be tokens and are none.
+fn meant_to_be_tokens() -> Vec<String> {
+    let token = token("alice");
+    vec![
+        format!(r#"{{"type":"AUTH","token":"{token}","content":"x"}}"#),
+        format!(r#"{{"more":[1,{{"a":"b"}}],"token":"{token}","type":"AUTH"}}"#),
+        format!(r#"{{"type":"\u0041UTH","content":"x","token":"{token}"}}"#),
+        format!(r#"{{"\u0074ype":"A\u0055T\u0048","content":"x","token":"{token}"}}"#),
+        format!(r#"{{"type":"AUTH","type":"MESSAGE","content":"x","token":"{token}"}}"#),
+        format!(r#"{{"type":"MESSAGE","content":"x","type":"AUTH","token":"{token}"}}"#),
+        format!("{}{{\n\t\"type\" : \"AUTH\" }} ", " ".repeat(20_000)),
+        format!(r#"{{"type":"AUTH","content":"x","token":"{}"}}"#, "x".repeat(30_000)),
+        r#"{"content":"AUTH","type":"AUTH"}"#.to_owned(),
+        r#"{"type":"AUTH","token":7}"#.to_owned(),
+    ]
+}
+
+#[test]
+fn what_was_meant_to_be_a_token_reaches_nobody() {
+    let server = server();
+    let fields = bearer(&token("alice"));
+    let (text, binary) = (frame::TEXT, frame::BINARY);
+    for path in ["/ws/raw?roomId=r", "/echo", "/ws/echo", "/ws/json"] {
+        let mut raw = open(&server, path, &fields);
+        for message in meant_to_be_tokens() {
+            raw.send(&frame::masked(text, message.as_bytes()));
+            if path == "/ws/raw?roomId=r" || path == "/echo" {
+                raw.send(&frame::masked(binary, message.as_bytes()));
+            }
+        }
+        raw.send(&frame::masked(text, br#"{"type":"MESSAGE","content":"still here"}"#));
+        let heard = raw.frame();
+        assert!(String::from_utf8_lossy(&heard.payload).contains("still here"), "{path}: {heard:?}");
+    }
+    let mut raw = open(&server, CHAT, &fields);
+    expect_welcome(&mut raw, "alice");
+    for message in meant_to_be_tokens() {
+        say(&mut raw, &message);
+        let error = object(&mut raw);
+        assert_eq!(
+            (&error["type"], &error["code"]),
+            (&json!("ERROR"), &json!("bad_message")),
+            "{message:.80}"
+        );
+    }
+    say(&mut raw, r#"{"content":"still here"}"#);
+    expect_message(&mut raw, "still here");
+}
+
+#[test]
+fn a_token_behind_a_header_reaches_nobody() {
+    let server = server();
+    let fields = format!("{}Sec-WebSocket-Protocol: foghorn.raw\r\n", bearer(&token("alice")));
+    let mut sender = open(&server, "/ws/raw?roomId=r", &fields);
+    let mut plain = open(&server, "/ws/raw?roomId=r", &bearer(&token("bob")));
+    for message in meant_to_be_tokens() {
+        for flags in [0, 1] {
+            let bytes = [&[1, flags, 0, 0], message.as_bytes()].concat();
+            sender.send(&frame::masked(frame::BINARY, &bytes));
+        }
+    }
+    sender.send(&frame::masked(frame::BINARY, b"\x01\x01\x00\x00still here"));
+    assert_eq!(plain.frame().payload, b"still here");
+}
+
 #[test]
 fn a_message_that_only_speaks_of_tokens_is_an_ordinary_one() {
     let server = server();
     let mut raw = open(&server, CHAT, &bearer(&token("alice")));
     expect_welcome(&mut raw, "alice");
-    for text in [r#"{"content":"AUTH","type":"AUTH"}"#, r#"{"type":"AUTH","content":"x","token":"y"}"#] {
+    for text in
+        [r#"{"content":"AUTH","type":"auth"}"#, r#"{"type":"x","content":"\"type\":\"AUTH\"","token":"y"}"#]
+    {
         say(&mut raw, text);
         assert_eq!(object(&mut raw)["type"], "MESSAGE", "{text}");
     }
