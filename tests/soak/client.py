@@ -148,7 +148,8 @@ class Place:
         """One request on a connection of its own: the status and the JSON that came back."""
         reader, writer = await self.open()
         body = json.dumps(fields).encode() if fields else b""
-        head = f"{method} {target} HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+        # A kick and a deletion are answered on the server's own machine alone, asked for by a name of it.
+        head = f"{method} {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
         writer.write((head + "Content-Type: application/json\r\n\r\n").encode() + body)
         try:
             answer = await asyncio.wait_for(reader.read(), HEAD_SECONDS)

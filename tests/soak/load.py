@@ -50,8 +50,10 @@ class Follower:
         return client
 
     async def read(self, client):
-        """The next message, which must be the next in the room."""
+        """The next message, which must be the next in the room; answers to what was said twice aside."""
         message = await client.receive_json()
+        while message["type"] == "ACK":
+            message = await client.receive_json()
         if message["type"] in ("GAP", "ERROR"):
             raise Wrong(f"{self.name} in {self.room} at {self.seq} got {message}")
         if message["seq"] != self.seq + 1:
