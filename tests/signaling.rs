@@ -359,6 +359,42 @@ fn two_hundred_peers_come_and_go_and_nobody_misses_or_doubles_one() {
 }
 
 #[test]
+fn messages_to_more_peers_than_one_turn_serves_arrive_whole_and_in_order() {
+    const MESSAGES: usize = 60;
+    let server = TestServer::start();
+    let mut peers = room(&server, "/room?roomId=many", 200);
+    let (mut speaker, gone) = (peers.swap_remove(7), peers.swap_remove(3));
+    let last = peers.len() - 1;
+    for number in 0..MESSAGES {
+        speaker.say(&json!({ "type": "all", "number": number }));
+        speaker.say(&json!({ "type": "one", "number": number, "receiver": peers[last].id }));
+    }
+    let (gone, speaker_id) = (
+        {
+            let id = gone.id.clone();
+            gone.reset();
+            id
+        },
+        speaker.id.clone(),
+    );
+    for (place, peer) in peers.iter_mut().enumerate() {
+        let mut numbers = Vec::new();
+        let mut has_gone = false;
+        while numbers.len() < MESSAGES * (1 + usize::from(place == last)) || !has_gone {
+            let heard = peer.next();
+            if heard["type"] == "close" {
+                assert_eq!(heard["sender"], gone);
+                has_gone = true;
+                continue;
+            }
+            assert_eq!(heard["sender"], speaker_id);
+            numbers.push((heard["number"].as_u64().unwrap(), heard["type"] == "one"));
+        }
+        assert!(numbers.is_sorted(), "{place}: {numbers:?}");
+    }
+}
+
+#[test]
 fn a_full_room_is_closed_to_one_more_and_its_peers_hear_nothing_of_it() {
     let server = TestServer::with(|config| config.signaling.peers_per_room = 3);
     for path in ["/room", "/room?roomId=r"] {

@@ -420,7 +420,7 @@ pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
             slot.unread = true;
             return true;
         }
-        State::WebSocket(websocket) => websocket.is_held(turn),
+        State::WebSocket(websocket) => websocket.is_held(turn) || turn.is_held_by_background(key),
         State::Http(Some(exchange)) if exchange.is_waiting() => {
             slot.unread = true;
             return true;

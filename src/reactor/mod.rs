@@ -19,6 +19,7 @@
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
+//! | `background` | work of the application that goes on over several turns |
 //! | `context`, `session` | what a handler can do, on this thread and on others |
 //! | `attributes`, `guard` | what is attached to a session, and who watches over it |
 //! | `timers` | the wheel |
@@ -27,6 +28,7 @@
 mod acceptor;
 mod alarms;
 mod attributes;
+mod background;
 mod census;
 mod connections;
 mod context;
@@ -81,12 +83,14 @@ use crate::ws::header::HEADER_BYTES_MAX;
 
 pub use alarms::Timer;
 pub use attributes::Attributes;
+pub(crate) use background::Background;
 pub use context::Context;
 pub use following::Follow;
 pub(crate) use guard::Standing;
 pub use membership::{JoinRequest, Membership, Post, Relayed, RoomError};
 pub(crate) use service::{Admission, Route, Service, State, Ticket, Verdict};
 pub use service::{Answer, Arrival, Disconnect, Otherwise};
+pub(crate) use session::TextFrame;
 pub use session::{Handshake, Session};
 pub(crate) use turn::unix_time;
 
@@ -310,6 +314,7 @@ impl<S: Service> Reactor<S> {
         self.review();
         self.read_ready();
         self.accept();
+        self.turn.advance_background();
         self.turn.timers.advance(self.turn.now, due);
         for key in due.drain(..) {
             self.on_timer(key);

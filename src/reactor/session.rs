@@ -90,6 +90,24 @@ struct Inner {
     attributes: Mutex<Attributes>,
 }
 
+/// A text message as it goes over the wire, encoded once for however many sessions. It is not compressed, which every
+/// client takes.
+#[derive(Debug)]
+pub(crate) struct TextFrame(Vec<u8>);
+
+impl TextFrame {
+    pub(crate) fn new(text: &str) -> TextFrame {
+        let mut frame = Vec::with_capacity(text.len() + encode::HEADER_BYTES_MAX);
+        encode::frame(&mut frame, OpCode::Text, text.as_bytes());
+        TextFrame(frame)
+    }
+
+    /// Bytes on the wire.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// A WebSocket session, as a handle that can be cloned and sent to any thread.
 ///
 /// Sending writes to the socket at once, from the calling thread, and never blocks: what the socket does not take is
@@ -206,6 +224,14 @@ impl Session {
 
     pub(super) fn attributes(&self) -> MutexGuard<'_, Attributes> {
         self.inner.attributes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a text message that was encoded before.
+    ///
+    /// # Errors
+    /// [`SendError`]; then nothing of it was sent.
+    pub(crate) fn send_frame(&self, frame: &TextFrame) -> Result<(), SendError> {
+        self.inner.outbound.send(&frame.0)
     }
 
     fn send(&self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {

@@ -87,9 +87,10 @@ impl<S: Service> Reactor<S> {
     pub(super) fn advance_shutdown(&mut self) {
         match self.life {
             Life::Serving | Life::Closing(_) => {}
-            // What was read is finished, too, unless those that compress do not stop sending.
+            // What was read is finished, too, unless those that compress, or relay, do not stop sending.
             Life::Reading(0, deadline)
-                if self.turn.inflating.is_waiting() && self.turn.now < self.answered_by(deadline) => {}
+                if (self.turn.inflating.is_waiting() || !self.turn.background.is_empty())
+                    && self.turn.now < self.answered_by(deadline) => {}
             Life::Reading(0, deadline) => {
                 // A publisher that does not stop must not keep the shards from coming to an end.
                 self.turn.paused = true;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::ReactorLimits;
+use super::background::Background;
 use super::census::{Users, network};
 use super::incidents::Incidents;
 use super::inflation::Inflating;
@@ -56,6 +57,8 @@ pub(super) struct Turn {
     /// Connections that do not read until their shard has caught up.
     pub(super) held: Vec<Key>,
     pub(super) inflating: Inflating,
+    /// What the application goes on with in each turn.
+    pub(super) background: Vec<Arc<dyn Background>>,
     /// Connections that are refused and have not gone yet.
     pub(super) refused: usize,
     /// Connections per address, if that is limited.
@@ -112,6 +115,7 @@ impl Turn {
             ready: Vec::new(),
             held: Vec::new(),
             inflating: Inflating::default(),
+            background: Vec::new(),
             refused: 0,
             addresses: HashMap::new(),
             users: Users::default(),
@@ -156,7 +160,10 @@ impl Turn {
 
     /// Whether there is something to be done that no event will tell of.
     pub(super) fn has_work(&self) -> bool {
-        !self.ready.is_empty() || self.inflating.is_waiting() || self.lanes.iter().any(Lane::has_work)
+        !self.ready.is_empty()
+            || self.inflating.is_waiting()
+            || !self.background.is_empty()
+            || self.lanes.iter().any(Lane::has_work)
     }
 
     /// How long the loop may sleep.

@@ -5,15 +5,18 @@
 //! missed it asks its peer for. So a room is no log here but a set of sessions, and each copy is sent by itself.
 
 mod directory;
+mod relay;
 mod signal;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::directory::{Directory, Room};
+use self::relay::{Addressee, Parcel};
 use self::signal::{Receiver, Signal};
 use crate::chat::query;
 use crate::config::Config;
 use crate::http::Head;
+use crate::reactor::{Background, TextFrame};
 use crate::rooms::push_json_string;
 use crate::server::{Context, Disconnect, Endpoint, Handler, RoomError, Router, SendError, Session};
 use crate::ws::{CloseCode, Message};
@@ -21,14 +24,23 @@ use crate::ws::{CloseCode, Message};
 /// Adds `/room`.
 #[must_use]
 pub fn routes(router: Router, config: &Config) -> Router {
-    let signaling = Signaling { directory: Mutex::new(Directory::new(config.signaling.peers_per_room)) };
+    let relay =
+        Relay { directory: Mutex::new(Directory::new()), peers_per_room: config.signaling.peers_per_room };
+    let signaling = Signaling { relay: Arc::new(relay) };
     // Each copy would be compressed by itself, on the thread that serves all connections.
     router.endpoint("/room", Endpoint::new(signaling).remember_handshake(false).deflate(false))
 }
 
 /// The peers' sessions.
 struct Signaling {
-    directory: Mutex<Directory<Session>>,
+    relay: Arc<Relay>,
+}
+
+/// The rooms, and what is on its way to their peers.
+#[derive(Debug)]
+struct Relay {
+    directory: Mutex<Directory<Session, TextFrame>>,
+    peers_per_room: usize,
 }
 
 impl Handler for Signaling {
@@ -48,12 +60,12 @@ impl Handler for Signaling {
         }
         let room = room.map_or(Room::Common, |room| Room::Named((*room).into()));
         let (id, session) = (cx.id(), cx.session().clone());
-        let mut directory = self.directory();
-        if directory.enter(&room, id, session).is_err() {
+        let entered = self.relay.directory().enter(&room, id, session, self.relay.peers_per_room);
+        if entered.is_err() {
             return refuse(cx, CloseCode::TRY_AGAIN_LATER, "the room is full");
         }
         let news = format!(r#"{{"type":"new","sender":"{id:032x}","receiver":"all"}}"#);
-        tell(directory.others(&room, id), &news);
+        self.tell(cx, &room, &news, Addressee::AllBut(id));
         Some(room)
     }
 
@@ -66,17 +78,18 @@ impl Handler for Signaling {
             Ok(signal) => signal,
             Err(error) => return cx.send_text(&error_about("content", &json_string(&error.to_string()))),
         };
-        let (directory, sender) = (self.directory(), cx.id());
+        let sender = cx.id();
         let relayed = signal.relayed(sender);
         match signal.receiver {
-            Receiver::All => tell(directory.others(room, sender), &relayed),
+            Receiver::All => self.tell(cx, room, &relayed, Addressee::AllBut(sender)),
             // Behind what this callback has said before.
             Receiver::One { id: Some(id), .. } if id == sender => cx.send_text(&relayed),
             Receiver::One { id, json } => {
-                let peer = id.and_then(|id| directory.peer(room, id));
-                if !peer.is_some_and(|peer| deliver(peer, &relayed)) {
-                    cx.send_text(&error_about("receiver", json));
-                }
+                let otherwise = error_about("receiver", json);
+                let id = id.filter(|id| self.relay.directory().peer(room, *id).is_some_and(Session::is_open));
+                let Some(id) = id else { return cx.send_text(&otherwise) };
+                let otherwise = otherwise.into();
+                self.tell(cx, room, &relayed, Addressee::One { id, sender, otherwise });
             }
         }
     }
@@ -88,19 +101,49 @@ impl Handler for Signaling {
 
     fn close(&self, cx: &mut Context<'_>, room: Option<Room>, reason: Disconnect) {
         let Some(room) = room else { return };
-        let (mut directory, id) = (self.directory(), cx.id());
-        directory.leave(&room, id);
+        let id = cx.id();
+        self.relay.directory().leave(&room, id);
         // A server that stops says good-bye to everybody; that all the others leave is no news to anybody.
         if reason != Disconnect::Shutdown {
-            tell(directory.others(&room, id), &format!(r#"{{"type":"close","sender":"{id:032x}"}}"#));
+            let news = format!(r#"{{"type":"close","sender":"{id:032x}"}}"#);
+            self.tell(cx, &room, &news, Addressee::AllBut(id));
         }
     }
 }
 
 impl Signaling {
+    /// Sends a text to peers of a room: now, as far as this turn has time for it, and the rest in the next turns.
+    fn tell(&self, cx: &mut Context<'_>, room: &Room, text: &str, to: Addressee) {
+        // A sender whose message is lost is told so behind what this callback has said before.
+        cx.flush();
+        let frame = TextFrame::new(text);
+        let bytes = frame.len();
+        {
+            let mut directory = self.relay.directory();
+            directory.post(room, Parcel { frame, bytes, to });
+            directory.send(deliver, tell_sender);
+        }
+        // Also if nothing is left: only there the time of the next turn begins.
+        cx.go_on_in_background(self.relay.clone());
+    }
+}
+
+impl Relay {
     /// Nobody waits for it: all callbacks come from one thread.
-    fn directory(&self) -> MutexGuard<'_, Directory<Session>> {
+    fn directory(&self) -> MutexGuard<'_, Directory<Session, TextFrame>> {
         self.directory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Background for Relay {
+    fn advance(&self) -> bool {
+        let mut directory = self.directory();
+        directory.renew();
+        directory.send(deliver, tell_sender)
+    }
+
+    fn holds(&self, session: u128) -> bool {
+        self.directory().holds(session)
     }
 }
 
@@ -109,16 +152,10 @@ fn refuse(cx: &mut Context<'_>, code: CloseCode, reason: &str) -> Option<Room> {
     None
 }
 
-/// Sends a text to each of these; what happens to one copy is nothing to the others.
-fn tell<'p>(peers: impl Iterator<Item = &'p Session>, text: &str) {
-    for peer in peers {
-        deliver(peer, text);
-    }
-}
-
-/// Sends a text to a peer. One that takes nothing any more is closed, for it would miss this. False: it will not get it.
-fn deliver(peer: &Session, text: &str) -> bool {
-    match peer.send_text(text) {
+/// Sends a message to a peer. One that takes nothing any more is closed, for it would miss this. False: it will not get
+/// it.
+fn deliver(peer: &Session, frame: &TextFrame) -> bool {
+    match peer.send_frame(frame) {
         Ok(()) => true,
         Err(SendError::Full) => {
             peer.close(CloseCode::TOO_SLOW, "too slow");
@@ -126,6 +163,11 @@ fn deliver(peer: &Session, text: &str) -> bool {
         }
         Err(SendError::Closed) => false,
     }
+}
+
+/// Tells a peer that its message was lost.
+fn tell_sender(lost: relay::Lost<'_, Session>) {
+    deliver(lost.sender, &TextFrame::new(&lost.text));
 }
 
 /// What a peer is told whose message was not relayed; `json` is what there is to say about it.
