@@ -104,6 +104,22 @@ limits! {
     ShardQueue "shard_queue",
     /// Answers to requests that nobody waits for any more; not a key: they are dropped.
     LateAnswers "late_answers",
+    /// Peers of a signaling room.
+    PeersPerRoom "signaling.peers_per_room",
+    /// Subscriptions of a STOMP session.
+    StompSubscriptions "stomp.subscriptions",
+    /// Transactions of a STOMP session.
+    StompTransactions "stomp.transactions",
+    /// Bytes in the transactions of a STOMP session.
+    StompTransactionBytes "stomp.transaction_bytes",
+    /// Messages that wait in a queue.
+    StompQueueLength "stomp.queue_length",
+    /// Bytes of a queue.
+    StompQueueBytes "stomp.queue_bytes",
+    /// Queues in all.
+    StompQueues "stomp.queues",
+    /// Bytes of all queues.
+    StompMemory "stomp.memory",
 }
 
 /// The counters; cheap to clone, for any thread.

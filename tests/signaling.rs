@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use foghorn::auth::{HmacAlgorithm, Issuer};
 use foghorn::config::{Config, Secret};
+use foghorn::metrics::Limit;
 use serde_json::{Value, json};
 use socket2::SockRef;
 use support::frame::{CLOSE, Frame, masked_close};
@@ -369,21 +370,15 @@ fn messages_to_more_peers_than_one_turn_serves_arrive_whole_and_in_order() {
         speaker.say(&json!({ "type": "all", "number": number }));
         speaker.say(&json!({ "type": "one", "number": number, "receiver": peers[last].id }));
     }
-    let (gone, speaker_id) = (
-        {
-            let id = gone.id.clone();
-            gone.reset();
-            id
-        },
-        speaker.id.clone(),
-    );
+    let (gone_id, speaker_id) = (gone.id.clone(), speaker.id.clone());
+    gone.reset();
     for (place, peer) in peers.iter_mut().enumerate() {
         let mut numbers = Vec::new();
         let mut has_gone = false;
         while numbers.len() < MESSAGES * (1 + usize::from(place == last)) || !has_gone {
             let heard = peer.next();
             if heard["type"] == "close" {
-                assert_eq!(heard["sender"], gone);
+                assert_eq!(heard["sender"], gone_id);
                 has_gone = true;
                 continue;
             }
@@ -392,6 +387,22 @@ fn messages_to_more_peers_than_one_turn_serves_arrive_whole_and_in_order() {
         }
         assert!(numbers.is_sorted(), "{place}: {numbers:?}");
     }
+}
+
+#[test]
+fn the_size_of_a_room_is_counted_and_changes_while_the_server_runs() {
+    let mut config = Config::default();
+    config.signaling.peers_per_room = 1;
+    let server = TestServer::with(|server| server.signaling = config.signaling.clone());
+    let mut first = Client::connect(&server, "/room?roomId=r");
+    Client::connect(&server, "/room?roomId=r").expect_close(1013);
+    assert_eq!(server.handle().rooms().metrics().hits(Limit::PeersPerRoom), 1);
+    config.signaling.peers_per_room = 2;
+    server.handle().reload(&config).unwrap();
+    let _second = Client::connect(&server, "/room?roomId=r");
+    assert_eq!(object(&first.text())["type"], "new");
+    Client::connect(&server, "/room?roomId=r").expect_close(1013);
+    assert_eq!(server.handle().rooms().metrics().hits(Limit::PeersPerRoom), 2);
 }
 
 #[test]

@@ -168,6 +168,8 @@ impl Desk {
 }
 
 impl Broker for Desk {
+    fn note(&mut self, _fault: Fault) {}
+
     fn send(&mut self, frame: &[u8]) {
         assert_eq!(self.closed, None, "nothing is said after the end");
         let mut decoder =

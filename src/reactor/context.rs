@@ -18,6 +18,7 @@ use super::timers::{TICK_MILLIS, Tick, ticks};
 use super::turn::Turn;
 use crate::auth::Identity;
 use crate::http::Head;
+use crate::metrics::Limit;
 use crate::transport::{Outbound, Share};
 use crate::ws::deflate::{Deflate, History, WindowBits};
 use crate::ws::{CloseCode, OpCode, encode};
@@ -95,6 +96,11 @@ impl Context<'_> {
     #[must_use]
     pub fn endpoint(&self) -> u16 {
         self.side.endpoint
+    }
+
+    /// Counts that the client has run into a limit of the endpoint's own.
+    pub(crate) fn hit(&self, limit: Limit) {
+        self.turn.metrics.hit(limit);
     }
 
     /// Says how many bytes of memory the handler's state of this session takes up because of what its client has sent: they

@@ -63,6 +63,7 @@ impl<S: Service> Reactor<S> {
                 self.turn.limits = Arc::new(ReactorLimits { deflate, ..*limits });
                 self.review_from = Some(0);
             }
+            Letter::Config(config) => self.service.reconfigure(&config),
             Letter::Shutdown => self.begin_shutdown(),
         }
     }

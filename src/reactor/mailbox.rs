@@ -13,6 +13,7 @@ use super::ReactorLimits;
 use super::following::Follow;
 use super::service::{State, Ticket};
 use super::slots::Key;
+use crate::config::Config;
 use crate::http::Response;
 use crate::metrics::{Limit, Metrics};
 use crate::rooms::{Ask, Effect};
@@ -44,6 +45,8 @@ pub(crate) enum Letter {
     Certificate(Certificate),
     /// New limits.
     Limits(Box<ReactorLimits>),
+    /// A new configuration, for the application.
+    Config(Box<Config>),
     /// Stop serving, in good order.
     Shutdown,
 }

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::following::Follow;
 use super::meter::Ration;
 use super::slots::Key;
+use crate::config::Config;
 use crate::handshake::Accepted;
 use crate::http::{Head, Response};
 use crate::metrics::Limit;
@@ -199,6 +200,9 @@ pub(crate) trait Service: Send + 'static {
 
     /// The time that its guard has given the session is over.
     fn overdue(&mut self, cx: &mut Context<'_>);
+
+    /// The configuration was read anew.
+    fn reconfigure(&mut self, config: &Config);
 
     /// The session ended; called exactly once. Nothing can be sent any more.
     fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect);

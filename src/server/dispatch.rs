@@ -418,6 +418,12 @@ impl Service for Dispatch {
         self.refuse(cx, if known { TokenError::Expired.message() } else { "no token came in time" });
     }
 
+    fn reconfigure(&mut self, config: &Config) {
+        for endpoint in &self.router.endpoints {
+            let _it_keeps_what_it_has = contained(|| endpoint.handler.reconfigure(config));
+        }
+    }
+
     fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect) {
         tracing::debug!(session = %format_args!("{:032x}", cx.id()), %reason, "session ended");
         self.forget_awaited(cx);

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use crate::auth::AuthMessage;
+use crate::config::Config;
 use crate::http::{Head, Response};
 use crate::reactor::{Arrival, Context, Disconnect, State, Timer};
 use crate::ws::Message;
@@ -96,6 +97,12 @@ pub trait Handler: Send + Sync + 'static {
         let _ = (cx, state, event);
     }
 
+    /// The server's configuration was read anew ([`ServerHandle::reload`](super::ServerHandle::reload)). Called between
+    /// the callbacks of sessions, once for the endpoint.
+    fn reconfigure(&self, config: &Config) {
+        let _ = config;
+    }
+
     /// The session ended, in whatever way; called exactly once for each session whose `open` has returned. Nothing can be
     /// sent any more.
     fn close(&self, cx: &mut Context<'_>, state: Self::State, reason: Disconnect) {
@@ -142,6 +149,7 @@ pub(super) trait AnyHandler: Send + Sync {
     fn timer(&self, cx: &mut Context<'_>, state: &mut State, timer: Timer);
     fn event(&self, cx: &mut Context<'_>, state: &mut State, event: State);
     fn close(&self, cx: &mut Context<'_>, state: State, reason: Disconnect);
+    fn reconfigure(&self, config: &Config);
 }
 
 impl<H: Handler> AnyHandler for H {
@@ -185,6 +193,10 @@ impl<H: Handler> AnyHandler for H {
         if let Some(state) = state.downcast_mut() {
             Handler::event(self, cx, state, event);
         }
+    }
+
+    fn reconfigure(&self, config: &Config) {
+        Handler::reconfigure(self, config);
     }
 
     fn close(&self, cx: &mut Context<'_>, state: State, reason: Disconnect) {

@@ -186,7 +186,7 @@ impl ServerHandle {
     }
 
     /// Takes over from a configuration what can change while the server runs: `[limits]`, `[heartbeat]`, `[origins]`,
-    /// `[auth]`, `[tls]` and `proxy.trusted`, with the keys and the certificate in their files as they are now. What is
+    /// `[auth]`, `[tls]`, `[signaling]`, `[stomp]` and `proxy.trusted`, with the keys and the certificate in their files as they are now. What is
     /// open stays, with the rates and lengths of messages it began with; deadlines and counts hold for it, too. Reads
     /// files: not for a callback.
     ///
@@ -212,6 +212,7 @@ impl ServerHandle {
             self.rooms.mailbox().post(Letter::Certificate(certificate.clone()));
         }
         self.rooms.mailbox().post(Letter::Limits(Box::new(reactor_limits(config))));
+        self.rooms.mailbox().post(Letter::Config(Box::new(config.clone())));
         set_bounds(self.rooms.bounds(), &config.limits);
         self.rules.replace(rules.with_certificate(certificate.or(used)));
         Ok(())

@@ -15,7 +15,7 @@ use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// Keys, and beginnings of keys, that [`ServerHandle::reload`](super::ServerHandle::reload) takes over.
 #[doc(hidden)]
-pub const RESTART_FREE_KEYS: [&str; 8] = [
+pub const RESTART_FREE_KEYS: [&str; 10] = [
     "limits.",
     "heartbeat.ping_interval",
     "heartbeat.idle_timeout",
@@ -24,6 +24,8 @@ pub const RESTART_FREE_KEYS: [&str; 8] = [
     "tls.",
     "proxy.trusted",
     "shutdown.grace",
+    "signaling.",
+    "stomp.",
 ];
 
 pub(super) fn reactor_limits(config: &Config) -> ReactorLimits {

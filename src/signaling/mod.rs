@@ -8,6 +8,7 @@ mod directory;
 mod relay;
 mod signal;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::directory::{Directory, Room};
@@ -16,6 +17,7 @@ use self::signal::{Receiver, Signal};
 use crate::chat::query;
 use crate::config::Config;
 use crate::http::Head;
+use crate::metrics::Limit;
 use crate::reactor::{Background, TextFrame};
 use crate::rooms::push_json_string;
 use crate::server::{Context, Disconnect, Endpoint, Handler, RoomError, Router, SendError, Session};
@@ -24,8 +26,10 @@ use crate::ws::{CloseCode, Message};
 /// Adds `/room`.
 #[must_use]
 pub fn routes(router: Router, config: &Config) -> Router {
-    let relay =
-        Relay { directory: Mutex::new(Directory::new()), peers_per_room: config.signaling.peers_per_room };
+    let relay = Relay {
+        directory: Mutex::new(Directory::new()),
+        peers_per_room: AtomicUsize::new(config.signaling.peers_per_room),
+    };
     let signaling = Signaling { relay: Arc::new(relay) };
     // Each copy would be compressed by itself, on the thread that serves all connections.
     router.endpoint("/room", Endpoint::new(signaling).remember_handshake(false).deflate(false))
@@ -40,7 +44,7 @@ struct Signaling {
 #[derive(Debug)]
 struct Relay {
     directory: Mutex<Directory<Session, TextFrame>>,
-    peers_per_room: usize,
+    peers_per_room: AtomicUsize,
 }
 
 impl Handler for Signaling {
@@ -60,8 +64,9 @@ impl Handler for Signaling {
         }
         let room = room.map_or(Room::Common, |room| Room::Named((*room).into()));
         let (id, session) = (cx.id(), cx.session().clone());
-        let entered = self.relay.directory().enter(&room, id, session, self.relay.peers_per_room);
-        if entered.is_err() {
+        let max = self.relay.peers_per_room.load(Ordering::Relaxed);
+        if self.relay.directory().enter(&room, id, session, max).is_err() {
+            cx.hit(Limit::PeersPerRoom);
             return refuse(cx, CloseCode::TRY_AGAIN_LATER, "the room is full");
         }
         let news = format!(r#"{{"type":"new","sender":"{id:032x}","receiver":"all"}}"#);
@@ -97,6 +102,10 @@ impl Handler for Signaling {
     /// Tokens are told apart here in any case, with tokens in use or without.
     fn withholds(&self, _message: &Message<'_>) -> bool {
         false
+    }
+
+    fn reconfigure(&self, config: &Config) {
+        self.relay.peers_per_room.store(config.signaling.peers_per_room, Ordering::Relaxed);
     }
 
     fn close(&self, cx: &mut Context<'_>, room: Option<Room>, reason: Disconnect) {

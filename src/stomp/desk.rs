@@ -176,6 +176,12 @@ impl Broker for Desk<'_, '_> {
         }
     }
 
+    fn note(&mut self, fault: Fault) {
+        if let Some(limit) = fault.limit() {
+            self.cx.hit(limit);
+        }
+    }
+
     fn close(&mut self, code: CloseCode, reason: &str) {
         self.places.leave_queues(self.cx.id(), self.hub);
         self.cx.close(code, reason);

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::codec::FrameError;
 use super::queues::QueueError;
+use crate::metrics::Limit;
 use crate::ws::CloseCode;
 
 /// What a client did wrong, or the server cannot do.
@@ -102,7 +103,7 @@ impl Fault {
             Fault::NotText => "not text",
             Fault::NoSubscriber | Fault::Queue(QueueError::NoSubscriber) => "no subscriber",
             Fault::IdReused => "id reused",
-            Fault::Queue(QueueError::Full) => "queue is full",
+            Fault::Queue(QueueError::Long | QueueError::Full) => "queue is full",
             Fault::Queue(QueueError::NoMemory) => "queues are full",
             Fault::Queue(QueueError::TooMany) => "too many queues",
             Fault::Silent => "no heart-beat",
@@ -160,6 +161,57 @@ impl Fault {
             | Fault::TooManySessions
             | Fault::Busy
             | Fault::Unavailable => CloseCode::TRY_AGAIN_LATER,
+        }
+    }
+}
+
+impl Fault {
+    /// The limit that the client has run into.
+    pub(crate) const fn limit(self) -> Option<Limit> {
+        match self {
+            Fault::Frame(FrameError::LongBody) => Some(Limit::MessageBytes),
+            Fault::TooManySubscriptions => Some(Limit::StompSubscriptions),
+            Fault::TooManyTransactions => Some(Limit::StompTransactions),
+            Fault::LongTransactions => Some(Limit::StompTransactionBytes),
+            Fault::Queue(QueueError::Long) => Some(Limit::StompQueueLength),
+            Fault::Queue(QueueError::Full) => Some(Limit::StompQueueBytes),
+            Fault::Queue(QueueError::TooMany) => Some(Limit::StompQueues),
+            Fault::Queue(QueueError::NoMemory) => Some(Limit::StompMemory),
+            Fault::Unfinished => Some(Limit::MessageTimeout),
+            Fault::NotConnectedInTime => Some(Limit::HandshakeTimeout),
+            // What rooms refuse is counted where they do.
+            Fault::Frame(_)
+            | Fault::NotConnected
+            | Fault::ConnectedAlready
+            | Fault::ServerCommand
+            | Fault::Missing(_)
+            | Fault::Malformed(_)
+            | Fault::BadName(_)
+            | Fault::NoToken
+            | Fault::NoCommonVersion
+            | Fault::OtherSubprotocol
+            | Fault::UnknownDestination
+            | Fault::NoSubscription
+            | Fault::RepeatedSubscription
+            | Fault::Selector
+            | Fault::NoTransaction
+            | Fault::RepeatedTransaction
+            | Fault::NoMessage
+            | Fault::NotText
+            | Fault::NoSubscriber
+            | Fault::IdReused
+            | Fault::Queue(QueueError::NoSubscriber)
+            | Fault::Silent
+            | Fault::NotAllowed
+            | Fault::NotThatUser
+            | Fault::Kicked
+            | Fault::Banned
+            | Fault::NoSuchRoom
+            | Fault::RoomFull
+            | Fault::TooManyRooms
+            | Fault::TooManySessions
+            | Fault::Busy
+            | Fault::Unavailable => None,
         }
     }
 }

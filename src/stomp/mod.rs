@@ -28,6 +28,7 @@ mod line;
 pub(crate) mod message;
 pub(crate) mod queues;
 pub(crate) mod session;
+mod settings;
 pub(crate) mod users;
 
 use std::any::Any;
@@ -42,8 +43,8 @@ use self::destination::AUTH_DESTINATION;
 use self::fault::Fault;
 use self::flight::{Flight, Landing};
 use self::line::Blocked;
-use self::queues::QueueLimits;
-use self::session::{Heart, Opening, Session, SessionLimits, error_frame};
+use self::session::{Heart, Opening, Session, error_frame};
+use self::settings::{Settings, queue_limits};
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::{Head, query as pairs};
@@ -86,10 +87,7 @@ pub fn routes(router: Router, config: &Config) -> Router {
 
 /// The sessions of `/ws/stomp`.
 struct Stomp {
-    frames: FrameLimits,
-    session: SessionLimits,
-    connect_timeout: Duration,
-    frame_timeout: Duration,
+    settings: Settings,
     hub: Hub,
 }
 
@@ -113,30 +111,9 @@ struct Connection {
 
 impl Stomp {
     fn new(config: &Config) -> Stomp {
-        let Config { limits, stomp, .. } = config;
-        let queues = QueueLimits {
-            length_max: stomp.queue_length,
-            bytes_max: stomp.queue_bytes,
-            queues_max: stomp.queues,
-            all_bytes_max: stomp.memory,
-            unacknowledged_max: stomp.unacknowledged,
-        };
-        Stomp {
-            frames: FrameLimits {
-                headers_max: HEADERS_MAX,
-                line_bytes_max: LINE_BYTES_MAX,
-                body_bytes_max: limits.message_bytes,
-            },
-            session: SessionLimits {
-                heartbeat: stomp.heartbeat,
-                subscriptions_max: stomp.subscriptions,
-                transactions_max: stomp.transactions,
-                transaction_bytes_max: stomp.transaction_bytes,
-            },
-            connect_timeout: limits.handshake_timeout,
-            frame_timeout: limits.message_timeout,
-            hub: Hub::new(queues, RandomState::new().hash_one("stomp")),
-        }
+        let settings = Settings::default();
+        settings.set(config);
+        Stomp { settings, hub: Hub::new(queue_limits(config), RandomState::new().hash_one("stomp")) }
     }
 
     /// Has the session do something, and what it wants done.
@@ -147,6 +124,7 @@ impl Stomp {
         action: impl FnOnce(&mut Session, &mut Decoder, &mut Desk<'_, '_>),
     ) {
         let Connection { decoder, session, places, flight, heart, has_renewed, .. } = connection;
+        session.set_limits(self.settings.session());
         action(session, decoder, &mut Desk { hub: &self.hub, cx, places, flight, heart, has_renewed });
     }
 
@@ -159,7 +137,7 @@ impl Handler for Stomp {
     type State = Connection;
 
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials> {
-        token_in(bytes_of(message), self.frames).map(|token| Credentials::within(&token))
+        token_in(bytes_of(message), self.settings.frames()).map(|token| Credentials::within(&token))
     }
 
     /// Tokens come in frames of STOMP, and a message may be any part of a frame.
@@ -180,10 +158,10 @@ impl Handler for Stomp {
             proved: cx.identity().map(|identity| Identity::user(identity).into()),
             given: given.map(Into::into),
         };
-        cx.set_timer(CONNECT, self.connect_timeout);
+        cx.set_timer(CONNECT, self.settings.connect_timeout.time());
         Connection {
-            decoder: Decoder::new(self.frames),
-            session: Session::new(self.session, opening),
+            decoder: Decoder::new(self.settings.frames()),
+            session: Session::new(self.settings.session(), opening),
             places: Places::default(),
             flight: Flight::default(),
             heart: Heart::default(),
@@ -198,7 +176,8 @@ impl Handler for Stomp {
         connection.is_heard = true;
         let mut input = bytes_of(&message);
         // A bad one has ended the session before.
-        connection.has_renewed = !connection.session.is_opening() && token_in(input, self.frames).is_some();
+        connection.has_renewed =
+            !connection.session.is_opening() && token_in(input, self.settings.frames()).is_some();
         let mut frames = 0;
         self.with(cx, connection, |session, decoder, desk| {
             while !session.is_over() {
@@ -215,7 +194,7 @@ impl Handler for Stomp {
         });
         let is_unfinished = !connection.decoder.is_idle();
         if is_unfinished && (frames > 0 || !connection.is_unfinished) {
-            cx.set_timer(UNFINISHED, self.frame_timeout);
+            cx.set_timer(UNFINISHED, self.settings.frame_timeout.time());
         } else if !is_unfinished && connection.is_unfinished {
             cx.cancel_timer(UNFINISHED);
         }
@@ -261,6 +240,11 @@ impl Handler for Stomp {
             connection.places.blocked.push(*blocked);
             cx.set_timer(RESUME, RESUME_AFTER);
         }
+    }
+
+    fn reconfigure(&self, config: &Config) {
+        self.settings.set(config);
+        self.hub.queues().set_limits(queue_limits(config));
     }
 
     fn close(&self, cx: &mut Context<'_>, connection: Connection, _reason: Disconnect) {

@@ -37,7 +37,9 @@ pub(crate) struct QueueLimits {
 /// Why a queue does not take a message or a subscriber.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueueError {
-    /// As much waits in this queue as may.
+    /// As many messages wait in this queue as may.
+    Long,
+    /// This queue has as many bytes as it may.
     Full,
     /// As much waits in all queues together as may.
     NoMemory,
@@ -101,6 +103,15 @@ impl<L: Line> Queues<L> {
         Queues { limits, bytes: 0, queues: HashMap::new() }
     }
 
+    /// Changes the limits. What is there already stays, however much it is.
+    pub(crate) fn set_limits(&mut self, limits: QueueLimits) {
+        let before = std::mem::replace(&mut self.limits, limits);
+        let names: Vec<Box<str>> = self.queues.keys().cloned().collect();
+        for name in names {
+            let _gone = self.change_known(&name, |queue, limits| queue.review(&before, limits));
+        }
+    }
+
     /// Puts a message into a queue. Its number must be greater than that of any other before. True if it was handed to
     /// a subscriber at once; `mandatory`: it is not kept if there is none.
     ///
@@ -117,7 +128,10 @@ impl<L: Line> Queues<L> {
         if mandatory && known.is_none_or(|queue| queue.subscribers.is_empty()) {
             return Err(QueueError::NoSubscriber);
         }
-        if known.is_some_and(|queue| queue.is_full(cost, &self.limits)) || cost > self.limits.bytes_max {
+        if known.is_some_and(|queue| queue.is_long(&self.limits)) {
+            return Err(QueueError::Long);
+        }
+        if known.map_or(0, |queue| queue.bytes) + cost > self.limits.bytes_max {
             return Err(QueueError::Full);
         }
         if self.bytes + cost > self.limits.all_bytes_max {
@@ -229,10 +243,21 @@ impl<L: Line> Queue<L> {
         Queue { waiting: VecDeque::new(), bytes: 0, subscribers: HashMap::new(), ready: VecDeque::new() }
     }
 
-    /// Whether a message of this cost has no place.
-    fn is_full(&self, cost: usize, limits: &QueueLimits) -> bool {
-        let waits = self.ready.is_empty();
-        waits && self.waiting.len() >= limits.length_max || self.bytes + cost > limits.bytes_max
+    /// Whether one more message would have to wait behind as many as may.
+    fn is_long(&self, limits: &QueueLimits) -> bool {
+        self.ready.is_empty() && self.waiting.len() >= limits.length_max
+    }
+
+    /// Subscribers have room by other limits than before.
+    fn review(&mut self, before: &QueueLimits, limits: &QueueLimits) {
+        for (&key, subscriber) in &self.subscribers {
+            match (subscriber.has_room(before), subscriber.has_room(limits)) {
+                (false, true) => self.ready.push_back(key),
+                (true, false) => self.ready.retain(|ready| *ready != key),
+                (true, true) | (false, false) => {}
+            }
+        }
+        self.dispatch(limits);
     }
 
     /// Hands over what waits, as far as there is room.

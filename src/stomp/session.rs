@@ -84,6 +84,11 @@ impl Session {
         Session { limits, state: State::Opening(opening) }
     }
 
+    /// What it may cost from now on.
+    pub(crate) fn set_limits(&mut self, limits: SessionLimits) {
+        self.limits = limits;
+    }
+
     /// The version that was agreed on, once it was.
     pub(crate) fn version(&self) -> Option<Version> {
         match &self.state {
@@ -164,6 +169,7 @@ impl Session {
         if let State::Over = self.state {
             return;
         }
+        broker.note(fault);
         let version = match &self.state {
             State::Opening(opening) => opening.subprotocol,
             State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),

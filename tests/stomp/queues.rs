@@ -1,5 +1,8 @@
 //! Queues, and the queues of a user.
 
+use foghorn::config::Config;
+use foghorn::metrics::Limit;
+
 use super::client::Stomp;
 use super::support::TestServer;
 
@@ -139,6 +142,34 @@ fn a_queue_is_full_at_its_length_and_at_its_bytes() {
     alice.subscribe("1", "/queue/p", "");
     alice.publish("/queue/q", "");
     alice.expect_error("too many queues", 1013);
+}
+
+#[test]
+fn limits_are_counted_and_change_while_the_server_runs() {
+    let mut config = Config::default();
+    config.stomp.queue_length = 2;
+    config.stomp.subscriptions = 1;
+    let server = TestServer::with(|server| server.stomp = config.stomp.clone());
+    let hits = |limit| server.handle().rooms().metrics().hits(limit);
+    let mut old = Stomp::connect(&server, "old");
+    let mut alice = Stomp::connect(&server, "alice");
+    send(&mut alice, 0..2);
+    alice.say("SEND\ndestination:/queue/q\nreceipt:7\n\nmore\0");
+    alice.expect_error("queue is full", 1013);
+    assert_eq!((hits(Limit::StompQueueLength), hits(Limit::StompQueueBytes)), (1, 0));
+    config.stomp.queue_length = 4;
+    config.stomp.subscriptions = 2;
+    server.handle().reload(&config).expect("it can be changed");
+    // Also for those who are there; what the reactor was told before is known when they connect.
+    let mut alice = Stomp::connect(&server, "alice");
+    send(&mut alice, 2..4);
+    alice.say("SEND\ndestination:/queue/q\nreceipt:7\n\nmore\0");
+    alice.expect_error("queue is full", 1013);
+    old.subscribe("1", "/queue/p", "");
+    old.subscribe("2", "/queue/p", "");
+    old.say("SUBSCRIBE\nid:3\ndestination:/queue/p\n\n\0");
+    old.expect_error("too many subscriptions", 1008);
+    assert_eq!((hits(Limit::StompQueueLength), hits(Limit::StompSubscriptions)), (2, 1));
 }
 
 #[test]

@@ -83,8 +83,10 @@ impl Outlook {
         let (waiting, bytes) = known.map_or((0, 0), |queue| (queue.waiting.len(), queue.bytes));
         // One that is handed over at once needs no place, however short the queue may be.
         let is_handed_over = self.added == 0 && known.is_some_and(|queue| !queue.ready.is_empty());
-        let is_long = !is_handed_over && waiting + self.added >= limits.length_max;
-        if is_long || bytes + self.added_bytes + cost > limits.bytes_max + self.freed_bytes {
+        if !is_handed_over && waiting + self.added >= limits.length_max {
+            return Err(Fault::Queue(QueueError::Long));
+        }
+        if bytes + self.added_bytes + cost > limits.bytes_max + self.freed_bytes {
             return Err(Fault::Queue(QueueError::Full));
         }
         self.added += 1;

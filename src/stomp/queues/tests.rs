@@ -94,7 +94,7 @@ fn messages_wait_for_a_subscriber_up_to_the_limit() {
     for _ in 0..3 {
         assert_eq!(world.offer(false), Ok(false));
     }
-    assert_eq!(world.offer(false), Err(QueueError::Full));
+    assert_eq!(world.offer(false), Err(QueueError::Long));
     let one = world.subscribe(1, AckMode::Auto);
     assert_eq!(one.heard(), [1, 2, 3]);
     assert_eq!((world.offer(false), one.heard()), (Ok(true), vec![4]));
@@ -223,4 +223,20 @@ fn a_queue_with_nobody_and_nothing_is_forgotten() {
     world.queues.unsubscribe("q", key(1));
     world.queues.resume("q", key(1));
     assert!(!world.settle(1, 1, true));
+}
+
+#[test]
+fn other_limits_hold_at_once_and_take_nothing_away() {
+    let mut world = World::new();
+    let ear = world.subscribe(1, AckMode::ClientIndividual);
+    (1..=5).for_each(|number| assert_eq!(world.offer(false), Ok(number <= 2), "{number}"));
+    assert_eq!((world.offer(false), ear.heard()), (Err(QueueError::Long), vec![1, 2]));
+    world.queues.set_limits(QueueLimits { unacknowledged_max: 4, ..LIMITS });
+    assert_eq!(ear.heard(), [3, 4]);
+    world.queues.set_limits(QueueLimits { unacknowledged_max: 1, length_max: 1, ..LIMITS });
+    assert_eq!((world.offer(false), ear.heard()), (Err(QueueError::Long), vec![]));
+    (1..=3).for_each(|number| assert!(world.settle(1, number, true)));
+    assert_eq!(ear.heard(), [0; 0]);
+    assert!(world.settle(1, 4, true));
+    assert_eq!(ear.heard(), [5]);
 }

@@ -39,6 +39,9 @@ pub(crate) trait Broker {
     /// Closes the connection after what was sent.
     fn close(&mut self, code: CloseCode, reason: &str);
 
+    /// The session ends because of this.
+    fn note(&mut self, fault: Fault);
+
     /// The session has begun; these signs of life were agreed on.
     fn beat(&mut self, heart: Heart);
 

@@ -27,6 +27,8 @@ struct Desk {
 }
 
 impl Broker for Desk {
+    fn note(&mut self, _fault: Fault) {}
+
     fn send(&mut self, frame: &[u8]) {
         self.sent.push(String::from_utf8(frame.to_vec()).unwrap());
     }
