@@ -10,8 +10,10 @@
 //! | `worker` | the thread of one shard |
 //! | `crew` | all workers together, for huge rooms |
 //! | `journal` | a shard's way to the store |
+//! | `deadline` | until when the store is waited for at the end |
 
 mod crew;
+mod deadline;
 mod journal;
 mod lane;
 mod station;
@@ -23,6 +25,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use self::crew::Workforce;
+pub(crate) use self::deadline::Deadline;
 use self::journal::Journal;
 pub(crate) use self::lane::Lane;
 use self::station::Station;
@@ -47,10 +50,12 @@ struct Batch {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ShardGone;
 
-/// The running workers. Dropping it waits for them, so the lanes have to go first.
+/// The running workers. Dropping it waits for them, until the deadline if that is set, so the lanes have to go first.
 #[derive(Debug)]
 pub(crate) struct Workers {
     threads: Vec<JoinHandle<()>>,
+    /// Until when what was published is waited for.
+    pub(crate) deadline: Deadline,
 }
 
 impl Drop for Workers {
@@ -82,7 +87,7 @@ pub(crate) fn start(
     report: &impl Report,
 ) -> io::Result<(Workers, Vec<Lane>)> {
     let (mut threads, mut lanes) = (Vec::new(), Vec::new());
-    let workforce = Workforce::new(seeds.len());
+    let (workforce, deadline) = (Workforce::new(seeds.len()), Deadline::default());
     for (number, &seed) in seeds.iter().enumerate() {
         let (crew, tasks): (Box<dyn Crew<_>>, _) = if seeds.len() > 1 {
             (Box::new(workforce.clone()), workforce.tasks().clone())
@@ -94,17 +99,18 @@ pub(crate) fn start(
             let report = report.clone();
             let journal =
                 store.map(|store| Journal::new(store.clone(), Some(Arc::new(move || report.ring()))));
-            lanes.push(Lane::to_here(Station::new(shard, journal)));
+            lanes.push(Lane::to_here(Station::new(shard, journal, deadline.clone())));
             break;
         }
         let (batches, incoming) = crossbeam_channel::bounded(BATCHES_MAX);
         let (used, spare) = crossbeam_channel::bounded(BATCHES_MAX);
         let full = Arc::new(AtomicBool::new(false));
-        let station = Station::new(shard, store.map(|store| Journal::new(store.clone(), None)));
+        let journal = store.map(|store| Journal::new(store.clone(), None));
+        let station = Station::new(shard, journal, deadline.clone());
         let worker = Worker { station, tasks, incoming, used, full: full.clone(), report: report.clone() };
         threads
             .push(std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || worker.run())?);
         lanes.push(Lane::to_thread(batches, spare, full));
     }
-    Ok((Workers { threads }, lanes))
+    Ok((Workers { threads, deadline }, lanes))
 }

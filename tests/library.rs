@@ -6,6 +6,8 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use foghorn::chat;
+use foghorn::config::Config;
 use foghorn::http::{Head, query};
 use foghorn::server::{
     Builder, Context, Endpoint, Handler, History, HistoryRequest, JoinRequest, Online, Position, Post,
@@ -14,6 +16,7 @@ use foghorn::server::{
 use foghorn::store::{Location, Store, StoreThreads};
 use foghorn::testing::{Connection, Event, Server};
 use foghorn::ws::{CloseCode, Message};
+use tempfile::TempDir;
 
 /// How long a test waits for something that must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -313,4 +316,38 @@ fn a_configuration_out_of_its_range_is_refused_before_anything_is_opened() {
     config.limits.message_bytes = 1;
     let problem = server.handle().reload(&config).unwrap_err().to_string();
     assert!(problem.starts_with("configuration: limits.message_bytes: "), "{problem}");
+}
+
+#[test]
+fn a_store_that_does_not_answer_does_not_hold_a_server_that_stops() {
+    let directory = TempDir::new().unwrap();
+    let (threads, release) = {
+        let location = Location::Directory(directory.path().to_owned());
+        let (store, threads) = Store::open(location, store_options(&Config::default())).unwrap();
+        let kept = store.clone();
+        let server = Server::with(|builder| {
+            let builder = builder.configure(|config| config.shutdown.grace = Duration::from_millis(500));
+            builder.router(chat::routes(Router::new(), &Config::default())).store(kept)
+        })
+        .unwrap();
+        let mut member = Connection::open(server.address(), "/ws/chat?roomId=r&username=ann").unwrap();
+        assert!(member.text().unwrap().contains("ann joined"));
+        server.rooms().bans().add("r", "bob", Duration::from_secs(3600)).unwrap();
+        // From now on the thread of the store stands still, until it is released.
+        let (release, released) = sync_channel::<()>(0);
+        let (standing, stands) = sync_channel(1);
+        let stand = Box::new(move |_| {
+            standing.send(()).unwrap();
+            let _released_or_gone = released.recv();
+        });
+        store.delete_room("no such room", stand).unwrap();
+        stands.recv_timeout(PATIENCE).unwrap();
+        member.send_text(r#"{"content":"never stored"}"#).unwrap();
+        server.handle().shutdown();
+        assert_eq!(member.closed().unwrap(), Some(CloseCode::GOING_AWAY));
+        server.wait().unwrap();
+        (threads, release)
+    };
+    assert!(!threads.finish_within(Duration::from_millis(1)));
+    drop(release);
 }

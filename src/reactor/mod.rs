@@ -77,7 +77,7 @@ use crate::proxy::Trusted;
 use crate::rooms::{Effect, RoomLimits};
 use crate::store::Store;
 use crate::transport::{Certificate, CertificateError, CertificateFiles};
-use crate::workers::{self, Report, ShardGone, Workers};
+use crate::workers::{self, Deadline, Report, ShardGone, Workers};
 use crate::ws::deflate::Deflate;
 use crate::ws::header::HEADER_BYTES_MAX;
 
@@ -191,7 +191,7 @@ pub(crate) struct Reactor<S> {
     /// The place of the next connection whose deadlines are looked at anew, after the limits have changed.
     review_from: Option<usize>,
     /// Last, so that the lanes and the inbox are gone when it waits for the threads.
-    _workers: Workers,
+    workers: Workers,
 }
 
 impl Report for Mailbox {
@@ -267,7 +267,7 @@ impl<S: Service> Reactor<S> {
             retry_armed: false,
             letters_wait: false,
             review_from: None,
-            _workers: workers,
+            workers,
         })
     }
 
@@ -286,6 +286,18 @@ impl<S: Service> Reactor<S> {
     /// # Errors
     /// If polling fails or a shard has died; the server cannot go on then.
     pub(crate) fn run(mut self) -> Result<(), RunFailure> {
+        let outcome = self.serve();
+        self.workers.deadline.set_in(self.time_left());
+        outcome
+    }
+
+    /// Until when the shards, and whoever else has something to store, may wait for the store: known when
+    /// [`Reactor::run`] returns.
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.workers.deadline.clone()
+    }
+
+    fn serve(&mut self) -> Result<(), RunFailure> {
         self.inbox.settle_here();
         let mut events = Events::with_capacity(EVENTS_PER_TURN);
         let mut due = Vec::new();

@@ -10,7 +10,7 @@ use signal_hook_mio::v1_0::Signals;
 use super::connections::{RETRY_ACCEPT_BITS, after_event};
 use super::service::{Disconnect, Service};
 use super::slots::{Key, Slot, State};
-use super::timers::{Tick, ticks};
+use super::timers::{TICK_MILLIS, Tick, ticks};
 use super::websocket::Reach;
 use super::{EVENTS_PER_TURN, Reactor, SIGNALS};
 use crate::rooms::Command;
@@ -39,6 +39,10 @@ pub(super) enum Life {
 /// Rounds of accepting before the listening sockets are closed: as many as empty the longest queue, and an end to it where
 /// more come all the time.
 const LAST_ACCEPTS_MAX: usize = 32;
+
+/// Time for the shards to store what the end of the sessions has brought about, also if those took all of the grace. Less
+/// than `foghorn serve` gives besides before it ends the process.
+const LAST_COMMIT: Duration = Duration::from_millis(150);
 
 impl<S: Service> Reactor<S> {
     pub(super) fn read_signals(&mut self) {
@@ -203,6 +207,19 @@ impl<S: Service> Reactor<S> {
                 websocket.close(CloseCode::GOING_AWAY, "server shuts down", Disconnect::Shutdown, reach);
             });
         }
+    }
+
+    /// How long the shards may take to store what was published last: what is left of `shutdown.grace`.
+    pub(super) fn time_left(&self) -> Duration {
+        let left = match self.life {
+            Life::Closing(deadline) => {
+                Duration::from_millis(deadline.saturating_sub(self.turn.now).saturating_mul(TICK_MILLIS))
+            }
+            Life::Serving | Life::Reading(..) | Life::Answering(_) | Life::Flushing(..) => {
+                self.turn.limits.shutdown_grace
+            }
+        };
+        left.max(LAST_COMMIT)
     }
 
     pub(super) fn is_over(&self) -> bool {

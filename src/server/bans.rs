@@ -9,9 +9,12 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::rooms::Bounds;
 use crate::store::Store;
+use crate::workers::Deadline;
 
 /// What a crash may add to a ban at most. Each time costs a transaction, where anybody is banned.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
+/// How long the last note may take at least. The shards may have waited for the same store all the time there was.
+const LAST_NOTE: Duration = Duration::from_millis(50);
 /// How long an answer of the store is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,6 +37,8 @@ pub(super) fn restore(store: &Store, bounds: &Bounds) {
 /// The thread that writes down what is left of the bans. Dropping it does so once more.
 #[derive(Debug)]
 pub(super) struct Keeper {
+    /// How long the last answer of the store is waited for.
+    patience: Deadline,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -43,6 +48,8 @@ impl Keeper {
     /// If there can be no more threads.
     pub(super) fn start(store: Store, bounds: Arc<Bounds>) -> std::io::Result<Keeper> {
         let (stop, stopped) = bounded::<()>(0);
+        let patience = Deadline::default();
+        let until = patience.clone();
         let run = move || {
             loop {
                 let is_over = stopped.recv_timeout(NOTE_EVERY) != Err(RecvTimeoutError::Timeout);
@@ -51,7 +58,7 @@ impl Keeper {
                     let (answer, answered) = bounded(1);
                     let noted = store.note_bans(bans, ended, Box::new(move |noted| drop(answer.send(noted))));
                     if noted.is_ok() && is_over {
-                        let _noted_or_not = answered.recv_timeout(PATIENCE);
+                        let _noted_or_not = answered.recv_timeout(until.left().unwrap_or(PATIENCE));
                     }
                 }
                 if is_over {
@@ -60,7 +67,12 @@ impl Keeper {
             }
         };
         let thread = std::thread::Builder::new().name("bans".into()).spawn(run)?;
-        Ok(Keeper { stop: Some(stop), thread: Some(thread) })
+        Ok(Keeper { patience, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Writes them down once more, as far as the server has time for it.
+    pub(super) fn finish(self, deadline: &Deadline) {
+        self.patience.set_in(deadline.left().unwrap_or(PATIENCE).max(LAST_NOTE));
     }
 }
 

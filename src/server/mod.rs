@@ -132,14 +132,18 @@ impl Server {
         self.reactor.service().rooms()
     }
 
-    /// Serves on this thread until it is told to shut down; then every session has been closed.
+    /// Serves on this thread until it is told to shut down; then every session has been closed. A store that does not
+    /// answer is waited for as long as `shutdown.grace` has not passed.
     ///
     /// # Errors
     /// [`RunError`], if the server cannot go on.
     pub fn run(self) -> Result<(), RunError> {
         let Server { reactor, bans, .. } = self;
+        let deadline = reactor.deadline();
         let outcome = reactor.run().map_err(RunError);
-        drop(bans);
+        if let Some(bans) = bans {
+            bans.finish(&deadline);
+        }
         outcome
     }
 

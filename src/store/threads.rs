@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
@@ -39,6 +40,21 @@ const READERS: usize = 2;
 /// later are answered with [`StoreError::Stopped`].
 pub struct StoreThreads {
     _threads: Box<dyn Any + Send + Sync>,
+}
+
+impl StoreThreads {
+    /// As dropping them, but a store that does not answer is waited for no longer than `patience`; false if it was not
+    /// done then. Its threads are left alone in that case, and may still come to their end.
+    #[must_use]
+    pub fn finish_within(self, patience: Duration) -> bool {
+        let (done, is_done) = bounded(1);
+        let finish = move || {
+            drop(self);
+            let _nobody_waits_any_more = done.send(());
+        };
+        let started = Builder::new().name("store-end".into()).spawn(finish);
+        started.is_ok() && is_done.recv_timeout(patience).is_ok()
+    }
 }
 
 pub(super) fn start(location: Location, options: Options) -> Result<(Store, StoreThreads), OpenError> {

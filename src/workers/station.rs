@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Batch;
+use super::deadline::Deadline;
 use super::journal::Journal;
 use crate::rooms::{Command, Effect, Shard, Timestamp};
 use crate::transport::Outbound;
@@ -24,11 +25,13 @@ pub(super) struct Station {
     pub(super) store_is_full: bool,
     /// Requests that the store had no room for, in order. The shard sees to it that there are few.
     unsent: VecDeque<Effect>,
+    /// Until when the end may be waited for.
+    pub(super) deadline: Deadline,
 }
 
 impl Station {
-    pub(super) fn new(shard: Shard<Arc<Outbound>>, journal: Option<Journal>) -> Station {
-        Station { shard, journal, store_is_full: false, unsent: VecDeque::new() }
+    pub(super) fn new(shard: Shard<Arc<Outbound>>, journal: Option<Journal>, deadline: Deadline) -> Station {
+        Station { shard, journal, store_is_full: false, unsent: VecDeque::new(), deadline }
     }
 
     /// Applies a batch and leaves it empty.
@@ -104,7 +107,7 @@ impl Station {
         }
     }
 
-    /// Sees to it that everything published is stored. Nobody is left whom an effect could concern.
+    /// Sees to it that everything published is stored, as long as there is time for it. Nobody is left whom an effect could concern.
     pub(super) fn finish(&mut self) {
         self.shard.apply(Command::Barrier, &[], now());
         while self.shard.pump(usize::MAX) || self.shard.unstored() > 0 {
@@ -113,6 +116,16 @@ impl Station {
                 && let Some(answer) = self.journal.as_ref().and_then(Journal::wait)
             {
                 self.shard.answer(answer, now());
+            }
+            // A store that does not answer must not hold the process.
+            if self.deadline.has_passed() {
+                let unstored = self.shard.unstored();
+                tracing::error!(
+                    unstored,
+                    limit = "shutdown.grace",
+                    "shutdown: the store did not commit in time, the rest is lost unless it does so later"
+                );
+                return;
             }
         }
     }

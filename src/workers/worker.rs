@@ -75,6 +75,10 @@ impl<R: Report> Worker<R> {
         if let Some(journal) =
             journal.filter(|_| self.station.store_is_full || self.station.shard.is_behind())
         {
+            // The reactor has ended, and the time for what it has left, too.
+            if self.station.deadline.has_passed() {
+                return Input::End;
+            }
             return journal.wait().map_or(Input::Nothing, Input::Answer);
         }
         select! {
