@@ -181,6 +181,8 @@ section! {
         opening_bytes: usize = 64 * MIB, Bytes(64 * KIB..=64 * GIB);
         /// Members of one room at once; 0 is no limit.
         members_per_room: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
+        /// Bans in all rooms together. One more is answered with 503, and bans nobody.
+        bans: usize = 100_000, Count { range: 1..=10_000_000, zero: false };
     }
 }
 

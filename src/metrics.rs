@@ -72,6 +72,8 @@ limits! {
     OpeningBytes "opening_bytes",
     /// Members of one room.
     MembersPerRoom "members_per_room",
+    /// Bans in all.
+    Bans "bans",
     /// Messages of one session.
     Messages "messages_per_second",
     /// Bytes of one session.

@@ -22,6 +22,20 @@ pub(crate) enum NameError {
     Invisible,
 }
 
+impl NameError {
+    /// What a name must be instead.
+    pub(crate) fn rule(self, bytes_max: usize) -> String {
+        match self {
+            NameError::Empty | NameError::TooLong => format!("must have 1 to {bytes_max} bytes"),
+            NameError::Control => {
+                "must have no control characters, nor ones that turn text around".to_owned()
+            }
+            NameError::Reserved => "must not be SYSTEM, . or ..".to_owned(),
+            NameError::Invisible => "must have something that can be seen".to_owned(),
+        }
+    }
+}
+
 /// Whether the text can be a name of so many bytes at most.
 pub(crate) fn check_name(text: &str, bytes_max: usize) -> Result<(), NameError> {
     if text.is_empty() {

@@ -14,6 +14,8 @@ use time::format_description::well_known::Rfc3339;
 use super::Failure;
 use super::interrupt::Interrupt;
 use super::offline::{Place, ask, progress};
+use crate::auth;
+use crate::chat::query::ROOM_BYTES_MAX;
 use crate::rooms::journal::Stored;
 use crate::rooms::{Kind, Timestamp};
 use crate::store::{Import, SEQ_MAX, Store};
@@ -23,8 +25,7 @@ const BATCH_MESSAGES: usize = 4_096;
 const BATCH_BYTES: usize = 4 << 20;
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// As on the wire: bytes of a room's id, of a sender, of a client's own id of a message.
-const ROOM_BYTES_MAX: usize = 128;
+/// As on the wire: bytes of a sender, of a client's own id of a message.
 const SENDER_BYTES_MAX: usize = 64;
 const CLIENT_ID_BYTES_MAX: usize = 64;
 
@@ -53,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Box::new(io::stdin().lock()),
     };
     if let Some(room) = &arguments.room {
-        check_name(room, ROOM_BYTES_MAX).map_err(|why| Failure::usage(format!("--room {why}")))?;
+        check_room(room).map_err(|why| Failure::usage(format!("--room {why}")))?;
     }
     let (store, _threads) = arguments.place.open(true)?;
     let mut importer = Importer::new(&store, arguments.room.as_deref(), progress(None)?);
@@ -102,6 +103,12 @@ impl Line<'_> {
     }
 }
 
+/// A room that comes into being; one of an older name is imported under another.
+fn check_room(name: &str) -> Result<(), String> {
+    auth::check_name(name, ROOM_BYTES_MAX).map_err(|why| why.rule(ROOM_BYTES_MAX))
+}
+
+/// A name in a log, perhaps one that could not be taken any more.
 fn check_name(name: &str, bytes_max: usize) -> Result<(), String> {
     if (1..=bytes_max).contains(&name.len()) && !name.chars().any(char::is_control) {
         return Ok(());
@@ -164,7 +171,7 @@ impl<'s> Importer<'s> {
         let line: Line<'_> = serde_json::from_slice(text).map_err(|error| reason(&error))?;
         if self.last.is_none() {
             let room = self.chosen.unwrap_or(&line.room_id);
-            check_name(room, ROOM_BYTES_MAX).map_err(|why| format!("roomId {why}"))?;
+            check_room(room).map_err(|why| format!("roomId {why}: give another one with --room"))?;
             self.room = room.into();
         } else if self.chosen.is_none() && line.room_id != *self.room {
             return Err(format!("room {:?} where all before are of {:?}", line.room_id, self.room));
@@ -235,6 +242,21 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(parse_time(text).map(Timestamp::micros), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_room_that_comes_into_being_has_a_name_that_it_could_be_given() {
+        let long = "r".repeat(129);
+        for (name, fine) in [
+            ("lobby", true),
+            ("", false),
+            ("System", false),
+            ("..", false),
+            ("a\u{202e}", false),
+            (&long, false),
+        ] {
+            assert_eq!(check_room(name).is_ok(), fine, "{name:?}");
         }
     }
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use super::{Failure, cannot_print, load_config};
-use crate::auth::Issuer;
+use crate::auth::{Issuer, check_name};
+use crate::chat::query::ROOM_BYTES_MAX;
 use crate::config::{Flag, parse_duration};
 use crate::server::hmac_algorithm;
 
@@ -46,6 +47,10 @@ fn ttl(text: &str) -> Result<Duration, String> {
 
 /// Prints the token, and nothing else.
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    for room in &arguments.rooms {
+        let checked = check_name(room, ROOM_BYTES_MAX).map_err(|why| why.rule(ROOM_BYTES_MAX));
+        checked.map_err(|why| Failure::usage(format!("--room {room:?}: {why}")))?;
+    }
     let flag = |value| Flag { name: "--secret", key: "auth.jwt_secret", value };
     let flags: Vec<_> = arguments.secret.map(flag).into_iter().collect();
     let auth = load_config(arguments.config.as_deref(), &flags)?.auth;

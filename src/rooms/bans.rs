@@ -6,8 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Maximum number of bans; a further one is refused. A ban takes about 150 bytes besides its names.
-const BANS_MAX: usize = 100_000;
+use crate::metrics::{Limit, Metrics};
 
 /// A ban that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +32,9 @@ type Ends = HashMap<Box<str>, HashMap<Box<str>, Duration>>;
 /// The bans of all rooms, by name. They end by a clock that does not jump.
 pub struct Bans {
     clock: Clock,
+    /// Maximum number of bans; a further one is refused and counted. A ban takes about 150 bytes besides its names.
+    max: AtomicUsize,
+    metrics: Metrics,
     /// How many entries `ends` has: whoever asks needs no lock while nobody is banned.
     count: AtomicUsize,
     /// When each ban ends, by room and user.
@@ -47,7 +49,44 @@ impl fmt::Debug for Bans {
 
 impl Bans {
     pub(super) fn new(clock: Clock) -> Bans {
-        Bans { clock, count: AtomicUsize::new(0), ends: Mutex::default() }
+        Bans {
+            clock,
+            max: AtomicUsize::new(usize::MAX),
+            metrics: Metrics::default(),
+            count: AtomicUsize::new(0),
+            ends: Mutex::default(),
+        }
+    }
+
+    pub(super) fn counted_by(self, metrics: Metrics) -> Bans {
+        Bans { metrics, ..self }
+    }
+
+    /// From now on at most so many. Those that are there stay.
+    pub(super) fn set_max(&self, max: usize) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Whether a ban of this user can be added: to be asked before a ban is written down anywhere.
+    ///
+    /// # Errors
+    /// [`TooManyBans`].
+    pub fn has_place(&self, room: &str, user: &str) -> Result<(), TooManyBans> {
+        self.find_place(&mut self.ends(), room, user)
+    }
+
+    fn find_place(&self, ends: &mut Ends, room: &str, user: &str) -> Result<(), TooManyBans> {
+        let max = self.max.load(Ordering::Relaxed);
+        let is_there = ends.get(room).is_some_and(|users| users.contains_key(user));
+        if is_there || self.count.load(Ordering::Relaxed) < max {
+            return Ok(());
+        }
+        self.forget_ended(ends);
+        if self.count.load(Ordering::Relaxed) < max {
+            return Ok(());
+        }
+        self.metrics.hit(Limit::Bans);
+        Err(TooManyBans)
     }
 
     /// Bans a user for so long from now on, whatever held before.
@@ -56,13 +95,7 @@ impl Bans {
     /// [`TooManyBans`].
     pub fn add(&self, room: &str, user: &str, time: Duration) -> Result<(), TooManyBans> {
         let mut ends = self.ends();
-        let is_new = ends.get(room).is_none_or(|users| !users.contains_key(user));
-        if is_new && self.count.load(Ordering::Relaxed) >= BANS_MAX {
-            self.forget_ended(&mut ends);
-            if self.count.load(Ordering::Relaxed) >= BANS_MAX {
-                return Err(TooManyBans);
-            }
-        }
+        self.find_place(&mut ends, room, user)?;
         let end = (self.clock)().saturating_add(time);
         if ends.entry(room.into()).or_default().insert(user.into(), end).is_none() {
             self.count.fetch_add(1, Ordering::Release);
@@ -185,12 +218,16 @@ mod tests {
 
     #[test]
     fn bans_that_have_ended_make_room_and_those_that_hold_stay() {
-        let bans = bans();
-        for number in 0..BANS_MAX {
+        let (bans, max, metrics) = (bans(), 1_000, Metrics::default());
+        let bans = bans.counted_by(metrics.clone());
+        bans.set_max(max);
+        for number in 0..max {
             let time = Duration::from_secs(if number == 0 { 5 } else { 100 });
             bans.add("r", &number.to_string(), time).unwrap();
         }
+        assert_eq!(bans.has_place("r", "more"), Err(TooManyBans));
         assert_eq!(bans.add("r", "more", Duration::from_secs(9)), Err(TooManyBans));
+        assert_eq!((metrics.hits(Limit::Bans), bans.has_place("r", "7")), (2, Ok(())));
         bans.add("r", "7", Duration::from_secs(9)).unwrap();
         NOW.set(6);
         bans.add("r", "more", Duration::from_secs(9)).unwrap();

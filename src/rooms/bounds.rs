@@ -70,13 +70,14 @@ impl Bounds {
     /// With bans that end by this clock, which must not jump.
     #[must_use]
     pub fn clock(mut self, clock: fn() -> Duration) -> Bounds {
-        self.bans = Bans::new(clock);
+        self.bans = Bans::new(clock).counted_by(self.metrics.clone());
         self
     }
 
-    /// Counts there what runs into the limits of rooms that are being opened.
+    /// Counts there what runs into the limits of rooms that are being opened, and of bans.
     #[must_use]
     pub fn counted_by(mut self, metrics: Metrics) -> Bounds {
+        self.bans = self.bans.counted_by(metrics.clone());
         self.metrics = metrics;
         self
     }
@@ -91,6 +92,11 @@ impl Bounds {
     pub fn set_openings(&self, openings: usize, bytes: usize) {
         self.openings.max.store(openings, Ordering::Relaxed);
         self.opening_bytes.max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on at most so many bans.
+    pub fn set_bans(&self, bans: usize) {
+        self.bans.set_max(bans);
     }
 
     /// Bytes that wait for rooms on their way from the store.

@@ -221,6 +221,10 @@ fn the_command_prints_tokens_that_a_server_takes() {
         (&["token", "--secret", "s"], 2),
         (&["token", "--secret", "s", "--sub", "a", "--ttl", "0s"], 2),
         (&["token", "--secret", "s", "--sub", "a", "--ttl", "soon"], 2),
+        (&["token", "--secret", "s", "--sub", "a", "--room", ""], 2),
+        (&["token", "--secret", "s", "--sub", "a", "--room", "r", "--room", "system"], 2),
+        (&["token", "--secret", "s", "--sub", "a", "--room", "a\u{202e}b"], 2),
+        (&["token", "--secret", "s", "--sub", "a", "--room", &"r".repeat(129)], 2),
     ] {
         let output = run(arguments, b"");
         assert_eq!(output.status.code(), Some(status), "{arguments:?}");

@@ -1,5 +1,6 @@
 //! Who is there, and throwing somebody out.
 
+use foghorn::store::Location;
 use serde_json::json;
 
 use crate::client::TestServer;
@@ -50,6 +51,34 @@ fn a_banned_user_does_not_come_back() {
     assert_eq!(eve.close_code(), 4001);
     assert_eq!(server.enter(&room, "eve", "").close_code(), 4001);
     let _another_room = server.member("elsewhere", "eve");
+}
+
+#[test]
+fn a_ban_too_many_bans_nobody_and_is_not_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = |bans| {
+        let location = Location::Directory(directory.path().into());
+        TestServer::with_store(|config| config.limits.bans = bans, |_| location)
+    };
+    let ban = |user: &str| format!("/api/chat/rooms/r/kick?username={user}&ban=1h");
+    let banned = |server: &TestServer| {
+        let bans = server.get("/api/chat/rooms/r/bans").expect(200).json();
+        let users = bans.as_array().unwrap().iter().map(|ban| ban["username"].as_str().unwrap().to_owned());
+        users.collect::<Vec<_>>()
+    };
+    let server = open(2);
+    for user in ["ann", "bob", "ann"] {
+        server.connect().ask("POST", &ban(user)).expect(200);
+    }
+    let refused = server.connect().ask("POST", &ban("eve")).expect(503);
+    assert_eq!(
+        (refused.problem(), refused.header("Retry-After")),
+        ("there are too many bans".into(), Some("1"))
+    );
+    assert_eq!(banned(&server), ["ann", "bob"]);
+    assert_eq!(server.get("/api/stats").json()["limits"]["bans"], 1);
+    drop(server);
+    assert_eq!(banned(&open(3)), ["ann", "bob"]);
 }
 
 #[test]

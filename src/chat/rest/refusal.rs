@@ -66,6 +66,13 @@ impl Refusal {
         Refusal(response.limited_by(Limit::RoomCreations.full_key()))
     }
 
+    /// There are as many bans as there may be: this one bans nobody.
+    pub(super) fn too_many_bans() -> Refusal {
+        let problem =
+            Problem::new(Status::SERVICE_UNAVAILABLE, "there are too many bans").code("unavailable");
+        Refusal(problem.retry_after(RETRY_AFTER).response().limited_by(Limit::Bans.full_key()))
+    }
+
     pub(super) fn busy() -> Refusal {
         Refusal::unavailable("the server has too much to do")
     }
