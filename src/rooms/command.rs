@@ -519,6 +519,8 @@ pub enum Effect {
         room: RoomKey,
         /// The room's name.
         name: Box<str>,
+        /// The room: another one of that name, after this was deleted, is not meant.
+        id: RoomId,
     },
     /// Read from the store for a member; answered by [`Answer::Page`](super::Answer::Page).
     Read {

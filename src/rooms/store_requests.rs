@@ -48,7 +48,8 @@ impl<P: Peer> Shard<P> {
                     Effect::Open { room: key, name: opening.name.clone(), create }
                 }
                 Some(Entry::Open(room)) if room.key == key && room.tie == Tie::Renewing => {
-                    Effect::Renew { room: key, name: room.name.clone() }
+                    let Some(id) = room.stored_as else { continue };
+                    Effect::Renew { room: key, name: room.name.clone(), id }
                 }
                 Some(Entry::Opening(_) | Entry::Open(_)) | None => continue,
             };

@@ -8,7 +8,7 @@ use super::gate::Permit;
 use super::ledger::Ledger;
 use super::page::ReadOptions;
 use crate::rooms::Timestamp;
-use crate::rooms::journal::{Durability, Opened, RecordBatch};
+use crate::rooms::journal::{Durability, Opened, RecordBatch, RoomId};
 
 /// Somebody who waits for an answer. Gets one whatever happens: if the job is dropped, that it was.
 pub(super) struct Reply<T>(Option<Done<Result<T, StoreError>>>);
@@ -49,7 +49,7 @@ impl Job {
             Job::Append(_) | Job::Change(..) => true,
             Job::Open(open) => match open.purpose {
                 Purpose::Find => false,
-                Purpose::Create | Purpose::Renew => true,
+                Purpose::Create | Purpose::Renew(_) => true,
             },
             Job::Stop => false,
         }
@@ -105,8 +105,8 @@ pub(super) enum Purpose {
     Find,
     /// To be used; one that does not exist is created.
     Create,
-    /// To be used on under another epoch.
-    Renew,
+    /// To be used on under another epoch, if it is still this room that has the name.
+    Renew(RoomId),
 }
 
 /// Something to be changed in a transaction that others share.

@@ -213,14 +213,16 @@ impl Store {
     /// gets another epoch first.
     ///
     /// # Errors
-    /// [`Busy`] if too much waits already. The answer is [`StoreError::NoSuchRoom`] if there is none.
+    /// [`Busy`] if too much waits already. The answer is [`StoreError::NoSuchRoom`] if it was deleted, whether or not
+    /// another room has its name by now.
     pub fn renew_room(
         &self,
         name: &str,
+        id: RoomId,
         now: Timestamp,
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy> {
-        self.backend.open(name, Purpose::Renew, now, done)
+        self.backend.open(name, Purpose::Renew(id), now, done)
     }
 
     /// Reads a part of a room's log.

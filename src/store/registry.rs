@@ -104,9 +104,10 @@ pub(super) fn open(conn: &Connection, public_id: &str, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Gives the room's log another epoch, because messages were shown that it lacks.
-pub(super) fn renew(conn: &Connection, public_id: &str) -> Result<(), StoreError> {
-    conn.execute("UPDATE rooms SET epoch = ?2 WHERE public_id = ?1", (public_id, random().cast_signed()))?;
+/// Gives the log of this room another epoch, because messages were shown that it lacks.
+pub(super) fn renew(conn: &Connection, id: RoomId, public_id: &str) -> Result<(), StoreError> {
+    let epoch = random().cast_signed();
+    conn.execute("UPDATE rooms SET epoch = ?3 WHERE id = ?1 AND public_id = ?2", (id.0, public_id, epoch))?;
     Ok(())
 }
 

@@ -674,11 +674,15 @@ fn a_log_goes_on_under_another_epoch_when_that_is_asked_for() {
     let (store, threads) = open(dir.path());
     let (room, other) = (open_room(&store, "lobby"), open_room(&store, "other"));
     append(&store, batch(0, 0, room.id, 1..=10)).unwrap();
-    let renewed = ask(|done| store.renew_room("lobby", at(0), done)).unwrap();
+    let renewed = ask(|done| store.renew_room("lobby", room.id, at(0), done)).unwrap();
     assert_eq!((renewed.id, renewed.head, renewed.recent.len()), (room.id, 10, 10));
     assert_ne!(renewed.epoch, room.epoch);
     append(&store, batch(0, 0, room.id, 11..=11)).unwrap();
-    assert_eq!(ask(|done| store.renew_room("nowhere", at(0), done)), Err(StoreError::NoSuchRoom));
+    assert_eq!(ask(|done| store.renew_room("nowhere", room.id, at(0), done)), Err(StoreError::NoSuchRoom));
+    // Another room that has the name of the one that is meant.
+    let mistaken = ask(|done| store.renew_room("other", room.id, at(0), done));
+    assert_eq!(mistaken, Err(StoreError::NoSuchRoom));
+    assert_eq!(open_room(&store, "other").epoch, other.epoch);
     drop(threads);
     let (store, _threads) = open(dir.path());
     let again = open_room(&store, "lobby");

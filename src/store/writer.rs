@@ -23,7 +23,7 @@ use super::registry;
 use super::retention::{Retainer, STEP_MESSAGES, Step};
 use super::schema::{self, Synchronous};
 use crate::rooms::Timestamp;
-use crate::rooms::journal::{Durability, RecordBatch};
+use crate::rooms::journal::{Durability, Opened, RecordBatch};
 
 /// A round takes no more once it has so many jobs, messages or bytes.
 const ROUND_JOBS_MAX: usize = 512;
@@ -179,7 +179,7 @@ impl Writer {
                 Job::Open(open) => match open.purpose {
                     Purpose::Find => {}
                     Purpose::Create => registry::open(&tx, &open.name, open.now)?,
-                    Purpose::Renew => registry::renew(&tx, &open.name)?,
+                    Purpose::Renew(id) => registry::renew(&tx, id, &open.name)?,
                 },
                 Job::Stop => {}
             }
@@ -227,12 +227,17 @@ impl Writer {
     fn open(&self, open: Open, outcome: &Outcome) {
         let Open { name, purpose, now, reply, permit } = open;
         let absent = match (outcome, purpose) {
-            (Err(error), Purpose::Renew) => return reply.send(Err(error.clone())),
+            (Err(error), Purpose::Renew(_)) => return reply.send(Err(error.clone())),
             (Err(error), Purpose::Create) => error.clone(),
             (Ok(()) | Err(_), _) => StoreError::NoSuchRoom,
         };
         let read = ReadJob::new(permit, reply, move |conn, options| {
-            page::open_room(conn, options, &name, now)?.ok_or(absent)
+            let is_meant = |opened: &Opened| match purpose {
+                // Another one may have the name by now.
+                Purpose::Renew(id) => opened.id == id,
+                Purpose::Find | Purpose::Create => true,
+            };
+            page::open_room(conn, options, &name, now)?.filter(is_meant).ok_or(absent)
         });
         let unread = match self.readers.try_send(ReadTask::Read(read)) {
             Ok(()) => None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::rooms::journal::{Opened, PageRequest, RecordBatch};
+use crate::rooms::journal::{Opened, PageRequest, RecordBatch, RoomId};
 use crate::rooms::{Answer, BATCHES_MAX, PAGES_MAX, Reader, RoomKey, STORE_REQUESTS_MAX, Timestamp, Why};
 use crate::store::{Done, Store, StoreError};
 
@@ -99,8 +99,8 @@ impl Journal {
     }
 
     /// Begins a log anew; false if the store has no room for the request now.
-    pub(super) fn renew(&self, room: RoomKey, name: &str, now: Timestamp) -> bool {
-        self.store.renew_room(name, now, self.opened(room)).is_ok()
+    pub(super) fn renew(&self, room: RoomKey, name: &str, id: RoomId, now: Timestamp) -> bool {
+        self.store.renew_room(name, id, now, self.opened(room)).is_ok()
     }
 
     /// Passes the answer to an opening on.

@@ -95,7 +95,7 @@ impl Station {
         while let Some(wanted) = self.unsent.front() {
             let is_sent = match wanted {
                 Effect::Open { room, name, create } => journal.open(*room, name, *create, now()),
-                Effect::Renew { room, name } => journal.renew(*room, name, now()),
+                Effect::Renew { room, name, id } => journal.renew(*room, name, *id, now()),
                 Effect::Read { reader, request } => journal.read(*reader, *request),
                 Effect::Close(..) | Effect::Passed => true,
             };

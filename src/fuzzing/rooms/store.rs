@@ -34,8 +34,9 @@ impl StoredRoom {
             From::Time(at) => self.messages.iter().filter(|stored| stored.at <= at).count() as u64,
             From::Last(count) => self.head().saturating_sub(count),
         };
-        let start = start.max(self.tail - 1).min(self.head());
-        let from = usize::try_from(start).expect("a few messages");
+        // A number above the head is answered with nothing after it.
+        let start = start.max(self.tail - 1);
+        let from = usize::try_from(start.min(self.head())).expect("a few messages");
         let asked = self.messages[from..].iter().take_while(|m| request.before.is_none_or(|end| m.seq < end));
         // Small pages, so that a member has to turn many.
         let messages = asked.take(request.messages_max.min(3)).cloned().collect();
@@ -64,8 +65,8 @@ pub(super) enum Verdict {
 pub(super) struct ScriptedStore {
     rooms: Vec<StoredRoom>,
     names: HashMap<Box<str>, usize>,
-    /// Rooms to be opened, and whether under another epoch.
-    pub(super) openings: VecDeque<(RoomKey, Box<str>, bool)>,
+    /// Rooms to be opened, and which of them under another epoch.
+    pub(super) openings: VecDeque<(RoomKey, Box<str>, Option<RoomId>)>,
     pub(super) reads: VecDeque<(Reader, PageRequest)>,
     pub(super) batches: VecDeque<RecordBatch>,
     /// Batches of this term or a lower one are refused.
@@ -92,15 +93,43 @@ impl ScriptedStore {
         &mut self.rooms[index]
     }
 
+    /// The room of this name is deleted, and there is another one from now on; returns the former.
+    pub(super) fn delete(&mut self, name: &str) -> RoomId {
+        self.room(name);
+        let former = self.id(name).expect("it is there");
+        self.names.remove(name);
+        self.room(name);
+        former
+    }
+
+    fn id(&self, name: &str) -> Option<RoomId> {
+        self.names.get(name).map(|index| RoomId(i64::try_from(*index).expect("a few rooms")))
+    }
+
+    /// The room that has waited longest cannot be opened, for this reason; its name, if it is not a log to begin anew.
+    pub(super) fn refuse_opening(&mut self, why: Why) -> Option<(Box<str>, Answer)> {
+        if self.openings.front().is_none_or(|(_, _, renewed)| renewed.is_some()) {
+            return None;
+        }
+        let (room, name, _) = self.openings.pop_front()?;
+        Some((name, Answer::Opened { room, opened: Err(why) }))
+    }
+
     /// Opens the room that has waited longest.
     pub(super) fn open(&mut self, window: Window) -> Option<(Box<str>, Answer)> {
-        let (key, name, renew) = self.openings.pop_front()?;
-        if renew && std::mem::take(&mut self.failing) {
-            return Some((name, Answer::Opened { room: key, opened: Err(Why::Unavailable) }));
+        let (key, name, renewed) = self.openings.pop_front()?;
+        let why = match renewed {
+            // It was deleted meanwhile.
+            Some(id) if Some(id) != self.id(&name) => Some(Why::NoSuchRoom),
+            Some(_) if std::mem::take(&mut self.failing) => Some(Why::Unavailable),
+            Some(_) | None => None,
+        };
+        if let Some(why) = why {
+            return Some((name, Answer::Opened { room: key, opened: Err(why) }));
         }
         let durability = self.durability;
         let room = self.room(&name);
-        room.epoch += u64::from(renew) << 32;
+        room.epoch += u64::from(renewed.is_some()) << 32;
         let kept = room.kept();
         let recent = kept[kept.len().saturating_sub(window.messages)..].to_vec();
         let ids = room.messages.iter();

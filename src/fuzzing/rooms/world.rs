@@ -1,7 +1,10 @@
 //! A shard with scripted peers and a scripted store, against what each room's log should be.
 
-use std::collections::HashMap;
+mod events;
+
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::Numbers;
@@ -13,8 +16,8 @@ use super::store::{ScriptedStore, Verdict};
 use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
 use crate::rooms::{
-    Bounds, Command, Crew, Effect, Encoding, Format, Job, Join, Joined, MemberKey, Notices, OnLag, Reply,
-    RoomLimits, SessionKey, Shard, Span, Start, Timestamp, Variant, Why,
+    Answer, Bounds, Command, Crew, Effect, Encoding, Format, Job, Join, Joined, MemberKey, Notices, OnLag,
+    Reply, RoomLimits, SessionKey, Shard, Span, Start, Timestamp, Variant, Why,
 };
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
@@ -54,6 +57,8 @@ pub(super) struct Ended {
 
 #[derive(Debug)]
 struct Draft {
+    /// Who says it, or of whom it is said.
+    user: String,
     content: String,
     client_id: Option<(String, String)>,
     key: Option<String>,
@@ -139,6 +144,11 @@ struct World {
     /// Something may have been lost from the store.
     lossy: bool,
     passed: usize,
+    /// Messages that were posted without a member, and how many of them were answered.
+    posts: usize,
+    posts_answered: Arc<AtomicUsize>,
+    /// What the shard wants done and was not done yet.
+    effects: VecDeque<Effect>,
 }
 
 /// Joins, publishes, leaves, slow peers, a store that is slow and fails; whatever happens, every member gets every
@@ -201,11 +211,14 @@ impl World {
             now: Timestamp::from_micros(1_000_000),
             lossy: false,
             passed: 0,
+            posts: 0,
+            posts_answered: Arc::default(),
+            effects: VecDeque::new(),
         }
     }
 
     fn step(&mut self, numbers: &mut Numbers<'_>) {
-        let (operation, choice) = (numbers.next() % 22, numbers.next());
+        let (operation, choice) = (numbers.next() % 24, numbers.next());
         let member = usize::from(choice).checked_rem(self.members.len());
         match (operation, member) {
             (0..=2, _) if self.members.len() < MEMBERS_MAX => self.join(choice, numbers),
@@ -229,6 +242,13 @@ impl World {
                 self.rooms[index].kept_from = stored.tail;
                 self.lossy = true;
             }
+            (19, _) if choice < 96 => self.refuse_opening(),
+            (19, _) if choice < 112 => self.overtake_opening(),
+            (19, _) if choice < 160 => self.delete_while_opening(choice.is_multiple_of(2)),
+            (19, _) if choice < 224 => self.look(choice),
+            (22, _) => self.post(choice, numbers),
+            (23, Some(member)) if choice < 128 => self.kick(member),
+            (23, _) if choice < 160 => self.delete(usize::from(choice % 2)),
             (20, _) => self.poll(choice),
             (21, _) => self.take_polls(true),
             _ => {}
@@ -318,13 +338,13 @@ impl World {
                 })
             }),
         };
-        let content = format!("{} joined", member.user);
+        let user = member.user.clone();
         self.members.push(member);
         self.apply(Command::Join(Box::new(join)), &[]);
         if self.limits.store.is_none() && format == Format::Chat {
             self.note_epoch(index);
         }
-        self.notice(index, content);
+        self.notice(index, &user, "joined");
     }
 
     /// Where a newcomer begins.
@@ -365,7 +385,7 @@ impl World {
         member.peer.close();
         self.free_keys.push((member.key, member.session));
         self.apply(Command::Leave(member.key), &[]);
-        self.notice(member.room, format!("{} left", member.user));
+        self.notice(member.room, &member.user, "left");
     }
 
     fn publish(&mut self, index: usize, numbers: &mut Numbers<'_>) {
@@ -379,14 +399,16 @@ impl World {
         let (key, room) = (self.members[index].key, self.members[index].room);
         let of = |format| client_id.clone().filter(|_| self.rooms[room].format == format);
         let (client_id, key_of_value) = (of(Format::Chat), of(Format::Latest));
-        let client_id = client_id.map(|id| (self.members[index].user.clone(), id));
+        let user = self.members[index].user.clone();
+        let client_id = client_id.map(|id| (user.clone(), id));
         self.apply(Command::Publish { member: key, content: span, tag: id_span, text: true }, &arena);
-        self.rooms[room].append(Draft { content, client_id, key: key_of_value }, self.now);
+        self.rooms[room].append(Draft { user, content, client_id, key: key_of_value }, self.now);
     }
 
-    fn notice(&mut self, index: usize, content: String) {
+    fn notice(&mut self, index: usize, user: &str, what: &str) {
         if self.rooms[index].format == Format::Chat {
-            self.rooms[index].append(Draft { content, client_id: None, key: None }, self.now);
+            let (user, content) = (user.to_owned(), format!("{user} {what}"));
+            self.rooms[index].append(Draft { user, content, client_id: None, key: None }, self.now);
         }
     }
 
@@ -400,14 +422,21 @@ impl World {
     fn apply(&mut self, command: Command<ScriptedPeer>, arena: &[u8]) {
         self.shard.apply(command, arena, self.now);
         for effect in self.shard.take_effects().collect::<Vec<_>>() {
-            self.note(effect);
+            match effect {
+                Effect::Open { .. } => self.note(effect),
+                // Whoever goes because of what was said goes after it.
+                Effect::Close(..) | Effect::Passed | Effect::Renew { .. } | Effect::Read { .. } => {
+                    self.effects.push_back(effect);
+                }
+            }
         }
     }
 
     /// Does what the shard wants done, and looks at what everybody was sent.
     fn settle(&mut self) {
         self.shard.check();
-        for effect in self.shard.take_effects().collect::<Vec<_>>() {
+        self.effects.extend(self.shard.take_effects());
+        while let Some(effect) = self.effects.pop_front() {
             self.note(effect);
         }
         while let Some(batch) = self.shard.take_batch() {
@@ -426,17 +455,31 @@ impl World {
     fn note(&mut self, effect: Effect) {
         match effect {
             Effect::Open { room, name, create } => {
-                assert!(create);
-                let opening =
-                    self.rooms.iter_mut().find(|room| room.name == &*name && room.waiting.is_none());
-                opening.expect("a room of ours").waiting = Some(Vec::new());
-                self.store.openings.push_back((room, name, false));
+                // It may be asked for again: what it has waited for stays.
+                let opening = self.rooms.iter_mut().find(|room| room.name == &*name);
+                let waiting = opening.expect("a room of ours").waiting.get_or_insert_default();
+                assert!(create || waiting.is_empty(), "who says something there may create it");
+                self.store.openings.push_back((room, name, None));
             }
-            Effect::Renew { room, name } => {
+            Effect::Renew { room, name, id } => {
                 assert_eq!(self.store.durability, Durability::Async);
-                self.store.openings.push_back((room, name, true));
+                self.store.openings.push_back((room, name, Some(id)));
             }
             Effect::Read { reader, request } => self.store.reads.push_back((reader, request)),
+            // All that wait for a room are sent away, those of one session one by one; nobody hears of them.
+            Effect::Close(session, Why::Unavailable) => self.part(|world, member| {
+                let is_refused = world.rooms[member.room].waiting.is_none();
+                member.session == session && member.position == Position::Outside && is_refused
+            }),
+            Effect::Close(session, Why::RoomDeleted) => {
+                self.part(|world, member| {
+                    let is_chat = world.rooms[member.room].format == Format::Chat;
+                    member.session == session && is_chat
+                });
+            }
+            Effect::Close(session, Why::Kicked) if self.is_waiting(session) => {
+                self.part(|_, member| member.session == session);
+            }
             Effect::Close(session, _) => {
                 let index = self.members.iter().position(|member| member.session == session);
                 self.leave(index.expect("a member is closed once"));
@@ -445,8 +488,27 @@ impl World {
         }
     }
 
+    /// Whether this session waits for a room.
+    fn is_waiting(&self, session: SessionKey) -> bool {
+        let member = self.members.iter().find(|member| member.session == session);
+        member.is_some_and(|member| self.rooms[member.room].waiting.is_some())
+    }
+
+    /// A member goes, and nobody hears of it.
+    fn part(&mut self, is_meant: impl Fn(&World, &Member) -> bool) {
+        let index = self.members.iter().position(|member| is_meant(self, member));
+        let member = self.members.swap_remove(index.expect("a member is closed once"));
+        self.free_keys.push((member.key, member.session));
+        self.apply(Command::Leave(member.key), &[]);
+    }
+
     fn answer_opening(&mut self) -> bool {
         let Some((name, answer)) = self.store.open(self.limits.window) else { return false };
+        if matches!(answer, Answer::Opened { opened: Err(_), .. }) {
+            // A log that could not begin anew.
+            self.shard.answer(answer, self.now);
+            return true;
+        }
         let stored = self.store.room(&name);
         let room = self.rooms.iter_mut().find(|room| room.name == &*name).expect("a room of ours");
         let is_prefix = stored
@@ -519,6 +581,7 @@ impl World {
             }
         }
         assert!(quiet > 3, "the shard never comes to rest");
+        assert_eq!(self.posts_answered.load(Ordering::Relaxed), self.posts, "every post is answered once");
         assert_eq!(self.passed, 1, "the barrier is passed once everything is done");
         for member in &self.members {
             let room = &self.rooms[member.room];

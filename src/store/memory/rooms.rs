@@ -188,17 +188,19 @@ impl Rooms {
         now: Timestamp,
     ) -> Result<Opened, StoreError> {
         let id = match (self.names.get(name), purpose) {
+            // Another one has the name by now.
+            (Some(&id), Purpose::Renew(meant)) if id != meant => return Err(StoreError::NoSuchRoom),
             (Some(&id), _) => id,
             (None, Purpose::Create) => {
                 let room = NewRoom { name: name.into(), created_at: now, ..NewRoom::default() };
                 self.insert(name.into(), room, true)?
             }
-            (None, Purpose::Find | Purpose::Renew) => return Err(StoreError::NoSuchRoom),
+            (None, Purpose::Find | Purpose::Renew(_)) => return Err(StoreError::NoSuchRoom),
         };
         self.trim(id, now);
         let room = self.rooms.get_mut(&id).ok_or(StoreError::NoSuchRoom)?;
         room.used_at = now;
-        if purpose == Purpose::Renew {
+        if matches!(purpose, Purpose::Renew(_)) {
             room.epoch = random();
         }
         let room = &*room;
