@@ -32,6 +32,10 @@ impl<S: Service> Reactor<S> {
         slot.ending |= hint.ending;
         slot.urgent |= hint.urgent;
         if hold_back(key, slot, &mut self.turn) {
+            // A client that has reset its connection takes no answer, however long it was to wait for one.
+            if hint.broken && matches!(&slot.state, State::Http(Some(exchange)) if exchange.is_waiting()) {
+                return self.remove(key);
+            }
             return hasten(key, slot, &mut self.turn);
         }
         if slot.has_leftover() {
@@ -556,6 +560,8 @@ fn tighten(key: Key, slot: &mut Slot, turn: &mut Turn) {
 pub(super) struct ReadHint {
     /// The kernel says that the end of the input is near: from now on a short read is not the last one.
     pub(super) ending: bool,
+    /// The connection has failed: a client that only ends its side is no failure.
+    pub(super) broken: bool,
     /// There is an urgent byte, at which a read ends though more may be behind it (RFC 9293 §3.8.5): it is read until
     /// nothing is left.
     pub(super) urgent: bool,

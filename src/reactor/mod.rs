@@ -403,7 +403,7 @@ impl<S: Service> Reactor<S> {
                 let ending = event.is_read_closed() || event.is_error();
                 let urgent = event.is_priority();
                 if event.is_readable() || ending || urgent {
-                    self.read(key, ReadHint { ending, urgent });
+                    self.read(key, ReadHint { ending, broken: event.is_error(), urgent });
                 }
             }
         }

@@ -26,10 +26,14 @@ impl Api for Held {
 }
 
 fn server() -> (TestServer, Receiver<Responder>) {
+    server_patient_for(Duration::from_secs(2))
+}
+
+fn server_patient_for(timeout: Duration) -> (TestServer, Receiver<Responder>) {
     let (held, responders) = sync_channel(8);
     let held = Held(Mutex::new(held));
-    let soon_given_up = |config: &mut Config| config.limits.message_timeout = Duration::from_secs(2);
-    (TestServer::with_routes(soon_given_up, |router| router.api("/held/", held)), responders)
+    let limits = move |config: &mut Config| config.limits.message_timeout = timeout;
+    (TestServer::with_routes(limits, |router| router.api("/held/", held)), responders)
 }
 
 fn get(path: &str) -> Vec<u8> {
@@ -72,12 +76,12 @@ fn a_late_answer_reaches_no_later_request_and_is_counted() {
 
 #[test]
 fn an_answer_for_a_connection_that_is_gone_is_counted() {
-    let (server, responders) = server();
+    let (server, responders) = server_patient_for(Duration::from_secs(3600));
     let mut raw = Raw::connect(&server);
     raw.send(&get("/held/"));
     let responder = responders.recv_timeout(PATIENCE).expect("a request");
     raw.reset();
-    // It has not asked for the answer for long enough.
+    // Long before the time for an answer is over.
     eventually("the connection is forgotten", || server.handle().rooms().connections() == 0);
     responder.respond(text("late"));
     eventually("it is counted", || server.handle().rooms().metrics().hits(Limit::LateAnswers) == 1);
