@@ -11,7 +11,7 @@ const NETWORK_BITS: u128 = !0 << 64;
 
 /// The address that a client is counted under: an IPv4 address by itself, also as seen through an IPv6 socket; of an
 /// IPv6 address its network of 64 bits.
-pub(super) fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK_BITS)),
         IpAddr::V4(address) => IpAddr::V4(address),

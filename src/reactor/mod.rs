@@ -84,6 +84,7 @@ use crate::ws::header::HEADER_BYTES_MAX;
 pub use alarms::Timer;
 pub use attributes::Attributes;
 pub(crate) use background::Background;
+pub(crate) use census::network;
 pub use context::Context;
 pub use following::Follow;
 pub(crate) use guard::Standing;

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::bans::Bans;
+use super::publishers::Publishers;
 use crate::metrics::{Limit, Metrics};
 use crate::rate::SharedRate;
 
@@ -21,6 +22,9 @@ pub struct Bounds {
     metrics: Metrics,
     /// Who must not come back where.
     pub bans: Bans,
+    publishers: Publishers,
+    /// Time that never jumps.
+    clock: fn() -> Duration,
 }
 
 /// How much there is of something that all shards share, and how much there may be.
@@ -64,12 +68,15 @@ impl Bounds {
             opening_bytes: Quota::unlimited(),
             metrics: Metrics::default(),
             bans: Bans::new(|| Duration::ZERO),
+            publishers: Publishers::default(),
+            clock: || Duration::ZERO,
         }
     }
 
-    /// With bans that end by this clock, which must not jump.
+    /// With bans and rates that go by this clock, which must not jump.
     #[must_use]
     pub fn clock(mut self, clock: fn() -> Duration) -> Bounds {
+        self.clock = clock;
         self.bans = Bans::new(clock).counted_by(self.metrics.clone());
         self
     }
@@ -92,6 +99,22 @@ impl Bounds {
     pub fn set_openings(&self, openings: usize, bytes: usize) {
         self.openings.max.store(openings, Ordering::Relaxed);
         self.opening_bytes.max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on so many messages a second of each publisher without a session.
+    pub fn set_publishers(&self, per_second: usize, saved: Duration) {
+        self.publishers.set(per_second, saved);
+    }
+
+    /// Whether a publisher without a session may publish now; if so, it does. Nothing is asked of it where there is no
+    /// limit.
+    ///
+    /// # Errors
+    /// When to come back.
+    pub fn may_publish(&self, publisher: impl FnOnce() -> Box<str>) -> Result<(), Duration> {
+        let taken = self.publishers.take(publisher, (self.clock)());
+        self.count(Limit::Messages, taken.is_ok());
+        taken
     }
 
     /// From now on at most so many bans.

@@ -62,6 +62,7 @@ mod opening;
 mod peer;
 mod polls;
 mod presence;
+mod publishers;
 mod pump;
 mod readers;
 mod renewal;

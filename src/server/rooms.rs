@@ -101,6 +101,15 @@ impl Rooms {
         may
     }
 
+    /// Whether a publisher without a session may publish one message now (`limits.messages_per_second`); to be asked once
+    /// for each. `publisher` names a user or an address.
+    ///
+    /// # Errors
+    /// When to come back.
+    pub fn may_publish(&self, publisher: impl FnOnce() -> Box<str>) -> Result<(), Duration> {
+        self.bounds.may_publish(publisher)
+    }
+
     /// Connections open at the moment, whatever they are used for; those that are closing included.
     #[must_use]
     pub fn connections(&self) -> usize {

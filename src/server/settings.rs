@@ -75,6 +75,7 @@ pub(super) fn set_bounds(bounds: &Bounds, limits: &config::Limits) {
     bounds.set(unlimited_if_zero(limits.members_per_room), limits.rooms);
     bounds.set_openings(limits.openings, limits.opening_bytes);
     bounds.set_bans(limits.bans);
+    bounds.set_publishers(limits.messages_per_second, limits.burst);
     bounds.creations.set(limits.room_creations_per_second, limits.burst);
 }
 

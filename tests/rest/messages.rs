@@ -208,3 +208,23 @@ fn what_is_no_message_is_refused_with_the_field_that_is_wrong() {
     let closed = TestServer::with(|config| config.chat.open_rooms = false);
     closed.post("/api/chat/rooms/nowhere/messages", &message).expect(404).problem();
 }
+
+#[test]
+fn whoever_publishes_too_fast_is_told_when_to_come_back() {
+    let server = TestServer::with(|config| {
+        config.limits.messages_per_second = 1;
+        config.limits.burst = std::time::Duration::from_secs(1);
+    });
+    let path = format!("/api/chat/rooms/{}/messages", server.new_room());
+    let message = json!({ "sender": "alice", "content": "again" });
+    let mut connection = server.connect();
+    connection.post(&path, &message).expect(201);
+    let refused = std::iter::repeat_with(|| connection.post(&path, &message)).take(10_000);
+    let refused = refused.into_iter().find(|reply| reply.status != 201).unwrap().expect(429);
+    let problem: Value = serde_json::from_slice(&refused.body).unwrap();
+    assert_eq!((&problem["code"], refused.header("Retry-After")), (&json!("rate_limited"), Some("1")));
+    assert!((1..=1_000).contains(&problem["retryAfter"].as_u64().unwrap()), "{problem}");
+    assert!(connection.ask("GET", "/api/stats").json()["limits"]["messages_per_second"].as_u64() > Some(0));
+    // Reading goes on.
+    connection.ask("GET", &path).expect(200);
+}

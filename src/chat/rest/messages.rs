@@ -94,6 +94,9 @@ pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
     query::name("the room's id", Some(Cow::Borrowed(call.room)), ROOM_BYTES_MAX)?;
     let id = fields.optional("id")?.filter(|id| !id.is_empty());
     let id = message_id(id, idempotency_key(call.request.head)?)?;
+    if let Some(publisher) = call.permit.publisher(call.request.arrival.peer.ip()) {
+        call.rooms.may_publish(|| publisher).map_err(Refusal::too_many_messages)?;
+    }
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
     let reply = move |posted| match posted {
         Ok(Posted { json: Some(json), .. }) => pending.send(Ok(created(json.into()))),

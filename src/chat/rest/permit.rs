@@ -1,11 +1,13 @@
 //! What whoever asks may do: everything, where nobody is asked for a token; otherwise what the token says.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::refusal::Refusal;
 use super::routes::Action;
 use crate::auth::Identity;
+use crate::reactor::network;
 
 /// The permit of one request.
 #[derive(Clone, Debug)]
@@ -24,6 +26,16 @@ impl Permit {
     pub(super) fn known_user(&self, action: Action) -> Option<&str> {
         let identity = self.identity.as_ref()?;
         (!action.needs_admin()).then(|| identity.user())
+    }
+
+    /// Whose rate counts for what is published: the user's, or without tokens the address's. `None`: an administrator
+    /// publishes for others.
+    pub(super) fn publisher(&self, address: IpAddr) -> Option<Box<str>> {
+        match &self.identity {
+            Some(identity) if identity.is_admin() => None,
+            Some(identity) => Some(format!("user {}", identity.user()).into()),
+            None => Some(format!("address {}", network(address)).into()),
+        }
     }
 
     /// Whether others' addresses are shown.

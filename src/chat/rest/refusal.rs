@@ -12,6 +12,8 @@ use crate::{server, store};
 /// When a client may try again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+const MILLISECOND: Duration = Duration::from_millis(1);
+
 /// The answer to a request that is not done.
 #[derive(Debug)]
 pub(super) struct Refusal(Response);
@@ -64,6 +66,14 @@ impl Refusal {
         let problem = Problem::new(Status::TOO_MANY_REQUESTS, "too many rooms are being created");
         let response = problem.code("rate_limited").retry_after(RETRY_AFTER).response();
         Refusal(response.limited_by(Limit::RoomCreations.full_key()))
+    }
+
+    /// Whoever publishes is to do so again after this time.
+    pub(super) fn too_many_messages(retry_after: Duration) -> Refusal {
+        let problem = Problem::new(Status::TOO_MANY_REQUESTS, "too many messages are being published");
+        // What is told in milliseconds must not come out as nothing to wait for.
+        let response = problem.code("rate_limited").retry_after(retry_after.max(MILLISECOND)).response();
+        Refusal(response.limited_by(Limit::Messages.full_key()))
     }
 
     /// There are as many bans as there may be: this one bans nobody.
