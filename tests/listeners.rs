@@ -13,11 +13,12 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use foghorn::config::Config;
+use foghorn::config::{Config, Secret};
 use foghorn::proxy::Trusted;
 use serde_json::Value;
 use support::raw::{upgrade, upgrade_lines};
 use support::secure::{Certificate, tcp};
+use support::tokens::{SECRET, admin_token, bearer, token};
 use support::{PATIENCE, Raw, TestServer, eventually, now};
 
 fn trust(config: &mut Config, networks: &[&str]) {
@@ -28,10 +29,16 @@ fn trust(config: &mut Config, networks: &[&str]) {
 const HEADER: &[u8] = b"PROXY TCP4 203.0.113.7 10.0.0.1 12345 80\r\n";
 const ROOM: &str = "/ws/chat?roomId=r&username=u";
 
+/// What has come through a proxy is told no addresses, unless a token says that it may know them.
+fn guard(config: &mut Config) {
+    config.auth.jwt_secret = Some(Secret::new(SECRET));
+}
+
 /// The addresses of those who are in room `r`.
 fn addresses(ask: impl Fn(&[u8]) -> Vec<u8>) -> Vec<String> {
-    let request = b"GET /api/chat/rooms/r/online HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-    let body: Value = serde_json::from_slice(&ask(request)).expect("JSON");
+    let request = "GET /api/chat/rooms/r/online HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n";
+    let request = format!("{request}{}\r\n", bearer(&admin_token()));
+    let body: Value = serde_json::from_slice(&ask(request.as_bytes())).expect("JSON");
     let sessions = body["sessions"].as_array().unwrap_or_else(|| panic!("no sessions: {body}"));
     sessions.iter().map(|session| session["address"].as_str().expect("an address").to_owned()).collect()
 }
@@ -59,9 +66,10 @@ fn the_client_of_a_trusted_proxy_is_who_its_header_names() {
     for (trusted, expected) in [("127.0.0.0/8", "203.0.113.7:12345"), ("10.0.0.0/8", "127.0.0.1:")] {
         let server = TestServer::stored(|config| {
             trust(config, &[trusted]);
+            guard(config);
             config.proxy.protocol = true;
         });
-        let (_member, status) = join(&server, HEADER, "");
+        let (_member, status) = join(&server, HEADER, &bearer(&token("u")));
         assert_eq!(status, 101);
         let addresses = addresses(|request| ask(&server, HEADER, request));
         assert!(addresses.len() == 1 && addresses[0].starts_with(expected), "{addresses:?}");
@@ -107,11 +115,13 @@ fn a_header_comes_before_tls() {
     let server = TestServer::stored(|config| {
         certificate.configure(config);
         trust(config, &["127.0.0.1"]);
+        guard(config);
         config.proxy.protocol = true;
     });
     let mut stream = tcp(server.tls_address());
     stream.write_all(HEADER).expect("the server takes it");
-    let mut member = Raw::on(rustls::StreamOwned::new(certificate.connection(), stream)).upgraded(ROOM);
+    let path = format!("{ROOM}&token={}", token("u"));
+    let mut member = Raw::on(rustls::StreamOwned::new(certificate.connection(), stream)).upgraded(&path);
     member.frame();
     assert_eq!(addresses(|request| ask(&server, HEADER, request)), ["203.0.113.7:12345"]);
 }

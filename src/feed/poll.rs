@@ -43,20 +43,28 @@ impl Way for Polls {
             waits_at: OnceLock::new(),
             responder: Mutex::new(Some(responder)),
         });
-        let (waiting, asking, asker) = (reader.clone(), reader.clone(), Arc::new(()));
+        let (waiting, asking, asker) = (Arc::downgrade(&reader), Arc::downgrade(&reader), Arc::new(()));
+        // Without a wait nobody else keeps it.
+        let keeper = wait.is_zero().then(|| reader.clone());
         let request = HistoryRequest::new(&wanted.room, wanted.start)
             .user(&wanted.user)
             .limit(usize::try_from(limit).unwrap_or(usize::MAX))
             .wait(wait, move |position| {
-                let _told_before = waiting.waits_at.set(position);
+                let _told_before = waiting.upgrade().map(|waiting| waiting.waits_at.set(position));
             })
             .asker(&asker);
-        let asked = wanted.request.rooms.history(request, move |history| asking.answer(history));
+        let asked = wanted.request.rooms.history(request, move |history| {
+            if let Some(reader) = asking.upgrade() {
+                reader.answer(history);
+            }
+            drop(keeper);
+        });
         asked.map_err(|Busy| busy())?;
         Ok(if wait.is_zero() {
             Answer::Later
         } else {
-            // Dropped as soon as nobody waits any more, whether because of an answer or because the client has gone.
+            // Dropped as soon as nobody waits any more, whether because of an answer or because the client has gone: then
+            // the room keeps little more than a place in a queue until it looks there.
             let nothing = move || {
                 drop(asker);
                 reader.nothing()

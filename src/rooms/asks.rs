@@ -194,17 +194,19 @@ impl<P: Peer> Shard<P> {
             Some(Seat::Taken { profile, .. }) => user.is_none_or(|user| *profile.user == *user),
             Some(Seat::Waiting { .. } | Seat::Left { .. }) | None => false,
         };
-        let mut count = 0;
+        let mut meant = Vec::new();
         for member in room.members.iter_mut().filter(|member| is_meant(member.key)) {
-            // Nothing goes there any more, and nothing that comes from there counts.
+            // Nothing goes there any more, a page that is on its way included, and nothing that comes from there counts.
             member.state = State::Gone;
+            self.readers.forget(member.key);
             self.out.effects.push(Effect::Close(member.session, why));
-            count += 1;
+            meant.push(member.key);
         }
         if let Some(user) = user {
             room.end_polls_of(user, why);
         }
-        count
+        meant.iter().for_each(|member| self.seats.expel(*member));
+        meant.len()
     }
 
     fn open_chat(&self, name: &str) -> Option<&Room<P>> {
@@ -212,5 +214,91 @@ impl<P: Peer> Shard<P> {
             Entry::Open(room) => Some(room),
             Entry::Opening(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rooms::Reply;
+    use crate::rooms::command::{Answer, MemberKey, Start};
+    use crate::rooms::journal::Page;
+    use crate::rooms::kit::{Ear, Kit};
+
+    #[test]
+    fn what_a_member_says_after_it_was_thrown_out_is_kept_nowhere() {
+        let mut kit = Kit::new();
+        let (eve, _) = kit.join("r", "eve");
+        let (_, bob) = kit.join("r", "bob");
+        kit.open();
+        kit.commit();
+        kit.say(eve, "before", None);
+        kick(&mut kit, "eve");
+        // It was read before the session knew.
+        kit.say(eve, "after", None);
+        kit.commit();
+        let heard = bob.take();
+        assert!(heard.iter().any(|value| value["content"] == "before"));
+        assert!(heard.iter().all(|value| value["content"] != "after"), "{heard:?}");
+    }
+
+    fn kick(kit: &mut Kit, user: &str) {
+        let reply = Reply::new(|closed| assert_eq!(closed, Ok(1)));
+        let ask = Ask::Kick { room: "r".into(), user: user.into(), ban: None, reply };
+        kit.apply(Command::Ask(Box::new(ask)), &[]);
+    }
+
+    fn contents(ear: &Ear) -> Vec<String> {
+        let text = |value: serde_json::Value| value["content"].as_str().map(str::to_owned);
+        ear.take().into_iter().filter_map(text).collect()
+    }
+
+    #[test]
+    fn one_who_was_thrown_out_says_nothing_more_and_is_sent_no_page() {
+        let mut kit = Kit::new();
+        let (ann, _) = kit.join_from(Start::After { seq: 0, epoch: None }, MemberKey(1), "r", "ann");
+        kit.open_as(|opened| opened.head = 200);
+        kit.commit();
+        let (_, ear) = kit.join("r", "bob");
+        kit.commit();
+        ear.take();
+        let mut reads = kit.effects.iter().filter_map(|effect| match effect {
+            Effect::Read { reader, .. } => Some(*reader),
+            Effect::Open { .. } | Effect::Renew { .. } | Effect::Close(..) | Effect::Passed => None,
+        });
+        let reader = reads.next_back().expect("ann reads");
+        kick(&mut kit, "ann");
+        let page = Page {
+            messages: Vec::new(),
+            tail: 201,
+            gone_at: Timestamp::default(),
+            head: 200,
+            epoch: 9,
+            start: 200,
+        };
+        kit.answer(Answer::Page { reader, page: Some(page) });
+        kit.say(ann, "still here", None);
+        kit.commit();
+        assert!(contents(&ear).is_empty());
+        kit.apply(Command::Leave(ann), &[]);
+        kit.commit();
+        assert_eq!(contents(&ear), ["ann left"]);
+    }
+
+    #[test]
+    fn what_one_has_said_whose_connection_has_died_is_published_before_its_leaving() {
+        let mut kit = Kit::new();
+        let (ann, _) = kit.join("r", "ann");
+        kit.open();
+        let (_, ear) = kit.join("r", "bob");
+        kit.commit();
+        ear.take();
+        let Some((_, Entry::Open(room))) = kit.shard.rooms.iter_mut().next() else { unreachable!() };
+        // As after a write that has failed: what was read before is on its way.
+        room.members.get_mut(0).expect("ann").state = State::Gone;
+        kit.say(ann, "good bye", None);
+        kit.apply(Command::Leave(ann), &[]);
+        kit.commit();
+        assert_eq!(contents(&ear), ["good bye", "ann left"]);
     }
 }

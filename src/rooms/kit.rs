@@ -150,6 +150,17 @@ impl Kit {
 
     /// As [`Kit::join`], with a key that somebody else may have had.
     pub(super) fn join_as(&mut self, member: MemberKey, room: &str, user: &str) -> (MemberKey, Ear) {
+        self.join_from(Start::Live, member, room, user)
+    }
+
+    /// As [`Kit::join_as`], from a position on.
+    pub(super) fn join_from(
+        &mut self,
+        start: Start,
+        member: MemberKey,
+        room: &str,
+        user: &str,
+    ) -> (MemberKey, Ear) {
         self.members += 1;
         let peer = Ear::default();
         let join = Join {
@@ -160,7 +171,7 @@ impl Kit {
             format: Format::Chat,
             user: user.into(),
             peer: peer.clone(),
-            start: Start::Live,
+            start,
             hello: false,
             variant: Variant::Plain,
             announced: true,

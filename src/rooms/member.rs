@@ -74,4 +74,6 @@ pub(super) struct Profile {
     pub(super) announced: bool,
     /// The room was told that it came, and will be told that it leaves.
     pub(super) noticed: bool,
+    /// It was thrown out, or its room was deleted: what it says until its session has closed counts no more.
+    pub(super) expelled: bool,
 }

@@ -30,6 +30,8 @@ use super::timestamp::Timestamp;
 const ROOM_BYTES_MAX: usize = 4 << 20;
 /// How often the store is asked for a room that is deleted again and again while it is being opened.
 const ATTEMPTS_MAX: u32 = 64;
+/// While one room holds all it may, polls that have ended are looked for this often at most: it takes a look at each.
+const SWEEP_INTERVAL_MICROS: u64 = 1_000_000;
 
 /// A room that is being opened.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub(super) struct Opening<P> {
     attempts: u32,
     /// Rooms of this name that were deleted since it was found.
     deleted: Vec<RoomId>,
+    /// When polls that have ended were looked for last, because too much waited.
+    swept_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +69,14 @@ struct Held<P> {
     command: Command<P>,
     since: Timestamp,
     bytes: usize,
+    /// It is a reader that was greeted as at an empty room, and goes on waiting. Invariant: those stand before all others.
+    is_greeted: bool,
+}
+
+impl<P> Held<P> {
+    fn new(command: Command<P>, since: Timestamp, bytes: usize) -> Held<P> {
+        Held { command, since, bytes, is_greeted: false }
+    }
 }
 
 impl<P> Opening<P> {
@@ -79,6 +91,7 @@ impl<P> Opening<P> {
             paid: false,
             attempts: 0,
             deleted: Vec::new(),
+            swept_at: Timestamp::default(),
         }
     }
 
@@ -131,11 +144,25 @@ impl<P> Opening<P> {
     /// The command, if too much waits already.
     fn hold(&mut self, command: Command<P>, now: Timestamp, bounds: &Bounds) -> Result<(), Command<P>> {
         let bytes = command.held_bytes();
+        self.make_place(bytes, now, bounds);
         if !self.charge(bytes, bounds) {
             return Err(command);
         }
-        self.held.push(Held { command, since: now, bytes });
+        self.held.push(Held::new(command, now, bytes));
         Ok(())
+    }
+
+    /// Forgets polls that nobody waits for any longer whenever twice as much waits, so that each command costs the same
+    /// whatever their number; and before one is refused, but not often.
+    fn make_place(&mut self, bytes: usize, now: Timestamp, bounds: &Bounds) {
+        let is_full = self.charged.saturating_add(bytes) > ROOM_BYTES_MAX;
+        let next_sweep = self.swept_at.micros().saturating_add(SWEEP_INTERVAL_MICROS);
+        if self.held.len().is_power_of_two() {
+            self.forget_polls(now, bounds);
+        } else if is_full && now.micros() >= next_sweep {
+            self.swept_at = now;
+            self.forget_polls(now, bounds);
+        }
     }
 
     fn charge(&mut self, bytes: usize, bounds: &Bounds) -> bool {
@@ -166,7 +193,7 @@ impl<P> Opening<P> {
         // The limit is far below what a span can name.
         let Some(content) = content else { return false };
         let command = Command::Publish { member, content, tag, text };
-        self.held.push(Held { command, since: now, bytes });
+        self.held.push(Held::new(command, now, bytes));
         true
     }
 
@@ -462,20 +489,27 @@ impl<P: Peer> Shard<P> {
         let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
         opening.phase = Phase::Found;
         let was_deleted = !std::mem::take(&mut opening.deleted).is_empty();
-        let (held, name) = (std::mem::take(&mut opening.held), opening.name.clone());
-        let mut kept = Vec::<Held<P>>::new();
-        for Held { command, since, bytes } in held {
+        let (mut kept, name) = (std::mem::take(&mut opening.held), opening.name.clone());
+        // Who was greeted before waits already: each newcomer costs the same, however many there are.
+        let greeted = kept.iter().rposition(|held| held.is_greeted).map_or(0, |last| last + 1);
+        let mut gone_bytes = 0;
+        for Held { command, since, bytes, .. } in kept.split_off(greeted) {
             if let Command::Leave(member) = command {
-                kept.retain(|held| held.command.joiner() != Some(member));
+                let is_it = |held: &mut Held<P>| held.command.joiner() == Some(member);
+                gone_bytes += kept.extract_if(.., is_it).map(|held| held.bytes).sum::<usize>();
                 self.seats.take(member);
-            } else if let Some(command) = self.answer_absent(&name, command, was_deleted, now) {
-                kept.push(Held { command, since, bytes });
+            } else if !command.is_stale_poll(since, now)
+                && let Some(command) = self.answer_absent(&name, command, was_deleted, now)
+            {
+                kept.push(Held { command, since, bytes, is_greeted: true });
+                continue;
             }
+            gone_bytes += bytes;
         }
         let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
-        let bytes: usize = kept.iter().map(|held| held.bytes).sum();
-        self.limits.bounds.discharge(opening.charged - bytes);
-        (opening.charged, opening.held, opening.arena) = (bytes, kept, Vec::new());
+        self.limits.bounds.discharge(gone_bytes);
+        opening.charged -= gone_bytes;
+        (opening.held, opening.arena) = (kept, Vec::new());
         if opening.held.is_empty() {
             return self.remove_room(index);
         }

@@ -259,12 +259,13 @@ impl<P: Peer> Shard<P> {
             }
             Err(cursor) => cursor,
         };
+        debug_assert!(cursor <= room.visible, "a poll that waits beyond what is visible");
+        // Before it is counted: one that has waited for this room already is counted until then.
+        poll.waits.send(Position { epoch: room.epoch, seq: cursor });
         if !self.has_place_for_poll(now) {
             return poll.reply.send(Err(Why::Unavailable));
         }
         let Some(Entry::Open(room)) = self.rooms.get_mut(index) else { return };
-        debug_assert!(cursor <= room.visible, "a poll that waits beyond what is visible");
-        poll.waits.send(Position { epoch: room.epoch, seq: cursor });
         // Whenever there are twice as many, so that each costs the same whatever their number.
         if room.polls.len().is_power_of_two() {
             room.forget_polls(now);

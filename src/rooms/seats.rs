@@ -83,6 +83,13 @@ impl Seats {
         }
     }
 
+    /// What the member says from now on counts no more.
+    pub(super) fn expel(&mut self, member: MemberKey) {
+        if let Some(Seat::Taken { profile, .. }) = self.entry(member) {
+            profile.expelled = true;
+        }
+    }
+
     /// A key for a member whose own key may be used by somebody else from now on.
     pub(super) fn new_orphan(&mut self, seat: Seat) -> MemberKey {
         let free = self.free_orphans.pop();

@@ -274,7 +274,8 @@ impl<P: Peer> Shard<P> {
         let Join { announced, encoding, reply, .. } = join;
         let name = if announced { room.presence.enter(&user) } else { user.as_ref().into() };
         let noticed = announced && room.member_count() < self.limits.notices.members_max;
-        let profile = Profile { user: name.clone(), session_id, joined_at: now, announced, noticed };
+        let profile =
+            Profile { user: name.clone(), session_id, joined_at: now, announced, noticed, expelled: false };
         let newcomer =
             Newcomer { key, session, session_id, user: &user, peer, start, hello, variant, encoding };
         let (position, since) = room.join(newcomer);
@@ -384,9 +385,11 @@ impl<P: Peer> Shard<P> {
                 if room.disowned {
                     return;
                 }
-                // One who was thrown out says nothing more, whatever was on its way.
-                let seated = room.members.get(*position).filter(|seated| seated.state != State::Gone);
-                let Some(session) = seated.map(|seated| seated.session) else { return };
+                // One whose session merely ends has said what was read before; one who was thrown out has not.
+                if profile.expelled {
+                    return;
+                }
+                let Some(session) = room.members.get(*position).map(|seated| seated.session) else { return };
                 let Ok(content) = simdutf8::basic::from_utf8(content) else { return };
                 let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
                 let client_id = client_id.filter(|id| !id.is_empty());

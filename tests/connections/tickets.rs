@@ -119,7 +119,7 @@ fn a_poll_that_timed_out_answers_no_other_request_of_its_connection() {
 
     let mut connections = timed_out(&server, "private", 10);
     for raw in &mut connections {
-        raw.send(b"DELETE /api/chat/rooms/nowhere HTTP/1.1\r\nHost: h\r\n\r\n");
+        raw.send(b"DELETE /api/chat/rooms/nowhere HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     }
     private.say("secret");
     private.hear(1);

@@ -46,7 +46,7 @@ impl<P: Peer> Shard<P> {
         self.seats.set(member, Seat::Left { room });
         let leave = Command::Leave(orphan);
         // Never refused: its JOIN has paid for it, too.
-        opening.held.push(Held { command: leave, since: now, bytes: 0 });
+        opening.held.push(Held::new(leave, now, 0));
     }
 
     /// Has the sessions closed that wait for a room (those of one user, if named); returns how many.

@@ -144,13 +144,22 @@ impl Bench {
     }
 
     fn poll(&mut self, room: &str, wait: u64) -> (Receiver<Position>, Receiver<Result<News, Why>>) {
+        // Who only looks does not keep an asker.
+        self.poll_for((wait == 0).then(std::sync::Weak::new), room, wait)
+    }
+
+    fn poll_for(
+        &mut self,
+        asker: Option<std::sync::Weak<()>>,
+        room: &str,
+        wait: u64,
+    ) -> (Receiver<Position>, Receiver<Result<News, Why>>) {
         let ((waits, position), (reply, answer)) = (sync_channel(1), sync_channel(1));
         let poll = Poll {
             start: Start::Live,
             limit: 10,
             wait: Duration::from_secs(wait),
-            // Who only looks does not keep one.
-            asker: (wait == 0).then(std::sync::Weak::new),
+            asker,
             waits: Reply::new(move |position| waits.send(position).unwrap_or_default()),
             reply: Reply::new(move |news| drop(reply.send(news))),
         };
@@ -419,6 +428,58 @@ fn a_name_at_which_nobody_waits_any_more_is_forgotten() {
     bench.apply(Command::Leave(MemberKey(1)));
     assert_eq!((bench.shard.rooms.len(), bench.shard.absent, bench.bounds.opening_bytes()), (0, 0, 0));
     assert!(answer.try_recv().is_err(), "its time was up");
+}
+
+#[test]
+fn polls_that_nobody_waits_for_any_more_leave_nothing_behind() {
+    for is_answered in [true, false] {
+        let mut bench = Bench::new(true);
+        let asker = Arc::new(());
+        let (_, kept) = bench.poll_for(Some(Arc::downgrade(&asker)), "r", 60);
+        let (mut room, _) = bench.request();
+        for _ in 0..1000 {
+            let asker = Arc::new(());
+            bench.poll_for(Some(Arc::downgrade(&asker)), "r", 60);
+            if is_answered {
+                bench.answer(room, Err(Why::NoSuchRoom));
+                bench.poll_for(Some(std::sync::Weak::new()), "r", 0);
+                (room, _) = bench.request();
+            }
+            drop(asker);
+            let Some((_, Entry::Opening(opening))) = bench.shard.rooms.iter().next() else { unreachable!() };
+            assert!(opening.held.len() <= 4, "{} wait", opening.held.len());
+            let bytes: usize = opening.held.iter().map(|held| held.bytes).sum();
+            assert_eq!((opening.charged, bench.bounds.opening_bytes()), (bytes, bytes));
+        }
+        assert!(bench.shard.polls.count() <= 4);
+        bench.answer(room, Err(Why::NoSuchRoom));
+        bench.post("r", true);
+        let (room, _) = bench.request();
+        bench.answer(room, Ok(opened(ID, 0)));
+        assert!(matches!(kept.try_recv(), Ok(Ok(News::Messages(_)))));
+        assert_eq!((bench.shard.polls.count(), bench.bounds.opening_bytes()), (0, 0));
+    }
+}
+
+#[test]
+fn polls_that_wait_are_not_refused_because_others_come() {
+    let mut bench = Bench::new(true);
+    let _elsewhere: Vec<_> = (0..16_380).map(|_| bench.shard.polls.enter()).collect();
+    let answers: Vec<_> = (0..4).map(|_| bench.poll("r", 60).1).collect();
+    let (room, _) = bench.request();
+    bench.answer(room, Err(Why::NoSuchRoom));
+    let (_, too_many) = bench.poll("r", 60);
+    let (room, _) = bench.request();
+    bench.answer(room, Err(Why::NoSuchRoom));
+    assert!(matches!(too_many.try_recv(), Ok(Err(Why::Unavailable))));
+    assert!(answers.iter().all(|answer| answer.try_recv().is_err()), "a poll that waited was refused");
+    // They wait in the room as well, once it is there.
+    bench.post("r", true);
+    let (room, _) = bench.request();
+    bench.answer(room, Ok(opened(ID, 0)));
+    let is_told = |answer: &Receiver<_>| matches!(answer.try_recv(), Ok(Ok(News::Messages(_))));
+    assert!(answers.iter().all(is_told));
+    assert_eq!(bench.shard.polls.count(), 16_380);
 }
 
 #[test]
