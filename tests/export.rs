@@ -42,14 +42,12 @@ fn lines(values: impl IntoIterator<Item = Value>) -> Vec<u8> {
     values.into_iter().flat_map(|value| format!("{value}\n").into_bytes()).collect()
 }
 
-/// The objects of an export without their ids, which differ from log to log.
-fn without_ids(export: &[u8]) -> Vec<String> {
-    let text = std::str::from_utf8(export).unwrap();
-    let rest = |line: &str| {
-        assert!(line.starts_with("{\"id\":\""), "{line}");
-        line.split_once(',').unwrap().1.to_owned()
-    };
-    text.lines().map(rest).collect()
+/// The messages of an export, behind the line about the room.
+fn messages(export: &[u8]) -> Vec<Value> {
+    let lines = export.split_inclusive(|byte| *byte == b'\n');
+    let mut values: Vec<Value> = lines.map(|line| serde_json::from_slice(line).unwrap()).collect();
+    assert_eq!(values.remove(0)["type"], "ROOM");
+    values
 }
 
 #[test]
@@ -75,13 +73,18 @@ fn a_log_comes_back_from_its_export_as_it_was() {
         .split_inclusive(|byte| *byte == b'\n')
         .map(|line| serde_json::from_slice(line).unwrap())
         .collect();
+    let about = exported.remove(0);
+    assert_eq!(
+        (&about["type"], &about["roomId"], &about["name"]),
+        (&json!("ROOM"), &json!(NAME), &json!(NAME))
+    );
     let leave = exported.pop().unwrap();
     assert_eq!((&leave["type"], &leave["content"]), (&json!("LEAVE"), &json!("Jörg left")));
     assert_eq!(exported, published);
 
     assert!(fine(&["import"], other.path(), &export).is_empty());
     let again = fine(&["export", NAME], other.path(), b"");
-    assert_eq!(without_ids(&again), without_ids(&export));
+    assert_eq!(again, export, "ids and all");
     let full = refused(&["import"], other.path(), &export);
     assert!(full.contains("the room exists already and has messages"), "{full}");
 
@@ -91,8 +94,8 @@ fn a_log_comes_back_from_its_export_as_it_was() {
     assert_eq!(fs::read(&file).unwrap(), again);
     fine(&["import", "--input", path, "--room", "copy"], other.path(), b"");
     let copy = String::from_utf8(fine(&["export", "copy"], other.path(), b"")).unwrap();
-    let renamed = copy.replace("\"roomId\":\"copy\"", &format!("\"roomId\":\"{NAME}\""));
-    assert_eq!(without_ids(renamed.as_bytes()), without_ids(&again));
+    let original = String::from_utf8(again).unwrap();
+    assert_eq!(copy, original.replace(&format!("\"roomId\":\"{NAME}\""), "\"roomId\":\"copy\""));
 }
 
 #[test]
@@ -101,11 +104,8 @@ fn a_log_of_several_batches_keeps_its_numbers() {
     let log = lines((41..10_041).map(line));
     fine(&["import"], dir.path(), &log);
     let export = fine(&["export", "r"], dir.path(), b"");
-    let seqs: Vec<u64> = export
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(|line| serde_json::from_slice::<Value>(line).unwrap()["seq"].as_u64().unwrap())
-        .collect();
-    assert!(seqs.into_iter().eq(41..10_041));
+    let seqs = messages(&export).into_iter().map(|message| message["seq"].as_u64().unwrap());
+    assert!(seqs.eq(41..10_041));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn blank_lines_a_byte_order_mark_and_empty_ids_are_no_faults() {
     ];
     fine(&["import"], dir.path(), &log.concat());
     let export = fine(&["export", "r"], dir.path(), b"");
-    assert_eq!(export.split_inclusive(|byte| *byte == b'\n').count(), 2);
+    assert_eq!(messages(&export).len(), 2);
     assert!(!String::from_utf8(export).unwrap().contains("clientId"));
     // Nothing at all is nothing.
     fine(&["import", "--room", "q"], dir.path(), b"\n\n");
@@ -231,6 +231,73 @@ fn an_import_that_is_interrupted_leaves_nothing_and_can_be_repeated() {
             fine(&["import"], dir.path(), &log);
         }
         let export = fine(&["export", "r"], dir.path(), b"");
-        assert_eq!(export.split_inclusive(|byte| *byte == b'\n').count(), 19_999, "{signal}");
+        assert_eq!(messages(&export).len(), 19_999, "{signal}");
     }
+}
+
+#[test]
+fn a_room_comes_back_from_its_export_with_all_that_it_has() {
+    let (dir, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let server = Process::serve(dir.path());
+    let retention = json!({ "messages": 1000, "bytes": 1 << 20, "age": "30d" });
+    let body = json!({
+        "name": "Ops \"room\"", "description": "d\n", "createdBy": "ann", "durability": "fsync", "retention": retention
+    });
+    let made = server.ask("POST", "/api/chat/rooms", Some(&body)).1;
+    let id = made["id"].as_str().unwrap();
+    server.ask("POST", &format!("/api/chat/rooms/{id}/join?username=bob"), None);
+    let room = server.ask("GET", &format!("/api/chat/rooms/{id}"), None).1;
+    server.terminate();
+    // Without a message, too.
+    let export = fine(&["export", id], dir.path(), b"");
+    assert_eq!(messages(&export), Vec::<Value>::new());
+    fine(&["import"], other.path(), &export);
+    assert_eq!(fine(&["export", id], other.path(), b""), export);
+    let server = Process::serve(other.path());
+    assert_eq!(server.ask("GET", &format!("/api/chat/rooms/{id}"), None).1, room);
+    server.terminate();
+
+    let text = String::from_utf8(export).unwrap();
+    for (from, to, expected) in [
+        ("\"fsync\"", "\"often\"", "durability"),
+        ("\"30d\"", "\"long\"", "retention.age"),
+        ("\"bob\"", "\"\"", "user"),
+        ("\"retention\"", "\"more\"", "more"),
+        ("\"createdAt\":\"", "\"createdAt\":\"x", "createdAt"),
+    ] {
+        let line = refused(&["import", "--room", "fresh"], other.path(), text.replace(from, to).as_bytes());
+        assert!(line.contains("line 1: ") && line.contains(expected), "{line}");
+    }
+}
+
+#[test]
+fn a_message_keeps_its_id_whatever_becomes_of_the_epoch() {
+    let (dir, other) = (tempdir().unwrap(), tempdir().unwrap());
+    let server = Process::serve(dir.path());
+    let body = json!({ "sender": "ann", "content": "x" });
+    let path = "/api/chat/rooms/lobby/messages";
+    let ids = [(); 2].map(|()| server.ask("POST", path, Some(&body)).1["id"].clone());
+    let known = |server: &Process| {
+        let (head, page) = server.ask("GET", &format!("{path}?after=0"), None);
+        assert_eq!(
+            page.as_array().unwrap()[..2].iter().map(|one| one["id"].clone()).collect::<Vec<_>>(),
+            ids
+        );
+        head.lines().find(|line| line.starts_with("Foghorn-Position: ")).unwrap().to_owned()
+    };
+    let first = known(&server);
+    server.terminate();
+    let export = fine(&["export", "lobby"], dir.path(), b"");
+    for name in fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        if name.to_string_lossy().contains("foghorn.mark-") {
+            fs::remove_file(name).unwrap();
+        }
+    }
+    let renewed = Process::serve(dir.path());
+    assert_ne!(known(&renewed), first, "another epoch");
+    fine(&["import"], other.path(), &export);
+    let imported = Process::serve(other.path());
+    assert_ne!(known(&imported), first, "another epoch");
+    let new = imported.ask("POST", path, Some(&body)).1;
+    assert!(new["seq"] == 3 && !ids.contains(&new["id"]), "{new}");
 }

@@ -1,4 +1,4 @@
-//! `foghorn export`: a room's log as JSON Lines.
+//! `foghorn export`: a room and its log as JSON Lines.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 
 use super::Failure;
 use super::offline::{Place, ask, progress};
+use super::room_line::RoomLine;
 use crate::rooms::journal::{From, Page, PageRequest, RoomId};
 use crate::rooms::{Timestamp, push_stored_json};
 use crate::store::Store;
@@ -30,7 +31,7 @@ pub(super) struct Arguments {
     place: Place,
 }
 
-/// Writes every message that is kept, oldest first, each as the object that the room's members were sent.
+/// Writes what the room is, then every message that is kept, oldest first, each as the object that the room's members were sent.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let (store, _threads) = arguments.place.open(false)?;
     let room = &*arguments.room;
@@ -58,7 +59,7 @@ fn cannot_write(what: &str, error: &io::Error) -> Failure {
     Failure::new(format!("cannot write {what}: {error}"))
 }
 
-/// Writes the page and all that follow it.
+/// Writes what the room is, then the page and all that follow it.
 fn write_log(
     store: &Store,
     room: &str,
@@ -68,7 +69,11 @@ fn write_log(
     cannot: &dyn Fn(io::Error) -> Failure,
 ) -> Result<(), Failure> {
     let mut out = BufWriter::new(out);
-    let mut line = Vec::new();
+    let about = ask(|done| store.room(room, done))
+        .map_err(|error| Failure::new(format!("room {room:?}: {error}")))?;
+    let mut line = serde_json::to_vec(&RoomLine::of(about))?;
+    line.push(b'\n');
+    out.write_all(&line).map_err(cannot)?;
     while let Some(last) = page.messages.last().map(|message| message.seq) {
         for message in &page.messages {
             line.clear();

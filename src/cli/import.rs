@@ -7,18 +7,19 @@ use std::path::PathBuf;
 
 use indicatif::ProgressBar;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Failure;
 use super::interrupt::Interrupt;
 use super::offline::{Place, ask, progress};
+use super::room_line::RoomLine;
 use crate::auth;
 use crate::chat::query::ROOM_BYTES_MAX;
 use crate::rooms::journal::Stored;
-use crate::rooms::{Kind, Timestamp};
-use crate::store::{Import, SEQ_MAX, Store};
+use crate::rooms::{Kind, Timestamp, id_epoch};
+use crate::store::{Import, RoomInfo, SEQ_MAX, Store};
 
 /// A batch is stored once it has so many messages, or bytes of texts.
 const BATCH_MESSAGES: usize = 4_096;
@@ -65,12 +66,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     done.map_err(|failure| importer.undo(failure))
 }
 
-/// A line as `foghorn export` writes it. The `id` belongs to the log that it came from; the new log makes its own.
+/// A line as `foghorn export` writes it. The `id` of the first message says how all ids were made, if a server made it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Line<'l> {
-    #[serde(default, rename = "id")]
-    _id: IgnoredAny,
+    #[serde(default, borrow)]
+    id: Option<&'l RawValue>,
     #[serde(borrow)]
     room_id: Cow<'l, str>,
     sender: Box<str>,
@@ -109,7 +110,7 @@ fn check_room(name: &str) -> Result<(), String> {
 }
 
 /// A name in a log, perhaps one that could not be taken any more.
-fn check_name(name: &str, bytes_max: usize) -> Result<(), String> {
+pub(super) fn check_name(name: &str, bytes_max: usize) -> Result<(), String> {
     if (1..=bytes_max).contains(&name.len()) && !name.chars().any(char::is_control) {
         return Ok(());
     }
@@ -117,7 +118,7 @@ fn check_name(name: &str, bytes_max: usize) -> Result<(), String> {
 }
 
 /// What the room would not give back exactly is refused.
-fn parse_time(text: &str) -> Option<Timestamp> {
+pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
     let nanos = u64::try_from(OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos()).ok()?;
     nanos.is_multiple_of(1000).then(|| Timestamp::from_micros(nanos / 1000))
 }
@@ -128,6 +129,10 @@ struct Importer<'s> {
     /// The room to import into; without one, that of the first line, which all others must name, too.
     chosen: Option<&'s str>,
     room: Box<str>,
+    /// What the first line says about the room, until it is stored; older exports say nothing.
+    about: Option<Box<RoomInfo>>,
+    /// What of the epoch is in the ids of the messages, until it is stored.
+    id_epoch: Option<u64>,
     /// The last message that was stored.
     stored: Option<u64>,
     /// The last message that was read. Invariant: the batch ends with it.
@@ -140,7 +145,18 @@ struct Importer<'s> {
 impl<'s> Importer<'s> {
     fn new(store: &'s Store, chosen: Option<&'s str>, bar: ProgressBar) -> Importer<'s> {
         let (room, batch) = (Box::default(), Vec::new());
-        Importer { store, chosen, room, stored: None, last: None, batch, batch_bytes: 0, bar }
+        Importer {
+            store,
+            chosen,
+            room,
+            about: None,
+            id_epoch: None,
+            stored: None,
+            last: None,
+            batch,
+            batch_bytes: 0,
+            bar,
+        }
     }
 
     fn take_all(&mut self, mut input: impl BufRead, interrupt: &Interrupt) -> Result<(), Failure> {
@@ -163,18 +179,26 @@ impl<'s> Importer<'s> {
             }
         }
         // Without a line there is nothing to finish.
-        if self.last.is_some() { self.store_batch(true) } else { Ok(()) }
+        if self.last.is_some() || self.about.is_some() { self.store_batch(true) } else { Ok(()) }
     }
 
     /// Takes one line into the batch.
     fn take(&mut self, text: &[u8]) -> Result<(), String> {
+        if self.last.is_none() && self.about.is_none() && RoomLine::is_one(text) {
+            let line: RoomLine = serde_json::from_slice(text).map_err(|error| reason(&error))?;
+            self.set_room(&line.room_id)?;
+            self.about = Some(Box::new(line.room()?));
+            return Ok(());
+        }
         let line: Line<'_> = serde_json::from_slice(text).map_err(|error| reason(&error))?;
-        if self.last.is_none() {
-            let room = self.chosen.unwrap_or(&line.room_id);
-            check_room(room).map_err(|why| format!("roomId {why}: give another one with --room"))?;
-            self.room = room.into();
+        if self.last.is_none() && self.about.is_none() {
+            self.set_room(&line.room_id)?;
         } else if self.chosen.is_none() && line.room_id != *self.room {
             return Err(format!("room {:?} where all before are of {:?}", line.room_id, self.room));
+        }
+        if self.last.is_none() {
+            let id = line.id.map_or("", RawValue::get).trim_matches('"');
+            self.id_epoch = id_epoch(id, line.seq);
         }
         let message = line.message()?;
         let follows =
@@ -188,12 +212,21 @@ impl<'s> Importer<'s> {
         Ok(())
     }
 
+    /// Into which room the lines go, the first of which names this one.
+    fn set_room(&mut self, named: &str) -> Result<(), String> {
+        let room = self.chosen.unwrap_or(named);
+        check_room(room).map_err(|why| format!("roomId {why}: give another one with --room"))?;
+        self.room = room.into();
+        Ok(())
+    }
+
     /// Stores what was read; the last batch, which may be empty, makes the import whole.
     fn store_batch(&mut self, is_last: bool) -> Result<(), Failure> {
         let messages = std::mem::take(&mut self.batch);
         let count = messages.len() as u64;
         let now = self.last.map_or_else(Timestamp::default, |(_, at)| at);
-        let import = Import { room: self.room.clone(), after: self.stored, messages, is_last };
+        let (room, about, id_epoch) = (self.room.clone(), self.about.take(), self.id_epoch.take());
+        let import = Import { room, about, id_epoch, after: self.stored, messages, is_last };
         let stored = ask(|done| self.store.import(import, now, done))
             .map_err(|error| Failure::new(format!("room {:?}: {error}", self.room)))?;
         self.stored = Some(stored);

@@ -11,6 +11,7 @@ mod offline;
 mod passed;
 mod remote;
 mod restore;
+mod room_line;
 mod serve;
 mod signals;
 mod start;

@@ -87,6 +87,7 @@ pub use encoding::{Encoding, Entry};
 pub use json::push_string as push_json_string;
 pub(crate) use ledger::BATCHES_MAX;
 pub use message::{Chat, Kind, Notice, Notices, push_stored as push_stored_json};
+pub(crate) use message::{ID_EPOCH_BITS, id_epoch};
 pub use peer::{Peer, Sent};
 pub use polls::{Backlog, History, News, Poll, Position};
 pub(crate) use readers::PAGES_MAX;

@@ -25,6 +25,7 @@ use super::checkpoint;
 use super::error::StoreError;
 use super::mark::{self, Before, FileId, Noted};
 use super::wal;
+use crate::rooms::ID_EPOCH_BITS;
 use crate::rooms::journal::Durability;
 
 /// Written beside the database when an fsync failed; the database itself can no longer be trusted to take a note.
@@ -35,6 +36,11 @@ const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
 /// Sixty-four random bits.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
+}
+
+/// What an epoch is combined with to make it another one of the same log, whose messages keep their ids.
+pub(super) fn random_change() -> u64 {
+    random() & !ID_EPOCH_BITS
 }
 
 /// What is combined with the epochs of the rooms, by durability.
@@ -75,13 +81,12 @@ impl Salts {
         let lost = has_lost(conn, before, same_boot)? || is_stranger(conn, dir, database, ended, before)?;
         let noted = mark::make(dir, database).map_err(unavailable)?;
         let tx = conn.unchecked_transaction()?;
-        let fresh = random();
+        let fresh = random_change();
         let renewed = |key, new: bool| -> Result<u64, StoreError> {
-            let last: i64 = meta(&tx, key)?.unwrap_or(0);
-            if new {
-                set_meta(&tx, key, fresh.cast_signed())?;
-            }
-            Ok(if new { fresh } else { last.cast_unsigned() })
+            let last = meta::<i64>(&tx, key)?.unwrap_or(0).cast_unsigned();
+            let now = if new { fresh | last & ID_EPOCH_BITS } else { last };
+            set_meta(&tx, key, now.cast_signed())?;
+            Ok(now)
         };
         let failed = lost || failed_file.is_some();
         let salts = Salts {
@@ -188,10 +193,15 @@ fn unavailable(error: io::Error) -> StoreError {
 pub(super) fn note_end(conn: &Connection, refused: bool) -> Result<(), StoreError> {
     let tx = conn.unchecked_transaction()?;
     if refused {
-        set_meta(&tx, "salt_after_kill", random().cast_signed())?;
+        change_salt(&tx, "salt_after_kill")?;
     }
     set_meta(&tx, "ended", true)?;
     Ok(tx.commit()?)
+}
+
+fn change_salt(conn: &Connection, key: &str) -> Result<(), StoreError> {
+    let last = meta::<i64>(conn, key)?.unwrap_or(0).cast_unsigned();
+    set_meta(conn, key, (random_change() | last & ID_EPOCH_BITS).cast_signed())
 }
 
 /// Has all rooms begin a new epoch: the database is a copy that is about to be used beside, or instead of, the one that it
@@ -199,7 +209,7 @@ pub(super) fn note_end(conn: &Connection, refused: bool) -> Result<(), StoreErro
 pub(super) fn begin_anew(conn: &Connection) -> Result<(), StoreError> {
     let tx = conn.unchecked_transaction()?;
     for salt in ["salt_after_kill", "salt_after_power_loss", "salt_after_failure"] {
-        set_meta(&tx, salt, random().cast_signed())?;
+        change_salt(&tx, salt)?;
     }
     set_meta(&tx, "ended", true)?;
     tx.execute("DELETE FROM meta WHERE key IN ('boot', 'mark')", [])?;

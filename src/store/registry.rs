@@ -2,12 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::epoch::random;
+use super::epoch::{random, random_change};
 use super::error::StoreError;
 use super::ledger::Ledger;
 use super::rows::{LogRow, integer, read_settings};
 use crate::rooms::journal::{Record, RecordBatch, RoomId, RoomSettings, Stored};
-use crate::rooms::{Span, Timestamp};
+use crate::rooms::{ID_EPOCH_BITS, Span, Timestamp};
 
 /// Participants of one room at most.
 pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
@@ -86,6 +86,10 @@ impl RoomQuery {
 pub struct Import {
     /// The room's public id. It is created if need be.
     pub room: Box<str>,
+    /// What the room is, in the first batch: counts if there is no such room yet, but for the id.
+    pub about: Option<Box<RoomInfo>>,
+    /// What of the epoch is in the messages' ids, in the first batch, if they are to keep them.
+    pub id_epoch: Option<u64>,
     /// The number of the room's last message, for a batch that continues an import; `None` for the first batch, which
     /// is refused if the room has, or ever had, messages.
     pub after: Option<u64>,
@@ -106,8 +110,9 @@ pub(super) fn open(conn: &Connection, public_id: &str, now: Timestamp) -> Result
 
 /// Gives the log of this room another epoch, because messages were shown that it lacks.
 pub(super) fn renew(conn: &Connection, id: RoomId, public_id: &str) -> Result<(), StoreError> {
-    let epoch = random().cast_signed();
-    conn.execute("UPDATE rooms SET epoch = ?3 WHERE id = ?1 AND public_id = ?2", (id.0, public_id, epoch))?;
+    let renew = "UPDATE rooms SET epoch = (epoch & ?4) | ?3 WHERE id = ?1 AND public_id = ?2";
+    let kept = ID_EPOCH_BITS.cast_signed();
+    conn.execute(renew, (id.0, public_id, random_change().cast_signed(), kept))?;
     Ok(())
 }
 
@@ -240,7 +245,10 @@ pub(super) fn import(
 ) -> Result<u64, StoreError> {
     let first = import.messages.first();
     let existed = exists(conn, &import.room)?;
-    open(conn, &import.room, first.map_or(now, |message| message.at))?;
+    match &import.about {
+        Some(about) if !existed => create_as(conn, &import.room, about)?,
+        Some(_) | None => open(conn, &import.room, first.map_or(now, |message| message.at))?,
+    }
     let room = LogRow::by_name(conn, &import.room)?.ok_or(StoreError::NoSuchRoom)?;
     match import.after {
         None if room.head.seq > 0 => return Err(StoreError::RoomExists),
@@ -256,6 +264,10 @@ pub(super) fn import(
     if let (None, Some(first)) = (import.after, first) {
         let floor = first.seq.checked_sub(1).ok_or(StoreError::Malformed)?;
         conn.execute("UPDATE rooms SET floor = ?2 WHERE id = ?1", (room.id.0, integer(floor)))?;
+        if let Some(id_epoch) = import.id_epoch {
+            let epoch = random_change() | id_epoch & ID_EPOCH_BITS;
+            conn.execute("UPDATE rooms SET epoch = ?2 WHERE id = ?1", (room.id.0, epoch.cast_signed()))?;
+        }
     }
     ledger.forget(room.id);
     let batch = batch_of(room.id, &import.messages).ok_or(StoreError::Malformed)?;
@@ -271,6 +283,14 @@ pub(super) fn import(
         (Some(_), false) => 0,
     };
     Ok(import.messages.last().map_or(room.head.seq, |message| message.seq))
+}
+
+/// Creates a room as it was elsewhere.
+fn create_as(conn: &Connection, public_id: &str, about: &RoomInfo) -> Result<(), StoreError> {
+    let RoomInfo { name, description, created_by, created_at, settings, participants, .. } = about.clone();
+    let room = NewRoom { id: None, name, description, created_by, created_at, settings };
+    let id = insert(conn, public_id, &room)?;
+    participants.iter().try_for_each(|user| add_participant(conn, id, user))
 }
 
 /// Takes back what an import that was not finished has left of this room: half a log is no log.

@@ -611,8 +611,14 @@ fn a_deleted_room_takes_its_messages_along_and_leaves_its_id_to_a_new_one() {
 fn an_import_keeps_numbers_and_times_and_refuses_a_room_with_messages() {
     let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
     let import = |after: Option<u64>, seqs: std::ops::RangeInclusive<u64>| {
-        let messages =
-            Import { room: "lobby".into(), after, messages: seqs.map(message).collect(), is_last: true };
+        let messages = Import {
+            room: "lobby".into(),
+            about: None,
+            id_epoch: None,
+            after,
+            messages: seqs.map(message).collect(),
+            is_last: true,
+        };
         ask(|done| store.import(messages, at(0), done))
     };
     assert!(matches!(import(None, 0..=3), Err(StoreError::Malformed)));
@@ -752,8 +758,14 @@ fn both_stores_answer_the_same() {
         answers.push(format!("{:?}", ask(|done| store.room("lobby", done))));
         answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, room, 42..=43))));
         answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, RoomId(99), 1..=1))));
-        let far =
-            Import { room: "far".into(), after: None, messages: vec![message_at(SEQ_MAX)], is_last: true };
+        let far = Import {
+            room: "far".into(),
+            about: None,
+            id_epoch: None,
+            after: None,
+            messages: vec![message_at(SEQ_MAX)],
+            is_last: true,
+        };
         answers.push(format!("{:?}", ask(|done| store.import(far.clone(), at(0), done))));
         let beyond = Import { after: Some(SEQ_MAX), messages: vec![message_at(SEQ_MAX + 1)], ..far.clone() };
         answers.push(format!("{:?}", ask(|done| store.import(beyond, at(0), done)).is_err()));
@@ -780,8 +792,14 @@ fn message_at(seq: u64) -> Stored {
 #[test]
 fn a_room_at_the_highest_number_refuses_alone() {
     for (store, _threads, _dir) in both(Options::default()) {
-        let import =
-            Import { room: "full".into(), after: None, messages: vec![message_at(SEQ_MAX)], is_last: true };
+        let import = Import {
+            room: "full".into(),
+            about: None,
+            id_epoch: None,
+            after: None,
+            messages: vec![message_at(SEQ_MAX)],
+            is_last: true,
+        };
         ask(|done| store.import(import, at(0), done)).unwrap();
         let (full, other) = (open_room(&store, "full"), open_room(&store, "other").id);
         let mut both = batch(0, 0, other, 1..=1);
@@ -915,7 +933,14 @@ fn an_import_that_was_not_finished_is_taken_back() {
     open_room(&store, "there");
     ask(|done| store.join_participant("there", "ann", done)).unwrap();
     let import = |store: &Store, room: &str, after, seqs: std::ops::RangeInclusive<u64>, is_last| {
-        let import = Import { room: room.into(), after, messages: seqs.map(message).collect(), is_last };
+        let import = Import {
+            room: room.into(),
+            about: None,
+            id_epoch: None,
+            after,
+            messages: seqs.map(message).collect(),
+            is_last,
+        };
         ask(|done| store.import(import, at(0), done)).unwrap()
     };
     import(&store, "there", None, 5..=10, false);

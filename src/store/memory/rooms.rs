@@ -6,12 +6,12 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use super::log::Log;
-use crate::rooms::Timestamp;
 use crate::rooms::journal::{
     Durability, From, Opened, Page, PageRequest, RecordBatch, Retention, RoomId, RoomSettings, Stored,
 };
 use crate::rooms::log::Window;
-use crate::store::epoch::random;
+use crate::rooms::{ID_EPOCH_BITS, Timestamp};
+use crate::store::epoch::{random, random_change};
 use crate::store::error::StoreError;
 use crate::store::jobs::Purpose;
 use crate::store::page::RECENT_IDS_MAX;
@@ -201,7 +201,7 @@ impl Rooms {
         let room = self.rooms.get_mut(&id).ok_or(StoreError::NoSuchRoom)?;
         room.used_at = now;
         if matches!(purpose, Purpose::Renew(_)) {
-            room.epoch = random();
+            room.epoch = random_change() | room.epoch & ID_EPOCH_BITS;
         }
         let room = &*room;
         let (head, tail) = (room.log.head(), room.log.tail());
@@ -383,12 +383,24 @@ impl Rooms {
         Ok(())
     }
 
+    /// Creates a room as it was elsewhere.
+    fn create_as(&mut self, name: &str, about: &RoomInfo) -> Result<(), StoreError> {
+        let RoomInfo { name: title, description, created_by, created_at, settings, participants, .. } =
+            about.clone();
+        let room = NewRoom { id: None, name: title, description, created_by, created_at, settings };
+        self.insert(name.into(), room, false)?;
+        participants.iter().try_for_each(|user| self.join(name, user).map(|_| ()))
+    }
+
     pub(super) fn import(&mut self, import: &Import, now: Timestamp) -> Result<u64, StoreError> {
         let first = import.messages.first();
         if import.after.is_none() && first.is_some_and(|first| first.seq == 0) {
             return Err(StoreError::Malformed);
         }
         let at = first.map_or(now, |message| message.at);
+        if let Some(about) = import.about.as_deref().filter(|_| !self.names.contains_key(&*import.room)) {
+            self.create_as(&import.room, about)?;
+        }
         let id = self.open(&import.room, Purpose::Create, at)?.id;
         let room = self.rooms.get_mut(&id).ok_or(StoreError::NoSuchRoom)?;
         let head = room.log.head();
@@ -397,7 +409,12 @@ impl Rooms {
             (Some(after), _) if head != after => {
                 return Err(StoreError::OutOfOrder { room: id, expected: head + 1, found: after + 1 });
             }
-            (None, Some(first)) => room.log.begin_after(first.seq - 1),
+            (None, Some(first)) => {
+                room.log.begin_after(first.seq - 1);
+                if let Some(id_epoch) = import.id_epoch {
+                    room.epoch = random_change() | id_epoch & ID_EPOCH_BITS;
+                }
+            }
             (None | Some(_), _) => {}
         }
         let mut batch = batch_of(id, &import.messages).ok_or(StoreError::Malformed)?;
