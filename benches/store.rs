@@ -172,6 +172,7 @@ fn fill(batch: &mut RecordBatch, room: RoomId, seq: &mut u64, count: usize) -> O
             sender: Span::store(&mut batch.bytes, SENDER.as_bytes())?,
             content: Span::store(&mut batch.bytes, CONTENT.as_bytes())?,
             client_id: None,
+            presence: None,
         });
     }
     Some(())

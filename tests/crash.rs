@@ -13,9 +13,9 @@ use std::str::FromStr;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use serde_json::{Value, json};
-use support::PATIENCE;
 use support::chat::seq;
 use support::process::Process;
+use support::{PATIENCE, eventually};
 use tempfile::tempdir;
 use tungstenite::Message;
 
@@ -80,7 +80,12 @@ impl Member {
             if text == "HEARTBEAT" {
                 continue;
             }
-            self.note(serde_json::from_str(&text).unwrap());
+            let value: Value = serde_json::from_str(&text).unwrap();
+            // What is sent again and was stored is acknowledged besides; it is shown in its turn.
+            if value["type"] == "ACK" {
+                continue;
+            }
+            self.note(value);
             // The round may be over already.
             let _killed = tick.send(());
         }
@@ -105,8 +110,63 @@ impl Member {
     }
 }
 
-/// Reads the whole log of a room, and holds against it what its members saw and sent. Says its epoch.
-fn check(server: &Process, room: &str, members: &[Member]) -> String {
+/// Comes to a room and leaves it, again and again, until the server is gone.
+fn come_and_go(server: SocketAddr, room: &str) -> Result<(), tungstenite::Error> {
+    let name = format!("visitor-of-{room}");
+    let url = format!("ws://{server}/ws/chat?roomId={room}&username={name}");
+    for visit in 0.. {
+        let stream = TcpStream::connect(server)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let (mut socket, _) =
+            tungstenite::client(&url, stream).map_err(|_| tungstenite::Error::ConnectionClosed)?;
+        // Some leave as soon as they came, others once they are told of it.
+        if visit % 3 == 0 {
+            continue;
+        }
+        loop {
+            let Message::Text(text) = socket.read()? else { continue };
+            let value: Value = serde_json::from_str(&text).unwrap_or_default();
+            if value["type"] == "JOIN" && value["username"] == *name {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The users that came and have not left, as the log tells.
+fn present(log: &[Value]) -> BTreeMap<&str, u64> {
+    let mut sessions = BTreeMap::new();
+    for value in log {
+        let change = || (value["username"].as_str().unwrap(), value["online"].as_u64().unwrap());
+        match value["type"].as_str().unwrap() {
+            "JOIN" => *sessions.entry(change().0).or_insert(0) += 1,
+            "LEAVE" => {
+                let (name, online) = change();
+                let count = sessions.get_mut(name).unwrap_or_else(|| panic!("left without a JOIN: {value}"));
+                *count -= 1;
+                if *count == 0 {
+                    sessions.remove(name);
+                }
+                assert!(online <= sessions.len() as u64, "more are counted than are there: {value}");
+            }
+            _ => {}
+        }
+    }
+    sessions
+}
+
+/// Once a room is open again, all sessions of the server that was killed have left it.
+fn check_presence(server: &Process, room: &str) {
+    eventually("each JOIN has its LEAVE", || {
+        // A reader opens it, too.
+        server.ask("GET", &format!("/poll/rooms/{room}?wait=0"), None);
+        present(&read_log(server, room).0).is_empty()
+    });
+}
+
+/// The whole log of a room, and its epoch.
+fn read_log(server: &Process, room: &str) -> (Vec<Value>, String) {
     let (mut log, mut epoch): (Vec<Value>, Option<String>) = (Vec::new(), None);
     loop {
         let path = format!("/api/chat/rooms/{room}/messages?limit=1000&after={}", log.len());
@@ -120,6 +180,12 @@ fn check(server: &Process, room: &str, members: &[Member]) -> String {
         }
         log.extend_from_slice(page);
     }
+    (log, epoch.unwrap())
+}
+
+/// Holds against the log of a room what its members saw and sent. Says its epoch.
+fn check(server: &Process, room: &str, members: &[Member]) -> String {
+    let (log, epoch) = read_log(server, room);
     let mut ids = HashSet::new();
     let mut next_of = BTreeMap::new();
     for (index, value) in log.iter().enumerate() {
@@ -142,7 +208,7 @@ fn check(server: &Process, room: &str, members: &[Member]) -> String {
         let (sent, stored) = (member.next, next_of.get(&*member.name).copied().unwrap_or(0));
         assert!(stored <= sent && sent <= stored + member.outstanding.len() as u64, "{}: lost", member.name);
     }
-    epoch.unwrap()
+    epoch
 }
 
 /// Runs all members against the server until it is killed after so many messages were shown, or to their ends.
@@ -158,6 +224,9 @@ fn round(server: Process, members: &mut [Member], kill_after: Option<u64>) -> Op
             });
         }
         drop(tick);
+        for room in ROOMS.iter().filter(|_| kill_after.is_some()) {
+            scope.spawn(move || come_and_go(address, room));
+        }
         let Some(kill_after) = kill_after else {
             while ticks.recv_timeout(PATIENCE).is_ok() {}
             return Some(server);
@@ -197,6 +266,7 @@ fn what_anybody_was_shown_survives_kill_9() {
         round(server, &mut members, Some(kill_after));
         server = Process::serve(dir.path());
         for room in ROOMS {
+            check_presence(&server, room);
             let epoch = check(&server, room, &members);
             for member in members.iter_mut().filter(|member| member.room == room) {
                 assert_eq!(&epoch, member.epoch.get_or_insert_with(|| epoch.clone()), "another epoch");
@@ -205,6 +275,7 @@ fn what_anybody_was_shown_survives_kill_9() {
     }
     let server = round(server, &mut members, None).unwrap();
     for room in ROOMS {
+        check_presence(&server, room);
         check(&server, room, &members);
     }
     assert!(members.iter().all(|member| member.outstanding.is_empty()));

@@ -17,7 +17,7 @@ use super::offline::{Place, ask, progress};
 use super::room_line::RoomLine;
 use crate::auth;
 use crate::chat::query::ROOM_BYTES_MAX;
-use crate::rooms::journal::Stored;
+use crate::rooms::journal::{Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp, id_epoch};
 use crate::store::{Import, RoomInfo, SEQ_MAX, Store};
 
@@ -82,6 +82,8 @@ struct Line<'l> {
     timestamp: Cow<'l, str>,
     seq: u64,
     client_id: Option<Box<str>>,
+    username: Option<Box<str>>,
+    online: Option<u64>,
 }
 
 impl Line<'_> {
@@ -100,7 +102,37 @@ impl Line<'_> {
         }
         let at = parse_time(&self.timestamp)
             .ok_or("timestamp is no RFC 3339 time since 1970 with microseconds at most")?;
-        Ok(Stored { seq: self.seq, at, kind, sender: self.sender, content: self.content, client_id })
+        let presence = presence(kind, self.username, self.online)?;
+        Ok(Stored {
+            seq: self.seq,
+            at,
+            kind,
+            sender: self.sender,
+            content: self.content,
+            client_id,
+            presence,
+        })
+    }
+}
+
+/// What a JOIN or LEAVE says besides. Those of older versions say nothing.
+fn presence(
+    kind: Kind,
+    username: Option<Box<str>>,
+    online: Option<u64>,
+) -> Result<Option<StoredPresence>, String> {
+    match (username, online, kind) {
+        (None, None, _) => Ok(None),
+        (Some(username), Some(online), Kind::Join | Kind::Leave) => {
+            check_name(&username, SENDER_BYTES_MAX).map_err(|why| format!("username {why}"))?;
+            if online > SEQ_MAX {
+                return Err(format!("online is beyond the highest number, {SEQ_MAX}"));
+            }
+            Ok(Some(StoredPresence { username, online }))
+        }
+        (_, _, Kind::Join | Kind::Leave | Kind::Message | Kind::System) => {
+            Err("username and online belong together, and to JOIN and LEAVE alone".into())
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod log;
 mod member;
 mod peer;
 mod poller;
+mod room;
 mod store;
 mod world;
 

@@ -83,7 +83,7 @@ impl<P: Peer> Shard<P> {
         };
         let Posting { sender, content, client_id, id_session, mandatory, reply, .. } = *post;
         let (kind, client_id) = (Kind::Message, client_id.as_deref());
-        let draft = Draft { kind, sender: &sender, content: &content, client_id, id_session };
+        let draft = Draft { kind, sender: &sender, content: &content, client_id, id_session, presence: None };
         let publisher = Publisher::Asker(reply);
         if let Some(first) = room.earlier(&draft, &self.limits, now) {
             return room.answer_repeat(first, &draft, publisher, |_| None);

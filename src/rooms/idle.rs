@@ -38,13 +38,15 @@ impl Idle {
 impl<P: Peer> Shard<P> {
     /// Does what is due by now although nobody asks for it.
     pub fn tick(&mut self, now: Timestamp) {
+        self.clock = self.clock.max(now);
+        self.retry_notices(now);
         self.forget_idle(now);
     }
 
     /// Whether [`Shard::tick`] has to be called now and then.
     #[must_use]
     pub fn wants_tick(&self) -> bool {
-        !self.idle.rooms.is_empty()
+        !self.idle.rooms.is_empty() || !self.delayed.is_empty()
     }
 
     /// Forgets the rooms that have been without members for long, or are too many.

@@ -106,13 +106,50 @@ pub struct Stored {
     pub content: Box<str>,
     /// The publisher's own id of it.
     pub client_id: Option<Box<str>>,
+    /// What a JOIN or LEAVE says besides.
+    pub presence: Option<StoredPresence>,
+}
+
+/// What a JOIN or LEAVE says besides its text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPresence {
+    /// The name of the user that came or left.
+    pub username: Box<str>,
+    /// Number of users in the room after that.
+    pub online: u64,
+}
+
+/// One membership of a room, from its JOIN to its LEAVE. Unique among all of the room, in all processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StayId(pub u64);
+
+/// What a JOIN or LEAVE to be stored says besides its text; the span lies in the batch's arena and is UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordPresence {
+    /// The name of the user that came or left.
+    pub username: Span,
+    /// Number of users in the room after that.
+    pub online: u64,
+    /// Whose stay begins or ends with it; `None` if it is no stay in this store's rooms, but one that was imported.
+    pub stay: Option<StayId>,
+}
+
+/// A stay whose JOIN is stored and whose LEAVE is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenStay {
+    /// Which.
+    pub id: StayId,
+    /// The user's name.
+    pub username: Box<str>,
 }
 
 impl Stored {
     /// The bytes of its texts: what page limits count.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
-        self.sender.len() + self.content.len() + self.client_id.as_ref().map_or(0, |id| id.len())
+        let client_id = self.client_id.as_ref().map_or(0, |id| id.len());
+        let username = self.presence.as_ref().map_or(0, |presence| presence.username.len());
+        self.sender.len() + self.content.len() + client_id + username
     }
 }
 
@@ -133,6 +170,8 @@ pub struct Record {
     pub content: Span,
     /// The publisher's own id of it.
     pub client_id: Option<Span>,
+    /// What a JOIN or LEAVE says besides.
+    pub presence: Option<RecordPresence>,
 }
 
 /// Messages of one shard that are stored together or not at all, but for those of rooms that the store refuses.
@@ -203,6 +242,9 @@ pub struct Opened {
     pub recent: Vec<Stored>,
     /// The client ids of the messages within the deduplication window, oldest first.
     pub recent_ids: Vec<RecentId>,
+    /// The stays that have not ended, oldest first. Of a room that was in nobody's memory, their sessions are gone with the
+    /// process that had them.
+    pub open_stays: Vec<OpenStay>,
     /// The room's durability, its own or the configuration's.
     pub durability: Durability,
     /// The room's retention, its own or the configuration's. The store sees to it on disk, the room in memory.

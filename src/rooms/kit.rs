@@ -119,7 +119,14 @@ impl Kit {
     pub(super) fn open_as(&mut self, change: impl FnOnce(&mut Opened)) {
         let asked = self.effects.iter().position(|effect| matches!(effect, Effect::Open { .. }));
         let Effect::Open { room, .. } = self.effects.remove(asked.expect("a room to open")) else { return };
-        let mut opened = Opened {
+        let mut opened = Kit::empty();
+        change(&mut opened);
+        self.answer(Answer::Opened { room, opened: Ok(Box::new(opened)) });
+    }
+
+    /// An empty room, as the store opens it.
+    pub(super) fn empty() -> Opened {
+        Opened {
             id: RoomId(1),
             epoch: 9,
             head: 0,
@@ -128,11 +135,10 @@ impl Kit {
             gone_at: Timestamp::default(),
             recent: Vec::new(),
             recent_ids: Vec::new(),
+            open_stays: Vec::new(),
             durability: Durability::Commit,
             retention: Retention::default(),
-        };
-        change(&mut opened);
-        self.answer(Answer::Opened { room, opened: Ok(Box::new(opened)) });
+        }
     }
 
     /// The store commits everything.

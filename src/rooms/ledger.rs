@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use super::command::{RoomKey, Span};
-use super::journal::{Durability, Record, RecordBatch, RoomId};
+use super::journal::{Durability, Record, RecordBatch, RecordPresence, RoomId};
 use super::peer::Peer;
 use super::repeats::Publisher;
-use super::room::{Draft, Room, RoomLimits};
+use super::room::{Draft, DraftPresence, Room, RoomLimits};
 use super::timestamp::Timestamp;
 
 /// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.
@@ -82,8 +82,13 @@ impl Ledger {
             return;
         };
         let client_id = draft.client_id.and_then(|id| Span::store(arena, id.as_bytes()));
+        let presence = draft.presence.and_then(|presence| {
+            let DraftPresence { username, online, stay } = presence;
+            let username = Span::store(arena, username.as_bytes())?;
+            Some(RecordPresence { username, online, stay: Some(stay) })
+        });
         let (at, kind) = (room.last_at, draft.kind);
-        self.batch.records.push(Record { room: id, seq, at, kind, sender, content, client_id });
+        self.batch.records.push(Record { room: id, seq, at, kind, sender, content, client_id, presence });
         room.recorded = seq;
         self.batch.durability = self.batch.durability.max(room.durability);
         self.unstored += 1;

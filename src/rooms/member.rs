@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::command::{MemberKey, SessionKey, Variant};
+use super::journal::StayId;
 use super::log::Slice;
 use super::peer::{Peer, Sent};
 use super::timestamp::Timestamp;
@@ -72,8 +73,8 @@ pub(super) struct Profile {
     pub(super) joined_at: Timestamp,
     /// It counts among those who are there.
     pub(super) announced: bool,
-    /// The room was told that it came, and will be told that it leaves.
-    pub(super) noticed: bool,
+    /// Its stay, if the room is told that it came, and so that it leaves.
+    pub(super) stay: Option<StayId>,
     /// It was thrown out, or its room was deleted: what it says until its session has closed counts no more.
     pub(super) expelled: bool,
 }

@@ -78,6 +78,8 @@ pub(super) struct Envelope<'a> {
     pub(super) sender: &'a str,
     pub(super) content: &'a str,
     pub(super) client_id: Option<&'a str>,
+    /// The user that came or left, and the number of users after that.
+    pub(super) presence: Option<(&'a str, u64)>,
 }
 
 impl Envelope<'_> {
@@ -106,14 +108,22 @@ impl Envelope<'_> {
             out.extend_from_slice(b",\"clientId\":");
             push_string(out, client_id);
         }
+        if let Some((username, online)) = self.presence {
+            out.extend_from_slice(b",\"username\":");
+            push_string(out, username);
+            out.extend_from_slice(b",\"online\":");
+            push_number(out, online);
+        }
         out.push(b'}');
     }
 
     /// A message that came back from the store.
     fn of<'a>(room: &'a str, epoch: u64, stored: &'a Stored) -> Envelope<'a> {
-        let Stored { seq, at, kind, sender, content, client_id } = stored;
+        let Stored { seq, at, kind, sender, content, client_id, presence } = stored;
         let (seq, at, kind) = (*seq, *at, *kind);
-        Envelope { epoch, seq, at, kind, room, sender, content, client_id: client_id.as_deref() }
+        let client_id = client_id.as_deref();
+        let presence = presence.as_ref().map(|presence| (&*presence.username, presence.online));
+        Envelope { epoch, seq, at, kind, room, sender, content, client_id, presence }
     }
 }
 
@@ -272,6 +282,12 @@ pub struct Chat<'a> {
     /// The publisher's own id of it.
     #[serde(borrow, default, rename = "clientId")]
     pub client_id: Option<Cow<'a, str>>,
+    /// Of a JOIN or LEAVE, the user that came or left. Messages of older versions have none.
+    #[serde(borrow, default)]
+    pub username: Option<Cow<'a, str>>,
+    /// Of a JOIN or LEAVE, the number of users after that.
+    #[serde(default)]
+    pub online: Option<u64>,
 }
 
 impl<'a> Chat<'a> {
@@ -349,6 +365,7 @@ fn push_id(out: &mut Vec<u8>, at: Timestamp, epoch: u64, seq: u64) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::journal::StoredPresence;
     use super::*;
 
     fn envelope(content: &str) -> Envelope<'_> {
@@ -361,6 +378,7 @@ mod tests {
             sender: "alice",
             content,
             client_id: None,
+            presence: None,
         }
     }
 
@@ -389,7 +407,8 @@ mod tests {
 
     #[test]
     fn a_message_from_the_store_is_the_object_that_was_sent() {
-        let sent = Envelope { client_id: Some("c1"), ..envelope("hi") };
+        let presence = Some(("a\"nn", 3));
+        let sent = Envelope { client_id: Some("c1"), kind: Kind::Join, presence, ..envelope("hi") };
         let stored = Stored {
             seq: sent.seq,
             at: sent.at,
@@ -397,11 +416,16 @@ mod tests {
             sender: sent.sender.into(),
             content: sent.content.into(),
             client_id: sent.client_id.map(Into::into),
+            presence: Some(StoredPresence { username: "a\"nn".into(), online: 3 }),
         };
         let (mut frame, mut json) = (Vec::new(), b"[".to_vec());
         sent.encode(&mut frame);
         push_stored(&mut json, sent.room, sent.epoch, &stored);
         assert_eq!(json[1..], *payload_of(&frame));
+        let text = std::str::from_utf8(&json).unwrap();
+        assert!(text.ends_with(r#","clientId":"c1","username":"a\"nn","online":3}"#), "{text}");
+        let chat = Chat::parse(payload_of(&frame)).unwrap();
+        assert_eq!((chat.username.as_deref(), chat.online), (Some("a\"nn"), Some(3)));
     }
 
     #[test]

@@ -31,7 +31,7 @@
 //! | `message` | the JSON of a chat message, encoded once |
 //! | [`journal`] | what rooms and a store tell each other |
 //! | `bans` | who must not come back where |
-//! | `presence` | who is there: sessions and users |
+//! | `presence`, `notices` | who is there: sessions and users; their JOINs and LEAVEs |
 
 mod absent;
 mod asks;
@@ -58,6 +58,7 @@ pub mod log;
 mod member;
 mod members;
 mod message;
+mod notices;
 mod opening;
 mod peer;
 mod polls;

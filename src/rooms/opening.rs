@@ -18,7 +18,7 @@ mod leaving;
 use super::bounds::Bounds;
 use super::command::{Command, Fault, Format, MemberKey, RoomKey, Span, Why};
 use super::guests::write_notice;
-use super::journal::{Durability, Opened, RoomId};
+use super::journal::{Durability, OpenStay, Opened, RoomId};
 use super::message::Notice;
 use super::peer::Peer;
 use super::room::Room;
@@ -337,7 +337,7 @@ impl<P: Peer> Shard<P> {
         }
         let (key, name) = (opening.key, opening.name.clone());
         let room = Box::new(Room::new(key, name, Format::Chat, self.new_epoch(key)));
-        self.open(index, room, now);
+        self.open(index, room, &[], now);
     }
 
     /// The store has opened a room, or begun its log anew.
@@ -361,11 +361,11 @@ impl<P: Peer> Shard<P> {
             room.epoch = self.new_epoch(key);
         }
         self.end_opening();
-        self.open(key.index, room, now);
+        self.open(key.index, room, &opened.open_stays, now);
     }
 
     /// The room has come: what waits takes effect.
-    fn open(&mut self, index: usize, mut room: Box<Room<P>>, now: Timestamp) {
+    fn open(&mut self, index: usize, mut room: Box<Room<P>>, stays: &[OpenStay], now: Timestamp) {
         debug_assert_eq!(
             self.names[Format::Chat as usize].get(&room.name),
             Some(&index),
@@ -377,6 +377,8 @@ impl<P: Peer> Shard<P> {
         let Entry::Opening(opening) = std::mem::replace(entry, Entry::Open(room)) else { return };
         let Opening { held, arena, charged, .. } = *opening;
         self.limits.bounds.discharge(charged);
+        // Before anybody comes: whoever is there hears it, and those who come count without them.
+        self.end_stays(index, stays, now);
         for Held { command, since, .. } in held {
             self.replay(command, since, &arena, now);
         }
@@ -481,7 +483,7 @@ impl<P: Peer> Shard<P> {
 
     /// An epoch that no other log has.
     pub(super) fn new_epoch(&self, room: RoomKey) -> u64 {
-        epoch(self.epoch_seed, room.number)
+        mixed(self.epoch_seed, room.number)
     }
 
     /// Readers wait at a room that is not there as at an empty one, all others are told that it is not.
@@ -520,8 +522,8 @@ impl<P: Peer> Shard<P> {
     }
 }
 
-/// A number that no other log has: SplitMix64's finaliser over a random seed and a counter.
-const fn epoch(seed: u64, counter: u64) -> u64 {
+/// A number that no other counter of any shard and process comes to: SplitMix64's finaliser over a random seed and a counter.
+pub(super) const fn mixed(seed: u64, counter: u64) -> u64 {
     let mut mixed = seed.wrapping_add(counter.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

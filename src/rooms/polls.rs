@@ -409,6 +409,7 @@ mod tests {
             sender: "s\"".into(),
             content: format!("c\n{seq}").into(),
             client_id: None,
+            presence: None,
         };
         let gone_at = Timestamp::from_micros(tail - 1);
         Page { messages: seqs.into_iter().map(message).collect(), tail, gone_at, head: 9, epoch: 7, start: 2 }

@@ -71,6 +71,8 @@ impl<P: Peer> Shard<P> {
                 self.readers.forget(member.key);
             }
             room.renew(opened, &self.limits, &*self.crew, &mut self.out);
+            // They left while the room was cut off, and the log that goes on does not say so.
+            self.end_stays(key.index, &opened.open_stays, now);
         }
     }
 

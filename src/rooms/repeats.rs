@@ -7,6 +7,7 @@ use super::dedup::{Earlier, content_digest};
 use super::journal::RecentId;
 use super::member::Member;
 use super::message::{self, Chat, Notice};
+use super::notices::PresenceNotice;
 use super::peer::Peer;
 use super::room::{Draft, Room, RoomLimits};
 use super::timestamp::Timestamp;
@@ -18,8 +19,8 @@ const REPEATS_MAX: usize = 1024;
 /// Who has to hear what becomes of a message that is not stored yet.
 #[derive(Debug)]
 pub(super) enum Publisher {
-    /// Nobody: it is a notice.
-    Nobody,
+    /// The room itself: it is a JOIN or LEAVE, which is published again if it is taken back.
+    Notice(PresenceNotice),
     /// A member; it hears only of failure, its own message is the acknowledgement.
     Member {
         /// Its key, which another session may have by the time of the answer.
@@ -102,7 +103,7 @@ impl<P: Peer> Room<P> {
             publisher if !is_same => {
                 self.answer_failed(publisher, PostError::IdReused, Some(&client_id), place);
             }
-            Publisher::Nobody => {}
+            Publisher::Notice(_) => {}
             Publisher::Asker(reply) => reply.send(Ok(self.posted(first.seq))),
             Publisher::Member { key, session } => {
                 let Some(member) = self.publisher(key, session, place) else { return };
@@ -146,7 +147,7 @@ impl<P: Peer> Room<P> {
         place: impl Fn(MemberKey) -> Option<usize>,
     ) {
         match publisher {
-            Publisher::Nobody => {}
+            Publisher::Notice(_) => {}
             Publisher::Asker(reply) => reply.send(Err(error)),
             Publisher::Member { key, session } => {
                 if let Some(member) = self.publisher(key, session, place) {

@@ -10,12 +10,13 @@ use super::dedup::{Dedup, IdOwner, Identified, content_digest};
 use super::deflated::Deflated;
 use super::encoding::Encoding;
 use super::guests::Guests;
-use super::journal::{Durability, Opened, RoomId};
+use super::journal::{Durability, Opened, RoomId, StayId};
 use super::latest::Latest;
 use super::log::{Log, Window};
 use super::member::{Member, State};
 use super::members::Members;
 use super::message::{self, Envelope, Kind, Notice, Notices};
+use super::notices::Delayed;
 use super::peer::Peer;
 use super::polls::Waiting;
 use super::presence::Presence;
@@ -85,13 +86,24 @@ pub(super) struct Draft<'a> {
     pub(super) client_id: Option<&'a str>,
     /// The session that the id belongs to, if the sender has no name of its own.
     pub(super) id_session: Option<u128>,
+    /// Of a JOIN or LEAVE.
+    pub(super) presence: Option<DraftPresence<'a>>,
+}
+
+/// What a JOIN or LEAVE says besides its text, and whose stay it is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DraftPresence<'a> {
+    pub(super) username: &'a str,
+    pub(super) online: u64,
+    pub(super) stay: StayId,
 }
 
 impl Draft<'_> {
     /// The message with its place in a room's log.
     pub(super) fn envelope<'e>(&'e self, room: &'e str, epoch: u64, seq: u64, at: Timestamp) -> Envelope<'e> {
-        let Draft { kind, sender, content, client_id, .. } = *self;
-        Envelope { epoch, seq, at, kind, room, sender, content, client_id }
+        let Draft { kind, sender, content, client_id, presence, .. } = *self;
+        let presence = presence.map(|presence| (presence.username, presence.online));
+        Envelope { epoch, seq, at, kind, room, sender, content, client_id, presence }
     }
 
     /// The message as its id is compared, if it has one.
@@ -147,6 +159,8 @@ pub(super) struct Room<P> {
     pub(super) round: Option<Round>,
     /// Who published the messages after `visible`, in order.
     pub(super) unstored: VecDeque<Publisher>,
+    /// JOINs and LEAVEs that the store has refused. Invariant: empty if `unstored` has any, which happened later.
+    pub(super) delayed: Delayed,
     /// Messages that came again and whose first is after `visible`.
     pub(super) repeats: Vec<Repeat>,
     pub(super) dedup: Option<Box<Dedup>>,
@@ -184,6 +198,7 @@ impl<P: Peer> Room<P> {
             served: 0,
             round: None,
             unstored: VecDeque::new(),
+            delayed: Delayed::default(),
             repeats: Vec::new(),
             dedup: None,
         }
@@ -232,7 +247,7 @@ impl<P: Peer> Room<P> {
 
     /// Whether nothing would be lost if the room were forgotten.
     pub(super) fn is_idle(&self) -> bool {
-        let is_stored = self.recorded == self.stored && self.tie == Tie::Tied;
+        let is_stored = self.recorded == self.stored && self.tie == Tie::Tied && self.delayed.is_empty();
         let is_left = self.members.is_empty() && self.polls.iter().all(Waiting::has_gone);
         is_left && self.unstored.is_empty() && (is_stored || self.disowned)
     }
@@ -352,6 +367,7 @@ impl<P: Peer> Room<P> {
         self.follow_log();
         self.forget_ids_after(self.visible);
         self.recorded = self.stored;
+        self.delay_notices();
         self.answer_rolled_back(ids, place);
     }
 

@@ -14,7 +14,8 @@ use super::journal::RecordBatch;
 use super::ledger::{Ledger, Settled, Upto};
 use super::member::{Profile, State};
 use super::members::BLOCK;
-use super::message::{self, Kind};
+use super::message::Kind;
+use super::notices::{DelayedRooms, PresenceNotice};
 use super::opening::Opening;
 use super::peer::Peer;
 use super::polls::Polls;
@@ -48,6 +49,8 @@ pub struct Shard<P> {
     pub(super) requests: StoreRequests,
     pub(super) readers: Readers,
     pub(super) ledger: Ledger,
+    /// Rooms whose notices wait for the store.
+    pub(super) delayed: DelayedRooms,
     pub(super) barriers: usize,
     /// Rooms that the store was asked for, or will be. Invariant: entries that are asked.
     pub(super) openings: usize,
@@ -58,6 +61,8 @@ pub struct Shard<P> {
     /// Makes this shard's epochs differ from those of any other shard and process.
     pub(super) epoch_seed: u64,
     pub(super) rooms_opened: u64,
+    /// Stays that were announced so far.
+    pub(super) stays: u64,
     pub(super) members: usize,
     pub(super) messages: u64,
     pub(super) polls: Polls,
@@ -80,12 +85,14 @@ impl<P: Peer> Shard<P> {
             requests: StoreRequests::default(),
             readers: Readers::default(),
             ledger: Ledger::new(number),
+            delayed: DelayedRooms::default(),
             barriers: 0,
             openings: 0,
             clock: Timestamp::default(),
             absent: 0,
             epoch_seed,
             rooms_opened: 0,
+            stays: 0,
             members: 0,
             messages: 0,
             polls: Polls::default(),
@@ -190,6 +197,7 @@ impl<P: Peer> Shard<P> {
                         let seats = &self.seats;
                         room.commit(seq, &self.limits, |member| seats.place_in(key.index, member));
                         self.touch(key.index);
+                        self.notices_after_commit(key, now);
                     }
                 }
                 self.roll_back(lost, now);
@@ -262,6 +270,7 @@ impl<P: Peer> Shard<P> {
             Ok(index) => index,
             Err(why) => return self.turn_away(join, why),
         };
+        let stay = self.new_stay();
         let room = match &mut self.rooms[index] {
             Entry::Open(room) => room,
             Entry::Opening(_) => return self.hold(index, Command::Join(Box::new(join)), now),
@@ -273,9 +282,10 @@ impl<P: Peer> Shard<P> {
         let Join { member: key, session, session_id, user, peer, start, hello, variant, .. } = join;
         let Join { announced, encoding, reply, .. } = join;
         let name = if announced { room.presence.enter(&user) } else { user.as_ref().into() };
-        let noticed = announced && room.member_count() < self.limits.notices.members_max;
+        let is_noticed = announced && room.member_count() < self.limits.notices.members_max;
+        let stay = is_noticed.then_some(stay);
         let profile =
-            Profile { user: name.clone(), session_id, joined_at: now, announced, noticed, expelled: false };
+            Profile { user: name.clone(), session_id, joined_at: now, announced, stay, expelled: false };
         let newcomer =
             Newcomer { key, session, session_id, user: &user, peer, start, hello, variant, encoding };
         let (position, since) = room.join(newcomer);
@@ -296,8 +306,8 @@ impl<P: Peer> Shard<P> {
         }
         self.members += 1;
         self.seats.set(key, Seat::Taken { room: index, position, profile });
-        if noticed {
-            self.notify(index, Kind::Join, &name, now);
+        if let Some(stay) = stay {
+            self.notify(index, PresenceNotice { kind: Kind::Join, stay, username: name }, now);
         } else {
             self.touch(index);
         }
@@ -340,8 +350,9 @@ impl<P: Peer> Shard<P> {
             room.idle_since = now;
             self.idle.push(room.key, now);
         }
-        if profile.noticed {
-            self.notify(index, Kind::Leave, &profile.user, now);
+        if let Some(stay) = profile.stay {
+            let notice = PresenceNotice { kind: Kind::Leave, stay, username: profile.user };
+            self.notify(index, notice, now);
         }
         self.forget_if_deleted(index);
         self.forget_idle(now);
@@ -394,7 +405,7 @@ impl<P: Peer> Shard<P> {
                 let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
                 let client_id = client_id.filter(|id| !id.is_empty());
                 let (kind, sender, id_session) = (Kind::Message, &*profile.user, None);
-                let draft = Draft { kind, sender, content, client_id, id_session };
+                let draft = Draft { kind, sender, content, client_id, id_session, presence: None };
                 let publisher = Publisher::Member { key: member, session };
                 if let Some(first) = room.earlier(&draft, &self.limits, now) {
                     let place = |member| self.seats.place_in(index, member);
@@ -416,24 +427,9 @@ impl<P: Peer> Shard<P> {
             if let Some(room) = open_room(&mut self.rooms, key) {
                 room.roll_back(|member| seats.place_in(key.index, member));
             }
+            self.put_off_notices(key, now);
             self.cut_off(key, now);
         }
-    }
-
-    /// Appends a notice to a chat room.
-    fn notify(&mut self, index: usize, kind: Kind, user: &str, now: Timestamp) {
-        if let Entry::Open(room) = &mut self.rooms[index]
-            && room.format == Format::Chat
-            && !room.disowned
-        {
-            let content = self.limits.notices.text(kind, user);
-            let (sender, client_id, id_session) = (message::SYSTEM_SENDER, None, None);
-            let draft = Draft { kind, sender, content: &content, client_id, id_session };
-            self.ledger.append(room, draft, Publisher::Nobody, &self.limits, now);
-            self.messages += 1;
-        }
-        self.touch(index);
-        self.mend(index, now);
     }
 
     /// Puts a room with something new into the queue, or pumps it at once if it may not grow any further.

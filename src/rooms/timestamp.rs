@@ -37,6 +37,12 @@ impl Timestamp {
         Timestamp(self.0.saturating_sub(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
     }
 
+    /// This long after.
+    #[must_use]
+    pub fn later_by(self, time: Duration) -> Timestamp {
+        Timestamp(self.0.saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
+    }
+
     /// Appends the RFC 3339 form with microseconds, `2026-01-31T12:00:00.123456Z`.
     ///
     /// Written by hand because it stands in every message of every room.

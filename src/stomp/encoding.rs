@@ -86,6 +86,8 @@ impl Encoding for RoomEncoding {
             .header("type", chat.kind.name())
             .header("timestamp", &String::from_utf8_lossy(&time))
             .optional("client-id", chat.client_id.as_deref())
+            .optional("username", chat.username.as_deref())
+            .optional("online", chat.online.map(|online| online.to_string()).as_deref())
             .header("content-type", TEXT)
             .body(chat.content.as_bytes());
     }

@@ -10,7 +10,8 @@ use super::SEQ_MAX;
 use super::error::StoreError;
 use super::quarantine::Quarantine;
 use super::rows::{LogRow, Place, Texts, integer, kind_code};
-use crate::rooms::journal::{Record, RecordBatch, Retention, RoomId, RoomSettings};
+use crate::rooms::Kind;
+use crate::rooms::journal::{Record, RecordBatch, RecordPresence, Retention, RoomId, RoomSettings};
 
 /// Rooms whose ends are remembered at most; beyond it all are forgotten and looked up again as needed.
 const ROOMS_MAX: usize = 65_536;
@@ -18,7 +19,7 @@ const ROOMS_MAX: usize = 65_536;
 /// Messages inserted by one statement, if there are as many: beginning and ending a statement is a good part of what
 /// a row costs.
 const INSERT_ROWS: usize = 16;
-const INSERT_COLUMNS: usize = 9;
+const INSERT_COLUMNS: usize = 11;
 
 /// Bytes of one message's texts at most: half of what SQLite takes as a row, so that no insert fails for its size.
 const ROW_BYTES_MAX: usize = 500_000_000;
@@ -183,7 +184,8 @@ impl Ledger {
             return Err(StoreError::OutOfOrder { room, expected, found });
         }
         let texts = texts(record, arena);
-        let all = [texts.sender, texts.content, texts.client_id.unwrap_or_default()];
+        let username = texts.presence.map(|(username, _)| username).unwrap_or_default();
+        let all = [texts.sender, texts.content, texts.client_id.unwrap_or_default(), username];
         let fits = record.seq <= SEQ_MAX
             && record.at.micros() < i64::MAX.cast_unsigned()
             && all.iter().map(|text| text.len()).sum::<usize>() <= ROW_BYTES_MAX;
@@ -216,6 +218,9 @@ impl Ledger {
             bind(&mut insert, record, &batch.bytes)?;
             insert.raw_execute()?;
         }
+        for (record, _) in kept {
+            note_stay(conn, record, &batch.bytes)?;
+        }
         Ok(())
     }
 
@@ -234,11 +239,35 @@ impl Ledger {
     }
 }
 
+/// Notes that a stay begins or ends, in the transaction of the JOIN or LEAVE: so whatever becomes of the process, each
+/// JOIN that is stored has its LEAVE, or its stay is here.
+fn note_stay(conn: &Connection, record: &Record, arena: &[u8]) -> Result<(), StoreError> {
+    let Some(RecordPresence { username, stay: Some(stay), .. }) = record.presence else { return Ok(()) };
+    let (room, stay) = (record.room.0, stay.0.cast_signed());
+    match record.kind {
+        Kind::Join => {
+            let mut note = conn.prepare_cached(
+                "INSERT OR REPLACE INTO stays (room, stay, joined, username) VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            // Verified to be UTF-8 before.
+            let username = ToSqlOutput::Borrowed(ValueRef::Text(username.of(arena)));
+            note.execute((room, stay, integer(record.seq), username))?;
+        }
+        Kind::Leave => {
+            let mut end = conn.prepare_cached("DELETE FROM stays WHERE room = ?1 AND stay = ?2")?;
+            end.execute((room, stay))?;
+        }
+        Kind::Message | Kind::System => {}
+    }
+    Ok(())
+}
+
 /// The statement that inserts so many messages.
 fn insert_statement(rows: usize) -> String {
     const INSERT: &str =
-        "INSERT INTO messages (room, seq, at, bytes_end, kind, checksum, sender, content, client_id) VALUES ";
-    INSERT.to_owned() + &vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ")
+        "INSERT INTO messages (room, seq, at, bytes_end, kind, checksum, sender, content, client_id,
+                               username, online) VALUES ";
+    INSERT.to_owned() + &vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"; rows].join(", ")
 }
 
 /// Gives an insert of as many rows the records and what goes with them.
@@ -257,6 +286,8 @@ fn bind(insert: &mut Statement<'_>, records: &[(&Record, u64)], arena: &[u8]) ->
         insert.raw_bind_parameter(first + 6, text(texts.sender))?;
         insert.raw_bind_parameter(first + 7, text(texts.content))?;
         insert.raw_bind_parameter(first + 8, texts.client_id.map(text))?;
+        insert.raw_bind_parameter(first + 9, texts.presence.map(|(username, _)| text(username)))?;
+        insert.raw_bind_parameter(first + 10, texts.presence.map(|(_, online)| integer(online)))?;
     }
     Ok(())
 }
@@ -274,6 +305,7 @@ fn texts<'a>(record: &Record, arena: &'a [u8]) -> Texts<'a> {
         sender: record.sender.of(arena),
         content: record.content.of(arena),
         client_id: record.client_id.map(|id| id.of(arena)),
+        presence: record.presence.map(|presence| (presence.username.of(arena), presence.online)),
     }
 }
 

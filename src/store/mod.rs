@@ -23,7 +23,7 @@
 //! |---|---|
 //! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the way to the one with it |
 //! | `schema` | tables, migrations, connections |
-//! | `writer`, `ledger` | rounds and their transactions; what is due next in every room |
+//! | `writer`, `ledger` | rounds and their transactions; what is due next in every room, and who stays where |
 //! | `rows`, `page` | rows as messages; reading parts of a log |
 //! | `registry`, `bans` | rooms and participants; who must not come back where |
 //! | `retention`, `checkpoint` | what is done beside |
@@ -77,7 +77,7 @@ pub use self::restore::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;
 #[doc(inline)]
 pub use crate::rooms::journal::{
-    Durability, From, Page, PageRequest, Retention, RoomId, RoomSettings, Stored,
+    Durability, From, Page, PageRequest, Retention, RoomId, RoomSettings, Stored, StoredPresence,
 };
 use crate::rooms::journal::{Opened, RecordBatch};
 #[doc(inline)]

@@ -11,7 +11,7 @@ use super::quarantine::Quarantine;
 use super::retention::kept_after;
 use super::rows::{LogRow, integer, message_columns, place, stored};
 use crate::rooms::journal::{
-    Durability, From, Opened, Page, PageRequest, RecentId, Retention, RoomId, Stored,
+    Durability, From, OpenStay, Opened, Page, PageRequest, RecentId, Retention, RoomId, StayId, Stored,
 };
 use crate::rooms::log::Window;
 use crate::rooms::{Timestamp, content_digest};
@@ -85,6 +85,7 @@ fn open_found(
         last_at: room.head.at,
         recent,
         recent_ids: recent_ids(snapshot, &room, ids_after)?,
+        open_stays: open_stays(snapshot, room.id)?,
         durability: options.durability(&room),
         retention: room.settings.retention(options.retention),
     })
@@ -107,6 +108,17 @@ fn recent_ids(conn: &Connection, room: &LogRow, after: Timestamp) -> Result<Vec<
     let mut ids = rows.collect::<Result<Vec<_>, _>>()?;
     ids.reverse();
     Ok(ids)
+}
+
+/// The stays that have not ended, in the order of their JOINs.
+fn open_stays(conn: &Connection, room: RoomId) -> Result<Vec<OpenStay>, StoreError> {
+    let mut query =
+        conn.prepare_cached("SELECT stay, username FROM stays WHERE room = ?1 ORDER BY joined")?;
+    let stays = query.query_map([room.0], |row| {
+        let id = StayId(row.get::<_, i64>(0)?.cast_unsigned());
+        Ok(OpenStay { id, username: row.get(1)? })
+    })?;
+    Ok(stays.collect::<Result<_, _>>()?)
 }
 
 /// A page of a room's log.

@@ -6,7 +6,9 @@ use super::epoch::{random, random_change};
 use super::error::StoreError;
 use super::ledger::Ledger;
 use super::rows::{LogRow, integer, read_settings};
-use crate::rooms::journal::{Record, RecordBatch, RoomId, RoomSettings, Stored};
+use crate::rooms::journal::{
+    Record, RecordBatch, RecordPresence, RoomId, RoomSettings, Stored, StoredPresence,
+};
 use crate::rooms::{ID_EPOCH_BITS, Span, Timestamp};
 
 /// Participants of one room at most.
@@ -142,6 +144,7 @@ pub(super) fn delete(conn: &Connection, ledger: &mut Ledger, public_id: &str) ->
     conn.execute("DELETE FROM rooms WHERE id = ?1", [id.0])?;
     conn.execute("DELETE FROM participants WHERE room = ?1", [id.0])?;
     conn.execute("DELETE FROM imports WHERE room = ?1", [id.0])?;
+    conn.execute("DELETE FROM stays WHERE room = ?1", [id.0])?;
     conn.execute("INSERT INTO condemned (room) VALUES (?1)", [id.0])?;
     ledger.condemn(id);
     Ok(id)
@@ -326,7 +329,7 @@ pub(super) fn take_back_all(conn: &Connection, ledger: &mut Ledger) -> Result<()
 
 pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch> {
     let mut batch = RecordBatch::default();
-    for Stored { seq, at, kind, sender, content, client_id } in messages {
+    for Stored { seq, at, kind, sender, content, client_id, presence } in messages {
         let arena = &mut batch.bytes;
         let (sender, content) =
             (Span::store(arena, sender.as_bytes())?, Span::store(arena, content.as_bytes())?);
@@ -334,7 +337,16 @@ pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch>
             Some(id) => Some(Span::store(arena, id.as_bytes())?),
             None => None,
         };
-        batch.records.push(Record { room, seq: *seq, at: *at, kind: *kind, sender, content, client_id });
+        let presence = match presence {
+            Some(StoredPresence { username, online }) => {
+                // Nobody is there: it came and left elsewhere.
+                let username = Span::store(arena, username.as_bytes())?;
+                Some(RecordPresence { username, online: *online, stay: None })
+            }
+            None => None,
+        };
+        let (seq, at, kind) = (*seq, *at, *kind);
+        batch.records.push(Record { room, seq, at, kind, sender, content, client_id, presence });
     }
     Some(batch)
 }

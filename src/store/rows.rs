@@ -7,13 +7,13 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::checksum::Checksum;
 use super::error::StoreError;
-use crate::rooms::journal::{Durability, RoomId, RoomSettings, Stored};
+use crate::rooms::journal::{Durability, RoomId, RoomSettings, Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp};
 
 /// The columns that [`stored`] reads.
 macro_rules! message_columns {
     () => {
-        "seq, at, kind, checksum, sender, content, client_id"
+        "seq, at, kind, checksum, sender, content, client_id, username, online"
     };
 }
 pub(super) use message_columns;
@@ -42,6 +42,8 @@ pub(super) struct Texts<'a> {
     pub(super) sender: &'a [u8],
     pub(super) content: &'a [u8],
     pub(super) client_id: Option<&'a [u8]>,
+    /// Of a JOIN or LEAVE, the user and the number of users.
+    pub(super) presence: Option<(&'a [u8], u64)>,
 }
 
 impl Texts<'_> {
@@ -54,7 +56,9 @@ impl Texts<'_> {
             .number(u64::from(kind_code(kind)))
             .text(self.sender)
             .text(self.content);
-        self.client_id.map_or(sum, |id| sum.text(id)).value()
+        let sum = self.client_id.map_or(sum, |id| sum.text(id));
+        // Nothing is added where there is none, so that the sums of older versions hold.
+        self.presence.map_or(sum, |(username, online)| sum.text(username).number(online)).value()
     }
 
     /// What the message adds to `bytes_end`.
@@ -74,7 +78,11 @@ pub(super) fn stored(room: RoomId, row: &Row<'_>) -> Result<Stored, StoreError> 
         ValueRef::Integer(_) | ValueRef::Real(_) | ValueRef::Blob(_) => Err(damaged()),
     };
     let (sender, content, client_id) = (text(4)?, text(5)?, text(6)?);
-    let texts = Texts { sender: sender.unwrap_or_default(), content: content.unwrap_or_default(), client_id };
+    let online: Option<u64> = row.get(8)?;
+    let presence = text(7)?.map(|username| online.map(|online| (username, online)).ok_or_else(damaged));
+    let presence = presence.transpose()?;
+    let (sender, content) = (sender.unwrap_or_default(), content.unwrap_or_default());
+    let texts = Texts { sender, content, client_id, presence };
     if texts.checksum(room, seq, at, kind) != row.get::<_, u32>(3)? {
         return Err(damaged());
     }
@@ -86,6 +94,10 @@ pub(super) fn stored(room: RoomId, row: &Row<'_>) -> Result<Stored, StoreError> 
         sender: owned(texts.sender)?,
         content: owned(texts.content)?,
         client_id: client_id.map(owned).transpose()?,
+        presence: match presence {
+            Some((username, online)) => Some(StoredPresence { username: owned(username)?, online }),
+            None => None,
+        },
     })
 }
 

@@ -81,6 +81,20 @@ const STEPS: &[&str] = &[
         left INTEGER NOT NULL,
         PRIMARY KEY (room, user)
     ) STRICT, WITHOUT ROWID;
+",
+"
+    -- What JOIN and LEAVE say besides their text; NULL in all others, and in those of older versions.
+    ALTER TABLE messages ADD COLUMN username TEXT;
+    ALTER TABLE messages ADD COLUMN online INTEGER;
+
+    -- Stays in rooms whose JOIN is stored and whose LEAVE is not.
+    CREATE TABLE stays (
+        room INTEGER NOT NULL,
+        stay INTEGER NOT NULL,
+        joined INTEGER NOT NULL,
+        username TEXT NOT NULL,
+        PRIMARY KEY (room, stay)
+    ) STRICT, WITHOUT ROWID;
 "];
 
 const PAGE_BYTES: u32 = 4096;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
-use crate::rooms::journal::{From, Record, Stored};
+use crate::rooms::journal::{From, OpenStay, Record, RecordPresence, StayId, Stored};
 use crate::rooms::{Kind, Span, content_digest};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -48,15 +48,22 @@ fn message(seq: u64) -> Stored {
         sender: format!("user {}", seq % 7).into(),
         content: format!("message {seq} \u{1f32b}").into(),
         client_id: seq.is_multiple_of(2).then(|| format!("id-{seq}").into()),
+        presence: (seq % 10 == 1)
+            .then(|| StoredPresence { username: format!("user {seq}").into(), online: seq }),
     }
 }
 
 fn push(batch: &mut RecordBatch, room: RoomId, message: &Stored) {
     let mut store = |text: &str| Span::store(&mut batch.bytes, text.as_bytes()).unwrap();
     let (sender, content) = (store(&message.sender), store(&message.content));
-    let client_id = message.client_id.as_deref().map(store);
+    let client_id = message.client_id.as_deref().map(&mut store);
     let Stored { seq, at, kind, .. } = *message;
-    batch.records.push(Record { room, seq, at, kind, sender, content, client_id });
+    let presence = message.presence.as_ref().map(|presence| RecordPresence {
+        username: store(&presence.username),
+        online: presence.online,
+        stay: None,
+    });
+    batch.records.push(Record { room, seq, at, kind, sender, content, client_id, presence });
 }
 
 fn batch(shard: usize, term: u32, room: RoomId, seqs: impl IntoIterator<Item = u64>) -> RecordBatch {
@@ -996,4 +1003,46 @@ fn a_stalled_reader_of_another_program_cannot_make_the_log_grow_without_end() {
         push(&mut batch, room, &message(seq + 1));
         append(&store, batch).is_ok().then_some(())
     });
+}
+
+/// A JOIN or LEAVE of this stay.
+fn notice(room: RoomId, seq: u64, kind: Kind, stay: u64) -> RecordBatch {
+    let mut batch = RecordBatch::default();
+    let presence = Some(StoredPresence { username: format!("user {stay}").into(), online: seq });
+    push(&mut batch, room, &Stored { kind, presence, ..message(seq) });
+    if let Some(presence) = &mut batch.records[0].presence {
+        presence.stay = Some(StayId(stay));
+    }
+    batch
+}
+
+#[test]
+fn a_stay_lasts_from_its_join_to_its_leave_whatever_becomes_of_the_process() {
+    let dir = tempfile::tempdir().unwrap();
+    let stays = |opened: &Opened| opened.open_stays.iter().map(|stay| stay.id.0).collect::<Vec<_>>();
+    let (store, threads) = open(dir.path());
+    let (room, other) = (open_room(&store, "room").id, open_room(&store, "other").id);
+    for (seq, stay) in [(1, u64::MAX), (2, 7), (3, 5)] {
+        append(&store, notice(room, seq, Kind::Join, stay)).unwrap();
+    }
+    append(&store, notice(other, 1, Kind::Join, 7)).unwrap();
+    append(&store, notice(room, 4, Kind::Leave, 7)).unwrap();
+    // What is refused begins and ends nothing.
+    for refused in [notice(room, 9, Kind::Join, 8), notice(room, 9, Kind::Leave, 5)] {
+        let answer = ask(|done| store.append(refused, done)).unwrap();
+        assert_eq!(answer.refused, [room]);
+    }
+    assert_eq!(stays(&open_room(&store, "room")), [u64::MAX, 5], "in the order of their JOINs");
+    drop((store, threads));
+
+    let (store, _threads) = open(dir.path());
+    let opened = open_room(&store, "room");
+    let username = "user 5".into();
+    assert_eq!(opened.open_stays[1], OpenStay { id: StayId(5), username });
+    assert_eq!(opened.recent[3].presence, Some(StoredPresence { username: "user 7".into(), online: 4 }));
+    append(&store, notice(room, 5, Kind::Leave, 5)).unwrap();
+    assert_eq!(stays(&open_room(&store, "room")), [u64::MAX]);
+    assert_eq!(stays(&open_room(&store, "other")), [7]);
+    ask(|done| store.delete_room("room", done)).unwrap();
+    assert!(stays(&open_room(&store, "room")).is_empty());
 }

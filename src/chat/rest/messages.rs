@@ -185,6 +185,7 @@ mod tests {
             sender: "s".into(),
             content: "c".into(),
             client_id: None,
+            presence: None,
         };
         Page {
             messages: seqs.into_iter().map(message).collect(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use super::peer::ScriptedPeer;
-use super::world::Room;
+use super::room::Room;
 use crate::rooms::{Format, MemberKey, SessionKey, Start, Timestamp};
 
 /// A message that a room holds, or should.
@@ -15,6 +15,15 @@ pub(super) struct Expected {
     pub(super) at: Timestamp,
     /// What it is the latest value of, in a conflated relay.
     pub(super) key: Option<String>,
+    /// What it is, if it is a JOIN or LEAVE.
+    pub(super) notice: Option<Notice>,
+}
+
+/// That a user came or left. Each user of the test comes once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    Join(String),
+    Leave(String),
 }
 
 /// A member as the test knows it.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::room::Room;
 use super::store::ScriptedStore;
-use super::world::Room;
 use crate::rooms::{Ask, Backlog, History, News, Poll, Reply, Start, Why};
 
 /// One after the other: a question, what the store has to say to it, the answer.

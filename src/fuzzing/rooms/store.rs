@@ -3,10 +3,11 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::rooms::journal::{
-    Durability, From, Opened, Page, PageRequest, RecentId, RecordBatch, Retention, RoomId, Stored,
+    Durability, From, OpenStay, Opened, Page, PageRequest, RecentId, Record, RecordBatch, RecordPresence,
+    Retention, RoomId, Stored, StoredPresence,
 };
 use crate::rooms::log::Window;
-use crate::rooms::{Answer, Reader, RoomKey, Timestamp, Why, content_digest};
+use crate::rooms::{Answer, Kind, Reader, RoomKey, Span, Timestamp, Why, content_digest};
 
 /// A room as it is stored.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub(super) struct StoredRoom {
     pub(super) tail: u64,
     /// All messages there ever were; those before `tail` are gone.
     pub(super) messages: Vec<Stored>,
+    /// Stays whose JOIN is stored and whose LEAVE is not.
+    pub(super) stays: Vec<OpenStay>,
 }
 
 impl StoredRoom {
@@ -42,6 +45,15 @@ impl StoredRoom {
         let messages = asked.take(request.messages_max.min(3)).cloned().collect();
         let (tail, gone_at) = (self.tail, self.gone_at());
         Page { messages, tail, gone_at, head: self.head(), epoch: self.epoch, start }
+    }
+
+    fn note_stay(&mut self, record: &Record, text: impl Fn(Span) -> Box<str>) {
+        let Some(RecordPresence { username, stay: Some(id), .. }) = record.presence else { return };
+        if record.kind == Kind::Join {
+            self.stays.push(OpenStay { id, username: text(username) });
+        } else {
+            self.stays.retain(|stay| stay.id != id);
+        }
     }
 
     /// The messages that are kept.
@@ -88,7 +100,7 @@ impl ScriptedStore {
         let index = *self.names.entry(name.into()).or_insert(next);
         if index == next {
             let epoch = 0xfeed_0000 + next as u64;
-            self.rooms.push(StoredRoom { epoch, tail: 1, messages: Vec::new() });
+            self.rooms.push(StoredRoom { epoch, tail: 1, ..StoredRoom::default() });
         }
         &mut self.rooms[index]
     }
@@ -147,6 +159,7 @@ impl ScriptedStore {
                     Some(RecentId { at: *at, seq: *seq, sender: sender.clone(), id, digest })
                 })
                 .collect(),
+            open_stays: room.stays.clone(),
             durability,
             retention: Retention::default(),
             id: RoomId(i64::try_from(self.names[&name]).expect("a few rooms")),
@@ -154,23 +167,24 @@ impl ScriptedStore {
         Some((name, Answer::Opened { room: key, opened: Ok(Box::new(opened)) }))
     }
 
-    /// Decides on the batch that has waited longest.
-    pub(super) fn commit(&mut self) -> Option<(Verdict, Answer)> {
+    /// Decides on the batch that has waited longest; says which rooms it was about.
+    pub(super) fn commit(&mut self) -> Option<(Verdict, Vec<Box<str>>, Answer)> {
         let batch = self.batches.pop_front()?;
         if self.refused.is_some_and(|refused| batch.term <= refused) {
-            return Some((Verdict::Stale, Answer::Refused));
+            return Some((Verdict::Stale, Vec::new(), Answer::Refused));
         }
         if std::mem::take(&mut self.failing) {
             self.refused = Some(batch.term);
-            return Some((Verdict::Failed, Answer::Refused));
+            return Some((Verdict::Failed, Vec::new(), Answer::Refused));
         }
-        let text = |span: crate::rooms::Span| -> Box<str> {
+        let text = |span: Span| -> Box<str> {
             std::str::from_utf8(span.of(&batch.bytes)).expect("a record is text").into()
         };
         for record in &batch.records {
             let room = &mut self.rooms[usize::try_from(record.room.0).expect("a room of ours")];
             assert_eq!(record.seq, room.head() + 1, "the log gets a hole");
             assert!(room.messages.last().is_none_or(|last| last.at < record.at), "time repeats");
+            room.note_stay(record, text);
             room.messages.push(Stored {
                 seq: record.seq,
                 at: record.at,
@@ -178,9 +192,15 @@ impl ScriptedStore {
                 sender: text(record.sender),
                 content: text(record.content),
                 client_id: record.client_id.map(text),
+                presence: record.presence.map(|presence| StoredPresence {
+                    username: text(presence.username),
+                    online: presence.online,
+                }),
             });
         }
-        Some((Verdict::Committed, Answer::Committed { refused: Vec::new() }))
+        let is_meant = |index: usize| batch.records.iter().any(|record| record.room.0 == index as i64);
+        let names = self.names.iter().filter(|(_, index)| is_meant(**index)).map(|(name, _)| name.clone());
+        Some((Verdict::Committed, names.collect(), Answer::Committed { refused: Vec::new() }))
     }
 
     /// Reads the page that has waited longest.

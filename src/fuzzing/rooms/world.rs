@@ -2,16 +2,17 @@
 
 mod events;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::Numbers;
 use super::encoding::Detour;
-use super::member::{Expected, Member, Position};
+use super::member::{Member, Notice, Position};
 use super::peer::ScriptedPeer;
 use super::poller::Poller;
+use super::room::{Draft, Room};
 use super::store::{ScriptedStore, Verdict};
 use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
@@ -25,91 +26,6 @@ use crate::ws::deflate::{Deflate, Level, WindowBits};
 const MEMBERS_MAX: usize = 24;
 const ROOMS: [(&str, Format); 4] =
     [("a", Format::Chat), ("b", Format::Chat), ("a", Format::Latest), ("a", Format::Relay)];
-
-/// What a room's log should be.
-#[derive(Debug)]
-pub(super) struct Room {
-    pub(super) name: &'static str,
-    pub(super) format: Format,
-    pub(super) epoch: u64,
-    pub(super) log: Vec<Expected>,
-    /// Logs that ended because the store had lost what was shown of them.
-    pub(super) past: Vec<Ended>,
-    /// The store may lack messages that were shown.
-    pub(super) torn: bool,
-    /// The oldest message that the store keeps.
-    pub(super) kept_from: u64,
-    last_at: Timestamp,
-    /// By the sender and its own id.
-    ids: HashMap<(String, String), u64>,
-    /// The room is on its way from the store: what is appended once it is there.
-    waiting: Option<Vec<Draft>>,
-}
-
-/// A log that ended.
-#[derive(Debug)]
-pub(super) struct Ended {
-    epoch: u64,
-    log: Vec<Expected>,
-    /// The number of the last message that the next log began with.
-    pub(super) kept: u64,
-}
-
-#[derive(Debug)]
-struct Draft {
-    /// Who says it, or of whom it is said.
-    user: String,
-    content: String,
-    client_id: Option<(String, String)>,
-    key: Option<String>,
-}
-
-impl Room {
-    fn append(&mut self, draft: Draft, now: Timestamp) {
-        if let Some(waiting) = &mut self.waiting {
-            return waiting.push(draft);
-        }
-        if draft.client_id.as_ref().is_some_and(|id| self.ids.contains_key(id)) {
-            return;
-        }
-        self.last_at = now.after(self.last_at);
-        self.log.push(Expected { content: draft.content, at: self.last_at, key: draft.key });
-        if let Some(id) = draft.client_id {
-            self.ids.insert(id, self.log.len() as u64);
-        }
-    }
-
-    /// The log begins anew, under another epoch.
-    fn begin(&mut self, epoch: u64) {
-        (self.epoch, self.last_at) = (epoch, Timestamp::default());
-        self.log.clear();
-        self.past.clear();
-        self.ids.clear();
-    }
-
-    /// The log goes on after message `kept`, under another epoch.
-    fn renew(&mut self, epoch: u64, kept: u64) {
-        let (epoch, log) = (std::mem::replace(&mut self.epoch, epoch), self.log.clone());
-        self.past.push(Ended { epoch, log, kept });
-        self.truncate(kept);
-    }
-
-    /// The epoch and the log that the room had after so many ends of logs.
-    pub(super) fn generation(&self, number: usize) -> (u64, &[Expected]) {
-        self.past.get(number).map_or((self.epoch, &self.log), |ended| (ended.epoch, &ended.log))
-    }
-
-    /// After how many ends of logs the room had this epoch.
-    pub(super) fn generation_of(&self, epoch: &str) -> usize {
-        let is_meant = |number: &usize| format!("{:016x}", self.generation(*number).0) == epoch;
-        (0..=self.past.len()).find(is_meant).expect("an epoch of the room")
-    }
-
-    fn truncate(&mut self, head: u64) {
-        self.log.truncate(usize::try_from(head).expect("a few messages"));
-        self.ids.retain(|_, seq| *seq <= head);
-    }
-}
 
 /// Three pairs of hands that do everything in another order.
 #[derive(Debug)]
@@ -185,23 +101,11 @@ impl World {
             }),
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
-        let room = |(name, format)| Room {
-            name,
-            format,
-            epoch: 0,
-            log: Vec::new(),
-            past: Vec::new(),
-            torn: false,
-            kept_from: 1,
-            last_at: Timestamp::default(),
-            ids: HashMap::new(),
-            waiting: None,
-        };
         World {
             shard: Shard::new(limits.clone(), 0, 7, Box::new(Backwards)),
             store: ScriptedStore::new(limits.store.unwrap_or_default()),
             limits,
-            rooms: ROOMS.into_iter().map(room).collect(),
+            rooms: ROOMS.into_iter().map(|(name, format)| Room::new(name, format)).collect(),
             members: Vec::new(),
             pollers: Default::default(),
             free_keys: Vec::new(),
@@ -229,7 +133,7 @@ impl World {
             (11..=12, _) => drop(self.shard.pump(usize::from(choice % 16))),
             (13, _) => {
                 let micros = if choice >= 245 { 40_000_000 } else { u64::from(choice) };
-                self.now = Timestamp::from_micros(self.now.micros() + micros);
+                self.pass_time(Duration::from_micros(micros));
             }
             (14..=15, _) => drop(self.answer_opening()),
             (16..=17, _) => drop(self.answer_batch()),
@@ -338,13 +242,13 @@ impl World {
                 })
             }),
         };
-        let user = member.user.clone();
+        let notice = Notice::Join(member.user.clone());
         self.members.push(member);
         self.apply(Command::Join(Box::new(join)), &[]);
         if self.limits.store.is_none() && format == Format::Chat {
             self.note_epoch(index);
         }
-        self.notice(index, &user, "joined");
+        self.notice(index, notice);
     }
 
     /// Where a newcomer begins.
@@ -385,7 +289,7 @@ impl World {
         member.peer.close();
         self.free_keys.push((member.key, member.session));
         self.apply(Command::Leave(member.key), &[]);
-        self.notice(member.room, &member.user, "left");
+        self.notice(member.room, Notice::Leave(member.user));
     }
 
     fn publish(&mut self, index: usize, numbers: &mut Numbers<'_>) {
@@ -402,13 +306,22 @@ impl World {
         let user = self.members[index].user.clone();
         let client_id = client_id.map(|id| (user.clone(), id));
         self.apply(Command::Publish { member: key, content: span, tag: id_span, text: true }, &arena);
-        self.rooms[room].append(Draft { user, content, client_id, key: key_of_value }, self.now);
+        self.rooms[room]
+            .append(Draft { user, content, client_id, key: key_of_value, notice: None }, self.now);
     }
 
-    fn notice(&mut self, index: usize, user: &str, what: &str) {
+    fn notice(&mut self, index: usize, notice: Notice) {
         if self.rooms[index].format == Format::Chat {
-            let (user, content) = (user.to_owned(), format!("{user} {what}"));
-            self.rooms[index].append(Draft { user, content, client_id: None, key: None }, self.now);
+            self.rooms[index].append(notice.draft(), self.now);
+        }
+    }
+
+    fn pass_time(&mut self, time: Duration) {
+        self.now = self.now.later_by(time);
+        let now = self.now;
+        self.shard.tick(now);
+        for room in self.rooms.iter_mut().filter(|room| room.again_at.is_some_and(|at| at <= now)) {
+            room.append_delayed(now);
         }
     }
 
@@ -520,11 +433,19 @@ impl World {
         if room.waiting.is_none() {
             if stored.epoch != room.epoch {
                 room.renew(stored.epoch, stored.head());
+                // Who left in the log that ended leaves in this one, too.
+                for stay in &stored.stays {
+                    let is_there = |member: &Member| member.user == *stay.username;
+                    if !self.members.iter().any(is_there) {
+                        room.append(Notice::Leave(stay.username.as_ref().into()).draft(), self.now);
+                    }
+                }
             }
             self.shard.answer(answer, self.now);
             return true;
         }
         room.epoch = stored.epoch;
+        assert!(stored.stays.is_empty(), "a room was forgotten before all LEAVEs were stored");
         assert_eq!(room.log.len(), stored.messages.len(), "a room was forgotten before it was stored");
         room.last_at = stored.messages.last().map_or(Timestamp::default(), |last| last.at);
         for draft in room.waiting.take().unwrap_or_default() {
@@ -535,15 +456,21 @@ impl World {
     }
 
     fn answer_batch(&mut self) -> bool {
-        let Some((verdict, answer)) = self.store.commit() else { return false };
+        let Some((verdict, taken, answer)) = self.store.commit() else { return false };
         if verdict == Verdict::Failed {
             for room in self.rooms.iter_mut().filter(|room| room.format == Format::Chat) {
                 if self.store.durability == Durability::Commit {
                     let head = self.store.room(room.name).head();
-                    room.truncate(head);
+                    room.roll_back(head, self.now);
                 } else {
                     (room.torn, self.lossy) = (true, true);
                 }
+            }
+        }
+        for room in self.rooms.iter_mut().filter(|room| room.format == Format::Chat) {
+            if taken.iter().any(|name| **name == *room.name) {
+                room.pause = 0;
+                room.append_delayed(self.now);
             }
         }
         self.shard.answer(answer, self.now);
@@ -575,6 +502,11 @@ impl World {
                 }
             }
             self.settle();
+            if !busy && self.rooms.iter().any(|room| !room.delayed.is_empty()) {
+                busy = true;
+                self.pass_time(Duration::from_secs(1));
+                self.settle();
+            }
             quiet = if busy { 0 } else { quiet + 1 };
             if quiet > 3 {
                 break;
@@ -594,7 +526,30 @@ impl World {
                 log.len()
             );
         }
+        self.check_presence();
         let stats = self.shard.stats();
         assert_eq!((stats.members, stats.unstored, stats.lag), (self.members.len(), 0, 0));
+    }
+
+    /// Everybody who came and left has exactly one JOIN and one LEAVE; only what the store lost of an `async` room is not
+    /// said twice.
+    fn check_presence(&mut self) {
+        if self.store.durability == Durability::Async {
+            return;
+        }
+        for (index, room) in self.rooms.iter().enumerate().filter(|(_, room)| room.format == Format::Chat) {
+            let members = self.members.iter().filter(|member| member.room == index);
+            let mut there: Vec<&String> = members.map(|member| &member.user).collect();
+            let mut present = room.present();
+            there.sort();
+            present.sort();
+            assert_eq!(present, there, "JOIN and LEAVE do not tell who is there");
+            if self.limits.store.is_some() {
+                let stays = &self.store.room(room.name).stays;
+                let mut stays: Vec<&str> = stays.iter().map(|stay| &*stay.username).collect();
+                stays.sort_unstable();
+                assert_eq!(stays, there, "the store does not know who is there");
+            }
+        }
     }
 }

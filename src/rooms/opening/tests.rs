@@ -60,6 +60,7 @@ fn opened(id: RoomId, head: u64) -> Opened {
         gone_at: Timestamp::default(),
         recent: Vec::new(),
         recent_ids: Vec::new(),
+        open_stays: Vec::new(),
         durability: Durability::Async,
         retention: Retention::default(),
     }

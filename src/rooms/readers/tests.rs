@@ -78,7 +78,7 @@ fn at(seq: u64) -> Timestamp {
 /// A message of a room that is called so.
 fn stored(room: &str, seq: u64) -> Stored {
     let (sender, content) = ("s".into(), format!("{room}{seq}").into());
-    Stored { seq, at: at(seq), kind: Kind::Message, sender, content, client_id: None }
+    Stored { seq, at: at(seq), kind: Kind::Message, sender, content, client_id: None, presence: None }
 }
 
 /// A room whose newest three messages are in memory.
@@ -92,6 +92,7 @@ fn opened(room: &str, head: u64) -> Opened {
         last_at: at(head),
         recent: (head.saturating_sub(3) + 1..=head).map(|seq| stored(room, seq)).collect(),
         recent_ids: Vec::new(),
+        open_stays: Vec::new(),
         durability: Durability::Commit,
         retention: Retention::default(),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::rooms::journal::{RecentId, Record, Retention, Stored};
+use crate::rooms::journal::{RecentId, Record, RecordPresence, Retention, Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp, content_digest};
 
 /// What a message costs besides its texts: its entry, and what the allocator adds.
@@ -17,6 +17,8 @@ struct Entry {
     content_len: usize,
     has_client_id: bool,
     texts: Box<str>,
+    /// What a JOIN or LEAVE says besides.
+    presence: Option<Box<StoredPresence>>,
 }
 
 impl Entry {
@@ -25,7 +27,8 @@ impl Entry {
     }
 
     fn cost(&self) -> usize {
-        self.texts.len() + ENTRY_BYTES
+        let presence = self.presence.as_ref().map_or(0, |presence| presence.username.len() + ENTRY_BYTES);
+        self.texts.len() + presence + ENTRY_BYTES
     }
 
     fn client_id(&self) -> Option<&str> {
@@ -41,6 +44,7 @@ impl Entry {
             sender: sender.into(),
             content: rest[..self.content_len].into(),
             client_id: self.client_id().map(Box::from),
+            presence: self.presence.as_deref().cloned(),
         }
     }
 }
@@ -106,9 +110,16 @@ impl Log {
             let Ok(text) = simdutf8::basic::from_utf8(part) else { return false };
             texts.push_str(text);
         }
+        let presence = match record.presence {
+            Some(RecordPresence { username, online, .. }) => {
+                let Ok(username) = simdutf8::basic::from_utf8(username.of(arena)) else { return false };
+                Some(Box::new(StoredPresence { username: username.into(), online }))
+            }
+            None => None,
+        };
         let (sender_len, content_len, has_client_id) = (sender.len(), content.len(), id.is_some());
         let (at, kind, texts) = (record.at, record.kind, texts.into_boxed_str());
-        let entry = Entry { at, kind, sender_len, content_len, has_client_id, texts };
+        let entry = Entry { at, kind, sender_len, content_len, has_client_id, texts, presence };
         self.kept_bytes += entry.kept_bytes();
         self.cost += entry.cost();
         self.last_at = at;

@@ -118,7 +118,8 @@ impl Rooms {
                 continue;
             };
             let head = heads.entry(record.room).or_insert_with(|| (room.log.head(), room.log.last_at()));
-            let spans = [Some(record.sender), Some(record.content), record.client_id];
+            let username = record.presence.map(|presence| presence.username);
+            let spans = [Some(record.sender), Some(record.content), record.client_id, username];
             let is_text =
                 |span: crate::rooms::Span| simdutf8::basic::from_utf8(span.of(&batch.bytes)).is_ok();
             let fits = record.seq == head.0 + 1 && record.at > head.1 && record.seq <= SEQ_MAX;
@@ -219,6 +220,8 @@ impl Rooms {
             last_at: room.log.last_at(),
             recent,
             recent_ids: (ids_from..=head).filter_map(|seq| room.log.recent_id(seq)).collect(),
+            // They end with the process, as the log does.
+            open_stays: Vec::new(),
             durability: room.info.settings.durability.unwrap_or(self.durability),
             retention: room.info.settings.retention(self.retention),
         })

@@ -91,7 +91,7 @@ impl World {
         };
         self.apply(Command::Ask(Box::new(Ask::Post(Box::new(posting)))), &[]);
         let (user, client_id) = ("poster".to_owned(), client_id.map(|id| ("poster".to_owned(), id)));
-        self.rooms[index].append(Draft { user, content, client_id, key: None }, self.now);
+        self.rooms[index].append(Draft { user, content, client_id, key: None, notice: None }, self.now);
     }
 
     /// A user is thrown out: what it says while its room is being opened is not said.
