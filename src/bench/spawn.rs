@@ -1,5 +1,6 @@
 //! A server started for one run, on a processor of its own.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -36,7 +37,12 @@ impl Spawned {
         if let [first, _, ..] = *processors {
             core_affinity::set_for_current(first);
         }
-        let child = Command::new(program).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut command_line = Command::new(program);
+        // What is measured is what the command says: no setting of the operator's own server changes it, or ends it.
+        for name in std::env::vars_os().map(|(name, _)| name).filter(is_setting) {
+            command_line.env_remove(name);
+        }
+        let child = command_line.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         if let [_, second, ..] = *processors {
             core_affinity::set_for_current(second);
         }
@@ -77,6 +83,11 @@ impl Spawned {
     pub fn id(&self) -> u32 {
         self.child.id()
     }
+}
+
+/// Whether a variable of the environment is a setting of a server.
+fn is_setting(name: &OsString) -> bool {
+    name.as_encoded_bytes().starts_with(b"FOGHORN_")
 }
 
 /// The processors that this program may use. Asked once: a thread that was pinned is told of its own one only, and the
