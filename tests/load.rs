@@ -154,7 +154,9 @@ impl Member {
     fn check(&mut self, payload: &[u8], room: &str) {
         let text = std::str::from_utf8(payload).expect("text");
         let (_, seq) = text.rsplit_once("\"seq\":").unwrap_or_else(|| panic!("not numbered: {text}"));
-        let seq: u64 = seq.trim_end_matches('}').parse().expect("a number");
+        // Behind the number of a JOIN stand its `username` and `online`.
+        let end = seq.find([',', '}']).unwrap_or(seq.len());
+        let seq: u64 = seq[..end].parse().expect("a number");
         assert!(self.next == 0 || self.next == seq, "{seq} in place of {}", self.next);
         self.next = seq + 1;
         let head = "{\"id\":\"00000000-0000-0000-0000-000000000000\",\"roomId\":\"".len() + room.len();
