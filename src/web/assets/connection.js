@@ -412,7 +412,7 @@ export class RoomServer {
     this.#token = token;
   }
 
-  /** Rooms, newest first, from a list that the server keeps oldest first: reads it to its end, but not forever. */
+  /** Rooms, newest first, from a list that the server keeps in the order of ids: reads it to its end, but not forever. */
   async rooms() {
     const rooms = [];
     for (let page = 0; page < ROOM_PAGES_MAX; page += 1) {
@@ -422,7 +422,8 @@ export class RoomServer {
       rooms.push(...body);
       if (body.length < ROOM_PAGE_COUNT) break;
     }
-    return rooms.reverse();
+    // All times are of one form, so that their texts are in their order.
+    return rooms.sort((one, other) => other.createdAt.localeCompare(one.createdAt));
   }
 
   async create(name, createdBy) {
