@@ -9,6 +9,9 @@ use crate::ws::{Decoder, Event, Input, Message, OpCode, ProtocolError, Role, enc
 /// What a message leaves out at its end, and a last empty block behind it.
 const END: [u8; 9] = [0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff];
 
+/// More than 32 bits can stand for: a match of 258 bytes takes two of them at least.
+const TAIL_OUTPUT_MAX: usize = 8192;
+
 /// Compression: what a peer may send as a compressed message is read as by an inflater that gets it in one piece, within
 /// the limit and over any cutting and fragmentation; and what is compressed here is read back, by ourselves and by an
 /// inflater that remembers no more than was agreed on.
@@ -56,7 +59,8 @@ fn plainly_inflated(body: &[u8], limit: usize) -> Result<Vec<u8>, u16> {
                     Err(ProtocolError::MessageTooBig.close_code().get())
                 } else if is_whole {
                     // What was cut off was no tail if it is data: the end of stored bytes.
-                    Ok([&payload, more].concat())
+                    payload.extend_from_slice(&more);
+                    Ok(payload)
                 } else {
                     invalid
                 };
@@ -67,10 +71,11 @@ fn plainly_inflated(body: &[u8], limit: usize) -> Result<Vec<u8>, u16> {
 }
 
 /// What the tail adds to the payload, and whether the stream is complete with it: it ends there, or between two blocks.
-fn end(stream: &mut Decompress) -> (&'static [u8], bool) {
-    let (taken, given) = (stream.total_in(), stream.total_out());
-    let tail = stream.decompress(&END[..4], &mut [0; 16], FlushDecompress::None);
-    let more = usize::try_from(stream.total_out() - given).expect("no more than the tail");
+/// In the middle of a block the tail's bits are codes like any other.
+fn end(stream: &mut Decompress) -> (Vec<u8>, bool) {
+    let taken = stream.total_in();
+    let mut more = Vec::with_capacity(TAIL_OUTPUT_MAX);
+    let tail = stream.decompress_vec(&END[..4], &mut more, FlushDecompress::None);
     let mut is_whole = tail.is_ok() && stream.total_in() == taken + 4;
     if is_whole && !matches!(tail, Ok(Status::StreamEnd)) {
         let given = stream.total_out();
@@ -79,7 +84,7 @@ fn end(stream: &mut Decompress) -> (&'static [u8], bool) {
             && stream.total_in() == taken + 9
             && stream.total_out() == given;
     }
-    (&END[..more], is_whole)
+    (more, is_whole)
 }
 
 /// A compressed binary message, one frame for each piece.
