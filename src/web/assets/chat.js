@@ -1,6 +1,6 @@
 /** The chat page: the entrance, one room at a time, and what surrounds the conversation. */
 
-import { Refusal, RoomConnection, RoomServer, userOf } from "./connection.js";
+import { Refusal, RoomConnection, RoomServer, randomId, userOf } from "./connection.js";
 import { LogView, badge, element } from "./log.js";
 import { Presence } from "./presence.js";
 
@@ -552,7 +552,7 @@ function recall(key, storage = localStorageOrNull()) {
 }
 
 function newPrefix() {
-  const prefix = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const prefix = randomId(8);
   remember("foghorn.tab", prefix, sessionStorageOrNull());
   return prefix;
 }

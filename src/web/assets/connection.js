@@ -487,8 +487,8 @@ function parse(data) {
   }
 }
 
-/** `crypto.randomUUID` exists only in secure contexts; a page on a local network is none. */
-function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
+/** `length` random bytes in hex. `crypto.randomUUID` exists only in secure contexts; a page on a local network is none. */
+export function randomId(length = 16) {
+  const bytes = crypto.getRandomValues(new Uint8Array(length));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
