@@ -63,6 +63,7 @@ impl<P: Peer> Shard<P> {
                     None
                 }
                 ask @ (Ask::Position { .. }
+                | Ask::Visible { .. }
                 | Ask::Poll { .. }
                 | Ask::Post(_)
                 | Ask::Relay { .. }

@@ -22,6 +22,9 @@ impl<P: Peer> Shard<P> {
                 reply.send(receivers);
             }
             Ask::Position { .. } | Ask::Poll { .. } | Ask::Online { .. } => self.ask_reader(ask, now),
+            Ask::Visible { room, reply } => {
+                reply.send(Ok(self.open_chat(&room).map(Room::visible_head)));
+            }
             Ask::Kick { room, user, ban, reply } => {
                 let banned = ban.map_or(Ok(()), |ban| self.limits.bounds.bans.add(&room, &user, ban));
                 let closed = banned.map(|()| self.kick(&room, &user));
@@ -46,6 +49,7 @@ impl<P: Peer> Shard<P> {
             Ask::Position { room, user, .. } | Ask::Poll { room, user, .. } => self.find_for(room, user, now),
             // Nobody is in a room that is not in memory.
             Ask::Online { .. }
+            | Ask::Visible { .. }
             | Ask::Post(_)
             | Ask::Relay { .. }
             | Ask::Kick { .. }

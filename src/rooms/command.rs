@@ -134,6 +134,18 @@ pub struct Joined {
     pub members: usize,
 }
 
+/// How much of an open room's log its members may have seen by now. The store can know of more, for a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VisibleHead {
+    /// The log's epoch.
+    pub epoch: u64,
+    /// The epoch under which the store has the log.
+    pub stored_epoch: u64,
+    /// The number of the newest message that may be seen.
+    pub seq: u64,
+}
+
 /// What a shard can be told. Commands of one batch share a byte arena; see [`Span`].
 #[derive(Debug)]
 pub enum Command<P> {
@@ -256,6 +268,13 @@ pub enum Ask {
         /// The answer.
         reply: Reply<Result<Joined, Why>>,
     },
+    /// How much of a chat room's log may be seen? Never waits, and opens nothing: `None` for a room that is not open.
+    Visible {
+        /// The room's name.
+        room: Box<str>,
+        /// The answer.
+        reply: Reply<Result<Option<VisibleHead>, Why>>,
+    },
     /// What comes next in a chat room?
     Poll {
         /// The room's name.
@@ -323,6 +342,7 @@ impl Ask {
             Ask::Post(post) => post.content.len(),
             Ask::Relay { payload, .. } => payload.len(),
             Ask::Position { .. }
+            | Ask::Visible { .. }
             | Ask::Poll { .. }
             | Ask::Online { .. }
             | Ask::Kick { .. }
@@ -336,7 +356,7 @@ impl Ask {
     #[must_use]
     pub(crate) fn can_be_refused(&self) -> bool {
         match self {
-            Ask::Post(_) | Ask::Position { .. } | Ask::Poll { .. } => true,
+            Ask::Post(_) | Ask::Position { .. } | Ask::Visible { .. } | Ask::Poll { .. } => true,
             Ask::Relay { .. }
             | Ask::Online { .. }
             | Ask::Kick { .. }
@@ -353,6 +373,7 @@ impl Ask {
             Ask::Post(post) if why == Why::NoSuchRoom => post.reply.send(Err(PostError::NoSuchRoom)),
             Ask::Post(post) => post.reply.send(Err(PostError::Unavailable)),
             Ask::Position { reply, .. } => reply.send(Err(why)),
+            Ask::Visible { reply, .. } => reply.send(Err(why)),
             Ask::Poll { poll, .. } => poll.reply.send(Err(why)),
             Ask::Online { reply, .. } => reply.send(Online::default()),
             Ask::Relay { .. }
@@ -370,6 +391,7 @@ impl Ask {
             Ask::Post(post) => Some(&post.room),
             Ask::Relay { room, .. }
             | Ask::Position { room, .. }
+            | Ask::Visible { room, .. }
             | Ask::Poll { room, .. }
             | Ask::Online { room, .. }
             | Ask::Kick { room, .. }

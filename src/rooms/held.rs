@@ -15,6 +15,7 @@ impl<P> Command<P> {
                 Ask::Post(post) => post.create,
                 Ask::Relay { .. }
                 | Ask::Position { .. }
+                | Ask::Visible { .. }
                 | Ask::Poll { .. }
                 | Ask::Online { .. }
                 | Ask::Kick { .. }
@@ -104,7 +105,11 @@ impl Ask {
             }
             Ask::Relay { payload, key, .. } => payload.len() + key.as_ref().map_or(0, |key| key.len()),
             Ask::Position { user, .. } | Ask::Poll { user, .. } | Ask::Kick { user, .. } => user.len(),
-            Ask::Online { .. } | Ask::Close { .. } | Ask::Stats { .. } | Ask::Ping { .. } => 0,
+            Ask::Visible { .. }
+            | Ask::Online { .. }
+            | Ask::Close { .. }
+            | Ask::Stats { .. }
+            | Ask::Ping { .. } => 0,
         }
     }
 }

@@ -80,7 +80,7 @@ pub use bans::{Ban, Bans, TooManyBans};
 pub use bounds::Bounds;
 pub use command::{
     Answer, Ask, Command, Effect, Fault, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError,
-    Posted, Posting, Reader, Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, Why,
+    Posted, Posting, Reader, Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, VisibleHead, Why,
 };
 pub use crew::{Alone, Crew, Job};
 pub use dedup::content_digest;

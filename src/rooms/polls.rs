@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::command::{Joined, Reply, Start, Why};
+use super::command::{Joined, Reply, Start, VisibleHead, Why};
 use super::journal::{From, Page, PageRequest, RoomId};
 use super::message::{self, Chat, Notice};
 use super::peer::Peer;
@@ -300,6 +300,11 @@ impl<P: Peer> Room<P> {
     /// How the room is.
     pub(super) fn position(&self) -> Joined {
         Joined { epoch: self.epoch, seq: self.visible, members: self.member_count() }
+    }
+
+    /// How much of its log may be seen.
+    pub(super) fn visible_head(&self) -> VisibleHead {
+        VisibleHead { epoch: self.epoch, stored_epoch: self.stored_epoch, seq: self.visible }
     }
 
     /// Answers the polls for which something has come.

@@ -9,7 +9,7 @@ use crate::metrics::{Limit, Metrics};
 use crate::reactor::{Gauge, Letter, Mailbox, Post, Relayed};
 use crate::rooms::{
     Ask, Bans, Bounds, History, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp,
-    TooManyBans, Why,
+    TooManyBans, VisibleHead, Why,
 };
 use crate::store::{RoomId, Store};
 
@@ -151,6 +151,18 @@ impl Rooms {
         reply: impl FnOnce(Result<Joined, Why>) + Send + 'static,
     ) -> Result<(), Busy> {
         self.ask(Ask::Position { room: room.into(), user: user.into(), reply: Reply::new(reply) })
+    }
+
+    /// How much of a room's log its members may have seen; `None` if the room is not open, which this does not change.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub(crate) fn visible(
+        &self,
+        room: &str,
+        reply: impl FnOnce(Result<Option<VisibleHead>, Why>) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.ask(Ask::Visible { room: room.into(), reply: Reply::new(reply) })
     }
 
     /// Reads a part of a room's log, wherever it is; the room is opened as for [`Rooms::position`].

@@ -43,6 +43,8 @@ mod epoch;
 mod error;
 mod gate;
 mod health;
+#[cfg(test)]
+mod held;
 mod jobs;
 mod ledger;
 mod locks;
@@ -71,6 +73,8 @@ use self::backend::Backend;
 pub use self::backup::{BackupError, BackupId, BackupPart};
 use self::bans::BanChange;
 pub use self::error::{Busy, Health, OpenError, StoreError};
+#[cfg(test)]
+pub(crate) use self::held::HeldAnswers;
 use self::jobs::Purpose;
 pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
 pub use self::restore::{RestoreError, check_backup, restore};

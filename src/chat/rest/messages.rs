@@ -12,8 +12,8 @@ use crate::chat::incoming::ID_BYTES_MAX;
 use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::http::{FieldError, Head, Problem, Response, Status};
 use crate::rooms::journal::{From, Page, PageRequest, RoomId};
-use crate::rooms::{PostError, Posted, push_stored_json};
-use crate::server::Post;
+use crate::rooms::{Position, PostError, Posted, VisibleHead, push_stored_json};
+use crate::server::{Post, Rooms};
 use crate::store::{Store, StoreError};
 
 /// Messages of one answer at most, and without a limit in the request.
@@ -27,16 +27,68 @@ pub(crate) const POSITION: &str = "Foghorn-Position";
 /// Newest first; oldest first if the request says after what.
 pub(super) fn read(call: Call<'_>) -> Result<(), Refusal> {
     let request = page_request(call.params)?;
-    let (pending, room) = (call.pending.clone(), Box::<str>::from(call.room));
-    let done = move |page: Result<Page, StoreError>| match page {
-        Ok(page) => {
-            let position = format!("{:016x}:{}", page.epoch, reached(&page, &request));
-            pending.send_tagged(Ok(array(&room, &page)), vec![(POSITION, position)]);
-        }
-        Err(error) => pending.send(Err(error.into())),
-    };
-    call.store.messages(call.room, request, Box::new(done))?;
+    let (store, rooms, pending) = (call.store.clone(), call.rooms.clone(), call.pending.clone());
+    Reading { store, rooms, room: call.room.into(), request, pending }.begin();
     Ok(())
+}
+
+/// A page that is being read. It ends where the room's members are: the store knows of a message a little earlier than
+/// they do, and who went on from there would be ahead of the room, which takes that for a position in another log.
+struct Reading {
+    store: Store,
+    rooms: Rooms,
+    room: Box<str>,
+    request: PageRequest,
+    pending: Pending,
+}
+
+impl Reading {
+    fn begin(self) {
+        self.ask_room(Reading::read);
+    }
+
+    /// Asks how much of the room's log may be seen.
+    fn ask_room(self, go_on: impl FnOnce(Reading, Option<VisibleHead>) + Send + 'static) {
+        let (rooms, room, pending) = (self.rooms.clone(), self.room.clone(), self.pending.clone());
+        let asked = rooms.visible(&room, move |visible| match visible {
+            Ok(visible) => go_on(self, visible),
+            Err(_flooded) => self.pending.send(Err(Refusal::busy())),
+        });
+        if let Err(busy) = asked {
+            pending.send(Err(busy.into()));
+        }
+    }
+
+    /// Reads what the room's members may have seen: all there is, if the room was not open.
+    fn read(self, visible: Option<VisibleHead>) {
+        let end = visible.and_then(|visible| visible.seq.checked_add(1));
+        let before = self.request.before.into_iter().chain(end).min();
+        let request = PageRequest { before, ..self.request };
+        let (store, room, pending) = (self.store.clone(), self.room.clone(), self.pending.clone());
+        let done = move |page: Result<Page, StoreError>| match page {
+            Ok(page) => self.take_page(page, visible),
+            Err(error) => self.pending.send(Err(error.into())),
+        };
+        if let Err(busy) = store.messages(&room, request, Box::new(done)) {
+            pending.send(Err(busy.into()));
+        }
+    }
+
+    /// Answers; but a room that was not open may have been opened and written to since.
+    fn take_page(self, page: Page, visible: Option<VisibleHead>) {
+        if visible.is_some() || page.head == 0 {
+            return self.answer(&page, visible);
+        }
+        self.ask_room(move |reading, visible| match visible {
+            Some(open) if open.stored_epoch == page.epoch && open.seq < page.head => reading.read(visible),
+            Some(_) | None => reading.answer(&page, visible),
+        });
+    }
+
+    fn answer(&self, page: &Page, visible: Option<VisibleHead>) {
+        let position = position(page, &self.request, visible).to_string();
+        self.pending.send_tagged(Ok(array(&self.room, page)), vec![(POSITION, position)]);
+    }
 }
 
 fn page_request(params: Params<'_>) -> Result<PageRequest, Refusal> {
@@ -57,6 +109,15 @@ fn page_request(params: Params<'_>) -> Result<PageRequest, Refusal> {
         before: params.number("before")?,
         now: now(),
     })
+}
+
+/// Where who has read the page goes on. A room of which nothing is stored any more goes on under an epoch of its own.
+fn position(page: &Page, request: &PageRequest, visible: Option<VisibleHead>) -> Position {
+    let seq = reached(page, request);
+    match visible.filter(|visible| visible.stored_epoch == page.epoch) {
+        Some(VisibleHead { epoch, seq: visible, .. }) => Position { epoch, seq: seq.min(visible) },
+        None => Position { epoch: page.epoch, seq },
+    }
 }
 
 /// The number of the message after which whoever has read the page has to go on so as to miss nothing.
@@ -170,6 +231,9 @@ fn message_id<'r>(id: Option<Cow<'r, str>>, key: Option<&'r str>) -> Result<Opti
 fn is_message_id(id: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&id.len())
 }
+
+#[cfg(test)]
+mod late_store;
 
 #[cfg(test)]
 mod tests {
