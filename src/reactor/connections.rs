@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Reactor;
+use super::deadlines::{http_deadline, next_due, note_progress, untaken_until};
 use super::exchange::{self, Exchange};
+use super::holding::holds_back;
 use super::opening::{arrival, count_client};
 use super::service::{Disconnect, Service};
 use super::slots::{Key, Slot, State};
-use super::timers::{Tick, ticks};
+use super::timers::ticks;
 use super::turn::Turn;
 use super::websocket::Reach;
 use crate::metrics::Limit;
@@ -18,9 +20,6 @@ use crate::transport::{Arrived, Flushed};
 /// The timer entry that lets a paused acceptor try again. It wakes the loop up and names no connection.
 pub(super) const RETRY_ACCEPT_BITS: u64 = u64::MAX;
 const RETRY_ACCEPT_AFTER: Duration = Duration::from_millis(100);
-
-/// Connections whose deadlines are looked at anew in one turn. Each costs less than a read.
-const REVIEWED_PER_TURN: usize = 4096;
 
 /// Bytes that are decrypted at a time at least: a read takes its part of the buffer for a record that is not complete.
 const ENCRYPTED_READ_BYTES_MIN: usize = 64 * 1024;
@@ -31,13 +30,11 @@ impl<S: Service> Reactor<S> {
         let Some(slot) = self.slots.get_mut(key) else { return };
         slot.ending |= hint.ending;
         slot.urgent |= hint.urgent;
-        if hold_back(key, slot, &mut self.turn) {
-            // A client that has reset its connection takes no answer, however long it was to wait for one.
-            if hint.broken && matches!(&slot.state, State::Http(Some(exchange)) if exchange.is_waiting()) {
-                return self.remove(key);
-            }
-            return hasten(key, slot, &mut self.turn);
+        slot.broken |= hint.broken;
+        if self.is_held_back(key) {
+            return;
         }
+        let Some(slot) = self.slots.get_mut(key) else { return };
         if slot.has_leftover() {
             return self.turn.inflating.wait(key, slot);
         }
@@ -188,12 +185,12 @@ impl<S: Service> Reactor<S> {
                     self.turn.make_ready(key, slot);
                 }
             }
-            Flushed::Closed => {
-                if matches!(slot.state, State::Draining) {
-                    slot.unread = true;
-                    self.turn.make_ready(key, slot);
-                }
+            Flushed::Closed if matches!(slot.state, State::Draining) => {
+                slot.unread = true;
+                self.turn.make_ready(key, slot);
             }
+            // A write has failed, and with it went what the kernel would have reported.
+            Flushed::Closed => slot.broken = true,
             Flushed::Blocked { progress } => {
                 if progress {
                     note_progress(slot, &self.turn);
@@ -215,18 +212,6 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    /// Lets those read on whose shards have caught up.
-    pub(super) fn release_held(&mut self) {
-        for key in std::mem::take(&mut self.turn.held) {
-            if let Some(slot) = self.slots.get_mut(key) {
-                slot.ready = false;
-                if !hold_back(key, slot, &mut self.turn) {
-                    self.turn.make_ready(key, slot);
-                }
-            }
-        }
-    }
-
     pub(super) fn accept(&mut self) {
         let mut accepted = Vec::new();
         self.acceptor.accept(|newcomer| accepted.push(newcomer));
@@ -235,20 +220,6 @@ impl<S: Service> Reactor<S> {
         if self.acceptor.needs_retry() && !std::mem::replace(&mut self.retry_armed, true) {
             let at = self.turn.now.saturating_add(ticks(RETRY_ACCEPT_AFTER));
             self.turn.timers.insert(at, Key::from_bits(RETRY_ACCEPT_BITS));
-        }
-    }
-
-    /// Looks at the deadlines of some connections anew, after the limits have changed: what was planned by the old ones
-    /// must not hold longer than the new ones say, however quiet the connection.
-    pub(super) fn review(&mut self) {
-        let Some(from) = self.review_from else { return };
-        let keys = self.slots.keys_from(from, REVIEWED_PER_TURN);
-        self.review_from = keys.is_some().then_some(from + REVIEWED_PER_TURN);
-        for key in keys.unwrap_or_default() {
-            if let Some(slot) = self.slots.get_mut(key) {
-                tighten(key, slot, &mut self.turn);
-                after_event(key, slot, &mut self.turn);
-            }
         }
     }
 
@@ -275,48 +246,8 @@ impl<S: Service> Reactor<S> {
         }
         self.acceptor.paused = false;
         drop(slot);
+        #[cfg(debug_assertions)]
         self.check_counts();
-    }
-
-    /// Invariants: no connection sleeps without something that will wake it, and every state that must end has a timer.
-    /// Looked at whenever few connections are there.
-    pub(super) fn check_wakers(&self) {
-        #[cfg(debug_assertions)]
-        if self.slots.len() < 16 {
-            for (key, slot) in self.slots.iter() {
-                let has_timer = slot.armed.is_set();
-                let awaits_event = match &slot.state {
-                    State::Http(Some(exchange)) => exchange.is_waiting(),
-                    State::WebSocket(websocket) => websocket.is_slowed(self.turn.now) && has_timer,
-                    State::Http(None) | State::Opening(_) | State::Following(_) | State::Draining => false,
-                };
-                let wakes = slot.ready || awaits_event || self.turn.paused;
-                let takes = slot.outbound.stalled_at().is_some();
-                debug_assert!(!slot.unread || wakes || takes, "{key:?} has input and sleeps: {slot:?}");
-                let may_last = matches!(slot.state, State::Http(None)) && slot.deadline == 0;
-                debug_assert!(has_timer || may_last, "{key:?} has no deadline: {slot:?}");
-            }
-        }
-    }
-
-    /// Invariant: what is counted is the sum over the connections. Looked at whenever few are left.
-    fn check_counts(&self) {
-        #[cfg(debug_assertions)]
-        if self.slots.len() < 16 {
-            let refused = self.slots.iter().filter(|(_, slot)| slot.refused).count();
-            debug_assert_eq!(self.turn.refused, refused, "connections that are refused");
-            let mut addresses = std::collections::HashMap::new();
-            for ip in self.slots.iter().filter_map(|(_, slot)| slot.counted) {
-                *addresses.entry(ip).or_insert(0) += 1;
-            }
-            debug_assert_eq!(self.turn.addresses, addresses, "connections of each address");
-            self.turn.users.check(|key| {
-                matches!(self.slots.get(key).map(|slot| &slot.state), Some(State::WebSocket(_)))
-            });
-            if self.slots.len() == 0 {
-                debug_assert_eq!(self.turn.waiting.bytes(), 0, "nobody is left for whom anything waits");
-            }
-        }
     }
 
     pub(super) fn on_timer(&mut self, key: Key) {
@@ -334,16 +265,15 @@ impl<S: Service> Reactor<S> {
         // peer has taken meanwhile counts, and a write shows it.
         self.on_writable(key);
         let Some(slot) = self.slots.get_mut(key) else { return };
-        self.turn.alive_at = slot.alive_at;
+        // What the server has not read yet cannot be missed; whether its peer takes anything is looked at apart.
+        let alive_at = if slot.unread { now } else { slot.alive_at };
+        self.turn.alive_at = alive_at;
+        self.turn.is_held_back = slot.unread || holds_back(key, slot, &self.turn).is_some();
         let expired = slot.deadline != 0 && slot.deadline <= now;
         let mut reach =
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
         match &mut slot.state {
-            State::WebSocket(websocket) if !expired => {
-                // What the server has not read yet cannot be missed; whether its peer takes anything is looked at apart.
-                let alive_at = if slot.unread { now } else { slot.alive_at };
-                websocket.check(alive_at, &mut reach);
-            }
+            State::WebSocket(websocket) if !expired => websocket.check(alive_at, &mut reach),
             State::Following(following) => {
                 if !following.check(reach.outbound, reach.turn) {
                     return self.stop_following(key);
@@ -412,47 +342,6 @@ fn end_session<S: Service>(state: &mut State, reach: &mut Reach<'_, S>) {
     }
 }
 
-/// Whether the connection must not be read now: its peer does not read our replies, or its shard is behind. It is
-/// remembered, since the kernel will not report its input again.
-pub(super) fn hold_back(key: Key, slot: &mut Slot, turn: &mut Turn) -> bool {
-    if turn.paused && !slot.finishing {
-        slot.unread = true;
-        return true;
-    }
-    let held = match &slot.state {
-        State::WebSocket(websocket) if websocket.is_slowed(turn.now) => {
-            slot.unread = true;
-            return true;
-        }
-        State::WebSocket(websocket) => websocket.is_held(turn) || turn.is_held_by_background(key),
-        State::Http(Some(exchange)) if exchange.is_waiting() => {
-            slot.unread = true;
-            return true;
-        }
-        State::Http(_) => false,
-        State::Opening(_) | State::Following(_) | State::Draining => return false,
-    };
-    if held && !slot.ready {
-        slot.ready = true;
-        turn.held.push(key);
-    }
-    let congested = slot.outbound.is_congested();
-    slot.unread |= held || congested;
-    held || congested
-}
-
-/// A client that has ended its side may still want the answer it waits for; one that is gone looks the same, and is not
-/// to be kept for as long as an answer may take that nobody hurries with.
-fn hasten(key: Key, slot: &mut Slot, turn: &mut Turn) {
-    if let State::Http(Some(exchange)) = &slot.state
-        && slot.ending
-        && exchange.has_otherwise()
-    {
-        slot.deadline = slot.deadline.min(turn.now.saturating_add(ticks(turn.limits.close_timeout)));
-        after_event(key, slot, turn);
-    }
-}
-
 /// Moves the connection on to the state it has reached, and makes sure that its next deadline finds it.
 pub(super) fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
     if let State::WebSocket(websocket) = &slot.state
@@ -462,96 +351,23 @@ pub(super) fn after_event(key: Key, slot: &mut Slot, turn: &mut Turn) {
         slot.state = State::Draining;
         slot.deadline = 0;
     }
-    let next = match &slot.state {
-        State::WebSocket(websocket) => {
-            if slot.deadline == 0 && websocket.is_closing() {
-                slot.deadline = turn.now.saturating_add(ticks(turn.limits.close_timeout));
-            }
-            let alive_at = if slot.unread { turn.now } else { slot.alive_at };
-            websocket.next_check(alive_at, turn)
+    if let State::WebSocket(websocket) = &slot.state
+        && slot.deadline == 0
+        && websocket.is_closing()
+    {
+        slot.deadline = turn.now.saturating_add(ticks(turn.limits.close_timeout));
+        // The peer's Close frame may be in what was not read until now.
+        if slot.unread {
+            turn.make_ready(key, slot);
         }
-        State::Draining => {
-            if slot.deadline == 0 {
-                slot.deadline = turn.now.saturating_add(ticks(turn.limits.close_timeout));
-            }
-            None
-        }
-        State::Following(following) => following.next_check(turn),
-        State::Opening(_) | State::Http(_) => None,
-    };
-    let next = next.into_iter().chain((slot.deadline != 0).then_some(slot.deadline)).min();
-    if let Some(at) = next {
+    }
+    if matches!(slot.state, State::Draining) && slot.deadline == 0 {
+        slot.deadline = turn.now.saturating_add(ticks(turn.limits.close_timeout));
+    }
+    if let Some(at) = next_due(slot, turn) {
         turn.arm(key, &mut slot.armed, at);
         let latest = at.max(turn.now.saturating_add(1));
         debug_assert!(slot.armed.is_set() && slot.armed.at() <= latest, "a deadline would be found late");
-    }
-}
-
-/// When the state that an exchange has led to ends; 0 if that is not HTTP's business any more.
-pub(super) fn http_deadline(slot: &Slot, turn: &Turn) -> Tick {
-    match &slot.state {
-        State::Http(Some(exchange)) => exchange.deadline,
-        State::Http(None) if slot.outbound.stalled_at().is_some() => untaken_until(turn.now, turn),
-        State::Http(None) => {
-            turn.limits.idle_timeout.map_or(0, |timeout| turn.now.saturating_add(ticks(timeout)))
-        }
-        State::Opening(_) | State::WebSocket(_) | State::Following(_) | State::Draining => 0,
-    }
-}
-
-/// Until when an HTTP client has to take something that has taken something, or asked for it, at `alive_at`.
-fn untaken_until(alive_at: Tick, turn: &Turn) -> Tick {
-    let limits = &turn.limits;
-    let timeout = limits.idle_timeout.map_or(limits.write_timeout, |idle| idle.min(limits.write_timeout));
-    alive_at.saturating_add(ticks(timeout))
-}
-
-/// The peer has taken some of what waits for it: that is a sign of life, and whatever ends when it does not take the rest
-/// ends that much later. The timer that comes out too early finds that out.
-fn note_progress(slot: &mut Slot, turn: &Turn) {
-    slot.alive_at = turn.now;
-    let closed_by = turn.now.saturating_add(ticks(turn.limits.close_timeout));
-    match &mut slot.state {
-        State::Draining => slot.deadline = slot.deadline.max(closed_by),
-        // The Close frame is behind what waits, or has only now left.
-        State::WebSocket(websocket) if websocket.is_closing() && slot.deadline != 0 => {
-            slot.deadline = slot.deadline.max(closed_by);
-        }
-        State::Http(None) => slot.deadline = http_deadline(slot, turn),
-        // The request that it sends was not read while it did not take the answers before.
-        State::Http(Some(exchange)) if slot.unread && !exchange.is_waiting() => {
-            exchange.put_off(turn);
-            slot.deadline = exchange.deadline;
-        }
-        State::Http(Some(_)) | State::WebSocket(_) | State::Opening(_) | State::Following(_) => {}
-    }
-}
-
-/// Brings the deadline of a connection within the limits as they are now.
-fn tighten(key: Key, slot: &mut Slot, turn: &mut Turn) {
-    let limits = turn.limits.clone();
-    let by = |timeout| turn.now.saturating_add(ticks(timeout));
-    let latest = match &mut slot.state {
-        State::WebSocket(websocket) => {
-            websocket.tighten(key, turn);
-            by(limits.close_timeout)
-        }
-        State::Http(Some(exchange)) => {
-            exchange.tighten(turn);
-            exchange.deadline
-        }
-        // Counted from the last sign of life, and 0 if there is no such limit any more.
-        State::Http(None) => {
-            let idle = limits.idle_timeout.map(|timeout| slot.alive_at.saturating_add(ticks(timeout)));
-            slot.deadline = idle.map_or(0, |at| at.max(turn.now.saturating_add(1)));
-            return;
-        }
-        State::Opening(_) => by(limits.tls_timeout.max(limits.handshake_timeout)),
-        State::Draining => by(limits.close_timeout),
-        State::Following(_) => return,
-    };
-    if slot.deadline != 0 {
-        slot.deadline = slot.deadline.min(latest);
     }
 }
 

@@ -310,6 +310,12 @@ impl Context<'_> {
         Duration::from_millis(self.turn.now.saturating_sub(self.turn.alive_at) * TICK_MILLIS)
     }
 
+    /// Whether the client has sent, or cannot send, what the server does not read at the moment: nothing that is missing is
+    /// late. For the callbacks of timers.
+    pub(crate) fn is_held_back(&self) -> bool {
+        self.turn.is_held_back
+    }
+
     /// A timer that was set does not go off.
     pub fn cancel_timer(&mut self, timer: Timer) {
         self.side.alarms.cancel(timer);

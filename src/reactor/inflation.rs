@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 
 use super::Reactor;
-use super::connections::hold_back;
 use super::meter::RATIONED_READ_BYTES;
 use super::service::Service;
 use super::slots::{Key, Slot, State};
@@ -35,6 +34,12 @@ impl Inflating {
     /// Whether somebody waits.
     pub(super) fn is_waiting(&self) -> bool {
         !self.queue.is_empty()
+    }
+
+    /// Whether this session waits.
+    #[cfg(debug_assertions)]
+    pub(super) fn has_waiting(&self, key: Key) -> bool {
+        self.queue.contains(&key)
     }
 
     /// How much a session may inflate now.
@@ -116,7 +121,10 @@ impl<S: Service> Reactor<S> {
             slot.ready = false;
             self.turn.metrics.hit(Limit::InflatedBytes);
             // Their shard may be behind by now; whoever lets them go on brings them back here.
-            if !hold_back(key, slot, &mut self.turn) {
+            if self.is_held_back(key) {
+                continue;
+            }
+            if let Some(slot) = self.slots.get_mut(key) {
                 slot.alive_at = self.turn.now;
                 self.receive(key, 0);
                 self.read_on(key);

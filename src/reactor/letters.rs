@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use super::connections::{after_event, http_deadline};
+use super::Reactor;
+use super::connections::after_event;
+use super::deadlines::http_deadline;
 use super::exchange::Exchange;
 use super::mailbox::Letter;
 use super::service::{Disconnect, Service, Ticket};
 use super::shutdown::Life;
 use super::slots::{Key, State};
 use super::websocket::{Reach, WebSocket};
-use super::{Reactor, ReactorLimits};
 use crate::metrics::Limit;
 use crate::rooms::{Ask, Command, Effect, SessionKey, Why};
 use crate::ws::CloseCode;
@@ -59,8 +60,13 @@ impl<S: Service> Reactor<S> {
             Letter::Certificate(certificate) => self.certificate = Some(certificate),
             // Compression was agreed on with each session as it was.
             Letter::Limits(limits) => {
-                let deflate = self.turn.limits.deflate;
-                self.turn.limits = Arc::new(ReactorLimits { deflate, ..*limits });
+                let mut limits = *limits;
+                limits.deflate = self.turn.limits.deflate;
+                // A shutdown that has begun ends when it was to: its steps are counted back from there.
+                if self.life != Life::Serving {
+                    limits.shutdown_grace = self.turn.limits.shutdown_grace;
+                }
+                self.turn.limits = Arc::new(limits);
                 self.review_from = Some(0);
             }
             Letter::Config(config) => self.service.reconfigure(&config),

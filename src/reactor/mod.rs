@@ -8,6 +8,7 @@
 //! |---|---|
 //! | this one | the loop |
 //! | `connections` | what becomes of a connection: opened, read, written on, timed, freed |
+//! | `deadlines`, `holding` | when its states end; why it is not read, and who lets it go on |
 //! | `letters`, `mailbox` | what other threads want |
 //! | `shutdown` | the end, in good order |
 //! | `turn` | what one turn shares: time, replies, lanes |
@@ -16,6 +17,7 @@
 //! | `census`, `meter`, `shedding` | who is here how often, who sends how fast, what waits in memory |
 //! | `inflation` | how much is inflated in one turn, and what waits for its turn |
 //! | `incidents` | what the operator hears of refused requests and bad ends |
+//! | `check` | what must be true at the end of a turn |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
 //! | `websocket` | frames on one connection, heartbeats, deadlines |
@@ -30,12 +32,16 @@ mod alarms;
 mod attributes;
 mod background;
 mod census;
+#[cfg(debug_assertions)]
+mod check;
 mod connections;
 mod context;
+mod deadlines;
 mod door;
 mod exchange;
 mod following;
 mod guard;
+mod holding;
 mod incidents;
 mod inflation;
 mod letters;
@@ -336,11 +342,8 @@ impl<S: Service> Reactor<S> {
         self.advance_shutdown();
         self.dispatch()?;
         self.release_held();
-        debug_assert!(
-            self.slots.len() > 0 || self.turn.waiting.bytes() == 0,
-            "what waits in memory waits for somebody"
-        );
-        self.check_wakers();
+        #[cfg(debug_assertions)]
+        self.check_turn();
         Ok(())
     }
 
@@ -401,10 +404,11 @@ impl<S: Service> Reactor<S> {
                 if event.is_writable() {
                     self.on_writable(key);
                 }
-                let ending = event.is_read_closed() || event.is_error();
+                let broken = event.is_error();
+                let ending = event.is_read_closed() || broken;
                 let urgent = event.is_priority();
                 if event.is_readable() || ending || urgent {
-                    self.read(key, ReadHint { ending, broken: event.is_error(), urgent });
+                    self.read(key, ReadHint { ending, broken, urgent });
                 }
             }
         }

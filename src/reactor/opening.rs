@@ -93,6 +93,7 @@ impl<S: Service> Reactor<S> {
             unread: false,
             urgent: false,
             ending: false,
+            broken: false,
             ready: false,
             finishing: false,
             refused: refused.is_some(),

@@ -84,12 +84,13 @@ impl<S: Service> Reactor<S> {
     }
 }
 
-/// Bytes that wait for a connection, in either direction.
-fn waits_for(slot: &Slot) -> usize {
+/// Bytes of memory that wait for a connection, in either direction: what closing it gives back, also where most of it is
+/// written already.
+pub(super) fn waits_for(slot: &Slot) -> usize {
     let unfinished = match &slot.state {
         State::WebSocket(websocket) => websocket.held_bytes(),
         State::Http(Some(exchange)) => exchange.held_bytes(),
         State::Opening(_) | State::Http(None) | State::Following(_) | State::Draining => 0,
     };
-    slot.outbound.untaken() + unfinished
+    slot.outbound.held_bytes() + unfinished
 }

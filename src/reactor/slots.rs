@@ -86,6 +86,8 @@ pub(super) struct Slot {
     pub(super) urgent: bool,
     /// The kernel has reported the end of the input, which it does once; what came before it may take several turns.
     pub(super) ending: bool,
+    /// The kernel has reported that the connection has failed, which it does once: nothing that is said arrives.
+    pub(super) broken: bool,
     /// Whether the connection is on the list of those that go on reading in the next turn.
     pub(super) ready: bool,
     /// The server shuts down, and the requests that were received are still answered.

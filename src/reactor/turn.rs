@@ -45,6 +45,8 @@ pub(super) struct Turn {
     pub(super) mailbox: Mailbox,
     /// When the connection that is looked after at the moment gave a sign of life last.
     pub(super) alive_at: Tick,
+    /// Whether the connection whose timer has come out is held back at the moment, or has input that was not read yet.
+    pub(super) is_held_back: bool,
     /// Nothing is read from anybody: what was received before is being finished.
     pub(super) paused: bool,
     /// The number of the last request that was passed to the service. One sequence for all connections: what a
@@ -109,6 +111,7 @@ impl Turn {
             effects: Vec::new(),
             mailbox,
             alive_at: 0,
+            is_held_back: false,
             paused: false,
             tickets: 0,
             openings: 0,

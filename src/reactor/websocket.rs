@@ -51,6 +51,8 @@ struct Unfinished {
     since: Tick,
     /// When the message before it ended, if it was seen to. Invariant: not later than `since`.
     whole_at: Tick,
+    /// Since when the session is not read, if it is not, for a reason that its message must not suffer for.
+    held_back_at: Option<Tick>,
     held: Share,
 }
 
@@ -473,14 +475,29 @@ impl WebSocket {
         }
     }
 
+    /// Notes whether the session is not read because the server is behind, or the client does not take what it has been
+    /// sent, which has a deadline of its own. That time does not count against the message under way.
+    #[inline]
+    pub(super) fn note_held_back(&mut self, is_held_back: bool, now: Tick) {
+        let Some(unfinished) = &mut self.unfinished else { return };
+        match (unfinished.held_back_at, is_held_back) {
+            (None, true) => unfinished.held_back_at = Some(now),
+            (Some(at), false) => {
+                unfinished.since = unfinished.since.saturating_add(now.saturating_sub(at));
+                unfinished.held_back_at = None;
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
     /// When the message under way has to be finished.
     fn unfinished_until(&self, turn: &Turn) -> Option<Tick> {
-        // What waits for its turn is not late.
-        if self.leftover.is_some() {
+        let unfinished = self.unfinished.as_ref()?;
+        // What waits for its turn, or could not be read, is not late.
+        if self.leftover.is_some() || unfinished.held_back_at.is_some() {
             return None;
         }
-        let timeout = ticks(turn.limits.message_timeout);
-        self.unfinished.as_ref().map(|unfinished| unfinished.since.saturating_add(timeout))
+        Some(unfinished.since.saturating_add(ticks(turn.limits.message_timeout)))
     }
 
     /// Starts the clock anew where a message has ended. Who sends without a break may never let a read end between two of
@@ -501,7 +518,7 @@ impl WebSocket {
         }
         let begin = || {
             let (since, held) = (turn.now, turn.waiting.share());
-            Box::new(Unfinished { since, whole_at: 0, held })
+            Box::new(Unfinished { since, whole_at: 0, held_back_at: None, held })
         };
         let unfinished = self.unfinished.get_or_insert_with(begin);
         debug_assert!(

@@ -218,6 +218,8 @@ impl Handler for Stomp {
                 }
                 connection.heart.listen().into_iter().for_each(|interval| cx.set_timer(SILENCE, interval));
             }
+            // Its rest may be there, and was not read.
+            UNFINISHED if cx.is_held_back() => cx.set_timer(UNFINISHED, self.settings.frame_timeout.time()),
             UNFINISHED => self.fail(cx, connection, Fault::Unfinished),
             CONNECT if connection.session.is_opening() => {
                 self.fail(cx, connection, Fault::NotConnectedInTime);

@@ -246,10 +246,17 @@ impl Outbound {
     /// Forgets what waits, except for the rest of the frame in flight, to free memory. Frames were lost: only a Close
     /// frame may follow.
     pub(crate) fn shed(&self) {
-        if let Some(backlog) = &mut self.lock().backlog {
+        let mut half = self.lock();
+        if let Some(backlog) = &mut half.backlog {
             backlog.cut();
             backlog.count();
         }
+        half.check();
+    }
+
+    /// Bytes of memory that what waits takes up: what it adds to the tally.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.lock().backlog.as_ref().map_or(0, |backlog| backlog.held_bytes())
     }
 
     /// Bytes that wait for the socket.
@@ -283,7 +290,7 @@ impl Outbound {
         let mut half = self.lock();
         let had_backlog = half.backlog.is_some();
         half.flush(self.stream());
-        match half.phase {
+        let flushed = match half.phase {
             Phase::Done => Flushed::Closed,
             Phase::Open | Phase::Sealed | Phase::Finishing if half.backlog.is_some() => {
                 Flushed::Blocked { progress: half.take_progress() }
@@ -291,7 +298,9 @@ impl Outbound {
             Phase::Open | Phase::Sealed | Phase::Finishing => {
                 Flushed::Empty { resume: std::mem::take(&mut half.room_waits), progress: had_backlog }
             }
-        }
+        };
+        half.check();
+        flushed
     }
 
     /// Whether replies wait that fill the queue by half: time to stop reading requests.
@@ -344,6 +353,7 @@ impl Peer for std::sync::Arc<Outbound> {
         // Cut exactly between two frames there is nothing to keep, but the socket is full, and an empty backlog says so.
         let rest = &bytes[taken.bytes..end.max(taken.bytes)];
         half.keep(rest, rest.len());
+        half.check();
         Sent::Blocked { frames }
     }
 
@@ -359,6 +369,14 @@ impl Peer for std::sync::Arc<Outbound> {
 }
 
 impl Half {
+    /// Invariant: a room that waits is resumed once the backlog is gone, so there is one; or nothing is written any more.
+    fn check(&self) {
+        debug_assert!(
+            !self.room_waits || self.backlog.is_some() || self.phase == Phase::Done,
+            "a room waits for a socket that nothing waits for"
+        );
+    }
+
     fn send(&mut self, stream: StreamRef<'_>, frames: &[u8], bytes_max: usize) -> Result<(), SendError> {
         if self.phase != Phase::Open {
             return Err(SendError::Closed);

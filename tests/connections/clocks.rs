@@ -171,6 +171,23 @@ fn a_download_that_nobody_takes_ends() {
 }
 
 #[test]
+fn a_download_that_nobody_takes_ends_also_after_a_reload() {
+    let mut config = Config::default();
+    let server = download(|started| {
+        started.limits.write_timeout = millis(1_500);
+        config = started.clone();
+    });
+    let mut raw = Raw::connect_with_small_buffer(&server);
+    raw.send(b"GET /download/?many HTTP/1.1\r\nHost: h\r\n\r\n");
+    // The answer has begun, so that it waits from now on.
+    raw.stream_mut().read_exact(&mut [0; 8]).expect("an answer");
+    // Once the deadline comes the kernel takes a little more, and from then on nothing.
+    pause(millis(2_000));
+    server.handle().reload(&config).expect("a good configuration");
+    eventually("it is given up", || server.handle().rooms().connections() == 0);
+}
+
+#[test]
 fn a_peer_that_takes_nothing_is_found_though_nothing_else_is_due() {
     let server = TestServer::stored(|config| {
         config.limits.write_timeout = millis(400);

@@ -4,6 +4,7 @@
 mod clocks;
 mod counts;
 mod ends;
+mod held;
 #[path = "../support/mod.rs"]
 mod support;
 mod tickets;

@@ -87,6 +87,45 @@ fn an_answer_for_a_connection_that_is_gone_is_counted() {
     eventually("it is counted", || server.handle().rooms().metrics().hits(Limit::LateAnswers) == 1);
 }
 
+/// Keeps the reactor's thread for as long as the test wants.
+struct Blocking {
+    entered: Mutex<SyncSender<()>>,
+    leave: Mutex<Receiver<()>>,
+}
+
+impl Api for Blocking {
+    fn call(&self, _: &Request<'_>, _: Responder) -> Answer {
+        self.entered.lock().expect("nobody has panicked").send(()).expect("the test is there");
+        let _in_time = self.leave.lock().expect("nobody has panicked").recv_timeout(PATIENCE);
+        Answer::Now(text("free"))
+    }
+}
+
+#[test]
+fn a_client_that_resets_its_connection_at_once_is_not_waited_for() {
+    let ((enter, entered), (leave, left)) = (sync_channel(1), sync_channel(1));
+    let (held, responders) = sync_channel(8);
+    let limits = |config: &mut Config| config.limits.message_timeout = Duration::from_secs(3600);
+    let server = TestServer::with_routes(limits, |router| {
+        let blocking = Blocking { entered: Mutex::new(enter), leave: Mutex::new(left) };
+        router.api("/held/", Held(Mutex::new(held))).api("/blocking/", blocking)
+    });
+    let (mut blocker, mut raw) = (Raw::connect(&server), Raw::connect(&server));
+    raw.send(&get("/nowhere"));
+    assert_eq!(raw.reply().status, 404);
+    let request = get("/held/");
+    raw.send(&request[..9]);
+    blocker.send(&get("/blocking/"));
+    entered.recv_timeout(PATIENCE).expect("the reactor is kept");
+    // It hears of both together, and of the end but once.
+    raw.send(&request[9..]);
+    raw.reset();
+    leave.send(()).expect("the reactor waits");
+    assert_eq!(blocker.reply().body, b"free");
+    let _kept = responders.recv_timeout(PATIENCE).expect("the request was read");
+    eventually("the connection is forgotten", || server.handle().rooms().connections() == 1);
+}
+
 /// Connections whose poll of a room has timed out, and which are kept.
 fn timed_out(server: &TestServer, room: &str, count: usize) -> Vec<Raw> {
     let mut connections: Vec<_> = (0..count).map(|_| Raw::connect(server)).collect();

@@ -1,0 +1,109 @@
+//! When the states of a connection end, and what moves that: progress of the peer, new limits.
+
+use super::Reactor;
+use super::connections::after_event;
+use super::service::Service;
+use super::slots::{Key, Slot, State};
+use super::timers::{Tick, ticks};
+use super::turn::Turn;
+
+/// Connections whose deadlines are looked at anew in one turn. Each costs less than a read.
+const REVIEWED_PER_TURN: usize = 4096;
+
+impl<S: Service> Reactor<S> {
+    /// Looks at the deadlines of some connections anew, after the limits have changed: what was planned by the old ones
+    /// must not hold longer than the new ones say, however quiet the connection.
+    pub(super) fn review(&mut self) {
+        let Some(from) = self.review_from else { return };
+        let keys = self.slots.keys_from(from, REVIEWED_PER_TURN);
+        self.review_from = keys.is_some().then_some(from + REVIEWED_PER_TURN);
+        for key in keys.unwrap_or_default() {
+            if let Some(slot) = self.slots.get_mut(key) {
+                tighten(key, slot, &mut self.turn);
+                after_event(key, slot, &mut self.turn);
+            }
+        }
+    }
+}
+
+/// When the connection has to be looked after next, if ever.
+pub(super) fn next_due(slot: &Slot, turn: &Turn) -> Option<Tick> {
+    let next = match &slot.state {
+        State::WebSocket(websocket) => {
+            let alive_at = if slot.unread { turn.now } else { slot.alive_at };
+            websocket.next_check(alive_at, turn)
+        }
+        State::Following(following) => following.next_check(turn),
+        State::Opening(_) | State::Http(_) | State::Draining => None,
+    };
+    next.into_iter().chain((slot.deadline != 0).then_some(slot.deadline)).min()
+}
+
+/// When the state that an exchange has led to ends; 0 if that is not HTTP's business any more.
+pub(super) fn http_deadline(slot: &Slot, turn: &Turn) -> Tick {
+    match &slot.state {
+        State::Http(Some(exchange)) => exchange.deadline,
+        State::Http(None) if slot.outbound.stalled_at().is_some() => untaken_until(turn.now, turn),
+        State::Http(None) => {
+            turn.limits.idle_timeout.map_or(0, |timeout| turn.now.saturating_add(ticks(timeout)))
+        }
+        State::Opening(_) | State::WebSocket(_) | State::Following(_) | State::Draining => 0,
+    }
+}
+
+/// Until when an HTTP client has to take something that has taken something, or asked for it, at `alive_at`.
+pub(super) fn untaken_until(alive_at: Tick, turn: &Turn) -> Tick {
+    let limits = &turn.limits;
+    let timeout = limits.idle_timeout.map_or(limits.write_timeout, |idle| idle.min(limits.write_timeout));
+    alive_at.saturating_add(ticks(timeout))
+}
+
+/// The peer has taken some of what waits for it: that is a sign of life, and whatever ends when it does not take the rest
+/// ends that much later. The timer that comes out too early finds that out.
+pub(super) fn note_progress(slot: &mut Slot, turn: &Turn) {
+    slot.alive_at = turn.now;
+    let closed_by = turn.now.saturating_add(ticks(turn.limits.close_timeout));
+    match &mut slot.state {
+        State::Draining => slot.deadline = slot.deadline.max(closed_by),
+        // The Close frame is behind what waits, or has only now left.
+        State::WebSocket(websocket) if websocket.is_closing() && slot.deadline != 0 => {
+            slot.deadline = slot.deadline.max(closed_by);
+        }
+        State::Http(None) => slot.deadline = http_deadline(slot, turn),
+        // The request that it sends was not read while it did not take the answers before.
+        State::Http(Some(exchange)) if slot.unread && !exchange.is_waiting() => {
+            exchange.put_off(turn);
+            slot.deadline = exchange.deadline;
+        }
+        State::Http(Some(_)) | State::WebSocket(_) | State::Opening(_) | State::Following(_) => {}
+    }
+}
+
+/// Brings the deadline of a connection within the limits as they are now.
+fn tighten(key: Key, slot: &mut Slot, turn: &mut Turn) {
+    let limits = turn.limits.clone();
+    let by = |timeout| turn.now.saturating_add(ticks(timeout));
+    let latest = match &mut slot.state {
+        State::WebSocket(websocket) => {
+            websocket.tighten(key, turn);
+            by(limits.close_timeout)
+        }
+        State::Http(Some(exchange)) => {
+            exchange.tighten(turn);
+            exchange.deadline
+        }
+        State::Http(None) if slot.outbound.stalled_at().is_some() => untaken_until(slot.alive_at, turn),
+        // Counted from the last sign of life, and 0 if there is no such limit any more.
+        State::Http(None) => {
+            let idle = limits.idle_timeout.map(|timeout| slot.alive_at.saturating_add(ticks(timeout)));
+            slot.deadline = idle.map_or(0, |at| at.max(turn.now.saturating_add(1)));
+            return;
+        }
+        State::Opening(_) => by(limits.tls_timeout.max(limits.handshake_timeout)),
+        State::Draining => by(limits.close_timeout),
+        State::Following(_) => return,
+    };
+    if slot.deadline != 0 {
+        slot.deadline = slot.deadline.min(latest);
+    }
+}
