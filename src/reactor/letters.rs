@@ -91,7 +91,6 @@ impl<S: Service> Reactor<S> {
         match effect {
             Effect::Close(session, why) => {
                 if let Some(limit) = limit_of(why) {
-                    self.turn.metrics.hit(limit);
                     self.turn.blamed = Some((Key::from_bits(session.0), limit));
                 }
                 let code = code_of(why);
@@ -172,13 +171,13 @@ impl<S: Service> Reactor<S> {
     }
 }
 
-/// The limit that a session has run into if its room does not want it.
+/// The limit that a session has run into if its room does not want it. The rooms have counted it.
 fn limit_of(why: Why) -> Option<Limit> {
     match why {
         Why::RoomFull => Some(Limit::MembersPerRoom),
         Why::TooManyRooms => Some(Limit::Rooms),
         Why::TooManyNewRooms => Some(Limit::RoomCreations),
-        // The rooms count those themselves.
+        // One of two limits.
         Why::TooManyOpenings => None,
         Why::TooSlow
         | Why::NoSuchRoom

@@ -66,6 +66,7 @@ impl<P: Peer> Shard<P> {
         };
         match (&mut self.rooms[index], ask) {
             (Entry::Opening(_), ask) => self.hold(index, Command::Ask(Box::new(ask)), now),
+            (Entry::Open(room), ask) if room.damaged && ask.can_be_refused() => ask.refuse(Why::Unavailable),
             (Entry::Open(room), Ask::Position { reply, .. }) => reply.send(Ok(room.position())),
             (Entry::Open(_), Ask::Poll { user, poll, .. }) => self.poll(index, user, *poll, now),
             (Entry::Open(_), Ask::Online { room, reply }) => reply.send(self.online(&room)),
@@ -94,6 +95,10 @@ impl<P: Peer> Shard<P> {
         }
         if mandatory && room.members.is_empty() {
             return room.answer_failed(publisher, PostError::NoReceiver, client_id, |_| None);
+        }
+        if room.is_closed() {
+            room.answer_failed(publisher, PostError::Unavailable, client_id, |_| None);
+            return self.mend(index, now);
         }
         self.ledger.append(room, draft, publisher, &self.limits, now);
         self.messages += 1;
@@ -195,7 +200,10 @@ impl<P: Peer> Shard<P> {
     fn close_members(&mut self, index: usize, user: Option<&str>, why: Why) -> usize {
         let Some(Entry::Open(room)) = self.rooms.get_mut(index) else { return 0 };
         let is_meant = |key| match self.seats.get(key) {
-            Some(Seat::Taken { profile, .. }) => user.is_none_or(|user| *profile.user == *user),
+            // Who was thrown out before is being closed already.
+            Some(Seat::Taken { profile, .. }) => {
+                !profile.expelled && user.is_none_or(|user| *profile.user == *user)
+            }
             Some(Seat::Waiting { .. } | Seat::Left { .. }) | None => false,
         };
         let mut meant = Vec::new();

@@ -152,9 +152,9 @@ impl Bounds {
         self.count(Limit::OpeningBytes, self.opening_bytes.take(bytes))
     }
 
-    /// More waits for one room than may.
-    pub(super) fn count_refusal(&self) {
-        self.metrics.hit(Limit::OpeningBytes);
+    /// Counts one more that ran into this limit.
+    pub(super) fn hit(&self, limit: Limit) {
+        self.metrics.hit(limit);
     }
 
     pub(super) fn discharge(&self, bytes: usize) {

@@ -1,9 +1,13 @@
-//! The invariants of a whole shard, for tests.
+//! The invariants of a whole shard, for tests and for builds with assertions.
 
 use std::collections::{HashMap, HashSet};
 
-use super::command::Format;
+use super::command::{Format, Reader};
+use super::member::State;
 use super::peer::Peer;
+use super::renewal::Tie;
+use super::repeats::Publisher;
+use super::room::Room;
 use super::shard::{Entry, Shard};
 
 impl<P: Peer> Shard<P> {
@@ -20,6 +24,7 @@ impl<P: Peer> Shard<P> {
                 Entry::Open(room) => {
                     let is_new = room.stored_as.is_none_or(|id| ids.insert(id));
                     assert!(is_new, "one object for each stored room");
+                    self.check_room(room);
                     (&room.name, room.format, room.disowned)
                 }
                 Entry::Opening(opening) => {
@@ -29,6 +34,8 @@ impl<P: Peer> Shard<P> {
                         absent + usize::from(opening.is_absent()),
                     );
                     assert!(!opening.is_unwanted(), "somebody waits for each room that is being opened");
+                    let is_asked = opening.is_asked().is_some();
+                    assert!(!is_asked || self.requests.will_answer(opening.key), "the store will answer");
                     (&opening.name, Format::Chat, false)
                 }
             };
@@ -49,5 +56,45 @@ impl<P: Peer> Shard<P> {
             joins -= 1;
         }
         assert_eq!(joins, 0, "a JOIN waits for each seat, and a seat for each JOIN");
+        self.check_readers();
+    }
+
+    fn check_room(&self, room: &Room<P>) {
+        assert!(room.oldest <= room.visible + 1, "what may be seen is not gone before");
+        assert!(
+            room.polls.iter().all(|poll| poll.is_within(room.visible)),
+            "a poll waits beyond what is visible"
+        );
+        let is_notice = |publisher: &Publisher| matches!(publisher, Publisher::Notice(_));
+        let is_in_order = room.delayed.is_empty() || !room.unstored.iter().any(is_notice);
+        assert!(is_in_order, "notices that wait come before those that happened later");
+        let is_renewing = room.tie == Tie::Renewing && !room.disowned;
+        assert!(!is_renewing || self.requests.will_answer(room.key), "the store will answer");
+        for member in room.members.iter().filter(|member| member.state != State::Gone) {
+            assert!(member.cursor <= room.visible, "a member is beyond what is visible");
+            let place = self.seats.place(member.key);
+            let is_seated = place.is_some_and(|(index, _)| index == room.key.index);
+            assert!(is_seated, "each member has its seat");
+            let reader = Reader { room: room.key, member: member.key, session: member.session, number: 0 };
+            let is_read_for = self.readers.reads_for(reader) || self.out.readers.contains(&reader);
+            assert!(
+                member.state != State::Reading || is_read_for,
+                "a member reads, and no page is asked for"
+            );
+        }
+    }
+
+    /// A page that is under way is for a member that reads.
+    fn check_readers(&self) {
+        for member in self.readers.members_with_request() {
+            let place = self.seats.place(member);
+            let is_reading = place.is_some_and(|(index, position)| match self.rooms.get(index) {
+                Some(Entry::Open(room)) => {
+                    room.members.get(position).is_some_and(|member| member.state == State::Reading)
+                }
+                Some(Entry::Opening(_)) | None => false,
+            });
+            assert!(is_reading, "a page is under way for {member:?}, which does not read");
+        }
     }
 }

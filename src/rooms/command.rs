@@ -516,6 +516,8 @@ pub struct ShardStats {
     pub lag: u64,
     /// The same, of the member that is furthest behind.
     pub lag_max: u64,
+    /// Logs that have begun a new epoch while their rooms were open, since the store did not have what was shown.
+    pub resets: u64,
 }
 
 /// What a shard wants done elsewhere.
@@ -644,6 +646,8 @@ pub enum Answer {
     },
     /// The oldest batch of records under way is not stored, and neither is any other under way.
     Refused,
+    /// To nothing: what is stored of this room was found to be damaged, and the store does nothing with it any more.
+    Damaged(RoomId),
     /// To [`Effect::Read`].
     Page {
         /// For whom.

@@ -23,9 +23,9 @@ impl<P> Command<P> {
                 | Ask::Stats { .. }
                 | Ask::Ping { .. } => false,
             },
+            Command::Publish { .. } => true,
             Command::Leave(_)
             | Command::Tell(..)
-            | Command::Publish { .. }
             | Command::Resume(_)
             | Command::After(..)
             | Command::Barrier => false,
@@ -95,6 +95,11 @@ fn waited(since: Timestamp, now: Timestamp) -> std::time::Duration {
 }
 
 impl Ask {
+    /// Whether it is a poll of this user.
+    pub(super) fn is_poll_of(&self, name: &str) -> bool {
+        matches!(self, Ask::Poll { user, .. } if **user == *name)
+    }
+
     /// The bytes of its texts.
     fn text_bytes(&self) -> usize {
         let room = self.room().map_or(0, str::len);

@@ -17,6 +17,10 @@ const LOOKS_MAX: usize = 64;
 /// How long nobody looks through all of them again after none could be forgotten, in microseconds.
 const FRUITLESS_PAUSE_MICROS: u64 = 50_000;
 
+/// How often all invariants are looked at, in builds with assertions: that takes a look at every room and member.
+#[cfg(debug_assertions)]
+const CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Rooms that lost their last member, and when: the oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
@@ -41,6 +45,11 @@ impl<P: Peer> Shard<P> {
         self.clock = self.clock.max(now);
         self.retry_notices(now);
         self.forget_idle(now);
+        #[cfg(debug_assertions)]
+        if self.clock >= self.checked_at.later_by(CHECK_INTERVAL) {
+            self.checked_at = self.clock;
+            self.check();
+        }
     }
 
     /// Whether [`Shard::tick`] has to be called now and then.

@@ -10,6 +10,10 @@ use super::dedup::{IdOwner, Identified};
 use super::message::Kind;
 use super::timestamp::Timestamp;
 
+/// The highest number of a message: the largest whole number that every JSON parser keeps exactly. A room that has got
+/// there takes no more.
+pub const SEQ_MAX: u64 = (1 << 53) - 1;
+
 /// A room as a store knows it. Never used again for another room, not even after the room was deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomId(pub i64);

@@ -18,11 +18,11 @@
 //! | `opening`, `held` | a room on its way from the store, and the commands that wait for it |
 //! | `absent` | readers that wait at a room that is not there |
 //! | `store_requests` | rooms asked of the store, few at a time |
-//! | `check` | the invariants of all of that, for tests |
+//! | `check` | the invariants of all of that, for tests and builds with assertions |
 //! | `idle` | rooms without members, kept for a while |
 //! | `readers` | members that read from the store |
 //! | `retention` | what a room keeps no longer |
-//! | `renewal` | `async` rooms that the store has lost messages of |
+//! | `renewal` | rooms whose log is not the one that is stored, or is damaged there |
 //! | `asks` | posts, who is online, kicks, deletions |
 //! | `polls` | readers that come for the next messages and go |
 //! | `dedup`, `repeats` | clients' message ids; messages that are published again under the same one |
@@ -37,7 +37,7 @@ mod absent;
 mod asks;
 mod bans;
 mod bounds;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "fuzzing", debug_assertions))]
 mod check;
 mod command;
 mod contained;
@@ -72,6 +72,8 @@ mod retention;
 mod room;
 mod seats;
 mod shard;
+#[cfg(test)]
+mod states;
 mod store_requests;
 mod timestamp;
 mod view;

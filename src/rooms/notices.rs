@@ -116,8 +116,13 @@ impl<P: Peer> Shard<P> {
         if let Entry::Open(room) = &mut self.rooms[index]
             && room.format == Format::Chat
             && !room.disowned
+            && !room.is_ended()
         {
-            if room.delayed.is_empty() {
+            let key = room.key;
+            if room.is_closed() {
+                room.delayed.push(notice);
+                self.put_off_notices(key, now);
+            } else if room.delayed.is_empty() {
                 append(&mut self.ledger, room, &notice, &self.limits, now);
                 self.messages += 1;
             } else {
@@ -160,7 +165,8 @@ impl<P: Peer> Shard<P> {
     /// The store has refused a room: its notices wait for another time.
     pub(super) fn put_off_notices(&mut self, key: RoomKey, now: Timestamp) {
         let Some(room) = open_room(&mut self.rooms, key) else { return };
-        if room.disowned {
+        // Nobody can be told any more; of a damaged room, whoever opens it when it is whole.
+        if room.disowned || room.is_ended() {
             room.delayed = Delayed::default();
         }
         if let Some(again_at) = room.delayed.put_off(now) {
@@ -197,13 +203,21 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    fn append_delayed(&mut self, key: RoomKey, now: Timestamp) {
+    pub(super) fn append_delayed(&mut self, key: RoomKey, now: Timestamp) {
         let Some(room) = open_room(&mut self.rooms, key) else { return };
+        if room.is_closed() && !room.is_ended() {
+            room.delayed.again_at = None;
+            self.put_off_notices(key, now);
+            return self.mend(key.index, now);
+        }
         let notices = room.delayed.take();
         if room.disowned {
             return;
         }
         for notice in notices {
+            if room.is_ended() {
+                return;
+            }
             append(&mut self.ledger, room, &notice, &self.limits, now);
             self.messages += 1;
         }

@@ -16,7 +16,7 @@
 mod leaving;
 
 use super::bounds::Bounds;
-use super::command::{Command, Fault, Format, MemberKey, RoomKey, Span, Why};
+use super::command::{Command, Fault, Format, MemberKey, PostError, RoomKey, Span, Why};
 use super::guests::write_notice;
 use super::journal::{Durability, OpenStay, Opened, RoomId};
 use super::message::Notice;
@@ -25,6 +25,7 @@ use super::room::Room;
 use super::seats::Seat;
 use super::shard::{Entry, Shard};
 use super::timestamp::Timestamp;
+use crate::metrics::Limit;
 
 /// Bytes that wait for one room at most, so that one room that does not come leaves the others their part.
 const ROOM_BYTES_MAX: usize = 4 << 20;
@@ -167,7 +168,7 @@ impl<P> Opening<P> {
 
     fn charge(&mut self, bytes: usize, bounds: &Bounds) -> bool {
         if self.charged.saturating_add(bytes) > ROOM_BYTES_MAX && self.charged > 0 {
-            bounds.count_refusal();
+            bounds.hit(Limit::OpeningBytes);
             return false;
         }
         let fits = bounds.charge(bytes);
@@ -232,12 +233,12 @@ impl<P> Opening<P> {
     }
 
     /// Whether it holds this member's JOIN.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
     pub(super) fn holds_join_of(&self, member: MemberKey) -> bool {
         self.held.iter().filter_map(|held| held.command.join_of(member)).count() == 1
     }
 
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
     pub(super) fn joins(&self) -> usize {
         self.held.iter().filter(|held| matches!(held.command, Command::Join(_))).count()
     }
@@ -259,10 +260,12 @@ impl<P: Peer> Shard<P> {
             return Ok(index);
         }
         if !self.make_room(now) {
+            self.limits.bounds.hit(Limit::Rooms);
             return Err(Why::TooManyRooms);
         }
         let is_there = self.limits.store.is_none() || format != Format::Chat;
         if is_there && create && !self.limits.bounds.creations.take(now.micros()) {
+            self.limits.bounds.hit(Limit::RoomCreations);
             return Err(Why::TooManyNewRooms);
         }
         self.rooms_opened += 1;
@@ -297,7 +300,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Asks the store for the room at `index`, unless that was done.
-    fn advance(&mut self, index: usize, now: Timestamp) {
+    pub(super) fn advance(&mut self, index: usize, now: Timestamp) {
         let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
         match opening.phase {
             Phase::Asked { .. } => return,
@@ -309,7 +312,7 @@ impl<P: Peer> Shard<P> {
             return self.open_unstored(index, now);
         }
         if !self.limits.bounds.begin_opening() {
-            return self.refuse_all(index, Why::TooManyOpenings);
+            return self.refuse_newcomers(index, Why::TooManyOpenings, now);
         }
         self.openings += 1;
         self.ask_store(index, now);
@@ -342,6 +345,9 @@ impl<P: Peer> Shard<P> {
 
     /// The store has opened a room, or begun its log anew.
     pub(super) fn opened(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
+        if self.damaged.contains(&opened.id) {
+            return self.not_opened(key, Why::Unavailable, now);
+        }
         let opening = match self.rooms.get_mut(key.index) {
             Some(Entry::Open(room)) if room.key == key => return self.renewed(key, opened, now),
             Some(Entry::Opening(opening)) if opening.key == key => opening,
@@ -447,9 +453,36 @@ impl<P: Peer> Shard<P> {
     fn refuse_creators(&mut self, index: usize, now: Timestamp) {
         let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
         for command in opening.take(&self.limits.bounds, |command, _| command.creates()) {
-            self.refuse(command, Why::TooManyNewRooms);
+            self.limits.bounds.hit(Limit::RoomCreations);
+            self.refuse_at(index, command, Why::TooManyNewRooms);
         }
         self.wait_for_creation(index, now);
+    }
+
+    /// Refuses those that came last to a room that is not there; readers that wait for it longer wait on.
+    fn refuse_newcomers(&mut self, index: usize, why: Why, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        let newcomers = opening.held.extract_if(.., |held| !held.is_greeted);
+        let (commands, bytes): (Vec<_>, Vec<_>) = newcomers.map(|held| (held.command, held.bytes)).unzip();
+        let bytes: usize = bytes.into_iter().sum();
+        opening.charged -= bytes;
+        self.limits.bounds.discharge(bytes);
+        for command in commands {
+            self.refuse_at(index, command, why);
+        }
+        self.wait_on(index, now);
+    }
+
+    /// As [`Shard::refuse`], for a command that has waited for the room at `index`: its member stays there.
+    fn refuse_at(&mut self, index: usize, command: Command<P>, why: Why) {
+        if let Command::Publish { member, tag, .. } = command {
+            if let Some(Entry::Opening(opening)) = self.rooms.get(index) {
+                let tag = tag.map(|tag| tag.of(&opening.arena));
+                opening.tell(member, &PostError::Unavailable.fault(tag));
+            }
+            return;
+        }
+        self.refuse(command, why);
     }
 
     /// Refuses everything that waits for a room that does not come.
@@ -511,7 +544,18 @@ impl<P: Peer> Shard<P> {
         let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
         self.limits.bounds.discharge(gone_bytes);
         opening.charged -= gone_bytes;
-        (opening.held, opening.arena) = (kept, Vec::new());
+        opening.held = kept;
+        self.wait_on(index, now);
+    }
+
+    /// Readers alone wait for the room from now on, if anybody does.
+    fn wait_on(&mut self, index: usize, now: Timestamp) {
+        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
+        debug_assert!(
+            opening.held.iter().all(|held| held.is_greeted),
+            "only readers wait for a room that is not there"
+        );
+        (opening.phase, opening.arena) = (Phase::Found, Vec::new());
         if opening.held.is_empty() {
             return self.remove_room(index);
         }

@@ -240,6 +240,12 @@ impl News {
 }
 
 impl Waiting {
+    /// Whether it waits for what comes after something that was seen.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(super) fn is_within(&self, visible: u64) -> bool {
+        self.cursor <= visible
+    }
+
     /// Whether nobody waits for the answer any longer, as far as the one who asked is known.
     pub(super) fn has_gone(&self) -> bool {
         self.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0)

@@ -204,6 +204,11 @@ impl<P: Peer> Room<P> {
         }
         self.send_page(position, page);
         let Some(member) = self.members.get_mut(position) else { return Turned::Done };
+        if self.guests.has_failed(member.key) {
+            // Its cursor would never move, and the store be read for it without end.
+            self.fail(position, out);
+            return Turned::Done;
+        }
         if has_nothing && member.cursor + 1 < self.log.tail() {
             // The store has nothing where the window has left off: what is in between is lost.
             let cursor = member.cursor;
@@ -232,7 +237,6 @@ impl<P: Peer> Room<P> {
             let title = Title { room: &self.name, epoch: self.epoch };
             log = self.guests.page(member.key, title, &log, member.cursor).unwrap_or(log);
             if self.guests.has_failed(member.key) {
-                // It is closed on its turn, which follows.
                 return;
             }
         }
@@ -330,6 +334,7 @@ impl<P: Peer> Room<P> {
     /// The member goes on after message `to`, and is told that it does not get those from `from` on.
     fn leave_behind(&mut self, position: usize, from: u64, to: u64) {
         debug_assert!(to <= self.visible, "a gap that reaches above what is visible");
+        debug_assert!(from <= to, "a gap of nothing");
         let Some(member) = self.members.get(position) else { return };
         let (room, epoch, at) = (&*self.name, self.epoch, member.sent_at);
         self.tell(member, &Notice::Gap { room, epoch, from, to, at });

@@ -7,6 +7,7 @@ use super::journal::{From, Page, PageRequest};
 use super::member::State;
 use super::peer::Peer;
 use super::pump::Turned;
+use super::renewal::Refused;
 use super::shard::{Entry, Shard};
 use super::timestamp::Timestamp;
 
@@ -21,7 +22,8 @@ const MISFITS_MAX: u8 = 3;
 #[derive(Debug, Default)]
 pub(super) struct Readers {
     pub(super) waiting: VecDeque<Reader>,
-    under_way: usize,
+    /// Invariant: every effect Read gets exactly one answer, which takes its number away here.
+    under_way: Vec<u64>,
     /// Invariant: has nobody who is not a member.
     reading: HashMap<MemberKey, Reading>,
     /// The requests made so far.
@@ -35,6 +37,8 @@ struct Reading {
     since: Option<Timestamp>,
     /// The request that is under way: the only page that it takes.
     request: Option<u64>,
+    /// The newest message that was stored when it was made.
+    stored: u64,
     /// Pages that were not what it had asked for.
     misfits: u8,
 }
@@ -45,6 +49,19 @@ impl Readers {
         self.reading.insert(member, Reading { since: Some(since), ..Reading::default() });
     }
 
+    /// Whether a page for this member is under way, or going to be asked for.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(super) fn reads_for(&self, reader: Reader) -> bool {
+        let is_under_way = self.reading.get(&reader.member).is_some_and(|reading| reading.request.is_some());
+        is_under_way || self.waiting.iter().any(|waiting| Reader { number: 0, ..*waiting } == reader)
+    }
+
+    /// The members for whom a page is under way.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(super) fn members_with_request(&self) -> impl Iterator<Item = MemberKey> {
+        self.reading.iter().filter(|(_, reading)| reading.request.is_some()).map(|(member, _)| *member)
+    }
+
     /// The member has left, or its position is another one: what is under way for it is nobody's.
     pub(super) fn forget(&mut self, member: MemberKey) {
         self.reading.remove(&member);
@@ -52,10 +69,11 @@ impl Readers {
 }
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn page(&mut self, reader: Reader, page: Option<Page>) {
+    pub(super) fn page(&mut self, reader: Reader, page: Option<Page>, now: Timestamp) {
         let Readers { under_way, reading, .. } = &mut self.readers;
-        debug_assert!(*under_way > 0, "an answer that nobody has asked for");
-        *under_way = under_way.saturating_sub(1);
+        let asked_for = under_way.iter().position(|number| *number == reader.number);
+        debug_assert!(asked_for.is_some(), "each request for a page is answered once");
+        asked_for.map(|index| under_way.swap_remove(index));
         let Some(asked) = reading.get(&reader.member).filter(|asked| asked.request == Some(reader.number))
         else {
             return;
@@ -68,6 +86,11 @@ impl<P: Peer> Shard<P> {
         debug_assert!(room.key == reader.room && member.session == reader.session, "another member's page");
         debug_assert!(member.state == State::Reading, "a page for a member that does not read");
         if let Some(page) = page {
+            if page.head < asked.stored {
+                // It has less than it has acknowledged. The member goes on where the log does, if it does.
+                self.cut_off(reader.room, Refused::Alone, now);
+            }
+            let Entry::Open(room) = &mut self.rooms[index] else { return };
             room.expire(self.clock);
             if room.turn_page(position, &page, asked.since, &self.limits, &mut self.out) == Turned::Done {
                 return;
@@ -78,7 +101,9 @@ impl<P: Peer> Shard<P> {
                 return self.readers.waiting.push_back(reader);
             }
         }
-        if let Some(member) = room.members.get_mut(position) {
+        if let Entry::Open(room) = &mut self.rooms[index]
+            && let Some(member) = room.members.get_mut(position)
+        {
             member.state = State::Gone;
         }
         self.out.effects.push(Effect::Close(reader.session, Why::Unavailable));
@@ -87,7 +112,7 @@ impl<P: Peer> Shard<P> {
     /// Asks for the pages that members wait for, as many as may be under way.
     pub(super) fn read_on(&mut self) {
         self.readers.waiting.extend(self.out.readers.drain(..));
-        while self.readers.under_way < PAGES_MAX {
+        while self.readers.under_way.len() < PAGES_MAX {
             let Some(reader) = self.readers.waiting.pop_front() else { return };
             let Some((index, position)) = self.seats.place(reader.member) else { continue };
             let Entry::Open(room) = &self.rooms[index] else { continue };
@@ -102,7 +127,7 @@ impl<P: Peer> Shard<P> {
                 continue;
             }
             self.readers.number += 1;
-            reading.request = Some(self.readers.number);
+            (reading.request, reading.stored) = (Some(self.readers.number), room.stored_upto());
             let from = reading.since.map_or(From::Seq(member.cursor), From::Time);
             let request = PageRequest {
                 room: id,
@@ -113,7 +138,7 @@ impl<P: Peer> Shard<P> {
                 before: None,
                 now: self.clock,
             };
-            self.readers.under_way += 1;
+            self.readers.under_way.push(self.readers.number);
             let reader = Reader { number: self.readers.number, ..reader };
             self.out.effects.push(Effect::Read { reader, request });
         }

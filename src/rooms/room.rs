@@ -10,7 +10,7 @@ use super::dedup::{Dedup, IdOwner, Identified, content_digest};
 use super::deflated::Deflated;
 use super::encoding::Encoding;
 use super::guests::Guests;
-use super::journal::{Durability, Opened, RoomId, StayId};
+use super::journal::{Durability, Opened, RoomId, SEQ_MAX, StayId};
 use super::latest::Latest;
 use super::log::{Log, Window};
 use super::member::{Member, State};
@@ -131,6 +131,8 @@ pub(super) struct Room<P> {
     pub(super) durability: Durability,
     /// Whether it is stored at the moment.
     pub(super) tie: Tie,
+    /// What is stored of it is damaged: nothing is done here any more. Members stay until they leave.
+    pub(super) damaged: bool,
     /// The newest message that was, or is about to be, handed to the store, and the newest that is stored.
     pub(super) recorded: u64,
     stored: u64,
@@ -159,7 +161,7 @@ pub(super) struct Room<P> {
     pub(super) round: Option<Round>,
     /// Who published the messages after `visible`, in order.
     pub(super) unstored: VecDeque<Publisher>,
-    /// JOINs and LEAVEs that the store has refused. Invariant: empty if `unstored` has any, which happened later.
+    /// JOINs and LEAVEs that the store has refused. Invariant: empty if `unstored` has a JOIN or LEAVE, which happened later.
     pub(super) delayed: Delayed,
     /// Messages that came again and whose first is after `visible`.
     pub(super) repeats: Vec<Repeat>,
@@ -180,6 +182,7 @@ impl<P: Peer> Room<P> {
             stored_as: None,
             durability: Durability::Off,
             tie: Tie::Tied,
+            damaged: false,
             recorded: 0,
             stored: 0,
             epoch,
@@ -249,7 +252,18 @@ impl<P: Peer> Room<P> {
     pub(super) fn is_idle(&self) -> bool {
         let is_stored = self.recorded == self.stored && self.tie == Tie::Tied && self.delayed.is_empty();
         let is_left = self.members.is_empty() && self.polls.iter().all(Waiting::has_gone);
-        is_left && self.unstored.is_empty() && (is_stored || self.disowned)
+        is_left && self.unstored.is_empty() && (is_stored || self.disowned || self.damaged)
+    }
+
+    /// Whether nothing can be appended at the moment, since nobody could be shown it: the room is damaged, has used up its
+    /// numbers, or waits until its log goes on in the store.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_ended() || (self.waits_for_store() && self.tie != Tie::Tied)
+    }
+
+    /// Whether nothing can be appended any more.
+    pub(super) fn is_ended(&self) -> bool {
+        self.damaged || self.log.head() >= SEQ_MAX
     }
 
     /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
@@ -338,6 +352,11 @@ impl<P: Peer> Room<P> {
         self.stored_as.filter(|_| is_stored)
     }
 
+    /// The newest message that is stored, if what is said here is.
+    pub(super) fn stored_upto(&self) -> u64 {
+        if self.record_as().is_some() { self.stored } else { 0 }
+    }
+
     /// The messages up to `seq` are committed; `place` finds members.
     pub(super) fn commit(
         &mut self,
@@ -378,7 +397,8 @@ impl<P: Peer> Room<P> {
         }
     }
 
-    fn waits_for_store(&self) -> bool {
+    /// Whether messages are shown after their commit.
+    pub(super) fn waits_for_store(&self) -> bool {
         match self.durability {
             Durability::Off | Durability::Async => false,
             Durability::Commit | Durability::Fsync => self.stored_as.is_some(),

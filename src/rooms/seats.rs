@@ -105,7 +105,7 @@ impl Seats {
     }
 
     /// Members that wait for a room.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
     pub(super) fn waiting(&self) -> impl Iterator<Item = (MemberKey, RoomKey)> {
         let own = (0..).map(MemberKey).zip(&self.seats);
         let orphans = (FIRST_ORPHAN..).map(MemberKey).zip(&self.orphans);

@@ -1,6 +1,6 @@
 //! A shard: the rooms that one worker owns, who sits where in them, and whose turn it is to be pumped.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use slab::Slab;
 
@@ -10,7 +10,7 @@ use super::command::{
 };
 use super::crew::Crew;
 use super::idle::Idle;
-use super::journal::RecordBatch;
+use super::journal::{RecordBatch, RoomId};
 use super::ledger::{Ledger, Settled, Upto};
 use super::member::{Profile, State};
 use super::members::BLOCK;
@@ -21,11 +21,13 @@ use super::peer::Peer;
 use super::polls::Polls;
 use super::pump::Outcome;
 use super::readers::Readers;
+use super::renewal::Refused;
 use super::repeats::Publisher;
 use super::room::{Draft, Newcomer, Room, RoomLimits};
 use super::seats::{Seat, Seats};
 use super::store_requests::StoreRequests;
 use super::timestamp::Timestamp;
+use crate::metrics::Limit;
 
 /// A room, or the wait for it.
 #[derive(Debug)]
@@ -65,6 +67,13 @@ pub struct Shard<P> {
     pub(super) stays: u64,
     pub(super) members: usize,
     pub(super) messages: u64,
+    /// Logs that have begun a new epoch while their rooms were open.
+    pub(super) resets: u64,
+    /// When all invariants were looked at last.
+    #[cfg(debug_assertions)]
+    pub(super) checked_at: Timestamp,
+    /// Rooms of which the store has said that they are damaged.
+    pub(super) damaged: HashSet<RoomId>,
     pub(super) polls: Polls,
     pub(super) out: Outcome,
 }
@@ -95,6 +104,10 @@ impl<P: Peer> Shard<P> {
             stays: 0,
             members: 0,
             messages: 0,
+            resets: 0,
+            #[cfg(debug_assertions)]
+            checked_at: Timestamp::default(),
+            damaged: HashSet::new(),
             polls: Polls::default(),
             out: Outcome::default(),
         }
@@ -113,7 +126,7 @@ impl<P: Peer> Shard<P> {
             }
         }
         let (rooms, openings) = (self.rooms.len() - self.absent, self.openings);
-        ShardStats { rooms, openings, members, messages, unstored, lag, lag_max }
+        ShardStats { rooms, openings, members, messages, unstored, lag, lag_max, resets: self.resets }
     }
 
     /// Messages that wait for the store.
@@ -183,13 +196,14 @@ impl<P: Peer> Shard<P> {
     pub fn answer(&mut self, answer: Answer, now: Timestamp) {
         self.clock = self.clock.max(now);
         match answer {
-            Answer::Opened { room, opened } => {
+            Answer::Opened { room, opened } if self.take_request(room) => {
                 match opened {
                     Ok(opened) => self.opened(room, &opened, now),
                     Err(why) => self.not_opened(room, why, now),
                 }
-                self.request_answered();
+                self.make_requests();
             }
+            Answer::Opened { .. } => {}
             Answer::Committed { refused } => {
                 let Settled { stored, lost } = self.ledger.committed(&refused);
                 for Upto { room: key, seq, .. } in stored {
@@ -200,13 +214,14 @@ impl<P: Peer> Shard<P> {
                         self.notices_after_commit(key, now);
                     }
                 }
-                self.roll_back(lost, now);
+                self.roll_back(lost, Refused::Alone, now);
             }
             Answer::Refused => {
                 let lost = self.ledger.refused();
-                self.roll_back(lost, now);
+                self.roll_back(lost, Refused::Together, now);
             }
-            Answer::Page { reader, page } => self.page(reader, page),
+            Answer::Page { reader, page } => self.page(reader, page, now),
+            Answer::Damaged(id) => self.damaged(id),
         }
     }
 
@@ -266,7 +281,9 @@ impl<P: Peer> Shard<P> {
         if self.limits.bounds.bans.holds(&join.room, &join.user) {
             return self.turn_away(join, Why::Banned);
         }
-        let index = match self.find_room(&join.room, join.format, join.creates, now) {
+        // A relay is in memory alone: one that is not there and an empty one are the same.
+        let creates = join.creates || join.format != Format::Chat;
+        let index = match self.find_room(&join.room, join.format, creates, now) {
             Ok(index) => index,
             Err(why) => return self.turn_away(join, why),
         };
@@ -275,7 +292,11 @@ impl<P: Peer> Shard<P> {
             Entry::Open(room) => room,
             Entry::Opening(_) => return self.hold(index, Command::Join(Box::new(join)), now),
         };
+        if room.damaged {
+            return self.turn_away(join, Why::Unavailable);
+        }
         if room.member_count() >= self.limits.bounds.members() {
+            self.limits.bounds.hit(Limit::MembersPerRoom);
             return self.turn_away(join, Why::RoomFull);
         }
         room.expire(self.clock);
@@ -378,9 +399,10 @@ impl<P: Peer> Shard<P> {
             Entry::Opening(opening) => {
                 let tag = tag.map(|tag| tag.of(arena));
                 if !opening.hold_publish((member, content, tag, text), now, &self.limits.bounds) {
-                    opening.tell(member, &PostError::Busy.fault(tag));
+                    return opening.tell(member, &PostError::Busy.fault(tag));
                 }
-                return;
+                // Of a reader that waits at a room that is not there: it brings the room into being.
+                return self.advance(index, now);
             }
         };
         match room.format {
@@ -404,12 +426,19 @@ impl<P: Peer> Shard<P> {
                 let Ok(content) = simdutf8::basic::from_utf8(content) else { return };
                 let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
                 let client_id = client_id.filter(|id| !id.is_empty());
-                let (kind, sender, id_session) = (Kind::Message, &*profile.user, None);
+                // A name that is none is shared by strangers, and so would be its ids.
+                let id_session = profile.user.is_empty().then_some(profile.session_id);
+                let (kind, sender) = (Kind::Message, &*profile.user);
                 let draft = Draft { kind, sender, content, client_id, id_session, presence: None };
                 let publisher = Publisher::Member { key: member, session };
                 if let Some(first) = room.earlier(&draft, &self.limits, now) {
                     let place = |member| self.seats.place_in(index, member);
                     return room.answer_repeat(first, &draft, publisher, place);
+                }
+                if room.is_closed() {
+                    let place = |member| self.seats.place_in(index, member);
+                    room.answer_failed(publisher, PostError::Unavailable, client_id, place);
+                    return self.mend(index, now);
                 }
                 self.ledger.append(room, draft, publisher, &self.limits, now);
                 self.messages += 1;
@@ -421,14 +450,14 @@ impl<P: Peer> Shard<P> {
 
     /// The store has refused these rooms: everything in them that was not committed is taken back. What was shown already,
     /// in `async` rooms, is lost to the store.
-    fn roll_back(&mut self, lost: Vec<RoomKey>, now: Timestamp) {
+    fn roll_back(&mut self, lost: Vec<RoomKey>, refused: Refused, now: Timestamp) {
         for key in lost {
             let seats = &self.seats;
             if let Some(room) = open_room(&mut self.rooms, key) {
                 room.roll_back(|member| seats.place_in(key.index, member));
             }
             self.put_off_notices(key, now);
-            self.cut_off(key, now);
+            self.cut_off(key, refused, now);
         }
     }
 

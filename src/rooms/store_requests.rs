@@ -1,6 +1,6 @@
 //! What a shard asks of the store about rooms: to open one, or to begin its log anew. Few at a time.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::command::{Effect, RoomKey};
 use super::peer::Peer;
@@ -17,10 +17,19 @@ pub(crate) const REQUESTS_MAX: usize = 256;
 pub(super) struct StoreRequests {
     /// Not made yet.
     queued: VecDeque<RoomKey>,
-    /// Invariant: every effect Open and Renew gets exactly one answer, which takes one away here.
-    under_way: usize,
+    /// Invariant: every effect Open and Renew gets exactly one answer, which takes its room away here. A room has one
+    /// request at a time.
+    under_way: HashSet<RoomKey>,
     /// Since when rooms have waited, oldest first; those that wait no more are dropped when they come to the front.
     since: VecDeque<(RoomKey, Timestamp)>,
+}
+
+impl StoreRequests {
+    /// Whether an answer about this room is going to come.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(super) fn will_answer(&self, room: RoomKey) -> bool {
+        self.under_way.contains(&room) || self.queued.contains(&room)
+    }
 }
 
 impl<P: Peer> Shard<P> {
@@ -31,15 +40,15 @@ impl<P: Peer> Shard<P> {
         self.make_requests();
     }
 
-    /// One of the requests was answered.
-    pub(super) fn request_answered(&mut self) {
-        debug_assert!(self.requests.under_way > 0, "an answer to no request");
-        self.requests.under_way = self.requests.under_way.saturating_sub(1);
-        self.make_requests();
+    /// An answer has come; false if it is one to no request.
+    pub(super) fn take_request(&mut self, room: RoomKey) -> bool {
+        let is_asked_for = self.requests.under_way.remove(&room);
+        debug_assert!(is_asked_for, "each request is answered once");
+        is_asked_for
     }
 
-    fn make_requests(&mut self) {
-        while self.requests.under_way < REQUESTS_MAX
+    pub(super) fn make_requests(&mut self) {
+        while self.requests.under_way.len() < REQUESTS_MAX
             && let Some(key) = self.requests.queued.pop_front()
         {
             let effect = match self.rooms.get(key.index) {
@@ -53,7 +62,8 @@ impl<P: Peer> Shard<P> {
                 }
                 Some(Entry::Opening(_) | Entry::Open(_)) | None => continue,
             };
-            self.requests.under_way += 1;
+            let is_first = self.requests.under_way.insert(key);
+            debug_assert!(is_first, "a room has one request at a time");
             self.out.effects.push(effect);
         }
     }

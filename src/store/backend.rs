@@ -5,6 +5,7 @@ use super::bans::BanChange;
 use super::error::StoreError;
 use super::health::Monitor;
 use super::jobs::Purpose;
+use super::quarantine::DamageListener;
 use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
 use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
@@ -73,6 +74,9 @@ pub(super) trait Backend: Send + Sync {
     fn change_bans(&self, change: BanChange, done: Done<Result<(), StoreError>>) -> Result<(), Busy>;
 
     fn bans(&self, done: Done<Result<Vec<Ban>, StoreError>>) -> Result<(), Busy>;
+
+    /// Has `listener` hear of rooms that are found to be damaged, where that can happen.
+    fn listen_for_damage(&self, listener: DamageListener);
 
     /// The way to who makes copies, if there is anything to copy.
     fn backups(&self) -> Option<&Backups>;

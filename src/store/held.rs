@@ -10,6 +10,7 @@ use super::bans::BanChange;
 use super::error::StoreError;
 use super::health::Monitor;
 use super::jobs::Purpose;
+use super::quarantine::DamageListener;
 use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery, Store};
 use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
@@ -159,6 +160,10 @@ impl Backend for Held {
 
     fn bans(&self, done: Done<Result<Vec<Ban>, StoreError>>) -> Result<(), Busy> {
         self.backend.bans(done)
+    }
+
+    fn listen_for_damage(&self, listener: DamageListener) {
+        self.backend.listen_for_damage(listener);
     }
 
     fn backups(&self) -> Option<&Backups> {

@@ -81,15 +81,12 @@ pub use self::restore::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;
 #[doc(inline)]
 pub use crate::rooms::journal::{
-    Durability, From, Page, PageRequest, Retention, RoomId, RoomSettings, Stored, StoredPresence,
+    Durability, From, Page, PageRequest, Retention, RoomId, RoomSettings, SEQ_MAX, Stored, StoredPresence,
 };
 use crate::rooms::journal::{Opened, RecordBatch};
 #[doc(inline)]
 pub use crate::rooms::log::Window;
 use crate::rooms::{Ban, Timestamp};
-
-/// The highest number of a message: the largest whole number that every JSON parser keeps exactly.
-pub const SEQ_MAX: u64 = (1 << 53) - 1;
 
 /// Jobs that wait for the writer, or for a reader, at most.
 const JOBS_MAX: usize = 4_096;
@@ -227,6 +224,11 @@ impl Store {
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy> {
         self.backend.open(name, Purpose::Renew(id), now, done)
+    }
+
+    /// Has `listener` hear of each room that is found to be damaged, on a thread of the store, where it must not block.
+    pub(crate) fn listen_for_damage(&self, listener: impl Fn(RoomId) + Send + Sync + 'static) {
+        self.backend.listen_for_damage(Box::new(listener));
     }
 
     /// Reads a part of a room's log.

@@ -5,18 +5,29 @@
 //! a restart finds it mended; it can be deleted.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::StoreError;
 use crate::rooms::journal::RoomId;
 
+/// Hears of each room that is found to be damaged, once, on a thread of the store. Must not block.
+pub(crate) type DamageListener = Box<dyn Fn(RoomId) + Send + Sync>;
+
 /// The damaged rooms that were met, and what is wrong with them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Quarantine {
     rooms: Mutex<HashMap<RoomId, Arc<str>>>,
     /// How many: the lock is not taken while there are none.
     count: AtomicUsize,
+    listeners: Mutex<Vec<DamageListener>>,
+}
+
+impl fmt::Debug for Quarantine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Quarantine").field("count", &self.count).finish_non_exhaustive()
+    }
 }
 
 impl Quarantine {
@@ -41,6 +52,11 @@ impl Quarantine {
         work().map_err(|error| self.note(room, error))
     }
 
+    /// From now on `listener` hears of rooms that are found to be damaged: who has one of them open is to close its doors.
+    pub(super) fn listen(&self, listener: DamageListener) {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
     /// Hears of an error that was met with the room.
     pub(super) fn note(&self, room: RoomId, error: StoreError) -> StoreError {
         let error = error.in_room(room);
@@ -49,6 +65,8 @@ impl Quarantine {
         {
             self.count.fetch_add(1, Ordering::Release);
             tracing::error!(room = room.0, %reason, "a room is damaged and out of use; the others go on");
+            let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+            listeners.iter().for_each(|listener| listener(*room));
         }
         error
     }

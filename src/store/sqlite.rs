@@ -14,6 +14,7 @@ use super::health::Monitor;
 use super::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask, Reply, Work};
 use super::ledger::Ledger;
 use super::page::{self, ReadOptions};
+use super::quarantine::{DamageListener, Quarantine};
 use super::registry;
 use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
 use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
@@ -27,6 +28,7 @@ pub(super) struct Sqlite {
     pub(super) read_gate: Arc<Gate>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) backups: Backups,
+    pub(super) quarantine: Arc<Quarantine>,
 }
 
 impl Backend for Sqlite {
@@ -136,6 +138,10 @@ impl Backend for Sqlite {
     fn take_back(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
         let room: Box<str> = room.into();
         self.change(done, move |conn, ledger| registry::take_back(conn, ledger, &room))
+    }
+
+    fn listen_for_damage(&self, listener: DamageListener) {
+        self.quarantine.listen(listener);
     }
 
     fn backups(&self) -> Option<&Backups> {

@@ -135,7 +135,7 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
         prober: Prober::new(clock()),
         options: read_options,
         ledger,
-        retainer: Retainer::new(retention, quarantine, clock()),
+        retainer: Retainer::new(retention, quarantine.clone(), clock()),
         failed_terms: HashMap::new(),
         synchronous: Synchronous::Full,
     };
@@ -143,7 +143,7 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
         Builder::new().name("store".into()).spawn(move || writer.run_or_dismiss()).map_err(not_started)?;
     threads.writer = Some(writer);
     let (job_gate, read_gate) = (Gate::new(JOBS_MAX, queue_bytes_max), Gate::new(READS_MAX, usize::MAX));
-    Ok((Sqlite { jobs, job_gate, reads, read_gate, monitor, backups }, threads))
+    Ok((Sqlite { jobs, job_gate, reads, read_gate, monitor, backups, quarantine }, threads))
 }
 
 impl Drop for SqliteThreads {

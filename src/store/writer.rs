@@ -179,6 +179,8 @@ impl Writer {
                 Job::Open(open) => match open.purpose {
                     Purpose::Find => {}
                     Purpose::Create => registry::open(&tx, &open.name, open.now)?,
+                    // Of a damaged room nothing is changed any more.
+                    Purpose::Renew(id) if self.options.quarantine.check(id).is_err() => {}
                     Purpose::Renew(id) => registry::renew(&tx, id, &open.name)?,
                 },
                 Job::Stop => {}

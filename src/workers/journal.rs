@@ -41,6 +41,12 @@ impl Desk {
         self.ring();
     }
 
+    /// Leaves what the shard has not asked for, unless there is no room: it hears of it again when it asks.
+    fn mention(&self, answer: Answer) {
+        let _shard_is_gone_or_behind = self.answers.try_send(answer);
+        self.ring();
+    }
+
     fn ring(&self) {
         if let Some(ring) = &self.bell {
             ring();
@@ -57,7 +63,10 @@ impl std::fmt::Debug for Desk {
 impl Journal {
     pub(super) fn new(store: Store, bell: Option<Bell>) -> Journal {
         let (answers, answered) = crossbeam_channel::bounded(ANSWERS_MAX);
-        Journal { store, desk: Desk { answers, bell }, answered }
+        let desk = Desk { answers, bell };
+        let damaged = desk.clone();
+        store.listen_for_damage(move |room| damaged.mention(Answer::Damaged(room)));
+        Journal { store, desk, answered }
     }
 
     /// Where the answers come.

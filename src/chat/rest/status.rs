@@ -29,12 +29,14 @@ struct Counts {
     lag: u64,
     /// The same, of the member that is furthest behind.
     lag_max: u64,
+    /// Logs that have begun a new epoch while their rooms were open, since the store did not have what was shown.
+    epoch_resets: u64,
 }
 
 impl From<&ShardStats> for Counts {
     fn from(stats: &ShardStats) -> Counts {
-        let ShardStats { rooms, openings, members, messages, unstored, lag, lag_max } = *stats;
-        Counts { rooms, openings, members, messages, unstored, lag, lag_max }
+        let ShardStats { rooms, openings, members, messages, unstored, lag, lag_max, resets } = *stats;
+        Counts { rooms, openings, members, messages, unstored, lag, lag_max, epoch_resets: resets }
     }
 }
 
@@ -76,6 +78,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
             unstored: shards.iter().map(|shard| shard.unstored).sum(),
             lag: shards.iter().map(|shard| shard.lag).sum(),
             lag_max: shards.iter().map(|shard| shard.lag_max).max().unwrap_or(0),
+            epoch_resets: shards.iter().map(|shard| shard.resets).sum(),
         };
         let (evicted, log_limit_hits) = (store.evicted(), store.log_limit_hits());
         let store = match store.health() {

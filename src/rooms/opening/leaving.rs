@@ -49,24 +49,24 @@ impl<P: Peer> Shard<P> {
         opening.held.push(Held::new(leave, now, 0));
     }
 
-    /// Has the sessions closed that wait for a room (those of one user, if named); returns how many.
+    /// Has the sessions closed that wait for a room (those of one user, if named, whose polls end as well); returns how many.
     pub(in crate::rooms) fn close_waiting(&mut self, index: usize, user: Option<&str>, why: Why) -> usize {
         let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return 0 };
         let is_meant = |command: &Command<P>, _| match command {
             Command::Join(join) => {
                 user.is_none_or(|user| *join.user == *user) && !Seats::is_orphan(join.member)
             }
+            Command::Ask(ask) => user.is_some_and(|user| ask.is_poll_of(user)),
             Command::Publish { .. }
             | Command::Leave(_)
             | Command::Tell(..)
             | Command::Resume(_)
-            | Command::Ask(_)
             | Command::After(..)
             | Command::Barrier => false,
         };
-        let joins = opening.take(&self.limits.bounds, is_meant);
-        let count = joins.len();
-        for join in joins {
+        let meant = opening.take(&self.limits.bounds, is_meant);
+        let count = meant.iter().filter(|command| command.joiner().is_some()).count();
+        for join in meant {
             // What they have said goes with them: their keys may be others' before the room is there.
             if let Some(member) = join.joiner()
                 && let Some(Entry::Opening(opening)) = self.rooms.get_mut(index)

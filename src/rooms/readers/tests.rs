@@ -103,7 +103,8 @@ fn page(room: &str, after: u64, upto: u64, tail: u64) -> Page {
         messages: (after + 1..=upto).map(|seq| stored(room, seq)).collect(),
         tail,
         gone_at: at(tail - 1),
-        head: upto,
+        // Of a room that is written to.
+        head: 10_000,
         epoch: 7,
         start: after,
     }

@@ -29,6 +29,7 @@ use super::error::{OpenError, StoreError};
 use super::gate::{Gate, Permit};
 use super::health::{Monitor, Watch};
 use super::jobs::{Purpose, Reply};
+use super::quarantine::DamageListener;
 use super::writer::{clock, now};
 use super::{Busy, Done, Import, JOBS_MAX, NewRoom, Options, RoomInfo, RoomQuery};
 use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
@@ -258,6 +259,9 @@ impl Backend for Memory {
     fn floor(&self, room: RoomId, done: Done<Result<u64, StoreError>>) -> Result<(), Busy> {
         self.ask(done, move |rooms| rooms.floor(room))
     }
+
+    /// Memory is not damaged.
+    fn listen_for_damage(&self, _listener: DamageListener) {}
 
     fn backups(&self) -> Option<&Backups> {
         None
