@@ -16,6 +16,7 @@ use std::time::Duration;
 use foghorn::config::{Config, Secret};
 use foghorn::proxy::Trusted;
 use serde_json::Value;
+use support::process::without_own_settings;
 use support::raw::{upgrade, upgrade_lines};
 use support::secure::{Certificate, tcp};
 use support::tokens::{SECRET, admin_token, bearer, token};
@@ -225,12 +226,7 @@ impl Process {
         let shell = format!("export FOGHORN_LIMITS_CLOSE_TIMEOUT=100ms; {shell}");
         let script = format!("{shell} exec \"$0\" serve --memory --log warn \"$@\"");
         let mut command = Command::new("sh");
-        // What the tests themselves are told is no key of the server's.
-        let own = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("FOGHORN_"));
-        for name in own {
-            command.env_remove(name);
-        }
-        let mut child = command
+        let mut child = without_own_settings(&mut command)
             .args(["-c", &script, env!("CARGO_BIN_EXE_foghorn")])
             .args(arguments)
             .stdin(socket.map_or_else(Stdio::null, Stdio::from))

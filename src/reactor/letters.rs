@@ -51,8 +51,8 @@ impl<S: Service> Reactor<S> {
             Letter::Follow(ticket, follow) => {
                 self.answer(ticket, |exchange, reach| exchange.follow(*follow, reach));
             }
-            Letter::Closing(key, code) => {
-                self.with_websocket(key, |websocket, reach| websocket.closed_elsewhere(code, reach));
+            Letter::Closing(key, code, reason) => {
+                self.with_websocket(key, |websocket, reach| websocket.closed_elsewhere(code, &reason, reach));
             }
             Letter::Event(key, event) => {
                 self.with_websocket(key, |websocket, reach| websocket.event(event, reach));

@@ -28,9 +28,9 @@ const LETTERS_MAX: usize = 4096;
 pub(crate) enum Letter {
     /// A shard wants something done.
     Effect(Effect),
-    /// A session was closed by a thread of the application, with this code; the frame is out, the deadline is not armed
-    /// yet.
-    Closing(Key, CloseCode),
+    /// A session was closed by a thread of the application, with this code and reason; the frame is out, the deadline is
+    /// not armed yet.
+    Closing(Key, CloseCode, Box<str>),
     /// Something for a session's handler.
     Event(Key, State),
     /// The answer to a request.

@@ -442,6 +442,7 @@ impl Context<'_> {
         let lane = &mut self.turn.lanes[usize::from(number)];
         // From congestion on the session is not read; what had been read by then is taken.
         if lane.is_flooded() {
+            self.turn.metrics.hit(Limit::ShardQueue);
             return Err(RoomError::Busy);
         }
         lane.ask(Box::new(post.ask(reply)), post.content.len());

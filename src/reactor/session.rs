@@ -180,10 +180,10 @@ impl Session {
     pub fn close(&self, code: CloseCode, reason: &str) {
         let mut frame = Vec::new();
         encode::close(&mut frame, Some(code), reason);
-        if self.inner.outbound.close(&frame) {
+        if self.inner.outbound.close_elsewhere(&frame, code) {
             // Not lost if the mailbox is full: nobody else arms the deadline, or tells the handler. There is one for each
             // session.
-            self.inner.mailbox.post_or_keep(Letter::Closing(self.inner.key, code));
+            self.inner.mailbox.post_or_keep(Letter::Closing(self.inner.key, code, reason.into()));
         }
     }
 

@@ -305,9 +305,15 @@ impl WebSocket {
         self.settle(reach);
     }
 
-    /// A thread of the application has sent the Close frame, with this code.
-    pub(super) fn closed_elsewhere<S: Service>(&mut self, code: CloseCode, reach: &mut Reach<'_, S>) {
+    /// A thread of the application has sent the Close frame, with this code and reason.
+    pub(super) fn closed_elsewhere<S: Service>(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        reach: &mut Reach<'_, S>,
+    ) {
         self.connection.close_sent();
+        self.report(Disconnect::Closed(code), code, reason, reach);
         self.end(Disconnect::Closed(code), reach);
     }
 
@@ -322,9 +328,18 @@ impl WebSocket {
 
     /// Tells the service, leaves the rooms; once.
     pub(super) fn end<S: Service>(&mut self, because: Disconnect, reach: &mut Reach<'_, S>) {
-        if std::mem::replace(&mut self.side.ended, true) {
+        if self.side.ended {
             return;
         }
+        let mut because = because;
+        if let Some(code) = reach.outbound.closed_elsewhere()
+            && because != Disconnect::Closed(code)
+        {
+            // The client has heard of that, and the reactor has not until now.
+            because = Disconnect::Closed(code);
+            self.report(because, code, "closed by the application", reach);
+        }
+        self.side.ended = true;
         let (service, mut cx) = reach.context(&mut self.side);
         service.close(&mut cx, because);
         for membership in std::mem::take(&mut self.side.memberships).as_slice() {
@@ -428,10 +443,13 @@ impl WebSocket {
         };
         let Closing { code, reason, because } = *closing;
         encode::close(&mut reach.turn.replies, Some(code), &reason);
-        reach.outbound.close(&reach.turn.replies);
+        let is_first = reach.outbound.close(&reach.turn.replies);
         reach.turn.forget_replies();
         self.connection.close_sent();
-        self.report(because, code, &reason, reach);
+        // A connection that has failed takes no Close frame either.
+        if is_first || reach.outbound.closed_elsewhere().is_none() {
+            self.report(because, code, &reason, reach);
+        }
         self.end(because, reach);
     }
 

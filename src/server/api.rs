@@ -26,6 +26,8 @@ pub struct Request<'r> {
     pub attributes: &'r Attributes,
     /// The web pages that may ask at this path.
     pub origins: &'r Origins,
+    /// Bytes of a message at most, as `limits.message_bytes` is now.
+    pub message_bytes: usize,
 }
 
 impl Request<'_> {

@@ -374,7 +374,8 @@ impl Service for Dispatch {
         };
         let rules = self.rules.now();
         let origins = rules.origins_of(head.path(), None);
-        let request = Request { head, body, arrival, rooms: &self.rooms, attributes, origins };
+        let (rooms, message_bytes) = (&self.rooms, rules.limits.message_bytes);
+        let request = Request { head, body, arrival, rooms, attributes, origins, message_bytes };
         let responder = Responder { mailbox: self.mailbox.clone(), ticket };
         match contained(|| api.call(&request, responder)) {
             Ok(Answer::LaterOr(after, otherwise)) => {

@@ -218,6 +218,9 @@ impl ServerHandle {
         self.rooms.mailbox().post(Letter::Limits(Box::new(reactor_limits(config))));
         self.rooms.mailbox().post(Letter::Config(Box::new(config.clone())));
         set_bounds(self.rooms.bounds(), &config.limits);
+        if let Some(store) = self.rooms.store() {
+            store.set_rooms_max(config.limits.rooms);
+        }
         self.rules.replace(rules.with_certificate(certificate.or(used)));
         Ok(())
     }

@@ -285,6 +285,10 @@ impl Rooms {
     }
 
     fn post_letter(&self, letter: Letter) -> Result<(), Busy> {
-        if self.mailbox.try_post(letter) { Ok(()) } else { Err(Busy) }
+        if self.mailbox.try_post(letter) {
+            return Ok(());
+        }
+        self.metrics.hit(Limit::ShardQueue);
+        Err(Busy)
     }
 }

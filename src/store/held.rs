@@ -181,4 +181,8 @@ impl Backend for Held {
     fn evicted(&self) -> u64 {
         self.backend.evicted()
     }
+
+    fn set_rooms_max(&self, rooms: usize) {
+        self.backend.set_rooms_max(rooms);
+    }
 }

@@ -449,4 +449,9 @@ impl Store {
     pub fn evicted(&self) -> u64 {
         self.backend.evicted()
     }
+
+    /// From now on a store in memory creates so many rooms at most ([`MemoryLimits::rooms`]); what is there stays.
+    pub fn set_rooms_max(&self, rooms: usize) {
+        self.backend.set_rooms_max(rooms);
+    }
 }

@@ -163,6 +163,9 @@ impl Backend for Sqlite {
     fn evicted(&self) -> u64 {
         0
     }
+
+    /// The shards count them.
+    fn set_rooms_max(&self, _rooms: usize) {}
 }
 
 impl Sqlite {

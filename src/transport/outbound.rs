@@ -9,7 +9,7 @@ use super::stream::{Extra, Stream, StreamRef, Taken};
 use super::{Share, Tally};
 use crate::rooms::log::Slice;
 use crate::rooms::{Peer, Sent};
-use crate::ws::{Role, header};
+use crate::ws::{CloseCode, Role, header};
 
 /// Why frames were not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +141,8 @@ impl Backlog {
 #[derive(Debug)]
 struct Half {
     phase: Phase,
+    /// What somebody else than the reactor has closed the session with; 0 if nobody has. It may not know yet.
+    closed_elsewhere: u16,
     /// A room wants to send more once the backlog is gone.
     room_waits: bool,
     /// Grows with every byte of a backlog that is written, and by [`PROGRESS_BYTES`] whenever all of it is.
@@ -174,7 +176,14 @@ impl Outbound {
     /// [`Outbound::send`] is always taken whole, so the true maximum is one call more.
     #[must_use]
     pub(crate) fn new(stream: Stream, reply_bytes_max: usize) -> Outbound {
-        let half = Half { phase: Phase::Open, room_waits: false, progress: 0, backlog: None, tally: None };
+        let half = Half {
+            phase: Phase::Open,
+            closed_elsewhere: 0,
+            room_waits: false,
+            progress: 0,
+            backlog: None,
+            tally: None,
+        };
         let reply_bytes_max = u32::try_from(reply_bytes_max).unwrap_or(u32::MAX);
         let Stream { socket, extra } = stream;
         Outbound { socket, reply_bytes_max, extra, half: Mutex::new(half) }
@@ -235,12 +244,22 @@ impl Outbound {
 
     /// Sends or queues a Close frame as the last one. False if one was sent before.
     pub(crate) fn close(&self, frame: &[u8]) -> bool {
+        self.lock().close(self.stream(), frame)
+    }
+
+    /// As [`Outbound::close`], by somebody else than the reactor, who is to be told of this code.
+    pub(crate) fn close_elsewhere(&self, frame: &[u8], code: CloseCode) -> bool {
         let mut half = self.lock();
-        let first = half.send(self.stream(), frame, usize::MAX).is_ok();
-        if half.phase == Phase::Open {
-            half.phase = Phase::Sealed;
+        let first = half.close(self.stream(), frame);
+        if first {
+            half.closed_elsewhere = code.get();
         }
         first
+    }
+
+    /// What [`Outbound::close_elsewhere`] was called with.
+    pub(crate) fn closed_elsewhere(&self) -> Option<CloseCode> {
+        CloseCode::new(self.lock().closed_elsewhere)
     }
 
     /// Forgets what waits, except for the rest of the frame in flight, to free memory. Frames were lost: only a Close
@@ -375,6 +394,14 @@ impl Half {
             !self.room_waits || self.backlog.is_some() || self.phase == Phase::Done,
             "a room waits for a socket that nothing waits for"
         );
+    }
+
+    fn close(&mut self, stream: StreamRef<'_>, frame: &[u8]) -> bool {
+        let first = self.send(stream, frame, usize::MAX).is_ok();
+        if self.phase == Phase::Open {
+            self.phase = Phase::Sealed;
+        }
+        first
     }
 
     fn send(&mut self, stream: StreamRef<'_>, frames: &[u8], bytes_max: usize) -> Result<(), SendError> {

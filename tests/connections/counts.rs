@@ -94,3 +94,45 @@ fn shorter_deadlines_hold_for_connections_that_are_quiet() {
     }
     between.expect_end();
 }
+
+/// Asks for something with a JSON body; the status of the answer.
+fn status(server: &TestServer, path: &str, body: &str) -> u16 {
+    let mut raw = Raw::connect(server);
+    let fields = "Host: h\r\nContent-Type: application/json\r\nConnection: close";
+    let len = body.len();
+    raw.send(format!("POST {path} HTTP/1.1\r\n{fields}\r\nContent-Length: {len}\r\n\r\n{body}").as_bytes());
+    raw.reply().status
+}
+
+#[test]
+fn limits_that_rest_and_a_store_in_memory_keep_follow_a_reload() {
+    let mut config = Config::default();
+    let server = TestServer::stored(|started| {
+        started.limits.rooms = 2;
+        config = started.clone();
+    });
+    let create = |name| {
+        status(
+            &server,
+            "/api/chat/rooms",
+            &format!(r#"{{"name":"{name}","description":"","createdBy":"a"}}"#),
+        )
+    };
+    let post = |bytes: usize| {
+        let content = "x".repeat(bytes);
+        status(
+            &server,
+            "/api/chat/rooms/r/messages",
+            &format!(r#"{{"sender":"alice","content":"{content}"}}"#),
+        )
+    };
+    let _member = Chat::join(&server, "r", "alice");
+    assert_eq!((create("one"), create("two")), (201, 503));
+    assert_eq!((post(1_001), post(64 * 1024 + 1)), (201, 413));
+    reload(&server, &config, |config| {
+        config.limits.rooms = 3;
+        config.limits.message_bytes = 1_000;
+    });
+    assert_eq!((create("two"), create("three")), (201, 503));
+    assert_eq!((post(1_000), post(1_001)), (201, 413));
+}

@@ -1,8 +1,9 @@
 //! What becomes of connections over their whole life: which answer belongs to which request, what the clocks count from,
-//! who is counted against which limit, what is left at the end.
+//! who is counted against which limit, what other threads want, what is left at the end.
 
 mod clocks;
 mod counts;
+mod elsewhere;
 mod ends;
 mod held;
 #[path = "../support/mod.rs"]

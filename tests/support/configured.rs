@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::PATIENCE;
+use super::process::without_own_settings;
 use super::tokens::bearer;
 
 /// A running server, whose rooms are in memory; killed when dropped.
@@ -53,12 +54,7 @@ impl ConfiguredProcess {
         // A limit that cannot be raised stays as it is.
         let shell = format!("ulimit -Sn {count} 2>/dev/null; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
-        // What the tests themselves are told is no key of the server's.
-        let own = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("FOGHORN_"));
-        for name in own {
-            command.env_remove(name);
-        }
-        let mut child = command
+        let mut child = without_own_settings(&mut command)
             .args(["-c", &shell, env!("CARGO_BIN_EXE_foghorn")])
             .args(["serve", "--listen", listen, "--memory", "--log", log, "--config"])
             .arg(&path)

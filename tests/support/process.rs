@@ -132,6 +132,15 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     foghorn(arguments)
 }
 
+/// What the tests themselves are told in `FOGHORN_…` is no key of the server's that this starts, be it through a shell.
+pub(crate) fn without_own_settings(command: &mut Command) -> &mut Command {
+    let own = std::env::vars_os().map(|(name, _)| name);
+    own.filter(|name| name.as_encoded_bytes().starts_with(b"FOGHORN_")).for_each(|name| {
+        command.env_remove(name);
+    });
+    command
+}
+
 /// The environment of the tests is not the command's.
 fn foghorn(arguments: &[&str]) -> Command {
     let mut command = Command::new(BINARY);

@@ -149,8 +149,10 @@ pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
     let sender = call.permit.user(fields.optional("sender")?)?;
     let sender = user("sender", sender.ok_or_else(|| Refusal::field("sender", "is missing"))?)?;
     let content = fields.required("content")?;
-    if content.len() > call.content_bytes_max {
-        return Err(Refusal::too_large("content", call.content_bytes_max));
+    // As many as a member may send.
+    let content_bytes_max = call.request.message_bytes;
+    if content.len() > content_bytes_max {
+        return Err(Refusal::too_large("content", content_bytes_max));
     }
     query::name("the room's id", Some(Cow::Borrowed(call.room)), ROOM_BYTES_MAX)?;
     let id = fields.optional("id")?.filter(|id| !id.is_empty());

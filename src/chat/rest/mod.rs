@@ -44,10 +44,11 @@ use crate::store::Store;
 /// Everything below `/api/` that no other route takes, and the two questions that load balancers ask.
 const PREFIXES: [&str; 3] = ["/api/", "/healthz", "/readyz"];
 
-/// Adds the interface, over the rooms that are kept in `store`, which must be the server's own.
+/// Adds the interface, over the rooms that are kept in `store`, which must be the server's own. Nothing of the configuration
+/// is kept: what it says now comes with each request.
 #[must_use]
-pub fn routes(router: Router, config: &Config, store: &Store) -> Router {
-    let rest = Rest { store: store.clone(), content_bytes_max: config.limits.message_bytes };
+pub fn routes(router: Router, _config: &Config, store: &Store) -> Router {
+    let rest = Rest { store: store.clone() };
     PREFIXES.into_iter().fold(router, |router, prefix| router.api(prefix, rest.clone()))
 }
 
@@ -55,8 +56,6 @@ pub fn routes(router: Router, config: &Config, store: &Store) -> Router {
 #[derive(Clone)]
 struct Rest {
     store: Store,
-    /// Bytes of a message's text at most: as many as a member may send.
-    content_bytes_max: usize,
 }
 
 /// One request on its way to its action.
@@ -70,7 +69,6 @@ struct Call<'r> {
     /// The user whom the path names; empty on paths that name none.
     user: &'r str,
     permit: Permit,
-    content_bytes_max: usize,
     /// For the answer, if it comes later.
     pending: Pending,
 }
@@ -119,7 +117,6 @@ impl Rest {
             room: &room,
             user: &user,
             permit,
-            content_bytes_max: self.content_bytes_max,
             pending,
         };
         call.carry_out(action)?;

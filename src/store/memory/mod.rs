@@ -15,7 +15,7 @@ use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -50,6 +50,7 @@ pub(super) struct Memory {
     gate: Arc<Gate>,
     monitor: Arc<Monitor>,
     evicted: Arc<AtomicU64>,
+    rooms_max: Arc<AtomicUsize>,
 }
 
 /// Ends the thread when dropped, once it has done what was asked for by then.
@@ -70,13 +71,15 @@ pub(super) fn start(options: &Options) -> Result<(Memory, Box<dyn Any + Send + S
     let (jobs, received) = bounded(JOBS_MAX + 1);
     let monitor = Arc::new(Monitor::new(None));
     let evicted = Arc::new(AtomicU64::new(0));
-    let (rooms, watched, counted) = (Rooms::new(options), monitor.clone(), evicted.clone());
+    let rooms_max = Arc::new(AtomicUsize::new(options.memory.rooms));
+    let rooms = Rooms::new(options, rooms_max.clone());
+    let (watched, counted) = (monitor.clone(), evicted.clone());
     let run = move || run_or_dismiss(rooms, &received, watched, &counted);
     let failed = |error: io::Error| OpenError::io(":memory:", &error);
     let thread = Builder::new().name("store".into()).spawn(run).map_err(failed)?;
     let ends = MemoryThread { jobs: jobs.clone(), thread: Some(thread) };
     let gate = Gate::new(JOBS_MAX, options.queue_bytes_max);
-    Ok((Memory { jobs, gate, monitor, evicted }, Box::new(ends)))
+    Ok((Memory { jobs, gate, monitor, evicted, rooms_max }, Box::new(ends)))
 }
 
 /// Does what is asked for; should that panic, whatever is asked for from then on is answered, but not done.
@@ -269,5 +272,9 @@ impl Backend for Memory {
 
     fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)
+    }
+
+    fn set_rooms_max(&self, rooms: usize) {
+        self.rooms_max.store(rooms, Ordering::Relaxed);
     }
 }

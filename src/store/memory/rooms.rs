@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::log::Log;
@@ -43,6 +45,8 @@ pub(super) struct Rooms {
     durability: Durability,
     retention: Retention,
     limits: MemoryLimits,
+    /// In place of [`MemoryLimits::rooms`], which may change.
+    rooms_max: Arc<AtomicUsize>,
     rooms: BTreeMap<RoomId, Room>,
     names: BTreeMap<Box<str>, RoomId>,
     /// Who takes part where.
@@ -57,7 +61,7 @@ pub(super) struct Rooms {
 }
 
 impl Rooms {
-    pub(super) fn new(options: &Options) -> Rooms {
+    pub(super) fn new(options: &Options, rooms_max: Arc<AtomicUsize>) -> Rooms {
         let Options { window, dedup_window, durability, retention, memory, .. } = *options;
         Rooms {
             window,
@@ -65,6 +69,7 @@ impl Rooms {
             durability,
             retention,
             limits: memory,
+            rooms_max,
             rooms: BTreeMap::new(),
             names: BTreeMap::new(),
             by_participant: HashMap::new(),
@@ -443,10 +448,11 @@ impl Rooms {
         is_implicit: bool,
     ) -> Result<RoomId, StoreError> {
         let NewRoom { name, description, created_by, created_at, settings, .. } = room;
-        if self.rooms.len() >= self.limits.rooms {
+        let rooms_max = self.rooms_max.load(Ordering::Relaxed);
+        if self.rooms.len() >= rooms_max {
             self.forget_unused(created_at);
         }
-        if self.rooms.len() >= self.limits.rooms {
+        if self.rooms.len() >= rooms_max {
             return Err(StoreError::Unavailable("there are as many rooms as limits.rooms allows".into()));
         }
         self.last_id += 1;
