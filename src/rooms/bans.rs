@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::metrics::{Limit, Metrics};
@@ -23,6 +23,16 @@ pub struct Ban {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyBans;
 
+/// A place that is kept for a ban while that is written down. Given back when it is dropped.
+#[derive(Debug)]
+pub struct BanPlace(Arc<AtomicUsize>);
+
+impl Drop for BanPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Time that never jumps, from any beginning.
 type Clock = fn() -> Duration;
 
@@ -37,6 +47,8 @@ pub struct Bans {
     metrics: Metrics,
     /// How many entries `ends` has: whoever asks needs no lock while nobody is banned.
     count: AtomicUsize,
+    /// Places kept for bans that are being written down. Changed while `ends` is locked, but for what is given back.
+    reserved: Arc<AtomicUsize>,
     /// When each ban ends, by room and user.
     ends: Mutex<Ends>,
 }
@@ -54,6 +66,7 @@ impl Bans {
             max: AtomicUsize::new(usize::MAX),
             metrics: Metrics::default(),
             count: AtomicUsize::new(0),
+            reserved: Arc::default(),
             ends: Mutex::default(),
         }
     }
@@ -67,22 +80,33 @@ impl Bans {
         self.max.store(max, Ordering::Relaxed);
     }
 
-    /// Whether a ban of this user can be added: to be asked before a ban is written down anywhere.
+    /// Keeps a place for a ban of this user: to be asked before a ban is written down anywhere, so that what is written
+    /// down can hold, however many others are added meanwhile.
     ///
     /// # Errors
     /// [`TooManyBans`].
-    pub fn has_place(&self, room: &str, user: &str) -> Result<(), TooManyBans> {
-        self.find_place(&mut self.ends(), room, user)
+    pub fn reserve(&self, room: &str, user: &str) -> Result<BanPlace, TooManyBans> {
+        let mut ends = self.ends();
+        self.find_place(&mut ends, room, user)?;
+        self.reserved.fetch_add(1, Ordering::Relaxed);
+        Ok(BanPlace(self.reserved.clone()))
+    }
+
+    /// As [`Bans::add`], at a place that was kept for it.
+    pub fn add_reserved(&self, room: &str, user: &str, time: Duration, place: BanPlace) {
+        self.insert(&mut self.ends(), room, user, time);
+        drop(place);
     }
 
     fn find_place(&self, ends: &mut Ends, room: &str, user: &str) -> Result<(), TooManyBans> {
         let max = self.max.load(Ordering::Relaxed);
+        let taken = || self.count.load(Ordering::Relaxed) + self.reserved.load(Ordering::Relaxed);
         let is_there = ends.get(room).is_some_and(|users| users.contains_key(user));
-        if is_there || self.count.load(Ordering::Relaxed) < max {
+        if is_there || taken() < max {
             return Ok(());
         }
         self.forget_ended(ends);
-        if self.count.load(Ordering::Relaxed) < max {
+        if taken() < max {
             return Ok(());
         }
         self.metrics.hit(Limit::Bans);
@@ -96,11 +120,15 @@ impl Bans {
     pub fn add(&self, room: &str, user: &str, time: Duration) -> Result<(), TooManyBans> {
         let mut ends = self.ends();
         self.find_place(&mut ends, room, user)?;
+        self.insert(&mut ends, room, user, time);
+        Ok(())
+    }
+
+    fn insert(&self, ends: &mut Ends, room: &str, user: &str, time: Duration) {
         let end = (self.clock)().saturating_add(time);
         if ends.entry(room.into()).or_default().insert(user.into(), end).is_none() {
             self.count.fetch_add(1, Ordering::Release);
         }
-        Ok(())
     }
 
     /// Whether the user may do nothing in the room. Nobody in particular (`""`) is never banned.
@@ -217,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_is_kept_is_nobody_elses() {
+        let bans = bans();
+        bans.set_max(2);
+        let time = Duration::from_secs(9);
+        let place = bans.reserve("r", "first").unwrap();
+        bans.add("r", "second", time).unwrap();
+        assert_eq!(bans.reserve("r", "third").map(drop), Err(TooManyBans));
+        assert_eq!(bans.add("r", "third", time), Err(TooManyBans));
+        bans.add_reserved("r", "first", time, place);
+        assert!(bans.holds("r", "first") && bans.holds("r", "second"));
+        bans.lift("r", "first");
+        // What came to nothing gives its place back.
+        drop(bans.reserve("r", "third").unwrap());
+        bans.add("r", "third", time).unwrap();
+    }
+
+    #[test]
     fn bans_that_have_ended_make_room_and_those_that_hold_stay() {
         let (bans, max, metrics) = (bans(), 1_000, Metrics::default());
         let bans = bans.counted_by(metrics.clone());
@@ -225,9 +270,9 @@ mod tests {
             let time = Duration::from_secs(if number == 0 { 5 } else { 100 });
             bans.add("r", &number.to_string(), time).unwrap();
         }
-        assert_eq!(bans.has_place("r", "more"), Err(TooManyBans));
+        assert_eq!(bans.reserve("r", "more").map(drop), Err(TooManyBans));
         assert_eq!(bans.add("r", "more", Duration::from_secs(9)), Err(TooManyBans));
-        assert_eq!((metrics.hits(Limit::Bans), bans.has_place("r", "7")), (2, Ok(())));
+        assert_eq!((metrics.hits(Limit::Bans), bans.reserve("r", "7").map(drop)), (2, Ok(())));
         bans.add("r", "7", Duration::from_secs(9)).unwrap();
         NOW.set(6);
         bans.add("r", "more", Duration::from_secs(9)).unwrap();

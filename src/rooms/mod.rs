@@ -78,7 +78,7 @@ mod store_requests;
 mod timestamp;
 mod view;
 
-pub use bans::{Ban, Bans, TooManyBans};
+pub use bans::{Ban, BanPlace, Bans, TooManyBans};
 pub use bounds::Bounds;
 pub use command::{
     Answer, Ask, Command, Effect, Fault, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError,

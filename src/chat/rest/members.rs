@@ -87,18 +87,21 @@ struct Banned<'b> {
 pub(super) fn kick(call: Call<'_>) -> Result<(), Refusal> {
     let (user, time) = (call.params.username()?.into_owned(), call.params.ban()?);
     let (pending, rooms, room) = (call.pending.clone(), call.rooms.clone(), Box::<str>::from(call.room));
-    if time.is_some() {
-        // The store must not hold a ban that does not hold.
-        rooms.bans().has_place(&room, &user).map_err(|TooManyBans| Refusal::too_many_bans())?;
-    }
+    // The store must not hold a ban that does not hold.
+    let place = time.map(|_| rooms.bans().reserve(&room, &user)).transpose();
+    let place = place.map_err(|TooManyBans| Refusal::too_many_bans())?;
     let ban = time.map(|left| Ban { room: room.clone(), user: user.as_str().into(), left });
     let carry_out = move || {
+        // Here, on the store's thread: in the order in which the store hears of bans, and of their being lifted.
+        if let (Some(time), Some(place)) = (time, place) {
+            rooms.bans().add_reserved(&room, &user, time, place);
+        }
         let later = pending.clone();
         let reply = move |closed: Result<usize, TooManyBans>| {
             let closed = closed.map_err(|TooManyBans| Refusal::too_many_bans());
             later.send(closed.and_then(|closed| json(Status::OK, &Closed { closed })));
         };
-        if let Err(busy) = rooms.kick(&room, &user, time, reply) {
+        if let Err(busy) = rooms.kick(&room, &user, None, reply) {
             pending.send(Err(busy.into()));
         }
     };
