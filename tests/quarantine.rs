@@ -73,6 +73,10 @@ fn assert_quarantined(server: &TestServer) {
     }
     assert_eq!(ask(address, "GET", "/readyz", "").0, 200);
     let mut witness = Chat::join(server, "good", "witness");
+    let send = |room: &str| format!("SEND\ndestination:/topic/{room}\ntransaction:t\n\nhalf\0");
+    let transaction = format!("BEGIN\ntransaction:t\n\n\0{}{}", send("good"), send("bad"));
+    let told = stomp(server, &(transaction + "COMMIT\ntransaction:t\n\n\0"));
+    assert!(told.starts_with("ERROR\nmessage:unavailable\n"), "{told}");
     witness.say("hello");
     assert_eq!(witness.hear(1), ["hello"]);
     assert_eq!((say(address, "good").0, witness.hear(1)), (201, vec!["c".to_owned()]));

@@ -276,6 +276,27 @@ impl Broker for Desk {
         Ok(Progress::Now(Effect::Delivered(delivered)))
     }
 
+    fn ask_rooms(
+        &mut self,
+        _profile: &Profile,
+        sendings: &[Sending<'_>],
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault> {
+        let far = sendings.iter().filter(|sending| sending.destination.name().len() > 1).count();
+        self.later.extend(std::iter::repeat_n(operation, far));
+        Ok(far)
+    }
+
+    fn publish_together(
+        &mut self,
+        _profile: &Profile,
+        sendings: &[Sending<'_>],
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault> {
+        self.later.extend(std::iter::repeat_n(operation, sendings.len()));
+        Ok(sendings.len())
+    }
+
     fn settle(
         &mut self,
         _profile: &Profile,

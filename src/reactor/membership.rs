@@ -1,6 +1,7 @@
 //! What a session does in rooms: joins, publishes, leaves.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -175,7 +176,11 @@ impl<'a> Post<'a> {
     }
 
     pub(crate) fn ask(self, reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static) -> Ask {
-        Ask::Post(Box::new(Posting {
+        Ask::Post(Box::new(self.posting(reply)))
+    }
+
+    fn posting(self, reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static) -> Posting {
+        Posting {
             room: self.room.into(),
             sender: self.sender.into(),
             content: self.content.into(),
@@ -184,7 +189,7 @@ impl<'a> Post<'a> {
             create: self.create,
             mandatory: self.mandatory,
             reply: Reply::new(reply),
-        }))
+        }
     }
 }
 
@@ -447,6 +452,39 @@ impl Context<'_> {
         }
         lane.ask(Box::new(post.ask(reply)), post.content.len());
         Ok(())
+    }
+
+    /// Whether [`Context::post`] would take this.
+    pub(crate) fn may_post(&self, post: &Post<'_>) -> Result<(), RoomError> {
+        self.may_act(post.room, post.sender)?;
+        let lane = &self.turn.lanes[usize::from(self.turn.lane_of(post.room))];
+        if lane.is_flooded() { Err(RoomError::Busy) } else { Ok(()) }
+    }
+
+    /// Whether these rooms are in the hands of one thread, which publishes all that is [posted](Context::post_all) together
+    /// or nothing.
+    pub(crate) fn are_together<'r>(&self, mut rooms: impl Iterator<Item = &'r str>) -> bool {
+        let first = rooms.next().map(|room| self.turn.lane_of(room));
+        first.is_none_or(|first| rooms.all(|room| self.turn.lane_of(room) == first))
+    }
+
+    /// Publishes as [`Context::post`] what it [may](Context::may_post), of the rooms that are together all or nothing. With
+    /// `only_asks` nothing is published, and the answers are what they would be.
+    pub(crate) fn post_all<F>(&mut self, posts: Vec<(Post<'_>, F)>, only_asks: bool)
+    where
+        F: FnOnce(Result<Posted, PostError>) + Send + 'static,
+    {
+        let mut by_lane = BTreeMap::<u16, Vec<Posting>>::new();
+        for (post, reply) in posts {
+            let reply = contained(self.session().clone(), reply);
+            by_lane.entry(self.turn.lane_of(post.room)).or_default().push(post.posting(reply));
+        }
+        for (number, posts) in by_lane {
+            self.side.posts_to = LaneNumber::new(number);
+            let ask = Ask::PostAll { posts, only_asks };
+            let bytes = ask.bytes();
+            self.turn.lanes[usize::from(number)].ask(Box::new(ask), bytes);
+        }
     }
 
     /// Whether the session may be this user in this room.

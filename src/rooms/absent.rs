@@ -66,6 +66,7 @@ impl<P: Peer> Shard<P> {
                 | Ask::Visible { .. }
                 | Ask::Poll { .. }
                 | Ask::Post(_)
+                | Ask::PostAll { .. }
                 | Ask::Relay { .. }
                 | Ask::Kick { .. }
                 | Ask::Close { .. }

@@ -1,14 +1,12 @@
-//! What a shard answers: posts, who is online, kicks, deletions.
+//! What a shard answers: who is online, kicks, deletions; messages are in `posts`.
 
 use std::time::Duration;
 
-use super::command::{Ask, Command, Effect, Format, Online, OnlineSession, PostError, Posting, Why};
+use super::command::{Ask, Command, Effect, Format, Online, OnlineSession, Why};
 use super::journal::RoomId;
 use super::member::State;
-use super::message::Kind;
 use super::peer::Peer;
-use super::repeats::Publisher;
-use super::room::{Draft, Room};
+use super::room::Room;
 use super::seats::Seat;
 use super::shard::{Entry, Shard};
 use super::timestamp::Timestamp;
@@ -17,6 +15,7 @@ impl<P: Peer> Shard<P> {
     pub(super) fn ask(&mut self, ask: Ask, now: Timestamp) {
         match ask {
             Ask::Post(post) => self.post(post, now),
+            Ask::PostAll { posts, only_asks } => self.post_all(posts, only_asks, now),
             Ask::Relay { room, format, payload, text, key, reply } => {
                 let receivers = self.relay(&room, format, &payload, (text, key.as_deref()), now);
                 reply.send(receivers);
@@ -51,6 +50,7 @@ impl<P: Peer> Shard<P> {
             Ask::Online { .. }
             | Ask::Visible { .. }
             | Ask::Post(_)
+            | Ask::PostAll { .. }
             | Ask::Relay { .. }
             | Ask::Kick { .. }
             | Ask::Close { .. }
@@ -72,38 +72,6 @@ impl<P: Peer> Shard<P> {
             (Entry::Open(_), Ask::Online { room, reply }) => reply.send(self.online(&room)),
             (Entry::Open(_), ask) => ask.refuse(Why::NoSuchRoom),
         }
-    }
-
-    /// Publishes in somebody's name, once the room is open.
-    fn post(&mut self, post: Box<Posting>, now: Timestamp) {
-        if self.limits.bounds.bans.holds(&post.room, &post.sender) {
-            return post.reply.send(Err(PostError::Banned));
-        }
-        let Ok(index) = self.find_room(&post.room, Format::Chat, post.create, now) else {
-            return post.reply.send(Err(PostError::Unavailable));
-        };
-        let room = match &mut self.rooms[index] {
-            Entry::Opening(_) => return self.hold(index, Command::Ask(Box::new(Ask::Post(post))), now),
-            Entry::Open(room) => room,
-        };
-        let Posting { sender, content, client_id, id_session, mandatory, reply, .. } = *post;
-        let (kind, client_id) = (Kind::Message, client_id.as_deref());
-        let draft = Draft { kind, sender: &sender, content: &content, client_id, id_session, presence: None };
-        let publisher = Publisher::Asker(reply);
-        if let Some(first) = room.earlier(&draft, &self.limits, now) {
-            return room.answer_repeat(first, &draft, publisher, |_| None);
-        }
-        if mandatory && room.members.is_empty() {
-            return room.answer_failed(publisher, PostError::NoReceiver, client_id, |_| None);
-        }
-        if room.is_closed() {
-            room.answer_failed(publisher, PostError::Unavailable, client_id, |_| None);
-            return self.mend(index, now);
-        }
-        self.ledger.append(room, draft, publisher, &self.limits, now);
-        self.messages += 1;
-        self.touch(index);
-        self.mend(index, now);
     }
 
     /// Publishes to a relay that somebody is in; returns how many are.
@@ -221,7 +189,7 @@ impl<P: Peer> Shard<P> {
         meant.len()
     }
 
-    fn open_chat(&self, name: &str) -> Option<&Room<P>> {
+    pub(super) fn open_chat(&self, name: &str) -> Option<&Room<P>> {
         match self.rooms.get(*self.names[Format::Chat as usize].get(name)?)? {
             Entry::Open(room) => Some(room),
             Entry::Opening(_) => None,

@@ -244,6 +244,13 @@ pub struct Posting {
 pub enum Ask {
     /// Publishes to a chat room in somebody's name, without a member; answered when the message is stored.
     Post(Box<Posting>),
+    /// Publishes to chat rooms as [`Ask::Post`], all of it or nothing; each message has its own answer.
+    PostAll {
+        /// The messages, in their order.
+        posts: Vec<Posting>,
+        /// Whether it is only asked if that could be done now. The answer to each is what it would be, without a number.
+        only_asks: bool,
+    },
     /// Publishes to a relay without a member; answered with the number of its members. Where nobody is, nothing is done.
     Relay {
         /// The room's name.
@@ -340,6 +347,7 @@ impl Ask {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Ask::Post(post) => post.content.len(),
+            Ask::PostAll { posts, .. } => posts.iter().map(|post| post.content.len()).sum(),
             Ask::Relay { payload, .. } => payload.len(),
             Ask::Position { .. }
             | Ask::Visible { .. }
@@ -356,7 +364,11 @@ impl Ask {
     #[must_use]
     pub(crate) fn can_be_refused(&self) -> bool {
         match self {
-            Ask::Post(_) | Ask::Position { .. } | Ask::Visible { .. } | Ask::Poll { .. } => true,
+            Ask::Post(_)
+            | Ask::PostAll { .. }
+            | Ask::Position { .. }
+            | Ask::Visible { .. }
+            | Ask::Poll { .. } => true,
             Ask::Relay { .. }
             | Ask::Online { .. }
             | Ask::Kick { .. }
@@ -370,8 +382,10 @@ impl Ask {
     /// waits.
     pub(crate) fn refuse(self, why: Why) {
         match self {
-            Ask::Post(post) if why == Why::NoSuchRoom => post.reply.send(Err(PostError::NoSuchRoom)),
-            Ask::Post(post) => post.reply.send(Err(PostError::Unavailable)),
+            Ask::Post(post) => post.reply.send(Err(why.post_error())),
+            Ask::PostAll { posts, .. } => {
+                posts.into_iter().for_each(|post| post.reply.send(Err(why.post_error())));
+            }
             Ask::Position { reply, .. } => reply.send(Err(why)),
             Ask::Visible { reply, .. } => reply.send(Err(why)),
             Ask::Poll { poll, .. } => poll.reply.send(Err(why)),
@@ -389,6 +403,7 @@ impl Ask {
     pub fn room(&self) -> Option<&str> {
         match self {
             Ask::Post(post) => Some(&post.room),
+            Ask::PostAll { posts, .. } => posts.first().map(|post| &*post.room),
             Ask::Relay { room, .. }
             | Ask::Position { room, .. }
             | Ask::Visible { room, .. }
@@ -602,6 +617,23 @@ pub enum Why {
 }
 
 impl Why {
+    /// What a message is answered whose room is refused for this reason.
+    const fn post_error(self) -> PostError {
+        match self {
+            Why::NoSuchRoom => PostError::NoSuchRoom,
+            Why::TooSlow
+            | Why::RoomFull
+            | Why::TooManyRooms
+            | Why::TooManyNewRooms
+            | Why::TooManyOpenings
+            | Why::Unavailable
+            | Why::Kicked
+            | Why::Banned
+            | Why::RoomDeleted
+            | Why::HandlerFailed => PostError::Unavailable,
+        }
+    }
+
     /// What is wrong, short enough for a close reason.
     #[must_use]
     pub const fn text(self) -> &'static str {

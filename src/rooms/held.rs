@@ -13,6 +13,7 @@ impl<P> Command<P> {
             Command::Join(join) => join.creates,
             Command::Ask(ask) => match &**ask {
                 Ask::Post(post) => post.create,
+                Ask::PostAll { posts, .. } => posts.iter().any(|post| post.create),
                 Ask::Relay { .. }
                 | Ask::Position { .. }
                 | Ask::Visible { .. }
@@ -94,6 +95,13 @@ fn waited(since: Timestamp, now: Timestamp) -> std::time::Duration {
     std::time::Duration::from_micros(now.micros().saturating_sub(since.micros()))
 }
 
+impl Posting {
+    fn text_bytes(&self) -> usize {
+        let id = self.client_id.as_ref().map_or(0, |id| id.len());
+        size_of::<Posting>() + self.sender.len() + self.content.len() + id
+    }
+}
+
 impl Ask {
     /// Whether it is a poll of this user.
     pub(super) fn is_poll_of(&self, name: &str) -> bool {
@@ -104,9 +112,9 @@ impl Ask {
     fn text_bytes(&self) -> usize {
         let room = self.room().map_or(0, str::len);
         room + match self {
-            Ask::Post(post) => {
-                let id = post.client_id.as_ref().map_or(0, |id| id.len());
-                size_of::<Posting>() + post.sender.len() + post.content.len() + id
+            Ask::Post(post) => post.text_bytes(),
+            Ask::PostAll { posts, .. } => {
+                posts.iter().map(|post| post.room.len() + post.text_bytes()).sum::<usize>()
             }
             Ask::Relay { payload, key, .. } => payload.len() + key.as_ref().map_or(0, |key| key.len()),
             Ask::Position { user, .. } | Ask::Poll { user, .. } | Ask::Kick { user, .. } => user.len(),

@@ -3,6 +3,7 @@
 //! Plain data. A store numbers nothing: the shard that owns a room gives each message its `seq` and its time, and the
 //! store refuses whatever does not follow the last one, so a log never has a hole.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::command::Span;
@@ -193,9 +194,27 @@ pub struct RecordBatch {
     pub records: Vec<Record>,
     /// The arena.
     pub bytes: Vec<u8>,
+    /// Rooms whose messages here are stored together or not at all: where one of them is refused, so are the others.
+    pub together: Vec<Vec<RoomId>>,
     /// The store's answer: rooms whose messages do not follow what is stored, or cannot be stored. Of these nothing is
-    /// stored, and of all others everything.
+    /// stored, and nothing of those that go [together](Self::together) with them, and of all others everything.
     pub refused: Vec<RoomId>,
+}
+
+/// The rooms of which nothing is stored if these are refused: they, and those that go together with them.
+pub(crate) fn refused_with(refused: &[RoomId], together: &[Vec<RoomId>]) -> HashSet<RoomId> {
+    let mut all: HashSet<RoomId> = refused.iter().copied().collect();
+    let mut count = 0;
+    // One that goes with another may take a third with it.
+    while count < all.len() {
+        count = all.len();
+        for group in together {
+            if group.iter().any(|room| all.contains(room)) {
+                all.extend(group);
+            }
+        }
+    }
+    all
 }
 
 impl RecordBatch {
@@ -203,6 +222,7 @@ impl RecordBatch {
     pub fn clear(&mut self) {
         self.records.clear();
         self.bytes.clear();
+        self.together.clear();
     }
 }
 

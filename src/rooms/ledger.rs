@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::command::{RoomKey, Span};
-use super::journal::{Durability, Record, RecordBatch, RecordPresence, RoomId};
+use super::journal::{Durability, Record, RecordBatch, RecordPresence, RoomId, refused_with};
 use super::peer::Peer;
 use super::repeats::Publisher;
 use super::room::{Draft, DraftPresence, Room, RoomLimits};
@@ -31,6 +31,8 @@ pub(super) struct Settled {
     pub(super) stored: Vec<Upto>,
     /// Rooms that were refused.
     pub(super) lost: Vec<RoomKey>,
+    /// Rooms that the store has nothing against, but that went together with those.
+    pub(super) tied: Vec<RoomKey>,
 }
 
 /// A batch that the store has not answered yet.
@@ -39,6 +41,8 @@ struct UnderWay {
     term: u32,
     rooms: Vec<Upto>,
     records: usize,
+    /// As [`RecordBatch::together`].
+    together: Vec<Vec<RoomId>>,
 }
 
 /// The messages of a shard that are not stored yet.
@@ -98,6 +102,15 @@ impl Ledger {
         }
     }
 
+    /// What was appended last to these rooms, in one go, is stored together or not at all.
+    pub(super) fn tie(&mut self, mut rooms: Vec<RoomId>) {
+        rooms.sort_unstable();
+        rooms.dedup();
+        if rooms.len() > 1 {
+            self.batch.together.push(rooms);
+        }
+    }
+
     /// The next batch for the store, unless there is nothing or too much is under way.
     pub(super) fn take_batch(&mut self) -> Option<RecordBatch> {
         if self.batch.records.is_empty() || self.under_way.len() >= BATCHES_MAX {
@@ -107,7 +120,8 @@ impl Ledger {
         self.batch.durability = Durability::Off;
         (batch.shard, batch.term) = (self.shard, self.term);
         let (term, rooms, records) = (self.term, std::mem::take(&mut self.rooms), batch.records.len());
-        self.under_way.push_back(UnderWay { term, rooms, records });
+        let together = batch.together.clone();
+        self.under_way.push_back(UnderWay { term, rooms, records, together });
         Some(batch)
     }
 
@@ -121,15 +135,16 @@ impl Ledger {
     /// The oldest batch under way is stored, but for these rooms. What was said there since was built on what is lost: it
     /// is taken back here, and the store refuses what is on its way already, since it does not follow.
     pub(super) fn committed(&mut self, refused: &[RoomId]) -> Settled {
-        let Some(UnderWay { rooms, records, .. }) = self.under_way.pop_front() else {
+        let Some(UnderWay { rooms, records, together, .. }) = self.under_way.pop_front() else {
             debug_assert!(false, "an answer to no batch");
             return Settled::default();
         };
         self.unstored -= records.min(self.unstored);
         if refused.is_empty() {
-            return Settled { stored: rooms, lost: Vec::new() };
+            return Settled { stored: rooms, ..Settled::default() };
         }
-        let (lost, stored): (Vec<Upto>, _) = rooms.into_iter().partition(|upto| refused.contains(&upto.id));
+        let all = refused_with(refused, &together);
+        let (lost, stored): (Vec<Upto>, _) = rooms.into_iter().partition(|upto| all.contains(&upto.id));
         let mut lost: Vec<(RoomKey, RoomId)> = lost.into_iter().map(|upto| (upto.room, upto.id)).collect();
         lost.dedup();
         let is_lost = |id: RoomId| lost.iter().any(|(_, lost)| *lost == id);
@@ -139,7 +154,9 @@ impl Ledger {
         let before = self.batch.records.len();
         self.batch.records.retain(|record| !is_lost(record.room));
         self.unstored -= (before - self.batch.records.len()).min(self.unstored);
-        Settled { stored, lost: lost.into_iter().map(|(room, _)| room).collect() }
+        let (lost, tied): (Vec<_>, Vec<_>) = lost.into_iter().partition(|(_, id)| refused.contains(id));
+        let keys = |rooms: Vec<(RoomKey, RoomId)>| rooms.into_iter().map(|(room, _)| room).collect();
+        Settled { stored, lost: keys(lost), tied: keys(tied) }
     }
 
     /// The oldest batch under way is not stored, and nothing that was built on it can be: the rooms concerned. The

@@ -23,7 +23,7 @@
 //! | `readers` | members that read from the store |
 //! | `retention` | what a room keeps no longer |
 //! | `renewal` | rooms whose log is not the one that is stored, or is damaged there |
-//! | `asks` | posts, who is online, kicks, deletions |
+//! | `asks`, `posts` | posts, one or several together; who is online, kicks, deletions |
 //! | `polls` | readers that come for the next messages and go |
 //! | `dedup`, `repeats` | clients' message ids; messages that are published again under the same one |
 //! | `ledger`, [`journal`] | messages on their way to the store, and what the store is told |
@@ -62,6 +62,7 @@ mod notices;
 mod opening;
 mod peer;
 mod polls;
+mod posts;
 mod presence;
 mod publishers;
 mod pump;

@@ -205,7 +205,7 @@ impl<P: Peer> Shard<P> {
             }
             Answer::Opened { .. } => {}
             Answer::Committed { refused } => {
-                let Settled { stored, lost } = self.ledger.committed(&refused);
+                let Settled { stored, lost, tied } = self.ledger.committed(&refused);
                 for Upto { room: key, seq, .. } in stored {
                     if let Some(room) = open_room(&mut self.rooms, key) {
                         let seats = &self.seats;
@@ -215,6 +215,7 @@ impl<P: Peer> Shard<P> {
                     }
                 }
                 self.roll_back(lost, Refused::Alone, now);
+                self.roll_back(tied, Refused::Together, now);
             }
             Answer::Refused => {
                 let lost = self.ledger.refused();

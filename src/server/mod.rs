@@ -71,8 +71,8 @@ pub use crate::reactor::{
 };
 #[doc(inline)]
 pub use crate::rooms::{
-    Ban, Bans, Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession, Position,
-    PostError, Posted, ShardStats, Start, Timestamp, TooManyBans, Why,
+    Ban, BanPlace, Bans, Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession,
+    Position, PostError, Posted, ShardStats, Start, Timestamp, TooManyBans, Why,
 };
 pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Follow, Otherwise, Request, Responder};

@@ -16,7 +16,9 @@ use super::session::{
 };
 use super::users::{Owner, UserQueues};
 use super::{BEAT, CONNECT, SILENCE};
-use crate::server::{Context, JoinRequest, Membership, Post, PostError, RoomError, Start, Timer, Why};
+use crate::server::{
+    Context, JoinRequest, Membership, Post, PostError, Posted, RoomError, Start, Timer, Why,
+};
 use crate::ws::CloseCode;
 
 /// What all sessions share. Handlers are called on one thread, so nobody ever waits for a lock.
@@ -135,23 +137,34 @@ impl Desk<'_, '_> {
         sending: &Sending<'_>,
         operation: Option<Operation>,
     ) -> Result<Progress, Fault> {
-        let content = simdutf8::basic::from_utf8(&sending.body).map_err(|_| Fault::NotText)?;
+        let post = post_of(profile, sending)?;
         let departure = self.flight.begin(self.cx.session(), operation);
-        let post = Post::new(sending.destination.name(), profile.user(), content)
-            .client_id(sending.client_id.as_deref())
-            .create()
-            .mandatory(sending.mandatory);
-        // A name that all sessions without one share is no sender.
-        let post = match &profile.owner {
-            Owner::User(_) => post,
-            Owner::Session(session) => post.id_of_session(*session),
-        };
-        let posted = self.cx.post(post, |posted| {
-            let delivered = posted.map(|posted| Effect::Delivered(posted.receivers));
-            departure.land(delivered.map_err(Fault::from));
-        });
+        let posted = self.cx.post(post, |posted| departure.land(delivered(posted)));
         posted.inspect_err(|_| self.flight.arrived())?;
         Ok(Progress::Later)
+    }
+
+    fn post_all(
+        &mut self,
+        profile: &Profile,
+        sendings: &[Sending<'_>],
+        only_asks: bool,
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault> {
+        let mut posts = Vec::with_capacity(sendings.len());
+        for sending in sendings {
+            let post = post_of(profile, sending)?;
+            self.cx.may_post(&post)?;
+            posts.push(post);
+        }
+        let count = posts.len();
+        let posts = posts.into_iter().map(|post| {
+            let departure = self.flight.begin(self.cx.session(), operation);
+            (post, |posted| departure.land(delivered(posted)))
+        });
+        let posts = posts.collect();
+        self.cx.post_all(posts, only_asks);
+        Ok(count)
     }
 
     fn tell(&mut self, profile: &Profile, sending: Sending<'_>) -> Result<usize, Fault> {
@@ -302,6 +315,27 @@ impl Broker for Desk<'_, '_> {
         Ok(Progress::Now(Effect::Delivered(delivered)))
     }
 
+    fn ask_rooms(
+        &mut self,
+        profile: &Profile,
+        sendings: &[Sending<'_>],
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault> {
+        if self.cx.are_together(sendings.iter().map(|sending| sending.destination.name())) {
+            return Ok(0);
+        }
+        self.post_all(profile, sendings, true, operation)
+    }
+
+    fn publish_together(
+        &mut self,
+        profile: &Profile,
+        sendings: &[Sending<'_>],
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault> {
+        self.post_all(profile, sendings, false, operation)
+    }
+
     fn settle(
         &mut self,
         profile: &Profile,
@@ -315,6 +349,24 @@ impl Broker for Desk<'_, '_> {
     fn is_quiet(&self) -> bool {
         self.flight.await_quiet()
     }
+}
+
+/// A message for a room.
+fn post_of<'s>(profile: &'s Profile, sending: &'s Sending<'_>) -> Result<Post<'s>, Fault> {
+    let content = simdutf8::basic::from_utf8(&sending.body).map_err(|_| Fault::NotText)?;
+    let post = Post::new(sending.destination.name(), profile.user(), content)
+        .client_id(sending.client_id.as_deref())
+        .create()
+        .mandatory(sending.mandatory);
+    // A name that all sessions without one share is no sender.
+    Ok(match &profile.owner {
+        Owner::User(_) => post,
+        Owner::Session(session) => post.id_of_session(*session),
+    })
+}
+
+fn delivered(posted: Result<Posted, PostError>) -> Result<Effect, Fault> {
+    posted.map(|posted| Effect::Delivered(posted.receivers)).map_err(Fault::from)
 }
 
 fn key_of(profile: &Profile, subscription: &Subscription) -> SubscriberKey {

@@ -11,7 +11,9 @@ use super::error::StoreError;
 use super::quarantine::Quarantine;
 use super::rows::{LogRow, Place, Texts, integer, kind_code};
 use crate::rooms::Kind;
-use crate::rooms::journal::{Record, RecordBatch, RecordPresence, Retention, RoomId, RoomSettings};
+use crate::rooms::journal::{
+    Record, RecordBatch, RecordPresence, Retention, RoomId, RoomSettings, refused_with,
+};
 
 /// Rooms whose ends are remembered at most; beyond it all are forgotten and looked up again as needed.
 const ROOMS_MAX: usize = 65_536;
@@ -114,7 +116,7 @@ impl Ledger {
     }
 
     /// Inserts the messages of a batch, in the transaction that `conn` is in; returns the rooms that it refuses, and why.
-    /// Of those nothing is inserted, and of every other room all of it. Messages of a room that was deleted meanwhile go
+    /// Of those, and of rooms that go together with them, nothing is inserted, and of every other room all of it. Messages of a room that was deleted meanwhile go
     /// where the room went.
     ///
     /// # Errors
@@ -154,13 +156,15 @@ impl Ledger {
             self.verified.push(verdict);
         }
         if !refused.is_empty() {
+            let culprits: Vec<RoomId> = refused.keys().copied().collect();
+            let all = refused_with(&culprits, &batch.together);
             for (record, verdict) in batch.records.iter().zip(&mut self.verified) {
-                if refused.contains_key(&record.room) {
+                if all.contains(&record.room) {
                     *verdict = None;
                 }
             }
             // What was noted of them is not going to be true.
-            for room in refused.keys() {
+            for room in &all {
                 self.rooms.remove(room);
             }
         }

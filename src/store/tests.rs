@@ -934,6 +934,30 @@ fn a_damaged_room_is_out_of_use_and_harms_no_other() {
 }
 
 #[test]
+fn rooms_that_go_together_are_stored_together_or_not_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    for location in [directory(dir.path()), Location::Memory] {
+        let (store, _threads) = Store::open(location, Options::default()).unwrap();
+        let [one, two, three, alone] =
+            ["one", "two", "three", "alone"].map(|name| open_room(&store, name).id);
+        let mut batch = batch(0, 0, one, 1..=1);
+        push(&mut batch, two, &message(1));
+        // It does not follow.
+        push(&mut batch, three, &message(7));
+        push(&mut batch, alone, &message(1));
+        batch.together = vec![vec![one, two], vec![two, three]];
+        assert_eq!(append_refusing(&store, batch), Ok(vec![three]), "the others are refused for its sake");
+        let heads = ["one", "two", "three", "alone"].map(|name| open_room(&store, name).head);
+        assert_eq!(heads, [0, 0, 0, 1]);
+        let mut batch = self::batch(0, 0, one, 1..=1);
+        push(&mut batch, two, &message(1));
+        batch.together = vec![vec![one, two]];
+        assert_eq!(append_refusing(&store, batch), Ok(vec![]));
+        assert_eq!(["one", "two"].map(|name| open_room(&store, name).head), [1, 1]);
+    }
+}
+
+#[test]
 fn an_import_that_was_not_finished_is_taken_back() {
     let dir = tempfile::tempdir().unwrap();
     let (store, threads) = open(dir.path());

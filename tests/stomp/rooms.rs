@@ -187,6 +187,33 @@ fn a_transaction_is_published_at_its_commit() {
 }
 
 #[test]
+fn a_commit_over_rooms_of_several_threads_is_done_whole_or_not_at_all() {
+    let server = TestServer::stored(|config| config.workers = Some(4));
+    let rooms: Vec<String> = (0..12).map(|number| format!("/topic/r{number}")).collect();
+    let mut witness = Stomp::connect(&server, "witness");
+    for (number, room) in rooms.iter().enumerate() {
+        witness.subscribe(&number.to_string(), room, "history:9\n");
+    }
+    let transaction = |parts: &[(&str, &str)], receipt: &str| {
+        let part = |(destination, header): &(&str, &str)| {
+            format!("SEND\ndestination:{destination}\ntransaction:t\n{header}\nwhole\0")
+        };
+        let parts: String = parts.iter().map(part).collect();
+        format!("BEGIN\ntransaction:t\n\n\0{parts}COMMIT\ntransaction:t\nreceipt:{receipt}\n\n\0")
+    };
+    let mut parts: Vec<(&str, &str)> = rooms.iter().map(|room| (room.as_str(), "mandatory:true\n")).collect();
+    parts.push(("/topic/nobody", "mandatory:true\n"));
+    let mut producer = Stomp::connect(&server, "producer");
+    producer.say(&transaction(&parts, "7"));
+    assert_eq!(producer.expect_error("no subscriber", 1013).get("receipt-id"), "7");
+    parts.pop();
+    let mut producer = Stomp::connect(&server, "producer");
+    producer.settle(&transaction(&parts, "done"));
+    assert_eq!(witness.hear(rooms.len()), vec!["whole"; rooms.len()], "once in each room");
+    witness.sync();
+}
+
+#[test]
 fn a_room_that_is_not_open_to_everybody_has_to_be_there() {
     let server = TestServer::stored(|config| config.chat.open_rooms = false);
     let mut stomp = Stomp::connect(&server, "alice");

@@ -80,6 +80,24 @@ pub(crate) trait Broker {
         operation: Option<Operation>,
     ) -> Result<Progress, Fault>;
 
+    /// Asks rooms whether they would take all of these messages now; says how many answers follow. None: there is no need to
+    /// ask, since [`publish_together`](Self::publish_together) takes all of them or none.
+    fn ask_rooms(
+        &mut self,
+        profile: &Profile,
+        sendings: &[Sending<'_>],
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault>;
+
+    /// Publishes messages for rooms, those that one thread has all or none; says how many answers follow. After an error
+    /// nothing was done.
+    fn publish_together(
+        &mut self,
+        profile: &Profile,
+        sendings: &[Sending<'_>],
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault>;
+
     /// Acknowledges a message of a queue, or gives it back. False if the subscription has no such message.
     fn settle(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool)
     -> bool;

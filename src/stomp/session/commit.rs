@@ -1,15 +1,13 @@
 //! COMMIT: all of a transaction, or nothing.
 //!
-//! Whatever can be known beforehand is checked before anything is done. What only a room can tell, it is asked first: the
-//! queues are changed when the rooms have taken their part. Rooms for which a message is mandatory are asked before the
-//! others, which may have nothing against it.
-
-use std::collections::VecDeque;
+//! Whatever can be known beforehand is checked before anything is done. What only a room can tell, it is asked first: rooms
+//! that one thread has take their part together or not at all; if there are others, all are asked whether they would,
+//! before any does. The queues are changed when the rooms have taken their part.
 
 use super::connected::{Connected, Subscription};
 use super::sending::Sending;
 use super::transactions::Deferred;
-use super::{Broker, Operation, Profile, Progress};
+use super::{Broker, Operation, Profile};
 use crate::stomp::destination::Place;
 use crate::stomp::fault::Fault;
 use crate::stomp::message::MessageId;
@@ -24,8 +22,10 @@ pub(crate) enum QueueChange {
 /// What is still to be done.
 #[derive(Debug)]
 pub(super) struct Commit {
-    /// Messages for rooms; each batch waits for the one before.
-    rooms: VecDeque<Vec<Sending<'static>>>,
+    /// Messages for rooms, in their order.
+    rooms: Vec<Sending<'static>>,
+    /// Whether the rooms were asked if they would take them.
+    is_asked: bool,
     queues: Vec<QueueChange>,
 }
 
@@ -36,31 +36,21 @@ impl Commit {
         connected: &Connected,
         broker: &impl Broker,
     ) -> Result<Commit, Fault> {
-        let (mut sendings, mut queues) = (Vec::new(), Vec::new());
+        let (mut rooms, mut queues) = (Vec::new(), Vec::new());
         for deferred in transaction {
             match deferred {
                 Deferred::Settle(settling) => queues.extend(settling.change(connected, broker)?),
                 Deferred::Send(sending) => {
                     sending.permit(broker)?;
                     match sending.destination.place() {
-                        Place::Room => sendings.push(sending),
+                        Place::Room => rooms.push(sending),
                         Place::Queue | Place::UserQueue => queues.push(QueueChange::Send(sending)),
                     }
                 }
             }
         }
         broker.check(&connected.profile, &queues)?;
-        let doubtful: Vec<Box<str>> = sendings
-            .iter()
-            .filter(|sending| sending.mandatory)
-            .map(|sending| sending.destination.name().into())
-            .collect();
-        let is_doubtful =
-            |sending: &Sending<'_>| doubtful.iter().any(|name| **name == *sending.destination.name());
-        // Messages of one room stay together, in their order.
-        let (first, second): (Vec<_>, Vec<_>) = sendings.into_iter().partition(is_doubtful);
-        let rooms = [first, second].into_iter().filter(|batch| !batch.is_empty()).collect();
-        Ok(Commit { rooms, queues })
+        Ok(Commit { rooms, is_asked: false, queues })
     }
 
     /// Bytes that it takes up, about.
@@ -69,13 +59,15 @@ impl Commit {
             QueueChange::Send(sending) => sending.cost(),
             QueueChange::Settle { .. } => size_of::<QueueChange>(),
         };
-        let rooms: usize = self.rooms.iter().flatten().map(Sending::cost).sum();
+        let rooms: usize = self.rooms.iter().map(Sending::cost).sum();
         rooms + self.queues.iter().map(change).sum::<usize>()
     }
 
     /// Whether what comes of the next step is to be waited for.
     pub(super) fn has_more_steps(&self) -> bool {
-        self.rooms.len() > 1 || !self.rooms.is_empty() && !self.queues.is_empty()
+        let mut names = self.rooms.iter().map(|sending| sending.destination.name());
+        let first = names.next();
+        first.is_some() && (!self.queues.is_empty() || names.any(|name| Some(name) != first))
     }
 
     /// Takes the next step, and says how many answers have to come before the one after. None: it was the last.
@@ -85,13 +77,18 @@ impl Commit {
         operation: Option<Operation>,
         broker: &mut impl Broker,
     ) -> Result<Option<usize>, Fault> {
-        if let Some(batch) = self.rooms.pop_front() {
-            let mut waits_for = 0;
-            for sending in batch {
-                let progress = broker.publish(profile, sending, operation)?;
-                waits_for += usize::from(progress == Progress::Later);
+        if !self.rooms.is_empty() && !self.is_asked {
+            self.is_asked = true;
+            let answers = broker.ask_rooms(profile, &self.rooms, operation)?;
+            if answers > 0 {
+                // Somebody is there. One who goes meanwhile must not have a part of it undone.
+                self.rooms.iter_mut().for_each(|sending| sending.mandatory = false);
             }
-            return Ok(Some(waits_for));
+            return Ok(Some(answers));
+        }
+        if !self.rooms.is_empty() {
+            let rooms = std::mem::take(&mut self.rooms);
+            return broker.publish_together(profile, &rooms, operation).map(Some);
         }
         // Others may have changed the queues while the rooms were asked.
         broker.check(profile, &self.queues)?;

@@ -14,7 +14,8 @@ const LIMITS: SessionLimits = SessionLimits {
     transaction_bytes_max: 1000,
 };
 
-/// A server with two rules: `forbidden` is a room that may not be entered, `full` a queue that takes nothing.
+/// A server with three rules: `forbidden` is a room that may not be entered, `full` a queue that takes nothing, `far` a room
+/// that another thread has than the others.
 #[derive(Default)]
 struct Desk {
     sent: Vec<String>,
@@ -107,6 +108,32 @@ impl Broker for Desk {
         }
         self.asked.push(asked);
         Ok(self.progress(sending.destination.place(), operation))
+    }
+
+    fn ask_rooms(
+        &mut self,
+        profile: &Profile,
+        sendings: &[Sending<'_>],
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault> {
+        if sendings.iter().all(|sending| sending.destination.name() != "far") {
+            return Ok(0);
+        }
+        self.asked.push(format!("{} asks {} times", profile.user(), sendings.len()));
+        self.later.extend(std::iter::repeat_n(operation, sendings.len()));
+        Ok(sendings.len())
+    }
+
+    fn publish_together(
+        &mut self,
+        profile: &Profile,
+        sendings: &[Sending<'_>],
+        operation: Option<Operation>,
+    ) -> Result<usize, Fault> {
+        for sending in sendings {
+            self.publish(profile, sending.clone(), operation)?;
+        }
+        Ok(sendings.len())
     }
 
     fn settle(&mut self, _: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool {
@@ -491,24 +518,23 @@ fn a_transaction_that_cannot_be_done_whole_is_not_begun() {
 }
 
 #[test]
-fn a_room_where_a_message_may_be_refused_is_asked_before_the_others() {
+fn rooms_of_several_threads_are_asked_before_any_takes_its_part() {
     let begin = |receipt: &str| {
         let mut world = World::connected("1.2");
         world.say("BEGIN\ntransaction:t\n\n\0SEND\ndestination:/topic/a\ntransaction:t\n\none\0");
-        world.say("SEND\ndestination:/topic/b\ntransaction:t\n\ntwo\0");
-        world.say("SEND\ndestination:/topic/b\nmandatory:true\ntransaction:t\n\nthree\0");
+        world.say("SEND\ndestination:/topic/far\nmandatory:true\ntransaction:t\n\ntwo\0");
         world.say(&format!("COMMIT\ntransaction:t\n{receipt}\n\0"));
-        assert_eq!(
-            world.asked(),
-            ["alice says two to /topic/b", "alice says three to /topic/b or not at all"]
-        );
+        assert_eq!(world.asked(), ["alice asks 2 times"]);
         world
     };
     let mut world = begin("receipt:7\n");
     world.done(Effect::Delivered(1));
     assert!(world.asked().is_empty());
     world.done(Effect::Delivered(1));
-    assert_eq!(world.asked(), ["alice says one to /topic/a"]);
+    // Somebody was there: it goes there whoever is.
+    assert_eq!(world.asked(), ["alice says one to /topic/a", "alice says two to /topic/far"]);
+    world.done(Effect::Delivered(1));
+    assert!(world.desk.sent.is_empty());
     world.done(Effect::Delivered(1));
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:7\n\n\0");
     let mut world = begin("");
@@ -517,6 +543,12 @@ fn a_room_where_a_message_may_be_refused_is_asked_before_the_others() {
     world.done(Effect::Delivered(1));
     assert!(world.asked().is_empty());
     world.expect_fault("no subscriber", 1013);
+    // Rooms of one thread need not be asked.
+    let mut world = World::connected("1.2");
+    world.say("BEGIN\ntransaction:t\n\n\0SEND\ndestination:/topic/a\ntransaction:t\n\none\0");
+    world
+        .say("SEND\ndestination:/topic/b\nmandatory:true\ntransaction:t\n\ntwo\0COMMIT\ntransaction:t\n\n\0");
+    assert_eq!(world.asked(), ["alice says one to /topic/a", "alice says two to /topic/b or not at all"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::log::Log;
 use crate::rooms::journal::{
     Durability, From, Opened, Page, PageRequest, RecordBatch, Retention, RoomId, RoomSettings, Stored,
+    refused_with,
 };
 use crate::rooms::log::Window;
 use crate::rooms::{ID_EPOCH_BITS, Timestamp};
@@ -88,9 +89,11 @@ impl Rooms {
     /// Appends a batch; the rooms that are refused are noted in it.
     pub(super) fn append(&mut self, batch: &mut RecordBatch, now: Timestamp) {
         let refused = self.refused(batch);
+        let culprits: Vec<RoomId> = refused.iter().copied().collect();
+        let all_refused = refused_with(&culprits, &batch.together);
         let mut last = None;
         for record in &batch.records {
-            if refused.contains(&record.room) {
+            if all_refused.contains(&record.room) {
                 continue;
             }
             if last.is_some_and(|last| last != record.room) {
