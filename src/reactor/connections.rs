@@ -152,7 +152,7 @@ impl<S: Service> Reactor<S> {
 
     /// The peer broke TLS and was told so. Its connection ends as after a last word, so that the alert arrives.
     fn on_broken_input(&mut self, key: Key) {
-        self.report_not_opened(key, "the peer broke TLS", None);
+        self.report_cut(key, "the peer broke TLS", None);
         let Some(slot) = self.slots.get_mut(key) else { return };
         let mut reach =
             Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
@@ -250,6 +250,13 @@ impl<S: Service> Reactor<S> {
         self.check_counts();
     }
 
+    /// The client takes nothing of its answer.
+    fn cut_off(&mut self, key: Key) {
+        self.turn.metrics.hit(Limit::WriteTimeout);
+        self.report_cut(key, "takes no data of an answer", Some(Limit::WriteTimeout));
+        self.remove(key);
+    }
+
     pub(super) fn on_timer(&mut self, key: Key) {
         if key.to_bits() == RETRY_ACCEPT_BITS {
             self.retry_armed = false;
@@ -291,14 +298,12 @@ impl<S: Service> Reactor<S> {
                     exchange.deadline = until;
                     slot.deadline = until;
                 } else {
-                    reach.turn.metrics.hit(Limit::WriteTimeout);
-                    return self.remove(key);
+                    return self.cut_off(key);
                 }
             }
             // It has not taken the last answer.
             State::Http(None) if expired && reach.outbound.stalled_at().is_some() => {
-                reach.turn.metrics.hit(Limit::WriteTimeout);
-                return self.remove(key);
+                return self.cut_off(key);
             }
             State::Http(exchange) if expired => {
                 exchange::expire(exchange.as_deref(), &mut reach);
@@ -310,7 +315,7 @@ impl<S: Service> Reactor<S> {
                 let limit = if in_tls { Limit::TlsTimeout } else { Limit::HandshakeTimeout };
                 self.turn.metrics.hit(limit);
                 let what = if in_tls { "TLS handshake" } else { "PROXY header" };
-                self.report_not_opened(key, format!("{what} not complete in time"), Some(limit));
+                self.report_cut(key, format!("{what} not complete in time"), Some(limit));
                 return self.remove(key);
             }
             State::WebSocket(_) | State::Draining if expired => {

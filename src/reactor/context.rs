@@ -98,9 +98,16 @@ impl Context<'_> {
         self.side.endpoint
     }
 
-    /// Counts that the client has run into a limit of the endpoint's own.
-    pub(crate) fn hit(&self, limit: Limit) {
+    /// Counts that the client has run into a limit of the endpoint's own, which the line of its end names, should that
+    /// follow.
+    pub(crate) fn hit(&mut self, limit: Limit) {
         self.turn.metrics.hit(limit);
+        self.blame(limit);
+    }
+
+    /// As [`Context::hit`], for what was counted before.
+    pub(crate) fn blame(&mut self, limit: Limit) {
+        self.turn.blamed = Some((self.key, limit));
     }
 
     /// Says how many bytes of memory the handler's state of this session takes up because of what its client has sent: they

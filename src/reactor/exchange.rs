@@ -102,6 +102,11 @@ impl Exchange {
         self.pending.as_ref().is_some_and(|pending| pending.number == number)
     }
 
+    /// Who waits for an answer, if anybody is known, and the path of the request.
+    pub(super) fn asked(&self) -> Option<(Option<&str>, &str)> {
+        self.pending.as_ref().map(|pending| (pending.user.as_deref(), &*pending.path))
+    }
+
     /// Sends the answer that the connection waits for.
     pub(super) fn answer<S: Service>(mut self, response: &Response, reach: &mut Reach<'_, S>) -> State {
         if let Some(pending) = self.pending.take() {
@@ -121,7 +126,7 @@ impl Exchange {
     /// The same with an answer that goes on with the messages of a room.
     pub(super) fn follow<S: Service>(mut self, follow: Follow, reach: &mut Reach<'_, S>) -> State {
         match self.pending.take() {
-            Some(Pending { reply, .. }) => begin_following(follow, reply, reach),
+            Some(Pending { reply, path, .. }) => begin_following(follow, path, reply, reach),
             None => self.into_state(),
         }
     }
@@ -354,7 +359,8 @@ impl Exchange {
                     .map_or(Step::Last, |()| Step::Used(used));
             }
             Answer::Follow(follow) => {
-                return Step::Following(begin_following(*follow, reply_to(Some(head)), reach));
+                let path = head.path().into();
+                return Step::Following(begin_following(*follow, path, reply_to(Some(head)), reach));
             }
             Answer::Later => self.expect_answer(head, arrival, attributes, ticket, None),
             Answer::LaterOr(after, otherwise) => {
@@ -388,14 +394,19 @@ impl Exchange {
 }
 
 /// Sends the head of a response that goes on, and joins the room; to a `HEAD` request, the head is all.
-fn begin_following<S: Service>(follow: Follow, reply: Reply, reach: &mut Reach<'_, S>) -> State {
+fn begin_following<S: Service>(
+    follow: Follow,
+    path: Box<str>,
+    reply: Reply,
+    reach: &mut Reach<'_, S>,
+) -> State {
     let date = reach.turn.date().to_owned();
     if reply.head_only || follow.head.encode_open(&mut reach.turn.replies, &date).is_err() {
         let _ends_anyway = encode(&follow.head.close(), reply, reach);
         return last(reach);
     }
     reach.turn.send_replies(reach.outbound);
-    State::Following(Box::new(Following::begin(follow, reach.key, reach.outbound, reach.turn)))
+    State::Following(Box::new(Following::begin(follow, path, reach.key, reach.outbound, reach.turn)))
 }
 
 /// Ends a connection whose request did not come in time; an idle one is closed without a word.

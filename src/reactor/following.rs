@@ -1,6 +1,7 @@
 //! Responses that do not end: they follow a room.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
 use super::websocket::next_look;
+use crate::auth::TokenError;
 use crate::http::Response;
 use crate::metrics::Limit;
 use crate::rooms::{Command, Encoding, Start};
@@ -82,6 +84,10 @@ impl fmt::Debug for Follow {
 #[derive(Debug)]
 pub(super) struct Following {
     membership: Membership,
+    /// Of whom, what and which request the log tells.
+    user: Box<str>,
+    room: Box<str>,
+    path: Box<str>,
     /// How often a sign of life is sent, which one, and when the next is due.
     beat: Option<(Tick, &'static [u8], Tick)>,
     until: Option<Duration>,
@@ -91,7 +97,13 @@ pub(super) struct Following {
 
 impl Following {
     /// Joins the room; the head of the response has been sent.
-    pub(super) fn begin(follow: Follow, key: Key, outbound: &Arc<Outbound>, turn: &mut Turn) -> Following {
+    pub(super) fn begin(
+        follow: Follow,
+        path: Box<str>,
+        key: Key,
+        outbound: &Arc<Outbound>,
+        turn: &mut Turn,
+    ) -> Following {
         let Follow { room, user, encoding, start, hello, beat, until, .. } = follow;
         let request =
             JoinRequest::chat(&room, &user).start(start).hello(hello).silent().reading().encoding(encoding);
@@ -99,7 +111,7 @@ impl Following {
         let beat = beat.map(|(interval, bytes)| {
             (ticks(interval), bytes, turn.now.saturating_add(turn.spread(key, interval)))
         });
-        Following { membership, beat, until, stalled: None }
+        Following { membership, user, room, path, beat, until, stalled: None }
     }
 
     /// Leaves the room, once: the member's key is somebody else's from now on.
@@ -114,7 +126,9 @@ impl Following {
 
     /// Does what is due by now. False if the response has to end.
     pub(super) fn check(&mut self, outbound: &Outbound, turn: &mut Turn) -> bool {
+        let address = || outbound.stream().peer_addr().ok();
         if self.until.is_some_and(|until| super::turn::unix_time() >= until) {
+            self.report(TokenError::Expired.message(), None, address(), turn);
             return false;
         }
         self.stalled = match (outbound.stalled_at(), self.stalled) {
@@ -124,11 +138,8 @@ impl Following {
         };
         if self.stalled.is_some_and(|(_, since)| turn.now >= Following::stalled_until(since, turn)) {
             turn.metrics.hit(Limit::WriteTimeout);
-            turn.report(Kind::Ended(0), outbound.stream().peer_addr().ok(), || Incident {
-                reason: "takes no data of its event stream".into(),
-                limit: Some(Limit::WriteTimeout.full_key()),
-                ..Incident::default()
-            });
+            let limit = Some(Limit::WriteTimeout.full_key());
+            self.report("takes no data of its event stream", limit, address(), turn);
             return false;
         }
         if let Some((interval, bytes, at)) = &mut self.beat
@@ -141,6 +152,24 @@ impl Following {
             }
         }
         true
+    }
+
+    /// Tells the operator of a stream that ends badly.
+    pub(super) fn report(
+        &self,
+        reason: &str,
+        limit: Option<&'static str>,
+        address: Option<SocketAddr>,
+        turn: &mut Turn,
+    ) {
+        turn.report(Kind::StreamEnded, address, || Incident {
+            user: Some(&*self.user).filter(|user| !user.is_empty()).map(Into::into),
+            room: Some((*self.room).into()),
+            path: Some(&*self.path),
+            reason: reason.into(),
+            limit,
+            ..Incident::default()
+        });
     }
 
     /// When [`Following::check`] has to be called next.

@@ -12,7 +12,7 @@ use tracing::Level;
 use super::census::network;
 use super::context::Side;
 use super::guard::Standing;
-use super::service::{Arrival, Disconnect};
+use super::service::{Arrival, Disconnect, Service};
 use super::slots::Key;
 use super::timers::Tick;
 use super::turn::Turn;
@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Refused(u16),
     /// A session ended with this code.
     Ended(u16),
+    /// A response that follows a room ended.
+    StreamEnded,
     /// A connection ended before its first request.
     NotOpened,
 }
@@ -45,6 +47,7 @@ impl Kind {
         match self {
             Kind::Refused(_) => "request refused",
             Kind::Ended(_) => "session ended",
+            Kind::StreamEnded => "event stream ended",
             Kind::NotOpened => "connection ended",
         }
     }
@@ -223,25 +226,45 @@ pub(super) struct End<'e> {
 }
 
 /// Tells the operator of the end of a session, if it was a bad one.
-pub(super) fn report_end(end: &End<'_>, address: Option<SocketAddr>, turn: &mut Turn) {
+pub(super) fn report_end<S: Service>(
+    end: &End<'_>,
+    address: Option<SocketAddr>,
+    turn: &mut Turn,
+    service: &S,
+) {
     let blamed = turn.blamed.take_if(|(key, _)| *key == end.key).map(|(_, limit)| limit.full_key());
     let Some(limit) = verdict_on(end.because) else { return };
-    let identity = end.side.guard.as_ref().and_then(|guard| match &guard.standing {
+    let path = turn.paths.get(usize::from(end.side.endpoint)).cloned();
+    let code = end.code.get();
+    turn.report(Kind::Ended(code), address, || {
+        let (user, room) = names_of(end.side, end.names, service);
+        Incident {
+            user: user.map(Into::into),
+            room: room.map(Into::into),
+            path: path.as_deref(),
+            code: Some(code),
+            reason: end.reason.into(),
+            limit: limit.or(blamed),
+            ..Incident::default()
+        }
+    });
+}
+
+/// The user and the room of a session: who has proved to be somebody is that, then counts what it has said, then what its
+/// request says.
+pub(super) fn names_of<'n, S: Service>(
+    side: &'n Side,
+    kept: &'n str,
+    service: &S,
+) -> (Option<&'n str>, Option<&'n str>) {
+    let identity = side.guard.as_ref().and_then(|guard| match &guard.standing {
         Standing::Known(identity) => Some(identity.user()),
         Standing::Awaited(_) | Standing::Refused => None,
     });
-    let (user, room) = kept_names(end.names);
-    let path = turn.paths.get(usize::from(end.side.endpoint)).cloned();
-    let code = end.code.get();
-    turn.report(Kind::Ended(code), address, || Incident {
-        user: identity.or(user).map(Into::into),
-        room: room.map(Into::into),
-        path: path.as_deref(),
-        code: Some(code),
-        reason: end.reason.into(),
-        limit: limit.or(blamed),
-        ..Incident::default()
-    });
+    let (kept_user, kept_room) = kept_names(kept);
+    let said = side.state.as_ref().map(|state| service.names(side.endpoint, state));
+    let (user, room) = said.unwrap_or_default();
+    (identity.or(user).or(kept_user), room.or(kept_room))
 }
 
 /// What a session keeps of its request for the line of its end: the user and the room, in one text, since every session

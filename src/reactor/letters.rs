@@ -6,6 +6,7 @@ use super::Reactor;
 use super::connections::after_event;
 use super::deadlines::http_deadline;
 use super::exchange::Exchange;
+use super::incidents;
 use super::mailbox::Letter;
 use super::service::{Disconnect, Service, Ticket};
 use super::shutdown::Life;
@@ -155,6 +156,14 @@ impl<S: Service> Reactor<S> {
 
     fn close(&mut self, session: SessionKey, code: CloseCode, reason: &str, because: Disconnect) {
         let key = Key::from_bits(session.0);
+        if let Some(slot) = self.slots.get(key)
+            && let State::Following(following) = &slot.state
+            && let Some(limit) = incidents::verdict_on(because)
+        {
+            let blamed = self.turn.blamed.take_if(|(blamed, _)| *blamed == key);
+            let limit = limit.or(blamed.map(|(_, limit)| limit.full_key()));
+            following.report(reason, limit, slot.outbound.stream().peer_addr().ok(), &mut self.turn);
+        }
         self.stop_following(key);
         self.with_websocket(key, |websocket, reach| websocket.close(code, reason, because, reach));
     }

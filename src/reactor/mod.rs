@@ -16,7 +16,7 @@
 //! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
 //! | `census`, `meter`, `shedding` | who is here how often, who sends how fast, what waits in memory |
 //! | `inflation` | how much is inflated in one turn, and what waits for its turn |
-//! | `incidents` | what the operator hears of refused requests and bad ends |
+//! | `incidents`, `cuts` | what the operator hears of refused requests and bad ends |
 //! | `check` | what must be true at the end of a turn |
 //! | `slots` | the table of connections, keys with generations |
 //! | `exchange` | HTTP on one connection |
@@ -36,6 +36,7 @@ mod census;
 mod check;
 mod connections;
 mod context;
+mod cuts;
 mod deadlines;
 mod door;
 mod exchange;

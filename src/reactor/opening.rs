@@ -1,6 +1,5 @@
 //! A connection from `accept` to the moment when its first request may come.
 
-use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 
@@ -139,7 +138,7 @@ impl<S: Service> Reactor<S> {
                 return false;
             }
             Err(error) => {
-                self.report_not_opened(key, error.to_string(), None);
+                self.report_cut(key, error.to_string(), None);
                 return self.drop_opening(key, &error);
             }
         };
@@ -169,22 +168,6 @@ impl<S: Service> Reactor<S> {
         }
         self.go_on_opening(key);
         true
-    }
-
-    /// Tells the operator of a connection that ends before its first request.
-    pub(super) fn report_not_opened(
-        &mut self,
-        key: Key,
-        reason: impl Into<Cow<'static, str>>,
-        limit: Option<Limit>,
-    ) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        let address = slot.outbound.stream().peer_addr().ok();
-        self.turn.report(Kind::NotOpened, address, || Incident {
-            reason: reason.into(),
-            limit: limit.map(Limit::full_key),
-            ..Incident::default()
-        });
     }
 
     fn drop_opening(&mut self, key: Key, error: &dyn std::fmt::Display) -> bool {

@@ -204,6 +204,10 @@ pub(crate) trait Service: Send + 'static {
     /// The configuration was read anew.
     fn reconfigure(&mut self, config: &Config);
 
+    /// The user and the room that the log names if a session of this endpoint, of which the handler keeps this, ends badly;
+    /// unless its request names them.
+    fn names<'s>(&self, endpoint: u16, state: &'s State) -> (Option<&'s str>, Option<&'s str>);
+
     /// The session ended; called exactly once. Nothing can be sent any more.
     fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect);
 }

@@ -62,7 +62,7 @@ impl<S: Service> Reactor<S> {
         let Some(slot) = self.slots.get_mut(key) else { return };
         self.turn.metrics.hit(Limit::Memory);
         let State::WebSocket(websocket) = &mut slot.state else {
-            self.report_not_opened(key, "too much waited in memory", Some(Limit::Memory));
+            self.report_cut(key, "too much waited in memory", Some(Limit::Memory));
             return self.remove(key);
         };
         if websocket.is_closing() {

@@ -454,11 +454,27 @@ impl WebSocket {
     }
 
     /// Tells the operator of a session that ends badly.
-    fn report<S>(&self, because: Disconnect, code: CloseCode, reason: &str, reach: &mut Reach<'_, S>) {
+    fn report<S: Service>(
+        &self,
+        because: Disconnect,
+        code: CloseCode,
+        reason: &str,
+        reach: &mut Reach<'_, S>,
+    ) {
         if !self.side.ended {
             let end = End { key: reach.key, because, code, reason, names: &self.names, side: &self.side };
-            incidents::report_end(&end, reach.outbound.stream().peer_addr().ok(), reach.turn);
+            let address = reach.outbound.stream().peer_addr().ok();
+            incidents::report_end(&end, address, reach.turn, reach.service);
         }
+    }
+
+    /// The user, the room and the endpoint of the session, as the log names them; nothing once it has ended.
+    pub(super) fn named<'s, S: Service>(
+        &'s self,
+        service: &S,
+    ) -> Option<(Option<&'s str>, Option<&'s str>, u16)> {
+        let (user, room) = incidents::names_of(&self.side, &self.names, service);
+        (!self.side.ended).then_some((user, room, self.side.endpoint))
     }
 
     /// The last frame of the session: the answer to the peer's Close, or the verdict on what it sent.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::api::{Request, Responder};
-use super::handler::{AnyHandler, Credentials};
+use super::handler::{AnyHandler, Credentials, Names};
 use super::rooms::Rooms;
 use super::router::{Endpoint, Router, Target};
 use super::rules::{CurrentRules, Rules};
@@ -423,6 +423,12 @@ impl Service for Dispatch {
         for endpoint in &self.router.endpoints {
             let _it_keeps_what_it_has = contained(|| endpoint.handler.reconfigure(config));
         }
+    }
+
+    fn names<'s>(&self, endpoint: u16, state: &'s State) -> (Option<&'s str>, Option<&'s str>) {
+        let Some(endpoint) = self.router.endpoints.get(usize::from(endpoint)) else { return (None, None) };
+        let names = contained(|| endpoint.handler.names(state)).unwrap_or_else(|Panicked| Names::default());
+        (names.user, names.room)
     }
 
     fn close(&mut self, cx: &mut Context<'_>, reason: Disconnect) {

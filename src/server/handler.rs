@@ -103,6 +103,12 @@ pub trait Handler: Send + Sync + 'static {
         let _ = config;
     }
 
+    /// Whom and what the log names when this session ends badly, as far as neither its request nor its token says so.
+    fn names<'s>(&self, state: &'s Self::State) -> Names<'s> {
+        let _ = state;
+        Names::default()
+    }
+
     /// The session ended, in whatever way; called exactly once for each session whose `open` has returned. Nothing can be
     /// sent any more.
     fn close(&self, cx: &mut Context<'_>, state: Self::State, reason: Disconnect) {
@@ -137,6 +143,15 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Whom and what a line of the log names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Names<'s> {
+    /// The user.
+    pub user: Option<&'s str>,
+    /// The room.
+    pub room: Option<&'s str>,
+}
+
 /// A handler whose state is of a type that only it knows.
 pub(super) trait AnyHandler: Send + Sync {
     fn handshake(&self, head: &Head<'_>, arrival: &Arrival) -> Result<(), Response>;
@@ -150,6 +165,7 @@ pub(super) trait AnyHandler: Send + Sync {
     fn event(&self, cx: &mut Context<'_>, state: &mut State, event: State);
     fn close(&self, cx: &mut Context<'_>, state: State, reason: Disconnect);
     fn reconfigure(&self, config: &Config);
+    fn names<'s>(&self, state: &'s State) -> Names<'s>;
 }
 
 impl<H: Handler> AnyHandler for H {
@@ -197,6 +213,10 @@ impl<H: Handler> AnyHandler for H {
 
     fn reconfigure(&self, config: &Config) {
         Handler::reconfigure(self, config);
+    }
+
+    fn names<'s>(&self, state: &'s State) -> Names<'s> {
+        state.downcast_ref().map(|state| Handler::names(self, state)).unwrap_or_default()
     }
 
     fn close(&self, cx: &mut Context<'_>, state: State, reason: Disconnect) {

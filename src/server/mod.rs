@@ -78,7 +78,7 @@ pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Follow, Otherwise, Request, Responder};
 pub use builder::Builder;
 pub use error::{ReloadError, RunError, StartError};
-pub use handler::{Credentials, Handler};
+pub use handler::{Credentials, Handler, Names};
 pub use history::HistoryRequest;
 pub use interceptor::Interceptor;
 pub use rooms::{Busy, Rooms};

@@ -190,8 +190,10 @@ impl Broker for Desk<'_, '_> {
     }
 
     fn note(&mut self, fault: Fault) {
-        if let Some(limit) = fault.limit() {
-            self.cx.hit(limit);
+        match fault.limit() {
+            Some(limit) if fault.is_counted() => self.cx.blame(limit),
+            Some(limit) => self.cx.hit(limit),
+            None => {}
         }
     }
 

@@ -62,6 +62,16 @@ impl Destination {
         Ok(Destination { text: text.into(), place, name_at: prefix.len() })
     }
 
+    /// The name of the room that this leads to, by either command, if it leads to one.
+    pub(crate) fn room_in(text: &str) -> Option<Box<str>> {
+        let parsed = [Purpose::Send, Purpose::Subscribe]
+            .into_iter()
+            .find_map(|purpose| Self::parse(text, purpose).ok());
+        parsed
+            .filter(|destination| destination.place == Place::Room)
+            .map(|destination| destination.name().into())
+    }
+
     /// As the client wrote it.
     pub(crate) fn text(&self) -> &str {
         &self.text

@@ -166,7 +166,12 @@ impl Fault {
 }
 
 impl Fault {
-    /// The limit that the client has run into.
+    /// Whether the limit was counted by the room that refused something.
+    pub(crate) fn is_counted(self) -> bool {
+        self == Fault::RoomFull
+    }
+
+    /// The limit that the client has run into, as far as a session has one of its own or the fault tells.
     pub(crate) const fn limit(self) -> Option<Limit> {
         match self {
             Fault::Frame(FrameError::LongBody) => Some(Limit::MessageBytes),
@@ -179,7 +184,7 @@ impl Fault {
             Fault::Queue(QueueError::NoMemory) => Some(Limit::StompMemory),
             Fault::Unfinished => Some(Limit::MessageTimeout),
             Fault::NotConnectedInTime => Some(Limit::HandshakeTimeout),
-            // What rooms refuse is counted where they do.
+            Fault::RoomFull => Some(Limit::MembersPerRoom),
             Fault::Frame(_)
             | Fault::NotConnected
             | Fault::ConnectedAlready
@@ -207,7 +212,6 @@ impl Fault {
             | Fault::Kicked
             | Fault::Banned
             | Fault::NoSuchRoom
-            | Fault::RoomFull
             | Fault::TooManyRooms
             | Fault::TooManySessions
             | Fault::Busy

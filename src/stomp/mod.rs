@@ -48,7 +48,7 @@ use self::settings::{Settings, queue_limits};
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::{Head, query as pairs};
-use crate::server::{Context, Credentials, Disconnect, Endpoint, Handler, Router, Timer};
+use crate::server::{Context, Credentials, Disconnect, Endpoint, Handler, Names, Router, Timer};
 use crate::ws::Message;
 
 /// Headers of a frame at most.
@@ -247,6 +247,11 @@ impl Handler for Stomp {
     fn reconfigure(&self, config: &Config) {
         self.settings.set(config);
         self.hub.queues().set_limits(queue_limits(config));
+    }
+
+    fn names<'s>(&self, connection: &'s Connection) -> Names<'s> {
+        let (user, room) = connection.session.names();
+        Names { user, room }
     }
 
     fn close(&self, cx: &mut Context<'_>, connection: Connection, _reason: Disconnect) {

@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use self::connected::Connected;
 use super::codec::{Command, Escaping, Frame, FrameWriter, Version};
+use super::destination::Destination;
 use super::fault::Fault;
 use crate::ws::CloseCode;
 
@@ -76,7 +77,15 @@ enum State {
     Connected(Box<Connected>),
     /// The receipt that was asked for, if any was.
     Leaving(Box<Connected>, Option<Box<str>>),
-    Over,
+    /// Whose it was, for the log.
+    Over(Ended),
+}
+
+/// What is remembered of a session that has ended: its user, and the room that its client spoke of last.
+#[derive(Debug, Default)]
+struct Ended {
+    user: Option<Box<str>>,
+    room: Option<Box<str>>,
 }
 
 impl Session {
@@ -93,7 +102,7 @@ impl Session {
     pub(crate) fn version(&self) -> Option<Version> {
         match &self.state {
             State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
-            State::Opening(_) | State::Over => None,
+            State::Opening(_) | State::Over(_) => None,
         }
     }
 
@@ -101,7 +110,7 @@ impl Session {
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.state {
             State::Connected(connected) | State::Leaving(connected, _) => connected.held_bytes(),
-            State::Opening(_) | State::Over => 0,
+            State::Opening(_) | State::Over(_) => 0,
         }
     }
 
@@ -112,7 +121,7 @@ impl Session {
 
     /// Whether nothing more is to be read.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.state, State::Leaving(..) | State::Over)
+        matches!(self.state, State::Leaving(..) | State::Over(_))
     }
 
     /// Takes a frame. What comes after the end is ignored.
@@ -127,10 +136,32 @@ impl Session {
                 Ok(())
             }
             State::Connected(connected) => connected.obey(frame, &self.limits, broker),
-            State::Leaving(..) | State::Over => Ok(()),
+            State::Leaving(..) | State::Over(_) => Ok(()),
         };
         if let Err(fault) = obeyed {
             self.fail(fault, frame.header("receipt").as_deref(), broker);
+            self.blame(frame);
+        }
+    }
+
+    /// The session has ended because of this frame: what that names counts for the log.
+    fn blame(&mut self, frame: &Frame<'_>) {
+        let State::Over(ended) = &mut self.state else { return };
+        let name = |header| frame.header(header).filter(|name| !name.is_empty());
+        if ended.user.is_none() && matches!(frame.command(), Command::Connect | Command::Stomp) {
+            ended.user = name("login").map(Into::into);
+        }
+        if let Some(destination) = name(sending::DESTINATION) {
+            ended.room = Destination::room_in(&destination);
+        }
+    }
+
+    /// The user, if there is one, and the room that the client spoke of last.
+    pub(crate) fn names(&self) -> (Option<&str>, Option<&str>) {
+        match &self.state {
+            State::Opening(opening) => (opening.proved.as_deref().or(opening.given.as_deref()), None),
+            State::Connected(connected) | State::Leaving(connected, _) => connected.names(),
+            State::Over(ended) => (ended.user.as_deref(), ended.room.as_deref()),
         }
     }
 
@@ -149,7 +180,7 @@ impl Session {
             State::Connected(connected) | State::Leaving(connected, _) => {
                 operation.and_then(|operation| connected.forget(operation))
             }
-            State::Opening(_) | State::Over => None,
+            State::Opening(_) | State::Over(_) => None,
         };
         self.fail(fault, receipt.as_deref(), broker);
     }
@@ -161,19 +192,19 @@ impl Session {
             connected.receipt(receipt, None, broker);
         }
         broker.close(CloseCode::NORMAL, "");
-        self.state = State::Over;
+        self.state = State::Over(Ended::default());
     }
 
     /// Says ERROR, and that is the end.
     pub(crate) fn fail(&mut self, fault: Fault, receipt: Option<&str>, broker: &mut impl Broker) {
-        if let State::Over = self.state {
+        if let State::Over(_) = self.state {
             return;
         }
         broker.note(fault);
         let version = match &self.state {
             State::Opening(opening) => opening.subprotocol,
             State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
-            State::Over => None,
+            State::Over(_) => None,
         };
         broker.send(&error_frame(
             fault.message(),
@@ -183,14 +214,15 @@ impl Session {
             wants_version(fault),
         ));
         broker.close(fault.close_code(), fault.message());
-        self.state = State::Over;
+        let (user, room) = self.names();
+        self.state = State::Over(Ended { user: user.map(Into::into), room: room.map(Into::into) });
     }
 
     fn disconnect(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) {
         let receipt = frame.header("receipt").map(|receipt| receipt.into());
-        self.state = match std::mem::replace(&mut self.state, State::Over) {
+        self.state = match std::mem::replace(&mut self.state, State::Over(Ended::default())) {
             State::Connected(connected) => State::Leaving(connected, receipt),
-            state @ (State::Opening(_) | State::Leaving(..) | State::Over) => state,
+            state @ (State::Opening(_) | State::Leaving(..) | State::Over(_)) => state,
         };
         if broker.is_quiet() {
             self.drained(broker);

@@ -6,6 +6,7 @@
 mod support;
 
 mod command_line;
+mod endings;
 mod log;
 mod process;
 mod refusals;

@@ -10,14 +10,14 @@ use crate::process::{Server, close_code};
 use crate::support::eventually;
 
 /// A server that logs JSON into a file.
-struct Logging {
-    server: Server,
+pub(crate) struct Logging {
+    pub(crate) server: Server,
     log: PathBuf,
     _files: TempDir,
 }
 
 impl Logging {
-    fn start(config: &str) -> Logging {
+    pub(crate) fn start(config: &str) -> Logging {
         let files = tempfile::tempdir().expect("a directory");
         let (path, log) = (files.path().join("foghorn.toml"), files.path().join("log"));
         std::fs::write(&path, config).expect("a file");
@@ -30,7 +30,7 @@ impl Logging {
     }
 
     /// The lines after the first, which tells of the start.
-    fn lines(&self) -> Vec<Value> {
+    pub(crate) fn lines(&self) -> Vec<Value> {
         let text = self.text();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -38,7 +38,7 @@ impl Logging {
     }
 
     /// Waits for the line whose `key` is this number.
-    fn line(&self, key: &str, number: u16) -> Value {
+    pub(crate) fn line(&self, key: &str, number: u16) -> Value {
         let mut found = None;
         eventually(&format!("a line with {key} {number}"), || {
             found = self.lines().into_iter().find(|line| line[key] == number);
@@ -49,7 +49,7 @@ impl Logging {
 }
 
 #[track_caller]
-fn assert_fields(line: &Value, fields: &[(&str, &str)]) {
+pub(crate) fn assert_fields(line: &Value, fields: &[(&str, &str)]) {
     let address = line["address"].as_str().unwrap_or_else(|| panic!("no address: {line}"));
     assert!(address.starts_with("127.0.0.1:"), "{line}");
     assert_eq!(line["level"], "info", "{line}");

@@ -10,9 +10,10 @@ use super::{Broker, Effect, Operation, Profile, Progress, SessionLimits};
 use crate::chat::query;
 use crate::server::Start;
 use crate::stomp::codec::{Command, Escaping, Frame, FrameWriter, Version};
-use crate::stomp::destination::{AUTH_DESTINATION, Destination, Purpose};
+use crate::stomp::destination::{AUTH_DESTINATION, Destination, Place, Purpose};
 use crate::stomp::fault::Fault;
 use crate::stomp::queues::AckMode;
+use crate::stomp::users::Owner;
 
 /// What something takes up in a table, about, besides its texts.
 const ENTRY_BYTES: usize = 128;
@@ -38,6 +39,8 @@ pub(super) struct Connected {
     transactions: Transactions,
     pending: HashMap<Operation, Pending>,
     operations: u32,
+    /// The room that the client spoke of last, for the log; empty if it was none.
+    room: String,
     /// Invariant: the sum of the costs of the subscriptions and of what is pending.
     bytes: usize,
 }
@@ -76,6 +79,7 @@ impl Connected {
             transactions: Transactions::default(),
             pending: HashMap::new(),
             operations: 0,
+            room: String::new(),
             bytes: 0,
         }
     }
@@ -87,6 +91,23 @@ impl Connected {
             "what is kept is counted"
         );
         self.bytes + self.transactions.held_bytes()
+    }
+
+    /// The user, if the session has a name, and the room that the client spoke of last.
+    pub(super) fn names(&self) -> (Option<&str>, Option<&str>) {
+        let user = match &self.profile.owner {
+            Owner::User(user) => Some(&**user),
+            Owner::Session(_) => None,
+        };
+        (user, Some(&*self.room).filter(|room| !room.is_empty()))
+    }
+
+    /// Names are short, and the text is used again: this costs each frame a copy of a few bytes.
+    fn speak_of(&mut self, destination: &Destination) {
+        self.room.clear();
+        if destination.place() == Place::Room {
+            self.room.push_str(destination.name());
+        }
     }
 
     fn wait(&mut self, operation: Operation, pending: Pending) {
@@ -137,6 +158,7 @@ impl Connected {
             return self.renew(frame, broker);
         }
         let sending = Sending::parse(frame)?;
+        self.speak_of(&sending.destination);
         sending.permit(broker)?;
         if let Some(name) = frame.header(TRANSACTION) {
             self.transactions.defer(&name, Deferred::Send(sending.into_owned()), limits)?;
@@ -171,6 +193,7 @@ impl Connected {
             None => return Err(Fault::Missing("id")),
         };
         let destination = Destination::parse(&destination, Purpose::Subscribe)?;
+        self.speak_of(&destination);
         let mode = ack_mode(frame)?;
         if frame.header("selector").is_some() {
             return Err(Fault::Selector);
