@@ -14,9 +14,10 @@
 //! once more, and what waits is in the next room of that name.
 
 mod leaving;
+mod refusing;
 
 use super::bounds::Bounds;
-use super::command::{Command, Fault, Format, MemberKey, PostError, RoomKey, Span, Why};
+use super::command::{Command, Fault, Format, MemberKey, RoomKey, Span, Why};
 use super::guests::write_notice;
 use super::journal::{Durability, OpenStay, Opened, RoomId};
 use super::message::Notice;
@@ -447,63 +448,6 @@ impl<P: Peer> Shard<P> {
     fn end_opening(&mut self) {
         self.openings -= 1;
         self.limits.bounds.end_opening();
-    }
-
-    /// Refuses those that would create the room, and has the readers wait.
-    fn refuse_creators(&mut self, index: usize, now: Timestamp) {
-        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
-        for command in opening.take(&self.limits.bounds, |command, _| command.creates()) {
-            self.limits.bounds.hit(Limit::RoomCreations);
-            self.refuse_at(index, command, Why::TooManyNewRooms);
-        }
-        self.wait_for_creation(index, now);
-    }
-
-    /// Refuses those that came last to a room that is not there; readers that wait for it longer wait on.
-    fn refuse_newcomers(&mut self, index: usize, why: Why, now: Timestamp) {
-        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
-        let newcomers = opening.held.extract_if(.., |held| !held.is_greeted);
-        let (commands, bytes): (Vec<_>, Vec<_>) = newcomers.map(|held| (held.command, held.bytes)).unzip();
-        let bytes: usize = bytes.into_iter().sum();
-        opening.charged -= bytes;
-        self.limits.bounds.discharge(bytes);
-        for command in commands {
-            self.refuse_at(index, command, why);
-        }
-        self.wait_on(index, now);
-    }
-
-    /// As [`Shard::refuse`], for a command that has waited for the room at `index`: its member stays there.
-    fn refuse_at(&mut self, index: usize, command: Command<P>, why: Why) {
-        if let Command::Publish { member, tag, .. } = command {
-            if let Some(Entry::Opening(opening)) = self.rooms.get(index) {
-                let tag = tag.map(|tag| tag.of(&opening.arena));
-                opening.tell(member, &PostError::Unavailable.fault(tag));
-            }
-            return;
-        }
-        self.refuse(command, why);
-    }
-
-    /// Refuses everything that waits for a room that does not come.
-    pub(super) fn refuse_all(&mut self, index: usize, why: Why) {
-        let Some(Entry::Opening(opening)) = self.rooms.get_mut(index) else { return };
-        opening.phase = Phase::Found;
-        for command in opening.take(&self.limits.bounds, |_, _| true) {
-            self.refuse(command, why);
-        }
-        self.remove_if_unwanted(index);
-    }
-
-    /// Answers a command that cannot wait for its room any longer.
-    pub(super) fn refuse(&mut self, command: Command<P>, why: Why) {
-        match command {
-            Command::Join(join) => self.turn_away(*join, why),
-            Command::Ask(ask) => ask.refuse(why),
-            Command::After(_, reply) => reply.send(()),
-            Command::Leave(member) => drop(self.seats.take(member)),
-            Command::Publish { .. } | Command::Tell(..) | Command::Resume(_) | Command::Barrier => {}
-        }
     }
 
     pub(super) fn remove_if_unwanted(&mut self, index: usize) {
