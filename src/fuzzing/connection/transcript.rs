@@ -42,8 +42,7 @@ enum Said {
 impl Transcript {
     /// Reads the whole of what came. What a client did not get to the end may be cut off anywhere.
     pub(super) fn read(received: &[u8], script: &Script) -> Transcript {
-        let at = received.windows(SWITCHING.len()).position(|bytes| bytes == SWITCHING.as_bytes());
-        let Some(at) = at else {
+        let Some(at) = switching_at(received, script) else {
             return Transcript { responses: undated(received), ..Transcript::default() };
         };
         let end = received[at..].windows(4).position(|bytes| bytes == b"\r\n\r\n");
@@ -79,6 +78,23 @@ impl Transcript {
         let stayed = matches!(self.answers.last(), Some(Said::Close(_, reason)) if reason == "idle timeout");
         assert!(!stayed || self.of_room.len() == other.of_room.len(), "{script:?}");
     }
+}
+
+/// Where the head begins that answers an upgrade. What looks like one in the body of an echo is none.
+fn switching_at(received: &[u8], script: &Script) -> Option<usize> {
+    let is_at = |at: &usize| received[*at..].starts_with(SWITCHING.as_bytes());
+    // An answer to HEAD has the length of a body that does not come. Nor does it echo anything.
+    if script.sends(b"HEAD") {
+        return (0..received.len()).find(is_at);
+    }
+    let mut at = 0;
+    while at < received.len() && !is_at(&at) {
+        let head = received[at..].windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+        let text = String::from_utf8_lossy(&received[at..at + head]);
+        let len = text.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+        at += head + len.and_then(|len| len.parse::<usize>().ok()).unwrap_or(0);
+    }
+    (at < received.len()).then_some(at)
 }
 
 /// Each message of a chat room has the next number, or a GAP says which there are not.
