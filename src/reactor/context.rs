@@ -43,9 +43,6 @@ pub(super) struct Side {
     pub(super) subprotocol: Option<NonZeroU8>,
     /// The client takes compressed messages, and remembers so far back.
     pub(super) deflate: Option<WindowBits>,
-    /// What it remembers, where messages refer back to earlier ones. Such messages come from callbacks alone: only
-    /// there is their order on the wire the order of their compression.
-    pub(super) history: Option<Box<History>>,
     /// The session has ended: the service was told, the rooms were left.
     pub(super) ended: bool,
     pub(super) alarms: Alarms,
@@ -55,15 +52,55 @@ pub(super) struct Side {
     /// The shard that it last posted to without being in a room there.
     pub(super) posts_to: Option<LaneNumber>,
     pub(super) handle: Option<Session>,
-    pub(super) closing: Option<Box<Closing>>,
-    /// Only where somebody has to say, or has said, who they are.
-    pub(super) guard: Option<Box<Guard>>,
-    /// What the handler says that its state takes up.
-    pub(super) held: Option<Box<Share>>,
+    /// The client may send compressed messages.
+    pub(super) inflates: bool,
+    pub(super) rare: Option<Box<Rare>>,
 }
 
 // Every session has one.
-const _: () = assert!(size_of::<Side>() <= 96);
+const _: () = assert!(size_of::<Side>() <= 72);
+
+/// What few sessions have: the others pay for one pointer.
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    /// What the client remembers, where messages refer back to earlier ones. Such messages come from callbacks alone: only
+    /// there is their order on the wire the order of their compression.
+    pub(super) history: Option<Box<History>>,
+    pub(super) closing: Option<Closing>,
+    /// Only where somebody has to say, or has said, who they are.
+    pub(super) guard: Option<Guard>,
+    /// What the handler says that its state takes up.
+    pub(super) held: Option<Share>,
+}
+
+impl Side {
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(super) fn guard(&self) -> Option<&Guard> {
+        self.rare.as_ref()?.guard.as_ref()
+    }
+
+    pub(super) fn guard_mut(&mut self) -> Option<&mut Guard> {
+        self.rare.as_mut()?.guard.as_mut()
+    }
+
+    /// Whether a callback has asked for the session to be closed.
+    pub(super) fn is_closing(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.closing.is_some())
+    }
+
+    /// Whether messages refer back to earlier ones.
+    fn has_history(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.history.is_some())
+    }
+
+    /// Bytes that the handler says that its state takes up.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.rare.as_ref().and_then(|rare| rare.held.as_ref()).map_or(0, Share::bytes)
+    }
+}
 
 /// The number of a shard's lane, which takes two bytes also where there may be none.
 #[derive(Clone, Copy, Debug)]
@@ -113,15 +150,9 @@ impl Context<'_> {
     /// Says how many bytes of memory the handler's state of this session takes up because of what its client has sent: they
     /// count for `limits.memory`, and the session may be closed for them with 1013. 0 is where a session begins.
     pub fn hold_bytes(&mut self, bytes: usize) {
-        match &mut self.side.held {
-            Some(held) if held.bytes() == bytes => {}
-            Some(held) => held.set(bytes),
-            None if bytes == 0 => {}
-            None => {
-                let mut held = Box::new(self.turn.waiting.share());
-                held.set(bytes);
-                self.side.held = Some(held);
-            }
+        if self.side.held_bytes() != bytes {
+            let held = self.side.rare().held.get_or_insert_with(|| self.turn.waiting.share());
+            held.set(bytes);
         }
     }
 
@@ -166,7 +197,7 @@ impl Context<'_> {
     fn handle(&mut self, handshake: Option<Handshake>) -> &Session {
         let (key, id, mailbox) = (self.key, self.turn.session_id(self.key), &self.turn.mailbox);
         let outbound = self.outbound;
-        let deflate = self.deflate().filter(|_| self.side.history.is_none());
+        let deflate = self.deflate().filter(|_| !self.side.has_history());
         self.side.handle.get_or_insert_with(|| {
             Session::new(key, id, outbound.clone(), mailbox.clone(), deflate, handshake)
         })
@@ -175,7 +206,7 @@ impl Context<'_> {
     /// Who the user is, if that was proved.
     #[must_use]
     pub fn identity(&self) -> Option<&Arc<Identity>> {
-        match &self.side.guard.as_ref()?.standing {
+        match &self.side.guard()?.standing {
             Standing::Known(identity) => Some(identity),
             Standing::Awaited(_) | Standing::Refused => None,
         }
@@ -190,7 +221,7 @@ impl Context<'_> {
 
     /// How far the session has come, if it has a guard.
     pub(crate) fn standing(&self) -> Option<&Standing> {
-        self.side.guard.as_ref().map(|guard| &guard.standing)
+        self.side.guard().map(|guard| &guard.standing)
     }
 
     /// Nobody knows whose session this is: it ends `after` this long unless it is [admitted](Context::admit).
@@ -198,7 +229,7 @@ impl Context<'_> {
         let hold = Hold { request: head.to_bytes(), attributes };
         let mut guard = Guard::new(Standing::Awaited(Box::new(hold)));
         guard.end_after(after, self.turn);
-        self.side.guard = Some(Box::new(guard));
+        self.side.rare().guard = Some(guard);
     }
 
     /// Closes the session with 4401. If the application has not heard of it, it never will.
@@ -211,12 +242,13 @@ impl Context<'_> {
 
     /// The application never hears of this session, which is being closed.
     pub(crate) fn shut_out(&mut self) {
-        self.side.guard = Some(Box::new(Guard::new(Standing::Refused)));
+        self.side.rare().guard = Some(Guard::new(Standing::Refused));
     }
 
     /// What the session has kept while it waited, if it does. It waits no longer.
     pub(crate) fn release(&mut self) -> Option<Box<Hold>> {
-        self.side.guard.take_if(|guard| matches!(guard.standing, Standing::Awaited(_)))?.into_hold()
+        let guard = &mut self.side.rare.as_mut()?.guard;
+        guard.take_if(|guard| matches!(guard.standing, Standing::Awaited(_)))?.into_hold()
     }
 
     /// The session is this user's from now on, and takes messages of up to so many bytes.
@@ -225,7 +257,7 @@ impl Context<'_> {
         let mut guard = Guard::new(Standing::Known(identity));
         guard.end_at(expiry, self.turn);
         guard.message_bytes_max = Some(message_bytes_max);
-        self.side.guard = Some(Box::new(guard));
+        self.side.rare().guard = Some(guard);
     }
 
     /// Sends a text message. Dropped if the session is closing.
@@ -248,7 +280,7 @@ impl Context<'_> {
             return;
         }
         if let Some(deflate) = self.deflate() {
-            let history = self.side.history.as_deref_mut();
+            let history = self.side.rare.as_mut().and_then(|rare| rare.history.as_deref_mut());
             return deflate.frame(&mut self.turn.replies, opcode, payload, history);
         }
         if payload.len() < DIRECT_BYTES_MIN {
@@ -292,14 +324,14 @@ impl Context<'_> {
     /// As [`Context::close`] with another cause than the handler's wish.
     pub(crate) fn close_because(&mut self, code: CloseCode, reason: &str, because: Disconnect) {
         if self.is_open() {
-            self.side.closing = Some(Box::new(Closing { code, reason: reason.into(), because }));
+            self.side.rare().closing = Some(Closing { code, reason: reason.into(), because });
         }
     }
 
     /// Whether the session can still be sent to.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.side.ended && self.side.closing.is_none()
+        !self.side.ended && !self.side.is_closing()
     }
 
     /// Calls [`Handler::timer`](crate::server::Handler::timer) once, `after` this long (to 20 ms). A timer that is set

@@ -257,7 +257,7 @@ pub(super) fn names_of<'n, S: Service>(
     kept: &'n str,
     service: &S,
 ) -> (Option<&'n str>, Option<&'n str>) {
-    let identity = side.guard.as_ref().and_then(|guard| match &guard.standing {
+    let identity = side.guard().and_then(|guard| match &guard.standing {
         Standing::Known(identity) => Some(identity.user()),
         Standing::Awaited(_) | Standing::Refused => None,
     });

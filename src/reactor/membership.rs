@@ -351,7 +351,9 @@ impl Context<'_> {
             return Err(RoomError::TooManySessions);
         }
         // A room's frames are compressed once for all members, so that no message may count on any other from now on.
-        self.side.history = None;
+        if let Some(rare) = &mut self.side.rare {
+            rare.history = None;
+        }
         let membership = self.turn.enter(self.key, self.outbound, request, self.side.deflate);
         self.side.memberships.add(membership);
         Ok(membership)

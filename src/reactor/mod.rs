@@ -12,6 +12,7 @@
 //! | `letters`, `mailbox` | what other threads want |
 //! | `shutdown` | the end, in good order |
 //! | `turn` | what one turn shares: time, replies, lanes |
+//! | `under_way` | a session's unfinished message, input to be inflated, output that is not taken |
 //! | `acceptor`, `door` | listening sockets, exhaustion; one of them |
 //! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
 //! | `census`, `meter`, `shedding` | who is here how often, who sends how fast, what waits in memory |
@@ -57,6 +58,7 @@ mod shutdown;
 mod slots;
 mod timers;
 mod turn;
+mod under_way;
 mod websocket;
 
 use std::io;

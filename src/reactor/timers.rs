@@ -25,36 +25,48 @@ pub(super) fn ticks(duration: std::time::Duration) -> Tick {
 
 /// When an item comes out next that [`Wheel::arm`] has put in.
 ///
-/// Invariant: if `at` is not 0, the wheel holds an entry at exactly this time, and another `later` ticks after it unless
-/// that is 0. Only the entry's coming out makes it 0; anything else that happens in the same tick must leave it alone, or
-/// the entry would be taken for an outdated one.
+/// Invariant: if [`Armed::at`] is not 0, the wheel holds an entry at exactly this time, and another `later` ticks after it
+/// unless that is 0. Only the entry's coming out makes it 0; anything else that happens in the same tick must leave it
+/// alone, or the entry would be taken for an outdated one.
+///
+/// `later` is the time that an earlier one has come before. When that is over, this one need not be put in again: a session
+/// that needs looking after for a moment, again and again, would leave an entry in the wheel each time.
+///
+/// Every connection has one, so both stand in one number: `at` in the lower 48 bits, which last for 178,000 years.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Armed {
-    at: Tick,
-    /// The time that an earlier one has come before. When that is over, this one need not be put in again: a session that
-    /// needs looking after for a moment, again and again, would leave an entry in the wheel each time.
-    later: u32,
-}
+pub(super) struct Armed(u64);
+
+/// Bits of an [`Armed`] that say when.
+const AT_BITS: u32 = 48;
 
 impl Armed {
     /// Whether an entry is on its way.
     pub(super) fn is_set(self) -> bool {
-        self.at != 0
+        self.at() != 0
+    }
+
+    /// A time that is further ahead than 21 minutes is forgotten, and comes out as a left-over.
+    fn new(at: Tick, later: Tick) -> Armed {
+        let later = u16::try_from(later).unwrap_or(0);
+        Armed(u64::from(later) << AT_BITS | at)
     }
 
     /// When the entry comes out; 0 if there is none.
     pub(super) fn at(self) -> Tick {
-        self.at
+        self.0 & ((1 << AT_BITS) - 1)
+    }
+
+    fn later(self) -> Tick {
+        self.0 >> AT_BITS
     }
 
     /// Whether an item that came out by `now` was meant to; the others are left over from times given up since.
     pub(super) fn comes_due(&mut self, now: Tick) -> bool {
-        let is_due = self.at != 0 && self.at <= now;
+        let is_due = self.is_set() && self.at() <= now;
         if is_due {
-            let later = self.at + Tick::from(self.later);
+            let later = self.at() + self.later();
             // One that is due as well comes out in the same turn, as a left-over.
-            self.at = if later > now { later } else { 0 };
-            self.later = 0;
+            *self = Armed::new(if later > now { later } else { 0 }, 0);
         }
         is_due
     }
@@ -99,10 +111,9 @@ impl<T: Copy> Wheel<T> {
     /// nothing: whoever takes the item arms it anew.
     pub(super) fn arm(&mut self, now: Tick, armed: &mut Armed, at: Tick, item: T) {
         let at = at.clamp(now.saturating_add(1), now.saturating_add(FURTHEST / 2));
-        if armed.at == 0 || at < armed.at {
+        if !armed.is_set() || at < armed.at() {
             // Of two that wait already, the later one is forgotten and comes out as a left-over.
-            let later = armed.at.saturating_sub(at);
-            *armed = Armed { at, later: u32::try_from(later).unwrap_or(0) };
+            *armed = Armed::new(at, armed.at().saturating_sub(at));
             self.insert(at, item);
         }
     }

@@ -13,11 +13,12 @@ use super::service::{Admission, Disconnect, Service, State};
 use super::slots::Key;
 use super::timers::{Tick, ticks};
 use super::turn::Turn;
+use super::under_way::UnderWay;
 use crate::handshake::{Accepted, DeflateAgreement};
 use crate::http::Head;
 use crate::metrics::Limit;
 use crate::rooms::Command;
-use crate::transport::{Outbound, Share, is_progress};
+use crate::transport::{Outbound, is_progress};
 use crate::ws::deflate::History;
 use crate::ws::{CloseCode, Connection, Decoder, Incoming, Input, Phase, ProtocolError, Role, encode};
 
@@ -31,29 +32,12 @@ pub(super) struct WebSocket {
     pub(super) side: Side,
     /// When the next ping goes out, if pings do.
     ping_at: Tick,
-    /// The message that is under way.
-    unfinished: Option<Box<Unfinished>>,
-    /// Read, and waiting to be inflated: nothing else is read before.
-    leftover: Option<Box<Leftover>>,
-    compresses: bool,
-    /// The write half's progress counter, and when it was first seen at about that value with bytes waiting.
-    stalled: Option<Box<(u32, Tick)>>,
+    under_way: UnderWay,
     controls: ControlFrames,
     /// `None` if the session may send as it likes.
     meter: Option<Box<Meter>>,
     /// The user and the room that its request named, for the line of its end.
     names: Box<str>,
-}
-
-/// A message that has begun and not ended.
-#[derive(Debug)]
-struct Unfinished {
-    since: Tick,
-    /// When the message before it ended, if it was seen to. Invariant: not later than `since`.
-    whole_at: Tick,
-    /// Since when the session is not read, if it is not, for a reason that its message must not suffer for.
-    held_back_at: Option<Tick>,
-    held: Share,
 }
 
 /// What the opening handshake has settled.
@@ -100,23 +84,22 @@ impl WebSocket {
         reach: &mut Reach<'_, S>,
     ) -> WebSocket {
         let Agreed { endpoint, subprotocol, deflate } = agreed;
-        let side = Side {
+        let mut side = Side {
             endpoint,
             subprotocol,
             deflate: deflate.map(|deflate| deflate.server_window),
-            history: deflate
-                .filter(|deflate| deflate.server_takeover)
-                .map(|deflate| Box::new(History::new(deflate.server_window))),
             ended: false,
             alarms: Alarms::None,
             state: None,
             memberships: Memberships::None,
             posts_to: None,
             handle: None,
-            closing: None,
-            guard: None,
-            held: None,
+            inflates: deflate.is_some(),
+            rare: None,
         };
+        if let Some(deflate) = deflate.filter(|deflate| deflate.server_takeover) {
+            side.rare().history = Some(Box::new(History::new(deflate.server_window)));
+        }
         let now = reach.turn.now;
         // Connections that were opened together must not be pinged together for ever.
         let first_ping =
@@ -125,10 +108,7 @@ impl WebSocket {
             connection: Connection::new(decoder(message_bytes_max, deflate)),
             side,
             ping_at: now.saturating_add(first_ping),
-            unfinished: None,
-            leftover: None,
-            compresses: deflate.is_some(),
-            stalled: None,
+            under_way: UnderWay::default(),
             controls: ControlFrames::new(now),
             meter: Meter::new(ration, now),
             names: incidents::keep_names(head),
@@ -154,7 +134,7 @@ impl WebSocket {
     /// Takes what was read. Everything the session says in answer leaves in one write.
     pub(super) fn receive<S: Service>(&mut self, bytes: &mut [u8], reach: &mut Reach<'_, S>) {
         let mut spares = std::mem::take(&mut reach.turn.spares);
-        let (mut leftover, fresh) = (self.leftover.take(), bytes.len());
+        let (mut leftover, fresh) = (self.under_way.take_leftover(), bytes.len());
         let goes_on = leftover.is_some();
         let bytes = match &mut leftover {
             Some(leftover) => self.go_on(leftover, bytes, reach.turn.now),
@@ -175,10 +155,10 @@ impl WebSocket {
                     {
                         flood(&mut self.side, Limit::Messages, reach);
                     }
-                    if self.side.closing.is_none() {
+                    if !self.side.is_closing() {
                         let (service, mut cx) = reach.context(&mut self.side);
                         service.message(&mut cx, message);
-                        if let Some(guard) = &mut self.side.guard
+                        if let Some(guard) = self.side.guard_mut()
                             && let Some(bytes) = guard.message_bytes_max.take()
                         {
                             self.connection.set_message_bytes_max(bytes);
@@ -209,11 +189,11 @@ impl WebSocket {
         let (unread, surplus) = (input.len(), input.surplus_bytes());
         reach.turn.inflating.spend(input.inflated_bytes());
         let rest = &bytes[bytes.len() - unread..];
-        let begun = || Box::new(Leftover::new(rest, &reach.turn.waiting, reach.turn.now));
-        let begun = (unread > 0 && !goes_on).then(begun);
-        self.leftover = leftover.filter(|_| unread > 0).or(begun);
-        if let Some(leftover) = &mut self.leftover {
+        let begin = || Leftover::new(rest, &reach.turn.waiting, reach.turn.now);
+        let begun = (unread > 0 && !goes_on).then(begin);
+        if let Some(mut leftover) = leftover.filter(|_| unread > 0).or(begun) {
             leftover.keep(unread, reach.turn.now);
+            self.under_way.put_leftover(leftover);
         }
         reach.turn.spares = spares;
         self.charge_inflated(surplus, reach);
@@ -227,15 +207,13 @@ impl WebSocket {
     /// What was left for later, with what has been read since behind it. The time it waited for its turn does not count
     /// against the message under way.
     fn go_on<'l>(&mut self, leftover: &'l mut Leftover, more: &[u8], now: Tick) -> &'l mut [u8] {
-        if let Some(unfinished) = &mut self.unfinished {
-            unfinished.since = unfinished.since.saturating_add(now.saturating_sub(leftover.since));
-        }
+        self.under_way.postpone(now.saturating_sub(leftover.since));
         leftover.followed_by(more)
     }
 
     /// Whether bytes wait that were read and may not be inflated yet.
     pub(super) fn has_leftover(&self) -> bool {
-        self.leftover.is_some()
+        self.under_way.leftover().is_some()
     }
 
     /// What came out by inflating counts like bytes that were read.
@@ -250,7 +228,7 @@ impl WebSocket {
 
     /// Bytes to read from the session at a time, if fewer than from others.
     pub(super) fn read_bytes_max(&self, inflating: &Inflating) -> usize {
-        let crowded = if self.compresses { inflating.read_bytes_max() } else { usize::MAX };
+        let crowded = if self.side.inflates { inflating.read_bytes_max() } else { usize::MAX };
         if self.meter.is_some() { RATIONED_READ_BYTES.min(crowded) } else { crowded }
     }
 
@@ -272,11 +250,11 @@ impl WebSocket {
     /// timer, no ration. A peer that takes no data is found by looking after the session, not by its own events.
     pub(super) fn is_at_ease(&self) -> bool {
         self.connection.phase() == Phase::Open
-            && self.unfinished.is_none()
-            && self.leftover.is_none()
+            && self.under_way.unfinished().is_none()
+            && self.under_way.leftover().is_none()
             && self.side.alarms.next().is_none()
             && self.meter.is_none()
-            && self.side.guard.as_ref().is_none_or(|guard| guard.is_at_ease())
+            && self.side.guard().is_none_or(|guard| guard.is_at_ease())
     }
 
     /// Whether a Close frame has been sent.
@@ -348,8 +326,10 @@ impl WebSocket {
         self.side.handle = None;
         self.side.alarms = Alarms::None;
         self.side.state = None;
-        self.side.held = None;
-        self.unfinished = None;
+        if let Some(rare) = &mut self.side.rare {
+            rare.held = None;
+        }
+        self.under_way.end_message();
         // Also if they are not limited any more: what was counted is taken off again.
         reach.turn.users.leave(reach.key);
     }
@@ -369,13 +349,13 @@ impl WebSocket {
             return;
         }
         let now = reach.turn.now;
-        while self.side.closing.is_none()
+        while !self.side.is_closing()
             && let Some(timer) = self.side.alarms.take_due(now)
         {
             let (service, mut cx) = reach.context(&mut self.side);
             service.timer(&mut cx, timer);
         }
-        if self.side.guard.as_mut().is_some_and(|guard| guard.is_over(reach.turn)) {
+        if self.side.guard_mut().is_some_and(|guard| guard.is_over(reach.turn)) {
             let (service, mut cx) = reach.context(&mut self.side);
             service.overdue(&mut cx);
             return self.settle(reach);
@@ -419,8 +399,8 @@ impl WebSocket {
         let ping = limits.ping_interval.map(|_| self.ping_at);
         let unfinished = self.unfinished_until(turn);
         let stalled =
-            self.stalled.as_ref().map(|stalled| stalled.1.saturating_add(ticks(limits.write_timeout)));
-        let guard = self.side.guard.as_ref().and_then(|guard| guard.deadline);
+            self.under_way.stalled().map(|stalled| stalled.1.saturating_add(ticks(limits.write_timeout)));
+        let guard = self.side.guard().and_then(|guard| guard.deadline);
         // No event tells that a peer has stopped taking: it is looked at also where nothing else is due.
         let look = Some(next_look(turn));
         let all = [idle, ping, unfinished, stalled, slowed, self.side.alarms.next(), guard, look];
@@ -438,10 +418,10 @@ impl WebSocket {
 
     /// Sends what the callbacks gathered, and the Close frame if they asked for one.
     fn settle<S: Service>(&mut self, reach: &mut Reach<'_, S>) {
-        let Some(closing) = self.side.closing.take() else {
+        let Some(closing) = self.side.rare.as_mut().and_then(|rare| rare.closing.take()) else {
             return reach.turn.send_replies(reach.outbound);
         };
-        let Closing { code, reason, because } = *closing;
+        let Closing { code, reason, because } = closing;
         encode::close(&mut reach.turn.replies, Some(code), &reason);
         let is_first = reach.outbound.close(&reach.turn.replies);
         reach.turn.forget_replies();
@@ -485,7 +465,7 @@ impl WebSocket {
         answer: bool,
         reach: &mut Reach<'_, S>,
     ) {
-        if answer && self.side.closing.is_none() {
+        if answer && !self.side.is_closing() {
             encode::close(&mut reach.turn.replies, code, "");
             reach.outbound.close(&reach.turn.replies);
             reach.turn.forget_replies();
@@ -501,9 +481,7 @@ impl WebSocket {
         let Some((time, limit)) = self.meter.as_mut().and_then(|meter| meter.slow_down(turn.now)) else {
             return;
         };
-        if let Some(unfinished) = &mut self.unfinished {
-            unfinished.since = unfinished.since.saturating_add(time);
-        }
+        self.under_way.postpone(time);
         if !turn.limits.close_on_flood {
             turn.metrics.hit(limit);
         }
@@ -513,72 +491,44 @@ impl WebSocket {
     /// sent, which has a deadline of its own. That time does not count against the message under way.
     #[inline]
     pub(super) fn note_held_back(&mut self, is_held_back: bool, now: Tick) {
-        let Some(unfinished) = &mut self.unfinished else { return };
-        match (unfinished.held_back_at, is_held_back) {
-            (None, true) => unfinished.held_back_at = Some(now),
-            (Some(at), false) => {
-                unfinished.since = unfinished.since.saturating_add(now.saturating_sub(at));
-                unfinished.held_back_at = None;
-            }
-            (None, false) | (Some(_), true) => {}
-        }
+        self.under_way.note_held_back(is_held_back, now);
     }
 
     /// When the message under way has to be finished.
     fn unfinished_until(&self, turn: &Turn) -> Option<Tick> {
-        let unfinished = self.unfinished.as_ref()?;
-        // What waits for its turn, or could not be read, is not late.
-        if self.leftover.is_some() || unfinished.held_back_at.is_some() {
-            return None;
-        }
-        Some(unfinished.since.saturating_add(ticks(turn.limits.message_timeout)))
+        Some(self.under_way.unread_since()?.saturating_add(ticks(turn.limits.message_timeout)))
     }
 
     /// Starts the clock anew where a message has ended. Who sends without a break may never let a read end between two of
     /// them, and yet finishes every one.
     #[inline]
     fn note_whole(&mut self, now: Tick) {
-        if let Some(unfinished) = &mut self.unfinished
-            && !self.connection.is_mid_message()
-        {
-            (unfinished.since, unfinished.whole_at) = (now, now);
+        if !self.connection.is_mid_message() {
+            self.under_way.begin_anew(now);
         }
     }
 
     fn note_unfinished(&mut self, turn: &Turn) {
         if !self.connection.is_mid_message() {
-            self.unfinished = None;
-            return;
+            return self.under_way.end_message();
         }
-        let begin = || {
-            let (since, held) = (turn.now, turn.waiting.share());
-            Box::new(Unfinished { since, whole_at: 0, held_back_at: None, held })
-        };
-        let unfinished = self.unfinished.get_or_insert_with(begin);
-        debug_assert!(
-            unfinished.since >= unfinished.whole_at,
-            "a message cannot have begun before the last one ended"
-        );
-        unfinished.held.set(self.connection.held_bytes());
+        self.under_way.message(turn).held.set(self.connection.held_bytes());
     }
 
     /// Bytes that are held of what the client has sent: of a message under way, not inflated yet, or by the handler.
     pub(super) fn held_bytes(&self) -> usize {
-        let leftover = self.leftover.as_ref().map_or(0, |leftover| leftover.held_bytes());
-        let handler = self.side.held.as_ref().map_or(0, |held| held.bytes());
-        leftover + handler + self.unfinished.as_ref().map_or(0, |unfinished| unfinished.held.bytes())
+        self.under_way.held_bytes() + self.side.held_bytes()
     }
 
     fn is_stalled<S>(&mut self, reach: &Reach<'_, S>) -> bool {
         let now = reach.turn.now;
-        self.stalled = match (reach.outbound.stalled_at(), self.stalled.take()) {
+        let stalled = match (reach.outbound.stalled_at(), self.under_way.stalled()) {
             (None, _) => None,
             (Some(progress), Some(stalled)) if !is_progress(stalled.0, progress) => Some(stalled),
-            (Some(progress), _) => Some(Box::new((progress, now))),
+            (Some(progress), _) => Some((progress, now)),
         };
-        self.stalled
-            .as_ref()
-            .is_some_and(|stalled| now >= stalled.1.saturating_add(ticks(reach.turn.limits.write_timeout)))
+        self.under_way.note_stalled(stalled);
+        stalled.is_some_and(|stalled| now >= stalled.1.saturating_add(ticks(reach.turn.limits.write_timeout)))
     }
 }
 
@@ -600,7 +550,7 @@ fn decoder(message_bytes_max: usize, deflate: Option<DeflateAgreement>) -> Decod
 /// is so when all that was read has been dealt with.
 #[cold]
 fn flood<S: Service>(side: &mut Side, limit: Limit, reach: &mut Reach<'_, S>) {
-    if reach.turn.limits.close_on_flood && !side.ended && side.closing.is_none() {
+    if reach.turn.limits.close_on_flood && !side.ended && !side.is_closing() {
         reach.turn.metrics.hit(limit);
         let reason = if limit == Limit::Bytes { "too many bytes" } else { "too many messages" };
         let (_, mut cx) = reach.context(side);
@@ -616,13 +566,13 @@ fn control_frame<S: Service>(
 ) -> bool {
     let limits = &reach.turn.limits;
     let within = limits.control_frames.is_none_or(|max| controls.take(max, limits.burst, reach.turn.now));
-    if !within && !side.ended && side.closing.is_none() {
+    if !within && !side.ended && !side.is_closing() {
         let limit = Limit::ControlFrames;
         reach.turn.metrics.hit(limit);
         let (_, mut cx) = reach.context(side);
         cx.close_because(CloseCode::POLICY, "too many control frames", Disconnect::Flood(limit));
     }
-    within && side.closing.is_none()
+    within && !side.is_closing()
 }
 
 /// Answers a ping together with whatever else this event brings; if the socket takes nothing, only the newest pong is

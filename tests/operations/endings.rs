@@ -88,7 +88,7 @@ fn the_end_of_an_event_stream_names_its_user_its_room_and_its_path() {
 
     let config = format!("[auth]\njwt_secret = \"{SECRET}\"\n");
     let logging = Logging::start(&config);
-    let token = token_of(&json!({ "sub": "ann", "exp": in_seconds(2) }));
+    let token = token_of(&json!({ "sub": "ann", "exp": in_seconds(4) }));
     let _stream = stream(&logging, &format!("?token={token}"));
     let line = stream_line(&logging);
     assert_fields(&line, &WHERE);
