@@ -1,9 +1,11 @@
 //! `foghorn serve`: configuration, log, server, and what a signal does to it.
 
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::signals::Grace;
+use super::signals::{Grace, Running};
 use super::{Failure, cannot_print, load_config, log, passed, signals, start};
 use crate::config::{Config, ConfigError, Flag};
 use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_options};
@@ -12,6 +14,10 @@ use crate::{chat, demo, feed, signaling, stomp, web};
 
 /// As long as the hash of HS256 (RFC 7518 §3.2).
 const SECRET_BYTES_ADVISED: usize = 32;
+
+/// A store that does not answer is waited for this much longer than `shutdown.grace`: after a signal, whoever watches over
+/// that ends the process before, with a line that says so.
+const WATCHDOG_FIRST: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "serve")]
@@ -68,7 +74,7 @@ impl Arguments {
     }
 }
 
-/// Serves until a signal ends it.
+/// Opens the store and serves; the store has come to its end when this returns, or has not answered in time.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before anything else is opened.
     let sockets = passed::take()?;
@@ -77,28 +83,44 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     warn_of_short_secret(&config);
     let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
     let (store, store_threads) = Store::open(location, store_options(&config))?;
-    let router = web::routes(chat::routes(demo::routes(Router::new()), &config));
-    let router = stomp::routes(router, &config);
-    let router = chat::rest::routes(router, &config, &store);
-    let router = feed::routes(router, &config);
-    let router = signaling::routes(router, &config);
+    let grace = Grace::new(config.shutdown.grace);
+    let served = serve(arguments, &config, sockets, store, &grace);
+    // Whatever the rooms have handed over is stored before the process ends, also if the server could not start.
+    let is_stored = store_threads.finish_within(grace.now() + WATCHDOG_FIRST);
+    let _running = served?;
+    if is_stored {
+        Ok(())
+    } else {
+        Err(Failure::new("the store did not come to its end within shutdown.grace"))
+    }
+}
+
+/// Serves until a signal ends it. What is returned ends the process if its end takes too long.
+fn serve(
+    arguments: &Arguments,
+    config: &Config,
+    sockets: Vec<(OwnedFd, bool)>,
+    store: Store,
+    grace: &Grace,
+) -> Result<Running, Failure> {
+    let router = web::routes(chat::routes(demo::routes(Router::new()), config));
+    let router = stomp::routes(router, config);
+    let router = chat::rest::routes(router, config, &store);
+    let router = feed::routes(router, config);
+    let router = signaling::routes(router, config);
     let builder = Server::builder().config(config.clone()).router(router).store(store);
     let server =
         sockets.into_iter().fold(builder, |builder, (socket, tls)| builder.socket(socket, tls)).start()?;
     let (arguments, handle, running) = (arguments.clone(), server.handle(), config.clone());
-    let grace = Grace::new(config.shutdown.grace);
     let reload = {
         let grace = grace.clone();
         move || reload(&arguments, &running, &handle, &grace)
     };
-    let running = signals::heed(&server.handle(), &grace, reload)?;
-    start::report(&config, server.places());
+    let running = signals::heed(&server.handle(), grace, reload)?;
+    start::report(config, server.places());
     announce(&server).map_err(cannot_print)?;
     server.run()?;
-    // Whatever the rooms have handed over is stored before the process ends.
-    drop(store_threads);
-    drop(running);
-    Ok(())
+    Ok(running)
 }
 
 /// Takes over from the configuration what can change while the server runs, and names what cannot.
