@@ -8,6 +8,7 @@ use super::Reactor;
 use super::deadlines::{http_deadline, next_due, note_progress, untaken_until};
 use super::exchange::{self, Exchange};
 use super::holding::holds_back;
+use super::meter::RATIONED_READ_BYTES;
 use super::opening::{arrival, count_client};
 use super::service::{Disconnect, Service};
 use super::slots::{Key, Slot, State};
@@ -50,13 +51,18 @@ impl<S: Service> Reactor<S> {
         }
         let Some(slot) = self.slots.get_mut(key) else { return };
         let is_encrypted = slot.outbound.stream().is_encrypted();
+        let least = if is_encrypted { ENCRYPTED_READ_BYTES_MIN } else { 0 };
         let mut limit = self.buffer.len();
         let space = match &mut slot.state {
             State::WebSocket(websocket) => {
-                let least = if is_encrypted { ENCRYPTED_READ_BYTES_MIN } else { 0 };
                 limit = limit.min(websocket.read_bytes_max(&self.turn.inflating).max(least));
                 // What is encrypted is decrypted into the buffer of all.
                 if is_encrypted { None } else { websocket.space(limit) }
+            }
+            // Messages may come behind the head of an upgrade: no more of them at once than its session could send.
+            State::Http(exchange) if exchange.as_ref().is_none_or(|exchange| exchange.is_in_head()) => {
+                limit = limit.min(RATIONED_READ_BYTES.max(least));
+                None
             }
             State::Opening(_) | State::Http(_) | State::Following(_) | State::Draining => None,
         };

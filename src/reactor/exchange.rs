@@ -97,6 +97,11 @@ impl Exchange {
         self.pending.is_some()
     }
 
+    /// Whether the end of a head is what it waits for.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.body.is_none() && self.pending.is_none()
+    }
+
     /// Whether the connection waits for the answer to the request of this number.
     pub(super) fn waits_for(&self, number: u64) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.number == number)

@@ -8,6 +8,7 @@ use foghorn::config::Config;
 use foghorn::metrics::Limit;
 
 use crate::support::frame::{BINARY, TEXT, masked};
+use crate::support::raw::upgrade;
 use crate::support::{Raw, TestServer, eventually, now};
 use crate::{millis, pause};
 
@@ -123,4 +124,20 @@ fn a_frame_of_stomp_whose_rest_the_server_does_not_read_is_not_late() {
     raw.send(&[&head[..], &body.repeat(3), &masked(TEXT, b"end\0")].concat());
     let frame = raw.frame();
     assert!(frame.payload.starts_with(b"RECEIPT"), "{}", frame.payload.escape_ascii());
+}
+
+#[test]
+fn messages_behind_the_head_of_an_upgrade_are_slowed_down_like_others() {
+    let server = TestServer::with(slow);
+    let before = slowed(&server);
+    let mut raw = Raw::connect(&server);
+    raw.send(&[upgrade("/echo"), masked(TEXT, &[b'x'; 1000]).repeat(100)].concat());
+    assert_eq!(raw.reply().status, 101);
+    raw.frame();
+    eventually("it is slowed down", || slowed(&server) > before);
+    // What was read at once has been answered.
+    let mut read = vec![0; 1 << 20];
+    raw.stream().set_nonblocking(true).expect("a socket");
+    let count = raw.stream_mut().read(&mut read).unwrap_or(0);
+    assert!(count < 50 * 1000, "{count} bytes of 100 messages in one turn");
 }
