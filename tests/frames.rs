@@ -250,13 +250,15 @@ fn ten_thousand_frames_in_one_segment_are_answered_in_order_and_others_are_serve
     let stopped = stop.clone();
     let sending = std::thread::spawn(move || {
         let mut rounds = 0;
-        while stopped.load(Ordering::SeqCst) == 0 {
+        // Once at least, however late this thread has its turn.
+        while rounds == 0 || stopped.load(Ordering::SeqCst) == 0 {
             let frames: Vec<u8> = (0..10_000u32).flat_map(|n| masked(BINARY, &n.to_be_bytes())).collect();
             std::io::Write::write_all(&mut writer, &frames).expect("the server reads on");
             rounds += 1;
         }
         rounds
     });
+    let (answered, is_answered) = std::sync::mpsc::channel();
     let reading = std::thread::spawn(move || {
         let mut next = 0u32;
         while let Some(frame) = flooding.next_frame() {
@@ -264,6 +266,9 @@ fn ten_thousand_frames_in_one_segment_are_answered_in_order_and_others_are_serve
                 break;
             }
             assert_eq!(frame, Frame::new(BINARY, (next % 10_000).to_be_bytes()));
+            if next == 0 {
+                answered.send(()).expect("somebody waits for it");
+            }
             next += 1;
         }
         next
@@ -273,6 +278,7 @@ fn ten_thousand_frames_in_one_segment_are_answered_in_order_and_others_are_serve
         other.send_text(&number.to_string());
         assert_eq!(other.text(), number.to_string());
     }
+    is_answered.recv_timeout(support::PATIENCE).expect("the flood is answered, too");
     stop.store(1, Ordering::SeqCst);
     let rounds: u32 = sending.join().expect("the flood ends");
     server.begin_shutdown();
