@@ -258,7 +258,7 @@ fn ten_thousand_frames_in_one_segment_are_answered_in_order_and_others_are_serve
         }
         rounds
     });
-    let (answered, is_answered) = std::sync::mpsc::channel();
+    let (answered, is_answered) = std::sync::mpsc::sync_channel(1);
     let reading = std::thread::spawn(move || {
         let mut next = 0u32;
         while let Some(frame) = flooding.next_frame() {
