@@ -166,6 +166,8 @@ impl Default for Options {
 #[derive(Clone)]
 pub struct Store {
     backend: Arc<dyn Backend>,
+    #[cfg(test)]
+    holder: held::Holder,
 }
 
 impl std::fmt::Debug for Store {
@@ -175,6 +177,14 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
+    fn on(backend: impl Backend + 'static) -> Store {
+        Store {
+            backend: Arc::new(backend),
+            #[cfg(test)]
+            holder: held::Holder::default(),
+        }
+    }
+
     /// Opens the database and starts the threads.
     ///
     /// # Errors
@@ -192,6 +202,8 @@ impl Store {
         batch: RecordBatch,
         done: Done<Result<RecordBatch, StoreError>>,
     ) -> Result<(), Busy> {
+        #[cfg(test)]
+        let done = self.holder.held(done);
         self.backend.append(batch, done)
     }
 

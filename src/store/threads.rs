@@ -61,11 +61,11 @@ pub(super) fn start(location: Location, options: Options) -> Result<(Store, Stor
     match location {
         Location::Directory(dir) => {
             let (sqlite, threads) = start_on(&dir, &options)?;
-            Ok((Store { backend: Arc::new(sqlite) }, StoreThreads { _threads: Box::new(threads) }))
+            Ok((Store::on(sqlite), StoreThreads { _threads: Box::new(threads) }))
         }
         Location::Memory => {
             let (memory, thread) = memory::start(&options)?;
-            Ok((Store { backend: Arc::new(memory) }, StoreThreads { _threads: thread }))
+            Ok((Store::on(memory), StoreThreads { _threads: thread }))
         }
     }
 }

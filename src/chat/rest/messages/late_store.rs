@@ -26,7 +26,7 @@ impl World {
         config.shutdown.grace = Duration::from_secs(2);
         config.limits.close_timeout = Duration::from_millis(500);
         let (store, threads) = Store::open(Location::Memory, store_options(&config)).unwrap();
-        let (store, answers) = store.held();
+        let answers = store.held_answers();
         let router = chat::rest::routes(chat::routes(Router::new(), &config), &config, &store);
         let router = feed::routes(router, &config);
         let server = Server::with(|builder| builder.config(config).store(store).router(router)).unwrap();
