@@ -13,8 +13,6 @@ use crate::workers::Lane;
 
 /// Beyond so many connections nothing is looked at: a turn must not take longer the more there are.
 const CHECKED_MAX: usize = 16;
-/// By so much a deadline by the wall clock may differ each time it is asked for, seen in the reactor's own time.
-const WALL_CLOCK_TICKS: Tick = 50;
 /// How often a sum is taken that other threads change meanwhile.
 const SUMS_MAX: usize = 100;
 
@@ -54,12 +52,8 @@ impl<S: Service> Reactor<S> {
             debug_assert_eq!(slot.ready, is_listed, "{key:?} is on a list or is not: {slot:?}");
             let may_last = matches!(slot.state, State::Http(None)) && slot.deadline == 0;
             debug_assert!(has_timer || may_last, "{key:?} has no deadline: {slot:?}");
-            // What the limits say that have changed holds once all connections have been looked at. A stream's token ends by
-            // the wall clock, which need not agree with the reactor's to the tick.
-            let slack = if matches!(slot.state, State::Following(_)) { WALL_CLOCK_TICKS } else { 0 };
-            let is_late = |due: Tick| {
-                self.review_from.is_none() && slot.armed.at() > due.saturating_add(slack).max(now + 1)
-            };
+            // What the limits say that have changed holds once all connections have been looked at.
+            let is_late = |due: Tick| self.review_from.is_none() && slot.armed.at() > due.max(now + 1);
             debug_assert!(!next_due(slot, &self.turn).is_some_and(is_late), "{key:?} is late: {slot:?}");
         }
     }

@@ -1,14 +1,51 @@
-//! When the states of a connection end, and what moves that: progress of the peer, new limits.
+//! When the states of a connection end, and what moves that: progress of the peer, new limits, the clock.
+
+use std::time::Duration;
 
 use super::Reactor;
 use super::connections::after_event;
 use super::service::Service;
 use super::slots::{Key, Slot, State};
 use super::timers::{Tick, ticks};
-use super::turn::Turn;
+use super::turn::{Turn, unix_time};
 
 /// Connections whose deadlines are looked at anew in one turn. Each costs less than a read.
 const REVIEWED_PER_TURN: usize = 4096;
+
+/// When a session or a response ends unless something happens before: by the reactor's own time, and since 1970 if that is
+/// said. The former stands still while the process does, so that the latter decides where there is one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    until: Option<Duration>,
+    /// When to look whether it has come.
+    pub(super) at: Tick,
+}
+
+impl Ending {
+    /// After this long.
+    pub(super) fn after(time: Duration, turn: &Turn) -> Ending {
+        Ending { until: None, at: turn.now.saturating_add(ticks(time)) }
+    }
+
+    /// At this time since 1970.
+    pub(super) fn by_clock(until: Duration, turn: &Turn) -> Ending {
+        Ending { until: Some(until), ..Ending::after(until.saturating_sub(unix_time()), turn) }
+    }
+
+    /// Whether it has come. Where the clock was set back, it is put off.
+    pub(super) fn has_come(&mut self, turn: &Turn) -> bool {
+        match self.until {
+            Some(until) if unix_time() >= until => true,
+            Some(until) => {
+                if self.at <= turn.now {
+                    *self = Ending::by_clock(until, turn);
+                }
+                false
+            }
+            None => self.at <= turn.now,
+        }
+    }
+}
 
 impl<S: Service> Reactor<S> {
     /// Looks at the deadlines of some connections anew, after the limits have changed: what was planned by the old ones

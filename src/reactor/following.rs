@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::deadlines::Ending;
 use super::incidents::{Incident, Kind};
 use super::membership::{JoinRequest, Membership};
 use super::slots::Key;
@@ -90,7 +91,7 @@ pub(super) struct Following {
     path: Box<str>,
     /// How often a sign of life is sent, which one, and when the next is due.
     beat: Option<(Tick, &'static [u8], Tick)>,
-    until: Option<Duration>,
+    until: Option<Ending>,
     /// The write half's progress counter, and when it was first seen at about that value with bytes waiting.
     stalled: Option<(u32, Tick)>,
 }
@@ -111,6 +112,7 @@ impl Following {
         let beat = beat.map(|(interval, bytes)| {
             (ticks(interval), bytes, turn.now.saturating_add(turn.spread(key, interval)))
         });
+        let until = until.map(|until| Ending::by_clock(until, turn));
         Following { membership, user, room, path, beat, until, stalled: None }
     }
 
@@ -127,7 +129,7 @@ impl Following {
     /// Does what is due by now. False if the response has to end.
     pub(super) fn check(&mut self, outbound: &Outbound, turn: &mut Turn) -> bool {
         let address = || outbound.stream().peer_addr().ok();
-        if self.until.is_some_and(|until| super::turn::unix_time() >= until) {
+        if self.until.as_mut().is_some_and(|ending| ending.has_come(turn)) {
             self.report(TokenError::Expired.message(), None, address(), turn);
             return false;
         }
@@ -175,9 +177,7 @@ impl Following {
     /// When [`Following::check`] has to be called next.
     pub(super) fn next_check(&self, turn: &Turn) -> Option<Tick> {
         let beat = self.beat.map(|(_, _, at)| at);
-        let until = self
-            .until
-            .map(|until| turn.now.saturating_add(ticks(until.saturating_sub(super::turn::unix_time()))));
+        let until = self.until.map(|ending| ending.at);
         let stalled = self.stalled.map(|(_, since)| Following::stalled_until(since, turn));
         // Also a stream without beats, whose peer has stopped taking: no event tells of that.
         let look = Some(next_look(turn));

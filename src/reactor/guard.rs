@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attributes::Attributes;
-use super::timers::{Tick, ticks};
+use super::deadlines::Ending;
+use super::timers::Tick;
 use super::turn::Turn;
 use crate::auth::Identity;
 
@@ -39,10 +40,7 @@ pub(crate) struct Hold {
 #[derive(Debug)]
 pub(super) struct Guard {
     pub(super) standing: Standing,
-    /// When the session ends unless something happens before, since 1970 and by the reactor's own time. The latter stands
-    /// still while the process does, so that the former decides where there is one.
-    until: Option<Duration>,
-    pub(super) deadline: Option<Tick>,
+    ending: Option<Ending>,
     /// The limit for messages that holds from the next one on.
     pub(super) message_bytes_max: Option<usize>,
     /// Whether the session's timer knows of the deadline.
@@ -51,7 +49,7 @@ pub(super) struct Guard {
 
 impl Guard {
     pub(super) fn new(standing: Standing) -> Guard {
-        Guard { standing, until: None, deadline: None, message_bytes_max: None, settled: false }
+        Guard { standing, ending: None, message_bytes_max: None, settled: false }
     }
 
     pub(super) fn into_hold(self) -> Option<Box<Hold>> {
@@ -63,15 +61,17 @@ impl Guard {
 
     /// Ends the session after this long.
     pub(super) fn end_after(&mut self, time: Duration, turn: &Turn) {
-        self.until = None;
-        self.deadline = Some(turn.now.saturating_add(ticks(time)));
+        self.ending = Some(Ending::after(time, turn));
     }
 
     /// Ends the session at this time since 1970, or never.
     pub(super) fn end_at(&mut self, until: Option<Duration>, turn: &Turn) {
-        self.until = until;
-        self.deadline =
-            until.map(|until| turn.now.saturating_add(ticks(until.saturating_sub(super::turn::unix_time()))));
+        self.ending = until.map(|until| Ending::by_clock(until, turn));
+    }
+
+    /// When to look whether the session has to end.
+    pub(super) fn deadline(&self) -> Option<Tick> {
+        self.ending.map(|ending| ending.at)
     }
 
     /// Whether the session needs no looking after before its timer comes out.
@@ -83,15 +83,6 @@ impl Guard {
     pub(super) fn is_over(&mut self, turn: &Turn) -> bool {
         // Whoever asks arms the timer anew.
         self.settled = true;
-        match self.until {
-            Some(until) if super::turn::unix_time() >= until => true,
-            Some(_) => {
-                if self.deadline.is_some_and(|deadline| deadline <= turn.now) {
-                    self.end_at(self.until, turn);
-                }
-                false
-            }
-            None => self.deadline.is_some_and(|deadline| deadline <= turn.now),
-        }
+        self.ending.as_mut().is_some_and(|ending| ending.has_come(turn))
     }
 }

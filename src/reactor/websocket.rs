@@ -400,7 +400,7 @@ impl WebSocket {
         let unfinished = self.unfinished_until(turn);
         let stalled =
             self.under_way.stalled().map(|stalled| stalled.1.saturating_add(ticks(limits.write_timeout)));
-        let guard = self.side.guard().and_then(|guard| guard.deadline);
+        let guard = self.side.guard().and_then(|guard| guard.deadline());
         // No event tells that a peer has stopped taking: it is looked at also where nothing else is due.
         let look = Some(next_look(turn));
         let all = [idle, ping, unfinished, stalled, slowed, self.side.alarms.next(), guard, look];
