@@ -202,8 +202,11 @@ pub struct RecordBatch {
 }
 
 /// The rooms of which nothing is stored if these are refused: they, and those that go together with them.
-pub(crate) fn refused_with(refused: &[RoomId], together: &[Vec<RoomId>]) -> HashSet<RoomId> {
-    let mut all: HashSet<RoomId> = refused.iter().copied().collect();
+pub(crate) fn refused_with<'r>(
+    refused: impl IntoIterator<Item = &'r RoomId>,
+    together: &[Vec<RoomId>],
+) -> HashSet<RoomId> {
+    let mut all: HashSet<RoomId> = refused.into_iter().copied().collect();
     let mut count = 0;
     // One that goes with another may take a third with it.
     while count < all.len() {

@@ -156,8 +156,7 @@ impl Ledger {
             self.verified.push(verdict);
         }
         if !refused.is_empty() {
-            let culprits: Vec<RoomId> = refused.keys().copied().collect();
-            let all = refused_with(&culprits, &batch.together);
+            let all = refused_with(refused.keys(), &batch.together);
             for (record, verdict) in batch.records.iter().zip(&mut self.verified) {
                 if all.contains(&record.room) {
                     *verdict = None;

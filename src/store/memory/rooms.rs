@@ -89,8 +89,7 @@ impl Rooms {
     /// Appends a batch; the rooms that are refused are noted in it.
     pub(super) fn append(&mut self, batch: &mut RecordBatch, now: Timestamp) {
         let refused = self.refused(batch);
-        let culprits: Vec<RoomId> = refused.iter().copied().collect();
-        let all_refused = refused_with(&culprits, &batch.together);
+        let all_refused = refused_with(&refused, &batch.together);
         let mut last = None;
         for record in &batch.records {
             if all_refused.contains(&record.room) {
