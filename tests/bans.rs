@@ -6,21 +6,8 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 use support::process::Process;
+use support::raw::ask;
 use support::{Chat, Raw, TestServer, eventually};
-
-/// Asks by REST, from this machine; the status and the body.
-fn ask(address: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-    let body = body.map(ToString::to_string).unwrap_or_default();
-    let mut raw = Raw::connect_to(address);
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-    let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{kind}Content-Length: {}\r\n\r\n",
-        body.len()
-    );
-    raw.send(format!("{head}{body}").as_bytes());
-    let reply = raw.reply();
-    (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
-}
 
 fn say(address: SocketAddr, sender: &str) -> (u16, Value) {
     ask(address, "POST", "/api/chat/rooms/r/messages", Some(&json!({ "sender": sender, "content": "c" })))

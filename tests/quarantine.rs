@@ -7,26 +7,15 @@ use std::path::Path;
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use support::raw::ask;
 use support::{Chat, Client, Raw, TestServer};
 
 /// More than the window holds, so that the oldest messages are in the store alone.
 const MANY: usize = 400;
 
-/// Asks by REST, from this machine; the status and the body.
-fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, Value) {
-    let mut raw = Raw::connect_to(address);
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
-    let length = body.len();
-    let head =
-        format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\n{kind}Content-Length: {length}\r\n\r\n");
-    raw.send(format!("{head}{body}").as_bytes());
-    let reply = raw.reply();
-    (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
-}
-
 fn say(address: SocketAddr, room: &str) -> (u16, Value) {
-    let body = json!({ "sender": "eve", "content": "c" }).to_string();
-    ask(address, "POST", &format!("/api/chat/rooms/{room}/messages"), &body)
+    let body = json!({ "sender": "eve", "content": "c" });
+    ask(address, "POST", &format!("/api/chat/rooms/{room}/messages"), Some(&body))
 }
 
 /// Deletes a message by hand.
@@ -63,7 +52,7 @@ fn assert_quarantined(server: &TestServer) {
         "/sse/rooms/bad",
         "/sse/rooms/bad?sinceSeq=0",
     ] {
-        assert_eq!(ask(address, "GET", path, "").0, 503, "{path}");
+        assert_eq!(ask(address, "GET", path, None).0, 503, "{path}");
     }
     for frame in
         ["SUBSCRIBE\nid:1\nreceipt:1\ndestination:/topic/bad\n\n\0", "SEND\ndestination:/topic/bad\n\nc\0"]
@@ -71,7 +60,7 @@ fn assert_quarantined(server: &TestServer) {
         let told = stomp(server, frame);
         assert!(told.starts_with("ERROR\nmessage:unavailable\n"), "{frame}: {told}");
     }
-    assert_eq!(ask(address, "GET", "/readyz", "").0, 200);
+    assert_eq!(ask(address, "GET", "/readyz", None).0, 200);
     let mut witness = Chat::join(server, "good", "witness");
     let send = |room: &str| format!("SEND\ndestination:/topic/{room}\ntransaction:t\n\nhalf\0");
     let transaction = format!("BEGIN\ntransaction:t\n\n\0{}{}", send("good"), send("bad"));
@@ -98,7 +87,7 @@ fn a_room_that_was_damaged_while_the_server_was_down_is_out_of_use_over_restarts
     }
     // It can be deleted, and the name is free again.
     let server = TestServer::stored_in(directory.path(), |_| ());
-    assert_eq!(ask(server.address(), "DELETE", "/api/chat/rooms/bad", "").0, 204);
+    assert_eq!(ask(server.address(), "DELETE", "/api/chat/rooms/bad", None).0, 204);
     let mut ann = Chat::join(&server, "bad", "ann");
     ann.say("anew");
     assert_eq!(ann.hear(1), ["anew"]);
@@ -136,7 +125,7 @@ fn damage_that_is_met_while_the_room_is_in_use_closes_its_doors_and_throws_out_n
     reader.say("so am I");
     while reader.next()["type"] != "ERROR" {}
     // Deleted, it sees its members off.
-    assert_eq!(ask(address, "DELETE", "/api/chat/rooms/bad", "").0, 204);
+    assert_eq!(ask(address, "DELETE", "/api/chat/rooms/bad", None).0, 204);
     assert_eq!(ann.client.read_to_close().1, Some(1000));
 }
 

@@ -2,9 +2,11 @@
 
 use foghorn::config::Config;
 use foghorn::metrics::Limit;
+use serde_json::{Value, json};
 
 use crate::millis;
 use crate::support::frame::{TEXT, masked};
+use crate::support::raw::ask;
 use crate::support::{Chat, ConfiguredProcess, Raw, TestServer, eventually};
 
 #[test]
@@ -95,15 +97,6 @@ fn shorter_deadlines_hold_for_connections_that_are_quiet() {
     between.expect_end();
 }
 
-/// Asks for something with a JSON body; the status of the answer.
-fn status(server: &TestServer, path: &str, body: &str) -> u16 {
-    let mut raw = Raw::connect(server);
-    let fields = "Host: h\r\nContent-Type: application/json\r\nConnection: close";
-    let len = body.len();
-    raw.send(format!("POST {path} HTTP/1.1\r\n{fields}\r\nContent-Length: {len}\r\n\r\n{body}").as_bytes());
-    raw.reply().status
-}
-
 #[test]
 fn limits_that_rest_and_a_store_in_memory_keep_follow_a_reload() {
     let mut config = Config::default();
@@ -111,20 +104,12 @@ fn limits_that_rest_and_a_store_in_memory_keep_follow_a_reload() {
         started.limits.rooms = 2;
         config = started.clone();
     });
-    let create = |name| {
-        status(
-            &server,
-            "/api/chat/rooms",
-            &format!(r#"{{"name":"{name}","description":"","createdBy":"a"}}"#),
-        )
-    };
+    let status = |path: &str, body: Value| ask(server.address(), "POST", path, Some(&body)).0;
+    let create =
+        |name: &str| status("/api/chat/rooms", json!({ "name": name, "description": "", "createdBy": "a" }));
     let post = |bytes: usize| {
         let content = "x".repeat(bytes);
-        status(
-            &server,
-            "/api/chat/rooms/r/messages",
-            &format!(r#"{{"sender":"alice","content":"{content}"}}"#),
-        )
+        status("/api/chat/rooms/r/messages", json!({ "sender": "alice", "content": content }))
     };
     let _member = Chat::join(&server, "r", "alice");
     assert_eq!((create("one"), create("two")), (201, 503));

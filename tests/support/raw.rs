@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
 use super::frame::{self, Frame};
@@ -277,4 +278,18 @@ impl<S: Read + Write> Raw<S> {
         self.send_anyway(&frame::masked(frame::CLOSE, &code.to_be_bytes()));
         self.expect_end();
     }
+}
+
+/// Asks by REST, from this machine; the status and the body.
+pub(crate) fn ask(address: SocketAddr, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    let body = body.map(ToString::to_string).unwrap_or_default();
+    let mut raw = Raw::connect_to(address);
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{kind}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    raw.send(format!("{head}{body}").as_bytes());
+    let reply = raw.reply();
+    (reply.status, serde_json::from_slice(&reply.body).unwrap_or_default())
 }
