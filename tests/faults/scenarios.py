@@ -47,16 +47,19 @@ async def a_full_disk_refuses_and_mends_without_a_restart(binary):
 
 async def fill(room):
     """Publishes until the disk is full; what was refused."""
-    refused, acknowledged, in_a_row = set(), set(), 0
-    while in_a_row < REFUSALS:
-        publish = room.post if (len(refused) + len(acknowledged)) % 2 else room.say
-        content = room.new_content(LARGE)
-        if await publish(content):
-            acknowledged.add(content)
-            in_a_row = 0
-        else:
-            refused.add(content)
-            in_a_row += 1
+    refused, acknowledged = set(), set()
+    # Where no large message fits a small one may, and the store of which that can be said is well.
+    for size in (LARGE, SMALL):
+        in_a_row = 0
+        while in_a_row < REFUSALS:
+            publish = room.post if (len(refused) + len(acknowledged)) % 2 else room.say
+            content = room.new_content(size)
+            if await publish(content):
+                acknowledged.add(content)
+                in_a_row = 0
+            else:
+                refused.add(content)
+                in_a_row += 1
     await room.settle()
     assert acknowledged <= room.contents, "acknowledged, and not shown"
     return refused
