@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { Chatter, Library, Raw } from "./clients.mjs";
 
 const AT_ONCE = 16;
-const WAIT_MILLISECONDS = 5_000;
+const WAIT_MILLISECONDS = 10_000;
 const CLOSE_MILLISECONDS = 6_000;
 const QUIET_MILLISECONDS = 400;
 const SHOWN_MAX = 40;

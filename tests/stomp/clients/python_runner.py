@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import sys
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -16,7 +17,7 @@ import uuid
 from clients import Chatter, Library, Raw
 
 AT_ONCE = 16
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 10.0
 CLOSE_SECONDS = 6.0
 QUIET_SECONDS = 0.4
 SHOWN_MAX = 40
@@ -261,13 +262,15 @@ def main():
     # What the library says of lost connections is its way to end them.
     logging.disable()
     plan = json.loads(pathlib.Path(sys.argv[1]).read_text())
+    # Text streams are not thread-safe: one that is flushed while another thread writes can lose that line.
+    printing = threading.Lock()
 
     def play(scenario):
         started = time.monotonic()
         outcome = Scenario(plan).run(scenario["steps"])
         seconds = time.monotonic() - started
-        # One write, so that lines of several threads do not mix.
-        sys.stdout.write(json.dumps({"name": scenario["name"], "outcome": outcome, "seconds": seconds}) + "\n")
+        with printing:
+            print(json.dumps({"name": scenario["name"], "outcome": outcome, "seconds": seconds}), flush=True)
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(play, plan["scenarios"]))
