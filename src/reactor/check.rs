@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use super::Reactor;
-use super::deadlines::next_due;
-use super::service::Service;
-use super::shedding::waits_for;
-use super::slots::State;
-use super::timers::Tick;
+use crate::reactor::Reactor;
+use crate::reactor::clock::wheel::Tick;
+use crate::reactor::connection::deadlines::next_due;
+use crate::reactor::connection::table::State;
+use crate::reactor::events::memory::waits_for;
+use crate::reactor::service::Service;
 use crate::workers::Lane;
 
 /// Beyond so many connections nothing is looked at: a turn must not take longer the more there are.
@@ -18,7 +18,7 @@ const SUMS_MAX: usize = 100;
 
 impl<S: Service> Reactor<S> {
     /// To be called at the end of a turn.
-    pub(super) fn check_turn(&self) {
+    pub(crate) fn check_turn(&self) {
         // A lane that could not hand its batch over is rung for, work of the application keeps the loop awake.
         let wakes = !self.turn.background.is_empty() || self.turn.lanes.iter().any(Lane::is_congested);
         debug_assert!(
@@ -67,7 +67,7 @@ impl<S: Service> Reactor<S> {
     }
 
     /// To be called when a connection was forgotten. Invariant: what is counted is the sum over the connections.
-    pub(super) fn check_counts(&self) {
+    pub(crate) fn check_counts(&self) {
         if self.slots.len() >= CHECKED_MAX {
             return;
         }

@@ -4,62 +4,33 @@
 //! more waits for the next turn. Upwards it knows only the [`Service`] trait, downwards the shards' lanes and the
 //! connections' write halves.
 //!
-//! | file | subject |
+//! | module | subject |
 //! |---|---|
 //! | this one | the loop |
-//! | `connections` | what becomes of a connection: opened, read, written on, timed, freed |
-//! | `deadlines`, `holding` | when its states end; why it is not read, and who lets it go on |
-//! | `letters`, `mailbox` | what other threads want |
-//! | `shutdown` | the end, in good order |
-//! | `turn` | what one turn shares: time, replies, lanes |
-//! | `under_way` | a session's unfinished message, input to be inflated, output that is not taken |
-//! | `acceptor`, `door` | listening sockets, exhaustion; one of them |
-//! | `opening` | a connection up to its first request: limits, PROXY header, TLS handshake |
-//! | `census`, `meter`, `shedding` | who is here how often, who sends how fast, what waits in memory |
-//! | `inflation` | how much is inflated in one turn, and what waits for its turn |
-//! | `incidents`, `cuts` | what the operator hears of refused requests and bad ends |
+//! | [`state`] | what one turn shares: time, replies, lanes |
+//! | [`service`] | what the application above has to answer |
+//! | [`api`] | plain types that an application sees |
+//! | [`clock`] | the reactor's time and its timers |
+//! | [`listen`] | listening sockets, exhaustion, quotas |
+//! | [`inbox`] | what other threads want of the reactor |
+//! | [`session`] | what a handler can do with a session, on this thread and on others |
+//! | [`connection`] | one connection: its states, HTTP, WebSocket, the table of all |
+//! | [`events`] | what the loop does for each cause: input, messages of other threads, memory, shutdown |
+//! | [`reports`] | what the operator hears of refused requests and bad ends |
 //! | `check` | what must be true at the end of a turn |
-//! | `slots` | the table of connections, keys with generations |
-//! | `exchange` | HTTP on one connection |
-//! | `websocket` | frames on one connection, heartbeats, deadlines |
-//! | `background` | work of the application that goes on over several turns |
-//! | `context`, `session` | what a handler can do, on this thread and on others |
-//! | `attributes`, `guard` | what is attached to a session, and who watches over it |
-//! | `timers` | the wheel |
-//! | `service` | what the application above has to answer |
 
-mod acceptor;
-mod alarms;
-mod attributes;
-mod background;
-mod census;
+mod api;
 #[cfg(debug_assertions)]
 mod check;
-mod connections;
-mod context;
-mod cuts;
-mod deadlines;
-mod door;
-mod exchange;
-mod following;
-mod guard;
-mod holding;
-mod incidents;
-mod inflation;
-mod letters;
-mod mailbox;
-mod membership;
-mod meter;
-mod opening;
+mod clock;
+mod connection;
+mod events;
+mod inbox;
+mod listen;
+mod reports;
 mod service;
 mod session;
-mod shedding;
-mod shutdown;
-mod slots;
-mod timers;
-mod turn;
-mod under_way;
-mod websocket;
+mod state;
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -68,17 +39,17 @@ use std::time::Duration;
 
 use mio::{Events, Poll, Token, Waker};
 
-use self::acceptor::Acceptor;
-use self::connections::ReadHint;
-use self::door::Door;
-use self::mailbox::Inbox;
-pub(crate) use self::mailbox::{Letter, Mailbox};
-pub(crate) use self::meter::Ration;
-use self::shutdown::{Life, register_signals};
-pub(crate) use self::slots::Gauge;
-use self::slots::{Key, Slots};
-use self::timers::Tick;
-use self::turn::Turn;
+use self::clock::wheel::Tick;
+pub(crate) use self::connection::rate_limit::Ration;
+pub(crate) use self::connection::table::Gauge;
+use self::connection::table::{Key, Slots};
+use self::events::readiness::ReadHint;
+use self::events::shutdown::{Life, register_signals};
+use self::inbox::mailbox::Inbox;
+pub(crate) use self::inbox::mailbox::{Letter, Mailbox};
+use self::listen::acceptor::Acceptor;
+use self::listen::door::Door;
+use self::state::Turn;
 use crate::config::Listen;
 use crate::http::HeadLimits;
 use crate::metrics::Metrics;
@@ -90,19 +61,19 @@ use crate::workers::{self, Deadline, Report, ShardGone, Workers};
 use crate::ws::deflate::Deflate;
 use crate::ws::header::HEADER_BYTES_MAX;
 
-pub use alarms::Timer;
-pub use attributes::Attributes;
-pub(crate) use background::Background;
-pub(crate) use census::network;
-pub use context::Context;
-pub use following::Follow;
-pub(crate) use guard::Standing;
-pub use membership::{JoinRequest, Membership, Post, Relayed, RoomError};
+pub use api::attributes::Attributes;
+pub(crate) use api::background::Background;
+pub use connection::streaming::Follow;
+pub(crate) use listen::quotas::network;
 pub(crate) use service::{Admission, Route, Service, State, Ticket, Verdict};
 pub use service::{Answer, Arrival, Disconnect, Otherwise};
-pub(crate) use session::TextFrame;
-pub use session::{Handshake, Session};
-pub(crate) use turn::unix_time;
+pub(crate) use session::auth::Standing;
+pub use session::context::Context;
+pub(crate) use session::handle::TextFrame;
+pub use session::handle::{Handshake, Session};
+pub use session::rooms::{JoinRequest, Membership, Post, Relayed, RoomError};
+pub use session::timers::Timer;
+pub(crate) use state::unix_time;
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);

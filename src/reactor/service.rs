@@ -4,16 +4,16 @@ use std::any::Any;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::alarms::Timer;
-use super::attributes::Attributes;
-use super::context::Context;
-use super::following::Follow;
-use super::meter::Ration;
-use super::slots::Key;
 use crate::config::Config;
 use crate::handshake::Accepted;
 use crate::http::{Head, Response};
 use crate::metrics::Limit;
+use crate::reactor::api::attributes::Attributes;
+use crate::reactor::connection::rate_limit::Ration;
+use crate::reactor::connection::streaming::Follow;
+use crate::reactor::connection::table::Key;
+use crate::reactor::session::context::Context;
+use crate::reactor::session::timers::Timer;
 use crate::ws::{CloseCode, Message, ProtocolError};
 
 /// What a handler keeps of a session, and whatever else only it knows the type of.
@@ -92,7 +92,7 @@ pub enum Answer {
 }
 
 /// The answer to a request that nobody has answered in time, made when it is needed.
-pub struct Otherwise(pub(super) Box<dyn FnOnce() -> Response + Send>);
+pub struct Otherwise(pub(crate) Box<dyn FnOnce() -> Response + Send>);
 
 impl Otherwise {
     /// What `make` says.
@@ -115,9 +115,9 @@ impl std::fmt::Debug for Otherwise {
 /// Names a request that is answered later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
-    pub(super) key: Key,
+    pub(crate) key: Key,
     /// Invariant: no two requests have the same, whatever their connections.
-    pub(super) number: u64,
+    pub(crate) number: u64,
 }
 
 /// How a session ended.
@@ -176,7 +176,7 @@ pub(crate) trait Service: Send + 'static {
     /// Decides what to do with a request.
     fn route(&mut self, head: &Head<'_>, arrival: &Arrival) -> Route<'_>;
 
-    /// Answers a request whose body was read, at once or later by a [`Letter::Response`](super::Letter) with `ticket`.
+    /// Answers a request whose body was read, at once or later by a [`Letter::Response`](crate::reactor::Letter) with `ticket`.
     fn respond(
         &mut self,
         head: &Head<'_>,

@@ -1,0 +1,264 @@
+//! The listening sockets: accepting in bounded numbers, and what to do when the process runs out of descriptors.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use mio::{Registry, Token};
+
+use crate::reactor::listen::door::Door;
+
+use crate::metrics::{Limit, Metrics};
+
+/// Connections accepted from one listener before everybody else gets a turn.
+const ACCEPTS_PER_TURN: usize = 128;
+/// Failures of a listener in a row after which it is left alone for a moment. A connection that has gone before it was
+/// accepted is one failure; an error that lasts would keep the loop spinning.
+const FAILURES_MAX: usize = 16;
+/// The first of the listeners' tokens; they count downwards. No connection has such a token.
+const FIRST_TOKEN: usize = usize::MAX - 16;
+/// What a client gets if there is not even a descriptor for it.
+const OUT_OF_DESCRIPTORS: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+/// What one attempt to accept came to.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    /// A connection.
+    Newcomer(Newcomer),
+    /// Nobody waits.
+    Drained,
+    /// The one that waited is gone, or the listener fails.
+    Failed,
+    /// No descriptors are left: accepting pauses.
+    Exhausted,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) socket: TcpStream,
+    pub(crate) peer: SocketAddr,
+    /// Whether the address stands for one that there is not.
+    pub(crate) local: bool,
+    /// Whether TLS is spoken where it came in.
+    pub(crate) tls: bool,
+}
+
+/// All listening sockets.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listeners: Vec<Listener>,
+    /// Given up for a moment to take a connection and refuse it when there are no descriptors.
+    reserve: Option<File>,
+    /// Set while no descriptors are left; the kernel does not report again who waits already.
+    pub(crate) paused: bool,
+    /// How often descriptors ran out.
+    metrics: Metrics,
+    /// Nobody was let in since descriptors ran out. The log says so once.
+    exhausted: bool,
+}
+
+#[derive(Debug)]
+struct Listener {
+    door: Door,
+    tls: bool,
+    /// More may be waiting: the kernel will not say so again.
+    ready: bool,
+    /// Failures since the last success.
+    failures: usize,
+    /// The log has told of failures that last, and of no success since.
+    is_failing: bool,
+}
+
+impl Acceptor {
+    /// Registers the sockets with the loop, each with whether TLS is spoken there.
+    ///
+    /// # Errors
+    /// As `epoll_ctl(2)`.
+    pub(crate) fn new(
+        doors: Vec<(Door, bool)>,
+        registry: &Registry,
+        metrics: Metrics,
+    ) -> io::Result<Acceptor> {
+        let mut listeners = Vec::new();
+        for (number, (door, tls)) in doors.into_iter().enumerate() {
+            door.register(registry, Token(FIRST_TOKEN - number))?;
+            listeners.push(Listener { door, tls, ready: true, failures: 0, is_failing: false });
+        }
+        Ok(Acceptor { listeners, reserve: reserve(), paused: false, metrics, exhausted: false })
+    }
+
+    /// Notes an event. False if the token is not a listener's.
+    pub(crate) fn note(&mut self, token: Token) -> bool {
+        let listener = FIRST_TOKEN.checked_sub(token.0).and_then(|number| self.listeners.get_mut(number));
+        let Some(listener) = listener else { return false };
+        listener.ready = true;
+        true
+    }
+
+    /// Whether connections may be waiting.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.paused && self.listeners.iter().any(Listener::may_accept)
+    }
+
+    /// Whether somebody may be waiting whom no event and no other connection's end will tell of: it has to be tried
+    /// again after a time.
+    pub(crate) fn needs_retry(&self) -> bool {
+        self.paused || self.listeners.iter().any(|listener| listener.failures >= FAILURES_MAX)
+    }
+
+    /// It is time to try again.
+    pub(crate) fn retry(&mut self) {
+        self.paused = false;
+        for listener in &mut self.listeners {
+            listener.failures = 0;
+        }
+    }
+
+    /// Accepts for one turn, unless paused.
+    pub(crate) fn accept(&mut self, mut taken: impl FnMut(Newcomer)) {
+        if self.paused {
+            return;
+        }
+        for number in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                match self.accept_from(number) {
+                    Accepted::Newcomer(newcomer) => taken(newcomer),
+                    Accepted::Failed => {}
+                    Accepted::Drained => break,
+                    Accepted::Exhausted => return,
+                }
+            }
+        }
+    }
+
+    /// Somebody may wait at each listener, whatever was heard of it.
+    pub(crate) fn expect_all(&mut self) {
+        for listener in &mut self.listeners {
+            listener.ready = true;
+        }
+    }
+
+    /// Closes the listening sockets: whoever connects from now on is refused by the kernel.
+    pub(crate) fn stop(&mut self) {
+        self.listeners.clear();
+    }
+
+    fn accept_from(&mut self, number: usize) -> Accepted {
+        let Some(listener) = self.listeners.get_mut(number).filter(|listener| listener.may_accept()) else {
+            return Accepted::Drained;
+        };
+        match listener.door.accept() {
+            Ok((socket, peer)) => {
+                self.exhausted = false;
+                listener.failures = 0;
+                listener.is_failing = false;
+                Accepted::Newcomer(Newcomer {
+                    socket,
+                    peer,
+                    local: listener.door.is_local(),
+                    tls: listener.tls,
+                })
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                listener.ready = false;
+                listener.failures = 0;
+                Accepted::Drained
+            }
+            Err(error) if is_exhaustion(&error) => {
+                self.metrics.hit(Limit::Descriptors);
+                if !std::mem::replace(&mut self.exhausted, true) {
+                    tracing::warn!(%error, "no descriptors left, accepting pauses");
+                }
+                for _ in 0..ACCEPTS_PER_TURN {
+                    if !self.refuse_one(number) {
+                        break;
+                    }
+                }
+                self.paused = true;
+                Accepted::Exhausted
+            }
+            // The connection that was waiting is gone again; the next one may be fine.
+            Err(error) => {
+                listener.failures += 1;
+                tracing::debug!(%error, "accept failed");
+                if listener.failures >= FAILURES_MAX && !std::mem::replace(&mut listener.is_failing, true) {
+                    tracing::error!(%error, listener = number, "accepting fails again and again, it is tried now and then");
+                }
+                Accepted::Failed
+            }
+        }
+    }
+
+    /// Answers one waiting connection with the descriptor in reserve, so that its client learns what is the matter.
+    /// False if nobody waits, or the reserve is gone.
+    fn refuse_one(&mut self, number: usize) -> bool {
+        let Some(listener) = self.listeners.get(number).filter(|_| self.reserve.take().is_some()) else {
+            return false;
+        };
+        let refused = listener.door.accept().map(|(mut stream, _)| {
+            if !listener.tls {
+                let _best_effort = stream.write(OUT_OF_DESCRIPTORS);
+            }
+        });
+        self.reserve = reserve();
+        refused.is_ok()
+    }
+}
+
+impl Listener {
+    fn may_accept(&self) -> bool {
+        self.ready && self.failures < FAILURES_MAX
+    }
+}
+
+fn reserve() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`: the machine has no room for another connection now.
+fn is_exhaustion(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream as StdTcpStream};
+
+    use mio::Poll;
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[test]
+    fn a_listener_that_fails_for_good_is_left_alone_and_the_others_are_not() {
+        let poll = Poll::new().unwrap();
+        // A socket that nobody has told to listen refuses to accept, each time.
+        let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        deaf.set_nonblocking(true).unwrap();
+        let deaf = Door::Tcp(mio::net::TcpListener::from_std(deaf.into()));
+        let good = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        good.set_nonblocking(true).unwrap();
+        let address = good.local_addr().unwrap();
+        let good = Door::Tcp(mio::net::TcpListener::from_std(good));
+        let doors = vec![(deaf, false), (good, false)];
+        let mut acceptor = Acceptor::new(doors, poll.registry(), Metrics::default()).unwrap();
+        let mut turns = 0;
+        while acceptor.is_ready() {
+            acceptor.accept(|_| panic!("nobody has come"));
+            turns += 1;
+            assert!(turns < 100, "the loop spins");
+        }
+        assert!(acceptor.needs_retry(), "nothing else will tell");
+        let _client = StdTcpStream::connect(address).unwrap();
+        acceptor.note(Token(FIRST_TOKEN - 1));
+        let mut taken = 0;
+        while taken == 0 {
+            acceptor.accept(|_| taken += 1);
+        }
+        acceptor.retry();
+        assert!(acceptor.is_ready(), "it is tried again");
+    }
+}
