@@ -1,7 +1,0 @@
-//! Rooms over plain HTTP: server-sent events and long polling.
-
-mod events;
-mod polls;
-mod reader;
-#[path = "../support/mod.rs"]
-mod support;

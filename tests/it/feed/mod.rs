@@ -1,0 +1,5 @@
+//! Rooms over plain HTTP: server-sent events and long polling.
+
+mod events;
+mod polls;
+mod reader;

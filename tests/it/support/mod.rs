@@ -1,0 +1,39 @@
+//! What the integration tests share: a server in this process or in its own, on a free port, a raw
+//! client, and an independent one.
+//!
+//! Every wait has a deadline, [`PATIENCE`]; no test asserts that something happens quickly.
+
+#![expect(clippy::panic, reason = "a helper fails the test that calls it")]
+
+pub(crate) mod chat;
+pub(crate) mod configured;
+pub(crate) mod frame;
+pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod secure;
+pub(crate) mod server;
+pub(crate) mod tokens;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use chat::{Chat, Client, Coverage};
+pub(crate) use configured::ConfiguredProcess;
+pub(crate) use raw::{Raw, Reply};
+pub(crate) use server::TestServer;
+
+/// How long a test waits for something that must happen, before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again and again until the answer is yes; fails with `what` if it never is.
+pub(crate) fn eventually(what: &str, mut answer: impl FnMut() -> bool) {
+    let start = now();
+    while !answer() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's deadlines are real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
