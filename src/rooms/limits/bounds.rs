@@ -1,0 +1,189 @@
+//! How many rooms and members there may be, and who may be no member: what can be changed while it holds.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::bans::Bans;
+use super::publishers::Publishers;
+use crate::metrics::{Limit, Metrics};
+use crate::rate::SharedRate;
+
+/// Limits that all shards share with whoever changes them. What is there already stays.
+#[derive(Debug)]
+pub struct Bounds {
+    members: AtomicUsize,
+    /// Of one shard.
+    rooms: AtomicUsize,
+    shards: usize,
+    /// How fast rooms may be created, by all shards and everybody else together.
+    pub creations: SharedRate,
+    openings: Quota,
+    opening_bytes: Quota,
+    metrics: Metrics,
+    /// Who must not come back where.
+    pub bans: Bans,
+    publishers: Publishers,
+    /// Time that never jumps.
+    clock: fn() -> Duration,
+}
+
+/// How much there is of something that all shards share, and how much there may be.
+#[derive(Debug)]
+struct Quota {
+    used: AtomicUsize,
+    max: AtomicUsize,
+}
+
+impl Quota {
+    fn unlimited() -> Quota {
+        Quota { used: AtomicUsize::new(0), max: AtomicUsize::new(usize::MAX) }
+    }
+
+    fn take(&self, amount: usize) -> bool {
+        let before = self.used.fetch_add(amount, Ordering::Relaxed);
+        let fits = before.saturating_add(amount) <= self.max.load(Ordering::Relaxed);
+        if !fits {
+            self.give_back(amount);
+        }
+        fits
+    }
+
+    fn give_back(&self, amount: usize) {
+        let before = self.used.fetch_sub(amount, Ordering::Relaxed);
+        debug_assert!(before >= amount, "more is given back than was taken");
+    }
+}
+
+impl Bounds {
+    /// None yet, for so many shards together.
+    #[must_use]
+    pub fn new(shards: usize) -> Bounds {
+        let unlimited = || AtomicUsize::new(usize::MAX);
+        Bounds {
+            members: unlimited(),
+            rooms: unlimited(),
+            shards,
+            creations: SharedRate::new(0, Duration::ZERO),
+            openings: Quota::unlimited(),
+            opening_bytes: Quota::unlimited(),
+            metrics: Metrics::default(),
+            bans: Bans::new(|| Duration::ZERO),
+            publishers: Publishers::default(),
+            clock: || Duration::ZERO,
+        }
+    }
+
+    /// With bans and rates that go by this clock, which must not jump.
+    #[must_use]
+    pub fn clock(mut self, clock: fn() -> Duration) -> Bounds {
+        self.clock = clock;
+        self.bans = Bans::new(clock).counted_by(self.metrics.clone());
+        self
+    }
+
+    /// Counts there what runs into the limits of rooms that are being opened, and of bans.
+    #[must_use]
+    pub fn counted_by(mut self, metrics: Metrics) -> Bounds {
+        self.bans = self.bans.counted_by(metrics.clone());
+        self.metrics = metrics;
+        self
+    }
+
+    /// From now on at most `members` in a room, and about `rooms` in all: each shard has its part of them.
+    pub fn set(&self, members: usize, rooms: usize) {
+        self.members.store(members, Ordering::Relaxed);
+        self.rooms.store(rooms.div_ceil(self.shards), Ordering::Relaxed);
+    }
+
+    /// From now on at most so many rooms on their way from the store, and so many bytes that wait for them.
+    pub fn set_openings(&self, openings: usize, bytes: usize) {
+        self.openings.max.store(openings, Ordering::Relaxed);
+        self.opening_bytes.max.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on so many messages a second of each publisher without a session.
+    pub fn set_publishers(&self, per_second: usize, saved: Duration) {
+        self.publishers.set(per_second, saved);
+    }
+
+    /// Whether a publisher without a session may publish now; if so, it does. Nothing is asked of it where there is no
+    /// limit.
+    ///
+    /// # Errors
+    /// When to come back.
+    pub fn may_publish(&self, publisher: impl FnOnce() -> Box<str>) -> Result<(), Duration> {
+        let taken = self.publishers.take(publisher, (self.clock)());
+        self.count(Limit::Messages, taken.is_ok());
+        taken
+    }
+
+    /// From now on at most so many bans.
+    pub fn set_bans(&self, bans: usize) {
+        self.bans.set_max(bans);
+    }
+
+    /// Bytes that wait for rooms on their way from the store.
+    #[must_use]
+    pub fn opening_bytes(&self) -> usize {
+        self.opening_bytes.used.load(Ordering::Relaxed)
+    }
+
+    /// Members of one room at most.
+    pub(in crate::rooms) fn members(&self) -> usize {
+        self.members.load(Ordering::Relaxed)
+    }
+
+    /// Rooms of one shard at most.
+    pub(in crate::rooms) fn rooms(&self) -> usize {
+        self.rooms.load(Ordering::Relaxed)
+    }
+
+    /// Whether one more room may be on its way from the store; if so, it is.
+    pub(in crate::rooms) fn begin_opening(&self) -> bool {
+        self.count(Limit::Openings, self.openings.take(1))
+    }
+
+    pub(in crate::rooms) fn end_opening(&self) {
+        self.openings.give_back(1);
+    }
+
+    /// Whether so many bytes more may wait for rooms; if so, they do.
+    pub(in crate::rooms) fn charge(&self, bytes: usize) -> bool {
+        self.count(Limit::OpeningBytes, self.opening_bytes.take(bytes))
+    }
+
+    /// Counts one more that ran into this limit.
+    pub(in crate::rooms) fn hit(&self, limit: Limit) {
+        self.metrics.hit(limit);
+    }
+
+    pub(in crate::rooms) fn discharge(&self, bytes: usize) {
+        self.opening_bytes.give_back(bytes);
+    }
+
+    fn count(&self, limit: Limit, fits: bool) -> bool {
+        if !fits {
+            self.metrics.hit(limit);
+        }
+        fits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_not_taken_and_is_counted() {
+        let metrics = Metrics::default();
+        let bounds = Bounds::new(2).counted_by(metrics.clone());
+        bounds.set_openings(1, 100);
+        assert!(bounds.begin_opening() && !bounds.begin_opening());
+        assert!(bounds.charge(60) && !bounds.charge(41) && bounds.charge(40));
+        assert_eq!(bounds.opening_bytes(), 100);
+        bounds.discharge(100);
+        bounds.end_opening();
+        assert!(bounds.begin_opening() && bounds.charge(100));
+        assert_eq!((metrics.hits(Limit::Openings), metrics.hits(Limit::OpeningBytes)), (1, 1));
+    }
+}

@@ -1,0 +1,80 @@
+//! A member: a position in the log and a socket.
+
+use std::sync::Arc;
+
+use crate::rooms::api::command::{MemberKey, SessionKey, Variant};
+use crate::rooms::api::peer::{Peer, Sent};
+use crate::rooms::api::store::StayId;
+use crate::rooms::log::frames::Slice;
+use crate::rooms::timestamp::Timestamp;
+
+/// What a member is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::rooms) enum MemberState {
+    /// Nothing: it is sent whatever comes.
+    Ready,
+    /// Its socket is full; a resume follows.
+    Blocked,
+    /// What it needs next has left the window: a page is on its way from the store, or waits to be asked for.
+    ///
+    /// Invariant: one page at most is under way for a member, see [`Readers`](crate::rooms::shard::catch_up::Readers).
+    Reading,
+    /// The end: its peer is closing. Its leave follows.
+    Gone,
+}
+
+/// One member, as small as it can be: the pump walks over all of them.
+#[derive(Debug)]
+pub(in crate::rooms) struct Member<P> {
+    /// The last message that it has been sent.
+    pub(in crate::rooms) cursor: u64,
+    /// When the newest message that it was sent was published, or the one that it began after: what it is told between
+    /// messages carries this time, so that it can come back from any frame.
+    pub(in crate::rooms) sent_at: Timestamp,
+    pub(in crate::rooms) session: SessionKey,
+    pub(in crate::rooms) peer: P,
+    pub(in crate::rooms) key: MemberKey,
+    pub(in crate::rooms) state: MemberState,
+    pub(in crate::rooms) variant: Variant,
+}
+
+impl<P> Member<P> {
+    /// Sends `slice`, whose last message is `last`, and moves on as far as the peer takes it.
+    pub(in crate::rooms) fn send(&mut self, slice: &Slice<'_>, last: u64)
+    where
+        P: Peer,
+    {
+        let frames = match self.peer.send(slice) {
+            Sent::All => {
+                self.cursor = last;
+                slice.frames()
+            }
+            Sent::Blocked { frames } => {
+                self.cursor += frames;
+                self.state = MemberState::Blocked;
+                frames
+            }
+            Sent::Closed => {
+                self.state = MemberState::Gone;
+                0
+            }
+        };
+        if let Some(at) = slice.at(frames) {
+            self.sent_at = at.max(self.sent_at);
+        }
+    }
+}
+
+/// The part of a member that only questions need.
+#[derive(Debug)]
+pub(in crate::rooms) struct Profile {
+    pub(in crate::rooms) user: Arc<str>,
+    pub(in crate::rooms) session_id: u128,
+    pub(in crate::rooms) joined_at: Timestamp,
+    /// It counts among those who are there.
+    pub(in crate::rooms) announced: bool,
+    /// Its stay, if the room is told that it came, and so that it leaves.
+    pub(in crate::rooms) stay: Option<StayId>,
+    /// It was thrown out, or its room was deleted: what it says until its session has closed counts no more.
+    pub(in crate::rooms) expelled: bool,
+}

@@ -1,0 +1,140 @@
+//! The members of one room: dense, in blocks, in no order.
+
+use super::member::Member;
+use crate::rooms::api::command::Variant;
+
+/// Members of one block. A block is what one thread pumps at a time, and what a small room waits for at most. Tests
+/// have few members, and yet several blocks.
+pub(in crate::rooms) const BLOCK: usize = if cfg!(any(test, feature = "fuzzing")) { 4 } else { 256 };
+
+/// All members, at positions without holes.
+///
+/// Invariant: every block but the last is full, and no block is empty.
+#[derive(Debug)]
+pub(in crate::rooms) struct Members<P> {
+    blocks: Vec<Vec<Member<P>>>,
+    /// How many want their messages compressed.
+    deflated: usize,
+}
+
+impl<P> Default for Members<P> {
+    fn default() -> Self {
+        Members { blocks: Vec::new(), deflated: 0 }
+    }
+}
+
+impl<P> Members<P> {
+    pub(in crate::rooms) fn len(&self) -> usize {
+        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
+    }
+
+    pub(in crate::rooms) fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    pub(in crate::rooms) fn get(&self, position: usize) -> Option<&Member<P>> {
+        self.blocks.get(position / BLOCK)?.get(position % BLOCK)
+    }
+
+    pub(in crate::rooms) fn get_mut(&mut self, position: usize) -> Option<&mut Member<P>> {
+        self.blocks.get_mut(position / BLOCK)?.get_mut(position % BLOCK)
+    }
+
+    pub(in crate::rooms) fn iter(&self) -> impl Iterator<Item = &Member<P>> {
+        self.blocks.iter().flatten()
+    }
+
+    pub(in crate::rooms) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Member<P>> {
+        self.blocks.iter_mut().flatten()
+    }
+
+    /// Adds a member behind all others; returns its position.
+    pub(in crate::rooms) fn push(&mut self, member: Member<P>) -> usize {
+        let position = self.len();
+        self.deflated += usize::from(member.variant == Variant::Deflated);
+        match self.blocks.last_mut() {
+            Some(last) if last.len() < BLOCK => last.push(member),
+            Some(_) => self.blocks.push(Vec::from([member])),
+            None => self.blocks.push(Vec::from([member])),
+        }
+        position
+    }
+
+    /// Takes a member out; the last one moves to its position.
+    pub(in crate::rooms) fn swap_remove(&mut self, position: usize) -> Option<Member<P>> {
+        self.get(position)?;
+        let block = self.blocks.last_mut()?;
+        let mut member = block.pop()?;
+        if block.is_empty() {
+            self.blocks.pop();
+        }
+        if let Some(place) = self.get_mut(position) {
+            std::mem::swap(place, &mut member);
+        }
+        self.deflated -= usize::from(member.variant == Variant::Deflated);
+        Some(member)
+    }
+
+    /// Whether any member wants its messages compressed.
+    pub(in crate::rooms) fn want_deflated(&self) -> bool {
+        self.deflated > 0
+    }
+
+    /// Takes a block out, for [`Members::put_back`]. Meanwhile nothing else may be done here.
+    pub(in crate::rooms) fn take_block(&mut self, number: usize) -> Vec<Member<P>> {
+        self.blocks.get_mut(number).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Puts a block back that was taken.
+    pub(in crate::rooms) fn put_back(&mut self, number: usize, block: Vec<Member<P>>) {
+        if let Some(place) = self.blocks.get_mut(number) {
+            *place = block;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rooms::api::command::{MemberKey, SessionKey};
+    use crate::rooms::room::member::MemberState;
+    use crate::rooms::timestamp::Timestamp;
+
+    fn member(number: u32) -> Member<()> {
+        let (session, key) = (SessionKey(0), MemberKey(number));
+        Member {
+            cursor: 0,
+            sent_at: Timestamp::default(),
+            session,
+            peer: (),
+            key,
+            state: MemberState::Ready,
+            variant: Variant::Plain,
+        }
+    }
+
+    #[test]
+    fn members_come_and_go_as_in_a_list() {
+        let (mut members, mut list) = (Members::default(), Vec::new());
+        for step in 0..5000_u32 {
+            if step % 7 < 4 || list.is_empty() {
+                assert_eq!(members.push(member(step)), list.len());
+                list.push(step);
+            } else {
+                let position = (step as usize).wrapping_mul(7919) % list.len();
+                let taken = members.swap_remove(position).map(|member| member.key.0);
+                assert_eq!(taken, Some(list.swap_remove(position)));
+            }
+            assert_eq!((members.len(), members.is_empty()), (list.len(), list.is_empty()));
+            assert!(members.swap_remove(list.len()).is_none());
+        }
+        assert!(members.iter().map(|member| member.key.0).eq(list.iter().copied()));
+        let last = list.len() - 1;
+        assert_eq!(members.get(last).map(|member| member.key.0), list.last().copied());
+        assert!(members.get(last + 1).is_none() && members.get_mut(last).is_some());
+        let block = members.take_block(1);
+        assert_eq!(block.len(), BLOCK);
+        members.put_back(1, block);
+        assert!(members.iter().map(|member| member.key.0).eq(list));
+    }
+}

@@ -1,0 +1,86 @@
+//! Hands that help to pump a room that is too large for one.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use super::member::{Member, MemberState};
+use crate::rooms::api::command::Variant;
+use crate::rooms::api::peer::Peer;
+use crate::rooms::log::frames::Log;
+
+/// A block of a room's members, to be sent what it lacks of the log. The log is shared and does not change meanwhile.
+#[derive(Debug)]
+pub struct Job<P> {
+    pub(in crate::rooms) log: Arc<Log>,
+    /// The same compressed, if some members want that; it may begin later.
+    pub(in crate::rooms) deflated: Option<Arc<Log>>,
+    /// The newest message to be sent.
+    pub(in crate::rooms) visible: u64,
+    /// Which block.
+    pub(in crate::rooms) number: usize,
+    pub(in crate::rooms) members: Vec<Member<P>>,
+    /// Members that the logs here do not help: their room sees to them.
+    pub(in crate::rooms) behind: Vec<usize>,
+}
+
+impl<P> Default for Job<P> {
+    /// A job that is done.
+    fn default() -> Self {
+        Job {
+            log: Arc::default(),
+            deflated: None,
+            visible: 0,
+            number: 0,
+            members: Vec::new(),
+            behind: Vec::new(),
+        }
+    }
+}
+
+impl<P: Peer> Job<P> {
+    /// Sends. Never waits.
+    pub fn carry_out(&mut self) {
+        for (index, member) in self.members.iter_mut().enumerate() {
+            if member.state != MemberState::Ready || member.cursor >= self.visible {
+                continue;
+            }
+            let (cursor, last) = (member.cursor, self.visible);
+            let slice = match member.variant {
+                Variant::Plain => self.log.slice(cursor, last),
+                Variant::Deflated => {
+                    let deflated = self.deflated.as_ref().and_then(|log| log.slice(cursor, last));
+                    deflated.or_else(|| self.log.slice(cursor, last))
+                }
+                Variant::Encoded => None,
+            };
+            match slice {
+                Some(slice) => member.send(&slice, self.visible),
+                None => self.behind.push(index),
+            }
+        }
+    }
+}
+
+/// Whoever carries out jobs.
+pub trait Crew<P>: Debug + Send {
+    /// How many jobs can be under way at the same time.
+    fn hands(&self) -> usize;
+
+    /// Carries out all jobs, and gives them back in any order.
+    fn carry_out(&self, jobs: Vec<Job<P>>) -> Vec<Job<P>>;
+}
+
+/// One pair of hands: those of whoever asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone;
+
+impl<P: Peer> Crew<P> for Alone {
+    fn hands(&self) -> usize {
+        1
+    }
+
+    fn carry_out(&self, mut jobs: Vec<Job<P>>) -> Vec<Job<P>> {
+        jobs.iter_mut().for_each(Job::carry_out);
+        jobs
+    }
+}

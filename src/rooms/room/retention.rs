@@ -1,0 +1,124 @@
+//! What a room keeps no longer, in memory as on disk: by age, by count, by bytes.
+//!
+//! The store deletes on disk, a little at a time, and reads nothing of what it has not deleted yet. The room does the same
+//! to its window, so that every reader gets the same GAP wherever the messages were. Members that are sent messages as
+//! they come are no such readers: what they have not had their turn for stays until then.
+
+use std::collections::VecDeque;
+
+use super::state::Room;
+use crate::rooms::api::store::{Opened, Retention};
+use crate::rooms::log::frames::Log;
+use crate::rooms::timestamp::Timestamp;
+
+/// A room's retention, and what has to be known for it.
+#[derive(Debug, Default)]
+pub(in crate::rooms) struct Kept {
+    retention: Retention,
+    /// The bytes of the texts of the messages in the window, with their numbers; empty unless bytes are limited.
+    sizes: VecDeque<(u64, u64)>,
+    /// The first so many of them are visible, and have so many bytes together.
+    counted: (usize, u64),
+}
+
+impl Kept {
+    /// Of a log that comes from the store.
+    pub(in crate::rooms) fn of(opened: &Opened) -> Kept {
+        let mut kept = Kept { retention: opened.retention, ..Kept::default() };
+        opened.recent.iter().for_each(|stored| kept.note(stored.seq, &stored.sender, &stored.content));
+        kept
+    }
+
+    /// A message was appended.
+    pub(in crate::rooms) fn note(&mut self, seq: u64, sender: &str, content: &str) {
+        if self.retention.bytes_max.is_some() {
+            self.sizes.push_back((seq, sender.len() as u64 + content.len() as u64));
+        }
+    }
+
+    /// The messages after `seq`, which nobody has seen, were taken back.
+    pub(in crate::rooms) fn truncate(&mut self, seq: u64) {
+        while self.sizes.back().is_some_and(|(last, _)| *last > seq) {
+            self.sizes.pop_back();
+        }
+        debug_assert!(self.counted.0 <= self.sizes.len(), "a visible message was taken back");
+    }
+
+    /// The newest message that is kept no longer at this time, as far as the window tells: 0 if all of it is kept.
+    fn last_gone(&mut self, log: &Log, visible: u64, now: Timestamp) -> u64 {
+        let Retention { messages_max, bytes_max, age_max } = self.retention;
+        let by_count = messages_max.map_or(0, |max| visible.saturating_sub(max));
+        let by_age = age_max.map_or(0, |age| log.cursor_before(now.earlier_by(age)).min(visible));
+        let by_bytes = bytes_max.map_or(0, |max| self.last_beyond(max, log.tail(), visible));
+        by_count.max(by_age).max(by_bytes)
+    }
+
+    /// The newest message that is too much for so many bytes, 0 if none of the window is. The newest is never too much.
+    fn last_beyond(&mut self, bytes_max: u64, tail: u64, visible: u64) -> u64 {
+        let (mut count, mut bytes) = self.counted;
+        while let Some((_, size)) = self.sizes.get(count).filter(|(seq, _)| *seq <= visible) {
+            (count, bytes) = (count + 1, bytes + size);
+        }
+        let mut gone = 0;
+        while let Some(&(seq, size)) = self.sizes.front()
+            && count > 1
+            && (bytes > bytes_max || seq < tail)
+        {
+            // What has left the window otherwise is the store's business.
+            if bytes > bytes_max {
+                gone = seq;
+            }
+            self.sizes.pop_front();
+            (count, bytes) = (count - 1, bytes - size);
+        }
+        self.counted = (count, bytes);
+        gone
+    }
+}
+
+impl<P> Room<P> {
+    /// Notes what is kept no longer at this time. The room's clock never goes back.
+    pub(in crate::rooms) fn expire(&mut self, now: Timestamp) {
+        if self.kept.retention == Retention::default() {
+            return;
+        }
+        let gone = self.kept.last_gone(&self.log, self.visible, now.max(self.last_at));
+        if gone >= self.oldest {
+            self.gone_at = self.log.time_of(gone).unwrap_or_default().max(self.gone_at);
+            self.oldest = gone + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(bytes_max: u64) -> Kept {
+        let retention = Retention { bytes_max: Some(bytes_max), ..Retention::default() };
+        Kept { retention, ..Kept::default() }
+    }
+
+    #[test]
+    fn bytes_are_counted_back_from_the_newest_visible_message_which_always_stays() {
+        let mut kept = kept(10);
+        (1..=5).for_each(|seq| kept.note(seq, "abc", "d"));
+        assert_eq!(kept.last_beyond(10, 1, 2), 0);
+        assert_eq!(kept.last_beyond(10, 1, 3), 1);
+        assert_eq!(kept.last_beyond(10, 1, 3), 0, "what is gone is told once");
+        kept.truncate(3);
+        kept.note(4, "", "a message of more bytes than are kept");
+        assert_eq!(kept.last_beyond(10, 1, 4), 3);
+        kept.note(5, "", "y");
+        assert_eq!(kept.last_beyond(10, 1, 5), 4);
+    }
+
+    #[test]
+    fn what_has_left_the_window_is_not_counted() {
+        let mut kept = kept(10);
+        (1..=4).for_each(|seq| kept.note(seq, "ab", ""));
+        assert_eq!(kept.last_beyond(10, 1, 4), 0);
+        kept.note(5, "ab", "");
+        assert_eq!((kept.last_beyond(10, 4, 5), kept.sizes.len()), (0, 2));
+    }
+}

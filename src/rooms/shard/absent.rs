@@ -1,0 +1,136 @@
+//! Reading a room that is not there: as at an empty one, and nothing is made.
+
+use super::polls::{News, Poll, Position};
+use super::state::Shard;
+use crate::rooms::api::command::{Ask, Command, Join, Joined, Online, Reply, Start, Why};
+use crate::rooms::api::peer::Peer;
+use crate::rooms::log::encoded::write_notice;
+use crate::rooms::message::chat::Notice;
+use crate::rooms::timestamp::Timestamp;
+
+/// Before the first entry of any epoch.
+const NOWHERE: Position = Position { epoch: 0, seq: 0 };
+/// From there on, whatever room comes.
+const FROM_NOWHERE: Start = Start::After { seq: 0, epoch: Some(NOWHERE.epoch) };
+
+impl Start {
+    /// Whether it is a position in a log, which a room that is not there has none of.
+    fn is_elsewhere(self) -> bool {
+        match self {
+            Start::After { seq, epoch } => seq > 0 || epoch.is_some_and(|epoch| epoch != NOWHERE.epoch),
+            Start::Live | Start::Since(_) | Start::Last(_) => false,
+        }
+    }
+
+    /// Where to go on once the room is there: everything in it is news.
+    fn in_next_room(self) -> Start {
+        match self {
+            Start::Since(_) => self,
+            Start::Live | Start::Last(_) | Start::After { .. } => FROM_NOWHERE,
+        }
+    }
+}
+
+impl<P: Peer> Shard<P> {
+    /// Answers a command that has waited for a room that is not there; gives it back if it goes on waiting.
+    pub(super) fn answer_absent(
+        &mut self,
+        name: &str,
+        command: Command<P>,
+        was_deleted: bool,
+        now: Timestamp,
+    ) -> Option<Command<P>> {
+        // Where rooms are made by REST alone, a reader need not wait for one of this name.
+        let readers_wait = self.limits.open_rooms || self.limits.store.is_none();
+        let why = if was_deleted { Why::RoomDeleted } else { Why::NoSuchRoom };
+        match command {
+            Command::Join(join) if join.creates || !readers_wait => {
+                self.turn_away(*join, why);
+                None
+            }
+            Command::Join(join) => Some(Command::Join(Box::new(greet(name, *join)))),
+            Command::Ask(ask) => match *ask {
+                Ask::Position { reply, .. } if readers_wait => {
+                    reply.send(Ok(Joined { epoch: NOWHERE.epoch, seq: NOWHERE.seq, members: 0 }));
+                    None
+                }
+                Ask::Poll { room, user, poll } if readers_wait => {
+                    let poll = Box::new(self.poll_absent(name, *poll, now)?);
+                    Some(Command::Ask(Box::new(Ask::Poll { room, user, poll })))
+                }
+                Ask::Online { reply, .. } => {
+                    reply.send(Online::default());
+                    None
+                }
+                ask @ (Ask::Position { .. }
+                | Ask::Visible { .. }
+                | Ask::Poll { .. }
+                | Ask::Post(_)
+                | Ask::PostAll { .. }
+                | Ask::Relay { .. }
+                | Ask::Kick { .. }
+                | Ask::Close { .. }
+                | Ask::Stats { .. }
+                | Ask::Ping { .. }) => {
+                    ask.refuse(Why::NoSuchRoom);
+                    None
+                }
+            },
+            command @ (Command::Leave(_)
+            | Command::Publish { .. }
+            | Command::Tell(..)
+            | Command::Resume(_)
+            | Command::After(..)
+            | Command::Barrier) => {
+                self.refuse(command, why);
+                None
+            }
+        }
+    }
+
+    /// Answers a poll, or has it wait.
+    fn poll_absent(&mut self, name: &str, poll: Poll, now: Timestamp) -> Option<Poll> {
+        let Poll { start, limit, wait, asker, waits, reply } = poll;
+        if start.is_elsewhere() || wait.is_zero() {
+            reply.send(Ok(News::nothing_there(name, start.is_elsewhere(), NOWHERE)));
+            return None;
+        }
+        if !self.has_place_for_poll(now) {
+            reply.send(Err(Why::Unavailable));
+            return None;
+        }
+        waits.send(NOWHERE);
+        // It counts among those that wait as long as somebody may call this, or keeps it.
+        let counted = self.polls.enter();
+        let waits = Reply::new(move |_told_before| drop(counted));
+        let start = start.in_next_room();
+        Some(Poll { start, limit, wait, asker, waits, reply })
+    }
+}
+
+/// Greets a reader as an empty room would.
+fn greet<P: Peer>(name: &str, mut join: Join<P>) -> Join<P> {
+    let encoding = join.encoding.as_ref();
+    let at = Timestamp::default();
+    let mut greeting = Vec::new();
+    if join.hello {
+        let Position { epoch, seq } = NOWHERE;
+        let (room, session_id, user, online) = (name, join.session_id, &*join.user, 0);
+        let from = (!join.start.is_elsewhere()).then_some(seq);
+        let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online, from, at };
+        write_notice(encoding, &welcome, &mut greeting);
+    }
+    if join.start.is_elsewhere() {
+        let gap = Notice::Gap { room: name, epoch: NOWHERE.epoch, from: 0, to: 0, at };
+        write_notice(encoding, &gap, &mut greeting);
+    }
+    if !greeting.is_empty() {
+        join.peer.reply(&greeting);
+    }
+    if let Some(reply) = join.reply.take() {
+        reply.send(Ok(Joined { epoch: NOWHERE.epoch, seq: NOWHERE.seq, members: 1 }));
+    }
+    // Greeted it is, whatever room comes.
+    (join.hello, join.start) = (false, join.start.in_next_room());
+    join
+}

@@ -1,0 +1,149 @@
+//! Members that read from the store, a few pages at a time.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::epoch_reset::Refused;
+use super::state::{RoomSlot, Shard};
+use crate::rooms::api::command::{Effect, MemberKey, Reader, Why};
+use crate::rooms::api::peer::Peer;
+use crate::rooms::api::store::{From, Page, PageRequest};
+use crate::rooms::room::fanout::Turned;
+use crate::rooms::room::member::MemberState;
+use crate::rooms::timestamp::Timestamp;
+
+/// Pages under way at a time; other members that read wait for one of these.
+pub(crate) const PAGES_MAX: usize = 16;
+const PAGE_MESSAGES: usize = 256;
+const PAGE_BYTES: usize = 256 * 1024;
+/// So often a page is asked for again that is not what was asked for; then the store has something that nobody can read.
+const MISFITS_MAX: u8 = 3;
+
+/// Members that read from the store.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
+    pub(super) waiting: VecDeque<Reader>,
+    /// Invariant: every effect Read gets exactly one answer, which takes its number away here.
+    under_way: Vec<u64>,
+    /// Invariant: has nobody who is not a member.
+    reading: HashMap<MemberKey, Reading>,
+    /// The requests made so far.
+    number: u64,
+}
+
+/// What is known of a member that reads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    /// Its position, if that is still a time.
+    since: Option<Timestamp>,
+    /// The request that is under way: the only page that it takes.
+    request: Option<u64>,
+    /// The newest message that was stored when it was made.
+    stored: u64,
+    /// Pages that were not what it had asked for.
+    misfits: u8,
+}
+
+impl Readers {
+    /// The member's position is a time.
+    pub(super) fn begin_since(&mut self, member: MemberKey, since: Timestamp) {
+        self.reading.insert(member, Reading { since: Some(since), ..Reading::default() });
+    }
+
+    /// Whether a page for this member is under way, or going to be asked for.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(super) fn reads_for(&self, reader: Reader) -> bool {
+        let is_under_way = self.reading.get(&reader.member).is_some_and(|reading| reading.request.is_some());
+        is_under_way || self.waiting.iter().any(|waiting| Reader { number: 0, ..*waiting } == reader)
+    }
+
+    /// The members for whom a page is under way.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(super) fn members_with_request(&self) -> impl Iterator<Item = MemberKey> {
+        self.reading.iter().filter(|(_, reading)| reading.request.is_some()).map(|(member, _)| *member)
+    }
+
+    /// The member has left, or its position is another one: what is under way for it is nobody's.
+    pub(super) fn forget(&mut self, member: MemberKey) {
+        self.reading.remove(&member);
+    }
+}
+
+impl<P: Peer> Shard<P> {
+    pub(super) fn page(&mut self, reader: Reader, page: Option<Page>, now: Timestamp) {
+        let Readers { under_way, reading, .. } = &mut self.readers;
+        let asked_for = under_way.iter().position(|number| *number == reader.number);
+        debug_assert!(asked_for.is_some(), "each request for a page is answered once");
+        asked_for.map(|index| under_way.swap_remove(index));
+        let Some(asked) = reading.get(&reader.member).filter(|asked| asked.request == Some(reader.number))
+        else {
+            return;
+        };
+        let asked = *asked;
+        reading.remove(&reader.member);
+        let Some((index, position)) = self.seats.place(reader.member) else { return };
+        let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
+        let Some(member) = room.members.get_mut(position) else { return };
+        debug_assert!(room.key == reader.room && member.session == reader.session, "another member's page");
+        debug_assert!(member.state == MemberState::Reading, "a page for a member that does not read");
+        if let Some(page) = page {
+            if page.head < asked.stored {
+                // It has less than it has acknowledged. The member goes on where the log does, if it does.
+                self.cut_off(reader.room, Refused::Alone, now);
+            }
+            let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
+            room.expire(self.clock);
+            if room.turn_page(position, &page, asked.since, &self.limits, &mut self.out) == Turned::Done {
+                return;
+            }
+            if asked.misfits < MISFITS_MAX {
+                let again = Reading { request: None, misfits: asked.misfits + 1, ..asked };
+                self.readers.reading.insert(reader.member, again);
+                return self.readers.waiting.push_back(reader);
+            }
+        }
+        if let RoomSlot::Open(room) = &mut self.rooms[index]
+            && let Some(member) = room.members.get_mut(position)
+        {
+            member.state = MemberState::Gone;
+        }
+        self.out.effects.push(Effect::Close(reader.session, Why::Unavailable));
+    }
+
+    /// Asks for the pages that members wait for, as many as may be under way.
+    pub(super) fn read_on(&mut self) {
+        self.readers.waiting.extend(self.out.readers.drain(..));
+        while self.readers.under_way.len() < PAGES_MAX {
+            let Some(reader) = self.readers.waiting.pop_front() else { return };
+            let Some((index, position)) = self.seats.place(reader.member) else { continue };
+            let RoomSlot::Open(room) = &self.rooms[index] else { continue };
+            let (Some(id), Some(member)) = (room.stored_as, room.members.get(position)) else { continue };
+            // Whoever waited here may have left, and the key may be somebody else's, who waits further back.
+            let is_meant = room.key == reader.room && member.session == reader.session;
+            if !is_meant || member.state != MemberState::Reading {
+                continue;
+            }
+            let reading = self.readers.reading.entry(reader.member).or_default();
+            if reading.request.is_some() {
+                continue;
+            }
+            self.readers.number += 1;
+            (reading.request, reading.stored) = (Some(self.readers.number), room.stored_upto());
+            let from = reading.since.map_or(From::Seq(member.cursor), From::Time);
+            let request = PageRequest {
+                room: id,
+                from,
+                messages_max: PAGE_MESSAGES,
+                bytes_max: PAGE_BYTES,
+                newest_first: false,
+                before: None,
+                now: self.clock,
+            };
+            self.readers.under_way.push(self.readers.number);
+            let reader = Reader { number: self.readers.number, ..reader };
+            self.out.effects.push(Effect::Read { reader, request });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,575 @@
+//! Members, polls and what the store reads for them, one event after the other, under virtual time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::rooms::api::command::{
+    Answer, Ask, Command, Effect, Fault, Format, Join, MemberKey, Reader, Reply, RoomKey, SessionKey, Span,
+    Start, Variant, Why,
+};
+use crate::rooms::api::peer::{Peer, Sent};
+use crate::rooms::api::store::{Durability, From, Opened, Page, PageRequest, Retention, RoomId, Stored};
+use crate::rooms::limits::bounds::Bounds;
+use crate::rooms::log::encoding::{Encoding, Entry};
+use crate::rooms::log::frames::{Slice, Window};
+use crate::rooms::message::chat::{Kind, Notice, Notices};
+use crate::rooms::room::parallel::Alone;
+use crate::rooms::room::state::{OnLag, RoomLimits};
+use crate::rooms::shard::polls::{History, News, Poll, Position};
+use crate::rooms::shard::state::{RoomSlot, Shard};
+use crate::rooms::timestamp::Timestamp;
+use crate::ws::deflate::{Deflate, Level, WindowBits};
+
+/// A peer that takes everything, or nothing.
+#[derive(Clone, Debug, Default)]
+struct Ear(Arc<Mutex<Half>>);
+
+#[derive(Debug, Default)]
+struct Half {
+    received: Vec<u8>,
+    is_full: bool,
+}
+
+impl Peer for Ear {
+    fn send(&self, slice: &Slice<'_>) -> Sent {
+        let mut half = self.0.lock().unwrap();
+        if half.is_full {
+            return Sent::Blocked { frames: 0 };
+        }
+        half.received.extend_from_slice(slice.bytes());
+        Sent::All
+    }
+
+    fn reply(&self, frames: &[u8]) {
+        self.0.lock().unwrap().received.extend_from_slice(frames);
+    }
+
+    fn address(&self) -> Option<std::net::SocketAddr> {
+        None
+    }
+}
+
+impl Ear {
+    fn set_full(&self, is_full: bool) {
+        self.0.lock().unwrap().is_full = is_full;
+    }
+
+    /// What it was sent since this was asked last.
+    fn frames(&self) -> Vec<Value> {
+        let received = std::mem::take(&mut self.0.lock().unwrap().received);
+        let (mut frames, mut rest) = (Vec::new(), &received[..]);
+        while let Some(&len) = rest.get(1) {
+            let (header, len) = match len {
+                126 => (4, usize::from(u16::from_be_bytes([rest[2], rest[3]]))),
+                len => (2, usize::from(len)),
+            };
+            frames.push(serde_json::from_slice(&rest[header..header + len]).unwrap());
+            rest = &rest[header + len..];
+        }
+        frames
+    }
+
+    /// The numbers of the messages that came, and `(from, to)` of the gaps.
+    fn heard(&self) -> Vec<(u64, u64)> {
+        self.frames().iter().map(numbers).collect()
+    }
+}
+
+/// The numbers that a frame stands for.
+fn numbers(frame: &Value) -> (u64, u64) {
+    let number = |name: &str| frame[name].as_u64().unwrap();
+    if frame["type"] == "GAP" { (number("from"), number("to")) } else { (number("seq"), number("seq")) }
+}
+
+fn at(seq: u64) -> Timestamp {
+    Timestamp::from_micros(seq * 1_000_000)
+}
+
+/// A message of a room that is called so.
+fn stored(room: &str, seq: u64) -> Stored {
+    let (sender, content) = ("s".into(), format!("{room}{seq}").into());
+    Stored { seq, at: at(seq), kind: Kind::Message, sender, content, client_id: None, presence: None }
+}
+
+/// A room whose newest three messages are in memory.
+fn opened(room: &str, head: u64) -> Opened {
+    Opened {
+        id: RoomId(i64::from(room.as_bytes()[0])),
+        epoch: 7,
+        head,
+        tail: 1,
+        gone_at: Timestamp::default(),
+        last_at: at(head),
+        recent: (head.saturating_sub(3) + 1..=head).map(|seq| stored(room, seq)).collect(),
+        recent_ids: Vec::new(),
+        open_stays: Vec::new(),
+        durability: Durability::Commit,
+        retention: Retention::default(),
+    }
+}
+
+fn page(room: &str, after: u64, upto: u64, tail: u64) -> Page {
+    Page {
+        messages: (after + 1..=upto).map(|seq| stored(room, seq)).collect(),
+        tail,
+        gone_at: at(tail - 1),
+        // Of a room that is written to.
+        head: 10_000,
+        epoch: 7,
+        start: after,
+    }
+}
+
+struct World {
+    shard: Shard<Ear>,
+    now: Timestamp,
+    closed: Vec<Why>,
+    reads: Vec<(Reader, PageRequest)>,
+    /// Waits for the answers to all polls.
+    asker: Arc<()>,
+}
+
+impl World {
+    /// Rooms that are there, with so many messages each.
+    fn new(rooms: impl IntoIterator<Item = (&'static str, Opened)>) -> World {
+        let limits = RoomLimits {
+            window: Window { messages: 3, bytes: 1 << 20 },
+            on_lag: OnLag::CatchUp,
+            bounds: Arc::new(Bounds::new(1)),
+            lane_members: usize::MAX,
+            open_rooms: true,
+            dedup_window: Duration::from_secs(120),
+            notices: Notices::default(),
+            store: Some(Durability::Commit),
+            deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
+        };
+        let shard = Shard::new(limits, 0, 7, Box::new(Alone));
+        let mut world =
+            World { shard, now: at(1_000), closed: Vec::new(), reads: Vec::new(), asker: Arc::new(()) };
+        for (name, opened) in rooms {
+            // Whoever asks for a position has the room opened, and stays out of it.
+            let poll = world.poll(name, Start::Live, Duration::ZERO);
+            let effects: Vec<_> = world.shard.take_effects().collect();
+            let [Effect::Open { room, .. }] = &effects[..] else { unreachable!("{effects:?}") };
+            let answer = Answer::Opened { room: *room, opened: Ok(Box::new(opened)) };
+            world.shard.answer(answer, world.now);
+            assert!(poll.lock().unwrap().is_some());
+        }
+        world
+    }
+
+    fn settle(&mut self) {
+        while self.shard.pump(usize::MAX) {}
+        for effect in self.shard.take_effects() {
+            match effect {
+                Effect::Read { reader, request } => self.reads.push((reader, request)),
+                Effect::Close(_, why) => self.closed.push(why),
+                Effect::Passed | Effect::Open { .. } | Effect::Renew { .. } => {}
+            }
+        }
+    }
+
+    fn apply(&mut self, command: Command<Ear>, arena: &[u8]) {
+        self.shard.apply(command, arena, self.now);
+    }
+
+    /// One of many members of one session, which listens.
+    fn join(&mut self, key: u32, room: &str, start: Start) -> Ear {
+        self.enter(key, room, start, Format::Chat, None)
+    }
+
+    fn enter(
+        &mut self,
+        key: u32,
+        room: &str,
+        start: Start,
+        format: Format,
+        encoding: Option<Arc<dyn Encoding>>,
+    ) -> Ear {
+        let ear = Ear::default();
+        let variant = if encoding.is_some() { Variant::Encoded } else { Variant::Plain };
+        let join = Join {
+            member: MemberKey(key),
+            session: SessionKey(9),
+            session_id: 9,
+            room: room.into(),
+            format,
+            user: "u".into(),
+            peer: ear.clone(),
+            start,
+            hello: false,
+            variant,
+            announced: false,
+            creates: true,
+            encoding,
+            reply: None,
+        };
+        self.apply(Command::Join(Box::new(join)), &[]);
+        ear
+    }
+
+    fn leave(&mut self, key: u32) {
+        self.apply(Command::Leave(MemberKey(key)), &[]);
+    }
+
+    fn publish(&mut self, key: u32, text: &str) {
+        let mut arena = Vec::new();
+        let content = Span::store(&mut arena, text.as_bytes()).unwrap();
+        self.apply(Command::Publish { member: MemberKey(key), content, tag: None, text: true }, &arena);
+    }
+
+    /// The store takes, or refuses, what was published.
+    fn store(&mut self, takes: bool) {
+        while self.shard.take_batch().is_some() {
+            let answer = if takes { Answer::Committed { refused: Vec::new() } } else { Answer::Refused };
+            self.shard.answer(answer, self.now);
+        }
+        while self.shard.pump(usize::MAX) {}
+    }
+
+    /// The request that has waited longest.
+    fn read(&mut self) -> (Reader, PageRequest) {
+        self.settle();
+        self.reads.remove(0)
+    }
+
+    fn answer(&mut self, reader: Reader, page: Page) {
+        self.shard.answer(Answer::Page { reader, page: Some(page) }, self.now);
+        self.settle();
+    }
+
+    fn poll(&mut self, room: &str, start: Start, wait: Duration) -> Arc<Mutex<Option<Result<News, Why>>>> {
+        let asker = self.asker.clone();
+        self.poll_for(room, start, wait, &asker)
+    }
+
+    fn poll_for(
+        &mut self,
+        room: &str,
+        start: Start,
+        wait: Duration,
+        asker: &Arc<()>,
+    ) -> Arc<Mutex<Option<Result<News, Why>>>> {
+        let news = Arc::new(Mutex::new(None));
+        let told = news.clone();
+        let reply = Reply::new(move |news| *told.lock().unwrap() = Some(news));
+        let (asker, waits) = (Some(Arc::downgrade(asker)), Reply::new(|_| ()));
+        let poll = Box::new(Poll { start, limit: 100, wait, asker, waits, reply });
+        self.apply(Command::Ask(Box::new(Ask::Poll { room: room.into(), user: "".into(), poll })), &[]);
+        news
+    }
+}
+
+/// What a poll was told: numbers, and where it goes on.
+fn told(news: &Arc<Mutex<Option<Result<News, Why>>>>) -> (Vec<(u64, u64)>, Position) {
+    let news = news.lock().unwrap().take().expect("an answer").expect("news");
+    let News::Messages(History { json, position, .. }) = news else { unreachable!("{news:?}") };
+    let frames: Vec<Value> = serde_json::from_slice(&json).unwrap();
+    (frames.iter().map(numbers).collect(), position)
+}
+
+fn after(seq: u64) -> Start {
+    Start::After { seq, epoch: None }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_page_of_one_room_never_comes_as_another_rooms() {
+    let mut world = World::new([("a", opened("a", 300)), ("b", opened("b", 500))]);
+    let in_a = world.join(1, "a", after(0));
+    let (old, _) = world.read();
+    world.leave(1);
+    // The same key, the same session, another room, and the same position.
+    let in_b = world.join(1, "b", after(0));
+    let (new, request) = world.read();
+    assert_eq!((request.room, request.from), (RoomId(98), From::Seq(0)));
+    world.answer(old, page("a", 0, 256, 200));
+    assert_eq!((in_a.frames(), in_b.frames()), (vec![], vec![]));
+    world.answer(new, page("b", 0, 2, 1));
+    assert_eq!(in_b.frames()[1]["content"], "b2");
+    let newcomer = world.join(2, "b", after(0));
+    let (reader, _) = world.read();
+    assert_eq!(newcomer.heard(), [], "nobody has told it of a gap");
+    world.answer(reader, page("b", 2, 3, 1));
+}
+
+#[test]
+fn a_member_that_leaves_and_comes_back_at_once_gets_every_message_once() {
+    let mut world = World::new([("b", opened("b", 6))]);
+    world.join(1, "b", after(0));
+    let (old, _) = world.read();
+    world.leave(1);
+    let ear = world.join(1, "b", after(1));
+    let (new, _) = world.read();
+    assert!(world.reads.is_empty(), "one page at a time for each member");
+    world.answer(old, page("b", 0, 3, 1));
+    assert_eq!(ear.heard(), []);
+    world.answer(new, page("b", 1, 3, 1));
+    assert_eq!(ear.heard(), (2..=6).map(|seq| (seq, seq)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_page_that_does_not_fit_is_asked_for_again_and_is_no_gap() {
+    let mut world = World::new([("b", opened("b", 6))]);
+    let ear = world.join(1, "b", after(0));
+    for misfit in [page("b", 2, 4, 1), page("b", 0, 0, 1)] {
+        let (reader, _) = world.read();
+        world.answer(reader, misfit);
+    }
+    let (reader, request) = world.read();
+    assert_eq!((ear.heard(), request.from), (vec![], From::Seq(0)));
+    world.answer(reader, page("b", 0, 3, 1));
+    assert_eq!(ear.heard(), (1..=6).map(|seq| (seq, seq)).collect::<Vec<_>>());
+    // A store that never has what it should have is no reason to ask for ever.
+    let ear = world.join(2, "b", after(0));
+    for _ in 0..4 {
+        let (reader, _) = world.read();
+        world.answer(reader, page("b", 0, 0, 1));
+    }
+    assert_eq!((ear.heard(), &world.closed[..], world.reads.len()), (vec![], &[Why::Unavailable][..], 0));
+}
+
+/// An `async` room whose last messages the store has refused: it keeps 101 to 105, and #106 to #110 were shown.
+fn cut_off() -> (World, Ear) {
+    let opened = Opened { durability: Durability::Async, ..opened("b", 105) };
+    let mut world = World::new([("b", opened)]);
+    let ear = world.join(1, "b", Start::Live);
+    for number in 106..=115 {
+        world.publish(1, &number.to_string());
+        world.store(number == 0);
+    }
+    assert_eq!(ear.heard().len(), 10);
+    (world, ear)
+}
+
+#[test]
+fn a_poll_between_the_store_and_the_window_is_told_what_is_lost_and_goes_on() {
+    let (mut world, _ear) = cut_off();
+    for (start, first) in [(after(107), 108), (Start::Since(at(105)), 106)] {
+        let poll = world.poll("b", start, HOUR);
+        let news = poll.lock().unwrap().take().expect("an answer").expect("news");
+        let News::Stored(backlog) = news else { unreachable!("{news:?}") };
+        let request = backlog.request(100, 1 << 20);
+        let start = if let From::Seq(seq) = request.from { seq } else { 105 };
+        let history = backlog.history("b", &Page { start, ..page("b", 105, 105, 1) }).expect("news");
+        assert_eq!((history.gap, history.position.seq), (Some((first, 112)), 112));
+        let poll = world.poll("b", after(112), HOUR);
+        assert_eq!(told(&poll).0, [(113, 113), (114, 114), (115, 115)]);
+    }
+}
+
+#[test]
+fn a_new_epoch_is_told_to_members_that_read_and_to_polls() {
+    let (mut world, live) = cut_off();
+    let reading = world.join(2, "b", after(0));
+    let (old, _) = world.read();
+    let poll = world.poll("b", after(115), HOUR);
+    assert!(poll.lock().unwrap().is_none());
+    // The first attempt was refused, too.
+    world.settle();
+    let room = old.room;
+    let renewed = Opened { epoch: 8, durability: Durability::Async, ..opened("b", 105) };
+    world.shard.answer(Answer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
+    world.settle();
+    let (gap, position) = told(&poll);
+    assert_eq!((gap, position), (vec![(1, 105)], Position { epoch: 8, seq: 105 }));
+    let last = reading.frames().pop().expect("a gap");
+    assert_eq!((numbers(&last), &last["epoch"]), ((1, 105), &json!("0000000000000008")));
+    assert_eq!(live.heard(), [(1, 105)]);
+    world.answer(old, page("b", 0, 100, 1));
+    world.publish(1, "new");
+    world.store(true);
+    assert_eq!((live.heard(), reading.heard()), (vec![(106, 106)], vec![(106, 106)]));
+    let poll = world.poll("b", Start::After { seq: 115, epoch: Some(7) }, HOUR);
+    assert_eq!(told(&poll).0, [(1, 106)]);
+}
+
+#[test]
+fn a_member_is_told_of_a_new_epoch_although_it_missed_nothing() {
+    let mut world = World::new([("b", Opened { durability: Durability::Async, ..opened("b", 0) })]);
+    let ear = world.join(1, "b", Start::Live);
+    world.publish(1, "one");
+    world.store(false);
+    world.settle();
+    let (room, _) = room_of(&mut world);
+    let renewed = Opened { epoch: 8, durability: Durability::Async, ..opened("b", 0) };
+    world.shard.answer(Answer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
+    assert_eq!(ear.heard(), [(1, 1), (0, 0)], "nothing stands in the new log");
+    let stranger = world.join(2, "b", Start::After { seq: 5, epoch: Some(1) });
+    assert_eq!(stranger.heard(), [(0, 0)]);
+    let first = world.join(3, "b", Start::After { seq: 0, epoch: Some(0) });
+    assert_eq!(first.heard(), [], "before the first entry of any epoch");
+}
+
+/// The key of the one room.
+fn room_of(world: &mut World) -> (RoomKey, usize) {
+    let (index, entry) = world.shard.rooms.iter().next().expect("a room");
+    let RoomSlot::Open(room) = entry else { unreachable!("it is open") };
+    (room.key, index)
+}
+
+#[test]
+fn what_is_past_its_age_comes_to_nobody_from_memory_either() {
+    let retention = Retention { age_max: Some(Duration::from_secs(60)), ..Retention::default() };
+    let mut world = World::new([("b", Opened { retention, ..opened("b", 0) })]);
+    let (slow, quick) = (world.join(1, "b", Start::Live), world.join(2, "b", Start::Live));
+    slow.set_full(true);
+    for number in 1..=3 {
+        world.publish(2, &number.to_string());
+        world.store(true);
+        world.now = Timestamp::from_micros(world.now.micros() + 30_000_000);
+    }
+    assert_eq!(quick.heard(), [(1, 1), (2, 2), (3, 3)]);
+    // #1 is 90 s old, #2 exactly 60: that is not too old yet.
+    assert_eq!(world.join(3, "b", after(0)).heard(), [(1, 1)]);
+    let earlier = world.join(4, "b", Start::Since(at(1)));
+    assert_eq!(earlier.heard(), [(1, 1)], "a time before what is gone");
+    assert_eq!(world.join(5, "b", Start::Since(at(1_000))).heard(), [], "that was the time of what is gone");
+    let poll = world.poll("b", after(0), HOUR);
+    assert_eq!(told(&poll).0, [(1, 1), (2, 2), (3, 3)]);
+    // The wall clock goes back, the room's does not.
+    let then = std::mem::replace(&mut world.now, at(1_000));
+    assert_eq!(world.join(6, "b", after(0)).heard(), [(1, 1)]);
+    world.now = Timestamp::from_micros(then.micros() + 31_000_000);
+    slow.set_full(false);
+    world.apply(Command::Resume(MemberKey(1)), &[]);
+    world.settle();
+    assert_eq!(slow.heard(), [(1, 3)], "it lagged until all was too old");
+    let poll = world.poll("b", Start::Last(10), Duration::ZERO);
+    assert_eq!(told(&poll), (vec![], Position { epoch: 7, seq: 3 }));
+}
+
+#[test]
+fn what_is_past_its_count_or_bytes_comes_to_nobody_from_memory_either() {
+    let two = [
+        Retention { messages_max: Some(2), ..Retention::default() },
+        // Each message has one byte of its sender and one of its content.
+        Retention { bytes_max: Some(5), ..Retention::default() },
+    ];
+    for retention in two {
+        let mut world = World::new([("b", Opened { retention, ..opened("b", 0) })]);
+        let (slow, quick) = (world.join(1, "b", Start::Live), world.join(2, "b", Start::Live));
+        slow.set_full(true);
+        // All at once: whoever keeps up gets them all.
+        (1..=5).for_each(|number| world.publish(2, &number.to_string()));
+        world.store(true);
+        assert_eq!(quick.heard(), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)], "{retention:?}");
+        assert_eq!(world.join(3, "b", after(0)).heard(), [(1, 3)]);
+        assert_eq!(told(&world.poll("b", after(1), HOUR)).0, [(2, 3), (4, 4), (5, 5)]);
+        slow.set_full(false);
+        world.apply(Command::Resume(MemberKey(1)), &[]);
+        world.settle();
+        assert_eq!(slow.heard(), [(1, 3), (4, 4), (5, 5)]);
+    }
+}
+
+#[test]
+fn a_time_before_what_the_store_keeps_is_answered_with_a_gap_first() {
+    let mut world = World::new([("b", Opened { tail: 3, gone_at: at(2), ..opened("b", 9) })]);
+    let (early, late) = (world.join(1, "b", Start::Since(at(1))), world.join(2, "b", Start::Since(at(2))));
+    for _ in 0..2 {
+        let (reader, _) = world.read();
+        world.answer(reader, page("b", 2, 6, 3));
+    }
+    let kept: Vec<_> = (3..=9).map(|seq| (seq, seq)).collect();
+    assert_eq!(early.heard(), [&[(1, 2)][..], &kept].concat());
+    assert_eq!(late.heard(), kept);
+}
+
+#[test]
+fn what_a_member_is_told_between_messages_has_the_time_of_the_newest_that_it_was_sent() {
+    let mut world = World::new([("b", opened("b", 6))]);
+    let text = |seq| json!(format!("1970-01-01T00:{:02}:{:02}.000000Z", seq / 60, seq % 60));
+    let fault = || Box::new(Fault { code: "bad_message", content: "no".into(), client_id: None });
+    let ear = world.join(1, "b", after(4));
+    ear.set_full(true);
+    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    assert_eq!(ear.frames()[0]["timestamp"], text(4), "nothing was sent yet: where it began");
+    ear.set_full(false);
+    world.settle();
+    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    assert_eq!(ear.frames()[2]["timestamp"], text(6));
+    ear.set_full(true);
+    for number in 7..=20 {
+        world.publish(1, &number.to_string());
+        world.store(true);
+    }
+    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    assert_eq!(ear.frames()[0]["timestamp"], text(6), "it lags");
+    ear.set_full(false);
+    world.apply(Command::Resume(MemberKey(1)), &[]);
+    let (reader, _) = world.read();
+    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    assert_eq!(ear.frames()[0]["timestamp"], text(6), "it waits for a page");
+    world.answer(reader, page("b", 6, 8, 1));
+    world.read();
+    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    assert_eq!(ear.frames()[2]["timestamp"], text(8), "it goes through pages");
+}
+
+#[test]
+fn polls_that_wait_are_counted_exactly_and_seldom_searched() {
+    let mut world = World::new([("b", opened("b", 6))]);
+    let askers: Vec<_> = (0..16_384).map(|_| Arc::new(())).collect();
+    let waiting: Vec<_> = askers.iter().map(|asker| world.poll_for("b", after(6), HOUR, asker)).collect();
+    assert!(waiting.iter().all(|news| news.lock().unwrap().is_none()));
+    let refused = |world: &mut World| {
+        let (asker, news) = {
+            let asker = Arc::new(());
+            let news = world.poll_for("b", after(6), HOUR, &asker);
+            (asker, news)
+        };
+        drop(asker);
+        let answer = news.lock().unwrap().take();
+        matches!(answer, Some(Err(Why::Unavailable)))
+    };
+    assert!(refused(&mut world));
+    drop(askers);
+    assert!(refused(&mut world), "they were looked for just now");
+    world.now = Timestamp::from_micros(world.now.micros() + 1_000_000);
+    assert!(!refused(&mut world));
+    world.join(1, "b", Start::Live);
+    world.publish(1, "news");
+    world.store(true);
+    world.settle();
+    assert_eq!(world.shard.polls.count(), 0, "all are answered");
+}
+
+/// JSON, and yet an encoding: a conflated relay tells nobody else of a gap.
+#[derive(Debug)]
+struct Same;
+
+impl Encoding for Same {
+    fn family(&self) -> u32 {
+        1
+    }
+
+    fn encode(&self, entry: &Entry<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(entry.frame);
+    }
+
+    fn notice(&self, notice: &Notice<'_>, out: &mut Vec<u8>) {
+        notice.encode(out);
+    }
+}
+
+#[test]
+fn a_gap_in_a_conflated_room_is_told_once_however_little_the_peer_takes() {
+    let mut world = World::new([]);
+    let ear = world.enter(1, "l", Start::Live, Format::Latest, Some(Arc::new(Same)));
+    ear.set_full(true);
+    for seq in 1..=10 {
+        world.publish(1, &json!({ "seq": seq }).to_string());
+        world.settle();
+    }
+    for expected in [vec![(1, 7)], vec![]] {
+        world.apply(Command::Resume(MemberKey(1)), &[]);
+        assert_eq!(ear.heard(), expected);
+    }
+    ear.set_full(false);
+    world.apply(Command::Resume(MemberKey(1)), &[]);
+    assert_eq!(ear.heard(), [(8, 8), (9, 9), (10, 10)]);
+}

@@ -1,0 +1,193 @@
+//! What is on its way to the store: the batch that is being filled, and those that are not answered yet.
+
+use std::collections::VecDeque;
+
+use crate::rooms::api::command::{RoomKey, Span};
+use crate::rooms::api::peer::Peer;
+use crate::rooms::api::store::{Durability, Record, RecordBatch, RecordPresence, RoomId, refused_with};
+use crate::rooms::room::repeats::Publisher;
+use crate::rooms::room::state::{Draft, DraftPresence, Room, RoomLimits};
+use crate::rooms::timestamp::Timestamp;
+
+/// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.
+pub(crate) const BATCHES_MAX: usize = 4;
+/// Records that wait in all before nothing more is published.
+const RECORDS_MAX: usize = 16_384;
+/// As `RECORDS_MAX`, in bytes of the batch that is being filled.
+const BYTES_MAX: usize = 2 << 20;
+
+/// The last message of a room in a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Upto {
+    pub(super) room: RoomKey,
+    id: RoomId,
+    pub(super) seq: u64,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Rooms whose messages are stored, and up to which.
+    pub(super) stored: Vec<Upto>,
+    /// Rooms that were refused.
+    pub(super) lost: Vec<RoomKey>,
+    /// Rooms that the store has nothing against, but that went together with those.
+    pub(super) tied: Vec<RoomKey>,
+}
+
+/// A batch that the store has not answered yet.
+#[derive(Debug)]
+struct UnderWay {
+    term: u32,
+    rooms: Vec<Upto>,
+    records: usize,
+    /// As [`RecordBatch::together`].
+    together: Vec<Vec<RoomId>>,
+}
+
+/// The messages of a shard that are not stored yet.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    shard: usize,
+    term: u32,
+    batch: RecordBatch,
+    rooms: Vec<Upto>,
+    under_way: VecDeque<UnderWay>,
+    unstored: usize,
+}
+
+impl Ledger {
+    pub(super) fn new(shard: usize) -> Ledger {
+        Ledger {
+            shard,
+            term: 0,
+            batch: RecordBatch::default(),
+            rooms: Vec::new(),
+            under_way: VecDeque::new(),
+            unstored: 0,
+        }
+    }
+
+    /// Appends a message to a room's log, and to the batch if the room is stored.
+    pub(super) fn append<P: Peer>(
+        &mut self,
+        room: &mut Room<P>,
+        draft: Draft<'_>,
+        publisher: Publisher,
+        limits: &RoomLimits,
+        now: Timestamp,
+    ) {
+        let seq = room.append(draft, publisher, limits, now);
+        let Some(id) = room.record_as() else { return };
+        let arena = &mut self.batch.bytes;
+        let (Some(sender), Some(content)) =
+            (Span::store(arena, draft.sender.as_bytes()), Span::store(arena, draft.content.as_bytes()))
+        else {
+            return;
+        };
+        let client_id = draft.client_id.and_then(|id| Span::store(arena, id.as_bytes()));
+        let presence = draft.presence.and_then(|presence| {
+            let DraftPresence { username, online, stay } = presence;
+            let username = Span::store(arena, username.as_bytes())?;
+            Some(RecordPresence { username, online, stay: Some(stay) })
+        });
+        let (at, kind) = (room.last_at, draft.kind);
+        self.batch.records.push(Record { room: id, seq, at, kind, sender, content, client_id, presence });
+        room.recorded = seq;
+        self.batch.durability = self.batch.durability.max(room.durability);
+        self.unstored += 1;
+        match self.rooms.last_mut() {
+            Some(last) if last.room == room.key => last.seq = seq,
+            Some(_) | None => self.rooms.push(Upto { room: room.key, id, seq }),
+        }
+    }
+
+    /// What was appended last to these rooms, in one go, is stored together or not at all.
+    pub(super) fn tie(&mut self, mut rooms: Vec<RoomId>) {
+        rooms.sort_unstable();
+        rooms.dedup();
+        if rooms.len() > 1 {
+            self.batch.together.push(rooms);
+        }
+    }
+
+    /// The next batch for the store, unless there is nothing or too much is under way.
+    pub(super) fn take_batch(&mut self) -> Option<RecordBatch> {
+        if self.batch.records.is_empty() || self.under_way.len() >= BATCHES_MAX {
+            return None;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        self.batch.durability = Durability::Off;
+        (batch.shard, batch.term) = (self.shard, self.term);
+        let (term, rooms, records) = (self.term, std::mem::take(&mut self.rooms), batch.records.len());
+        let together = batch.together.clone();
+        self.under_way.push_back(UnderWay { term, rooms, records, together });
+        Some(batch)
+    }
+
+    /// Takes back the batch that was just taken: it is the next one again, and gathers more meanwhile.
+    pub(super) fn put_back(&mut self, batch: RecordBatch) {
+        if let Some(UnderWay { rooms, .. }) = self.under_way.pop_back() {
+            (self.batch, self.rooms) = (batch, rooms);
+        }
+    }
+
+    /// The oldest batch under way is stored, but for these rooms. What was said there since was built on what is lost: it
+    /// is taken back here, and the store refuses what is on its way already, since it does not follow.
+    pub(super) fn committed(&mut self, refused: &[RoomId]) -> Settled {
+        let Some(UnderWay { rooms, records, together, .. }) = self.under_way.pop_front() else {
+            debug_assert!(false, "an answer to no batch");
+            return Settled::default();
+        };
+        self.unstored -= records.min(self.unstored);
+        if refused.is_empty() {
+            return Settled { stored: rooms, ..Settled::default() };
+        }
+        let all = refused_with(refused, &together);
+        let (lost, stored): (Vec<Upto>, _) = rooms.into_iter().partition(|upto| all.contains(&upto.id));
+        let mut lost: Vec<(RoomKey, RoomId)> = lost.into_iter().map(|upto| (upto.room, upto.id)).collect();
+        lost.dedup();
+        let is_lost = |id: RoomId| lost.iter().any(|(_, lost)| *lost == id);
+        for later in self.under_way.iter_mut().map(|later| &mut later.rooms).chain([&mut self.rooms]) {
+            later.retain(|upto| !is_lost(upto.id));
+        }
+        let before = self.batch.records.len();
+        self.batch.records.retain(|record| !is_lost(record.room));
+        self.unstored -= (before - self.batch.records.len()).min(self.unstored);
+        let (lost, tied): (Vec<_>, Vec<_>) = lost.into_iter().partition(|(_, id)| refused.contains(id));
+        let keys = |rooms: Vec<(RoomKey, RoomId)>| rooms.into_iter().map(|(room, _)| room).collect();
+        Settled { stored, lost: keys(lost), tied: keys(tied) }
+    }
+
+    /// The oldest batch under way is not stored, and nothing that was built on it can be: the rooms concerned. The
+    /// later batches of its term are going to be refused, too; that says nothing new.
+    pub(super) fn refused(&mut self) -> Vec<RoomKey> {
+        let Some(refused) = self.under_way.pop_front() else { return Vec::new() };
+        if refused.term < self.term {
+            return Vec::new();
+        }
+        self.term += 1;
+        self.batch.clear();
+        self.batch.durability = Durability::Off;
+        self.unstored = 0;
+        let mut lost = refused.rooms;
+        lost.append(&mut self.rooms);
+        for later in &mut self.under_way {
+            later.records = 0;
+            lost.append(&mut later.rooms);
+        }
+        lost.into_iter().map(|upto| upto.room).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.records.is_empty() && self.under_way.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.unstored >= RECORDS_MAX || self.batch.bytes.len() >= BYTES_MAX
+    }
+
+    pub(super) fn unstored(&self) -> usize {
+        self.unstored
+    }
+}

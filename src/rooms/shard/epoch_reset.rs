@@ -1,0 +1,171 @@
+//! A room whose log is not the one that is stored.
+//!
+//! | durability | how it comes to that | until the log goes on |
+//! |---|---|---|
+//! | `async` | the store has refused messages that were shown before they were stored, so they cannot be taken back | the room goes on in memory, and nothing of it is stored |
+//! | `commit`, `fsync` | the store has another log than it said (it was put back, or somebody else has written to it): it refuses this room alone, or has less than was acknowledged | nothing is published: no number may be given out that another message has |
+//!
+//! The store gives the log that it has another epoch, and the room goes on there, after the last message that is stored.
+//! Its members are told that their positions are worth nothing any more.
+
+use std::time::Duration;
+
+use super::state::{RoomSlot, Shard, open_room};
+use crate::rooms::api::command::{RoomKey, Why};
+use crate::rooms::api::peer::Peer;
+use crate::rooms::api::store::{Durability, Opened, RoomId};
+use crate::rooms::message::chat::Notice;
+use crate::rooms::room::fanout::Outcome;
+use crate::rooms::room::member::MemberState;
+use crate::rooms::room::parallel::Crew;
+use crate::rooms::room::state::{Room, RoomLimits};
+use crate::rooms::timestamp::Timestamp;
+
+/// How long the store is left alone after it could not begin a log anew.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether what is said in a room gets into the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::rooms) enum Tie {
+    /// It does.
+    Tied,
+    /// It does not: the store has not the messages before it. The log is to begin anew, which is tried again at this time.
+    Cut {
+        /// Not to be tried before.
+        again_at: Timestamp,
+    },
+    /// It does not yet: the store was asked to begin the log anew.
+    Renewing,
+}
+
+/// How the store has refused messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::rooms) enum Refused {
+    /// Of this room, and not those of others.
+    Alone,
+    /// All of a batch: it has nothing against the room.
+    Together,
+}
+
+impl<P: Peer> Shard<P> {
+    /// The store has refused messages of this room.
+    pub(in crate::rooms) fn cut_off(&mut self, key: RoomKey, refused: Refused, now: Timestamp) {
+        if let Some(room) = open_room(&mut self.rooms, key)
+            // What was not shown is taken back, and the room is where the store is; unless the store is elsewhere.
+            && (room.durability == Durability::Async || refused == Refused::Alone)
+            && room.stored_as.is_some()
+            && room.durability > Durability::Off
+            && room.tie == Tie::Tied
+        {
+            room.tie = Tie::Cut { again_at: now };
+            self.mend(key.index, now);
+        }
+    }
+
+    /// Asks the store to begin the log of a room anew, if it has to and it is time.
+    pub(in crate::rooms) fn mend(&mut self, index: usize, now: Timestamp) {
+        if let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index)
+            && let Tie::Cut { again_at } = room.tie
+            && again_at <= now
+            && !room.disowned
+            && !room.damaged
+        {
+            room.tie = Tie::Renewing;
+            let key = room.key;
+            self.request_room(key, now);
+        }
+    }
+
+    /// The store has begun the log of a room anew.
+    pub(in crate::rooms) fn renewed(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
+        let Some(room) = open_room(&mut self.rooms, key) else { return };
+        if room.stored_as != Some(opened.id) {
+            // It was deleted, and there is another room of that name. Its members are about to be told.
+            return self.not_renewed(key, now);
+        }
+        if room.tie == Tie::Renewing && !room.damaged {
+            self.resets += 1;
+            if room.waits_for_store() {
+                let (room, shown, stored) = (&*room.name, room.visible, opened.head);
+                tracing::warn!(
+                    room,
+                    shown,
+                    stored,
+                    "a room was not as the store has it, its log begins a new epoch"
+                );
+            }
+            for member in room.members.iter() {
+                self.readers.forget(member.key);
+            }
+            room.renew(opened, &self.limits, &*self.crew, &mut self.out);
+            // They left while the room was cut off, and the log that goes on does not say so.
+            self.end_stays(key.index, &opened.open_stays, now);
+            self.append_delayed(key, now);
+        }
+    }
+
+    /// The store has found this room damaged: its doors are closed. Whoever is there stays, and is told by its own messages.
+    pub(in crate::rooms) fn damaged(&mut self, id: RoomId) {
+        // It may be on its way here, opened before the damage was met.
+        self.damaged.insert(id);
+        for (_, entry) in &mut self.rooms {
+            if let RoomSlot::Open(room) = entry
+                && room.stored_as == Some(id)
+            {
+                room.damaged = true;
+                room.end_polls(Why::Unavailable);
+            }
+        }
+    }
+
+    /// The store could not.
+    pub(in crate::rooms) fn not_renewed(&mut self, key: RoomKey, now: Timestamp) {
+        if let Some(room) = open_room(&mut self.rooms, key)
+            && room.tie == Tie::Renewing
+        {
+            let pause = u64::try_from(RENEWAL_PAUSE.as_micros()).unwrap_or(u64::MAX);
+            let again_at = Timestamp::from_micros(now.micros().saturating_add(pause));
+            room.tie = Tie::Cut { again_at };
+        }
+    }
+}
+
+impl<P: Peer> Room<P> {
+    /// Ends the log as it was shown and goes on with the one that is stored.
+    fn renew(&mut self, opened: &Opened, limits: &RoomLimits, crew: &dyn Crew<P>, out: &mut Outcome) {
+        debug_assert!(
+            self.unstored.is_empty() && self.repeats.is_empty(),
+            "what waits for the store was taken back"
+        );
+        // Whoever can take the rest of the old log gets it now, the others are told what they do not get.
+        self.pump_all(limits, crew, out);
+        let room = &*self.name;
+        // Those that were thrown out are told nothing any more.
+        for member in self.members.iter_mut().filter(|member| member.state != MemberState::Gone) {
+            let mut gaps = Vec::new();
+            if member.cursor < self.visible {
+                let (epoch, from, to, at) = (self.epoch, member.cursor + 1, self.visible, member.sent_at);
+                self.guests.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gaps);
+            }
+            let ((from, to), at) = (Notice::whole_log(opened.head), member.sent_at);
+            let gap = Notice::Gap { room, epoch: opened.epoch, from, to, at };
+            self.guests.write(member.key, &gap, &mut gaps);
+            member.peer.reply(&gaps);
+            member.cursor = opened.head;
+            // Nothing is missing any more. A page that is on its way comes from before this, and is nobody's.
+            if member.state == MemberState::Reading {
+                member.state = MemberState::Ready;
+            }
+        }
+        self.restore_log(opened);
+        self.tell_polls_of_renewal();
+        if self.waits_for_store() {
+            // Others have written to the log: only what stands there was published.
+            self.dedup = None;
+            self.restore_ids(&opened.recent_ids);
+        } else {
+            self.forget_ids_after(opened.head);
+        }
+        self.tie = Tie::Tied;
+    }
+}

@@ -1,0 +1,128 @@
+//! Commands that wait for a room: what they are, and what keeping them costs.
+
+use crate::rooms::api::command::{Ask, Command, Join, MemberKey, Posting};
+use crate::rooms::timestamp::Timestamp;
+
+/// What keeping a command costs besides its texts: it stands in a queue, and most have a box of their own.
+const COMMAND_BYTES: usize = 128;
+
+impl<P> Command<P> {
+    /// Whether it may bring a room into being, where rooms are open to everybody.
+    pub(super) fn creates(&self) -> bool {
+        match self {
+            Command::Join(join) => join.creates,
+            Command::Ask(ask) => match &**ask {
+                Ask::Post(post) => post.create,
+                Ask::PostAll { posts, .. } => posts.iter().any(|post| post.create),
+                Ask::Relay { .. }
+                | Ask::Position { .. }
+                | Ask::Visible { .. }
+                | Ask::Poll { .. }
+                | Ask::Online { .. }
+                | Ask::Kick { .. }
+                | Ask::Close { .. }
+                | Ask::Stats { .. }
+                | Ask::Ping { .. } => false,
+            },
+            Command::Publish { .. } => true,
+            Command::Leave(_)
+            | Command::Tell(..)
+            | Command::Resume(_)
+            | Command::After(..)
+            | Command::Barrier => false,
+        }
+    }
+
+    /// The JOIN that it is.
+    fn join(&self) -> Option<&Join<P>> {
+        match self {
+            Command::Join(join) => Some(join),
+            Command::Leave(_)
+            | Command::Tell(..)
+            | Command::Publish { .. }
+            | Command::Resume(_)
+            | Command::Ask(_)
+            | Command::After(..)
+            | Command::Barrier => None,
+        }
+    }
+
+    /// The JOIN of this member that it is.
+    pub(super) fn join_of(&self, member: MemberKey) -> Option<&Join<P>> {
+        self.join().filter(|join| join.member == member)
+    }
+
+    /// The member whose JOIN it is.
+    pub(super) fn joiner(&self) -> Option<MemberKey> {
+        self.join().map(|join| join.member)
+    }
+
+    /// About what it takes in memory while it waits, without the bytes of a publish.
+    pub(super) fn held_bytes(&self) -> usize {
+        COMMAND_BYTES
+            + match self {
+                Command::Join(join) => size_of::<Join<P>>() + join.room.len() + join.user.len(),
+                Command::Ask(ask) => size_of::<Ask>() + ask.text_bytes(),
+                Command::Leave(_)
+                | Command::Tell(..)
+                | Command::Publish { .. }
+                | Command::Resume(_)
+                | Command::After(..)
+                | Command::Barrier => 0,
+            }
+    }
+
+    /// Whether it is a poll whose answer nobody waits for, since when it has waited given.
+    pub(super) fn is_stale_poll(&self, since: Timestamp, now: Timestamp) -> bool {
+        let Command::Ask(ask) = self else { return false };
+        let Ask::Poll { poll, .. } = &**ask else { return false };
+        // Who only looks is answered, and holds no asker.
+        let has_gone = || poll.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0);
+        !poll.wait.is_zero() && (has_gone() || poll.wait <= waited(since, now))
+    }
+
+    /// A poll has waited since then for its room already.
+    pub(super) fn shorten_wait(&mut self, since: Timestamp, now: Timestamp) {
+        if let Command::Ask(ask) = self
+            && let Ask::Poll { poll, .. } = &mut **ask
+        {
+            poll.wait = poll.wait.saturating_sub(waited(since, now));
+        }
+    }
+}
+
+fn waited(since: Timestamp, now: Timestamp) -> std::time::Duration {
+    std::time::Duration::from_micros(now.micros().saturating_sub(since.micros()))
+}
+
+impl Posting {
+    fn text_bytes(&self) -> usize {
+        let id = self.client_id.as_ref().map_or(0, |id| id.len());
+        size_of::<Posting>() + self.sender.len() + self.content.len() + id
+    }
+}
+
+impl Ask {
+    /// Whether it is a poll of this user.
+    pub(super) fn is_poll_of(&self, name: &str) -> bool {
+        matches!(self, Ask::Poll { user, .. } if **user == *name)
+    }
+
+    /// The bytes of its texts.
+    fn text_bytes(&self) -> usize {
+        let room = self.room().map_or(0, str::len);
+        room + match self {
+            Ask::Post(post) => post.text_bytes(),
+            Ask::PostAll { posts, .. } => {
+                posts.iter().map(|post| post.room.len() + post.text_bytes()).sum::<usize>()
+            }
+            Ask::Relay { payload, key, .. } => payload.len() + key.as_ref().map_or(0, |key| key.len()),
+            Ask::Position { user, .. } | Ask::Poll { user, .. } | Ask::Kick { user, .. } => user.len(),
+            Ask::Visible { .. }
+            | Ask::Online { .. }
+            | Ask::Close { .. }
+            | Ask::Stats { .. }
+            | Ask::Ping { .. } => 0,
+        }
+    }
+}

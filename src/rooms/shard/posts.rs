@@ -1,0 +1,147 @@
+//! Publishing to chat rooms in somebody's name, without a member: one message, or several together.
+
+use std::collections::HashMap;
+
+use super::state::{RoomSlot, Shard};
+use crate::rooms::api::command::{Ask, Command, Format, PostError, Posted, Posting};
+use crate::rooms::api::peer::Peer;
+use crate::rooms::api::store::RoomId;
+use crate::rooms::message::chat::Kind;
+use crate::rooms::room::dedup::content_digest;
+use crate::rooms::room::repeats::Publisher;
+use crate::rooms::room::state::{Draft, Room};
+use crate::rooms::timestamp::Timestamp;
+
+impl Posting {
+    fn draft(&self) -> Draft<'_> {
+        Draft {
+            kind: Kind::Message,
+            sender: &self.sender,
+            content: &self.content,
+            client_id: self.client_id.as_deref(),
+            id_session: self.id_session,
+            presence: None,
+        }
+    }
+}
+
+impl<P: Peer> Shard<P> {
+    /// Publishes, once the room is open.
+    pub(super) fn post(&mut self, post: Box<Posting>, now: Timestamp) {
+        match self.find_for_post(&post, now) {
+            Err(error) => post.reply.send(Err(error)),
+            Ok(index) if matches!(self.rooms[index], RoomSlot::Opening(_)) => {
+                self.hold(index, Command::Ask(Box::new(Ask::Post(post))), now);
+            }
+            Ok(index) => drop(self.post_to(index, *post, now)),
+        }
+    }
+
+    /// Publishes all of it, once all rooms are open, or nothing: whatever can be wrong is looked for before the first
+    /// message is appended, and the store is told that they go together.
+    pub(super) fn post_all(&mut self, posts: Vec<Posting>, only_asks: bool, now: Timestamp) {
+        for post in &posts {
+            match self.find_for_post(post, now) {
+                Err(error) => return refuse_all(posts, error),
+                Ok(index) if matches!(self.rooms[index], RoomSlot::Opening(_)) => {
+                    let ask = Ask::PostAll { posts, only_asks };
+                    return self.hold(index, Command::Ask(Box::new(ask)), now);
+                }
+                Ok(_open) => {}
+            }
+        }
+        if let Err(error) = self.may_post_all(&posts, now) {
+            return refuse_all(posts, error);
+        }
+        let mut stored = Vec::new();
+        for post in posts {
+            // Nothing has happened since they were all found open.
+            let Some(&index) = self.names[Format::Chat as usize].get(&post.room) else { continue };
+            if only_asks {
+                let receivers = self.open_chat(&post.room).map_or(0, Room::member_count);
+                post.reply.send(Ok(Posted { seq: 0, json: None, receivers }));
+            } else {
+                stored.extend(self.post_to(index, post, now));
+            }
+        }
+        self.ledger.tie(stored);
+    }
+
+    /// The room of a message, open or on its way.
+    fn find_for_post(&mut self, post: &Posting, now: Timestamp) -> Result<usize, PostError> {
+        if self.limits.bounds.bans.holds(&post.room, &post.sender) {
+            return Err(PostError::Banned);
+        }
+        let found = self.find_room(&post.room, Format::Chat, post.create, now);
+        found.map_err(|_why| PostError::Unavailable)
+    }
+
+    /// Whether each of these messages can be published in its room, which is open, behind those before it.
+    fn may_post_all(&mut self, posts: &[Posting], now: Timestamp) -> Result<(), PostError> {
+        let mut ids = HashMap::new();
+        for post in posts {
+            let index = self.names[Format::Chat as usize].get(&post.room).copied();
+            // At the limit of rooms, one of them may have been forgotten for another.
+            let Some(RoomSlot::Open(room)) = index.and_then(|index| self.rooms.get_mut(index)) else {
+                return Err(PostError::Unavailable);
+            };
+            if let Some(first) = room.earlier(&post.draft(), &self.limits, now) {
+                if !first.is_same(content_digest(&post.content)) {
+                    return Err(PostError::IdReused);
+                }
+                continue;
+            }
+            if let Some(id) = &post.client_id
+                && let Some(content) = ids.insert((&post.room, &post.sender, id), &post.content)
+                && *content != post.content
+            {
+                return Err(PostError::IdReused);
+            }
+            if post.mandatory && room.members.is_empty() {
+                return Err(PostError::NoReceiver);
+            }
+            if room.is_closed() {
+                let key = room.key;
+                self.mend(key.index, now);
+                return Err(PostError::Unavailable);
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes in the room at `index`, which is open; the store's name for it, if the message waits for the store.
+    fn post_to(&mut self, index: usize, post: Posting, now: Timestamp) -> Option<RoomId> {
+        let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else {
+            debug_assert!(false, "the room is open");
+            post.reply.send(Err(PostError::Unavailable));
+            return None;
+        };
+        let Posting { sender, content, client_id, id_session, mandatory, reply, .. } = post;
+        let (kind, client_id) = (Kind::Message, client_id.as_deref());
+        let draft = Draft { kind, sender: &sender, content: &content, client_id, id_session, presence: None };
+        let publisher = Publisher::Asker(reply);
+        if let Some(first) = room.earlier(&draft, &self.limits, now) {
+            room.answer_repeat(first, &draft, publisher, |_| None);
+            return None;
+        }
+        if mandatory && room.members.is_empty() {
+            room.answer_failed(publisher, PostError::NoReceiver, client_id, |_| None);
+            return None;
+        }
+        if room.is_closed() {
+            room.answer_failed(publisher, PostError::Unavailable, client_id, |_| None);
+            self.mend(index, now);
+            return None;
+        }
+        self.ledger.append(room, draft, publisher, &self.limits, now);
+        let id = room.record_as().filter(|_| room.waits_for_store());
+        self.messages += 1;
+        self.touch(index);
+        self.mend(index, now);
+        id
+    }
+}
+
+fn refuse_all(posts: Vec<Posting>, error: PostError) {
+    posts.into_iter().for_each(|post| post.reply.send(Err(error)));
+}

@@ -1,0 +1,285 @@
+//! What a shard answers: who is online, kicks, deletions; messages are in `posts`.
+
+use std::time::Duration;
+
+use super::member_index::Seat;
+use super::state::{RoomSlot, Shard};
+use crate::rooms::api::command::{Ask, Command, Effect, Format, Online, OnlineSession, Why};
+use crate::rooms::api::peer::Peer;
+use crate::rooms::api::store::RoomId;
+use crate::rooms::room::member::MemberState;
+use crate::rooms::room::state::Room;
+use crate::rooms::timestamp::Timestamp;
+
+impl<P: Peer> Shard<P> {
+    pub(super) fn ask(&mut self, ask: Ask, now: Timestamp) {
+        match ask {
+            Ask::Post(post) => self.post(post, now),
+            Ask::PostAll { posts, only_asks } => self.post_all(posts, only_asks, now),
+            Ask::Relay { room, format, payload, text, key, reply } => {
+                let receivers = self.relay(&room, format, &payload, (text, key.as_deref()), now);
+                reply.send(receivers);
+            }
+            Ask::Position { .. } | Ask::Poll { .. } | Ask::Online { .. } => self.ask_reader(ask, now),
+            Ask::Visible { room, reply } => {
+                reply.send(Ok(self.open_chat(&room).map(Room::visible_head)));
+            }
+            Ask::Kick { room, user, ban, reply } => {
+                let banned = ban.map_or(Ok(()), |ban| self.limits.bounds.bans.add(&room, &user, ban));
+                let closed = banned.map(|()| self.kick(&room, &user));
+                reply.send(closed);
+            }
+            Ask::Close { room, id, reply } => {
+                let closed = self.close_deleted(&room, id);
+                reply.send(closed);
+            }
+            Ask::Stats { reply } => reply.send(self.stats()),
+            Ask::Ping { reply } => {
+                let since = self.waiting_since();
+                let waited = |since: Timestamp| now.micros().saturating_sub(since.micros());
+                reply.send(since.map(waited).map(Duration::from_micros));
+            }
+        }
+    }
+
+    /// What is asked of a chat room without changing anything there.
+    fn ask_reader(&mut self, ask: Ask, now: Timestamp) {
+        let found = match &ask {
+            Ask::Position { room, user, .. } | Ask::Poll { room, user, .. } => self.find_for(room, user, now),
+            // Nobody is in a room that is not in memory.
+            Ask::Online { .. }
+            | Ask::Visible { .. }
+            | Ask::Post(_)
+            | Ask::PostAll { .. }
+            | Ask::Relay { .. }
+            | Ask::Kick { .. }
+            | Ask::Close { .. }
+            | Ask::Stats { .. }
+            | Ask::Ping { .. } => {
+                let name = ask.room().unwrap_or_default();
+                self.names[Format::Chat as usize].get(name).copied().ok_or(Why::NoSuchRoom)
+            }
+        };
+        let index = match found {
+            Ok(index) => index,
+            Err(why) => return ask.refuse(why),
+        };
+        match (&mut self.rooms[index], ask) {
+            (RoomSlot::Opening(_), ask) => self.hold(index, Command::Ask(Box::new(ask)), now),
+            (RoomSlot::Open(room), ask) if room.damaged && ask.can_be_refused() => {
+                ask.refuse(Why::Unavailable)
+            }
+            (RoomSlot::Open(room), Ask::Position { reply, .. }) => reply.send(Ok(room.position())),
+            (RoomSlot::Open(_), Ask::Poll { user, poll, .. }) => self.poll(index, user, *poll, now),
+            (RoomSlot::Open(_), Ask::Online { room, reply }) => reply.send(self.online(&room)),
+            (RoomSlot::Open(_), ask) => ask.refuse(Why::NoSuchRoom),
+        }
+    }
+
+    /// Publishes to a relay that somebody is in; returns how many are.
+    fn relay(
+        &mut self,
+        name: &str,
+        format: Format,
+        payload: &[u8],
+        (text, key): (bool, Option<&[u8]>),
+        now: Timestamp,
+    ) -> usize {
+        let Some(&index) = self.names[format as usize].get(name) else { return 0 };
+        let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return 0 };
+        // A chat message has a sender.
+        if room.format == Format::Chat || room.members.is_empty() {
+            return 0;
+        }
+        let count = room.member_count();
+        room.append_relay(payload, text, key, &self.limits, now);
+        self.messages += 1;
+        self.touch(index);
+        count
+    }
+
+    /// A chat room for a user who wants to read it.
+    fn find_for(&mut self, name: &str, user: &str, now: Timestamp) -> Result<usize, Why> {
+        if self.limits.bounds.bans.holds(name, user) {
+            return Err(Why::Banned);
+        }
+        self.find_room(name, Format::Chat, false, now)
+    }
+
+    fn online(&self, name: &str) -> Online {
+        let Some(room) = self.open_chat(name) else { return Online::default() };
+        let sessions = room.members.iter().filter_map(|member| {
+            let Some(Seat::Taken { profile, .. }) = self.seats.get(member.key) else { return None };
+            profile.announced.then(|| OnlineSession {
+                id: profile.session_id,
+                user: profile.user.clone(),
+                address: member.peer.address(),
+                joined_at: profile.joined_at,
+                lag: room.lag(member),
+            })
+        });
+        Online { users: room.presence.names(), sessions: sessions.collect() }
+    }
+
+    /// Has the sessions of a user in a room closed, those that wait for it included; returns how many.
+    fn kick(&mut self, name: &str, user: &str) -> usize {
+        let Some(&index) = self.names[Format::Chat as usize].get(name) else { return 0 };
+        match &self.rooms[index] {
+            RoomSlot::Opening(_) => self.close_waiting(index, Some(user), Why::Kicked),
+            RoomSlot::Open(_) => self.close_members(index, Some(user), Why::Kicked),
+        }
+    }
+
+    /// The room of this name, and of this id if it is stored, was deleted; returns how many sessions are closed for that.
+    fn close_deleted(&mut self, name: &str, id: Option<RoomId>) -> usize {
+        let Some(&index) = self.names[Format::Chat as usize].get(name) else { return 0 };
+        match (&mut self.rooms[index], id) {
+            (RoomSlot::Opening(opening), Some(id)) => {
+                opening.note_deletion(id);
+                0
+            }
+            (RoomSlot::Opening(_), None) => self.close_waiting(index, None, Why::RoomDeleted),
+            // Another one has the name by now.
+            (RoomSlot::Open(room), Some(_)) if room.stored_as != id => 0,
+            // Only the store can delete it: its name leads here as long as it is there.
+            (RoomSlot::Open(room), None) if room.stored_as.is_some() => {
+                self.close_members(index, None, Why::RoomDeleted)
+            }
+            (RoomSlot::Open(room), _) => {
+                room.disowned = true;
+                self.names[Format::Chat as usize].remove(name);
+                room.end_polls(Why::RoomDeleted);
+                let closed = self.close_members(index, None, Why::RoomDeleted);
+                self.forget_if_deleted(index);
+                closed
+            }
+        }
+    }
+
+    /// Forgets a room that was deleted once nobody is in it any more.
+    pub(super) fn forget_if_deleted(&mut self, index: usize) {
+        if let Some(RoomSlot::Open(room)) = self.rooms.get(index)
+            && room.disowned
+            && room.is_idle()
+        {
+            self.remove_room(index);
+        }
+    }
+
+    /// Has the sessions of an open room (of one user, if named) closed; returns how many.
+    fn close_members(&mut self, index: usize, user: Option<&str>, why: Why) -> usize {
+        let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return 0 };
+        let is_meant = |key| match self.seats.get(key) {
+            // Who was thrown out before is being closed already.
+            Some(Seat::Taken { profile, .. }) => {
+                !profile.expelled && user.is_none_or(|user| *profile.user == *user)
+            }
+            Some(Seat::Waiting { .. } | Seat::Left { .. }) | None => false,
+        };
+        let mut meant = Vec::new();
+        for member in room.members.iter_mut().filter(|member| is_meant(member.key)) {
+            // Nothing goes there any more, a page that is on its way included, and nothing that comes from there counts.
+            member.state = MemberState::Gone;
+            self.readers.forget(member.key);
+            self.out.effects.push(Effect::Close(member.session, why));
+            meant.push(member.key);
+        }
+        if let Some(user) = user {
+            room.end_polls_of(user, why);
+        }
+        meant.iter().for_each(|member| self.seats.expel(*member));
+        meant.len()
+    }
+
+    pub(super) fn open_chat(&self, name: &str) -> Option<&Room<P>> {
+        match self.rooms.get(*self.names[Format::Chat as usize].get(name)?)? {
+            RoomSlot::Open(room) => Some(room),
+            RoomSlot::Opening(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rooms::api::command::{Answer, MemberKey, Reply, Start};
+    use crate::rooms::api::store::Page;
+    use crate::rooms::shard::tests::kit::{Ear, Kit};
+
+    #[test]
+    fn what_a_member_says_after_it_was_thrown_out_is_kept_nowhere() {
+        let mut kit = Kit::new();
+        let (eve, _) = kit.join("r", "eve");
+        let (_, bob) = kit.join("r", "bob");
+        kit.open();
+        kit.commit();
+        kit.say(eve, "before", None);
+        kick(&mut kit, "eve");
+        // It was read before the session knew.
+        kit.say(eve, "after", None);
+        kit.commit();
+        let heard = bob.take();
+        assert!(heard.iter().any(|value| value["content"] == "before"));
+        assert!(heard.iter().all(|value| value["content"] != "after"), "{heard:?}");
+    }
+
+    fn kick(kit: &mut Kit, user: &str) {
+        let reply = Reply::new(|closed| assert_eq!(closed, Ok(1)));
+        let ask = Ask::Kick { room: "r".into(), user: user.into(), ban: None, reply };
+        kit.apply(Command::Ask(Box::new(ask)), &[]);
+    }
+
+    fn contents(ear: &Ear) -> Vec<String> {
+        let text = |value: serde_json::Value| value["content"].as_str().map(str::to_owned);
+        ear.take().into_iter().filter_map(text).collect()
+    }
+
+    #[test]
+    fn one_who_was_thrown_out_says_nothing_more_and_is_sent_no_page() {
+        let mut kit = Kit::new();
+        let (ann, _) = kit.join_from(Start::After { seq: 0, epoch: None }, MemberKey(1), "r", "ann");
+        kit.open_as(|opened| opened.head = 200);
+        kit.commit();
+        let (_, ear) = kit.join("r", "bob");
+        kit.commit();
+        ear.take();
+        let mut reads = kit.effects.iter().filter_map(|effect| match effect {
+            Effect::Read { reader, .. } => Some(*reader),
+            Effect::Open { .. } | Effect::Renew { .. } | Effect::Close(..) | Effect::Passed => None,
+        });
+        let reader = reads.next_back().expect("ann reads");
+        kick(&mut kit, "ann");
+        let page = Page {
+            messages: Vec::new(),
+            tail: 201,
+            gone_at: Timestamp::default(),
+            head: 200,
+            epoch: 9,
+            start: 200,
+        };
+        kit.answer(Answer::Page { reader, page: Some(page) });
+        kit.say(ann, "still here", None);
+        kit.commit();
+        assert!(contents(&ear).is_empty());
+        kit.apply(Command::Leave(ann), &[]);
+        kit.commit();
+        assert_eq!(contents(&ear), ["ann left"]);
+    }
+
+    #[test]
+    fn what_one_has_said_whose_connection_has_died_is_published_before_its_leaving() {
+        let mut kit = Kit::new();
+        let (ann, _) = kit.join("r", "ann");
+        kit.open();
+        let (_, ear) = kit.join("r", "bob");
+        kit.commit();
+        ear.take();
+        let Some((_, RoomSlot::Open(room))) = kit.shard.rooms.iter_mut().next() else { unreachable!() };
+        // As after a write that has failed: what was read before is on its way.
+        room.members.get_mut(0).expect("ann").state = MemberState::Gone;
+        kit.say(ann, "good bye", None);
+        kit.apply(Command::Leave(ann), &[]);
+        kit.commit();
+        assert_eq!(contents(&ear), ["good bye", "ann left"]);
+    }
+}

@@ -1,0 +1,232 @@
+//! For the tests of this folder: a shard whose members take everything, and whose store is the test itself.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::rooms::api::command::{
+    Answer, Ask, Command, Effect, Format, Join, MemberKey, PostError, Posted, Posting, Reply, SessionKey,
+    Span, Start, Variant,
+};
+use crate::rooms::api::peer::{Peer, Sent};
+use crate::rooms::api::store::{Durability, Opened, RecordBatch, Retention, RoomId};
+use crate::rooms::limits::bounds::Bounds;
+use crate::rooms::log::frames::{Slice, Window};
+use crate::rooms::message::chat::{Notices, payload_of};
+use crate::rooms::room::parallel::Alone;
+use crate::rooms::room::state::{OnLag, RoomLimits};
+use crate::rooms::shard::state::Shard;
+use crate::rooms::timestamp::Timestamp;
+use crate::ws::deflate::{Deflate, Level, WindowBits};
+
+/// A member's end: what it was sent, as JSON.
+#[derive(Clone, Debug, Default)]
+pub(in crate::rooms) struct Ear(Rc<RefCell<Vec<Value>>>);
+
+impl Peer for Ear {
+    fn send(&self, slice: &Slice<'_>) -> Sent {
+        self.hear(slice.bytes());
+        Sent::All
+    }
+
+    fn reply(&self, frames: &[u8]) {
+        self.hear(frames);
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        None
+    }
+}
+
+impl Ear {
+    fn hear(&self, mut frames: &[u8]) {
+        while !frames.is_empty() {
+            let (header, len) = match frames[1] {
+                126 => (4, usize::from(u16::from_be_bytes([frames[2], frames[3]]))),
+                len => (2, usize::from(len)),
+            };
+            let (frame, rest) = frames.split_at(header + len);
+            self.0.borrow_mut().push(serde_json::from_slice(payload_of(frame)).expect("JSON"));
+            frames = rest;
+        }
+    }
+
+    /// What came since it was asked last.
+    pub(in crate::rooms) fn take(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.0.borrow_mut())
+    }
+}
+
+/// A shard with a store that answers when the test says so.
+pub(in crate::rooms) struct Kit {
+    pub(in crate::rooms) shard: Shard<Ear>,
+    pub(in crate::rooms) now: u64,
+    members: u32,
+    /// Batches that the store has not answered.
+    pub(in crate::rooms) batches: Vec<RecordBatch>,
+    /// What the shard wanted done besides.
+    pub(in crate::rooms) effects: Vec<Effect>,
+}
+
+impl Kit {
+    pub(in crate::rooms) fn new() -> Kit {
+        Kit::of(Some(Durability::Commit))
+    }
+
+    pub(in crate::rooms) fn of(store: Option<Durability>) -> Kit {
+        let limits = RoomLimits {
+            window: Window { messages: 100, bytes: 1 << 20 },
+            on_lag: OnLag::CatchUp,
+            bounds: Arc::new(Bounds::new(1)),
+            lane_members: usize::MAX,
+            open_rooms: true,
+            dedup_window: Duration::from_secs(120),
+            notices: Notices::default(),
+            store,
+            deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
+        };
+        let shard = Shard::new(limits, 0, 7, Box::new(Alone));
+        Kit { shard, now: 1_000_000, members: 0, batches: Vec::new(), effects: Vec::new() }
+    }
+
+    pub(in crate::rooms) fn time(&self) -> Timestamp {
+        Timestamp::from_micros(self.now)
+    }
+
+    /// Has the shard do what it can; what it asks of the store is kept.
+    pub(in crate::rooms) fn turn(&mut self) {
+        while self.shard.pump(1_000) {}
+        self.batches.extend(std::iter::from_fn(|| self.shard.take_batch()));
+        self.effects.extend(self.shard.take_effects());
+    }
+
+    pub(in crate::rooms) fn apply(&mut self, command: Command<Ear>, arena: &[u8]) {
+        let now = self.time();
+        self.shard.apply(command, arena, now);
+        self.turn();
+    }
+
+    pub(in crate::rooms) fn answer(&mut self, answer: Answer) {
+        let now = self.time();
+        self.shard.answer(answer, now);
+        self.turn();
+    }
+
+    /// The store opens an empty room, the one that was asked for first.
+    pub(in crate::rooms) fn open(&mut self) {
+        self.open_as(|_| ());
+    }
+
+    /// As [`Kit::open`], a room that is not as empty.
+    pub(in crate::rooms) fn open_as(&mut self, change: impl FnOnce(&mut Opened)) {
+        let asked = self.effects.iter().position(|effect| matches!(effect, Effect::Open { .. }));
+        let Effect::Open { room, .. } = self.effects.remove(asked.expect("a room to open")) else { return };
+        let mut opened = Kit::empty();
+        change(&mut opened);
+        self.answer(Answer::Opened { room, opened: Ok(Box::new(opened)) });
+    }
+
+    /// An empty room, as the store opens it.
+    pub(in crate::rooms) fn empty() -> Opened {
+        Opened {
+            id: RoomId(1),
+            epoch: 9,
+            head: 0,
+            tail: 1,
+            last_at: Timestamp::default(),
+            gone_at: Timestamp::default(),
+            recent: Vec::new(),
+            recent_ids: Vec::new(),
+            open_stays: Vec::new(),
+            durability: Durability::Commit,
+            retention: Retention::default(),
+        }
+    }
+
+    /// The store commits everything.
+    pub(in crate::rooms) fn commit(&mut self) {
+        while !self.batches.is_empty() {
+            self.batches.remove(0);
+            self.answer(Answer::Committed { refused: Vec::new() });
+        }
+    }
+
+    /// A session of this user comes.
+    pub(in crate::rooms) fn join(&mut self, room: &str, user: &str) -> (MemberKey, Ear) {
+        self.join_as(MemberKey(self.members + 1), room, user)
+    }
+
+    /// As [`Kit::join`], with a key that somebody else may have had.
+    pub(in crate::rooms) fn join_as(
+        &mut self,
+        member: MemberKey,
+        room: &str,
+        user: &str,
+    ) -> (MemberKey, Ear) {
+        self.join_from(Start::Live, member, room, user)
+    }
+
+    /// As [`Kit::join_as`], from a position on.
+    pub(in crate::rooms) fn join_from(
+        &mut self,
+        start: Start,
+        member: MemberKey,
+        room: &str,
+        user: &str,
+    ) -> (MemberKey, Ear) {
+        self.members += 1;
+        let peer = Ear::default();
+        let join = Join {
+            member,
+            session: SessionKey(self.members.into()),
+            session_id: self.members.into(),
+            room: room.into(),
+            format: Format::Chat,
+            user: user.into(),
+            peer: peer.clone(),
+            start,
+            hello: false,
+            variant: Variant::Plain,
+            announced: true,
+            creates: true,
+            encoding: None,
+            reply: None,
+        };
+        self.apply(Command::Join(Box::new(join)), &[]);
+        (member, peer)
+    }
+
+    pub(in crate::rooms) fn say(&mut self, member: MemberKey, content: &str, id: Option<&str>) {
+        let mut arena = Vec::new();
+        let content = Span::store(&mut arena, content.as_bytes()).expect("it fits");
+        let tag = id.and_then(|id| Span::store(&mut arena, id.as_bytes()));
+        self.apply(Command::Publish { member, content, tag, text: true }, &arena);
+    }
+
+    /// Publishes without a member; where the answer comes.
+    pub(in crate::rooms) fn post(
+        &mut self,
+        sender: &str,
+        content: &str,
+        id: &str,
+    ) -> Receiver<Result<Posted, PostError>> {
+        let (answer, answered) = sync_channel(1);
+        let posting = Posting {
+            room: "r".into(),
+            sender: sender.into(),
+            content: content.into(),
+            client_id: Some(id.into()),
+            id_session: None,
+            create: true,
+            mandatory: false,
+            reply: Reply::new(move |posted| answer.send(posted).expect("the test waits")),
+        };
+        self.apply(Command::Ask(Box::new(Ask::Post(Box::new(posting)))), &[]);
+        answered
+    }
+}
