@@ -86,7 +86,7 @@
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
 //! | 2 | `rooms`, `handshake`, [`auth`] | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow |
-//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`metrics`], `rate` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
+//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`metrics`], `rate`, `calendar` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
 //!
 //! The floors 1 and 2 are sans-I/O: no socket, no thread, no clock. They take bytes, commands and `now`, and return
 //! events and effects; so they are fuzzed, simulated under virtual time, and measured without a kernel.
@@ -99,6 +99,7 @@
 pub mod auth;
 #[doc(hidden)]
 pub mod bench;
+mod calendar;
 pub mod chat;
 #[doc(hidden)]
 pub mod cli;

@@ -13,6 +13,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("config", 1),
     ("metrics", 1),
     ("rate", 1),
+    ("calendar", 1),
     ("rooms", 2),
     ("handshake", 2),
     ("auth", 2),

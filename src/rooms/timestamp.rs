@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::calendar;
+
 const MICROS_PER_SECOND: u64 = 1_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -48,7 +50,7 @@ impl Timestamp {
     /// Written by hand because it stands in every message of every room.
     pub fn encode(self, out: &mut Vec<u8>) {
         let seconds = self.0 / MICROS_PER_SECOND;
-        let (year, month, day) = civil(seconds / SECONDS_PER_DAY);
+        let (year, month, day) = calendar::date(seconds / SECONDS_PER_DAY);
         let of_day = seconds % SECONDS_PER_DAY;
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         digits(&mut text[0..4], year);
@@ -68,20 +70,6 @@ fn digits(out: &mut [u8], mut value: u64) {
         *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
         value /= 10;
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar.
-///
-/// Counts in eras of 400 years that begin on 1 March, so that the leap day is the last day of a year.
-fn civil(day: u64) -> (u64, u64, u64) {
-    let shifted = day + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day_of_month = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day_of_month)
 }
 
 #[cfg(test)]
