@@ -9,7 +9,6 @@ mod http;
 mod json;
 mod proxy;
 mod rooms;
-mod sha256;
 mod stomp;
 mod token;
 mod ws;

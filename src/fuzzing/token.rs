@@ -4,12 +4,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use hmac::{Hmac, Mac};
 use serde_json::Value;
+use sha2::Sha256;
 
 use super::Numbers;
 use super::http::LIMITS_GENEROUS;
 use super::json::{Field, Fields};
-use super::sha256::hmac_sha256;
 use crate::auth::{
     AuthMessage, Authority, HmacAlgorithm, Identity, IssueError, Issuer, Keys, Presented, SUBPROTOCOL,
     TOKEN_BYTES_MAX, TokenError, USER_BYTES_MAX, is_user_name,
@@ -113,6 +114,12 @@ fn is_judged(token: &str, terms: Terms) -> Option<Identity> {
     let verdict = authority.verify(token, NOW).ok();
     assert_eq!(verdict, plainly_judged(token, terms), "{token}");
     verdict
+}
+
+/// The authentication code of a message, from other code than that which [`crate::auth`] verifies with.
+fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mac = <Hmac<Sha256> as Mac>::new_from_slice(key).expect("a key of any length");
+    mac.chain_update(message).finalize().into_bytes().into()
 }
 
 fn plainly_judged(token: &str, terms: Terms) -> Option<Identity> {

@@ -1,38 +1,24 @@
 //! Networks of addresses, as `10.0.0.0/8` and `2001:db8::/32`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use ipnet::IpNet;
 
 /// The addresses whose first bits are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// Invariant: the bits behind the first `bits` are 0.
-    address: IpAddr,
-    /// Invariant: at most 32 or 128.
-    bits: u8,
-}
+pub struct Network(
+    /// Invariant: the bits behind the prefix are 0.
+    IpNet,
+);
 
 impl Network {
     /// Whether an address belongs to it. An IPv4 address that comes as an IPv6 one is an IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => mask_v4(address, self.bits) == network,
-            (IpAddr::V6(network), IpAddr::V6(address)) => mask_v6(address, self.bits) == network,
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
-}
-
-fn mask_v4(address: Ipv4Addr, bits: u8) -> Ipv4Addr {
-    let behind = u32::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
-    Ipv4Addr::from_bits(address.to_bits() & !behind)
-}
-
-fn mask_v6(address: Ipv6Addr, bits: u8) -> Ipv6Addr {
-    let behind = u128::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
-    Ipv6Addr::from_bits(address.to_bits() & !behind)
 }
 
 impl FromStr for Network {
@@ -46,27 +32,27 @@ impl FromStr for Network {
             Some((address, bits)) => (address, Some(bits)),
             None => (text, None),
         };
+        // `IpNet` alone would take an address with leading zeros, which other programs read as octal.
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let bits_max = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
+        let network = match bits {
             // `parse` alone would take a plus sign.
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                digits.parse().map_err(|_| wrong())?
+                IpNet::new(address, digits.parse().map_err(|_| wrong())?).map_err(|_| wrong())?
             }
             Some(_) => return Err(wrong()),
-            None => bits_max,
+            None => address.into(),
         };
-        let network = Network { address, bits };
-        if bits > bits_max || !network.contains(address) {
-            return Err(wrong());
+        if network.trunc() == network && network.contains(&address.to_canonical()) {
+            Ok(Network(network))
+        } else {
+            Err(wrong())
         }
-        Ok(network)
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
+        self.0.fmt(f)
     }
 }
 
@@ -151,6 +137,8 @@ mod tests {
             "10.0.0.0/",
             "h/8",
             "10.0.0.0/8/8",
+            "010.0.0.0/8",
+            "::ffff:10.0.0.0/104",
         ] {
             assert_eq!(text.parse::<Network>(), Err(NetworkError(text.to_owned())));
         }

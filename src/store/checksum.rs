@@ -2,29 +2,51 @@
 //!
 //! SQLite checks the structure of its pages but not the texts in them. This is no defence against forgery.
 
-/// Odd, with its bits spread: multiplying by it is reversible and stirs the higher half.
-const STIR: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// A sum over numbers and texts in their order.
+/// CRC-32C (RFC 3720 §12.1) over numbers and texts in their order.
 ///
-/// Every step maps the state one to one, so a change of one word always changes the 64 bits of the state.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Checksum(u64);
+/// One processor instruction for eight bytes, and every error in up to 32 successive bits changes it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Checksum(u32);
 
 impl Checksum {
-    pub(super) const fn new() -> Checksum {
-        Checksum(STIR)
-    }
-
     #[must_use]
-    pub(super) const fn number(self, value: u64) -> Checksum {
-        let stirred = (self.0 ^ value).wrapping_mul(STIR);
-        Checksum(stirred ^ (stirred >> 32))
+    pub(super) fn numbers<const N: usize>(self, values: [u64; N]) -> Checksum {
+        Checksum(crc32c::crc32c_append(self.0, values.map(u64::to_le_bytes).as_flattened()))
     }
 
     /// The length goes in as well, so that bytes cannot wander from one text to the next unnoticed.
     #[must_use]
     pub(super) fn text(self, bytes: &[u8]) -> Checksum {
+        Checksum(crc32c::crc32c_append(self.numbers([bytes.len() as u64]).0, bytes))
+    }
+
+    /// As it stands in the database: below zero, which tells it from a [`LegacyChecksum`].
+    pub(super) fn value(self) -> i64 {
+        !i64::from(self.0)
+    }
+}
+
+/// Odd, with its bits spread: multiplying by it is reversible and stirs the higher half.
+const STIR: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The checksum of messages that were stored before schema 5, from 0 to 2³² - 1. They keep it for as long as they are
+/// kept: rewriting all of a large database would make its first start take minutes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LegacyChecksum(u64);
+
+impl LegacyChecksum {
+    pub(super) const fn new() -> LegacyChecksum {
+        LegacyChecksum(STIR)
+    }
+
+    #[must_use]
+    pub(super) const fn number(self, value: u64) -> LegacyChecksum {
+        let stirred = (self.0 ^ value).wrapping_mul(STIR);
+        LegacyChecksum(stirred ^ (stirred >> 32))
+    }
+
+    #[must_use]
+    pub(super) fn text(self, bytes: &[u8]) -> LegacyChecksum {
         let (words, tail) = bytes.as_chunks::<8>();
         let mut last = [0; 8];
         last[..tail.len()].copy_from_slice(tail);
@@ -34,12 +56,8 @@ impl Checksum {
         sum.number(u64::from_le_bytes(last))
     }
 
-    /// Thirty-two bits of it: a change goes unnoticed once in four thousand million times.
-    pub(super) const fn value(self) -> u32 {
-        let folded = self.number(0).0;
-        #[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
-        let lower = folded as u32;
-        lower
+    pub(super) const fn value(self) -> i64 {
+        (self.number(0).0 & 0xffff_ffff).cast_signed()
     }
 }
 
@@ -47,8 +65,8 @@ impl Checksum {
 mod tests {
     use super::*;
 
-    fn sum(texts: &[&[u8]]) -> u32 {
-        texts.iter().fold(Checksum::new().number(7), |sum, text| sum.text(text)).value()
+    fn sum(texts: &[&[u8]]) -> i64 {
+        texts.iter().fold(Checksum::default().numbers([7]), |sum, text| sum.text(text)).value()
     }
 
     #[test]
@@ -68,5 +86,15 @@ mod tests {
         assert_ne!(sum(&[b"ab", b"c"]), sum(&[b"a", b"bc"]));
         assert_ne!(sum(&[b"a"]), sum(&[b"a\0"]));
         assert_ne!(sum(&[b""]), sum(&[]));
+    }
+
+    #[test]
+    fn the_two_checksums_are_never_taken_for_each_other() {
+        for crc in [0, 1, u32::MAX] {
+            assert!(Checksum(crc).value() < 0);
+        }
+        for text in [&b""[..], b"a", b"message 1"] {
+            assert!((0..1 << 32).contains(&LegacyChecksum::new().text(text).value()));
+        }
     }
 }

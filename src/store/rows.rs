@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::checksum::Checksum;
+use super::checksum::{Checksum, LegacyChecksum};
 use super::error::StoreError;
 use crate::rooms::journal::{Durability, RoomId, RoomSettings, Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp};
@@ -47,9 +47,18 @@ pub(super) struct Texts<'a> {
 }
 
 impl Texts<'_> {
-    /// The sum that is stored with the message.
-    pub(super) fn checksum(&self, room: RoomId, seq: u64, at: Timestamp, kind: Kind) -> u32 {
-        let sum = Checksum::new()
+    /// The checksum that is stored with the message.
+    pub(super) fn checksum(&self, room: RoomId, seq: u64, at: Timestamp, kind: Kind) -> i64 {
+        let numbers = [room.0.cast_unsigned(), seq, at.micros(), u64::from(kind_code(kind))];
+        let sum = Checksum::default().numbers(numbers).text(self.sender).text(self.content);
+        // The mark keeps a message with an id alone from looking like one with a user name alone.
+        let sum = self.client_id.map_or(sum, |id| sum.numbers([1]).text(id));
+        self.presence.map_or(sum, |(user, online)| sum.numbers([2]).text(user).numbers([online])).value()
+    }
+
+    /// As [`checksum`](Texts::checksum), for messages from before schema 5.
+    fn legacy_checksum(&self, room: RoomId, seq: u64, at: Timestamp, kind: Kind) -> i64 {
+        let sum = LegacyChecksum::new()
             .number(room.0.cast_unsigned())
             .number(seq)
             .number(at.micros())
@@ -57,7 +66,7 @@ impl Texts<'_> {
             .text(self.sender)
             .text(self.content);
         let sum = self.client_id.map_or(sum, |id| sum.text(id));
-        // Nothing is added where there is none, so that the sums of older versions hold.
+        // Nothing is added where there is none, so that the sums of schemas before 4 hold.
         self.presence.map_or(sum, |(username, online)| sum.text(username).number(online)).value()
     }
 
@@ -83,7 +92,13 @@ pub(super) fn stored(room: RoomId, row: &Row<'_>) -> Result<Stored, StoreError> 
     let presence = presence.transpose()?;
     let (sender, content) = (sender.unwrap_or_default(), content.unwrap_or_default());
     let texts = Texts { sender, content, client_id, presence };
-    if texts.checksum(room, seq, at, kind) != row.get::<_, u32>(3)? {
+    let stored: i64 = row.get(3)?;
+    let expected = if stored < 0 {
+        texts.checksum(room, seq, at, kind)
+    } else {
+        texts.legacy_checksum(room, seq, at, kind)
+    };
+    if stored != expected {
         return Err(damaged());
     }
     let owned = |text| simdutf8::basic::from_utf8(text).map(Box::from).map_err(|_| damaged());

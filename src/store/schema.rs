@@ -95,6 +95,10 @@ const STEPS: &[&str] = &[
         username TEXT NOT NULL,
         PRIMARY KEY (room, stay)
     ) STRICT, WITHOUT ROWID;
+",
+"
+    -- No change of a table: from here on `checksum` is a CRC-32C, below zero. Older programs would take every new message
+    -- for a damaged one, and must refuse the database instead.
 "];
 
 const PAGE_BYTES: u32 = 4096;

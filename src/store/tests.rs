@@ -149,6 +149,43 @@ fn what_was_stored_is_there_after_reopening() {
 }
 
 #[test]
+fn messages_with_checksums_of_schema_4_are_read_and_watched_beside_newer_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("foghorn.db");
+    Connection::open(&path).unwrap().execute_batch(include_str!("fixtures/schema_4.sql")).unwrap();
+    let (store, threads) = open(dir.path());
+    let room = open_room(&store, "lobby");
+    assert_eq!((room.head, room.tail), (7, 1));
+    let newer =
+        [8, 9].map(|seq| Stored { at: room.last_at.later_by(Duration::from_micros(seq)), ..message(seq) });
+    let mut records = batch(0, 0, room.id, []);
+    newer.iter().for_each(|message| push(&mut records, room.id, message));
+    append(&store, records).unwrap();
+    drop(threads);
+
+    let (store, threads) = open(dir.path());
+    let messages = read(&store, everything(room.id)).messages;
+    let contents: Vec<&str> = messages.iter().map(|message| &*message.content).collect();
+    assert_eq!(contents[..4], ["ann joined", "bob joined", "", "Grüße, \u{1f32b} and 'quotes'"]);
+    assert_eq!(messages[7..], newer);
+    drop(threads);
+
+    let conn = Connection::open(&path).unwrap();
+    let legacy = "SELECT count(*) FROM messages WHERE checksum >= 0";
+    assert_eq!(conn.query_row(legacy, [], |row| row.get::<_, u64>(0)).unwrap(), 7);
+    for seq in [4, 8] {
+        let change = "UPDATE messages SET content = content || '!' WHERE room = ?1 AND seq = ?2";
+        conn.execute(change, (room.id.0, seq)).unwrap();
+        let (store, threads) = open(dir.path());
+        let damaged = ask(|done| store.read(everything(room.id), done));
+        assert!(matches!(damaged, Err(StoreError::RoomDamaged { .. })), "message {seq}: {damaged:?}");
+        drop(threads);
+        let mend = "UPDATE messages SET content = rtrim(content, '!') WHERE room = ?1 AND seq = ?2";
+        conn.execute(mend, (room.id.0, seq)).unwrap();
+    }
+}
+
+#[test]
 fn a_store_in_memory_does_the_same_and_is_gone_afterwards() {
     let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
     let room = open_room(&store, "lobby");
