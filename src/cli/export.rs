@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use super::Failure;
 use super::offline::{Place, ask, progress};
 use super::room_line::RoomLine;
-use crate::rooms::journal::{From, Page, PageRequest, RoomId};
+use crate::rooms::journal::{Page, PageRequest, ReadFrom, RoomId};
 use crate::rooms::{Timestamp, push_stored_json};
 use crate::store::Store;
 
@@ -93,7 +93,7 @@ fn read(store: &Store, room: &str, after: u64) -> Result<Page, Failure> {
     let request = PageRequest {
         // The store takes the room's public id instead.
         room: RoomId(0),
-        from: From::Seq(after),
+        from: ReadFrom::Seq(after),
         messages_max: PAGE_MESSAGES,
         bytes_max: PAGE_BYTES,
         newest_first: false,

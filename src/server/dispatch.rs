@@ -120,16 +120,16 @@ impl Dispatch {
         arrival: &Arrival,
     ) -> Result<Admission, Response> {
         let mut attributes = self.intercept(head, arrival).map_err(Response::close)?;
-        let gate = rules.gate.as_ref().filter(|_| policy::path_needs_token(head.path()));
-        let Some(gate) = gate.filter(|_| attributes.get::<Identity>().is_none()) else {
+        let token_policy = rules.token_policy.as_ref().filter(|_| policy::path_needs_token(head.path()));
+        let Some(token_policy) = token_policy.filter(|_| attributes.get::<Identity>().is_none()) else {
             return Ok(Admission { attributes, verdict: Verdict::Admitted });
         };
-        let verdict = match gate.identify(head, origins, arrival.secure) {
+        let verdict = match token_policy.identify(head, origins, arrival.secure) {
             Ok(Some(identity)) => {
                 attributes.set(identity);
                 Verdict::Admitted
             }
-            Ok(None) if self.awaited >= gate.pending_max => {
+            Ok(None) if self.awaited >= token_policy.pending_max => {
                 let problem = Problem::new(Status::SERVICE_UNAVAILABLE, "too many sessions wait for a token");
                 let response = problem.response().header("Retry-After", "1").close();
                 return Err(response.limited_by("auth.pending_connections"));
@@ -149,11 +149,12 @@ impl Dispatch {
         let origins = rules.origins_of(head.path(), None);
         let access = Access::of(origins, head, arrival.secure);
         let mut attributes = self.intercept(head, arrival).map_err(|response| access.dress(response))?;
-        let gate = rules.gate.as_ref().filter(|_| policy::request_needs_token(head.method(), head.path()));
-        if let Some(gate) = gate
+        let token_policy =
+            rules.token_policy.as_ref().filter(|_| policy::request_needs_token(head.method(), head.path()));
+        if let Some(token_policy) = token_policy
             && attributes.get::<Identity>().is_none()
         {
-            let identity = gate.identify(head, origins, arrival.secure);
+            let identity = token_policy.identify(head, origins, arrival.secure);
             let identity = identity.and_then(|identity| identity.ok_or(TokenError::Missing));
             attributes.set(identity.map_err(|error| {
                 tracing::debug!(peer = %arrival.peer, %error, "token refused");
@@ -213,9 +214,9 @@ impl Dispatch {
         };
         let rules = self.rules.now();
         // Without keys, whoever vouched for the user has no use for tokens.
-        let Some(gate) = &rules.gate else { return false };
+        let Some(token_policy) = &rules.token_policy else { return false };
         let Credentials { token, is_all } = token;
-        match (gate.verify(&token), known) {
+        match (token_policy.verify(&token), known) {
             (Err(error), _) => {
                 tracing::debug!(session = %format_args!("{:032x}", cx.id()), %error, "token refused");
                 self.refuse_message(cx, error.message());
@@ -235,7 +236,7 @@ impl Dispatch {
     fn withhold(&self, cx: &mut Context<'_>, message: &Message<'_>) -> bool {
         let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return false };
         // Without keys, whoever vouched for the user has no use for tokens.
-        if self.rules.now().gate.is_none() {
+        if self.rules.now().token_policy.is_none() {
             return false;
         }
         let withheld = contained(|| {
@@ -393,7 +394,12 @@ impl Service for Dispatch {
             Verdict::Admitted => self.begin(cx, head, admission.attributes),
             Verdict::Refused(reason) => cx.refuse(reason),
             Verdict::Awaited => {
-                let timeout = self.rules.now().gate.as_ref().map_or(Duration::ZERO, |gate| gate.timeout);
+                let timeout = self
+                    .rules
+                    .now()
+                    .token_policy
+                    .as_ref()
+                    .map_or(Duration::ZERO, |token_policy| token_policy.timeout);
                 self.awaited += 1;
                 cx.hold(head, admission.attributes, timeout);
             }

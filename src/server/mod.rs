@@ -198,7 +198,7 @@ impl ServerHandle {
     /// [`ReloadError`]; then nothing has changed.
     pub fn reload(&self, config: &Config) -> Result<(), ReloadError> {
         config.check().map_err(ReloadError::Config)?;
-        if self.rules.now().gate.is_some() != config.auth.is_on() {
+        if self.rules.now().token_policy.is_some() != config.auth.is_on() {
             return Err(ReloadError::Switched);
         }
         let rules = Rules::load(config).map_err(ReloadError::Keys)?;

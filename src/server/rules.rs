@@ -21,14 +21,14 @@ pub(super) struct Rules {
     /// Longest path first.
     paths: Vec<(String, Origins)>,
     /// Set if tokens are asked for.
-    pub(super) gate: Option<Gate>,
+    pub(super) token_policy: Option<TokenPolicy>,
     /// What clients are shown, where TLS is spoken.
     pub(super) certificate: Option<Certificate>,
 }
 
 /// How tokens are asked for.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(super) struct TokenPolicy {
     authority: Authority,
     /// How long a session may take to send one.
     pub(super) timeout: Duration,
@@ -70,7 +70,7 @@ impl std::error::Error for KeysError {}
 /// # Errors
 /// [`KeysError`].
 pub fn check_keys(config: &Config) -> Result<(), KeysError> {
-    gate(&config.auth).map(|_| ())
+    token_policy(&config.auth).map(|_| ())
 }
 
 impl Rules {
@@ -79,7 +79,7 @@ impl Rules {
         let mut paths = config.origins.endpoints.clone();
         paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
         let (limits, origins) = (config.limits.clone(), config.origins.allowed.clone());
-        Ok(Rules { limits, origins, paths, gate: gate(&config.auth)?, certificate: None })
+        Ok(Rules { limits, origins, paths, token_policy: token_policy(&config.auth)?, certificate: None })
     }
 
     /// The same with the certificate that clients are shown.
@@ -96,7 +96,7 @@ impl Rules {
     }
 }
 
-impl Gate {
+impl TokenPolicy {
     /// Who sent this request; nobody if it has no token.
     pub(super) fn identify(
         &self,
@@ -113,13 +113,13 @@ impl Gate {
     }
 }
 
-fn gate(config: &config::Auth) -> Result<Option<Gate>, KeysError> {
+fn token_policy(config: &config::Auth) -> Result<Option<TokenPolicy>, KeysError> {
     let Some(keys) = keys(config)? else { return Ok(None) };
     let authority = Authority::new(keys)
         .audience(config.audience.clone())
         .issuer(config.issuer.clone())
         .leeway(config.leeway);
-    Ok(Some(Gate { authority, timeout: config.timeout, pending_max: config.pending_connections }))
+    Ok(Some(TokenPolicy { authority, timeout: config.timeout, pending_max: config.pending_connections }))
 }
 
 /// The keys of the one source that is configured.

@@ -42,7 +42,7 @@ const FREE_BYTES_MIN: u64 = 64 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackupId(pub u64);
 
-/// What there is of a copy at some place in it.
+/// What there is of a copy at some position in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackupPart {
@@ -55,7 +55,7 @@ pub enum BackupPart {
     },
     /// It is made.
     Piece {
-        /// Bytes from that place on; none at the end.
+        /// Bytes from that position on; none at the end.
         bytes: Vec<u8>,
         /// Bytes of the whole copy.
         total: u64,

@@ -3,19 +3,19 @@
 use rusqlite::Connection;
 
 use super::Done;
+use super::admission::Permit;
 use super::error::StoreError;
-use super::gate::Permit;
-use super::ledger::Ledger;
+use super::log_writer::LogWriter;
 use super::page::ReadOptions;
 use crate::rooms::Timestamp;
 use crate::rooms::journal::{Durability, Opened, RecordBatch, RoomId};
 
 /// Somebody who waits for an answer. Gets one whatever happens: if the job is dropped, that it was.
-pub(super) struct Reply<T>(Option<Done<Result<T, StoreError>>>);
+pub(super) struct Answer<T>(Option<Done<Result<T, StoreError>>>);
 
-impl<T> Reply<T> {
-    pub(super) fn new(done: Done<Result<T, StoreError>>) -> Reply<T> {
-        Reply(Some(done))
+impl<T> Answer<T> {
+    pub(super) fn new(done: Done<Result<T, StoreError>>) -> Answer<T> {
+        Answer(Some(done))
     }
 
     pub(super) fn send(mut self, outcome: Result<T, StoreError>) {
@@ -25,7 +25,7 @@ impl<T> Reply<T> {
     }
 }
 
-impl<T> Drop for Reply<T> {
+impl<T> Drop for Answer<T> {
     fn drop(&mut self) {
         if let Some(done) = self.0.take() {
             done(Err(StoreError::Stopped));
@@ -83,7 +83,7 @@ impl Job {
 /// A batch of messages.
 pub(super) struct Append {
     pub(super) batch: RecordBatch,
-    pub(super) reply: Reply<RecordBatch>,
+    pub(super) answer: Answer<RecordBatch>,
     /// What became of it, as far as it depends on itself.
     pub(super) verdict: Result<(), StoreError>,
     pub(super) permit: Permit,
@@ -94,7 +94,7 @@ pub(super) struct Open {
     pub(super) name: Box<str>,
     pub(super) purpose: Purpose,
     pub(super) now: Timestamp,
-    pub(super) reply: Reply<Opened>,
+    pub(super) answer: Answer<Opened>,
     pub(super) permit: Permit,
 }
 
@@ -112,7 +112,7 @@ pub(super) enum Purpose {
 /// Something to be changed in a transaction that others share.
 pub(super) trait Change: Send {
     /// Makes the change. An error is the store's; after a refusal, which is kept for `finish`, nothing has changed.
-    fn apply(&mut self, conn: &Connection, ledger: &mut Ledger) -> Result<(), StoreError>;
+    fn apply(&mut self, conn: &Connection, log: &mut LogWriter) -> Result<(), StoreError>;
 
     /// Answers, once it is known whether the transaction was committed.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
@@ -122,28 +122,28 @@ pub(super) trait Change: Send {
 pub(super) struct Work<T, F> {
     work: Option<F>,
     outcome: Result<T, StoreError>,
-    reply: Reply<T>,
+    answer: Answer<T>,
 }
 
 impl<T, F> Work<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&Connection, &mut Ledger) -> Result<T, StoreError> + Send + 'static,
+    F: FnOnce(&Connection, &mut LogWriter) -> Result<T, StoreError> + Send + 'static,
 {
-    pub(super) fn boxed(work: F, reply: Reply<T>) -> Box<dyn Change> {
-        Box::new(Work { work: Some(work), outcome: Err(StoreError::Stopped), reply })
+    pub(super) fn boxed(work: F, answer: Answer<T>) -> Box<dyn Change> {
+        Box::new(Work { work: Some(work), outcome: Err(StoreError::Stopped), answer })
     }
 }
 
 impl<T, F> Change for Work<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection, &mut Ledger) -> Result<T, StoreError> + Send,
+    F: FnOnce(&Connection, &mut LogWriter) -> Result<T, StoreError> + Send,
 {
-    fn apply(&mut self, conn: &Connection, ledger: &mut Ledger) -> Result<(), StoreError> {
+    fn apply(&mut self, conn: &Connection, log: &mut LogWriter) -> Result<(), StoreError> {
         let Some(work) = self.work.take() else { return Ok(()) };
         conn.execute_batch("SAVEPOINT change")?;
-        self.outcome = work(conn, ledger);
+        self.outcome = work(conn, log);
         match &self.outcome {
             Ok(_) => conn.execute_batch("RELEASE change")?,
             Err(refusal) if refusal.is_refusal() => {
@@ -155,7 +155,7 @@ where
     }
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
-        self.reply.send(committed.and(self.outcome));
+        self.answer.send(committed.and(self.outcome));
     }
 }
 
@@ -170,10 +170,10 @@ pub(super) struct ReadJob {
 impl ReadJob {
     pub(super) fn new<T: 'static>(
         permit: Permit,
-        reply: Reply<T>,
+        answer: Answer<T>,
         read: impl FnOnce(&Connection, &ReadOptions) -> Result<T, StoreError> + Send + 'static,
     ) -> ReadJob {
-        ReadJob { work: Box::new(move |conn, options| reply.send(read(conn, options))), _permit: permit }
+        ReadJob { work: Box::new(move |conn, options| answer.send(read(conn, options))), _permit: permit }
     }
 
     pub(super) fn run(self, conn: &Connection, options: &ReadOptions) {

@@ -23,7 +23,7 @@
 //! |---|---|
 //! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the way to the one with it |
 //! | `schema` | tables, migrations, connections |
-//! | `writer`, `ledger` | rounds and their transactions; what is due next in every room, and who stays where |
+//! | `writer`, `log` | rounds and their transactions; what is due next in every room, and who stays where |
 //! | `rows`, `page` | rows as messages; reading parts of a log |
 //! | `registry`, `bans` | rooms and participants; who must not come back where |
 //! | `retention`, `checkpoint` | what is done beside |
@@ -31,8 +31,9 @@
 //! | `epoch`, `mark`, `checksum`, `wal` | noticing what was lost, damaged, or put back from a copy |
 //! | `quarantine` | rooms with damaged rows, which harm no others |
 //! | `locks`, `anchor`, `probe` | being alone with the files, and noticing that they are gone, or well again |
-//! | `jobs`, `gate`, `health`, `error` | what passes between the threads, how much of it, and what can go wrong |
+//! | `jobs`, `admission`, `health`, `error` | what passes between the threads, how much of it, and what can go wrong |
 
+mod admission;
 mod anchor;
 mod backend;
 mod backup;
@@ -41,13 +42,12 @@ mod checkpoint;
 mod checksum;
 mod epoch;
 mod error;
-mod gate;
 mod health;
 #[cfg(test)]
 mod held;
 mod jobs;
-mod ledger;
 mod locks;
+mod log_writer;
 mod mark;
 mod memory;
 mod page;
@@ -56,6 +56,7 @@ mod quarantine;
 mod registry;
 mod restore;
 mod retention;
+mod room_heads;
 mod rows;
 mod schema;
 mod sqlite;
@@ -81,7 +82,7 @@ pub use self::restore::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;
 #[doc(inline)]
 pub use crate::rooms::journal::{
-    Durability, From, Page, PageRequest, Retention, RoomId, RoomSettings, SEQ_MAX, Stored, StoredPresence,
+    Durability, Page, PageRequest, ReadFrom, Retention, RoomId, RoomSettings, SEQ_MAX, Stored, StoredPresence,
 };
 use crate::rooms::journal::{Opened, RecordBatch};
 #[doc(inline)]

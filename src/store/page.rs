@@ -9,9 +9,9 @@ use super::epoch::Salts;
 use super::error::StoreError;
 use super::quarantine::Quarantine;
 use super::retention::kept_after;
-use super::rows::{LogRow, integer, message_columns, place, stored};
+use super::rows::{LogRow, integer, message_columns, position, stored};
 use crate::rooms::journal::{
-    Durability, From, OpenStay, Opened, Page, PageRequest, RecentId, Retention, RoomId, StayId, Stored,
+    Durability, OpenStay, Opened, Page, PageRequest, ReadFrom, RecentId, Retention, RoomId, StayId, Stored,
 };
 use crate::rooms::log::Window;
 use crate::rooms::{Timestamp, content_digest};
@@ -47,7 +47,7 @@ impl ReadOptions {
         if kept_after == room.floor.seq {
             return Ok(room);
         }
-        Ok(LogRow { floor: place(conn, room.id, kept_after)?, ..room })
+        Ok(LogRow { floor: position(conn, room.id, kept_after)?, ..room })
     }
 }
 
@@ -98,7 +98,7 @@ fn recent_ids(conn: &Connection, room: &LogRow, after: Timestamp) -> Result<Vec<
         "SELECT at, seq, sender, client_id, content FROM messages
          WHERE room = ?1 AND seq > ?2 AND at > ?3 AND client_id IS NOT NULL ORDER BY seq DESC LIMIT ?4",
     )?;
-    let from = from.max(room.last_place(conn, |place| place.at <= after)?.seq);
+    let from = from.max(room.last_position(conn, |position| position.at <= after)?.seq);
     let parameters = (room.id.0, integer(from), integer(after.micros()), integer(RECENT_IDS_MAX));
     let rows = query.query_map(parameters, |row| {
         let digest = content_digest(row.get_ref(4)?.as_str()?);
@@ -136,9 +136,9 @@ fn read_room(conn: &Connection, options: &ReadOptions, request: &PageRequest) ->
     let room = options.as_kept(&snapshot, room, request.now)?;
     let upto = request.before.map_or(room.head.seq, |before| before.saturating_sub(1).min(room.head.seq));
     let after = match request.from {
-        From::Seq(seq) => seq.max(room.floor.seq),
-        From::Time(at) => room.last_place(&snapshot, |place| place.at <= at)?.seq,
-        From::Last(count) => upto.saturating_sub(count).max(room.floor.seq),
+        ReadFrom::Seq(seq) => seq.max(room.floor.seq),
+        ReadFrom::Time(at) => room.last_position(&snapshot, |position| position.at <= at)?.seq,
+        ReadFrom::Last(count) => upto.saturating_sub(count).max(room.floor.seq),
     };
     let (count, bytes) = (request.messages_max, request.bytes_max);
     let (messages, start) = if request.newest_first {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::epoch::{random, random_change};
 use super::error::StoreError;
-use super::ledger::Ledger;
+use super::log_writer::LogWriter;
 use super::rows::{LogRow, integer, read_settings};
 use crate::rooms::journal::{
     Record, RecordBatch, RecordPresence, RoomId, RoomSettings, Stored, StoredPresence,
@@ -139,14 +139,14 @@ pub(super) fn create(conn: &Connection, room: NewRoom) -> Result<RoomInfo, Store
 }
 
 /// Deletes a room; its messages vanish at once and are removed from the disk little by little.
-pub(super) fn delete(conn: &Connection, ledger: &mut Ledger, public_id: &str) -> Result<RoomId, StoreError> {
+pub(super) fn delete(conn: &Connection, log: &mut LogWriter, public_id: &str) -> Result<RoomId, StoreError> {
     let id = id_of(conn, public_id)?.ok_or(StoreError::NoSuchRoom)?;
     conn.execute("DELETE FROM rooms WHERE id = ?1", [id.0])?;
     conn.execute("DELETE FROM participants WHERE room = ?1", [id.0])?;
     conn.execute("DELETE FROM imports WHERE room = ?1", [id.0])?;
     conn.execute("DELETE FROM stays WHERE room = ?1", [id.0])?;
     conn.execute("INSERT INTO condemned (room) VALUES (?1)", [id.0])?;
-    ledger.condemn(id);
+    log.heads.condemn(id);
     Ok(id)
 }
 
@@ -165,7 +165,7 @@ pub(super) fn leave(conn: &Connection, public_id: &str, user: &str) -> Result<Ro
 /// Changes what a room has its own way.
 pub(super) fn configure(
     conn: &Connection,
-    ledger: &mut Ledger,
+    log: &mut LogWriter,
     public_id: &str,
     settings: &RoomSettings,
 ) -> Result<(), StoreError> {
@@ -180,7 +180,7 @@ pub(super) fn configure(
             age_micros(settings),
         ),
     )?;
-    ledger.reconsider(id);
+    log.heads.reconsider(id);
     Ok(())
 }
 
@@ -242,7 +242,7 @@ pub(super) fn list(conn: &Connection, query: &RoomQuery) -> Result<Vec<RoomInfo>
 /// Puts messages into a room; says the number of the last one.
 pub(super) fn import(
     conn: &Connection,
-    ledger: &mut Ledger,
+    log: &mut LogWriter,
     import: &Import,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
@@ -272,9 +272,9 @@ pub(super) fn import(
             conn.execute("UPDATE rooms SET epoch = ?2 WHERE id = ?1", (room.id.0, epoch.cast_signed()))?;
         }
     }
-    ledger.forget(room.id);
+    log.heads.forget(room.id);
     let batch = batch_of(room.id, &import.messages).ok_or(StoreError::Malformed)?;
-    if let Some((_, refusal)) = ledger.append(conn, &batch)?.into_iter().next() {
+    if let Some((_, refusal)) = log.append(conn, &batch)?.into_iter().next() {
         return Err(refusal);
     }
     match (import.after, import.is_last) {
@@ -297,7 +297,7 @@ fn create_as(conn: &Connection, public_id: &str, about: &RoomInfo) -> Result<(),
 }
 
 /// Takes back what an import that was not finished has left of this room: half a log is no log.
-pub(super) fn take_back(conn: &Connection, ledger: &mut Ledger, public_id: &str) -> Result<(), StoreError> {
+pub(super) fn take_back(conn: &Connection, log: &mut LogWriter, public_id: &str) -> Result<(), StoreError> {
     let id = id_of(conn, public_id)?.ok_or(StoreError::NoSuchRoom)?;
     let existed = "SELECT existed FROM imports WHERE room = ?1";
     let Some(existed) = conn.query_row(existed, [id.0], |row| row.get::<_, bool>(0)).optional()? else {
@@ -306,21 +306,21 @@ pub(super) fn take_back(conn: &Connection, ledger: &mut Ledger, public_id: &str)
     if existed {
         conn.execute("DELETE FROM messages WHERE room = ?1", [id.0])?;
         conn.execute("UPDATE rooms SET floor = 0, floor_at = 0, floor_bytes = 0 WHERE id = ?1", [id.0])?;
-        ledger.forget(id);
+        log.heads.forget(id);
     } else {
-        delete(conn, ledger, public_id)?;
+        delete(conn, log, public_id)?;
     }
     conn.execute("DELETE FROM imports WHERE room = ?1", [id.0])?;
     Ok(())
 }
 
 /// Takes back all imports that were interrupted.
-pub(super) fn take_back_all(conn: &Connection, ledger: &mut Ledger) -> Result<(), StoreError> {
+pub(super) fn take_back_all(conn: &Connection, log: &mut LogWriter) -> Result<(), StoreError> {
     let mut query = conn.prepare("SELECT public_id FROM imports JOIN rooms ON rooms.id = imports.room")?;
     let rooms = query.query_map([], |row| row.get::<_, Box<str>>(0))?.collect::<Result<Vec<_>, _>>()?;
     for room in rooms {
         let tx = conn.unchecked_transaction()?;
-        take_back(&tx, ledger, &room)?;
+        take_back(&tx, log, &room)?;
         tx.commit()?;
         tracing::warn!(%room, "an import that was not finished was taken back");
     }

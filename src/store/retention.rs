@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::StoreError;
-use super::ledger::{Ledger, exceeds};
 use super::quarantine::Quarantine;
-use super::rows::{LogRow, Place, integer, read_place};
+use super::room_heads::{RoomHeads, exceeds};
+use super::rows::{LogPosition, LogRow, integer, read_position};
 use crate::rooms::Timestamp;
 use crate::rooms::journal::{Retention, RoomId};
 
@@ -73,9 +73,9 @@ impl Retainer {
     }
 
     /// Hears of rooms that have grown, and whether one was deleted.
-    pub(super) fn note(&mut self, ledger: &mut Ledger, clock: Instant) {
-        self.due.extend(ledger.take_overfull());
-        self.condemned |= ledger.take_condemned();
+    pub(super) fn note(&mut self, heads: &mut RoomHeads, clock: Instant) {
+        self.due.extend(heads.take_overfull());
+        self.condemned |= heads.take_condemned();
         self.due_since = if self.is_due(clock) { self.due_since.or(Some(clock)) } else { None };
     }
 
@@ -93,12 +93,12 @@ impl Retainer {
     pub(super) fn step(
         &mut self,
         conn: &Connection,
-        ledger: &mut Ledger,
+        heads: &mut RoomHeads,
         now: Timestamp,
         clock: Instant,
     ) -> Result<Step, StoreError> {
         if let Some(room) = self.due.pop_front() {
-            let trimmed = self.quarantine.guard(room, || self.trim(conn, ledger, room, now));
+            let trimmed = self.quarantine.guard(room, || self.trim(conn, heads, room, now));
             let (removed, more) = harmless(trimmed)?.unwrap_or((0, false));
             if more {
                 self.due.push_back(room);
@@ -146,7 +146,7 @@ impl Retainer {
     fn trim(
         &self,
         conn: &Connection,
-        ledger: &mut Ledger,
+        heads: &mut RoomHeads,
         id: RoomId,
         now: Timestamp,
     ) -> Result<(u64, bool), StoreError> {
@@ -154,7 +154,7 @@ impl Retainer {
         let Some(room) = LogRow::by_id(&tx, id)? else { return Ok((0, false)) };
         let target = kept_after(&tx, &room, self.retention, now)?;
         let Some(floor) = step_end(&tx, id, target)? else {
-            ledger.set_floor(id, room.floor, false);
+            heads.set_floor(id, room.floor, false);
             return Ok((0, false));
         };
         delete_upto(&tx, id, floor.seq)?;
@@ -162,7 +162,7 @@ impl Retainer {
             .execute((id.0, integer(floor.seq), integer(floor.at.micros()), integer(floor.bytes_end)))?;
         tx.commit()?;
         let more = floor.seq < target;
-        ledger.set_floor(id, floor, more);
+        heads.set_floor(id, floor, more);
         Ok((floor.seq - room.floor.seq, more))
     }
 }
@@ -192,8 +192,8 @@ pub(super) fn kept_after(
             target = target.max(room.head.seq.saturating_sub(max));
         }
         if let Some(max) = retention.bytes_max {
-            let too_much = |place: Place| room.head.bytes_end - place.bytes_end > max;
-            let last = room.last_place(conn, too_much)?;
+            let too_much = |position: LogPosition| room.head.bytes_end - position.bytes_end > max;
+            let last = room.last_position(conn, too_much)?;
             // The message after `last` is the one that is too much, unless it is the newest.
             let cut = if too_much(last) { (last.seq + 1).min(room.head.seq - 1) } else { last.seq };
             target = target.max(cut);
@@ -201,7 +201,7 @@ pub(super) fn kept_after(
     }
     if let Some(age) = retention.age_max {
         let too_old = now.max(room.head.at).earlier_by(age);
-        target = target.max(room.last_place(conn, |place| place.at < too_old)?.seq);
+        target = target.max(room.last_position(conn, |position| position.at < too_old)?.seq);
     }
     Ok(target)
 }
@@ -228,19 +228,19 @@ fn delete_upto(conn: &Connection, room: RoomId, seq: u64) -> Result<u64, StoreEr
 }
 
 /// How far one step gets in deleting a room's messages up to `target`. `None` if there is nothing to delete.
-fn step_end(conn: &Connection, room: RoomId, target: u64) -> Result<Option<Place>, StoreError> {
+fn step_end(conn: &Connection, room: RoomId, target: u64) -> Result<Option<LogPosition>, StoreError> {
     let mut query = conn.prepare_cached(
         "SELECT seq, at, bytes_end FROM messages WHERE room = ?1 AND seq <= ?2 ORDER BY seq LIMIT ?3",
     )?;
     let mut rows = query.query((room.0, integer(target), integer(STEP_MESSAGES)))?;
     let (mut first, mut end) = (None, None);
     while let Some(row) = rows.next()? {
-        let place = read_place(row)?;
-        let first = *first.get_or_insert(place.bytes_end);
-        if end.is_some() && place.bytes_end - first > STEP_BYTES {
+        let position = read_position(row)?;
+        let first = *first.get_or_insert(position.bytes_end);
+        if end.is_some() && position.bytes_end - first > STEP_BYTES {
             break;
         }
-        end = Some(place);
+        end = Some(position);
     }
     Ok(end)
 }

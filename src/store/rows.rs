@@ -116,9 +116,9 @@ pub(super) fn stored(room: RoomId, row: &Row<'_>) -> Result<Stored, StoreError> 
     })
 }
 
-/// A place between two messages of a log.
+/// A position between two messages of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct LogPosition {
     /// The number of the message before it; 0 at the beginning.
     pub(super) seq: u64,
     /// The time of that message.
@@ -135,9 +135,9 @@ pub(super) struct LogRow {
     pub(super) epoch: u64,
     pub(super) settings: RoomSettings,
     /// Before the oldest message that is kept.
-    pub(super) floor: Place,
+    pub(super) floor: LogPosition,
     /// After the newest message.
-    pub(super) head: Place,
+    pub(super) head: LogPosition,
 }
 
 /// What a room has its own way, from four columns: durability, messages_max, bytes_max, age_max.
@@ -171,7 +171,7 @@ impl LogRow {
 
     fn read(row: &Row<'_>) -> rusqlite::Result<LogRow> {
         let floor =
-            Place { seq: row.get(6)?, at: Timestamp::from_micros(row.get(7)?), bytes_end: row.get(8)? };
+            LogPosition { seq: row.get(6)?, at: Timestamp::from_micros(row.get(7)?), bytes_end: row.get(8)? };
         Ok(LogRow {
             id: RoomId(row.get(0)?),
             epoch: row.get::<_, i64>(1)?.cast_unsigned(),
@@ -185,20 +185,20 @@ impl LogRow {
         let mut newest = conn.prepare_cached(
             "SELECT seq, at, bytes_end FROM messages WHERE room = ?1 ORDER BY seq DESC LIMIT 1",
         )?;
-        let head = newest.query_row([self.id.0], read_place).optional()?;
+        let head = newest.query_row([self.id.0], read_position).optional()?;
         Ok(LogRow { head: head.unwrap_or(self.floor), ..self })
     }
 
-    /// The last place of the log for which `passed` holds, where it holds up to some place and for none after that.
+    /// The last position of the log for which `passed` holds, where it holds up to some position and for none after that.
     /// It is taken for granted at the floor.
-    pub(super) fn last_place(
+    pub(super) fn last_position(
         &self,
         conn: &Connection,
-        passed: impl Fn(Place) -> bool,
-    ) -> Result<Place, StoreError> {
+        passed: impl Fn(LogPosition) -> bool,
+    ) -> Result<LogPosition, StoreError> {
         let (mut low, mut high) = (self.floor, self.head.seq + 1);
         while low.seq + 1 < high {
-            let middle = place(conn, self.id, low.seq + (high - low.seq) / 2)?;
+            let middle = position(conn, self.id, low.seq + (high - low.seq) / 2)?;
             if passed(middle) {
                 low = middle;
             } else {
@@ -209,14 +209,14 @@ impl LogRow {
     }
 }
 
-/// The place after the message `seq`, which must exist.
-pub(super) fn place(conn: &Connection, room: RoomId, seq: u64) -> Result<Place, StoreError> {
+/// The position after the message `seq`, which must exist.
+pub(super) fn position(conn: &Connection, room: RoomId, seq: u64) -> Result<LogPosition, StoreError> {
     let mut query =
         conn.prepare_cached("SELECT seq, at, bytes_end FROM messages WHERE room = ?1 AND seq = ?2")?;
-    let found = query.query_row((room.0, integer(seq)), read_place).optional()?;
+    let found = query.query_row((room.0, integer(seq)), read_position).optional()?;
     found.ok_or_else(|| StoreError::room_damaged(room, format_args!("message {seq} is missing")))
 }
 
-pub(super) fn read_place(row: &Row<'_>) -> rusqlite::Result<Place> {
-    Ok(Place { seq: row.get(0)?, at: Timestamp::from_micros(row.get(1)?), bytes_end: row.get(2)? })
+pub(super) fn read_position(row: &Row<'_>) -> rusqlite::Result<LogPosition> {
+    Ok(LogPosition { seq: row.get(0)?, at: Timestamp::from_micros(row.get(1)?), bytes_end: row.get(2)? })
 }

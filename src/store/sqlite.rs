@@ -5,14 +5,14 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use rusqlite::Connection;
 
+use super::admission::{AdmissionLimit, Permit};
 use super::backend::Backend;
 use super::backup::Backups;
 use super::bans::{self, BanChange};
 use super::error::StoreError;
-use super::gate::{Gate, Permit};
 use super::health::Monitor;
-use super::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask, Reply, Work};
-use super::ledger::Ledger;
+use super::jobs::{Answer, Append, Job, Open, Purpose, ReadJob, ReadTask, Work};
+use super::log_writer::LogWriter;
 use super::page::{self, ReadOptions};
 use super::quarantine::{DamageListener, Quarantine};
 use super::registry;
@@ -23,9 +23,9 @@ use crate::rooms::{Ban, Timestamp};
 /// Rooms in a database: one thread writes, others read.
 pub(super) struct Sqlite {
     pub(super) jobs: Sender<Job>,
-    pub(super) job_gate: Arc<Gate>,
+    pub(super) job_limit: Arc<AdmissionLimit>,
     pub(super) reads: Sender<ReadTask>,
-    pub(super) read_gate: Arc<Gate>,
+    pub(super) read_limit: Arc<AdmissionLimit>,
     pub(super) monitor: Arc<Monitor>,
     pub(super) backups: Backups,
     pub(super) quarantine: Arc<Quarantine>,
@@ -33,11 +33,11 @@ pub(super) struct Sqlite {
 
 impl Backend for Sqlite {
     fn append(&self, batch: RecordBatch, done: Done<Result<RecordBatch, StoreError>>) -> Result<(), Busy> {
-        let Some(permit) = self.job_gate.enter(batch.bytes.len()) else {
+        let Some(permit) = self.job_limit.admit(batch.bytes.len()) else {
             return Err(Busy { batch: Some(Box::new(batch)) });
         };
-        let (reply, verdict) = (Reply::new(done), Ok(()));
-        self.submit(Job::Append(Append { batch, reply, verdict, permit }));
+        let (answer, verdict) = (Answer::new(done), Ok(()));
+        self.submit(Job::Append(Append { batch, answer, verdict, permit }));
         Ok(())
     }
 
@@ -49,7 +49,7 @@ impl Backend for Sqlite {
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy> {
         let permit = self.job_permit(name.len())?;
-        self.submit(Job::Open(Open { name: name.into(), purpose, now, reply: Reply::new(done), permit }));
+        self.submit(Job::Open(Open { name: name.into(), purpose, now, answer: Answer::new(done), permit }));
         Ok(())
     }
 
@@ -85,7 +85,7 @@ impl Backend for Sqlite {
 
     fn delete_room(&self, id: &str, done: Done<Result<RoomId, StoreError>>) -> Result<(), Busy> {
         let id: Box<str> = id.into();
-        self.change(done, move |conn, ledger| registry::delete(conn, ledger, &id))
+        self.change(done, move |conn, log| registry::delete(conn, log, &id))
     }
 
     fn join_participant(
@@ -115,7 +115,7 @@ impl Backend for Sqlite {
         done: Done<Result<(), StoreError>>,
     ) -> Result<(), Busy> {
         let id: Box<str> = id.into();
-        self.change(done, move |conn, ledger| registry::configure(conn, ledger, &id, &settings))
+        self.change(done, move |conn, log| registry::configure(conn, log, &id, &settings))
     }
 
     fn change_bans(&self, change: BanChange, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
@@ -132,12 +132,12 @@ impl Backend for Sqlite {
         now: Timestamp,
         done: Done<Result<u64, StoreError>>,
     ) -> Result<(), Busy> {
-        self.change(done, move |conn, ledger| registry::import(conn, ledger, &messages, now))
+        self.change(done, move |conn, log| registry::import(conn, log, &messages, now))
     }
 
     fn take_back(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
         let room: Box<str> = room.into();
-        self.change(done, move |conn, ledger| registry::take_back(conn, ledger, &room))
+        self.change(done, move |conn, log| registry::take_back(conn, log, &room))
     }
 
     fn listen_for_damage(&self, listener: DamageListener) {
@@ -172,10 +172,10 @@ impl Sqlite {
     fn change<T: Send + 'static>(
         &self,
         done: Done<Result<T, StoreError>>,
-        work: impl FnOnce(&Connection, &mut Ledger) -> Result<T, StoreError> + Send + 'static,
+        work: impl FnOnce(&Connection, &mut LogWriter) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(), Busy> {
         let permit = self.job_permit(0)?;
-        self.submit(Job::Change(Work::boxed(work, Reply::new(done)), permit));
+        self.submit(Job::Change(Work::boxed(work, Answer::new(done)), permit));
         Ok(())
     }
 
@@ -184,18 +184,18 @@ impl Sqlite {
         done: Done<Result<T, StoreError>>,
         read: impl FnOnce(&Connection, &ReadOptions) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(), Busy> {
-        let permit = self.read_gate.enter(0).ok_or_else(Busy::default)?;
-        let job = ReadJob::new(permit, Reply::new(done), read);
+        let permit = self.read_limit.admit(0).ok_or_else(Busy::default)?;
+        let job = ReadJob::new(permit, Answer::new(done), read);
         // If the threads are gone, the job is dropped, which answers it.
         drop(self.reads.try_send(ReadTask::Read(job)));
         Ok(())
     }
 
     fn job_permit(&self, bytes: usize) -> Result<Permit, Busy> {
-        self.job_gate.enter(bytes).ok_or_else(Busy::default)
+        self.job_limit.admit(bytes).ok_or_else(Busy::default)
     }
 
-    /// Hands a job over. The gates see to it that there is room in the queue; if the thread is gone, the job is dropped,
+    /// Hands a job over. The admission limits see to it that the queue has room; if the thread is gone, the job is dropped,
     /// which answers it.
     fn submit(&self, job: Job) {
         drop(self.jobs.try_send(job));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
-use crate::rooms::journal::{From, OpenStay, Record, RecordPresence, StayId, Stored};
+use crate::rooms::journal::{OpenStay, ReadFrom, Record, RecordPresence, StayId, Stored};
 use crate::rooms::{Kind, Span, content_digest};
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -90,7 +90,7 @@ fn append_refusing(store: &Store, batch: RecordBatch) -> Result<Vec<RoomId>, Sto
 fn everything(room: RoomId) -> PageRequest {
     PageRequest {
         room,
-        from: From::Seq(0),
+        from: ReadFrom::Seq(0),
         messages_max: 1_000_000,
         bytes_max: usize::MAX,
         newest_first: false,
@@ -437,20 +437,20 @@ fn pages_end_by_count_and_bytes_and_begin_by_number_time_or_count() {
     let bytes = message(50).text_bytes() * 3;
     // Request, the numbers delivered, and the cursor before the first.
     let cases: [(PageRequest, Vec<u64>, u64); 14] = [
-        (PageRequest { from: From::Seq(97), ..all }, vec![98, 99, 100], 97),
-        (PageRequest { from: From::Seq(97), messages_max: 2, ..all }, vec![98, 99], 97),
-        (PageRequest { from: From::Seq(100), ..all }, vec![], 100),
-        (PageRequest { from: From::Seq(u64::MAX), ..all }, vec![], u64::MAX),
-        (PageRequest { from: From::Time(at(98)), ..all }, vec![99, 100], 98),
-        (PageRequest { from: From::Time(between), messages_max: 1, ..all }, vec![91], 90),
-        (PageRequest { from: From::Time(at(0)), messages_max: 1, ..all }, vec![1], 0),
-        (PageRequest { from: From::Time(Timestamp::from_micros(u64::MAX)), ..all }, vec![], 100),
-        (PageRequest { from: From::Last(2), ..all }, vec![99, 100], 98),
-        (PageRequest { from: From::Last(2), before: Some(10), ..all }, vec![8, 9], 7),
-        (PageRequest { from: From::Last(u64::MAX), messages_max: 1, ..all }, vec![1], 0),
+        (PageRequest { from: ReadFrom::Seq(97), ..all }, vec![98, 99, 100], 97),
+        (PageRequest { from: ReadFrom::Seq(97), messages_max: 2, ..all }, vec![98, 99], 97),
+        (PageRequest { from: ReadFrom::Seq(100), ..all }, vec![], 100),
+        (PageRequest { from: ReadFrom::Seq(u64::MAX), ..all }, vec![], u64::MAX),
+        (PageRequest { from: ReadFrom::Time(at(98)), ..all }, vec![99, 100], 98),
+        (PageRequest { from: ReadFrom::Time(between), messages_max: 1, ..all }, vec![91], 90),
+        (PageRequest { from: ReadFrom::Time(at(0)), messages_max: 1, ..all }, vec![1], 0),
+        (PageRequest { from: ReadFrom::Time(Timestamp::from_micros(u64::MAX)), ..all }, vec![], 100),
+        (PageRequest { from: ReadFrom::Last(2), ..all }, vec![99, 100], 98),
+        (PageRequest { from: ReadFrom::Last(2), before: Some(10), ..all }, vec![8, 9], 7),
+        (PageRequest { from: ReadFrom::Last(u64::MAX), messages_max: 1, ..all }, vec![1], 0),
         (PageRequest { messages_max: 2, newest_first: true, ..all }, vec![100, 99], 98),
         (PageRequest { messages_max: 2, newest_first: true, before: Some(50), ..all }, vec![49, 48], 47),
-        (PageRequest { from: From::Seq(40), bytes_max: bytes, ..all }, vec![41, 42, 43], 40),
+        (PageRequest { from: ReadFrom::Seq(40), bytes_max: bytes, ..all }, vec![41, 42, 43], 40),
     ];
     for (request, delivered, start) in cases {
         let page = read(&store, request);
@@ -540,7 +540,7 @@ fn deleting_keeps_up_while_messages_never_stop() {
     wait_for(|| {
         append(&store, batch(0, 0, room, seq + 1..=seq + 50)).unwrap();
         seq += 50;
-        let page = read(&store, PageRequest { from: From::Last(1), ..everything(room) });
+        let page = read(&store, PageRequest { from: ReadFrom::Last(1), ..everything(room) });
         (page.tail > 1 && page.head + 1 - page.tail <= 1_500).then_some(())
     });
 }
@@ -779,7 +779,13 @@ fn both_stores_answer_the_same() {
         ask(|done| store.configure_room("lobby", settings, done)).unwrap();
         wait_for_tail(&store, room, 11);
         let mut answers = Vec::new();
-        for from in [From::Seq(0), From::Seq(20), From::Seq(99), From::Time(at(25)), From::Last(3)] {
+        for from in [
+            ReadFrom::Seq(0),
+            ReadFrom::Seq(20),
+            ReadFrom::Seq(99),
+            ReadFrom::Time(at(25)),
+            ReadFrom::Last(3),
+        ] {
             for (before, newest_first) in [(None, false), (None, true), (Some(33), false), (Some(12), true)] {
                 for bytes_max in [0, 100, 1 << 20] {
                     let page = PageRequest {

@@ -11,16 +11,16 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rusqlite::Connection;
 
+use super::admission::AdmissionLimit;
 use super::anchor::Anchor;
 use super::backup::Backups;
 use super::checkpoint::{self, Checkpointer};
 use super::epoch::{self, Salts};
 use super::error::{OpenError, StoreError};
-use super::gate::Gate;
 use super::health::Monitor;
 use super::jobs::{Job, ReadTask};
-use super::ledger::Ledger;
 use super::locks::Locks;
+use super::log_writer::LogWriter;
 use super::mark::Before;
 use super::memory;
 use super::page::ReadOptions;
@@ -123,8 +123,8 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
     threads.checkpointer = Some(thread);
     let (backups, thread) = Backups::start(&path, checkpointer.log_is_long()).map_err(not_started)?;
     threads.backups = Some((backups.clone(), thread));
-    let mut ledger = Ledger::new(retention, quarantine.clone());
-    registry::take_back_all(&conn, &mut ledger).map_err(failed)?;
+    let mut log = LogWriter::new(retention, quarantine.clone());
+    registry::take_back_all(&conn, &mut log).map_err(failed)?;
     let writer = Writer {
         conn,
         jobs: received,
@@ -134,7 +134,7 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
         anchor,
         prober: Prober::new(clock()),
         options: read_options,
-        ledger,
+        log,
         retainer: Retainer::new(retention, quarantine.clone(), clock()),
         failed_terms: HashMap::new(),
         synchronous: Synchronous::Full,
@@ -142,8 +142,9 @@ fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), Op
     let writer =
         Builder::new().name("store".into()).spawn(move || writer.run_or_dismiss()).map_err(not_started)?;
     threads.writer = Some(writer);
-    let (job_gate, read_gate) = (Gate::new(JOBS_MAX, queue_bytes_max), Gate::new(READS_MAX, usize::MAX));
-    Ok((Sqlite { jobs, job_gate, reads, read_gate, monitor, backups, quarantine }, threads))
+    let (job_limit, read_limit) =
+        (AdmissionLimit::new(JOBS_MAX, queue_bytes_max), AdmissionLimit::new(READS_MAX, usize::MAX));
+    Ok((Sqlite { jobs, job_limit, reads, read_limit, monitor, backups, quarantine }, threads))
 }
 
 impl Drop for SqliteThreads {

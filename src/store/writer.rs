@@ -16,7 +16,7 @@ use super::checkpoint::Checkpointer;
 use super::error::{Health, StoreError};
 use super::health::{Monitor, Watch};
 use super::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask};
-use super::ledger::Ledger;
+use super::log_writer::LogWriter;
 use super::page::{self, ReadOptions};
 use super::probe::Prober;
 use super::registry;
@@ -44,7 +44,7 @@ pub(super) struct Writer {
     pub(super) anchor: Anchor,
     pub(super) prober: Prober,
     pub(super) options: ReadOptions,
-    pub(super) ledger: Ledger,
+    pub(super) log: LogWriter,
     pub(super) retainer: Retainer,
     /// The last term of a shard that came to nothing, and why. Invariant: nothing of that term or an earlier one is
     /// stored any more.
@@ -144,11 +144,11 @@ impl Writer {
     fn round(&mut self, mut round: Vec<Job>) {
         let outcome = if round.iter().any(Job::writes) { self.transact(&mut round) } else { Ok(()) };
         if let Err(error) = &outcome {
-            self.ledger.clear();
+            self.log.heads.clear();
             self.monitor.failed(error);
             self.prober.failed(round.iter().map(Job::bytes).sum(), clock());
         }
-        self.retainer.note(&mut self.ledger, clock());
+        self.retainer.note(&mut self.log.heads, clock());
         for job in round {
             match job {
                 Job::Append(append) => self.settle(append, &outcome),
@@ -174,8 +174,8 @@ impl Writer {
         let tx = Transaction::new_unchecked(&self.conn, TransactionBehavior::Immediate)?;
         for job in round {
             match job {
-                Job::Append(append) => append_batch(append, &tx, &mut self.ledger, &self.failed_terms)?,
-                Job::Change(change, _) => change.apply(&tx, &mut self.ledger)?,
+                Job::Append(append) => append_batch(append, &tx, &mut self.log, &self.failed_terms)?,
+                Job::Change(change, _) => change.apply(&tx, &mut self.log)?,
                 Job::Open(open) => match open.purpose {
                     Purpose::Find => {}
                     Purpose::Create => registry::open(&tx, &open.name, open.now)?,
@@ -208,7 +208,7 @@ impl Writer {
     }
 
     fn settle(&mut self, append: Append, outcome: &Outcome) {
-        let Append { mut batch, reply, verdict, permit } = append;
+        let Append { mut batch, answer, verdict, permit } = append;
         drop(permit);
         if outcome.is_err() || verdict.is_err() || !batch.refused.is_empty() {
             self.monitor.lost();
@@ -219,21 +219,21 @@ impl Writer {
         match verdict.and_then(|()| outcome.clone()) {
             Ok(()) => {
                 batch.clear();
-                reply.send(Ok(batch));
+                answer.send(Ok(batch));
             }
-            Err(error) => reply.send(Err(error)),
+            Err(error) => answer.send(Err(error)),
         }
     }
 
     /// Has a reader open the room, which sees everything that was committed by now.
     fn open(&self, open: Open, outcome: &Outcome) {
-        let Open { name, purpose, now, reply, permit } = open;
+        let Open { name, purpose, now, answer, permit } = open;
         let absent = match (outcome, purpose) {
-            (Err(error), Purpose::Renew(_)) => return reply.send(Err(error.clone())),
+            (Err(error), Purpose::Renew(_)) => return answer.send(Err(error.clone())),
             (Err(error), Purpose::Create) => error.clone(),
             (Ok(()) | Err(_), _) => StoreError::NoSuchRoom,
         };
-        let read = ReadJob::new(permit, reply, move |conn, options| {
+        let read = ReadJob::new(permit, answer, move |conn, options| {
             let is_meant = |opened: &Opened| match purpose {
                 // Another one may have the name by now.
                 Purpose::Renew(id) => opened.id == id,
@@ -267,7 +267,7 @@ impl Writer {
         }
         let step = self
             .set_synchronous(Synchronous::Normal)
-            .and_then(|()| self.retainer.step(&self.conn, &mut self.ledger, now(), clock));
+            .and_then(|()| self.retainer.step(&self.conn, &mut self.log.heads, now(), clock));
         match step {
             Ok(Step::Done(removed)) => {
                 if removed > 0 {
@@ -277,7 +277,7 @@ impl Writer {
             }
             Ok(Step::Rest(rest)) => Step::Rest(rest),
             Err(error) => {
-                self.ledger.clear();
+                self.log.heads.clear();
                 self.monitor.failed(&error);
                 self.retainer.pause(clock);
                 Step::Done(0)
@@ -291,7 +291,7 @@ impl Writer {
 fn append_batch(
     append: &mut Append,
     conn: &Connection,
-    ledger: &mut Ledger,
+    log: &mut LogWriter,
     failed_terms: &HashMap<usize, (u32, StoreError)>,
 ) -> Result<(), StoreError> {
     let batch = &mut append.batch;
@@ -301,7 +301,7 @@ fn append_batch(
         append.verdict = Err(error.clone());
         return Ok(());
     }
-    for (room, error) in ledger.append(conn, batch)? {
+    for (room, error) in log.append(conn, batch)? {
         tracing::error!(shard = batch.shard, room = room.0, %error, "messages of a room were refused");
         batch.refused.push(room);
     }

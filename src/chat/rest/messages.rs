@@ -11,7 +11,7 @@ use super::{Call, now};
 use crate::chat::incoming::ID_BYTES_MAX;
 use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::http::{FieldError, Head, Problem, Response, Status};
-use crate::rooms::journal::{From, Page, PageRequest, RoomId};
+use crate::rooms::journal::{Page, PageRequest, ReadFrom, RoomId};
 use crate::rooms::{Position, PostError, Posted, VisibleHead, push_stored_json};
 use crate::server::{Post, Rooms};
 use crate::store::{Store, StoreError};
@@ -95,9 +95,9 @@ fn page_request(params: Params<'_>) -> Result<PageRequest, Refusal> {
     let (after, since) = (params.number("after")?, params.time("since")?);
     let from = match (after, since) {
         (Some(_), Some(_)) => return Err(Refusal::malformed("after and since exclude each other")),
-        (Some(seq), None) => From::Seq(seq),
-        (None, Some(time)) => From::Time(time),
-        (None, None) => From::Seq(0),
+        (Some(seq), None) => ReadFrom::Seq(seq),
+        (None, Some(time)) => ReadFrom::Time(time),
+        (None, None) => ReadFrom::Seq(0),
     };
     Ok(PageRequest {
         // The store takes the room's public id instead.
@@ -179,7 +179,7 @@ fn created(json: Vec<u8>) -> Response {
 fn reread(store: &Store, room: &str, seq: u64, pending: &Pending) {
     let request = PageRequest {
         room: RoomId(0),
-        from: From::Seq(seq.saturating_sub(1)),
+        from: ReadFrom::Seq(seq.saturating_sub(1)),
         messages_max: 1,
         bytes_max: PAGE_BYTES,
         newest_first: false,

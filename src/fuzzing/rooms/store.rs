@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::rooms::journal::{
-    Durability, From, OpenStay, Opened, Page, PageRequest, RecentId, Record, RecordBatch, RecordPresence,
+    Durability, OpenStay, Opened, Page, PageRequest, ReadFrom, RecentId, Record, RecordBatch, RecordPresence,
     Retention, RoomId, Stored, StoredPresence,
 };
 use crate::rooms::log::Window;
@@ -33,9 +33,9 @@ impl StoredRoom {
 
     fn page(&self, request: &PageRequest) -> Page {
         let start = match request.from {
-            From::Seq(seq) => seq,
-            From::Time(at) => self.messages.iter().filter(|stored| stored.at <= at).count() as u64,
-            From::Last(count) => self.head().saturating_sub(count),
+            ReadFrom::Seq(seq) => seq,
+            ReadFrom::Time(at) => self.messages.iter().filter(|stored| stored.at <= at).count() as u64,
+            ReadFrom::Last(count) => self.head().saturating_sub(count),
         };
         // A number above the head is answered with nothing after it.
         let start = start.max(self.tail - 1);

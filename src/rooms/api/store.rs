@@ -280,7 +280,7 @@ pub struct Opened {
 
 /// Where a page begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum ReadFrom {
     /// After this message.
     Seq(u64),
     /// With the first message later than this.
@@ -295,14 +295,14 @@ pub struct PageRequest {
     /// The room.
     pub room: RoomId,
     /// Nothing before this.
-    pub from: From,
+    pub from: ReadFrom,
     /// Messages at most.
     pub messages_max: usize,
     /// Bytes of their texts at most (one message is delivered whatever its size).
     pub bytes_max: usize,
     /// Whether the page is taken, and ordered, from the newest message backwards.
     pub newest_first: bool,
-    /// Nothing from this number on; [`From::Last`] counts back from it.
+    /// Nothing from this number on; [`ReadFrom::Last`] counts back from it.
     pub before: Option<u64>,
     /// What the room keeps no longer at this time is not read, whether it was deleted by now or not.
     pub now: Timestamp,

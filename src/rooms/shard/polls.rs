@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::{Joined, Reply, Start, VisibleHead, Why};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::{From, Page, PageRequest, RoomId};
+use crate::rooms::api::store::{Page, PageRequest, ReadFrom, RoomId};
 use crate::rooms::message::chat::{Chat, Notice, payload_of, push_stored};
 use crate::rooms::room::state::{Beginning, Room};
 use crate::rooms::timestamp::Timestamp;
@@ -115,7 +115,7 @@ pub enum News {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
     /// What the reader has.
-    after: From,
+    after: ReadFrom,
     /// The room's epoch, and that of what is stored.
     epoch: u64,
     stored_epoch: u64,
@@ -133,8 +133,8 @@ impl Backlog {
     #[must_use]
     pub fn request(&self, messages_max: usize, bytes_max: usize) -> PageRequest {
         let from = match self.after {
-            From::Seq(seq) => From::Seq(seq.max(self.kept_after)),
-            From::Time(_) | From::Last(_) => self.after,
+            ReadFrom::Seq(seq) => ReadFrom::Seq(seq.max(self.kept_after)),
+            ReadFrom::Time(_) | ReadFrom::Last(_) => self.after,
         };
         let (room, before, newest_first) = (RoomId(0), self.visible.checked_add(1), false);
         PageRequest { room, from, messages_max, bytes_max, newest_first, before, now: self.now }
@@ -148,22 +148,24 @@ impl Backlog {
         if page.epoch != self.stored_epoch {
             // The log has begun anew meanwhile: its numbers mean other messages now.
             return Err(match self.after {
-                From::Seq(seq) => Start::After { seq, epoch: Some(self.epoch) },
-                From::Time(time) => Start::Since(time),
-                From::Last(count) => Start::Last(count),
+                ReadFrom::Seq(seq) => Start::After { seq, epoch: Some(self.epoch) },
+                ReadFrom::Time(time) => Start::Since(time),
+                ReadFrom::Last(count) => Start::Last(count),
             });
         }
         let (epoch, last) = (self.epoch, self.visible);
         let gone = page.tail.saturating_sub(1).max(self.kept_after).min(last);
         let (after, at) = match self.after {
-            From::Seq(seq) => (seq, Timestamp::default()),
-            From::Time(time) => (page.start.min(last), time),
-            From::Last(_) => (page.start.min(last), Timestamp::default()),
+            ReadFrom::Seq(seq) => (seq, Timestamp::default()),
+            ReadFrom::Time(time) => (page.start.min(last), time),
+            ReadFrom::Last(_) => (page.start.min(last), Timestamp::default()),
         };
         let mut gap = match self.after {
             // How many of the messages that are gone were later cannot be told any more.
-            From::Time(time) if time < page.gone_at => Some((1, gone)),
-            From::Seq(_) | From::Time(_) | From::Last(_) => (after < gone).then_some((after + 1, gone)),
+            ReadFrom::Time(time) if time < page.gone_at => Some((1, gone)),
+            ReadFrom::Seq(_) | ReadFrom::Time(_) | ReadFrom::Last(_) => {
+                (after < gone).then_some((after + 1, gone))
+            }
         };
         let mut seq = after.max(gone);
         let messages = page.messages.iter().filter(|stored| stored.seq > seq && stored.seq <= last);
@@ -359,7 +361,7 @@ impl<P: Peer> Room<P> {
         let beginning = self.beginning(poll.start);
         let Beginning { cursor, since, gap, .. } = beginning;
         if let Some(since) = since {
-            return Ok(self.stored(From::Time(since), now));
+            return Ok(self.stored(ReadFrom::Time(since), now));
         }
         if cursor >= self.visible && gap.is_none() {
             return Err(cursor);
@@ -377,13 +379,13 @@ impl<P: Peer> Room<P> {
         if cursor < last && cursor + 1 < self.log.tail() {
             // The reader's own position: it has to be told of all that is gone since, which the store knows.
             let after = beginning.and_then(|beginning| beginning.gap).map_or(cursor, |(from, _)| from - 1);
-            return self.stored(From::Seq(after), now);
+            return self.stored(ReadFrom::Seq(after), now);
         }
         let none = Beginning { cursor, since: None, gap: None, at: Timestamp::default() };
         self.told(cursor, last, beginning.unwrap_or(&none))
     }
 
-    fn stored(&self, after: From, now: Timestamp) -> News {
+    fn stored(&self, after: ReadFrom, now: Timestamp) -> News {
         let (epoch, stored_epoch, kept_after) = (self.epoch, self.stored_epoch, self.oldest - 1);
         let (tail, visible) = (self.log.tail().min(self.visible + 1), self.visible);
         News::Stored(Backlog { after, epoch, stored_epoch, kept_after, tail, visible, now })
@@ -426,14 +428,14 @@ mod tests {
         Page { messages: seqs.into_iter().map(message).collect(), tail, gone_at, head: 9, epoch: 7, start: 2 }
     }
 
-    fn backlog(after: From, tail: u64) -> Backlog {
+    fn backlog(after: ReadFrom, tail: u64) -> Backlog {
         let (epoch, stored_epoch, visible) = (7, 7, 9);
         Backlog { after, epoch, stored_epoch, kept_after: 0, tail, visible, now: Timestamp::default() }
     }
 
     #[test]
     fn messages_read_back_as_they_were_written() {
-        let history = backlog(From::Seq(2), 9).history("r", &page([3, 4], 1)).unwrap();
+        let history = backlog(ReadFrom::Seq(2), 9).history("r", &page([3, 4], 1)).unwrap();
         let messages = history.messages();
         let seen: Vec<_> = messages.iter().map(|m| (m.seq, &*m.sender, &*m.content, m.timestamp)).collect();
         let expected = [
@@ -446,27 +448,27 @@ mod tests {
 
     #[test]
     fn what_is_not_kept_any_more_is_told_first_and_is_no_message() {
-        let history = backlog(From::Seq(2), 9).history("r", &page([5], 5)).unwrap();
+        let history = backlog(ReadFrom::Seq(2), 9).history("r", &page([5], 5)).unwrap();
         assert_eq!(history.gap, Some((3, 4)));
         assert!(history.json.starts_with(br#"[{"type":"GAP","roomId":"r","from":3,"to":4,"#));
         assert_eq!(history.messages().len(), 1);
-        let all_gone = backlog(From::Seq(2), 5).history("r", &page([], 5)).unwrap();
+        let all_gone = backlog(ReadFrom::Seq(2), 5).history("r", &page([], 5)).unwrap();
         assert_eq!((all_gone.gap, all_gone.position.seq), (Some((3, 4)), 4));
         assert!(all_gone.messages().is_empty() && all_gone.json.ends_with(b"}]"));
-        let time = From::Time(Timestamp::from_micros(1));
+        let time = ReadFrom::Time(Timestamp::from_micros(1));
         let since = backlog(time, 9).history("r", &page([5], 5)).unwrap();
         assert_eq!((since.gap, since.position.seq), (Some((1, 4)), 5));
     }
 
     #[test]
     fn what_neither_the_store_nor_memory_has_is_a_gap_up_to_the_window() {
-        let lost = backlog(From::Seq(2), 9).history("r", &page([], 1)).unwrap();
+        let lost = backlog(ReadFrom::Seq(2), 9).history("r", &page([], 1)).unwrap();
         assert_eq!((lost.gap, lost.position.seq), (Some((3, 8)), 8));
     }
 
     #[test]
     fn a_time_after_all_that_is_stored_goes_on_in_memory() {
-        let time = From::Time(Timestamp::from_micros(u64::MAX));
+        let time = ReadFrom::Time(Timestamp::from_micros(u64::MAX));
         let beyond = backlog(time, 3).history("r", &page([], 1));
         assert_eq!(beyond, Err(Start::After { seq: 2, epoch: Some(7) }));
     }
@@ -475,20 +477,20 @@ mod tests {
     fn a_page_of_another_epoch_is_nobodys() {
         let renewed = Page { epoch: 8, ..page([3, 4], 1) };
         let again = Start::After { seq: 2, epoch: Some(7) };
-        assert_eq!(backlog(From::Seq(2), 9).history("r", &renewed), Err(again));
-        let of_a_room_that_is_not_stored = Backlog { stored_epoch: 8, ..backlog(From::Seq(2), 9) };
+        assert_eq!(backlog(ReadFrom::Seq(2), 9).history("r", &renewed), Err(again));
+        let of_a_room_that_is_not_stored = Backlog { stored_epoch: 8, ..backlog(ReadFrom::Seq(2), 9) };
         let history = of_a_room_that_is_not_stored.history("r", &renewed).unwrap();
         assert_eq!(history.position, Position { epoch: 7, seq: 4 });
     }
 
     #[test]
     fn what_a_room_knows_to_be_gone_is_not_asked_for() {
-        let backlog = Backlog { kept_after: 6, ..backlog(From::Seq(2), 9) };
-        assert_eq!(backlog.request(10, 10).from, From::Seq(6));
+        let backlog = Backlog { kept_after: 6, ..backlog(ReadFrom::Seq(2), 9) };
+        assert_eq!(backlog.request(10, 10).from, ReadFrom::Seq(6));
         let history = backlog.history("r", &page([7, 8], 5)).unwrap();
         assert_eq!((history.gap, history.position.seq), (Some((3, 6)), 8));
         // By the store's own word nothing that was later than the time is gone.
-        let since = Backlog { after: From::Time(Timestamp::from_micros(4)), ..backlog };
+        let since = Backlog { after: ReadFrom::Time(Timestamp::from_micros(4)), ..backlog };
         let history = since.history("r", &page([5, 6, 7, 8], 3)).unwrap();
         assert_eq!((history.gap, history.position.seq), (Some((3, 6)), 8));
     }

@@ -10,7 +10,7 @@ const ENTRY_BYTES: usize = 64;
 
 /// One message; its texts lie in one piece of memory.
 #[derive(Debug)]
-struct Entry {
+struct LogEntry {
     at: Timestamp,
     kind: Kind,
     sender_len: usize,
@@ -21,7 +21,7 @@ struct Entry {
     presence: Option<Box<StoredPresence>>,
 }
 
-impl Entry {
+impl LogEntry {
     fn kept_bytes(&self) -> u64 {
         (self.sender_len + self.content_len) as u64
     }
@@ -52,7 +52,7 @@ impl Entry {
 /// The newest messages of a room, dense in number and growing in time.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    entries: VecDeque<Entry>,
+    entries: VecDeque<LogEntry>,
     /// The number of the message before the first that is kept.
     floor: u64,
     /// The time of that message.
@@ -119,7 +119,7 @@ impl Log {
         };
         let (sender_len, content_len, has_client_id) = (sender.len(), content.len(), id.is_some());
         let (at, kind, texts) = (record.at, record.kind, texts.into_boxed_str());
-        let entry = Entry { at, kind, sender_len, content_len, has_client_id, texts, presence };
+        let entry = LogEntry { at, kind, sender_len, content_len, has_client_id, texts, presence };
         self.kept_bytes += entry.kept_bytes();
         self.cost += entry.cost();
         self.last_at = at;
@@ -160,7 +160,7 @@ impl Log {
         self.floor - before
     }
 
-    /// The last place after which every message is later than `at`.
+    /// The last position after which every message is later than `at`.
     pub(super) fn seq_at(&self, at: Timestamp) -> u64 {
         self.floor + self.entries.partition_point(|entry| entry.at <= at) as u64
     }
@@ -184,7 +184,7 @@ impl Log {
         self.gone_at
     }
 
-    fn entry(&self, seq: u64) -> Option<&Entry> {
+    fn entry(&self, seq: u64) -> Option<&LogEntry> {
         self.entries.get(usize::try_from(seq.checked_sub(self.tail())?).ok()?)
     }
 }

@@ -22,13 +22,13 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::rooms::Rooms;
+use super::admission::{AdmissionLimit, Permit};
 use super::backend::Backend;
 use super::backup::Backups;
 use super::bans::BanChange;
 use super::error::{OpenError, StoreError};
-use super::gate::{Gate, Permit};
 use super::health::{Monitor, Watch};
-use super::jobs::{Purpose, Reply};
+use super::jobs::{Answer, Purpose};
 use super::quarantine::DamageListener;
 use super::writer::{clock, now};
 use super::{Busy, Done, Import, JOBS_MAX, NewRoom, Options, RoomInfo, RoomQuery};
@@ -47,7 +47,7 @@ enum Job {
 /// The way to the thread.
 pub(super) struct Memory {
     jobs: Sender<Job>,
-    gate: Arc<Gate>,
+    admission: Arc<AdmissionLimit>,
     monitor: Arc<Monitor>,
     evicted: Arc<AtomicU64>,
     rooms_max: Arc<AtomicUsize>,
@@ -78,8 +78,8 @@ pub(super) fn start(options: &Options) -> Result<(Memory, Box<dyn Any + Send + S
     let failed = |error: io::Error| OpenError::io(":memory:", &error);
     let thread = Builder::new().name("store".into()).spawn(run).map_err(failed)?;
     let ends = MemoryThread { jobs: jobs.clone(), thread: Some(thread) };
-    let gate = Gate::new(JOBS_MAX, options.queue_bytes_max);
-    Ok((Memory { jobs, gate, monitor, evicted, rooms_max }, Box::new(ends)))
+    let admission = AdmissionLimit::new(JOBS_MAX, options.queue_bytes_max);
+    Ok((Memory { jobs, admission, monitor, evicted, rooms_max }, Box::new(ends)))
 }
 
 /// Does what is asked for; should that panic, whatever is asked for from then on is answered, but not done.
@@ -119,12 +119,12 @@ impl Memory {
         done: Done<Result<T, StoreError>>,
         work: impl FnOnce(&mut Rooms) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(), Busy> {
-        let permit = self.gate.enter(0).ok_or_else(Busy::default)?;
+        let permit = self.admission.admit(0).ok_or_else(Busy::default)?;
         self.submit(permit, done, work);
         Ok(())
     }
 
-    /// Hands work over. The gate sees to it that there is room in the queue; if the thread is gone, the reply is dropped,
+    /// Hands work over. The admission limit sees to it that the queue has room; if the thread is gone, the answer is dropped,
     /// which answers it.
     fn submit<T: Send + 'static>(
         &self,
@@ -132,11 +132,11 @@ impl Memory {
         done: Done<Result<T, StoreError>>,
         work: impl FnOnce(&mut Rooms) -> Result<T, StoreError> + Send + 'static,
     ) {
-        let reply = Reply::new(done);
+        let answer = Answer::new(done);
         let job = move |rooms: &mut Rooms| {
-            let answer = work(rooms);
+            let outcome = work(rooms);
             drop(permit);
-            reply.send(answer);
+            answer.send(outcome);
         };
         drop(self.jobs.try_send(Job::Do(Box::new(job))));
     }
@@ -148,7 +148,7 @@ impl Backend for Memory {
         mut batch: RecordBatch,
         done: Done<Result<RecordBatch, StoreError>>,
     ) -> Result<(), Busy> {
-        let Some(permit) = self.gate.enter(batch.bytes.len()) else {
+        let Some(permit) = self.admission.admit(batch.bytes.len()) else {
             return Err(Busy { batch: Some(Box::new(batch)) });
         };
         self.submit(permit, done, move |rooms| {

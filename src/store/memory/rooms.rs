@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::log::Log;
 use crate::rooms::journal::{
-    Durability, From, Opened, Page, PageRequest, RecordBatch, Retention, RoomId, RoomSettings, Stored,
+    Durability, Opened, Page, PageRequest, ReadFrom, RecordBatch, Retention, RoomId, RoomSettings, Stored,
     refused_with,
 };
 use crate::rooms::log::Window;
@@ -241,9 +241,9 @@ impl Rooms {
         let (head, tail) = (log.head(), log.tail());
         let upto = request.before.map_or(head, |before| before.saturating_sub(1).min(head));
         let after = match request.from {
-            From::Seq(seq) => seq.max(tail - 1),
-            From::Time(at) => log.seq_at(at),
-            From::Last(count) => upto.saturating_sub(count).max(tail - 1),
+            ReadFrom::Seq(seq) => seq.max(tail - 1),
+            ReadFrom::Time(at) => log.seq_at(at),
+            ReadFrom::Last(count) => upto.saturating_sub(count).max(tail - 1),
         };
         let (count, bytes) = (request.messages_max, request.bytes_max);
         let first = after.saturating_add(1);

@@ -6,7 +6,7 @@ use super::epoch_reset::Refused;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::{Effect, MemberKey, Reader, Why};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::{From, Page, PageRequest};
+use crate::rooms::api::store::{Page, PageRequest, ReadFrom};
 use crate::rooms::room::fanout::Turned;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::timestamp::Timestamp;
@@ -128,7 +128,7 @@ impl<P: Peer> Shard<P> {
             }
             self.readers.number += 1;
             (reading.request, reading.stored) = (Some(self.readers.number), room.stored_upto());
-            let from = reading.since.map_or(From::Seq(member.cursor), From::Time);
+            let from = reading.since.map_or(ReadFrom::Seq(member.cursor), ReadFrom::Time);
             let request = PageRequest {
                 room: id,
                 from,

@@ -10,7 +10,7 @@ use crate::rooms::api::command::{
     Start, Variant, Why,
 };
 use crate::rooms::api::peer::{Peer, Sent};
-use crate::rooms::api::store::{Durability, From, Opened, Page, PageRequest, Retention, RoomId, Stored};
+use crate::rooms::api::store::{Durability, Opened, Page, PageRequest, ReadFrom, Retention, RoomId, Stored};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::log::frames::{Slice, Window};
@@ -285,7 +285,7 @@ fn a_page_of_one_room_never_comes_as_another_rooms() {
     // The same key, the same session, another room, and the same position.
     let in_b = world.join(1, "b", after(0));
     let (new, request) = world.read();
-    assert_eq!((request.room, request.from), (RoomId(98), From::Seq(0)));
+    assert_eq!((request.room, request.from), (RoomId(98), ReadFrom::Seq(0)));
     world.answer(old, page("a", 0, 256, 200));
     assert_eq!((in_a.frames(), in_b.frames()), (vec![], vec![]));
     world.answer(new, page("b", 0, 2, 1));
@@ -320,7 +320,7 @@ fn a_page_that_does_not_fit_is_asked_for_again_and_is_no_gap() {
         world.answer(reader, misfit);
     }
     let (reader, request) = world.read();
-    assert_eq!((ear.heard(), request.from), (vec![], From::Seq(0)));
+    assert_eq!((ear.heard(), request.from), (vec![], ReadFrom::Seq(0)));
     world.answer(reader, page("b", 0, 3, 1));
     assert_eq!(ear.heard(), (1..=6).map(|seq| (seq, seq)).collect::<Vec<_>>());
     // A store that never has what it should have is no reason to ask for ever.
@@ -353,7 +353,7 @@ fn a_poll_between_the_store_and_the_window_is_told_what_is_lost_and_goes_on() {
         let news = poll.lock().unwrap().take().expect("an answer").expect("news");
         let News::Stored(backlog) = news else { unreachable!("{news:?}") };
         let request = backlog.request(100, 1 << 20);
-        let start = if let From::Seq(seq) = request.from { seq } else { 105 };
+        let start = if let ReadFrom::Seq(seq) = request.from { seq } else { 105 };
         let history = backlog.history("b", &Page { start, ..page("b", 105, 105, 1) }).expect("news");
         assert_eq!((history.gap, history.position.seq), (Some((first, 112)), 112));
         let poll = world.poll("b", after(112), HOUR);

@@ -4,19 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Statement};
+use rusqlite::{Connection, Statement};
 
 use super::SEQ_MAX;
 use super::error::StoreError;
 use super::quarantine::Quarantine;
-use super::rows::{LogRow, Place, Texts, integer, kind_code};
+use super::room_heads::{RoomHead, RoomHeads};
+use super::rows::{LogPosition, Texts, integer, kind_code};
 use crate::rooms::Kind;
-use crate::rooms::journal::{
-    Record, RecordBatch, RecordPresence, Retention, RoomId, RoomSettings, refused_with,
-};
-
-/// Rooms whose ends are remembered at most; beyond it all are forgotten and looked up again as needed.
-const ROOMS_MAX: usize = 65_536;
+use crate::rooms::journal::{Record, RecordBatch, RecordPresence, Retention, RoomId, refused_with};
 
 /// Messages inserted by one statement, if there are as many: beginning and ending a statement is a good part of what
 /// a row costs.
@@ -29,90 +25,26 @@ const ROW_BYTES_MAX: usize = 500_000_000;
 /// The rooms of a batch of which nothing is stored, and why.
 pub(super) type Refusals = HashMap<RoomId, StoreError>;
 
-/// What the writer remembers of a room.
-#[derive(Clone, Copy, Debug)]
-enum Entry {
-    Kept {
-        floor: Place,
-        head: Place,
-        /// The room's own retention limits.
-        settings: RoomSettings,
-        /// Whether [`Ledger::take_overfull`] has been told of it, or will be.
-        overfull: bool,
-    },
-    /// It was deleted while its last messages were on their way.
-    Deleted,
-}
-
-/// The ends of the logs that were written to lately.
-///
-/// Invariant: says of a room what the writer's connection would, inside of its transaction. So after a rollback it is
-/// emptied, and whoever changes a room otherwise makes it [`forget`](Ledger::forget) that one.
+/// Writes messages, and knows what is due next in every room.
 #[derive(Debug)]
-pub(super) struct Ledger {
-    rooms: HashMap<RoomId, Entry>,
-    retention: Retention,
+pub(super) struct LogWriter {
+    pub(super) heads: RoomHeads,
     quarantine: Arc<Quarantine>,
-    overfull: Vec<RoomId>,
-    /// Whether a room was deleted since [`Ledger::take_condemned`] was asked last.
-    condemned: bool,
     /// `bytes_end` of the records that were verified and not yet inserted; `None` for those of deleted and refused rooms.
     verified: Vec<Option<u64>>,
     insert_one: String,
     insert_many: String,
 }
 
-impl Ledger {
-    pub(super) fn new(retention: Retention, quarantine: Arc<Quarantine>) -> Ledger {
-        Ledger {
+impl LogWriter {
+    pub(super) fn new(retention: Retention, quarantine: Arc<Quarantine>) -> LogWriter {
+        LogWriter {
+            heads: RoomHeads::new(retention),
             quarantine,
-            rooms: HashMap::new(),
-            retention,
-            overfull: Vec::new(),
-            condemned: false,
             verified: Vec::new(),
             insert_one: insert_statement(1),
             insert_many: insert_statement(INSERT_ROWS),
         }
-    }
-
-    /// Forgets everything, after a rollback.
-    pub(super) fn clear(&mut self) {
-        self.rooms.clear();
-    }
-
-    /// Forgets a room, for somebody else has changed it.
-    pub(super) fn forget(&mut self, room: RoomId) {
-        self.rooms.remove(&room);
-    }
-
-    /// Forgets a room whose retention was changed, and has it looked at.
-    pub(super) fn reconsider(&mut self, room: RoomId) {
-        self.forget(room);
-        self.overfull.push(room);
-    }
-
-    /// Forgets a room that was deleted, and that its messages are still to be.
-    pub(super) fn condemn(&mut self, room: RoomId) {
-        self.forget(room);
-        self.condemned = true;
-    }
-
-    /// Hears that messages up to `place` were deleted, and whether more are going to be.
-    pub(super) fn set_floor(&mut self, room: RoomId, place: Place, more: bool) {
-        if let Some(Entry::Kept { floor, overfull, .. }) = self.rooms.get_mut(&room) {
-            (*floor, *overfull) = (place, more);
-        }
-    }
-
-    /// Whether a room was deleted since this was asked last.
-    pub(super) fn take_condemned(&mut self) -> bool {
-        std::mem::take(&mut self.condemned)
-    }
-
-    /// Rooms that may have outgrown their retention since this was called last.
-    pub(super) fn take_overfull(&mut self) -> impl Iterator<Item = RoomId> + '_ {
-        self.overfull.drain(..)
     }
 
     /// Inserts the messages of a batch, in the transaction that `conn` is in; returns the rooms that it refuses, and why.
@@ -122,14 +54,12 @@ impl Ledger {
     /// # Errors
     /// The store's own faults alone: the transaction has to be rolled back.
     pub(super) fn append(&mut self, conn: &Connection, batch: &RecordBatch) -> Result<Refusals, StoreError> {
-        if self.rooms.len() > ROOMS_MAX {
-            self.rooms.clear();
-        }
+        self.heads.bound();
         let inserted =
             self.verify(conn, batch).and_then(|refused| self.insert(conn, batch).map(|()| refused));
         if inserted.is_err() {
             for record in &batch.records {
-                self.rooms.remove(&record.room);
+                self.heads.forget(record.room);
             }
         }
         inserted
@@ -164,7 +94,7 @@ impl Ledger {
             }
             // What was noted of them is not going to be true.
             for room in &all {
-                self.rooms.remove(room);
+                self.heads.forget(*room);
             }
         }
         Ok(refused)
@@ -177,14 +107,16 @@ impl Ledger {
         record: &Record,
         arena: &[u8],
     ) -> Result<Option<u64>, StoreError> {
-        let retention = self.retention;
+        let retention = self.heads.retention();
         self.quarantine.check(record.room)?;
-        let Entry::Kept { floor, head, settings, overfull } = self.entry(conn, record.room)? else {
-            return Ok(None);
-        };
+        let RoomHead::Kept(room) = self.heads.of(conn, record.room)? else { return Ok(None) };
+        let head = room.head;
         if record.seq != head.seq + 1 || record.at <= head.at {
-            let (room, expected, found) = (record.room, head.seq + 1, record.seq);
-            return Err(StoreError::OutOfOrder { room, expected, found });
+            return Err(StoreError::OutOfOrder {
+                room: record.room,
+                expected: head.seq + 1,
+                found: record.seq,
+            });
         }
         let texts = texts(record, arena);
         let username = texts.presence.map(|(username, _)| username).unwrap_or_default();
@@ -195,11 +127,9 @@ impl Ledger {
         if !fits || all.iter().any(|text| simdutf8::basic::from_utf8(text).is_err()) {
             return Err(StoreError::Malformed);
         }
-        *head = Place { seq: record.seq, at: record.at, bytes_end: head.bytes_end + texts.kept_bytes() };
-        let bytes_end = head.bytes_end;
-        if !*overfull && exceeds(*floor, *head, settings.retention(retention)) {
-            *overfull = true;
-            self.overfull.push(record.room);
+        let bytes_end = room.head.bytes_end + texts.kept_bytes();
+        if room.advance(LogPosition { seq: record.seq, at: record.at, bytes_end }, retention) {
+            self.heads.note_overfull(record.room);
         }
         Ok(Some(bytes_end))
     }
@@ -225,20 +155,6 @@ impl Ledger {
             note_stay(conn, record, &batch.bytes)?;
         }
         Ok(())
-    }
-
-    fn entry(&mut self, conn: &Connection, room: RoomId) -> Result<&mut Entry, StoreError> {
-        use std::collections::hash_map::Entry as Slot;
-        match self.rooms.entry(room) {
-            Slot::Occupied(known) => Ok(known.into_mut()),
-            Slot::Vacant(unknown) => Ok(unknown.insert(match LogRow::by_id(conn, room)? {
-                Some(LogRow { floor, head, settings, .. }) => {
-                    Entry::Kept { floor, head, settings, overfull: false }
-                }
-                None if was_allotted(conn, room)? => Entry::Deleted,
-                None => return Err(StoreError::NoSuchRoom),
-            })),
-        }
     }
 }
 
@@ -295,14 +211,6 @@ fn bind(insert: &mut Statement<'_>, records: &[(&Record, u64)], arena: &[u8]) ->
     Ok(())
 }
 
-/// Whether a log from `floor` to `head` is more than `retention` keeps; age is not looked at.
-pub(super) fn exceeds(floor: Place, head: Place, retention: Retention) -> bool {
-    let messages = head.seq - floor.seq;
-    let bytes = head.bytes_end - floor.bytes_end;
-    retention.messages_max.is_some_and(|max| messages > max)
-        || retention.bytes_max.is_some_and(|max| bytes > max && messages > 1)
-}
-
 fn texts<'a>(record: &Record, arena: &'a [u8]) -> Texts<'a> {
     Texts {
         sender: record.sender.of(arena),
@@ -310,12 +218,4 @@ fn texts<'a>(record: &Record, arena: &'a [u8]) -> Texts<'a> {
         client_id: record.client_id.map(|id| id.of(arena)),
         presence: record.presence.map(|presence| (presence.username.of(arena), presence.online)),
     }
-}
-
-/// Whether the id was some room's once.
-fn was_allotted(conn: &Connection, room: RoomId) -> Result<bool, StoreError> {
-    let last: Option<i64> = conn
-        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'rooms'", [], |row| row.get(0))
-        .optional()?;
-    Ok((1..=last.unwrap_or(0)).contains(&room.0))
 }

@@ -1,0 +1,64 @@
+//! The bound on the jobs that wait for the store, in number and in bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Counts the jobs that were admitted and have not been dropped.
+#[derive(Debug)]
+pub(super) struct AdmissionLimit {
+    count_max: usize,
+    bytes_max: usize,
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl AdmissionLimit {
+    pub(super) fn new(count_max: usize, bytes_max: usize) -> Arc<AdmissionLimit> {
+        Arc::new(AdmissionLimit {
+            count_max,
+            bytes_max,
+            count: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// Admits a job of `bytes`, if there is room. A job larger than the whole limit is admitted when no other waits.
+    pub(super) fn admit(self: &Arc<AdmissionLimit>, bytes: usize) -> Option<Permit> {
+        let permit = Permit { limit: self.clone(), bytes };
+        let count = self.count.fetch_add(1, Ordering::AcqRel);
+        let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
+        let fits = count < self.count_max && (before == 0 || before.saturating_add(bytes) <= self.bytes_max);
+        fits.then_some(permit)
+    }
+}
+
+/// Room for one job within the limit, given back when dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    limit: Arc<AdmissionLimit>,
+    bytes: usize,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.limit.count.fetch_sub(1, Ordering::AcqRel);
+        self.limit.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_too_many_nor_too_large_jobs_are_admitted() {
+        let limit = AdmissionLimit::new(2, 100);
+        let first = limit.admit(60).unwrap();
+        assert!(limit.admit(41).is_none());
+        let second = limit.admit(40).unwrap();
+        assert!(limit.admit(0).is_none());
+        drop((first, second));
+        let _large = limit.admit(1000).unwrap();
+        assert!(limit.admit(1).is_none());
+    }
+}
