@@ -9,12 +9,12 @@ use std::time::Duration;
 use super::{Numbers, cut};
 use crate::server::Start;
 use crate::stomp::codec::{Command, Decoder, Escaping, FrameError, FrameLimits, FrameWriter, Version};
-use crate::stomp::destination::Place;
+use crate::stomp::destination::DestinationKind;
 use crate::stomp::fault::Fault;
-use crate::stomp::message::{Line, Message, MessageId, SubscriberKey, cost_of};
+use crate::stomp::message::{Consumer, Message, MessageId, SubscriberKey, cost_of};
 use crate::stomp::queues::{Change, QueueLimits, Queues};
 use crate::stomp::session::{
-    Broker, Effect, Heart, Opening, Operation, Profile, Progress, QueueChange, Sending, Session,
+    Broker, Effect, HandshakeInfo, Heartbeat, Operation, Profile, Progress, QueueChange, Sending, Session,
     SessionLimits, Subscription,
 };
 use crate::ws::CloseCode;
@@ -143,7 +143,7 @@ type Heard = Rc<RefCell<Vec<(SubscriberKey, u64, bool)>>>;
 
 struct Ear(SubscriberKey, Heard);
 
-impl Line for Ear {
+impl Consumer for Ear {
     fn deliver(&self, message: &Message, redelivered: bool) -> bool {
         self.1.borrow_mut().push((self.0, message.id.number, redelivered));
         true
@@ -151,7 +151,7 @@ impl Line for Ear {
 }
 
 /// A server that does at once what it is asked for, rooms excepted.
-struct Desk {
+struct TestBroker {
     version: Version,
     queues: Queues<Ear>,
     heard: Heard,
@@ -161,13 +161,13 @@ struct Desk {
     receipts: HashMap<String, usize>,
 }
 
-impl Desk {
+impl TestBroker {
     fn key(subscription: &Subscription) -> SubscriberKey {
         SubscriberKey { session: 1, number: subscription.number }
     }
 }
 
-impl Broker for Desk {
+impl Broker for TestBroker {
     fn note(&mut self, _fault: Fault) {}
 
     fn send(&mut self, frame: &[u8]) {
@@ -189,7 +189,7 @@ impl Broker for Desk {
         assert_eq!(self.closed.replace(code), None, "it ends once");
     }
 
-    fn beat(&mut self, _heart: Heart) {}
+    fn start_heartbeat(&mut self, _heart: Heartbeat) {}
 
     fn permit(&self, _room: &str) -> Result<(), Fault> {
         Ok(())
@@ -200,18 +200,18 @@ impl Broker for Desk {
     }
 
     fn holds(&self, _profile: &Profile, subscription: &Subscription, id: MessageId) -> bool {
-        self.queues.holds(subscription.destination.name(), Desk::key(subscription), id)
+        self.queues.holds(subscription.destination.name(), TestBroker::key(subscription), id)
     }
 
     fn check(&self, _profile: &Profile, changes: &[QueueChange]) -> Result<(), Fault> {
         let mut of_queues = Vec::new();
         for change in changes {
             match change {
-                QueueChange::Settle { subscription, id, accept } => {
-                    let (queue, key) = (subscription.destination.name(), Desk::key(subscription));
-                    of_queues.push(Change::Settle { queue, key, id: *id, accept: *accept });
+                QueueChange::Ack { subscription, id, accept } => {
+                    let (queue, key) = (subscription.destination.name(), TestBroker::key(subscription));
+                    of_queues.push(Change::Ack { queue, key, id: *id, accept: *accept });
                 }
-                QueueChange::Send(sending) if sending.destination.place() == Place::Queue => {
+                QueueChange::Send(sending) if sending.destination.kind() == DestinationKind::Queue => {
                     let cost = cost_of(&sending.headers, &sending.body) + 1;
                     let (queue, mandatory) = (sending.destination.name(), sending.mandatory);
                     of_queues.push(Change::Offer { queue, cost, mandatory });
@@ -229,16 +229,16 @@ impl Broker for Desk {
         _start: Start,
         operation: Option<Operation>,
     ) -> Result<Progress, Fault> {
-        match subscription.destination.place() {
-            Place::Room => {
+        match subscription.destination.kind() {
+            DestinationKind::Room => {
                 self.later.push(operation);
                 return Ok(Progress::Later);
             }
-            Place::Queue => {
-                let (name, key) = (subscription.destination.name(), Desk::key(subscription));
+            DestinationKind::Queue => {
+                let (name, key) = (subscription.destination.name(), TestBroker::key(subscription));
                 self.queues.subscribe(name, key, subscription.mode, Ear(key, self.heard.clone()))?;
             }
-            Place::UserQueue => {}
+            DestinationKind::UserQueue => {}
         }
         Ok(Progress::Now(Effect::Done))
     }
@@ -249,7 +249,7 @@ impl Broker for Desk {
         subscription: &Subscription,
         _operation: Option<Operation>,
     ) -> Progress {
-        self.queues.unsubscribe(subscription.destination.name(), Desk::key(subscription));
+        self.queues.unsubscribe(subscription.destination.name(), TestBroker::key(subscription));
         Progress::Now(Effect::Done)
     }
 
@@ -259,19 +259,19 @@ impl Broker for Desk {
         sending: Sending<'_>,
         operation: Option<Operation>,
     ) -> Result<Progress, Fault> {
-        let delivered = match sending.destination.place() {
-            Place::Room => {
+        let delivered = match sending.destination.kind() {
+            DestinationKind::Room => {
                 self.later.push(operation);
                 return Ok(Progress::Later);
             }
-            Place::Queue => {
+            DestinationKind::Queue => {
                 let id = MessageId { seed: 7, number: self.next };
                 self.next += 1;
                 let body = sending.body.into_owned().into();
                 let message = Message { id, sender: "s".into(), headers: sending.headers, body };
                 usize::from(self.queues.offer(sending.destination.name(), message, sending.mandatory)?)
             }
-            Place::UserQueue => 0,
+            DestinationKind::UserQueue => 0,
         };
         Ok(Progress::Now(Effect::Delivered(delivered)))
     }
@@ -297,14 +297,8 @@ impl Broker for Desk {
         Ok(sendings.len())
     }
 
-    fn settle(
-        &mut self,
-        _profile: &Profile,
-        subscription: &Subscription,
-        id: MessageId,
-        accept: bool,
-    ) -> bool {
-        self.queues.settle(subscription.destination.name(), Desk::key(subscription), id, accept)
+    fn ack(&mut self, _profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool {
+        self.queues.ack(subscription.destination.name(), TestBroker::key(subscription), id, accept)
     }
 
     fn is_quiet(&self) -> bool {
@@ -319,7 +313,7 @@ fn session(version: Version, seed: u8, wire: &[u8]) {
         transactions_max: 2,
         transaction_bytes_max: 1000,
     };
-    let opening = Opening { id: 1, subprotocol: Some(version), proved: None, given: None };
+    let handshake = HandshakeInfo { id: 1, subprotocol: Some(version), proved: None, given: None };
     let queues = QueueLimits {
         length_max: 3,
         bytes_max: 10_000,
@@ -328,7 +322,7 @@ fn session(version: Version, seed: u8, wire: &[u8]) {
         unacknowledged_max: 2,
     };
     let heard = Heard::default();
-    let mut desk = Desk {
+    let mut broker = TestBroker {
         version,
         queues: Queues::new(queues),
         heard: heard.clone(),
@@ -337,7 +331,7 @@ fn session(version: Version, seed: u8, wire: &[u8]) {
         closed: None,
         receipts: HashMap::new(),
     };
-    let (mut session, mut decoder) = (Session::new(limits, opening), Decoder::new(FRAMES));
+    let (mut session, mut decoder) = (Session::new(limits, handshake), Decoder::new(FRAMES));
     let mut asked: HashMap<String, usize> = HashMap::new();
     for mut piece in cut(wire, seed.into()) {
         while !session.is_over() {
@@ -346,22 +340,22 @@ fn session(version: Version, seed: u8, wire: &[u8]) {
                     if let Some(receipt) = frame.header("receipt") {
                         *asked.entry(receipt.into_owned()).or_default() += 1;
                     }
-                    session.receive(&frame, &mut desk);
+                    session.receive(&frame, &mut broker);
                 }
                 Ok(None) => break,
-                Err(error) => session.fail(error.into(), None, &mut desk),
+                Err(error) => session.fail(error.into(), None, &mut broker),
             }
             session.version().into_iter().for_each(|version| decoder.speak(version));
         }
     }
     // What has had its effect may be followed by more of its transaction.
-    while !desk.later.is_empty() {
-        for operation in std::mem::take(&mut desk.later).into_iter().flatten() {
-            session.done(operation, Effect::Delivered(1), &mut desk);
+    while !broker.later.is_empty() {
+        for operation in std::mem::take(&mut broker.later).into_iter().flatten() {
+            session.done(operation, Effect::Delivered(1), &mut broker);
         }
     }
-    session.drained(&mut desk);
-    for (receipt, count) in &desk.receipts {
+    session.drained(&mut broker);
+    for (receipt, count) in &broker.receipts {
         assert!(asked.get(receipt) >= Some(count), "{receipt:?} was confirmed {count} times");
     }
     // A message is new once, and then it is not.

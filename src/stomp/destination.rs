@@ -6,7 +6,7 @@ use crate::chat::query::ROOM_BYTES_MAX;
 
 /// A kind of destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DestinationKind {
     /// A chat room: every subscriber gets each message, and it is kept.
     Room,
     /// Each message goes to one subscriber.
@@ -26,19 +26,19 @@ pub(crate) enum Purpose {
 pub(crate) const AUTH_DESTINATION: &str = "/app/auth";
 
 /// What destinations begin with, where that leads, and what for only, if not for both.
-const PREFIXES: [(&str, Place, Option<Purpose>); 5] = [
-    ("/topic/", Place::Room, None),
-    ("/sub/", Place::Room, Some(Purpose::Subscribe)),
-    ("/pub/", Place::Room, Some(Purpose::Send)),
-    ("/queue/", Place::Queue, None),
-    ("/user/queue/", Place::UserQueue, None),
+const PREFIXES: [(&str, DestinationKind, Option<Purpose>); 5] = [
+    ("/topic/", DestinationKind::Room, None),
+    ("/sub/", DestinationKind::Room, Some(Purpose::Subscribe)),
+    ("/pub/", DestinationKind::Room, Some(Purpose::Send)),
+    ("/queue/", DestinationKind::Queue, None),
+    ("/user/queue/", DestinationKind::UserQueue, None),
 ];
 
 /// A destination that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
     text: Box<str>,
-    place: Place,
+    kind: DestinationKind,
     /// Where in `text` the name begins.
     name_at: usize,
 }
@@ -48,7 +48,7 @@ impl Destination {
     /// [`Fault::UnknownDestination`].
     pub(crate) fn parse(text: &str, purpose: Purpose) -> Result<Destination, Fault> {
         let suits = |only: Option<Purpose>| only.is_none_or(|only| only == purpose);
-        let (prefix, place, _) = PREFIXES
+        let (prefix, kind, _) = PREFIXES
             .into_iter()
             .find(|(prefix, _, only)| text.starts_with(prefix) && suits(*only))
             .ok_or(Fault::UnknownDestination)?;
@@ -56,10 +56,10 @@ impl Destination {
         if name.is_empty() || name.len() > ROOM_BYTES_MAX || name.chars().any(char::is_control) {
             return Err(Fault::UnknownDestination);
         }
-        if place == Place::Room && check_name(name, ROOM_BYTES_MAX).is_err() {
+        if kind == DestinationKind::Room && check_name(name, ROOM_BYTES_MAX).is_err() {
             return Err(Fault::UnknownDestination);
         }
-        Ok(Destination { text: text.into(), place, name_at: prefix.len() })
+        Ok(Destination { text: text.into(), kind, name_at: prefix.len() })
     }
 
     /// The name of the room that this leads to, by either command, if it leads to one.
@@ -68,7 +68,7 @@ impl Destination {
             .into_iter()
             .find_map(|purpose| Self::parse(text, purpose).ok());
         parsed
-            .filter(|destination| destination.place == Place::Room)
+            .filter(|destination| destination.kind == DestinationKind::Room)
             .map(|destination| destination.name().into())
     }
 
@@ -77,8 +77,8 @@ impl Destination {
         &self.text
     }
 
-    pub(crate) fn place(&self) -> Place {
-        self.place
+    pub(crate) fn kind(&self) -> DestinationKind {
+        self.kind
     }
 
     /// The name of the room or queue.
@@ -91,27 +91,27 @@ impl Destination {
 mod tests {
     use super::*;
 
-    fn parse(text: &str, purpose: Purpose) -> Option<(Place, String)> {
+    fn parse(text: &str, purpose: Purpose) -> Option<(DestinationKind, String)> {
         let destination = Destination::parse(text, purpose).ok()?;
         assert_eq!(destination.text(), text);
-        Some((destination.place(), destination.name().to_owned()))
+        Some((destination.kind(), destination.name().to_owned()))
     }
 
     #[test]
     fn a_prefix_decides_and_the_rest_is_the_name() {
         let cases = [
-            ("/topic/a", Some(Place::Room), Some(Place::Room)),
-            ("/sub/a", Some(Place::Room), None),
-            ("/pub/a", None, Some(Place::Room)),
-            ("/queue/a", Some(Place::Queue), Some(Place::Queue)),
-            ("/user/queue/a", Some(Place::UserQueue), Some(Place::UserQueue)),
+            ("/topic/a", Some(DestinationKind::Room), Some(DestinationKind::Room)),
+            ("/sub/a", Some(DestinationKind::Room), None),
+            ("/pub/a", None, Some(DestinationKind::Room)),
+            ("/queue/a", Some(DestinationKind::Queue), Some(DestinationKind::Queue)),
+            ("/user/queue/a", Some(DestinationKind::UserQueue), Some(DestinationKind::UserQueue)),
         ];
         for (text, subscribed, sent) in cases {
-            let expected = |place: Option<Place>| place.map(|place| (place, "a".to_owned()));
+            let expected = |kind: Option<DestinationKind>| kind.map(|kind| (kind, "a".to_owned()));
             assert_eq!(parse(text, Purpose::Subscribe), expected(subscribed), "{text}");
             assert_eq!(parse(text, Purpose::Send), expected(sent), "{text}");
         }
-        assert_eq!(parse("/topic/a/b é", Purpose::Send), Some((Place::Room, "a/b é".to_owned())));
+        assert_eq!(parse("/topic/a/b é", Purpose::Send), Some((DestinationKind::Room, "a/b é".to_owned())));
     }
 
     #[test]

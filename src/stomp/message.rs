@@ -57,7 +57,7 @@ pub(crate) fn cost_of(headers: &[(Box<str>, Box<str>)], body: &[u8]) -> usize {
 }
 
 /// The way to one subscription, as queues see it.
-pub(crate) trait Line {
+pub(crate) trait Consumer {
     /// Hands a message over. False: there is no room for it at the moment.
     fn deliver(&self, message: &Message, redelivered: bool) -> bool;
 }

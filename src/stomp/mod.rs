@@ -12,20 +12,20 @@
 //! | `encoding` | a room's messages as frames |
 //! | `queues`, `users` | queues of everybody, and of one user's sessions |
 //! | `message` | what is in these |
-//! | `desk` | what a session asks for, done |
-//! | `flight` | what it has asked the rooms for, on its way |
-//! | `line` | the way from a queue to a socket |
+//! | `broker` | what a session asks for, done |
+//! | `pending` | what it has asked the rooms for, on its way |
+//! | `consumer` | the way from a queue to a socket |
 //!
 //! `codec`, `session`, `queues` and `users` are pure: no socket, no clock, no thread.
 
+mod adapter;
 pub(crate) mod codec;
-mod desk;
+mod consumer;
 pub(crate) mod destination;
 mod encoding;
 pub(crate) mod fault;
-mod flight;
-mod line;
 pub(crate) mod message;
+mod pending_ops;
 pub(crate) mod queues;
 pub(crate) mod session;
 mod settings;
@@ -37,13 +37,13 @@ use std::time::Duration;
 
 use memchr::memmem;
 
+use self::adapter::{BrokerAdapter, SharedQueues, Subscriptions};
 use self::codec::{Command, Decoder, FrameLimits, Version};
-use self::desk::{Desk, Hub, Places};
+use self::consumer::Blocked;
 use self::destination::AUTH_DESTINATION;
 use self::fault::Fault;
-use self::flight::{Flight, Landing};
-use self::line::Blocked;
-use self::session::{Heart, Opening, Session, error_frame};
+use self::pending_ops::{Completion, PendingOps};
+use self::session::{HandshakeInfo, Heartbeat, Session, error_frame};
 use self::settings::{Settings, queue_limits};
 use crate::auth::Identity;
 use crate::config::Config;
@@ -57,9 +57,9 @@ const HEADERS_MAX: usize = 64;
 const LINE_BYTES_MAX: usize = 4096;
 
 /// A sign of life is due.
-const BEAT: Timer = Timer(0);
+const HEARTBEAT: Timer = Timer(0);
 /// It is time to look whether the client has said anything.
-const SILENCE: Timer = Timer(1);
+const CHECK_LIVENESS: Timer = Timer(1);
 /// A frame is not finished.
 const UNFINISHED: Timer = Timer(2);
 /// CONNECT has not come.
@@ -88,7 +88,7 @@ pub fn routes(router: Router, config: &Config) -> Router {
 /// The sessions of `/ws/stomp`.
 struct Stomp {
     settings: Settings,
-    hub: Hub,
+    shared: SharedQueues,
 }
 
 /// What is kept of one session.
@@ -96,9 +96,9 @@ struct Stomp {
 struct Connection {
     decoder: Decoder,
     session: Session,
-    places: Places,
-    flight: Flight,
-    heart: Heart,
+    subscriptions: Subscriptions,
+    pending: PendingOps,
+    heartbeat: Heartbeat,
     /// Something has come since the last look.
     is_heard: bool,
     /// Looks on which nothing had come.
@@ -113,7 +113,10 @@ impl Stomp {
     fn new(config: &Config) -> Stomp {
         let settings = Settings::default();
         settings.set(config);
-        Stomp { settings, hub: Hub::new(queue_limits(config), RandomState::new().hash_one("stomp")) }
+        Stomp {
+            settings,
+            shared: SharedQueues::new(queue_limits(config), RandomState::new().hash_one("stomp")),
+        }
     }
 
     /// Has the session do something, and what it wants done.
@@ -121,15 +124,19 @@ impl Stomp {
         &self,
         cx: &mut Context<'_>,
         connection: &mut Connection,
-        action: impl FnOnce(&mut Session, &mut Decoder, &mut Desk<'_, '_>),
+        action: impl FnOnce(&mut Session, &mut Decoder, &mut BrokerAdapter<'_, '_>),
     ) {
-        let Connection { decoder, session, places, flight, heart, has_renewed, .. } = connection;
+        let Connection { decoder, session, subscriptions, pending, heartbeat, has_renewed, .. } = connection;
         session.set_limits(self.settings.session());
-        action(session, decoder, &mut Desk { hub: &self.hub, cx, places, flight, heart, has_renewed });
+        action(
+            session,
+            decoder,
+            &mut BrokerAdapter { shared: &self.shared, cx, subscriptions, pending, heartbeat, has_renewed },
+        );
     }
 
     fn fail(&self, cx: &mut Context<'_>, connection: &mut Connection, fault: Fault) {
-        self.with(cx, connection, |session, _, desk| session.fail(fault, None, desk));
+        self.with(cx, connection, |session, _, broker| session.fail(fault, None, broker));
     }
 }
 
@@ -152,7 +159,7 @@ impl Handler for Stomp {
 
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> Connection {
         let given = pairs::get(head.query(), "username").ok().flatten();
-        let opening = Opening {
+        let handshake = HandshakeInfo {
             id: cx.id(),
             subprotocol: cx.subprotocol().and_then(version_of),
             proved: cx.identity().map(|identity| Identity::user(identity).into()),
@@ -161,10 +168,10 @@ impl Handler for Stomp {
         cx.set_timer(CONNECT, self.settings.connect_timeout.time());
         Connection {
             decoder: Decoder::new(self.settings.frames()),
-            session: Session::new(self.settings.session(), opening),
-            places: Places::default(),
-            flight: Flight::default(),
-            heart: Heart::default(),
+            session: Session::new(self.settings.session(), handshake),
+            subscriptions: Subscriptions::default(),
+            pending: PendingOps::default(),
+            heartbeat: Heartbeat::default(),
             is_heard: false,
             silent_looks: 0,
             is_unfinished: false,
@@ -177,14 +184,14 @@ impl Handler for Stomp {
         let mut input = bytes_of(&message);
         // A bad one has ended the session before.
         connection.has_renewed =
-            !connection.session.is_opening() && token_in(input, self.settings.frames()).is_some();
+            !connection.session.awaits_connect() && token_in(input, self.settings.frames()).is_some();
         let mut frames = 0;
-        self.with(cx, connection, |session, decoder, desk| {
+        self.with(cx, connection, |session, decoder, broker| {
             while !session.is_over() {
                 match decoder.poll(&mut input) {
-                    Ok(Some(frame)) => session.receive(&frame, desk),
+                    Ok(Some(frame)) => session.receive(&frame, broker),
                     Ok(None) => break,
-                    Err(error) => session.fail(error.into(), decoder.receipt(), desk),
+                    Err(error) => session.fail(error.into(), decoder.receipt(), broker),
                 }
                 frames += 1;
                 if let Some(version) = session.version() {
@@ -204,29 +211,38 @@ impl Handler for Stomp {
 
     fn timer(&self, cx: &mut Context<'_>, connection: &mut Connection, timer: Timer) {
         match timer {
-            BEAT => {
+            HEARTBEAT => {
                 cx.send_text("\n");
-                connection.heart.beat().into_iter().for_each(|interval| cx.set_timer(BEAT, interval));
+                connection
+                    .heartbeat
+                    .send_interval()
+                    .into_iter()
+                    .for_each(|interval| cx.set_timer(HEARTBEAT, interval));
             }
-            SILENCE => {
+            CHECK_LIVENESS => {
                 // A client that is held back has its heart-beats read late; that it takes what waits for it shows that it lives.
-                let has_shown_life = connection.heart.listen().is_some_and(|look| cx.silent_for() < look);
+                let has_shown_life =
+                    connection.heartbeat.check_interval().is_some_and(|look| cx.silent_for() < look);
                 let is_heard = std::mem::take(&mut connection.is_heard) || has_shown_life;
                 connection.silent_looks = if is_heard { 0 } else { connection.silent_looks + 1 };
                 if connection.silent_looks >= SILENT_LOOKS_MAX {
                     return self.fail(cx, connection, Fault::Silent);
                 }
-                connection.heart.listen().into_iter().for_each(|interval| cx.set_timer(SILENCE, interval));
+                connection
+                    .heartbeat
+                    .check_interval()
+                    .into_iter()
+                    .for_each(|interval| cx.set_timer(CHECK_LIVENESS, interval));
             }
             // Its rest may be there, and was not read.
             UNFINISHED if cx.is_held_back() => cx.set_timer(UNFINISHED, self.settings.frame_timeout.time()),
             UNFINISHED => self.fail(cx, connection, Fault::Unfinished),
-            CONNECT if connection.session.is_opening() => {
+            CONNECT if connection.session.awaits_connect() => {
                 self.fail(cx, connection, Fault::NotConnectedInTime);
             }
             RESUME => {
-                for Blocked { queue, key } in std::mem::take(&mut connection.places.blocked) {
-                    self.hub.queues().resume(&queue, key);
+                for Blocked { queue, key } in std::mem::take(&mut connection.subscriptions.blocked) {
+                    self.shared.queues().resume(&queue, key);
                 }
             }
             Timer(_) => {}
@@ -235,18 +251,18 @@ impl Handler for Stomp {
 
     fn event(&self, cx: &mut Context<'_>, connection: &mut Connection, event: Box<dyn Any + Send>) {
         let event = match event.downcast() {
-            Ok(landing) => return self.land(cx, connection, *landing),
+            Ok(completion) => return self.complete(cx, connection, *completion),
             Err(event) => event,
         };
         if let Ok(blocked) = event.downcast::<Blocked>() {
-            connection.places.blocked.push(*blocked);
+            connection.subscriptions.blocked.push(*blocked);
             cx.set_timer(RESUME, RESUME_AFTER);
         }
     }
 
     fn reconfigure(&self, config: &Config) {
         self.settings.set(config);
-        self.hub.queues().set_limits(queue_limits(config));
+        self.shared.queues().set_limits(queue_limits(config));
     }
 
     fn names<'s>(&self, connection: &'s Connection) -> Names<'s> {
@@ -255,25 +271,25 @@ impl Handler for Stomp {
     }
 
     fn close(&self, cx: &mut Context<'_>, connection: Connection, _reason: Disconnect) {
-        let mut places = connection.places;
-        places.leave_queues(cx.id(), &self.hub);
+        let mut subscriptions = connection.subscriptions;
+        subscriptions.leave_queues(cx.id(), &self.shared);
     }
 }
 
 impl Stomp {
     /// Something that a room was asked for has come back.
-    fn land(&self, cx: &mut Context<'_>, connection: &mut Connection, landing: Landing) {
-        if !matches!(landing, Landing::Quiet) {
-            connection.flight.arrived();
+    fn complete(&self, cx: &mut Context<'_>, connection: &mut Connection, completion: Completion) {
+        if !matches!(completion, Completion::AllDone) {
+            connection.pending.arrived();
         }
-        self.with(cx, connection, |session, _, desk| {
-            match landing {
-                Landing::Done(operation, effect) => session.done(operation, effect, desk),
-                Landing::Refused(operation, fault) => session.refused(operation, fault, desk),
-                Landing::Quiet => {}
+        self.with(cx, connection, |session, _, broker| {
+            match completion {
+                Completion::Done(operation, effect) => session.done(operation, effect, broker),
+                Completion::Refused(operation, fault) => session.refused(operation, fault, broker),
+                Completion::AllDone => {}
             }
-            if desk.flight.is_quiet() {
-                session.drained(desk);
+            if broker.pending.is_quiet() {
+                session.drained(broker);
             }
         });
         cx.hold_bytes(connection.held_bytes());

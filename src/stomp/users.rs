@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::message::{Line, Message, SubscriberKey};
+use super::message::{Consumer, Message, SubscriberKey};
 
 /// Whose sessions belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,9 +34,9 @@ impl<L> fmt::Debug for UserQueues<L> {
     }
 }
 
-impl<L: Line> UserQueues<L> {
-    pub(crate) fn subscribe(&mut self, owner: Owner, queue: &str, key: SubscriberKey, line: L) {
-        self.subscribers.entry((owner, queue.into())).or_default().push((key, line));
+impl<L: Consumer> UserQueues<L> {
+    pub(crate) fn subscribe(&mut self, owner: Owner, queue: &str, key: SubscriberKey, consumer: L) {
+        self.subscribers.entry((owner, queue.into())).or_default().push((key, consumer));
     }
 
     pub(crate) fn unsubscribe(&mut self, owner: Owner, queue: &str, key: SubscriberKey) {
@@ -56,7 +56,7 @@ impl<L: Line> UserQueues<L> {
     /// Hands a message to all subscriptions; returns how many sessions took it.
     pub(crate) fn send(&self, owner: Owner, queue: &str, message: &Message) -> usize {
         let Some(subscribers) = self.subscribers.get(&(owner, queue.into())) else { return 0 };
-        let taken = subscribers.iter().filter(|(_, line)| line.deliver(message, false));
+        let taken = subscribers.iter().filter(|(_, consumer)| consumer.deliver(message, false));
         let mut sessions: Vec<u128> = taken.map(|(key, _)| key.session).collect();
         sessions.sort_unstable();
         sessions.dedup();
@@ -74,7 +74,7 @@ mod tests {
 
     struct Ear(Rc<RefCell<Vec<u64>>>);
 
-    impl Line for Ear {
+    impl Consumer for Ear {
         fn deliver(&self, message: &Message, redelivered: bool) -> bool {
             assert!(!redelivered);
             self.0.borrow_mut().push(message.id.number);

@@ -25,7 +25,7 @@ pub(crate) struct FrameLimits {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     limits: FrameLimits,
-    /// `None`: it is not settled yet.
+    /// `None`: it is not decided yet.
     version: Option<Version>,
     state: State,
     /// The beginning of a frame that was cut off.

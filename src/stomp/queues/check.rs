@@ -4,15 +4,15 @@ use std::collections::HashMap;
 
 use super::{AckMode, Queue, QueueError, Queues};
 use crate::stomp::fault::Fault;
-use crate::stomp::message::{Line, MessageId, SubscriberKey};
+use crate::stomp::message::{Consumer, MessageId, SubscriberKey};
 
 /// Something that is to be done to a queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Change<'c> {
     /// [`Queues::offer`], with what the message costs.
     Offer { queue: &'c str, cost: usize, mandatory: bool },
-    /// [`Queues::settle`].
-    Settle { queue: &'c str, key: SubscriberKey, id: MessageId, accept: bool },
+    /// [`Queues::ack`].
+    Ack { queue: &'c str, key: SubscriberKey, id: MessageId, accept: bool },
 }
 
 /// What the changes before have made of a queue, at worst.
@@ -23,13 +23,13 @@ struct Outlook {
     added: usize,
     added_bytes: usize,
     freed_bytes: usize,
-    /// Places of what has been settled among the unacknowledged of its subscriber.
-    settled: Vec<(SubscriberKey, usize)>,
+    /// Places of what has been acknowledged among the unacknowledged of its subscriber.
+    acked: Vec<(SubscriberKey, usize)>,
 }
 
-impl<L: Line> Queues<L> {
+impl<L: Consumer> Queues<L> {
     /// Whether all the changes can be made one after the other. Nothing is counted on that depends on how much a
-    /// subscriber's line takes, so that they all succeed if they are made at once.
+    /// subscriber's consumer takes, so that they all succeed if they are made at once.
     ///
     /// # Errors
     /// What is wrong with the first that cannot.
@@ -52,9 +52,9 @@ impl<L: Line> Queues<L> {
                         return Err(Fault::Queue(QueueError::TooMany));
                     }
                 }
-                Change::Settle { queue: name, key, id, accept } => {
+                Change::Ack { queue: name, key, id, accept } => {
                     let queue = self.queues.get(name).ok_or(Fault::NoMessage)?;
-                    outlooks.entry(name).or_default().settle(queue, key, id, accept)?;
+                    outlooks.entry(name).or_default().ack(queue, key, id, accept)?;
                 }
             }
         }
@@ -94,7 +94,7 @@ impl Outlook {
         Ok(())
     }
 
-    fn settle<L>(
+    fn ack<L>(
         &mut self,
         queue: &Queue<L>,
         key: SubscriberKey,
@@ -104,15 +104,15 @@ impl Outlook {
         let subscriber = queue.subscribers.get(&key).ok_or(Fault::NoMessage)?;
         let mut items = subscriber.unacknowledged.iter();
         let at = items.position(|item| item.message.id == id).ok_or(Fault::NoMessage)?;
-        if self.settled.contains(&(key, at)) {
+        if self.acked.contains(&(key, at)) {
             return Err(Fault::NoMessage);
         }
         let first = if subscriber.mode == AckMode::Client { 0 } else { at };
         for place in first..=at {
-            if self.settled.contains(&(key, place)) {
+            if self.acked.contains(&(key, place)) {
                 continue;
             }
-            self.settled.push((key, place));
+            self.acked.push((key, place));
             if accept {
                 self.freed_bytes += subscriber.unacknowledged[place].message.cost();
             } else {

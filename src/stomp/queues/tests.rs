@@ -13,7 +13,7 @@ const LIMITS: QueueLimits = QueueLimits {
     unacknowledged_max: 2,
 };
 
-/// A line that takes as many messages as it is told to.
+/// A consumer that takes as many messages as it is told to.
 #[derive(Clone, Default)]
 struct Ear {
     /// Numbers, negative if redelivered.
@@ -27,7 +27,7 @@ impl Ear {
     }
 }
 
-impl Line for Ear {
+impl Consumer for Ear {
     fn deliver(&self, message: &Message, redelivered: bool) -> bool {
         let number = i64::try_from(message.id.number).unwrap();
         let taken = !self.refuses.get();
@@ -72,8 +72,8 @@ impl World {
         ear
     }
 
-    fn settle(&mut self, subscriber: u32, message: u64, accept: bool) -> bool {
-        self.queues.settle("q", key(subscriber), id(message), accept)
+    fn ack(&mut self, subscriber: u32, message: u64, accept: bool) -> bool {
+        self.queues.ack("q", key(subscriber), id(message), accept)
     }
 }
 
@@ -123,10 +123,10 @@ fn with_enough_unacknowledged_a_subscriber_is_sent_no_more() {
         world.offer(false).unwrap();
     }
     assert_eq!(one.heard(), [1, 2]);
-    assert!(world.settle(1, 2, true));
+    assert!(world.ack(1, 2, true));
     assert_eq!(one.heard(), [3]);
-    assert!(!world.settle(1, 2, true), "only once");
-    assert!(world.settle(1, 1, true) && world.settle(1, 3, true) && world.settle(1, 4, true));
+    assert!(!world.ack(1, 2, true), "only once");
+    assert!(world.ack(1, 1, true) && world.ack(1, 3, true) && world.ack(1, 4, true));
     assert_eq!((one.heard(), world.queues.bytes), (vec![4], 0));
 }
 
@@ -137,9 +137,9 @@ fn an_acknowledgement_in_client_mode_covers_all_before() {
     for _ in 0..4 {
         world.offer(false).unwrap();
     }
-    assert!(world.settle(1, 2, true));
-    assert_eq!((one.heard(), world.settle(1, 1, true)), (vec![1, 2, 3, 4], false));
-    assert!(world.settle(1, 4, false), "a refusal does, too");
+    assert!(world.ack(1, 2, true));
+    assert_eq!((one.heard(), world.ack(1, 1, true)), (vec![1, 2, 3, 4], false));
+    assert!(world.ack(1, 4, false), "a refusal does, too");
     assert_eq!(one.heard(), [-3, -4]);
 }
 
@@ -149,10 +149,10 @@ fn what_is_refused_goes_to_the_next_one() {
     let (one, two) =
         (world.subscribe(1, AckMode::ClientIndividual), world.subscribe(2, AckMode::ClientIndividual));
     world.offer(false).unwrap();
-    assert!(world.settle(1, 1, false));
+    assert!(world.ack(1, 1, false));
     assert_eq!((one.heard(), two.heard()), (vec![1], vec![-1]));
-    assert!(!world.settle(1, 1, true), "it is no longer the first one's");
-    assert!(world.settle(2, 1, false));
+    assert!(!world.ack(1, 1, true), "it is no longer the first one's");
+    assert!(world.ack(2, 1, false));
     assert_eq!((one.heard(), two.heard()), (vec![-1], vec![]));
 }
 
@@ -167,8 +167,8 @@ fn the_messages_of_a_lost_subscriber_come_first_and_in_order() {
     assert_eq!((one.heard(), two.heard()), (vec![1, 3], vec![2, 4]), "5 and 6 wait");
     world.queues.unsubscribe("q", key(1));
     world.queues.unsubscribe("q", key(1));
-    assert!(!world.settle(1, 1, true));
-    assert!(world.settle(2, 4, true) && world.settle(2, 2, true));
+    assert!(!world.ack(1, 1, true));
+    assert!(world.ack(2, 4, true) && world.ack(2, 2, true));
     assert_eq!(two.heard(), [-1, -3]);
     world.queues.unsubscribe("q", key(2));
     let three = world.subscribe(3, AckMode::Auto);
@@ -201,8 +201,8 @@ fn bytes_and_queues_are_limited() {
     assert_eq!(world.queues.offer("p", large(2), false), Ok(false));
     assert_eq!(world.queues.offer("p", message(3), false), Ok(false));
     assert_eq!(world.queues.offer("o", message(4), false), Err(QueueError::TooMany));
-    let line = Ear::default();
-    assert_eq!(world.queues.subscribe("o", key(1), AckMode::Auto, line), Err(QueueError::TooMany));
+    let consumer = Ear::default();
+    assert_eq!(world.queues.subscribe("o", key(1), AckMode::Auto, consumer), Err(QueueError::TooMany));
     let more = Message { body: vec![0; 2700].into(), ..message(5) };
     assert_eq!(world.queues.offer("p", more, false), Err(QueueError::NoMemory));
     let huge = Message { body: vec![0; 10_000].into(), ..message(6) };
@@ -217,12 +217,12 @@ fn a_queue_with_nobody_and_nothing_is_forgotten() {
     assert!(world.queues.queues.is_empty());
     world.offer(false).unwrap();
     let _second = world.subscribe(1, AckMode::Client);
-    assert!(world.settle(1, 1, true));
+    assert!(world.ack(1, 1, true));
     world.queues.unsubscribe("q", key(1));
     assert!(world.queues.queues.is_empty() && world.queues.bytes == 0);
     world.queues.unsubscribe("q", key(1));
     world.queues.resume("q", key(1));
-    assert!(!world.settle(1, 1, true));
+    assert!(!world.ack(1, 1, true));
 }
 
 #[test]
@@ -235,8 +235,8 @@ fn other_limits_hold_at_once_and_take_nothing_away() {
     assert_eq!(ear.heard(), [3, 4]);
     world.queues.set_limits(QueueLimits { unacknowledged_max: 1, length_max: 1, ..LIMITS });
     assert_eq!((world.offer(false), ear.heard()), (Err(QueueError::Long), vec![]));
-    (1..=3).for_each(|number| assert!(world.settle(1, number, true)));
+    (1..=3).for_each(|number| assert!(world.ack(1, number, true)));
     assert_eq!(ear.heard(), [0; 0]);
-    assert!(world.settle(1, 4, true));
+    assert!(world.ack(1, 4, true));
     assert_eq!(ear.heard(), [5]);
 }

@@ -1,6 +1,6 @@
 //! What a session asks of the server.
 
-use super::{Heart, Profile, QueueChange, Sending, Subscription};
+use super::{Heartbeat, Profile, QueueChange, Sending, Subscription};
 use crate::server::Start;
 use crate::stomp::fault::Fault;
 use crate::stomp::message::MessageId;
@@ -43,18 +43,18 @@ pub(crate) trait Broker {
     fn note(&mut self, fault: Fault);
 
     /// The session has begun; these signs of life were agreed on.
-    fn beat(&mut self, heart: Heart);
+    fn start_heartbeat(&mut self, heartbeat: Heartbeat);
 
     /// Whether the user may enter the room or use the queue of this name.
     fn permit(&self, name: &str) -> Result<(), Fault>;
 
-    /// Whether the frame that is being obeyed has brought a token that was accepted; asked once for each.
+    /// Whether the frame that is being handled has brought a token that was accepted; asked once for each.
     fn take_renewal(&mut self) -> bool;
 
     /// Whether a subscription to a queue has this message and has not acknowledged it.
     fn holds(&self, profile: &Profile, subscription: &Subscription, id: MessageId) -> bool;
 
-    /// Whether queues can be changed in all these ways; if so, [`publish`](Self::publish) and [`settle`](Self::settle)
+    /// Whether queues can be changed in all these ways; if so, [`publish`](Self::publish) and [`ack`](Self::ack)
     /// make each of them, if nothing else happens before.
     fn check(&self, profile: &Profile, changes: &[QueueChange]) -> Result<(), Fault>;
 
@@ -99,8 +99,7 @@ pub(crate) trait Broker {
     ) -> Result<usize, Fault>;
 
     /// Acknowledges a message of a queue, or gives it back. False if the subscription has no such message.
-    fn settle(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool)
-    -> bool;
+    fn ack(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool;
 
     /// Whether everything that was asked for has had its effect; if not, [`Session::drained`](super::Session::drained)
     /// follows when it has.

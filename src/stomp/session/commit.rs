@@ -8,7 +8,7 @@ use super::connected::{Connected, Subscription};
 use super::sending::Sending;
 use super::transactions::Deferred;
 use super::{Broker, Operation, Profile};
-use crate::stomp::destination::Place;
+use crate::stomp::destination::DestinationKind;
 use crate::stomp::fault::Fault;
 use crate::stomp::message::MessageId;
 
@@ -16,7 +16,7 @@ use crate::stomp::message::MessageId;
 #[derive(Clone, Debug)]
 pub(crate) enum QueueChange {
     Send(Sending<'static>),
-    Settle { subscription: Subscription, id: MessageId, accept: bool },
+    Ack { subscription: Subscription, id: MessageId, accept: bool },
 }
 
 /// What is still to be done.
@@ -39,12 +39,14 @@ impl Commit {
         let (mut rooms, mut queues) = (Vec::new(), Vec::new());
         for deferred in transaction {
             match deferred {
-                Deferred::Settle(settling) => queues.extend(settling.change(connected, broker)?),
+                Deferred::Ack(acknowledgement) => queues.extend(acknowledgement.change(connected, broker)?),
                 Deferred::Send(sending) => {
                     sending.permit(broker)?;
-                    match sending.destination.place() {
-                        Place::Room => rooms.push(sending),
-                        Place::Queue | Place::UserQueue => queues.push(QueueChange::Send(sending)),
+                    match sending.destination.kind() {
+                        DestinationKind::Room => rooms.push(sending),
+                        DestinationKind::Queue | DestinationKind::UserQueue => {
+                            queues.push(QueueChange::Send(sending))
+                        }
                     }
                 }
             }
@@ -57,7 +59,7 @@ impl Commit {
     pub(super) fn cost(&self) -> usize {
         let change = |change: &QueueChange| match change {
             QueueChange::Send(sending) => sending.cost(),
-            QueueChange::Settle { .. } => size_of::<QueueChange>(),
+            QueueChange::Ack { .. } => size_of::<QueueChange>(),
         };
         let rooms: usize = self.rooms.iter().map(Sending::cost).sum();
         rooms + self.queues.iter().map(change).sum::<usize>()
@@ -95,9 +97,9 @@ impl Commit {
         for change in self.queues.drain(..) {
             let done = match change {
                 QueueChange::Send(sending) => broker.publish(profile, sending, None).map(drop),
-                QueueChange::Settle { subscription, id, accept } => {
-                    let settled = broker.settle(profile, &subscription, id, accept);
-                    if settled { Ok(()) } else { Err(Fault::NoMessage) }
+                QueueChange::Ack { subscription, id, accept } => {
+                    let acked = broker.ack(profile, &subscription, id, accept);
+                    if acked { Ok(()) } else { Err(Fault::NoMessage) }
                 }
             };
             debug_assert_eq!(done, Ok(()), "what was checked can be done");

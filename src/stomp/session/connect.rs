@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::connected::Connected;
-use super::{Broker, Opening, SessionLimits};
+use super::{Broker, HandshakeInfo, SessionLimits};
 use crate::auth::is_user_name;
 use crate::stomp::codec::{ACCEPT_VERSION, Command, Escaping, Frame, FrameWriter, Version};
 use crate::stomp::fault::Fault;
 use crate::stomp::users::Owner;
 
-const HEART_BEAT: &str = "heart-beat";
+const HEART_BEAT: &str = "heartbeat-beat";
 
 /// Signs of life further apart than this are not watched, and not waited with.
-const BEAT_MAX: Duration = Duration::from_secs(3600);
+const HEARTBEAT_MAX: Duration = Duration::from_secs(3600);
 
 /// The name of somebody who did not give one.
 const ANONYMOUS: &str = "anonymous";
@@ -38,34 +38,34 @@ impl Profile {
 
 /// The signs of life that were agreed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Heart {
+pub(crate) struct Heartbeat {
     /// The client hears something at least this often.
     pub(crate) send: Option<Duration>,
     /// The client promised to say something at least this often.
     pub(crate) expect: Option<Duration>,
 }
 
-impl Heart {
+impl Heartbeat {
     /// How often to say something. A little more often than was promised: what is sent in time arrives later.
-    pub(crate) fn beat(&self) -> Option<Duration> {
+    pub(crate) fn send_interval(&self) -> Option<Duration> {
         self.send.map(|interval| interval - interval / 8)
     }
 
     /// How often to look whether the client has said something: twice in the time that it promised.
-    pub(crate) fn listen(&self) -> Option<Duration> {
+    pub(crate) fn check_interval(&self) -> Option<Duration> {
         self.expect.map(|interval| interval / 2)
     }
 
     /// What comes of the client's header and the server's wish.
-    fn agree(header: Option<&str>, wish: Duration) -> Result<Heart, Fault> {
-        let Some(header) = header else { return Ok(Heart::default()) };
+    fn agree(header: Option<&str>, wish: Duration) -> Result<Heartbeat, Fault> {
+        let Some(header) = header else { return Ok(Heartbeat::default()) };
         let (promise, wanted) = header.split_once(',').ok_or(Fault::Malformed(HEART_BEAT))?;
         let agreed =
             |interval: Duration| (!interval.is_zero() && !wish.is_zero()).then(|| interval.max(wish));
         let (promise, wanted) = (milliseconds(promise)?, milliseconds(wanted)?);
-        Ok(Heart {
-            send: agreed(wanted).map(|interval| interval.min(BEAT_MAX)),
-            expect: agreed(promise).filter(|interval| *interval <= BEAT_MAX),
+        Ok(Heartbeat {
+            send: agreed(wanted).map(|interval| interval.min(HEARTBEAT_MAX)),
+            expect: agreed(promise).filter(|interval| *interval <= HEARTBEAT_MAX),
         })
     }
 }
@@ -83,7 +83,7 @@ fn milliseconds(text: &str) -> Result<Duration, Fault> {
 /// # Errors
 /// What is wrong with its first frame.
 pub(super) fn connect(
-    opening: &Opening,
+    handshake: &HandshakeInfo,
     frame: &Frame<'_>,
     limits: &SessionLimits,
     broker: &mut impl Broker,
@@ -103,12 +103,12 @@ pub(super) fn connect(
         | Command::Abort
         | Command::Disconnect => return Err(Fault::NotConnected),
     }
-    let version = version(frame.header(ACCEPT_VERSION).as_deref(), opening.subprotocol)?;
-    let owner = owner(opening, frame.header("login").as_deref())?;
+    let version = version(frame.header(ACCEPT_VERSION).as_deref(), handshake.subprotocol)?;
+    let owner = owner(handshake, frame.header("login").as_deref())?;
     let beats = version > Version::V10;
     let header = frame.header(HEART_BEAT).filter(|_| beats);
-    let heart = Heart::agree(header.as_deref(), limits.heartbeat)?;
-    let profile = Profile { version, session: opening.id, owner };
+    let heartbeat = Heartbeat::agree(header.as_deref(), limits.heartbeat)?;
+    let profile = Profile { version, session: handshake.id, owner };
     let wish = limits.heartbeat.as_millis();
     let mut connected = Vec::new();
     let user = match &profile.owner {
@@ -118,12 +118,12 @@ pub(super) fn connect(
     FrameWriter::new(&mut connected, Command::Connected, Escaping::None)
         .header("version", version.name())
         .optional(HEART_BEAT, beats.then(|| format!("{wish},{wish}")).as_deref())
-        .header("session", &format!("{:032x}", opening.id))
+        .header("session", &format!("{:032x}", handshake.id))
         .header("server", concat!("foghorn/", env!("CARGO_PKG_VERSION")))
         .optional("user-name", user)
         .end();
     broker.send(&connected);
-    broker.beat(heart);
+    broker.start_heartbeat(heartbeat);
     let connected = Connected::new(profile);
     if let Some(receipt) = frame.header("receipt") {
         connected.receipt(&receipt, None, broker);
@@ -144,18 +144,18 @@ fn version(accepted: Option<&str>, subprotocol: Option<Version>) -> Result<Versi
     }
 }
 
-fn owner(opening: &Opening, login: Option<&str>) -> Result<Owner, Fault> {
+fn owner(handshake: &HandshakeInfo, login: Option<&str>) -> Result<Owner, Fault> {
     let login = login.filter(|login| !login.is_empty());
-    if let Some(proved) = &opening.proved {
+    if let Some(proved) = &handshake.proved {
         return match login {
             Some(login) if *login != **proved => Err(Fault::NotThatUser),
             Some(_) | None => Ok(Owner::User(proved.clone())),
         };
     }
-    let (header, name) = match (login, opening.given.as_deref()) {
+    let (header, name) = match (login, handshake.given.as_deref()) {
         (Some(login), _) => ("login", login),
         (None, Some(given)) if !given.is_empty() => ("username", given),
-        (None, _) => return Ok(Owner::Session(opening.id)),
+        (None, _) => return Ok(Owner::Session(handshake.id)),
     };
     // One that cannot be a name is not somebody without one.
     if is_user_name(name) { Ok(Owner::User(name.into())) } else { Err(Fault::BadName(header)) }
@@ -168,9 +168,9 @@ mod tests {
     const WISH: Duration = Duration::from_secs(10);
 
     fn agree(header: &str) -> Option<(u64, u64)> {
-        let heart = Heart::agree(Some(header), WISH).ok()?;
+        let heartbeat = Heartbeat::agree(Some(header), WISH).ok()?;
         let seconds = |interval: Option<Duration>| interval.map_or(0, |interval| interval.as_secs());
-        Some((seconds(heart.send), seconds(heart.expect)))
+        Some((seconds(heartbeat.send), seconds(heartbeat.expect)))
     }
 
     #[test]
@@ -195,8 +195,8 @@ mod tests {
         for (header, expected) in cases {
             assert_eq!(agree(header), expected, "{header}");
         }
-        assert_eq!(Heart::agree(Some("1,1"), Duration::ZERO), Ok(Heart::default()));
-        assert_eq!(Heart::agree(None, WISH), Ok(Heart::default()));
+        assert_eq!(Heartbeat::agree(Some("1,1"), Duration::ZERO), Ok(Heartbeat::default()));
+        assert_eq!(Heartbeat::agree(None, WISH), Ok(Heartbeat::default()));
     }
 
     #[test]

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::acknowledgement::{Acknowledgement, ack_mode};
 use super::commit::Commit;
 use super::sending::{DESTINATION, Sending, TRANSACTION};
-use super::settling::{Settling, ack_mode};
 use super::transactions::{Deferred, Transactions};
 use super::{Broker, Effect, Operation, Profile, Progress, SessionLimits};
 use crate::chat::query;
 use crate::server::Start;
 use crate::stomp::codec::{Command, Escaping, Frame, FrameWriter, Version};
-use crate::stomp::destination::{AUTH_DESTINATION, Destination, Place, Purpose};
+use crate::stomp::destination::{AUTH_DESTINATION, Destination, DestinationKind, Purpose};
 use crate::stomp::fault::Fault;
 use crate::stomp::queues::AckMode;
 use crate::stomp::users::Owner;
@@ -105,7 +105,7 @@ impl Connected {
     /// Names are short, and the text is used again: this costs each frame a copy of a few bytes.
     fn speak_of(&mut self, destination: &Destination) {
         self.room.clear();
-        if destination.place() == Place::Room {
+        if destination.kind() == DestinationKind::Room {
             self.room.push_str(destination.name());
         }
     }
@@ -122,7 +122,7 @@ impl Connected {
     }
 
     /// Does what a frame says.
-    pub(super) fn obey(
+    pub(super) fn handle(
         &mut self,
         frame: &Frame<'_>,
         limits: &SessionLimits,
@@ -137,7 +137,7 @@ impl Connected {
             Command::Subscribe => return self.subscribe(frame, limits, broker),
             Command::Unsubscribe => return self.unsubscribe(frame, broker),
             Command::Commit => return self.commit(frame, broker),
-            Command::Ack | Command::Nack => self.settle(frame, limits, broker),
+            Command::Ack | Command::Nack => self.ack(frame, limits, broker),
             Command::Begin => self.transactions.begin(&transaction(frame)?, limits),
             Command::Abort => self.transactions.end(&transaction(frame)?).map(drop),
             // Taken by the session itself.
@@ -229,16 +229,16 @@ impl Connected {
         Ok(())
     }
 
-    fn settle(
+    fn ack(
         &mut self,
         frame: &Frame<'_>,
         limits: &SessionLimits,
         broker: &mut impl Broker,
     ) -> Result<(), Fault> {
-        let settling = Settling::parse(frame, self)?;
-        let Some(name) = frame.header(TRANSACTION) else { return settling.settle(self, broker) };
-        settling.check(self)?;
-        self.transactions.defer(&name, Deferred::Settle(settling), limits)
+        let acknowledgement = Acknowledgement::parse(frame, self)?;
+        let Some(name) = frame.header(TRANSACTION) else { return acknowledgement.ack(self, broker) };
+        acknowledgement.check(self)?;
+        self.transactions.defer(&name, Deferred::Ack(acknowledgement), limits)
     }
 
     /// Does what has waited: all of it, or nothing.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Broker;
 use crate::chat::incoming::ID_BYTES_MAX;
 use crate::stomp::codec::{CONTENT_LENGTH, Frame};
-use crate::stomp::destination::{Destination, Place, Purpose};
+use crate::stomp::destination::{Destination, DestinationKind, Purpose};
 use crate::stomp::fault::Fault;
 use crate::stomp::message::cost_of;
 
@@ -67,10 +67,12 @@ impl<'f> Sending<'f> {
         if client_id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
             return Err(Fault::Malformed("id"));
         }
-        let headers = match destination.place() {
-            Place::Room if simdutf8::basic::from_utf8(frame.body()).is_err() => return Err(Fault::NotText),
-            Place::Room => Box::default(),
-            Place::Queue | Place::UserQueue => own_headers(frame),
+        let headers = match destination.kind() {
+            DestinationKind::Room if simdutf8::basic::from_utf8(frame.body()).is_err() => {
+                return Err(Fault::NotText);
+            }
+            DestinationKind::Room => Box::default(),
+            DestinationKind::Queue | DestinationKind::UserQueue => own_headers(frame),
         };
         Ok(Sending {
             destination,
@@ -83,10 +85,10 @@ impl<'f> Sending<'f> {
 
     /// Whether the user may send it.
     pub(super) fn permit(&self, broker: &impl Broker) -> Result<(), Fault> {
-        match self.destination.place() {
-            Place::Room | Place::Queue => broker.permit(self.destination.name()),
+        match self.destination.kind() {
+            DestinationKind::Room | DestinationKind::Queue => broker.permit(self.destination.name()),
             // It reaches nobody else.
-            Place::UserQueue => Ok(()),
+            DestinationKind::UserQueue => Ok(()),
         }
     }
 

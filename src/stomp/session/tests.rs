@@ -3,7 +3,7 @@
 use super::*;
 use crate::server::Start;
 use crate::stomp::codec::{Decoder, FrameLimits};
-use crate::stomp::destination::Place;
+use crate::stomp::destination::DestinationKind;
 use crate::stomp::message::MessageId;
 use crate::stomp::queues::QueueError;
 
@@ -17,17 +17,17 @@ const LIMITS: SessionLimits = SessionLimits {
 /// A server with three rules: `forbidden` is a room that may not be entered, `full` a queue that takes nothing, `far` a room
 /// that another thread has than the others.
 #[derive(Default)]
-struct Desk {
+struct TestBroker {
     sent: Vec<String>,
     closed: Option<CloseCode>,
     asked: Vec<String>,
-    heart: Heart,
+    heartbeat: Heartbeat,
     /// What rooms have been asked for and not done yet.
     later: Vec<Option<Operation>>,
     has_renewed: bool,
 }
 
-impl Broker for Desk {
+impl Broker for TestBroker {
     fn note(&mut self, _fault: Fault) {}
 
     fn send(&mut self, frame: &[u8]) {
@@ -38,8 +38,8 @@ impl Broker for Desk {
         assert_eq!(self.closed.replace(code), None, "closed twice");
     }
 
-    fn beat(&mut self, heart: Heart) {
-        self.heart = heart;
+    fn start_heartbeat(&mut self, heartbeat: Heartbeat) {
+        self.heartbeat = heartbeat;
     }
 
     fn permit(&self, room: &str) -> Result<(), Fault> {
@@ -57,7 +57,7 @@ impl Broker for Desk {
     fn check(&self, _: &Profile, changes: &[QueueChange]) -> Result<(), Fault> {
         let is_full = |change: &QueueChange| match change {
             QueueChange::Send(sending) => sending.destination.name() == "full",
-            QueueChange::Settle { .. } => false,
+            QueueChange::Ack { .. } => false,
         };
         if changes.iter().any(is_full) { Err(Fault::Queue(QueueError::Full)) } else { Ok(()) }
     }
@@ -72,7 +72,7 @@ impl Broker for Desk {
         let destination = subscription.destination.text();
         self.asked
             .push(format!("subscribe {} {destination} {:?} {start:?}", subscription.id, subscription.mode));
-        Ok(self.progress(subscription.destination.place(), operation))
+        Ok(self.progress(subscription.destination.kind(), operation))
     }
 
     fn unsubscribe(
@@ -82,7 +82,7 @@ impl Broker for Desk {
         operation: Option<Operation>,
     ) -> Progress {
         self.asked.push(format!("unsubscribe {}", subscription.id));
-        self.progress(subscription.destination.place(), operation)
+        self.progress(subscription.destination.kind(), operation)
     }
 
     fn publish(
@@ -107,7 +107,7 @@ impl Broker for Desk {
             asked += " or not at all";
         }
         self.asked.push(asked);
-        Ok(self.progress(sending.destination.place(), operation))
+        Ok(self.progress(sending.destination.kind(), operation))
     }
 
     fn ask_rooms(
@@ -136,8 +136,8 @@ impl Broker for Desk {
         Ok(sendings.len())
     }
 
-    fn settle(&mut self, _: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool {
-        self.asked.push(format!("settle {} {} {accept}", subscription.id, id.number));
+    fn ack(&mut self, _: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool {
+        self.asked.push(format!("ack {} {} {accept}", subscription.id, id.number));
         id.number < 100
     }
 
@@ -146,9 +146,9 @@ impl Broker for Desk {
     }
 }
 
-impl Desk {
-    fn progress(&mut self, place: Place, operation: Option<Operation>) -> Progress {
-        if place != Place::Room {
+impl TestBroker {
+    fn progress(&mut self, place: DestinationKind, operation: Option<Operation>) -> Progress {
+        if place != DestinationKind::Room {
             return Progress::Now(Effect::Delivered(1));
         }
         self.later.push(operation);
@@ -159,20 +159,28 @@ impl Desk {
 struct World {
     session: Session,
     decoder: Decoder,
-    desk: Desk,
+    broker: TestBroker,
 }
 
 impl World {
-    fn opening(subprotocol: Option<Version>, proved: Option<&str>, given: Option<&str>) -> World {
-        let opening =
-            Opening { id: 5, subprotocol, proved: proved.map(Into::into), given: given.map(Into::into) };
+    fn handshake(subprotocol: Option<Version>, proved: Option<&str>, given: Option<&str>) -> World {
+        let handshake = HandshakeInfo {
+            id: 5,
+            subprotocol,
+            proved: proved.map(Into::into),
+            given: given.map(Into::into),
+        };
         let limits = FrameLimits { headers_max: 16, line_bytes_max: 256, body_bytes_max: 1000 };
-        World { session: Session::new(LIMITS, opening), decoder: Decoder::new(limits), desk: Desk::default() }
+        World {
+            session: Session::new(LIMITS, handshake),
+            decoder: Decoder::new(limits),
+            broker: TestBroker::default(),
+        }
     }
 
     /// After CONNECT with this version.
     fn connected(version: &str) -> World {
-        let mut world = World::opening(None, None, None);
+        let mut world = World::handshake(None, None, None);
         world.say(&format!("CONNECT\naccept-version:{version}\nlogin:alice\n\n\0"));
         assert!(world.hear().starts_with("CONNECTED\n"));
         world
@@ -181,7 +189,7 @@ impl World {
     fn say(&mut self, wire: &str) {
         let mut input = wire.as_bytes();
         while let Some(frame) = self.decoder.poll(&mut input).unwrap() {
-            self.session.receive(&frame, &mut self.desk);
+            self.session.receive(&frame, &mut self.broker);
             if let Some(version) = self.session.version() {
                 self.decoder.speak(version);
             }
@@ -190,21 +198,21 @@ impl World {
 
     /// The one frame that was sent.
     fn hear(&mut self) -> String {
-        assert_eq!(self.desk.sent.len(), 1, "{:?}", self.desk.sent);
-        self.desk.sent.remove(0)
+        assert_eq!(self.broker.sent.len(), 1, "{:?}", self.broker.sent);
+        self.broker.sent.remove(0)
     }
 
     fn asked(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.desk.asked)
+        std::mem::take(&mut self.broker.asked)
     }
 
     /// The first thing that a room was asked for is done.
     fn done(&mut self, effect: Effect) {
-        if let Some(operation) = self.desk.later.remove(0) {
-            self.session.done(operation, effect, &mut self.desk);
+        if let Some(operation) = self.broker.later.remove(0) {
+            self.session.done(operation, effect, &mut self.broker);
         }
-        if self.desk.later.is_empty() {
-            self.session.drained(&mut self.desk);
+        if self.broker.later.is_empty() {
+            self.session.drained(&mut self.broker);
         }
     }
 
@@ -213,15 +221,15 @@ impl World {
         let sent = self.hear();
         assert!(sent.starts_with("ERROR\n"), "{sent}");
         assert!(sent.contains(&format!("\nmessage:{message}\n")), "{message}: {sent}");
-        assert_eq!(self.desk.closed.map(CloseCode::get), Some(code), "{message}");
+        assert_eq!(self.broker.closed.map(CloseCode::get), Some(code), "{message}");
         self.say("SEND\ndestination:/queue/a\nreceipt:r\n\n\0");
-        assert!(self.desk.sent.is_empty(), "nothing is done after the end");
+        assert!(self.broker.sent.is_empty(), "nothing is done after the end");
     }
 }
 
 #[test]
 fn connected_tells_what_was_agreed_on() {
-    let mut world = World::opening(Some(Version::V12), None, None);
+    let mut world = World::handshake(Some(Version::V12), None, None);
     world.say("\nCONNECT\naccept-version:1.1,1.2\nhost:h\nlogin:a:b\nheart-beat:20000,5000\n\n\0\n");
     let expected = format!(
         "CONNECTED\nversion:1.2\nheart-beat:10000,10000\nsession:{:032x}\nserver:foghorn/{}\nuser-name:a:b\n\n\0",
@@ -230,15 +238,15 @@ fn connected_tells_what_was_agreed_on() {
     );
     assert_eq!(world.hear(), expected);
     let seconds = |seconds| Some(Duration::from_secs(seconds));
-    assert_eq!(world.desk.heart, Heart { send: seconds(10), expect: seconds(20) });
-    let mut world = World::opening(None, None, None);
+    assert_eq!(world.broker.heartbeat, Heartbeat { send: seconds(10), expect: seconds(20) });
+    let mut world = World::handshake(None, None, None);
     world.say("STOMP\nheart-beat:1,1\n\n\0");
     let sent = world.hear();
     assert!(
-        sent.contains("\nversion:1.0\n") && !sent.contains("heart-beat") && !sent.contains("user-name"),
+        sent.contains("\nversion:1.0\n") && !sent.contains("heartbeat-beat") && !sent.contains("user-name"),
         "{sent}"
     );
-    assert_eq!(world.desk.heart, Heart::default());
+    assert_eq!(world.broker.heartbeat, Heartbeat::default());
 }
 
 #[test]
@@ -251,11 +259,15 @@ fn a_session_begins_with_connect_and_a_version() {
         (None, "CONNECT\naccept-version:1.2\nheart-beat:soon\n\n\0", "malformed header", 1002),
     ];
     for (subprotocol, wire, message, code) in cases {
-        let mut world = World::opening(subprotocol, None, None);
+        let mut world = World::handshake(subprotocol, None, None);
         world.say(wire);
         if message.contains("version") {
             let named = subprotocol.map_or("1.0,1.1,1.2", Version::name);
-            assert!(world.desk.sent[0].contains(&format!("\nversion:{named}\n")), "{:?}", world.desk.sent);
+            assert!(
+                world.broker.sent[0].contains(&format!("\nversion:{named}\n")),
+                "{:?}",
+                world.broker.sent
+            );
         }
         world.expect_fault(message, code);
     }
@@ -273,13 +285,13 @@ fn the_name_is_the_proved_one_or_the_login_or_that_of_the_address() {
         (Some("proved"), None, "login:proved\n", "proved"),
     ];
     for (proved, given, login, name) in cases {
-        let mut world = World::opening(None, proved, given);
+        let mut world = World::handshake(None, proved, given);
         world.say(&format!("CONNECT\naccept-version:1.2\n{login}\n\0SEND\ndestination:/queue/a\n\nhi\0"));
         assert_eq!(world.asked(), [format!("{name} says hi to /queue/a")]);
     }
-    let mut world = World::opening(None, Some("proved"), None);
+    let mut world = World::handshake(None, Some("proved"), None);
     world.say("CONNECT\nlogin:other\nreceipt:7\n\n\0");
-    assert!(world.desk.sent[0].contains("\nreceipt-id:7\n"));
+    assert!(world.broker.sent[0].contains("\nreceipt-id:7\n"));
     world.expect_fault("not authenticated", 4401);
     for (given, login, explanation) in [
         (None, format!("login:{long}\n"), "login is no name"),
@@ -287,9 +299,9 @@ fn the_name_is_the_proved_one_or_the_login_or_that_of_the_address() {
         (None, "login:a\x7fb\n".to_owned(), "login is no name"),
         (Some(long.as_str()), String::new(), "username is no name"),
     ] {
-        let mut world = World::opening(None, None, given);
+        let mut world = World::handshake(None, None, given);
         world.say(&format!("CONNECT\naccept-version:1.2\n{login}\n\0"));
-        assert!(world.desk.sent[0].contains(explanation), "{:?}", world.desk.sent);
+        assert!(world.broker.sent[0].contains(explanation), "{:?}", world.broker.sent);
         world.expect_fault("malformed name", 1002);
     }
 }
@@ -326,13 +338,13 @@ fn misuse_ends_the_session() {
     for (wire, message, code) in cases {
         let mut world = World::connected("1.2");
         world.say(&wire.replacen('\n', "\nreceipt:7\n", 1));
-        assert!(world.desk.sent[0].contains("\nreceipt-id:7\n"), "{:?}", world.desk.sent);
+        assert!(world.broker.sent[0].contains("\nreceipt-id:7\n"), "{:?}", world.broker.sent);
         world.expect_fault(message, code);
     }
     let mut world = World::connected("1.2");
     let mut input = &b"SEND\ndestination:/topic/a\n\n\xff\0"[..];
     let frame = world.decoder.poll(&mut input).unwrap().unwrap();
-    world.session.receive(&frame, &mut world.desk);
+    world.session.receive(&frame, &mut world.broker);
     world.expect_fault("not text", 1002);
 }
 
@@ -400,25 +412,25 @@ fn disconnect_waits_for_everything_before_it() {
     let mut world = World::connected("1.2");
     world.say("SEND\ndestination:/topic/a\n\none\0SEND\ndestination:/topic/a\nreceipt:1\n\ntwo\0");
     world.say("DISCONNECT\nreceipt:bye\n\n\0SEND\ndestination:/topic/a\n\nlate\0");
-    assert_eq!((world.asked().len(), world.desk.closed), (2, None));
+    assert_eq!((world.asked().len(), world.broker.closed), (2, None));
     world.done(Effect::Delivered(0));
-    assert!(world.desk.sent.is_empty());
+    assert!(world.broker.sent.is_empty());
     world.done(Effect::Delivered(0));
     let expected = ["RECEIPT\nreceipt-id:1\ndelivered:0\n\n\0", "RECEIPT\nreceipt-id:bye\n\n\0"];
-    assert_eq!(world.desk.sent, expected);
-    assert_eq!(world.desk.closed, Some(CloseCode::NORMAL));
+    assert_eq!(world.broker.sent, expected);
+    assert_eq!(world.broker.closed, Some(CloseCode::NORMAL));
     let mut world = World::connected("1.0");
     world.say("DISCONNECT\n\n\0");
-    assert_eq!((world.desk.sent.len(), world.desk.closed), (0, Some(CloseCode::NORMAL)));
+    assert_eq!((world.broker.sent.len(), world.broker.closed), (0, Some(CloseCode::NORMAL)));
 }
 
 #[test]
 fn what_a_room_refuses_ends_the_session_with_the_receipt_that_was_asked_for() {
     let mut world = World::connected("1.2");
     world.say("SEND\ndestination:/topic/a\nreceipt:1\n\none\0");
-    let operation = world.desk.later.remove(0);
-    world.session.refused(operation, Fault::NoSubscriber, &mut world.desk);
-    assert!(world.desk.sent[0].contains("\nreceipt-id:1\n"));
+    let operation = world.broker.later.remove(0);
+    world.session.refused(operation, Fault::NoSubscriber, &mut world.broker);
+    assert!(world.broker.sent[0].contains("\nreceipt-id:1\n"));
     world.expect_fault("no subscriber", 1013);
 }
 
@@ -436,7 +448,7 @@ fn a_message_is_acknowledged_as_its_version_says() {
         world.say("SUBSCRIBE\nid:s\ndestination:/queue/a\nack:client\n\n\0");
         world.say(&wire);
         world.say(&wire.replacen("ACK", "NACK", 1));
-        assert_eq!(world.asked()[1..], ["settle s 9 true", "settle s 9 false"], "{version}");
+        assert_eq!(world.asked()[1..], ["ack s 9 true", "ack s 9 false"], "{version}");
         world.say(&wire.replace("-9", "-100"));
         world.expect_fault("no such message", 1002);
     }
@@ -463,7 +475,7 @@ fn only_subscriptions_that_acknowledge_take_acknowledgements() {
         world.say(&format!(
             "SUBSCRIBE\nid:s\ndestination:{destination}\nack:{mode}\n\n\0ACK\nid:1.{id}\n\n\0"
         ));
-        assert_eq!(world.desk.closed.is_none(), fine, "{destination} {mode} {id}");
+        assert_eq!(world.broker.closed.is_none(), fine, "{destination} {mode} {id}");
         assert_eq!(world.asked().len(), 1, "no queue is asked");
     }
 }
@@ -485,9 +497,9 @@ fn a_transaction_takes_place_at_its_commit() {
         ["alice says one to /topic/a"],
         "a room may refuse its part, and then there is no other"
     );
-    assert!(world.desk.sent.is_empty());
+    assert!(world.broker.sent.is_empty());
     world.done(Effect::Delivered(3));
-    assert_eq!(world.asked(), ["alice says two to /queue/b", "settle s 9 true"]);
+    assert_eq!(world.asked(), ["alice says two to /queue/b", "ack s 9 true"]);
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:2\n\n\0");
     world.say("BEGIN\ntransaction:t\n\n\0COMMIT\ntransaction:t\nreceipt:3\n\n\0");
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:3\n\n\0");
@@ -512,7 +524,7 @@ fn a_transaction_that_cannot_be_done_whole_is_not_begun() {
         world.asked();
         world.say(&format!("{parts}COMMIT\ntransaction:t\nreceipt:7\n\n\0"));
         assert!(world.asked().is_empty(), "{parts}");
-        assert!(world.desk.sent[0].contains("\nreceipt-id:7\n"), "{:?}", world.desk.sent);
+        assert!(world.broker.sent[0].contains("\nreceipt-id:7\n"), "{:?}", world.broker.sent);
         world.expect_fault(message, code);
     }
 }
@@ -534,12 +546,12 @@ fn rooms_of_several_threads_are_asked_before_any_takes_its_part() {
     // Somebody was there: it goes there whoever is.
     assert_eq!(world.asked(), ["alice says one to /topic/a", "alice says two to /topic/far"]);
     world.done(Effect::Delivered(1));
-    assert!(world.desk.sent.is_empty());
+    assert!(world.broker.sent.is_empty());
     world.done(Effect::Delivered(1));
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:7\n\n\0");
     let mut world = begin("");
-    let operation = world.desk.later.remove(0);
-    world.session.refused(operation, Fault::NoSubscriber, &mut world.desk);
+    let operation = world.broker.later.remove(0);
+    world.session.refused(operation, Fault::NoSubscriber, &mut world.broker);
     world.done(Effect::Delivered(1));
     assert!(world.asked().is_empty());
     world.expect_fault("no subscriber", 1013);
@@ -554,7 +566,7 @@ fn rooms_of_several_threads_are_asked_before_any_takes_its_part() {
 #[test]
 fn a_send_to_the_server_needs_a_token_that_was_accepted() {
     let mut world = World::connected("1.2");
-    world.desk.has_renewed = true;
+    world.broker.has_renewed = true;
     world.say("SEND\ndestination:/app/auth\nreceipt:7\n\n\0");
     assert_eq!(world.hear(), "RECEIPT\nreceipt-id:7\n\n\0");
     world.say("SEND\ndestination:/app/auth\nAuthorization:Bearer x\n\n\0");
@@ -574,7 +586,7 @@ fn transactions_are_bounded() {
     let send =
         |name: &str| format!("SEND\ndestination:/queue/a\ntransaction:{name}\n\n{}\0", "x".repeat(400));
     world.say(&(begin("a") + &begin("b") + &send("a") + "ABORT\ntransaction:a\n\n\0" + &send("b")));
-    assert_eq!(world.desk.closed, None, "what was given up costs nothing");
+    assert_eq!(world.broker.closed, None, "what was given up costs nothing");
     world.say(&send("b"));
     world.expect_fault("transactions are too long", 1008);
     let mut world = World::connected("1.2");

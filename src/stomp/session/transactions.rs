@@ -3,25 +3,25 @@
 use std::collections::HashMap;
 
 use super::SessionLimits;
+use super::acknowledgement::Acknowledgement;
 use super::sending::Sending;
-use super::settling::Settling;
 use crate::stomp::fault::Fault;
 
 /// Bytes that an acknowledgement costs, about.
-const SETTLING_BYTES: usize = 128;
+const ACK_BYTES: usize = 128;
 
 /// Something that takes place at COMMIT.
 #[derive(Clone, Debug)]
 pub(super) enum Deferred {
     Send(Sending<'static>),
-    Settle(Settling),
+    Ack(Acknowledgement),
 }
 
 impl Deferred {
     fn cost(&self) -> usize {
         match self {
             Deferred::Send(sending) => sending.cost(),
-            Deferred::Settle(_) => SETTLING_BYTES,
+            Deferred::Ack(_) => ACK_BYTES,
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use super::message::{Line, Message, MessageId, SubscriberKey};
+use super::message::{Consumer, Message, MessageId, SubscriberKey};
 
 /// When a message counts as dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,11 +84,11 @@ struct Item {
 }
 
 struct Subscriber<L> {
-    line: L,
+    consumer: L,
     mode: AckMode,
     /// In the order of delivery.
     unacknowledged: VecDeque<Item>,
-    /// Its line took nothing more, and has not said since that it would.
+    /// Its consumer took nothing more, and has not said since that it would.
     is_blocked: bool,
 }
 
@@ -98,7 +98,7 @@ impl<L> Subscriber<L> {
     }
 }
 
-impl<L: Line> Queues<L> {
+impl<L: Consumer> Queues<L> {
     pub(crate) fn new(limits: QueueLimits) -> Queues<L> {
         Queues { limits, bytes: 0, queues: HashMap::new() }
     }
@@ -155,11 +155,11 @@ impl<L: Line> Queues<L> {
         queue: &str,
         key: SubscriberKey,
         mode: AckMode,
-        line: L,
+        consumer: L,
     ) -> Result<(), QueueError> {
         self.change(queue, |queue, limits| {
             let unacknowledged = VecDeque::new();
-            queue.subscribers.insert(key, Subscriber { line, mode, unacknowledged, is_blocked: false });
+            queue.subscribers.insert(key, Subscriber { consumer, mode, unacknowledged, is_blocked: false });
             queue.ready.push_back(key);
             queue.dispatch(limits);
         })
@@ -184,12 +184,12 @@ impl<L: Line> Queues<L> {
 
     /// A subscriber acknowledges a message, or (`accept` is false) gives it back; in client mode all before it, too.
     /// False if it has no such message.
-    pub(crate) fn settle(&mut self, queue: &str, key: SubscriberKey, id: MessageId, accept: bool) -> bool {
-        let settled = self.change_known(queue, |queue, limits| queue.settle(key, id, accept, limits));
-        settled.unwrap_or(false)
+    pub(crate) fn ack(&mut self, queue: &str, key: SubscriberKey, id: MessageId, accept: bool) -> bool {
+        let acked = self.change_known(queue, |queue, limits| queue.ack(key, id, accept, limits));
+        acked.unwrap_or(false)
     }
 
-    /// The line of a subscriber may take messages again.
+    /// The consumer of a subscriber may take messages again.
     pub(crate) fn resume(&mut self, queue: &str, key: SubscriberKey) {
         let _unknown = self.change_known(queue, |queue, limits| {
             let Some(subscriber) = queue.subscribers.get_mut(&key) else { return };
@@ -238,7 +238,7 @@ impl<L: Line> Queues<L> {
     }
 }
 
-impl<L: Line> Queue<L> {
+impl<L: Consumer> Queue<L> {
     fn new() -> Queue<L> {
         Queue { waiting: VecDeque::new(), bytes: 0, subscribers: HashMap::new(), ready: VecDeque::new() }
     }
@@ -266,7 +266,7 @@ impl<L: Line> Queue<L> {
             let Some(key) = self.ready.pop_front() else { return };
             let Some(subscriber) = self.subscribers.get_mut(&key) else { continue };
             let Some(item) = self.waiting.pop_front() else { return };
-            if !subscriber.line.deliver(&item.message, item.redelivered) {
+            if !subscriber.consumer.deliver(&item.message, item.redelivered) {
                 subscriber.is_blocked = true;
                 self.waiting.push_front(item);
                 continue;
@@ -281,19 +281,19 @@ impl<L: Line> Queue<L> {
         }
     }
 
-    fn settle(&mut self, key: SubscriberKey, id: MessageId, accept: bool, limits: &QueueLimits) -> bool {
+    fn ack(&mut self, key: SubscriberKey, id: MessageId, accept: bool, limits: &QueueLimits) -> bool {
         let Some(subscriber) = self.subscribers.get_mut(&key) else { return false };
         let had_room = subscriber.has_room(limits);
         let Some(at) = subscriber.unacknowledged.iter().position(|item| item.message.id == id) else {
             return false;
         };
         let first = if subscriber.mode == AckMode::Client { 0 } else { at };
-        let settled: Vec<Item> = subscriber.unacknowledged.drain(first..=at).collect();
+        let acked: Vec<Item> = subscriber.unacknowledged.drain(first..=at).collect();
         let has_room = subscriber.has_room(limits);
         if accept {
-            self.bytes -= settled.iter().map(|item| item.message.cost()).sum::<usize>();
+            self.bytes -= acked.iter().map(|item| item.message.cost()).sum::<usize>();
         } else {
-            self.give_back(settled);
+            self.give_back(acked);
             // The others first.
             self.ready.retain(|ready| *ready != key);
         }

@@ -121,7 +121,7 @@ impl Command {
         Command::ALL.into_iter().find(|command| command.name().as_bytes() == line)
     }
 
-    /// Whether its headers are never escaped, since they settle how the others are.
+    /// Whether its headers are never escaped, since they decide how the others are.
     pub(crate) const fn is_plain(self) -> bool {
         matches!(self, Command::Connect | Command::Stomp | Command::Connected)
     }

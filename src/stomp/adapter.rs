@@ -4,18 +4,18 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::destination::{Destination, Place};
+use super::consumer::{Blocked, SessionConsumer};
+use super::destination::{Destination, DestinationKind};
 use super::encoding::RoomEncoding;
 use super::fault::Fault;
-use super::flight::Flight;
-use super::line::{Blocked, SessionLine};
 use super::message::{Message, MessageId, SubscriberKey, cost_of};
+use super::pending_ops::PendingOps;
 use super::queues::{Change, QueueLimits, Queues};
 use super::session::{
-    Broker, Effect, Heart, Operation, Profile, Progress, QueueChange, Sending, Subscription,
+    Broker, Effect, Heartbeat, Operation, Profile, Progress, QueueChange, Sending, Subscription,
 };
 use super::users::{Owner, UserQueues};
-use super::{BEAT, CONNECT, SILENCE};
+use super::{CHECK_LIVENESS, CONNECT, HEARTBEAT};
 use crate::server::{
     Context, JoinRequest, Membership, Post, PostError, Posted, RoomError, Start, Timer, Why,
 };
@@ -23,24 +23,24 @@ use crate::ws::CloseCode;
 
 /// What all sessions share. Handlers are called on one thread, so nobody ever waits for a lock.
 #[derive(Debug)]
-pub(super) struct Hub {
+pub(super) struct SharedQueues {
     seed: u64,
     numbers: AtomicU64,
-    queues: Mutex<Queues<SessionLine>>,
-    users: Mutex<UserQueues<SessionLine>>,
+    queues: Mutex<Queues<SessionConsumer>>,
+    users: Mutex<UserQueues<SessionConsumer>>,
 }
 
-impl Hub {
-    pub(super) fn new(limits: QueueLimits, seed: u64) -> Hub {
+impl SharedQueues {
+    pub(super) fn new(limits: QueueLimits, seed: u64) -> SharedQueues {
         let (queues, users) = (Mutex::new(Queues::new(limits)), Mutex::default());
-        Hub { seed, numbers: AtomicU64::new(1), queues, users }
+        SharedQueues { seed, numbers: AtomicU64::new(1), queues, users }
     }
 
-    pub(super) fn queues(&self) -> MutexGuard<'_, Queues<SessionLine>> {
+    pub(super) fn queues(&self) -> MutexGuard<'_, Queues<SessionConsumer>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn users(&self) -> MutexGuard<'_, UserQueues<SessionLine>> {
+    fn users(&self) -> MutexGuard<'_, UserQueues<SessionConsumer>> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -72,43 +72,43 @@ struct Attached {
 
 /// What a session is subscribed to, by its own numbers.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(super) struct Subscriptions {
     rooms: HashMap<u32, Membership>,
     queues: HashMap<u32, Attached>,
     /// Queues whose messages did not fit.
     pub(super) blocked: Vec<Blocked>,
 }
 
-impl Places {
+impl Subscriptions {
     /// Leaves the queues: what is not acknowledged is for others.
-    pub(super) fn leave_queues(&mut self, session: u128, hub: &Hub) {
-        let mut shared: HashMap<Box<str>, Vec<SubscriberKey>> = HashMap::new();
+    pub(super) fn leave_queues(&mut self, session: u128, shared: &SharedQueues) {
+        let mut by_queue: HashMap<Box<str>, Vec<SubscriberKey>> = HashMap::new();
         for (number, attached) in self.queues.drain() {
             let key = SubscriberKey { session, number };
             match attached.owner {
-                None => shared.entry(attached.destination.name().into()).or_default().push(key),
-                Some(_) => hub.detach(key, attached),
+                None => by_queue.entry(attached.destination.name().into()).or_default().push(key),
+                Some(_) => shared.detach(key, attached),
             }
         }
         // All of a queue's at once, or the first would hand over to the next, which is lost as well.
-        for (queue, keys) in shared {
-            hub.queues().unsubscribe_all(&queue, &keys);
+        for (queue, keys) in by_queue {
+            shared.queues().unsubscribe_all(&queue, &keys);
         }
     }
 }
 
 /// What a session asks its server through, during one callback.
 #[derive(Debug)]
-pub(super) struct Desk<'d, 'c> {
-    pub(super) hub: &'d Hub,
+pub(super) struct BrokerAdapter<'d, 'c> {
+    pub(super) shared: &'d SharedQueues,
     pub(super) cx: &'d mut Context<'c>,
-    pub(super) places: &'d mut Places,
-    pub(super) flight: &'d Flight,
-    pub(super) heart: &'d mut Heart,
+    pub(super) subscriptions: &'d mut Subscriptions,
+    pub(super) pending: &'d PendingOps,
+    pub(super) heartbeat: &'d mut Heartbeat,
     pub(super) has_renewed: &'d mut bool,
 }
 
-impl Desk<'_, '_> {
+impl BrokerAdapter<'_, '_> {
     fn enter(
         &mut self,
         profile: &Profile,
@@ -116,7 +116,7 @@ impl Desk<'_, '_> {
         start: Start,
         operation: Option<Operation>,
     ) -> Result<Progress, Fault> {
-        let departure = self.flight.begin(self.cx.session(), operation);
+        let guard = self.pending.begin(self.cx.session(), operation);
         let request = JoinRequest::chat(subscription.destination.name(), profile.user())
             .start(start)
             .silent()
@@ -124,10 +124,10 @@ impl Desk<'_, '_> {
             .encoding(Arc::new(RoomEncoding::new(profile.version, subscription)))
             .then(|joined| {
                 let entered = joined.map(|joined| Effect::Entered { epoch: joined.epoch, seq: joined.seq });
-                departure.land(entered.map_err(Fault::from));
+                guard.complete(entered.map_err(Fault::from));
             });
-        let membership = self.cx.join(request).inspect_err(|_| self.flight.arrived())?;
-        self.places.rooms.insert(subscription.number, membership);
+        let membership = self.cx.join(request).inspect_err(|_| self.pending.arrived())?;
+        self.subscriptions.rooms.insert(subscription.number, membership);
         Ok(Progress::Later)
     }
 
@@ -138,9 +138,9 @@ impl Desk<'_, '_> {
         operation: Option<Operation>,
     ) -> Result<Progress, Fault> {
         let post = post_of(profile, sending)?;
-        let departure = self.flight.begin(self.cx.session(), operation);
-        let posted = self.cx.post(post, |posted| departure.land(delivered(posted)));
-        posted.inspect_err(|_| self.flight.arrived())?;
+        let guard = self.pending.begin(self.cx.session(), operation);
+        let posted = self.cx.post(post, |posted| guard.complete(delivered(posted)));
+        posted.inspect_err(|_| self.pending.arrived())?;
         Ok(Progress::Later)
     }
 
@@ -159,8 +159,8 @@ impl Desk<'_, '_> {
         }
         let count = posts.len();
         let posts = posts.into_iter().map(|post| {
-            let departure = self.flight.begin(self.cx.session(), operation);
-            (post, |posted| departure.land(delivered(posted)))
+            let guard = self.pending.begin(self.cx.session(), operation);
+            (post, |posted| guard.complete(delivered(posted)))
         });
         let posts = posts.collect();
         self.cx.post_all(posts, only_asks);
@@ -169,19 +169,19 @@ impl Desk<'_, '_> {
 
     fn tell(&mut self, profile: &Profile, sending: Sending<'_>) -> Result<usize, Fault> {
         let (queue, mandatory) = (sending.destination.clone(), sending.mandatory);
-        let message = self.hub.message(profile, sending);
-        let sessions = self.hub.users().send(profile.owner.clone(), queue.name(), &message);
+        let message = self.shared.message(profile, sending);
+        let sessions = self.shared.users().send(profile.owner.clone(), queue.name(), &message);
         if mandatory && sessions == 0 { Err(Fault::NoSubscriber) } else { Ok(sessions) }
     }
 
-    fn set_beat(&mut self, timer: Timer, interval: Option<std::time::Duration>) {
+    fn set_timer_if(&mut self, timer: Timer, interval: Option<std::time::Duration>) {
         if let Some(interval) = interval {
             self.cx.set_timer(timer, interval);
         }
     }
 }
 
-impl Broker for Desk<'_, '_> {
+impl Broker for BrokerAdapter<'_, '_> {
     fn send(&mut self, frame: &[u8]) {
         match simdutf8::basic::from_utf8(frame) {
             Ok(text) => self.cx.send_text(text),
@@ -198,15 +198,15 @@ impl Broker for Desk<'_, '_> {
     }
 
     fn close(&mut self, code: CloseCode, reason: &str) {
-        self.places.leave_queues(self.cx.id(), self.hub);
+        self.subscriptions.leave_queues(self.cx.id(), self.shared);
         self.cx.close(code, reason);
     }
 
-    fn beat(&mut self, heart: Heart) {
-        *self.heart = heart;
+    fn start_heartbeat(&mut self, heartbeat: Heartbeat) {
+        *self.heartbeat = heartbeat;
         self.cx.cancel_timer(CONNECT);
-        self.set_beat(BEAT, heart.beat());
-        self.set_beat(SILENCE, heart.listen());
+        self.set_timer_if(HEARTBEAT, heartbeat.send_interval());
+        self.set_timer_if(CHECK_LIVENESS, heartbeat.check_interval());
     }
 
     fn permit(&self, name: &str) -> Result<(), Fault> {
@@ -221,22 +221,22 @@ impl Broker for Desk<'_, '_> {
     }
 
     fn holds(&self, profile: &Profile, subscription: &Subscription, id: MessageId) -> bool {
-        self.hub.queues().holds(subscription.destination.name(), key_of(profile, subscription), id)
+        self.shared.queues().holds(subscription.destination.name(), key_of(profile, subscription), id)
     }
 
     fn check(&self, profile: &Profile, changes: &[QueueChange]) -> Result<(), Fault> {
         let mut of_queues = Vec::new();
         for change in changes {
             match change {
-                QueueChange::Settle { subscription, id, accept } => of_queues.push(Change::Settle {
+                QueueChange::Ack { subscription, id, accept } => of_queues.push(Change::Ack {
                     queue: subscription.destination.name(),
                     key: key_of(profile, subscription),
                     id: *id,
                     accept: *accept,
                 }),
-                QueueChange::Send(sending) if sending.destination.place() == Place::UserQueue => {
+                QueueChange::Send(sending) if sending.destination.kind() == DestinationKind::UserQueue => {
                     let (owner, name) = (profile.owner.clone(), sending.destination.name());
-                    if sending.mandatory && !self.hub.users().is_heard(owner, name) {
+                    if sending.mandatory && !self.shared.users().is_heard(owner, name) {
                         return Err(Fault::NoSubscriber);
                     }
                 }
@@ -247,7 +247,7 @@ impl Broker for Desk<'_, '_> {
                 }),
             }
         }
-        self.hub.queues().check(of_queues)
+        self.shared.queues().check(of_queues)
     }
 
     fn subscribe(
@@ -259,22 +259,22 @@ impl Broker for Desk<'_, '_> {
     ) -> Result<Progress, Fault> {
         let (destination, number) = (&subscription.destination, subscription.number);
         let key = SubscriberKey { session: self.cx.id(), number };
-        let owner = match destination.place() {
-            Place::Room => return self.enter(profile, subscription, start, operation),
-            Place::Queue => {
+        let owner = match destination.kind() {
+            DestinationKind::Room => return self.enter(profile, subscription, start, operation),
+            DestinationKind::Queue => {
                 self.permit(destination.name())?;
                 None
             }
-            Place::UserQueue => Some(profile.owner.clone()),
+            DestinationKind::UserQueue => Some(profile.owner.clone()),
         };
         // What waits in the queue is sent at once, and CONNECTED comes before.
         self.cx.flush();
-        let line = SessionLine::new(self.cx.session().clone(), profile.version, subscription);
+        let consumer = SessionConsumer::new(self.cx.session().clone(), profile.version, subscription);
         match &owner {
-            None => self.hub.queues().subscribe(destination.name(), key, subscription.mode, line)?,
-            Some(owner) => self.hub.users().subscribe(owner.clone(), destination.name(), key, line),
+            None => self.shared.queues().subscribe(destination.name(), key, subscription.mode, consumer)?,
+            Some(owner) => self.shared.users().subscribe(owner.clone(), destination.name(), key, consumer),
         }
-        self.places.queues.insert(number, Attached { destination: destination.clone(), owner });
+        self.subscriptions.queues.insert(number, Attached { destination: destination.clone(), owner });
         Ok(Progress::Now(Effect::Done))
     }
 
@@ -285,14 +285,14 @@ impl Broker for Desk<'_, '_> {
         operation: Option<Operation>,
     ) -> Progress {
         let number = subscription.number;
-        if let Some(attached) = self.places.queues.remove(&number) {
-            self.hub.detach(SubscriberKey { session: profile.session, number }, attached);
+        if let Some(attached) = self.subscriptions.queues.remove(&number) {
+            self.shared.detach(SubscriberKey { session: profile.session, number }, attached);
         }
-        if let Some(membership) = self.places.rooms.remove(&number) {
+        if let Some(membership) = self.subscriptions.rooms.remove(&number) {
             self.cx.leave(membership);
             if operation.is_some() {
-                let departure = self.flight.begin(self.cx.session(), operation);
-                self.cx.after(membership, || departure.land(Ok(Effect::Done)));
+                let guard = self.pending.begin(self.cx.session(), operation);
+                self.cx.after(membership, || guard.complete(Ok(Effect::Done)));
                 return Progress::Later;
             }
         }
@@ -305,13 +305,13 @@ impl Broker for Desk<'_, '_> {
         sending: Sending<'_>,
         operation: Option<Operation>,
     ) -> Result<Progress, Fault> {
-        let delivered = match sending.destination.place() {
-            Place::Room => return self.post(profile, &sending, operation),
-            Place::UserQueue => self.tell(profile, sending)?,
-            Place::Queue => {
+        let delivered = match sending.destination.kind() {
+            DestinationKind::Room => return self.post(profile, &sending, operation),
+            DestinationKind::UserQueue => self.tell(profile, sending)?,
+            DestinationKind::Queue => {
                 let (queue, mandatory) = (sending.destination.clone(), sending.mandatory);
-                let message = self.hub.message(profile, sending);
-                usize::from(self.hub.queues().offer(queue.name(), message, mandatory)?)
+                let message = self.shared.message(profile, sending);
+                usize::from(self.shared.queues().offer(queue.name(), message, mandatory)?)
             }
         };
         Ok(Progress::Now(Effect::Delivered(delivered)))
@@ -338,18 +338,12 @@ impl Broker for Desk<'_, '_> {
         self.post_all(profile, sendings, false, operation)
     }
 
-    fn settle(
-        &mut self,
-        profile: &Profile,
-        subscription: &Subscription,
-        id: MessageId,
-        accept: bool,
-    ) -> bool {
-        self.hub.queues().settle(subscription.destination.name(), key_of(profile, subscription), id, accept)
+    fn ack(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool {
+        self.shared.queues().ack(subscription.destination.name(), key_of(profile, subscription), id, accept)
     }
 
     fn is_quiet(&self) -> bool {
-        self.flight.await_quiet()
+        self.pending.await_quiet()
     }
 }
 

@@ -4,7 +4,7 @@ use super::connected::{Connected, Subscription};
 use super::sending::ACK;
 use super::{Broker, Profile, QueueChange};
 use crate::stomp::codec::{Command, Frame, Version};
-use crate::stomp::destination::Place;
+use crate::stomp::destination::DestinationKind;
 use crate::stomp::encoding::is_room_message_id;
 use crate::stomp::fault::Fault;
 use crate::stomp::message::MessageId;
@@ -15,21 +15,21 @@ pub(crate) const ACK_SEPARATOR: char = '.';
 
 /// A message that a client has dealt with, or will not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Settling {
+pub(super) struct Acknowledgement {
     /// Whose message it is; before 1.1 clients need not say.
     subscription: Option<u32>,
     message: Box<str>,
     accept: bool,
 }
 
-impl Settling {
-    pub(super) fn parse(frame: &Frame<'_>, connected: &Connected) -> Result<Settling, Fault> {
+impl Acknowledgement {
+    pub(super) fn parse(frame: &Frame<'_>, connected: &Connected) -> Result<Acknowledgement, Fault> {
         let accept = frame.command() == Command::Ack;
         if connected.profile.version == Version::V12 {
             let id = frame.header("id").ok_or(Fault::Missing("id"))?;
             let (number, message) = id.split_once(ACK_SEPARATOR).ok_or(Fault::NoMessage)?;
             let number = number.parse().map_err(|_| Fault::NoMessage)?;
-            return Ok(Settling { subscription: Some(number), message: message.into(), accept });
+            return Ok(Acknowledgement { subscription: Some(number), message: message.into(), accept });
         }
         let message = frame.header("message-id").ok_or(Fault::Missing("message-id"))?;
         let subscription = match frame.header("subscription") {
@@ -37,7 +37,7 @@ impl Settling {
             None if connected.profile.version == Version::V10 => None,
             None => return Err(Fault::Missing("subscription")),
         };
-        Ok(Settling { subscription, message: message.into(), accept })
+        Ok(Acknowledgement { subscription, message: message.into(), accept })
     }
 
     /// Whether there is a subscription that it can be about.
@@ -49,10 +49,10 @@ impl Settling {
         }
     }
 
-    pub(super) fn settle(&self, connected: &Connected, broker: &mut impl Broker) -> Result<(), Fault> {
+    pub(super) fn ack(&self, connected: &Connected, broker: &mut impl Broker) -> Result<(), Fault> {
         let mut meant = connected.subscriptions.values().filter(|subscription| self.suits(subscription));
-        let settled = meant.any(|subscription| self.settle_in(&connected.profile, subscription, broker));
-        if settled { Ok(()) } else { Err(Fault::NoMessage) }
+        let acked = meant.any(|subscription| self.ack_in(&connected.profile, subscription, broker));
+        if acked { Ok(()) } else { Err(Fault::NoMessage) }
     }
 
     /// What it changes in a queue, at COMMIT; nothing where nothing waits for an acknowledgement.
@@ -63,13 +63,13 @@ impl Settling {
     ) -> Result<Option<QueueChange>, Fault> {
         let meant = connected.subscriptions.values().filter(|subscription| self.suits(subscription));
         for subscription in meant {
-            match (subscription.destination.place(), MessageId::parse(&self.message)) {
-                (Place::Room | Place::UserQueue, _) => return Ok(None),
-                (Place::Queue, Some(id)) if broker.holds(&connected.profile, subscription, id) => {
+            match (subscription.destination.kind(), MessageId::parse(&self.message)) {
+                (DestinationKind::Room | DestinationKind::UserQueue, _) => return Ok(None),
+                (DestinationKind::Queue, Some(id)) if broker.holds(&connected.profile, subscription, id) => {
                     let (subscription, accept) = (subscription.clone(), self.accept);
-                    return Ok(Some(QueueChange::Settle { subscription, id, accept }));
+                    return Ok(Some(QueueChange::Ack { subscription, id, accept }));
                 }
-                (Place::Queue, _) => {}
+                (DestinationKind::Queue, _) => {}
             }
         }
         Err(Fault::NoMessage)
@@ -78,18 +78,20 @@ impl Settling {
     fn suits(&self, subscription: &Subscription) -> bool {
         subscription.mode != AckMode::Auto
             && self.subscription.is_none_or(|number| number == subscription.number)
-            && match subscription.destination.place() {
-                Place::Room => is_room_message_id(&self.message),
-                Place::Queue | Place::UserQueue => MessageId::parse(&self.message).is_some(),
+            && match subscription.destination.kind() {
+                DestinationKind::Room => is_room_message_id(&self.message),
+                DestinationKind::Queue | DestinationKind::UserQueue => {
+                    MessageId::parse(&self.message).is_some()
+                }
             }
     }
 
-    fn settle_in(&self, profile: &Profile, subscription: &Subscription, broker: &mut impl Broker) -> bool {
-        match (subscription.destination.place(), MessageId::parse(&self.message)) {
+    fn ack_in(&self, profile: &Profile, subscription: &Subscription, broker: &mut impl Broker) -> bool {
+        match (subscription.destination.kind(), MessageId::parse(&self.message)) {
             // Nothing of these is ever sent again for want of an acknowledgement.
-            (Place::Room | Place::UserQueue, _) => true,
-            (Place::Queue, Some(id)) => broker.settle(profile, subscription, id, self.accept),
-            (Place::Queue, None) => false,
+            (DestinationKind::Room | DestinationKind::UserQueue, _) => true,
+            (DestinationKind::Queue, Some(id)) => broker.ack(profile, subscription, id, self.accept),
+            (DestinationKind::Queue, None) => false,
         }
     }
 }

@@ -5,17 +5,17 @@
 //! | `connect` | CONNECT: version, user, heart-beats |
 //! | `connected` | every other frame, and what is answered later |
 //! | `sending` | SEND |
-//! | `settling` | ACK, NACK |
+//! | `acknowledgement` | ACK, NACK |
 //! | `transactions` | what waits for COMMIT |
 //! | `commit` | COMMIT: all of it, or nothing |
 //! | `broker` | what a session asks of the server |
 
+mod acknowledgement;
 mod broker;
 mod commit;
 mod connect;
 mod connected;
 mod sending;
-mod settling;
 mod transactions;
 
 use std::time::Duration;
@@ -26,12 +26,12 @@ use super::destination::Destination;
 use super::fault::Fault;
 use crate::ws::CloseCode;
 
+pub(crate) use acknowledgement::ACK_SEPARATOR;
 pub(crate) use broker::{Broker, Effect, Operation, Progress};
 pub(crate) use commit::QueueChange;
-pub(crate) use connect::{Heart, Profile};
+pub(crate) use connect::{Heartbeat, Profile};
 pub(crate) use connected::Subscription;
 pub(crate) use sending::Sending;
-pub(crate) use settling::ACK_SEPARATOR;
 
 /// What bodies that the server wrote are.
 pub(crate) const TEXT: &str = "text/plain;charset=utf-8";
@@ -49,7 +49,7 @@ pub(crate) struct SessionLimits {
 
 /// What is known of a session before its first frame.
 #[derive(Clone, Debug)]
-pub(crate) struct Opening {
+pub(crate) struct HandshakeInfo {
     pub(crate) id: u128,
     /// The version of the subprotocol that was agreed on, if any was.
     pub(crate) subprotocol: Option<Version>,
@@ -68,12 +68,12 @@ pub(crate) struct Session {
 
 /// ```text
 ///            CONNECT                DISCONNECT             everything has had its effect
-///   Opening ─────────► Connected ──────────────► Leaving ───────────────────────────────► Over
+///   AwaitsConnect ─────►  Connected ──────────────► Leaving ───────────────────────────────► Over
 ///      └──────────────────┴──── a fault ───────────┴────────────────────────────────────────▲
 /// ```
 #[derive(Debug)]
 enum State {
-    Opening(Opening),
+    AwaitsConnect(HandshakeInfo),
     Connected(Box<Connected>),
     /// The receipt that was asked for, if any was.
     Leaving(Box<Connected>, Option<Box<str>>),
@@ -89,8 +89,8 @@ struct Ended {
 }
 
 impl Session {
-    pub(crate) fn new(limits: SessionLimits, opening: Opening) -> Session {
-        Session { limits, state: State::Opening(opening) }
+    pub(crate) fn new(limits: SessionLimits, handshake: HandshakeInfo) -> Session {
+        Session { limits, state: State::AwaitsConnect(handshake) }
     }
 
     /// What it may cost from now on.
@@ -102,7 +102,7 @@ impl Session {
     pub(crate) fn version(&self) -> Option<Version> {
         match &self.state {
             State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
-            State::Opening(_) | State::Over(_) => None,
+            State::AwaitsConnect(_) | State::Over(_) => None,
         }
     }
 
@@ -110,13 +110,13 @@ impl Session {
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.state {
             State::Connected(connected) | State::Leaving(connected, _) => connected.held_bytes(),
-            State::Opening(_) | State::Over(_) => 0,
+            State::AwaitsConnect(_) | State::Over(_) => 0,
         }
     }
 
     /// Whether it waits for CONNECT.
-    pub(crate) fn is_opening(&self) -> bool {
-        matches!(self.state, State::Opening(_))
+    pub(crate) fn awaits_connect(&self) -> bool {
+        matches!(self.state, State::AwaitsConnect(_))
     }
 
     /// Whether nothing more is to be read.
@@ -126,19 +126,19 @@ impl Session {
 
     /// Takes a frame. What comes after the end is ignored.
     pub(crate) fn receive(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) {
-        let obeyed = match &mut self.state {
-            State::Opening(opening) => {
-                let connected = connect::connect(opening, frame, &self.limits, broker);
+        let handled = match &mut self.state {
+            State::AwaitsConnect(handshake) => {
+                let connected = connect::connect(handshake, frame, &self.limits, broker);
                 connected.map(|connected| self.state = State::Connected(Box::new(connected)))
             }
             State::Connected(_) if frame.command() == Command::Disconnect => {
                 self.disconnect(frame, broker);
                 Ok(())
             }
-            State::Connected(connected) => connected.obey(frame, &self.limits, broker),
+            State::Connected(connected) => connected.handle(frame, &self.limits, broker),
             State::Leaving(..) | State::Over(_) => Ok(()),
         };
-        if let Err(fault) = obeyed {
+        if let Err(fault) = handled {
             self.fail(fault, frame.header("receipt").as_deref(), broker);
             self.blame(frame);
         }
@@ -159,7 +159,9 @@ impl Session {
     /// The user, if there is one, and the room that the client spoke of last.
     pub(crate) fn names(&self) -> (Option<&str>, Option<&str>) {
         match &self.state {
-            State::Opening(opening) => (opening.proved.as_deref().or(opening.given.as_deref()), None),
+            State::AwaitsConnect(handshake) => {
+                (handshake.proved.as_deref().or(handshake.given.as_deref()), None)
+            }
             State::Connected(connected) | State::Leaving(connected, _) => connected.names(),
             State::Over(ended) => (ended.user.as_deref(), ended.room.as_deref()),
         }
@@ -180,7 +182,7 @@ impl Session {
             State::Connected(connected) | State::Leaving(connected, _) => {
                 operation.and_then(|operation| connected.forget(operation))
             }
-            State::Opening(_) | State::Over(_) => None,
+            State::AwaitsConnect(_) | State::Over(_) => None,
         };
         self.fail(fault, receipt.as_deref(), broker);
     }
@@ -202,7 +204,7 @@ impl Session {
         }
         broker.note(fault);
         let version = match &self.state {
-            State::Opening(opening) => opening.subprotocol,
+            State::AwaitsConnect(handshake) => handshake.subprotocol,
             State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
             State::Over(_) => None,
         };
@@ -222,7 +224,7 @@ impl Session {
         let receipt = frame.header("receipt").map(|receipt| receipt.into());
         self.state = match std::mem::replace(&mut self.state, State::Over(Ended::default())) {
             State::Connected(connected) => State::Leaving(connected, receipt),
-            state @ (State::Opening(_) | State::Leaving(..) | State::Over(_)) => state,
+            state @ (State::AwaitsConnect(_) | State::Leaving(..) | State::Over(_)) => state,
         };
         if broker.is_quiet() {
             self.drained(broker);

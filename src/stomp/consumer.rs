@@ -2,7 +2,7 @@
 
 use super::codec::{Escaping, FrameWriter, Version};
 use super::encoding::{ack_prefix, has_ack, write_label};
-use super::message::{Line, Message, SubscriberKey};
+use super::message::{Consumer, Message, SubscriberKey};
 use super::session::Subscription;
 use crate::server::{SendError, Session};
 use crate::ws::CloseCode;
@@ -16,7 +16,7 @@ pub(super) struct Blocked {
 
 /// How one subscription is sent the messages of its queue.
 #[derive(Debug)]
-pub(super) struct SessionLine {
+pub(super) struct SessionConsumer {
     session: Session,
     escaping: Escaping,
     /// The lines that are the same in every message.
@@ -25,12 +25,12 @@ pub(super) struct SessionLine {
     blocked: Blocked,
 }
 
-impl SessionLine {
-    pub(super) fn new(session: Session, version: Version, subscription: &Subscription) -> SessionLine {
+impl SessionConsumer {
+    pub(super) fn new(session: Session, version: Version, subscription: &Subscription) -> SessionConsumer {
         let mut label = Vec::new();
         write_label(&mut label, version, subscription);
         let key = SubscriberKey { session: session.id(), number: subscription.number };
-        SessionLine {
+        SessionConsumer {
             session,
             escaping: Escaping::of(version),
             label: label.into(),
@@ -57,7 +57,7 @@ impl SessionLine {
     }
 }
 
-impl Line for SessionLine {
+impl Consumer for SessionConsumer {
     fn deliver(&self, message: &Message, redelivered: bool) -> bool {
         let frame = self.frame(message, redelivered);
         let sent = match simdutf8::basic::from_utf8(&frame) {

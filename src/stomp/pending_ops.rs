@@ -10,18 +10,18 @@ use crate::ws::CloseCode;
 
 /// What comes back to a session's handler.
 #[derive(Debug)]
-pub(super) enum Landing {
+pub(super) enum Completion {
     /// Something that was asked for by this name has had its effect.
     Done(Operation, Effect),
     /// Something cannot be done.
     Refused(Option<Operation>, Fault),
     /// Nothing is under way any more.
-    Quiet,
+    AllDone,
 }
 
 /// Counts what is under way. What nobody waits to hear of comes back as a number alone: it costs the reactor nothing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Flight(Arc<Counters>);
+pub(super) struct PendingOps(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
@@ -30,11 +30,11 @@ struct Counters {
     is_awaited: AtomicBool,
 }
 
-impl Flight {
+impl PendingOps {
     /// Something is asked for. What is returned must come back, however it went.
-    pub(super) fn begin(&self, session: &Session, operation: Option<Operation>) -> Departure {
+    pub(super) fn begin(&self, session: &Session, operation: Option<Operation>) -> OpGuard {
         self.0.under_way.fetch_add(1, Ordering::SeqCst);
-        Departure { flight: self.clone(), session: session.clone(), operation }
+        OpGuard { pending: self.clone(), session: session.clone(), operation }
     }
 
     /// Something that was told to the session has arrived there.
@@ -47,7 +47,7 @@ impl Flight {
         self.0.under_way.load(Ordering::SeqCst) == 0
     }
 
-    /// As [`is_quiet`](Self::is_quiet); if not, [`Landing::Quiet`] comes when it is, or something else does last.
+    /// As [`is_quiet`](Self::is_quiet); if not, [`Completion::AllDone`] comes when it is, or something else does last.
     pub(super) fn await_quiet(&self) -> bool {
         self.0.is_awaited.store(true, Ordering::SeqCst);
         self.is_quiet()
@@ -56,34 +56,34 @@ impl Flight {
 
 /// One thing that is under way, on whatever thread.
 #[derive(Debug)]
-pub(super) struct Departure {
-    flight: Flight,
+pub(super) struct OpGuard {
+    pending: PendingOps,
     session: Session,
     operation: Option<Operation>,
 }
 
-impl Departure {
+impl OpGuard {
     /// It is over.
-    pub(super) fn land(self, outcome: Result<Effect, Fault>) {
-        let landing = match (outcome, self.operation) {
-            (Ok(effect), Some(operation)) => Landing::Done(operation, effect),
-            (Err(fault), operation) => Landing::Refused(operation, fault),
+    pub(super) fn complete(self, outcome: Result<Effect, Fault>) {
+        let completion = match (outcome, self.operation) {
+            (Ok(effect), Some(operation)) => Completion::Done(operation, effect),
+            (Err(fault), operation) => Completion::Refused(operation, fault),
             (Ok(_), None) => {
-                let Counters { under_way, is_awaited } = &*self.flight.0;
+                let Counters { under_way, is_awaited } = &*self.pending.0;
                 let was_last = under_way.fetch_sub(1, Ordering::SeqCst) == 1;
                 if was_last && is_awaited.load(Ordering::SeqCst) {
-                    tell(&self.session, Landing::Quiet);
+                    tell(&self.session, Completion::AllDone);
                 }
                 return;
             }
         };
-        tell(&self.session, landing);
+        tell(&self.session, completion);
     }
 }
 
 /// Has the session hear of it. One that cannot would wait for its receipt for ever.
-fn tell(session: &Session, landing: Landing) {
-    if session.post_event(landing) == Err(SendError::Full) {
+fn tell(session: &Session, completion: Completion) {
+    if session.post_event(completion) == Err(SendError::Full) {
         session.close(CloseCode::TRY_AGAIN_LATER, "too much waits for the session");
     }
 }
