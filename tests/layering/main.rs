@@ -1,6 +1,11 @@
-//! The house has eight floors, and imports point downwards only.
+//! The house has eight floors, and imports point downwards only; `circles`: in no folder do files import each other in
+//! a circle; `maps`: every folder names its files.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod circles;
+mod imports;
+mod maps;
 
 use std::fs;
 use std::path::{Path, PathBuf};

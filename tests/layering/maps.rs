@@ -1,0 +1,96 @@
+//! The first words of each folder, in its `mod.rs`, are a map that names every file in it; `docs/architecture.md` names
+//! every folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Folders whose map is not whole yet.
+const PENDING: &[&str] = &[
+    "bench",
+    "chat",
+    "cli",
+    "cli/bench",
+    "cli/log",
+    "fuzzing",
+    "handshake",
+    "http",
+    "proxy",
+    "rooms/shard/opening",
+    "server",
+    "signaling",
+    "stomp",
+    "stomp/queues",
+    "store",
+    "testing",
+    "transport",
+    "ws",
+];
+
+fn folders(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.join("mod.rs").is_file() {
+            folders(&path, found);
+            found.push(path);
+        }
+    }
+}
+
+/// The modules that a `mod.rs` declares, without those for tests.
+fn declared(source: &str) -> Vec<&str> {
+    let (mut names, mut for_tests) = (Vec::new(), false);
+    for line in source.lines() {
+        let line = line
+            .trim_start_matches("pub(crate) ")
+            .trim_start_matches("pub(super) ")
+            .trim_start_matches("pub ");
+        if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
+            if !for_tests {
+                names.push(name);
+            }
+            for_tests = false;
+        } else if line.starts_with("#[") {
+            for_tests |= line.starts_with("#[cfg(test)]");
+        } else {
+            for_tests = false;
+        }
+    }
+    names
+}
+
+/// Whether the map names it: in backquotes, alone or as a part of a path.
+fn names(map: &str, module: &str) -> bool {
+    map.split('`')
+        .skip(1)
+        .step_by(2)
+        .any(|quoted| quoted.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == module))
+}
+
+#[test]
+fn every_folder_has_a_map_of_its_files() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut all, mut wrong) = (Vec::new(), Vec::new());
+    folders(&src, &mut all);
+    assert!(all.len() > 20, "only {} folders found: is the search broken?", all.len());
+    for folder in all {
+        let source = fs::read_to_string(folder.join("mod.rs")).unwrap();
+        let map: Vec<_> = source.lines().take_while(|line| line.starts_with("//!")).collect();
+        let map = map.join("\n");
+        let missing: Vec<_> = declared(&source).into_iter().filter(|module| !names(&map, module)).collect();
+        let name = folder.strip_prefix(&src).unwrap().display().to_string();
+        if PENDING.contains(&name.as_str()) {
+            assert!(!missing.is_empty(), "the map of {name} is whole: take it out of PENDING");
+        } else if !missing.is_empty() {
+            wrong.push(format!("{name}: {}", missing.join(", ")));
+        }
+    }
+    assert!(wrong.is_empty(), "files that the map of their folder does not name:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn declarations_and_maps_are_understood() {
+    let source = "//! `one`\nmod one;\n#[cfg(test)]\nmod tests;\npub(crate) mod two;\nmod inline {\n}";
+    assert_eq!(declared(source), ["one", "two"]);
+    assert!(names("see `one` and [`two::Two`]", "two"));
+    assert!(!names("one and `two`, three", "three"));
+}
