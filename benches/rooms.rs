@@ -13,7 +13,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foghorn::rooms::log::{Log, Slice, Window};
 use foghorn::rooms::{
-    Alone, Bounds, Command, Format, Join, MemberKey, Notices, OnLag, Peer, RoomLimits, Sent, SessionKey,
+    Bounds, Command, Format, Join, MemberKey, Notices, OnLag, Peer, RoomLimits, Sent, Sequential, SessionKey,
     Shard, Span, Start, Timestamp, Variant,
 };
 use foghorn::ws::OpCode;
@@ -92,14 +92,14 @@ fn room(variant: Variant) -> Shard<Sink> {
         window: WINDOW,
         on_lag: OnLag::Close,
         bounds: Arc::new(Bounds::new(1)),
-        lane_members: usize::MAX,
+        parallel_members: usize::MAX,
         open_rooms: true,
         dedup_window: Duration::ZERO,
         notices: Notices::default(),
         store: None,
         deflate: DEFLATE,
     };
-    let mut shard = Shard::new(limits, 0, 1, Box::new(Alone));
+    let mut shard = Shard::new(limits, 0, 1, Box::new(Sequential));
     for number in 0..MEMBERS {
         let join = Join {
             member: MemberKey(number),
@@ -110,7 +110,7 @@ fn room(variant: Variant) -> Shard<Sink> {
             user: "".into(),
             peer: Sink(RefCell::default()),
             start: Start::Live,
-            hello: false,
+            welcome: false,
             variant,
             announced: true,
             creates: true,

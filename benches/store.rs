@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use foghorn::rooms::journal::{Durability, Record, RecordBatch, RoomId};
+use foghorn::rooms::store_api::{Durability, Record, RecordBatch, RoomId};
 use foghorn::rooms::{Kind, Span, Timestamp};
 use foghorn::store::{Location, Options, Store};
 use rusqlite::Connection;

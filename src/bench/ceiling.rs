@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::clock::{Clock, nanos};
 use super::process;
-use crate::rooms::journal::Durability;
+use crate::rooms::store_api::Durability;
 
 /// The tables, as short as they can be: what the server keeps besides is its own affair.
 const TABLE: &str = "CREATE TABLE messages (room INTEGER, seq INTEGER, at INTEGER, kind INTEGER, sender TEXT, \

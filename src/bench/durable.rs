@@ -17,7 +17,7 @@ use super::series::{Run, Series};
 use super::spawn::Spawned;
 use super::target::Target;
 use super::{Ceiling, run};
-use crate::rooms::journal::Durability;
+use crate::rooms::store_api::Durability;
 
 /// How the servers of such a series are started.
 #[derive(Clone, Debug)]

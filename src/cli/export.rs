@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use super::Failure;
 use super::offline::{Place, ask, progress};
 use super::room_line::RoomLine;
-use crate::rooms::journal::{Page, PageRequest, ReadFrom, RoomId};
+use crate::rooms::store_api::{Page, PageRequest, ReadFrom, RoomId};
 use crate::rooms::{Timestamp, push_stored_json};
 use crate::store::Store;
 

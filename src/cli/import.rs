@@ -17,7 +17,7 @@ use super::offline::{Place, ask, progress};
 use super::room_line::RoomLine;
 use crate::auth;
 use crate::chat::query::ROOM_BYTES_MAX;
-use crate::rooms::journal::{Stored, StoredPresence};
+use crate::rooms::store_api::{Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp, id_epoch};
 use crate::store::{Import, RoomInfo, SEQ_MAX, Store};
 

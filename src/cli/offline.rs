@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{Failure, load_config};
 use crate::config::Flag;
-use crate::rooms::journal::Retention;
+use crate::rooms::store_api::Retention;
 use crate::server::store_options;
 use crate::store::{Busy, Done, Location, Options, Store, StoreError, StoreThreads};
 

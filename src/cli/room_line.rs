@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::import::{check_name, parse_time};
 use crate::config::{parse_duration, write_duration};
 use crate::rooms::Timestamp;
-use crate::rooms::journal::{Durability, RoomSettings};
+use crate::rooms::store_api::{Durability, RoomSettings};
 use crate::store::{RoomInfo, SEQ_MAX};
 
 /// The value of `type`, which no message has.

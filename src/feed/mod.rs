@@ -20,7 +20,7 @@ use crate::auth::Identity;
 use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::config::Config;
 use crate::http::{Access, Method, Problem, Response, Status};
-use crate::server::{Answer, Api, PostError, Request, Responder, Router, Start, Why};
+use crate::server::{Answer, Api, PostError, RejectReason, Request, Responder, Router, Start};
 
 const SSE: &str = "/sse/rooms/";
 const POLL: &str = "/poll/rooms/";
@@ -82,7 +82,7 @@ impl<'r> Wanted<'r> {
         }
         let room = crate::http::query::decode_path_segment(segment).map_err(|error| bad(&error))?;
         if room.len() > ROOM_BYTES_MAX || room.chars().any(char::is_control) {
-            return Err(refusal(Why::NoSuchRoom));
+            return Err(refusal(RejectReason::NoSuchRoom));
         }
         let identity = request.identity();
         if identity.as_ref().is_some_and(|identity| !identity.may_enter(&room)) {
@@ -134,20 +134,22 @@ fn busy() -> Response {
 }
 
 /// Why there is nothing to read.
-fn refusal(why: Why) -> Response {
+fn refusal(why: RejectReason) -> Response {
     match why {
-        Why::NoSuchRoom | Why::RoomDeleted => problem(Status::NOT_FOUND, "there is no such room"),
-        Why::Kicked => problem(Status::FORBIDDEN, "this user was thrown out of the room"),
-        Why::Banned => {
+        RejectReason::NoSuchRoom | RejectReason::RoomDeleted => {
+            problem(Status::NOT_FOUND, "there is no such room")
+        }
+        RejectReason::Kicked => problem(Status::FORBIDDEN, "this user was thrown out of the room"),
+        RejectReason::Banned => {
             let banned = PostError::Banned;
             Problem::new(Status::FORBIDDEN, banned.text()).code(banned.code()).response()
         }
-        Why::RoomFull
-        | Why::TooManyRooms
-        | Why::TooManyNewRooms
-        | Why::TooManyOpenings
-        | Why::TooSlow
-        | Why::Unavailable
-        | Why::HandlerFailed => busy(),
+        RejectReason::RoomFull
+        | RejectReason::TooManyRooms
+        | RejectReason::TooManyNewRooms
+        | RejectReason::TooManyOpenings
+        | RejectReason::TooSlow
+        | RejectReason::Unavailable
+        | RejectReason::HandlerFailed => busy(),
     }
 }

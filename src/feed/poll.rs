@@ -10,7 +10,7 @@ use crate::chat::query::parse_number;
 use crate::chat::rest::messages;
 use crate::http::{Response, Status};
 use crate::reactor::unix_time;
-use crate::server::{Answer, Busy, History, HistoryRequest, Otherwise, Position, Responder, Why};
+use crate::server::{Answer, Busy, History, HistoryRequest, Otherwise, Position, RejectReason, Responder};
 
 /// How long a poll waits at most, and without being told.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -99,7 +99,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn answer(&self, history: Result<History, Why>) {
+    fn answer(&self, history: Result<History, RejectReason>) {
         let response = match history {
             Ok(History { json, position, .. }) => self.array(json, position),
             Err(why) => self.fields.dress(refusal(why)),

@@ -9,7 +9,7 @@ use crate::reactor::connection::deadlines::next_due;
 use crate::reactor::connection::table::State;
 use crate::reactor::events::memory::waits_for;
 use crate::reactor::service::Service;
-use crate::workers::Lane;
+use crate::workers::ShardHandle;
 
 /// Beyond so many connections nothing is looked at: a turn must not take longer the more there are.
 const CHECKED_MAX: usize = 16;
@@ -20,7 +20,7 @@ impl<S: Service> Reactor<S> {
     /// To be called at the end of a turn.
     pub(crate) fn check_turn(&self) {
         // A lane that could not hand its batch over is rung for, work of the application keeps the loop awake.
-        let wakes = !self.turn.background.is_empty() || self.turn.lanes.iter().any(Lane::is_congested);
+        let wakes = !self.turn.background.is_empty() || self.turn.lanes.iter().any(ShardHandle::is_congested);
         debug_assert!(
             self.turn.held.is_empty() || wakes,
             "connections are held back, and nothing lets them go on"

@@ -19,7 +19,7 @@ use crate::reactor::reports::incidents::Incidents;
 use crate::reactor::service::Ticket;
 use crate::rooms::Effect;
 use crate::transport::{Outbound, Tally};
-use crate::workers::Lane;
+use crate::workers::ShardHandle;
 use crate::ws::Spares;
 
 /// A turn that took longer than it asked for by this much did so because the whole process was stopped: that time does
@@ -39,7 +39,7 @@ pub(crate) struct Turn {
     pub(crate) replies: Vec<u8>,
     /// For messages that arrive in pieces.
     pub(crate) spares: Spares,
-    pub(crate) lanes: Vec<Lane>,
+    pub(crate) lanes: Vec<ShardHandle>,
     /// For what the shards that are run here want done; empty between turns.
     pub(crate) effects: Vec<Effect>,
     pub(crate) mailbox: Mailbox,
@@ -95,7 +95,7 @@ struct Clock {
 impl Turn {
     pub(crate) fn new(
         limits: Arc<ReactorLimits>,
-        lanes: Vec<Lane>,
+        lanes: Vec<ShardHandle>,
         mailbox: Mailbox,
         metrics: Metrics,
         subprotocols: Vec<Vec<String>>,
@@ -166,7 +166,7 @@ impl Turn {
         !self.ready.is_empty()
             || self.inflating.is_waiting()
             || !self.background.is_empty()
-            || self.lanes.iter().any(Lane::has_work)
+            || self.lanes.iter().any(ShardHandle::has_work)
     }
 
     /// How long the loop may sleep.
@@ -178,7 +178,7 @@ impl Turn {
             let at = Duration::from_millis(self.now.saturating_add(next) * TICK_MILLIS);
             at.saturating_sub(self.clock.elapsed)
         });
-        timer.into_iter().chain(self.lanes.iter().filter_map(Lane::dispatch_within)).min()
+        timer.into_iter().chain(self.lanes.iter().filter_map(ShardHandle::dispatch_within)).min()
     }
 
     /// The `Date` header's value.

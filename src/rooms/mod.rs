@@ -25,11 +25,12 @@ mod shard;
 mod timestamp;
 
 pub use self::api::command::{
-    Answer, Ask, Command, Effect, Fault, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError,
-    Posted, Posting, Reader, Reply, RoomKey, SessionKey, ShardStats, Span, Start, Variant, VisibleHead, Why,
+    Command, Effect, Fault, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError, Posted,
+    Posting, Reader, RejectReason, Reply, RoomKey, RoomRequest, SessionKey, ShardStats, Span, Start,
+    StoreAnswer, Variant, VisibleHead,
 };
 pub use self::api::peer::{Peer, Sent};
-pub use self::api::store as journal;
+pub use self::api::store as store_api;
 pub use self::limits::bans::{Ban, BanPlace, Bans, TooManyBans};
 pub use self::limits::bounds::Bounds;
 pub use self::log::encoding::{Encoding, Entry};
@@ -37,11 +38,11 @@ pub use self::message::chat::{Chat, Kind, Notice, Notices, push_stored as push_s
 pub(crate) use self::message::chat::{ID_EPOCH_BITS, id_epoch};
 pub use self::message::json::push_string as push_json_string;
 pub use self::room::dedup::content_digest;
-pub use self::room::parallel::{Alone, Crew, Job};
+pub use self::room::parallel::{FanoutJob, FanoutPool, Sequential};
 pub use self::room::state::{OnLag, RoomLimits};
 pub(crate) use self::shard::catch_up::PAGES_MAX;
 pub(crate) use self::shard::commits::BATCHES_MAX;
-pub use self::shard::polls::{Backlog, History, News, Poll, Position};
+pub use self::shard::polls::{Backlog, History, Poll, PollResult, Position};
 pub use self::shard::state::Shard;
 pub(crate) use self::shard::store_requests::REQUESTS_MAX as STORE_REQUESTS_MAX;
 pub use self::timestamp::Timestamp;

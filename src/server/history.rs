@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use super::rooms::{Busy, Rooms};
-use crate::rooms::journal::Page;
-use crate::rooms::{Backlog, History, News, Poll, Position, Reply, Start, Why};
+use crate::rooms::store_api::Page;
+use crate::rooms::{Backlog, History, Poll, PollResult, Position, RejectReason, Reply, Start};
 use crate::store::StoreError;
 
 /// Messages of one answer, without being told.
@@ -106,7 +106,7 @@ pub(super) struct Reader {
     asker: Option<Weak<()>>,
     repeats: AtomicU8,
     /// Taken by the first answer.
-    reply: Mutex<Option<Reply<Result<History, Why>>>>,
+    reply: Mutex<Option<Reply<Result<History, RejectReason>>>>,
 }
 
 impl Reader {
@@ -114,7 +114,7 @@ impl Reader {
     pub(super) fn begin(
         rooms: &Rooms,
         request: HistoryRequest<'_>,
-        reply: Reply<Result<History, Why>>,
+        reply: Reply<Result<History, RejectReason>>,
     ) -> Result<(), Busy> {
         let HistoryRequest { room, user, start, limit, wait, waits, asker } = request;
         let (rooms, room, user) = (rooms.clone(), room.into(), user.into());
@@ -131,13 +131,13 @@ impl Reader {
                 waits(position);
             }
         });
-        let reply = Reply::new(move |news: Result<News, Why>| match news {
-            Ok(News::Messages(history)) => asking.answer(Ok(history)),
-            Ok(News::Stored(backlog)) => asking.read(backlog),
+        let reply = Reply::new(move |result: Result<PollResult, RejectReason>| match result {
+            Ok(PollResult::Messages(history)) => asking.answer(Ok(history)),
+            Ok(PollResult::Stored(backlog)) => asking.read(backlog),
             Err(why) => asking.answer(Err(why)),
         });
         let asker = self.asker.clone();
-        let poll = Poll { start, limit: self.limit, wait: self.wait, asker, waits, reply };
+        let poll = Poll { start, limit: self.limit, wait: self.wait, waiter: asker, waits, reply };
         self.rooms.poll(&self.room, &self.user, poll)
     }
 
@@ -147,12 +147,12 @@ impl Reader {
         let reader = self.clone();
         let done = move |page: Result<Page, StoreError>| match page {
             Ok(page) => reader.turn_page(&backlog, &page),
-            Err(StoreError::NoSuchRoom) => reader.answer(Err(Why::NoSuchRoom)),
-            Err(_) => reader.answer(Err(Why::Unavailable)),
+            Err(StoreError::NoSuchRoom) => reader.answer(Err(RejectReason::NoSuchRoom)),
+            Err(_) => reader.answer(Err(RejectReason::Unavailable)),
         };
         let asked = self.rooms.store().map(|store| store.messages(&self.room, request, Box::new(done)));
         if !matches!(asked, Some(Ok(()))) {
-            self.answer(Err(Why::Unavailable));
+            self.answer(Err(RejectReason::Unavailable));
         }
     }
 
@@ -163,13 +163,13 @@ impl Reader {
             Err(start) => {
                 let repeats = self.repeats.fetch_add(1, Ordering::Relaxed);
                 if repeats >= REPEATS_MAX || self.clone().poll(start).is_err() {
-                    self.answer(Err(Why::Unavailable));
+                    self.answer(Err(RejectReason::Unavailable));
                 }
             }
         }
     }
 
-    fn answer(&self, answer: Result<History, Why>) {
+    fn answer(&self, answer: Result<History, RejectReason>) {
         let reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(reply) = reply {
             reply.send(answer);

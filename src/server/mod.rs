@@ -72,7 +72,7 @@ pub use crate::reactor::{
 #[doc(inline)]
 pub use crate::rooms::{
     Ban, BanPlace, Bans, Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession,
-    Position, PostError, Posted, ShardStats, Start, Timestamp, TooManyBans, Why,
+    Position, PostError, Posted, RejectReason, ShardStats, Start, Timestamp, TooManyBans,
 };
 pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Follow, Otherwise, Request, Responder};

@@ -8,8 +8,8 @@ use super::history::{HistoryRequest, Reader};
 use crate::metrics::{Limit, Metrics};
 use crate::reactor::{Gauge, Letter, Mailbox, Post, Relayed};
 use crate::rooms::{
-    Ask, Bans, Bounds, History, Joined, Online, Poll, PostError, Posted, Reply, ShardStats, Timestamp,
-    TooManyBans, VisibleHead, Why,
+    Bans, Bounds, History, Joined, Online, Poll, PostError, Posted, RejectReason, Reply, RoomRequest,
+    ShardStats, Timestamp, TooManyBans, VisibleHead,
 };
 use crate::store::{RoomId, Store};
 
@@ -148,9 +148,9 @@ impl Rooms {
         &self,
         room: &str,
         user: &str,
-        reply: impl FnOnce(Result<Joined, Why>) + Send + 'static,
+        reply: impl FnOnce(Result<Joined, RejectReason>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(Ask::Position { room: room.into(), user: user.into(), reply: Reply::new(reply) })
+        self.ask(RoomRequest::Position { room: room.into(), user: user.into(), reply: Reply::new(reply) })
     }
 
     /// How much of a room's log its members may have seen; `None` if the room is not open, which this does not change.
@@ -160,9 +160,9 @@ impl Rooms {
     pub(crate) fn visible(
         &self,
         room: &str,
-        reply: impl FnOnce(Result<Option<VisibleHead>, Why>) + Send + 'static,
+        reply: impl FnOnce(Result<Option<VisibleHead>, RejectReason>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(Ask::Visible { room: room.into(), reply: Reply::new(reply) })
+        self.ask(RoomRequest::Visible { room: room.into(), reply: Reply::new(reply) })
     }
 
     /// Reads a part of a room's log, wherever it is; the room is opened as for [`Rooms::position`].
@@ -172,14 +172,14 @@ impl Rooms {
     pub fn history(
         &self,
         request: HistoryRequest<'_>,
-        reply: impl FnOnce(Result<History, Why>) + Send + 'static,
+        reply: impl FnOnce(Result<History, RejectReason>) + Send + 'static,
     ) -> Result<(), Busy> {
         Reader::begin(self, request, Reply::new(reply))
     }
 
     /// What comes next in a room, as far as it is in memory?
     pub(super) fn poll(&self, room: &str, user: &str, poll: Poll) -> Result<(), Busy> {
-        self.ask(Ask::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) })
+        self.ask(RoomRequest::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) })
     }
 
     /// Who is in a room? Nobody is in one that does not exist.
@@ -187,7 +187,7 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn online(&self, room: &str, reply: impl FnOnce(Online) + Send + 'static) -> Result<(), Busy> {
-        self.ask(Ask::Online { room: room.into(), reply: Reply::new(reply) })
+        self.ask(RoomRequest::Online { room: room.into(), reply: Reply::new(reply) })
     }
 
     /// Closes all sessions of a user in a room with 4001; the answer is their number. With `ban`, every door of the room is
@@ -203,7 +203,7 @@ impl Rooms {
         ban: Option<Duration>,
         reply: impl FnOnce(Result<usize, TooManyBans>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(Ask::Kick { room: room.into(), user: user.into(), ban, reply: Reply::new(reply) })
+        self.ask(RoomRequest::Kick { room: room.into(), user: user.into(), ban, reply: Reply::new(reply) })
     }
 
     /// Who must not come back where.
@@ -218,14 +218,14 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn close(&self, room: &str, reply: impl FnOnce(usize) + Send + 'static) -> Result<(), Busy> {
-        self.ask(Ask::Close { room: room.into(), id: None, reply: Reply::new(reply) })
+        self.ask(RoomRequest::Close { room: room.into(), id: None, reply: Reply::new(reply) })
     }
 
     /// As [`Rooms::close`], for a room that was deleted from the store. `id` is what [`Store::delete_room`] has answered:
     /// another room that has the name by now is not meant. Never refused, for the members would stay in a room that is not
     /// there.
     pub fn close_deleted(&self, room: &str, id: RoomId, reply: impl FnOnce(usize) + Send + 'static) {
-        let ask = Ask::Close { room: room.into(), id: Some(id), reply: Reply::new(reply) };
+        let ask = RoomRequest::Close { room: room.into(), id: Some(id), reply: Reply::new(reply) };
         self.mailbox.post_or_keep(Letter::Ask(Box::new(ask)));
     }
 
@@ -234,7 +234,7 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn stats(&self, reply: impl FnOnce(Vec<ShardStats>) + Send + 'static) -> Result<(), Busy> {
-        self.ask_all(|reply| Ask::Stats { reply }, reply)
+        self.ask_all(|reply| RoomRequest::Stats { reply }, reply)
     }
 
     /// Are all shards alive? Answered when each has answered, which costs them nothing.
@@ -252,7 +252,7 @@ impl Rooms {
     /// [`Busy`].
     pub fn opening_age(&self, reply: impl FnOnce(Option<Duration>) + Send + 'static) -> Result<(), Busy> {
         self.ask_all(
-            |reply| Ask::Ping { reply },
+            |reply| RoomRequest::Ping { reply },
             move |ages: Vec<Option<Duration>>| reply(ages.into_iter().flatten().max()),
         )
     }
@@ -260,7 +260,7 @@ impl Rooms {
     /// Asks all shards the same, and replies with their answers in the order of the shards.
     fn ask_all<T: Clone + Send + 'static>(
         &self,
-        ask: impl Fn(Reply<T>) -> Ask,
+        ask: impl Fn(Reply<T>) -> RoomRequest,
         reply: impl FnOnce(Vec<T>) + Send + 'static,
     ) -> Result<(), Busy> {
         let gathered = Arc::new(Mutex::new((vec![None; self.shards], Some(reply))));
@@ -280,7 +280,7 @@ impl Rooms {
         Ok(())
     }
 
-    fn ask(&self, ask: Ask) -> Result<(), Busy> {
+    fn ask(&self, ask: RoomRequest) -> Result<(), Busy> {
         self.post_letter(Letter::Ask(Box::new(ask)))
     }
 

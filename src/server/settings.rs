@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::config::{self, Config};
 use crate::http::HeadLimits;
 use crate::reactor::ReactorLimits;
-use crate::rooms::journal::{Durability, Retention};
 use crate::rooms::log::Window;
+use crate::rooms::store_api::{Durability, Retention};
 use crate::rooms::{Bounds, Notices, OnLag, RoomLimits};
 use crate::store;
 use crate::transport::CertificateFiles;
@@ -90,7 +90,7 @@ pub(super) fn room_limits(config: &Config, bounds: Arc<Bounds>, stored: bool) ->
         open_rooms: config.chat.open_rooms,
         store: stored.then_some(durability(config.history.durability)),
         bounds,
-        lane_members: unlimited_if_zero(config.rooms.lane_members),
+        parallel_members: unlimited_if_zero(config.rooms.lane_members),
         dedup_window: config.chat.dedup_window,
         deflate: deflate(&config.deflate),
         notices: Notices {

@@ -17,7 +17,7 @@ use super::session::{
 use super::users::{Owner, UserQueues};
 use super::{CHECK_LIVENESS, CONNECT, HEARTBEAT};
 use crate::server::{
-    Context, JoinRequest, Membership, Post, PostError, Posted, RoomError, Start, Timer, Why,
+    Context, JoinRequest, Membership, Post, PostError, Posted, RejectReason, RoomError, Start, Timer,
 };
 use crate::ws::CloseCode;
 
@@ -394,18 +394,19 @@ impl From<PostError> for Fault {
     }
 }
 
-impl From<Why> for Fault {
-    fn from(why: Why) -> Fault {
+impl From<RejectReason> for Fault {
+    fn from(why: RejectReason) -> Fault {
         match why {
-            Why::TooSlow => Fault::Busy,
-            Why::TooManyRooms | Why::TooManyNewRooms | Why::TooManyOpenings | Why::HandlerFailed => {
-                Fault::Unavailable
-            }
-            Why::RoomFull => Fault::RoomFull,
-            Why::NoSuchRoom | Why::RoomDeleted => Fault::NoSuchRoom,
-            Why::Unavailable => Fault::Unavailable,
-            Why::Kicked => Fault::Kicked,
-            Why::Banned => Fault::Banned,
+            RejectReason::TooSlow => Fault::Busy,
+            RejectReason::TooManyRooms
+            | RejectReason::TooManyNewRooms
+            | RejectReason::TooManyOpenings
+            | RejectReason::HandlerFailed => Fault::Unavailable,
+            RejectReason::RoomFull => Fault::RoomFull,
+            RejectReason::NoSuchRoom | RejectReason::RoomDeleted => Fault::NoSuchRoom,
+            RejectReason::Unavailable => Fault::Unavailable,
+            RejectReason::Kicked => Fault::Kicked,
+            RejectReason::Banned => Fault::Banned,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::health::Monitor;
 use super::jobs::Purpose;
 use super::quarantine::DamageListener;
 use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
-use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
+use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
 
 /// A store: all calls return at once, and the answer comes by a callback on a thread of the store.

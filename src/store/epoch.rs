@@ -26,7 +26,7 @@ use super::error::StoreError;
 use super::mark::{self, Before, FileId, Noted};
 use super::wal;
 use crate::rooms::ID_EPOCH_BITS;
-use crate::rooms::journal::Durability;
+use crate::rooms::store_api::Durability;
 
 /// Written beside the database when an fsync failed; the database itself can no longer be trusted to take a note.
 const FAILED_FILE: &str = "foghorn.failed";

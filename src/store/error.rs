@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rusqlite::ffi;
 use rusqlite::{Error as SqliteError, ErrorCode};
 
-use crate::rooms::journal::{RecordBatch, RoomId};
+use crate::rooms::store_api::{RecordBatch, RoomId};
 
 /// Why the store did not do what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq)]

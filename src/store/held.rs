@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::StoreError;
 use super::{Done, Store};
-use crate::rooms::journal::RecordBatch;
+use crate::rooms::store_api::RecordBatch;
 
 /// An answer that is held back.
 type Answer = Box<dyn FnOnce() + Send>;

@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::log_writer::LogWriter;
 use super::page::ReadOptions;
 use crate::rooms::Timestamp;
-use crate::rooms::journal::{Durability, Opened, RecordBatch, RoomId};
+use crate::rooms::store_api::{Durability, Opened, RecordBatch, RoomId};
 
 /// Somebody who waits for an answer. Gets one whatever happens: if the job is dropped, that it was.
 pub(super) struct Answer<T>(Option<Done<Result<T, StoreError>>>);

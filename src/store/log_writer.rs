@@ -12,7 +12,7 @@ use super::quarantine::Quarantine;
 use super::room_heads::{RoomHead, RoomHeads};
 use super::rows::{LogPosition, Texts, integer, kind_code};
 use crate::rooms::Kind;
-use crate::rooms::journal::{Record, RecordBatch, RecordPresence, Retention, RoomId, refused_with};
+use crate::rooms::store_api::{Record, RecordBatch, RecordPresence, Retention, RoomId, refused_with};
 
 /// Messages inserted by one statement, if there are as many: beginning and ending a statement is a good part of what
 /// a row costs.

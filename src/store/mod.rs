@@ -81,12 +81,12 @@ pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
 pub use self::restore::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;
 #[doc(inline)]
-pub use crate::rooms::journal::{
+pub use crate::rooms::log::Window;
+#[doc(inline)]
+pub use crate::rooms::store_api::{
     Durability, Page, PageRequest, ReadFrom, Retention, RoomId, RoomSettings, SEQ_MAX, Stored, StoredPresence,
 };
-use crate::rooms::journal::{Opened, RecordBatch};
-#[doc(inline)]
-pub use crate::rooms::log::Window;
+use crate::rooms::store_api::{Opened, RecordBatch};
 use crate::rooms::{Ban, Timestamp};
 
 /// Jobs that wait for the writer, or for a reader, at most.

@@ -10,10 +10,10 @@ use super::error::StoreError;
 use super::quarantine::Quarantine;
 use super::retention::kept_after;
 use super::rows::{LogRow, integer, message_columns, position, stored};
-use crate::rooms::journal::{
+use crate::rooms::log::Window;
+use crate::rooms::store_api::{
     Durability, OpenStay, Opened, Page, PageRequest, ReadFrom, RecentId, Retention, RoomId, StayId, Stored,
 };
-use crate::rooms::log::Window;
 use crate::rooms::{Timestamp, content_digest};
 
 /// Client ids that an opened room gets back at most.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::error::StoreError;
-use crate::rooms::journal::RoomId;
+use crate::rooms::store_api::RoomId;
 
 /// Hears of each room that is found to be damaged, once, on a thread of the store. Must not block.
 pub(crate) type DamageListener = Box<dyn Fn(RoomId) + Send + Sync>;

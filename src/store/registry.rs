@@ -6,7 +6,7 @@ use super::epoch::{random, random_change};
 use super::error::StoreError;
 use super::log_writer::LogWriter;
 use super::rows::{LogRow, integer, read_settings};
-use crate::rooms::journal::{
+use crate::rooms::store_api::{
     Record, RecordBatch, RecordPresence, RoomId, RoomSettings, Stored, StoredPresence,
 };
 use crate::rooms::{ID_EPOCH_BITS, Span, Timestamp};

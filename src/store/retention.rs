@@ -11,7 +11,7 @@ use super::quarantine::Quarantine;
 use super::room_heads::{RoomHeads, exceeds};
 use super::rows::{LogPosition, LogRow, integer, read_position};
 use crate::rooms::Timestamp;
-use crate::rooms::journal::{Retention, RoomId};
+use crate::rooms::store_api::{Retention, RoomId};
 
 /// Messages deleted in one step at most.
 pub(super) const STEP_MESSAGES: u64 = 500;

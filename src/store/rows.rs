@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::checksum::{Checksum, LegacyChecksum};
 use super::error::StoreError;
-use crate::rooms::journal::{Durability, RoomId, RoomSettings, Stored, StoredPresence};
+use crate::rooms::store_api::{Durability, RoomId, RoomSettings, Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp};
 
 /// The columns that [`stored`] reads.

@@ -17,7 +17,7 @@ use super::page::{self, ReadOptions};
 use super::quarantine::{DamageListener, Quarantine};
 use super::registry;
 use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
-use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
+use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
 
 /// Rooms in a database: one thread writes, others read.

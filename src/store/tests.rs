@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
-use crate::rooms::journal::{OpenStay, ReadFrom, Record, RecordPresence, StayId, Stored};
+use crate::rooms::store_api::{OpenStay, ReadFrom, Record, RecordPresence, StayId, Stored};
 use crate::rooms::{Kind, Span, content_digest};
 
 const DEADLINE: Duration = Duration::from_secs(20);

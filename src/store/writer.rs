@@ -23,7 +23,7 @@ use super::registry;
 use super::retention::{Retainer, STEP_MESSAGES, Step};
 use super::schema::{self, Synchronous};
 use crate::rooms::Timestamp;
-use crate::rooms::journal::{Durability, Opened, RecordBatch};
+use crate::rooms::store_api::{Durability, Opened, RecordBatch};
 
 /// A round takes no more once it has so many jobs, messages or bytes.
 const ROUND_JOBS_MAX: usize = 512;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::crew::Task;
-use super::journal::Journal;
-use super::station::{Station, now};
+use super::fanout_pool::Task;
+use super::shard_runner::{ShardRunner, now};
+use super::store_client::StoreClient;
 use super::{Batch, PUMP_MEMBERS, Report};
-use crate::rooms::Answer;
+use crate::rooms::StoreAnswer;
 
 /// Batches applied before pumping, at most: what arrives together leaves together.
 const BATCHES_PER_PUMP: usize = 8;
@@ -20,7 +20,7 @@ const IDLE_WAIT: Duration = Duration::from_secs(3600);
 
 /// A shard with a thread and a lane of its own.
 pub(super) struct Worker<R> {
-    pub(super) station: Station,
+    pub(super) runner: ShardRunner,
     /// What other workers would like help with.
     pub(super) tasks: Receiver<Task>,
     pub(super) incoming: Receiver<Batch>,
@@ -33,7 +33,7 @@ pub(super) struct Worker<R> {
 enum Input {
     Batch(Batch),
     Task(Task),
-    Answer(Answer),
+    StoreAnswer(StoreAnswer),
     /// Nowhere: it is time to offer the store again what it had no room for, or for what is due by itself.
     Nothing,
     /// The reactor is gone.
@@ -48,45 +48,45 @@ impl<R: Report> Worker<R> {
             if !behind {
                 match self.wait() {
                     Input::Batch(batch) => self.apply(batch),
-                    Input::Task(task) => task.carry_out(),
-                    Input::Answer(answer) => self.station.shard.answer(answer, now()),
+                    Input::Task(task) => task.run(),
+                    Input::StoreAnswer(answer) => self.runner.shard.answer(answer, now()),
                     Input::Nothing => {}
-                    Input::End => return self.station.finish(),
+                    Input::End => return self.runner.finish(),
                 }
             }
-            self.station.take_answers();
-            self.station.tick();
+            self.runner.take_answers();
+            self.runner.tick();
             for _ in 0..BATCHES_PER_PUMP {
-                if self.station.shard.is_behind() {
+                if self.runner.shard.is_behind() {
                     break;
                 }
                 let Ok(batch) = self.incoming.try_recv() else { break };
                 self.apply(batch);
             }
-            behind = self.station.shard.pump(PUMP_MEMBERS);
-            self.station.pass_on(|effect| self.report.effect(effect));
+            behind = self.runner.shard.pump(PUMP_MEMBERS);
+            self.runner.pass_on(|effect| self.report.effect(effect));
         }
     }
 
     /// Waits for the next input. While too much waits for the store, nothing but its answers is looked at.
     fn wait(&self) -> Input {
         let never = crossbeam_channel::never();
-        let journal = self.station.journal.as_ref();
-        if let Some(journal) =
-            journal.filter(|_| self.station.store_is_full || self.station.shard.is_behind())
+        let store_client = self.runner.store_client.as_ref();
+        if let Some(store_client) =
+            store_client.filter(|_| self.runner.store_is_full || self.runner.shard.is_behind())
         {
             // The reactor has ended, and the time for what it has left, too.
-            if self.station.deadline.has_passed() {
+            if self.runner.deadline.has_passed() {
                 return Input::End;
             }
-            return journal.wait().map_or(Input::Nothing, Input::Answer);
+            return store_client.wait().map_or(Input::Nothing, Input::StoreAnswer);
         }
         select! {
             recv(self.incoming) -> batch => batch.map_or(Input::End, Input::Batch),
-            recv(journal.map_or(&never, Journal::answers)) -> answer => answer.map_or(Input::End, Input::Answer),
+            recv(store_client.map_or(&never, StoreClient::answers)) -> answer => answer.map_or(Input::End, Input::StoreAnswer),
             recv(self.tasks) -> task => task.map_or(Input::End, Input::Task),
             // With nothing due the wait may as well end once in a while.
-            default(self.station.tick_within().unwrap_or(IDLE_WAIT)) => Input::Nothing,
+            default(self.runner.tick_within().unwrap_or(IDLE_WAIT)) => Input::Nothing,
         }
     }
 
@@ -94,7 +94,7 @@ impl<R: Report> Worker<R> {
         if self.full.swap(false, Ordering::SeqCst) {
             self.report.ring();
         }
-        self.station.apply(&mut batch);
+        self.runner.apply(&mut batch);
         let _enough_spares = self.used.try_send(batch);
     }
 }

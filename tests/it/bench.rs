@@ -13,7 +13,7 @@ use foghorn::bench::{
     Verdict, Wait, Workload,
 };
 use foghorn::config::Config;
-use foghorn::rooms::journal::Durability;
+use foghorn::rooms::store_api::Durability;
 use foghorn::server::{Context, Endpoint, Handler, Router, Server, ServerHandle};
 use foghorn::ws::Message;
 use foghorn::{chat, demo};

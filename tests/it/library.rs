@@ -11,7 +11,7 @@ use foghorn::config::Config;
 use foghorn::http::{Head, query};
 use foghorn::server::{
     Builder, Context, Endpoint, Handler, History, HistoryRequest, JoinRequest, Online, Position, Post,
-    PostError, Relayed, Rooms, Router, Session, Start, Timestamp, Why, store_options,
+    PostError, RejectReason, Relayed, Rooms, Router, Session, Start, Timestamp, store_options,
 };
 use foghorn::store::{Location, Store, StoreThreads};
 use foghorn::testing::{Connection, Event, Server};
@@ -35,7 +35,7 @@ fn post(rooms: &Rooms, room: &str, content: &str) -> Result<u64, PostError> {
     })
 }
 
-fn history(rooms: &Rooms, request: HistoryRequest<'_>) -> Result<History, Why> {
+fn history(rooms: &Rooms, request: HistoryRequest<'_>) -> Result<History, RejectReason> {
     answer(|reply| rooms.history(request, move |history| reply.send(history).unwrap()).unwrap())
 }
 
@@ -165,7 +165,7 @@ fn who_is_there_can_be_seen_and_thrown_out_from_any_thread() {
     assert_eq!(kicked.join().unwrap(), Ok(1));
     assert_eq!(client.closed().unwrap(), Some(CloseCode::KICKED));
     let again = HistoryRequest::new("r", Start::Last(1)).user("ann");
-    assert_eq!(history(kept.rooms(), again).unwrap_err(), Why::Banned);
+    assert_eq!(history(kept.rooms(), again).unwrap_err(), RejectReason::Banned);
 
     let mut other = Connection::open(kept.server.address(), "/member?room=r&user=ben").unwrap();
     assert!(other.text().unwrap().contains("ben joined"));

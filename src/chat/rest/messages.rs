@@ -11,7 +11,7 @@ use super::{Call, now};
 use crate::chat::incoming::ID_BYTES_MAX;
 use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::http::{FieldError, Head, Problem, Response, Status};
-use crate::rooms::journal::{Page, PageRequest, ReadFrom, RoomId};
+use crate::rooms::store_api::{Page, PageRequest, ReadFrom, RoomId};
 use crate::rooms::{Position, PostError, Posted, VisibleHead, push_stored_json};
 use crate::server::{Post, Rooms};
 use crate::store::{Store, StoreError};
@@ -240,7 +240,7 @@ mod late_store;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rooms::journal::Stored;
+    use crate::rooms::store_api::Stored;
     use crate::rooms::{Kind, Timestamp};
 
     fn page(seqs: impl IntoIterator<Item = u64>, head: u64, start: u64) -> Page {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::body::Fields;
 use super::refusal::Refusal;
 use crate::config::{parse_duration, write_duration};
-use crate::rooms::journal::{Durability, RoomSettings};
+use crate::rooms::store_api::{Durability, RoomSettings};
 
 /// The names of the fields, in the body that creates a room.
 pub(super) const DURABILITY: &str = "durability";

@@ -16,7 +16,7 @@ use crate::bench::{
     self, BenchError, Durable, Plan, Report, Series, Spawned, Stored, Target, Verdict, Wait, Workload,
 };
 use crate::config::Secret;
-use crate::rooms::journal::Durability;
+use crate::rooms::store_api::Durability;
 
 /// Arguments of `foghorn bench`.
 #[derive(Debug, clap::Args)]

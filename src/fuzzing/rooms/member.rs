@@ -85,12 +85,12 @@ impl Member {
                     assert_eq!(payload, message(&room.log, next).content.as_bytes());
                     self.position = Position::At(next + 1);
                 }
-                Format::Latest if payload.starts_with(b"{") => {
+                Format::Conflated if payload.starts_with(b"{") => {
                     let gap: Value = serde_json::from_slice(&payload).expect("JSON");
                     assert_eq!(gap["type"], "GAP");
                     self.lost = self.lost.max(self.counted(number(&gap, "to")));
                 }
-                Format::Latest => self.take_value(&payload, &room.log),
+                Format::Conflated => self.take_value(&payload, &room.log),
             }
         }
     }

@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::room::Room;
 use super::store::ScriptedStore;
-use crate::rooms::{Ask, Backlog, History, News, Poll, Reply, Start, Why};
+use crate::rooms::{Backlog, History, Poll, PollResult, RejectReason, Reply, RoomRequest, Start};
 
 /// One after the other: a question, what the store has to say to it, the answer.
 #[derive(Debug, Default)]
 pub(super) struct Poller {
     /// Where it has got to: epoch and number.
     position: (u64, u64),
-    answer: Arc<Mutex<Option<Result<News, Why>>>>,
+    answer: Arc<Mutex<Option<Result<PollResult, RejectReason>>>>,
     is_waiting: bool,
     backlog: Option<Backlog>,
     /// Gaps that it was told of under the epoch that it knew.
@@ -23,7 +23,7 @@ pub(super) struct Poller {
 
 impl Poller {
     /// Asks for what comes next in the room, unless it has asked already.
-    pub(super) fn ask(&mut self, room: &str, choice: u8) -> Option<Ask> {
+    pub(super) fn ask(&mut self, room: &str, choice: u8) -> Option<RoomRequest> {
         if std::mem::replace(&mut self.is_waiting, true) {
             return None;
         }
@@ -33,19 +33,19 @@ impl Poller {
             start: Start::After { seq, epoch: Some(epoch) },
             limit: usize::from(choice % 5) + 1,
             wait: Duration::from_secs(if choice < 128 { 0 } else { 1_000_000 }),
-            asker: None,
+            waiter: None,
             waits: Reply::new(|_| ()),
-            reply: Reply::new(move |news| *answer.lock().expect("no panic") = Some(news)),
+            reply: Reply::new(move |result| *answer.lock().expect("no panic") = Some(result)),
         };
-        Some(Ask::Poll { room: room.into(), user: "".into(), poll: Box::new(poll) })
+        Some(RoomRequest::Poll { room: room.into(), user: "".into(), poll: Box::new(poll) })
     }
 
     /// Takes what has come. What is in the store is read now if `reads`.
     pub(super) fn take(&mut self, room: &Room, store: &ScriptedStore, reads: bool) {
         let answer = self.answer.lock().expect("no panic").take();
         match answer {
-            Some(Ok(News::Messages(history))) => self.receive(&history, room),
-            Some(Ok(News::Stored(backlog))) => self.backlog = Some(backlog),
+            Some(Ok(PollResult::Messages(history))) => self.receive(&history, room),
+            Some(Ok(PollResult::Stored(backlog))) => self.backlog = Some(backlog),
             Some(Err(_)) => self.is_waiting = false,
             None => {}
         }

@@ -2,12 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::rooms::journal::{
+use crate::rooms::log::Window;
+use crate::rooms::store_api::{
     Durability, OpenStay, Opened, Page, PageRequest, ReadFrom, RecentId, Record, RecordBatch, RecordPresence,
     Retention, RoomId, Stored, StoredPresence,
 };
-use crate::rooms::log::Window;
-use crate::rooms::{Answer, Kind, Reader, RoomKey, Span, Timestamp, Why, content_digest};
+use crate::rooms::{Kind, Reader, RejectReason, RoomKey, Span, StoreAnswer, Timestamp, content_digest};
 
 /// A room as it is stored.
 #[derive(Debug, Default)]
@@ -119,25 +119,25 @@ impl ScriptedStore {
     }
 
     /// The room that has waited longest cannot be opened, for this reason; its name, if it is not a log to begin anew.
-    pub(super) fn refuse_opening(&mut self, why: Why) -> Option<(Box<str>, Answer)> {
+    pub(super) fn refuse_opening(&mut self, why: RejectReason) -> Option<(Box<str>, StoreAnswer)> {
         if self.openings.front().is_none_or(|(_, _, renewed)| renewed.is_some()) {
             return None;
         }
         let (room, name, _) = self.openings.pop_front()?;
-        Some((name, Answer::Opened { room, opened: Err(why) }))
+        Some((name, StoreAnswer::Opened { room, opened: Err(why) }))
     }
 
     /// Opens the room that has waited longest.
-    pub(super) fn open(&mut self, window: Window) -> Option<(Box<str>, Answer)> {
+    pub(super) fn open(&mut self, window: Window) -> Option<(Box<str>, StoreAnswer)> {
         let (key, name, renewed) = self.openings.pop_front()?;
         let why = match renewed {
             // It was deleted meanwhile.
-            Some(id) if Some(id) != self.id(&name) => Some(Why::NoSuchRoom),
-            Some(_) if std::mem::take(&mut self.failing) => Some(Why::Unavailable),
+            Some(id) if Some(id) != self.id(&name) => Some(RejectReason::NoSuchRoom),
+            Some(_) if std::mem::take(&mut self.failing) => Some(RejectReason::Unavailable),
             Some(_) | None => None,
         };
         if let Some(why) = why {
-            return Some((name, Answer::Opened { room: key, opened: Err(why) }));
+            return Some((name, StoreAnswer::Opened { room: key, opened: Err(why) }));
         }
         let durability = self.durability;
         let room = self.room(&name);
@@ -164,18 +164,18 @@ impl ScriptedStore {
             retention: Retention::default(),
             id: RoomId(i64::try_from(self.names[&name]).expect("a few rooms")),
         };
-        Some((name, Answer::Opened { room: key, opened: Ok(Box::new(opened)) }))
+        Some((name, StoreAnswer::Opened { room: key, opened: Ok(Box::new(opened)) }))
     }
 
     /// Decides on the batch that has waited longest; says which rooms it was about.
-    pub(super) fn commit(&mut self) -> Option<(Verdict, Vec<Box<str>>, Answer)> {
+    pub(super) fn commit(&mut self) -> Option<(Verdict, Vec<Box<str>>, StoreAnswer)> {
         let batch = self.batches.pop_front()?;
         if self.refused.is_some_and(|refused| batch.term <= refused) {
-            return Some((Verdict::Stale, Vec::new(), Answer::Refused));
+            return Some((Verdict::Stale, Vec::new(), StoreAnswer::Refused));
         }
         if std::mem::take(&mut self.failing) {
             self.refused = Some(batch.term);
-            return Some((Verdict::Failed, Vec::new(), Answer::Refused));
+            return Some((Verdict::Failed, Vec::new(), StoreAnswer::Refused));
         }
         let text = |span: Span| -> Box<str> {
             std::str::from_utf8(span.of(&batch.bytes)).expect("a record is text").into()
@@ -200,14 +200,14 @@ impl ScriptedStore {
         }
         let is_meant = |index: usize| batch.records.iter().any(|record| record.room.0 == index as i64);
         let names = self.names.iter().filter(|(_, index)| is_meant(**index)).map(|(name, _)| name.clone());
-        Some((Verdict::Committed, names.collect(), Answer::Committed { refused: Vec::new() }))
+        Some((Verdict::Committed, names.collect(), StoreAnswer::Committed { refused: Vec::new() }))
     }
 
     /// Reads the page that has waited longest.
-    pub(super) fn read(&mut self) -> Option<Answer> {
+    pub(super) fn read(&mut self) -> Option<StoreAnswer> {
         let (reader, request) = self.reads.pop_front()?;
         let room = &self.rooms[usize::try_from(request.room.0).expect("a room of ours")];
-        Some(Answer::Page { reader, page: Some(room.page(&request)) })
+        Some(StoreAnswer::Page { reader, page: Some(room.page(&request)) })
     }
 
     /// Reads a page of the room of this name.

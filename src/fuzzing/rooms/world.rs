@@ -14,31 +14,31 @@ use super::peer::ScriptedPeer;
 use super::poller::Poller;
 use super::room::{Draft, Room};
 use super::store::{ScriptedStore, Verdict};
-use crate::rooms::journal::Durability;
 use crate::rooms::log::Window;
+use crate::rooms::store_api::Durability;
 use crate::rooms::{
-    Answer, Bounds, Command, Crew, Effect, Encoding, Format, Job, Join, Joined, MemberKey, Notices, OnLag,
-    Reply, RoomLimits, SessionKey, Shard, Span, Start, Timestamp, Variant, Why,
+    Bounds, Command, Effect, Encoding, FanoutJob, FanoutPool, Format, Join, Joined, MemberKey, Notices,
+    OnLag, RejectReason, Reply, RoomLimits, SessionKey, Shard, Span, Start, StoreAnswer, Timestamp, Variant,
 };
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// Enough members for slices and swaps, few enough for short inputs to reach all.
 const MEMBERS_MAX: usize = 24;
 const ROOMS: [(&str, Format); 4] =
-    [("a", Format::Chat), ("b", Format::Chat), ("a", Format::Latest), ("a", Format::Relay)];
+    [("a", Format::Chat), ("b", Format::Chat), ("a", Format::Conflated), ("a", Format::Relay)];
 
 /// Three pairs of hands that do everything in another order.
 #[derive(Debug)]
 struct Backwards;
 
-impl Crew<ScriptedPeer> for Backwards {
-    fn hands(&self) -> usize {
+impl FanoutPool<ScriptedPeer> for Backwards {
+    fn parallelism(&self) -> usize {
         3
     }
 
-    fn carry_out(&self, mut jobs: Vec<Job<ScriptedPeer>>) -> Vec<Job<ScriptedPeer>> {
+    fn run(&self, mut jobs: Vec<FanoutJob<ScriptedPeer>>) -> Vec<FanoutJob<ScriptedPeer>> {
         jobs.reverse();
-        jobs.iter_mut().for_each(Job::carry_out);
+        jobs.iter_mut().for_each(FanoutJob::run);
         jobs
     }
 }
@@ -90,7 +90,7 @@ impl World {
             window,
             on_lag: [OnLag::CatchUp, OnLag::CatchUp, OnLag::Gap, OnLag::Close][usize::from(options >> 6)],
             bounds: Arc::new(Bounds::new(1)),
-            lane_members: if options & 32 == 0 { usize::MAX } else { 6 },
+            parallel_members: if options & 32 == 0 { usize::MAX } else { 6 },
             open_rooms: true,
             dedup_window: Duration::from_secs(1_000_000),
             notices: Notices::default(),
@@ -167,7 +167,7 @@ impl World {
             && self.members.iter().any(|member| member.room == index)
             && let Some(ask) = self.pollers[index].ask(self.rooms[index].name, choice)
         {
-            self.apply(Command::Ask(Box::new(ask)), &[]);
+            self.apply(Command::Request(Box::new(ask)), &[]);
         }
     }
 
@@ -192,7 +192,7 @@ impl World {
         let start = self.start(index, choice >> 2, numbers);
         let position = match format {
             Format::Chat => Position::Outside,
-            Format::Relay | Format::Latest => Position::At(room.log.len() as u64 + 1),
+            Format::Relay | Format::Conflated => Position::At(room.log.len() as u64 + 1),
         };
         let member = Member {
             room: index,
@@ -230,14 +230,14 @@ impl World {
             user: member.user.as_str().into(),
             peer: member.peer.clone(),
             start,
-            hello: format == Format::Chat,
+            welcome: format == Format::Chat,
             variant,
             announced: true,
             creates: true,
             encoding,
             reply: (format != Format::Chat).then(|| {
                 let joined_at = member.joined_at.clone();
-                Reply::new(move |joined: Result<Joined, Why>| {
+                Reply::new(move |joined: Result<Joined, RejectReason>| {
                     joined_at.set(joined.expect("relays take everybody").seq).expect("one answer");
                 })
             }),
@@ -254,7 +254,7 @@ impl World {
     /// Where a newcomer begins.
     fn start(&self, index: usize, choice: u8, numbers: &mut Numbers<'_>) -> Start {
         match (self.rooms[index].format, choice, u64::from(numbers.next())) {
-            (Format::Relay | Format::Latest, _, _) => Start::Live,
+            (Format::Relay | Format::Conflated, _, _) => Start::Live,
             (_, 0..=15, _) => Start::Live,
             (_, 16..=31, seq) => Start::After { seq, epoch: None },
             (_, 32..=39, seq) => Start::After { seq, epoch: Some(self.rooms[index].epoch) },
@@ -302,7 +302,7 @@ impl World {
         let id_span = client_id.as_ref().and_then(|id| Span::store(&mut arena, id.as_bytes()));
         let (key, room) = (self.members[index].key, self.members[index].room);
         let of = |format| client_id.clone().filter(|_| self.rooms[room].format == format);
-        let (client_id, key_of_value) = (of(Format::Chat), of(Format::Latest));
+        let (client_id, key_of_value) = (of(Format::Chat), of(Format::Conflated));
         let user = self.members[index].user.clone();
         let client_id = client_id.map(|id| (user.clone(), id));
         self.apply(Command::Publish { member: key, content: span, tag: id_span, text: true }, &arena);
@@ -380,17 +380,17 @@ impl World {
             }
             Effect::Read { reader, request } => self.store.reads.push_back((reader, request)),
             // All that wait for a room are sent away, those of one session one by one; nobody hears of them.
-            Effect::Close(session, Why::Unavailable) => self.part(|world, member| {
+            Effect::Close(session, RejectReason::Unavailable) => self.part(|world, member| {
                 let is_refused = world.rooms[member.room].waiting.is_none();
                 member.session == session && member.position == Position::Outside && is_refused
             }),
-            Effect::Close(session, Why::RoomDeleted) => {
+            Effect::Close(session, RejectReason::RoomDeleted) => {
                 self.part(|world, member| {
                     let is_chat = world.rooms[member.room].format == Format::Chat;
                     member.session == session && is_chat
                 });
             }
-            Effect::Close(session, Why::Kicked) if self.is_waiting(session) => {
+            Effect::Close(session, RejectReason::Kicked) if self.is_waiting(session) => {
                 self.part(|_, member| member.session == session);
             }
             Effect::Close(session, _) => {
@@ -417,7 +417,7 @@ impl World {
 
     fn answer_opening(&mut self) -> bool {
         let Some((name, answer)) = self.store.open(self.limits.window) else { return false };
-        if matches!(answer, Answer::Opened { opened: Err(_), .. }) {
+        if matches!(answer, StoreAnswer::Opened { opened: Err(_), .. }) {
             // A log that could not begin anew.
             self.shard.answer(answer, self.now);
             return true;

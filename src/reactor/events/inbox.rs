@@ -13,7 +13,7 @@ use crate::reactor::events::shutdown::Life;
 use crate::reactor::inbox::mailbox::Letter;
 use crate::reactor::reports::incidents;
 use crate::reactor::service::{Disconnect, Service, Ticket};
-use crate::rooms::{Ask, Command, Effect, SessionKey, Why};
+use crate::rooms::{Command, Effect, RejectReason, RoomRequest, SessionKey};
 use crate::ws::CloseCode;
 
 /// Letters that are dealt with before the sockets get their turn again. A quarter of what the box holds.
@@ -43,7 +43,7 @@ impl<S: Service> Reactor<S> {
             Letter::Ask(ask) => self.pass_on(ask),
             Letter::AskShard(shard, ask) => {
                 if let Some(lane) = self.turn.lanes.get_mut(shard) {
-                    lane.push(Command::Ask(ask));
+                    lane.push(Command::Request(ask));
                 }
             }
             Letter::Response(ticket, response) => {
@@ -76,15 +76,15 @@ impl<S: Service> Reactor<S> {
     }
 
     /// Passes a question on to the shard of its room, unless too much waits there already: whoever asked is told.
-    fn pass_on(&mut self, ask: Box<Ask>) {
+    fn pass_on(&mut self, ask: Box<RoomRequest>) {
         let number = ask.room().map_or(0, |room| self.turn.lane_of(room));
         let lane = &mut self.turn.lanes[usize::from(number)];
         if lane.is_flooded() && ask.can_be_refused() {
             self.turn.metrics.hit(Limit::ShardQueue);
-            return ask.refuse(Why::Unavailable);
+            return ask.refuse(RejectReason::Unavailable);
         }
         let bytes = ask.bytes();
-        lane.ask(ask, bytes);
+        lane.request(ask, bytes);
     }
 
     /// Does what a shard wants done.
@@ -96,7 +96,7 @@ impl<S: Service> Reactor<S> {
                 }
                 let code = code_of(why);
                 let because =
-                    if why == Why::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
+                    if why == RejectReason::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
                 self.close(session, code, why.text(), because);
             }
             Effect::Passed => {
@@ -181,35 +181,35 @@ impl<S: Service> Reactor<S> {
 }
 
 /// The limit that a session has run into if its room does not want it. The rooms have counted it.
-fn limit_of(why: Why) -> Option<Limit> {
+fn limit_of(why: RejectReason) -> Option<Limit> {
     match why {
-        Why::RoomFull => Some(Limit::MembersPerRoom),
-        Why::TooManyRooms => Some(Limit::Rooms),
-        Why::TooManyNewRooms => Some(Limit::RoomCreations),
+        RejectReason::RoomFull => Some(Limit::MembersPerRoom),
+        RejectReason::TooManyRooms => Some(Limit::Rooms),
+        RejectReason::TooManyNewRooms => Some(Limit::RoomCreations),
         // One of two limits.
-        Why::TooManyOpenings => None,
-        Why::TooSlow
-        | Why::NoSuchRoom
-        | Why::Unavailable
-        | Why::Kicked
-        | Why::Banned
-        | Why::RoomDeleted
-        | Why::HandlerFailed => None,
+        RejectReason::TooManyOpenings => None,
+        RejectReason::TooSlow
+        | RejectReason::NoSuchRoom
+        | RejectReason::Unavailable
+        | RejectReason::Kicked
+        | RejectReason::Banned
+        | RejectReason::RoomDeleted
+        | RejectReason::HandlerFailed => None,
     }
 }
 
 /// How a session is told that its room does not want it.
-fn code_of(why: Why) -> CloseCode {
+fn code_of(why: RejectReason) -> CloseCode {
     match why {
-        Why::TooSlow => CloseCode::TOO_SLOW,
-        Why::RoomFull
-        | Why::TooManyRooms
-        | Why::TooManyNewRooms
-        | Why::TooManyOpenings
-        | Why::Unavailable => CloseCode::TRY_AGAIN_LATER,
-        Why::HandlerFailed => CloseCode::INTERNAL,
-        Why::NoSuchRoom => CloseCode::POLICY,
-        Why::Kicked | Why::Banned => CloseCode::KICKED,
-        Why::RoomDeleted => CloseCode::NORMAL,
+        RejectReason::TooSlow => CloseCode::TOO_SLOW,
+        RejectReason::RoomFull
+        | RejectReason::TooManyRooms
+        | RejectReason::TooManyNewRooms
+        | RejectReason::TooManyOpenings
+        | RejectReason::Unavailable => CloseCode::TRY_AGAIN_LATER,
+        RejectReason::HandlerFailed => CloseCode::INTERNAL,
+        RejectReason::NoSuchRoom => CloseCode::POLICY,
+        RejectReason::Kicked | RejectReason::Banned => CloseCode::KICKED,
+        RejectReason::RoomDeleted => CloseCode::NORMAL,
     }
 }

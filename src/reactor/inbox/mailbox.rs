@@ -16,7 +16,7 @@ use crate::reactor::ReactorLimits;
 use crate::reactor::connection::streaming::Follow;
 use crate::reactor::connection::table::Key;
 use crate::reactor::service::{State, Ticket};
-use crate::rooms::{Ask, Effect};
+use crate::rooms::{Effect, RoomRequest};
 use crate::transport::{Certificate, SendError};
 use crate::ws::CloseCode;
 
@@ -38,9 +38,9 @@ pub(crate) enum Letter {
     /// The same, and it follows a room.
     Follow(Ticket, Box<Follow>),
     /// A question to the shard that owns the room it is about.
-    Ask(Box<Ask>),
+    Ask(Box<RoomRequest>),
     /// A question to this shard.
-    AskShard(usize, Box<Ask>),
+    AskShard(usize, Box<RoomRequest>),
     /// What newcomers are shown from now on.
     Certificate(Certificate),
     /// New limits.

@@ -12,8 +12,8 @@ use crate::reactor::session::context::{Context, LaneNumber};
 use crate::reactor::session::handle::Session;
 use crate::reactor::state::Turn;
 use crate::rooms::{
-    Ask, Command, Encoding, Fault, Format, Join, Joined, MemberKey, PostError, Posted, Posting, Reply,
-    SessionKey, Start, Variant, Why,
+    Command, Encoding, Fault, Format, Join, Joined, MemberKey, PostError, Posted, Posting, RejectReason,
+    Reply, RoomRequest, SessionKey, Start, Variant,
 };
 use crate::transport::Outbound;
 use crate::ws::deflate::WindowBits;
@@ -37,7 +37,7 @@ pub struct JoinRequest<'a> {
     creates: bool,
     nameless: bool,
     encoding: Option<Arc<dyn Encoding>>,
-    reply: Option<Reply<Result<Joined, Why>>>,
+    reply: Option<Reply<Result<Joined, RejectReason>>>,
 }
 
 impl<'a> JoinRequest<'a> {
@@ -57,7 +57,7 @@ impl<'a> JoinRequest<'a> {
     /// the latest alone.
     #[must_use]
     pub fn latest(room: &'a str) -> JoinRequest<'a> {
-        JoinRequest::new(room, "", Format::Latest)
+        JoinRequest::new(room, "", Format::Conflated)
     }
 
     fn new(room: &'a str, user: &'a str, format: Format) -> JoinRequest<'a> {
@@ -112,7 +112,10 @@ impl<'a> JoinRequest<'a> {
     /// Hears how it went, on a thread of the rooms, where `reply` must not block. Without this a session that is refused
     /// is closed; with it, it stays and has to [leave](Context::leave).
     #[must_use]
-    pub fn then(mut self, reply: impl FnOnce(Result<Joined, Why>) + Send + 'static) -> JoinRequest<'a> {
+    pub fn then(
+        mut self,
+        reply: impl FnOnce(Result<Joined, RejectReason>) + Send + 'static,
+    ) -> JoinRequest<'a> {
         self.reply = Some(Reply::new(reply));
         self
     }
@@ -175,8 +178,8 @@ impl<'a> Post<'a> {
         self
     }
 
-    pub(crate) fn ask(self, reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static) -> Ask {
-        Ask::Post(Box::new(self.posting(reply)))
+    pub(crate) fn ask(self, reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static) -> RoomRequest {
+        RoomRequest::Post(Box::new(self.posting(reply)))
     }
 
     fn posting(self, reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static) -> Posting {
@@ -212,17 +215,17 @@ impl<'a> Relayed<'a> {
     /// The latest value of `key`, for a conflated relay as in [`JoinRequest::latest`].
     #[must_use]
     pub fn latest(room: &'a str, key: &'a [u8], value: Message<'a>) -> Relayed<'a> {
-        Relayed { room, format: Format::Latest, key: Some(key), message: value }
+        Relayed { room, format: Format::Conflated, key: Some(key), message: value }
     }
 
-    pub(crate) fn ask(self, reply: impl FnOnce(usize) + Send + 'static) -> Ask {
+    pub(crate) fn ask(self, reply: impl FnOnce(usize) + Send + 'static) -> RoomRequest {
         let Relayed { room, format, key, message } = self;
         let (payload, text) = match message {
             Message::Text(text) => (text.as_bytes(), true),
             Message::Binary(payload) => (payload, false),
         };
         let (room, payload, key) = (room.into(), payload.into(), key.map(Into::into));
-        Ask::Relay { room, format, payload, text, key, reply: Reply::new(reply) }
+        RoomRequest::Relay { room, format, payload, text, key, reply: Reply::new(reply) }
     }
 }
 
@@ -452,7 +455,7 @@ impl Context<'_> {
             self.turn.metrics.hit(Limit::ShardQueue);
             return Err(RoomError::Busy);
         }
-        lane.ask(Box::new(post.ask(reply)), post.content.len());
+        lane.request(Box::new(post.ask(reply)), post.content.len());
         Ok(())
     }
 
@@ -483,9 +486,9 @@ impl Context<'_> {
         }
         for (number, posts) in by_lane {
             self.side.posts_to = LaneNumber::new(number);
-            let ask = Ask::PostAll { posts, only_asks };
+            let ask = RoomRequest::PostAll { posts, only_asks };
             let bytes = ask.bytes();
-            self.turn.lanes[usize::from(number)].ask(Box::new(ask), bytes);
+            self.turn.lanes[usize::from(number)].request(Box::new(ask), bytes);
         }
     }
 
@@ -569,7 +572,7 @@ impl Turn {
             user,
             peer,
             start,
-            hello,
+            welcome: hello,
             variant,
             announced,
             creates,

@@ -54,7 +54,7 @@ pub enum Format {
     /// Text and binary exactly as published: no JSON, no notices.
     Relay,
     /// The same, conflated: of messages with the same key, members that lag get the latest alone.
-    Latest,
+    Conflated,
 }
 
 /// The wire form in which a member is sent the messages of a room.
@@ -108,7 +108,7 @@ pub struct Join<P> {
     /// Where to begin.
     pub start: Start,
     /// Whether a WELCOME comes first.
-    pub hello: bool,
+    pub welcome: bool,
     /// How it is sent the room's messages.
     pub variant: Variant,
     /// Whether it counts among those who are there, and the others are told of it.
@@ -119,7 +119,7 @@ pub struct Join<P> {
     /// The form of what it is sent, for [`Variant::Encoded`].
     pub encoding: Option<Arc<dyn Encoding>>,
     /// Where to tell how it went; without it, a member that is refused has its session closed.
-    pub reply: Option<Reply<Result<Joined, Why>>>,
+    pub reply: Option<Reply<Result<Joined, RejectReason>>>,
 }
 
 /// A member has its place.
@@ -169,7 +169,7 @@ pub enum Command<P> {
     /// The member's peer, which was [`Blocked`](crate::rooms::Sent::Blocked), can send again.
     Resume(MemberKey),
     /// Asks for something that is answered.
-    Ask(Box<Ask>),
+    Request(Box<RoomRequest>),
     /// Answered once everything before it that this member has said, its joining included, has had its effect.
     After(MemberKey, Reply<()>),
     /// Asks for [`Effect::Passed`] once everything before it is stored and has been sent as far as the sockets took it.
@@ -241,10 +241,10 @@ pub struct Posting {
 
 /// What can be asked of a shard.
 #[derive(Debug)]
-pub enum Ask {
+pub enum RoomRequest {
     /// Publishes to a chat room in somebody's name, without a member; answered when the message is stored.
     Post(Box<Posting>),
-    /// Publishes to chat rooms as [`Ask::Post`], all of it or nothing; each message has its own answer.
+    /// Publishes to chat rooms as [`RoomRequest::Post`], all of it or nothing; each message has its own answer.
     PostAll {
         /// The messages, in their order.
         posts: Vec<Posting>,
@@ -273,14 +273,14 @@ pub enum Ask {
         /// The user's name.
         user: Box<str>,
         /// The answer.
-        reply: Reply<Result<Joined, Why>>,
+        reply: Reply<Result<Joined, RejectReason>>,
     },
     /// How much of a chat room's log may be seen? Never waits, and opens nothing: `None` for a room that is not open.
     Visible {
         /// The room's name.
         room: Box<str>,
         /// The answer.
-        reply: Reply<Result<Option<VisibleHead>, Why>>,
+        reply: Reply<Result<Option<VisibleHead>, RejectReason>>,
     },
     /// What comes next in a chat room?
     Poll {
@@ -341,22 +341,22 @@ impl Start {
     }
 }
 
-impl Ask {
+impl RoomRequest {
     /// The bytes of the message that it brings, if it brings one.
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Ask::Post(post) => post.content.len(),
-            Ask::PostAll { posts, .. } => posts.iter().map(|post| post.content.len()).sum(),
-            Ask::Relay { payload, .. } => payload.len(),
-            Ask::Position { .. }
-            | Ask::Visible { .. }
-            | Ask::Poll { .. }
-            | Ask::Online { .. }
-            | Ask::Kick { .. }
-            | Ask::Close { .. }
-            | Ask::Stats { .. }
-            | Ask::Ping { .. } => 0,
+            RoomRequest::Post(post) => post.content.len(),
+            RoomRequest::PostAll { posts, .. } => posts.iter().map(|post| post.content.len()).sum(),
+            RoomRequest::Relay { payload, .. } => payload.len(),
+            RoomRequest::Position { .. }
+            | RoomRequest::Visible { .. }
+            | RoomRequest::Poll { .. }
+            | RoomRequest::Online { .. }
+            | RoomRequest::Kick { .. }
+            | RoomRequest::Close { .. }
+            | RoomRequest::Stats { .. }
+            | RoomRequest::Ping { .. } => 0,
         }
     }
 
@@ -364,37 +364,37 @@ impl Ask {
     #[must_use]
     pub(crate) fn can_be_refused(&self) -> bool {
         match self {
-            Ask::Post(_)
-            | Ask::PostAll { .. }
-            | Ask::Position { .. }
-            | Ask::Visible { .. }
-            | Ask::Poll { .. } => true,
-            Ask::Relay { .. }
-            | Ask::Online { .. }
-            | Ask::Kick { .. }
-            | Ask::Close { .. }
-            | Ask::Stats { .. }
-            | Ask::Ping { .. } => false,
+            RoomRequest::Post(_)
+            | RoomRequest::PostAll { .. }
+            | RoomRequest::Position { .. }
+            | RoomRequest::Visible { .. }
+            | RoomRequest::Poll { .. } => true,
+            RoomRequest::Relay { .. }
+            | RoomRequest::Online { .. }
+            | RoomRequest::Kick { .. }
+            | RoomRequest::Close { .. }
+            | RoomRequest::Stats { .. }
+            | RoomRequest::Ping { .. } => false,
         }
     }
 
     /// Answers what has waited for a room that cannot be opened, or is not taken. What is not about one chat room never
     /// waits.
-    pub(crate) fn refuse(self, why: Why) {
+    pub(crate) fn refuse(self, reason: RejectReason) {
         match self {
-            Ask::Post(post) => post.reply.send(Err(why.post_error())),
-            Ask::PostAll { posts, .. } => {
-                posts.into_iter().for_each(|post| post.reply.send(Err(why.post_error())));
+            RoomRequest::Post(post) => post.reply.send(Err(reason.post_error())),
+            RoomRequest::PostAll { posts, .. } => {
+                posts.into_iter().for_each(|post| post.reply.send(Err(reason.post_error())));
             }
-            Ask::Position { reply, .. } => reply.send(Err(why)),
-            Ask::Visible { reply, .. } => reply.send(Err(why)),
-            Ask::Poll { poll, .. } => poll.reply.send(Err(why)),
-            Ask::Online { reply, .. } => reply.send(Online::default()),
-            Ask::Relay { .. }
-            | Ask::Kick { .. }
-            | Ask::Close { .. }
-            | Ask::Stats { .. }
-            | Ask::Ping { .. } => {}
+            RoomRequest::Position { reply, .. } => reply.send(Err(reason)),
+            RoomRequest::Visible { reply, .. } => reply.send(Err(reason)),
+            RoomRequest::Poll { poll, .. } => poll.reply.send(Err(reason)),
+            RoomRequest::Online { reply, .. } => reply.send(Online::default()),
+            RoomRequest::Relay { .. }
+            | RoomRequest::Kick { .. }
+            | RoomRequest::Close { .. }
+            | RoomRequest::Stats { .. }
+            | RoomRequest::Ping { .. } => {}
         }
     }
 
@@ -402,16 +402,16 @@ impl Ask {
     #[must_use]
     pub fn room(&self) -> Option<&str> {
         match self {
-            Ask::Post(post) => Some(&post.room),
-            Ask::PostAll { posts, .. } => posts.first().map(|post| &*post.room),
-            Ask::Relay { room, .. }
-            | Ask::Position { room, .. }
-            | Ask::Visible { room, .. }
-            | Ask::Poll { room, .. }
-            | Ask::Online { room, .. }
-            | Ask::Kick { room, .. }
-            | Ask::Close { room, .. } => Some(room),
-            Ask::Stats { .. } | Ask::Ping { .. } => None,
+            RoomRequest::Post(post) => Some(&post.room),
+            RoomRequest::PostAll { posts, .. } => posts.first().map(|post| &*post.room),
+            RoomRequest::Relay { room, .. }
+            | RoomRequest::Position { room, .. }
+            | RoomRequest::Visible { room, .. }
+            | RoomRequest::Poll { room, .. }
+            | RoomRequest::Online { room, .. }
+            | RoomRequest::Kick { room, .. }
+            | RoomRequest::Close { room, .. } => Some(room),
+            RoomRequest::Stats { .. } | RoomRequest::Ping { .. } => None,
         }
     }
 }
@@ -539,10 +539,10 @@ pub struct ShardStats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// Close a session.
-    Close(SessionKey, Why),
+    Close(SessionKey, RejectReason),
     /// A [`Command::Barrier`] was passed.
     Passed,
-    /// Open a room in the store; answered by [`Answer::Opened`](crate::rooms::Answer::Opened).
+    /// Open a room in the store; answered by [`StoreAnswer::Opened`](crate::rooms::StoreAnswer::Opened).
     Open {
         /// To be handed back.
         room: RoomKey,
@@ -552,7 +552,7 @@ pub enum Effect {
         create: bool,
     },
     /// Give the log of a room in the store another epoch, because its newest messages were shown and are not there;
-    /// answered by [`Answer::Opened`](crate::rooms::Answer::Opened).
+    /// answered by [`StoreAnswer::Opened`](crate::rooms::StoreAnswer::Opened).
     Renew {
         /// To be handed back.
         room: RoomKey,
@@ -561,7 +561,7 @@ pub enum Effect {
         /// The room: another one of that name, after this was deleted, is not meant.
         id: RoomId,
     },
-    /// Read from the store for a member; answered by [`Answer::Page`](crate::rooms::Answer::Page).
+    /// Read from the store for a member; answered by [`StoreAnswer::Page`](crate::rooms::StoreAnswer::Page).
     Read {
         /// To be handed back.
         reader: Reader,
@@ -591,7 +591,7 @@ pub struct Reader {
 /// Why a shard wants a session closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum RejectReason {
     /// It fell behind the window, and its room does not tolerate that.
     TooSlow,
     /// Its room already holds as many members as it may.
@@ -616,21 +616,21 @@ pub enum Why {
     HandlerFailed,
 }
 
-impl Why {
+impl RejectReason {
     /// What a message is answered whose room is refused for this reason.
     const fn post_error(self) -> PostError {
         match self {
-            Why::NoSuchRoom => PostError::NoSuchRoom,
-            Why::TooSlow
-            | Why::RoomFull
-            | Why::TooManyRooms
-            | Why::TooManyNewRooms
-            | Why::TooManyOpenings
-            | Why::Unavailable
-            | Why::Kicked
-            | Why::Banned
-            | Why::RoomDeleted
-            | Why::HandlerFailed => PostError::Unavailable,
+            RejectReason::NoSuchRoom => PostError::NoSuchRoom,
+            RejectReason::TooSlow
+            | RejectReason::RoomFull
+            | RejectReason::TooManyRooms
+            | RejectReason::TooManyNewRooms
+            | RejectReason::TooManyOpenings
+            | RejectReason::Unavailable
+            | RejectReason::Kicked
+            | RejectReason::Banned
+            | RejectReason::RoomDeleted
+            | RejectReason::HandlerFailed => PostError::Unavailable,
         }
     }
 
@@ -638,38 +638,38 @@ impl Why {
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
-            Why::TooSlow => "too slow",
-            Why::RoomFull => "the room is full",
-            Why::TooManyRooms => "too many rooms",
-            Why::TooManyNewRooms => "too many new rooms",
-            Why::TooManyOpenings => "too much waits for rooms being opened",
-            Why::NoSuchRoom => "there is no such room",
-            Why::Unavailable => "the room cannot be read at the moment",
-            Why::Kicked => "kicked",
-            Why::Banned => "banned",
-            Why::RoomDeleted => "the room was deleted",
-            Why::HandlerFailed => "handler failed",
+            RejectReason::TooSlow => "too slow",
+            RejectReason::RoomFull => "the room is full",
+            RejectReason::TooManyRooms => "too many rooms",
+            RejectReason::TooManyNewRooms => "too many new rooms",
+            RejectReason::TooManyOpenings => "too much waits for rooms being opened",
+            RejectReason::NoSuchRoom => "there is no such room",
+            RejectReason::Unavailable => "the room cannot be read at the moment",
+            RejectReason::Kicked => "kicked",
+            RejectReason::Banned => "banned",
+            RejectReason::RoomDeleted => "the room was deleted",
+            RejectReason::HandlerFailed => "handler failed",
         }
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for RejectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
     }
 }
 
-impl std::error::Error for Why {}
+impl std::error::Error for RejectReason {}
 
 /// What comes back from the store.
 #[derive(Debug)]
-pub enum Answer {
+pub enum StoreAnswer {
     /// To [`Effect::Open`] and [`Effect::Renew`].
     Opened {
         /// Which opening.
         room: RoomKey,
         /// The room, or why there is none.
-        opened: Result<Box<Opened>, Why>,
+        opened: Result<Box<Opened>, RejectReason>,
     },
     /// The oldest batch of records under way is stored.
     Committed {

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::encoded::Title;
+use super::encoded::LogId;
 use super::encoding::{Encoding, Entry, write_entry};
 use super::frames::{Log, Window};
 use crate::rooms::timestamp::Timestamp;
@@ -25,7 +25,7 @@ struct Value {
 
 /// What counts of a room's messages.
 #[derive(Debug, Default)]
-pub(in crate::rooms) struct Latest {
+pub(in crate::rooms) struct Conflated {
     values: BTreeMap<u64, Value>,
     /// Invariant: leads for each key to the one value that has it.
     keys: HashMap<Box<[u8]>, u64>,
@@ -43,7 +43,7 @@ struct Scratch {
     log: Log,
 }
 
-impl Latest {
+impl Conflated {
     /// Keeps a message, in place of the one with the same key; what is too much for `window` is let go of, oldest first.
     pub(in crate::rooms) fn put(
         &mut self,
@@ -99,7 +99,7 @@ impl Latest {
     pub(in crate::rooms) fn log(
         &mut self,
         encoding: Option<&Arc<dyn Encoding>>,
-        title: Title<'_>,
+        log_id: LogId<'_>,
         cursor: u64,
         last: u64,
     ) -> &Log {
@@ -113,7 +113,7 @@ impl Latest {
         log.restart(cursor);
         for (&seq, Value { at, key, frame }) in self.values.range(cursor + 1..=last) {
             log.skip_to(seq - 1);
-            let Title { room, epoch } = title;
+            let LogId { room, epoch } = log_id;
             let entry = Entry { room, epoch, seq, at: *at, frame, key: key.as_deref() };
             log.append(*at, |out| match encoding {
                 Some(encoding) => write_entry(&**encoding, &entry, out),
@@ -131,69 +131,69 @@ mod tests {
 
     const WINDOW: Window = Window { messages: 3, bytes: 1000 };
 
-    fn put(latest: &mut Latest, seq: u64, key: &str, text: &str) {
+    fn put(conflated: &mut Conflated, seq: u64, key: &str, text: &str) {
         let key = (!key.is_empty()).then_some(key.as_bytes());
-        latest.put(seq, Timestamp::from_micros(seq * 10), key, text.into(), WINDOW);
+        conflated.put(seq, Timestamp::from_micros(seq * 10), key, text.into(), WINDOW);
     }
 
     /// What is sent of the messages after `cursor`: where each whole frame ends, and all bytes.
-    fn sent(latest: &mut Latest, cursor: u64, last: u64) -> (u64, String) {
-        let log = latest.log(None, Title { room: "r", epoch: 1 }, cursor, last);
+    fn sent(conflated: &mut Conflated, cursor: u64, last: u64) -> (u64, String) {
+        let log = conflated.log(None, LogId { room: "r", epoch: 1 }, cursor, last);
         let slice = log.slice(cursor, last).expect("all numbers are there");
         (slice.frames(), String::from_utf8(slice.bytes().to_vec()).expect("text"))
     }
 
     #[test]
     fn only_the_latest_of_each_key_is_sent_and_all_without_a_key() {
-        let mut latest = Latest::default();
+        let mut conflated = Conflated::default();
         for (seq, key, text) in
             [(1, "a", "A1"), (2, "b", "B2"), (3, "", "-3"), (4, "a", "A4"), (5, "b", "B5")]
         {
-            put(&mut latest, seq, key, text);
+            put(&mut conflated, seq, key, text);
         }
-        assert_eq!(sent(&mut latest, 0, 5), (5, "-3A4B5".into()));
-        assert_eq!(sent(&mut latest, 3, 5), (2, "A4B5".into()));
-        assert_eq!(sent(&mut latest, 4, 5), (1, "B5".into()));
-        put(&mut latest, 6, "b", "B6");
-        assert_eq!(sent(&mut latest, 4, 6), (2, "B6".into()), "what was replaced is not sent any more");
+        assert_eq!(sent(&mut conflated, 0, 5), (5, "-3A4B5".into()));
+        assert_eq!(sent(&mut conflated, 3, 5), (2, "A4B5".into()));
+        assert_eq!(sent(&mut conflated, 4, 5), (1, "B5".into()));
+        put(&mut conflated, 6, "b", "B6");
+        assert_eq!(sent(&mut conflated, 4, 6), (2, "B6".into()), "what was replaced is not sent any more");
     }
 
     #[test]
     fn a_cut_between_frames_goes_on_with_the_next_one_that_counts() {
-        let mut latest = Latest::default();
+        let mut conflated = Conflated::default();
         for (seq, key, text) in [(1, "a", "AA"), (2, "b", "BB"), (3, "b", "CC"), (4, "", "DD")] {
-            put(&mut latest, seq, key, text);
+            put(&mut conflated, seq, key, text);
         }
-        let log = latest.log(None, Title { room: "r", epoch: 1 }, 0, 4);
+        let log = conflated.log(None, LogId { room: "r", epoch: 1 }, 0, 4);
         let slice = log.slice(0, 4).expect("all numbers are there");
         assert_eq!(slice.bytes(), b"AACCDD");
         assert_eq!(
             [0, 1, 2, 3, 4, 5].map(|written| slice.cut(written)),
             [(0, 0), (1, 2), (1, 2), (3, 4), (3, 4), (4, 6)]
         );
-        assert_eq!(sent(&mut latest, 1, 4), (3, "CCDD".into()));
+        assert_eq!(sent(&mut conflated, 1, 4), (3, "CCDD".into()));
     }
 
     #[test]
     fn what_is_too_much_is_let_go_of_and_told() {
-        let mut latest = Latest::default();
-        (1..=5).for_each(|seq| put(&mut latest, seq, "", "x"));
-        assert_eq!((latest.lost(), sent(&mut latest, 0, 5)), (2, (5, "xxx".into())));
-        (6..=30).for_each(|seq| put(&mut latest, seq, &format!("k{seq}"), "y"));
-        assert_eq!(latest.lost(), 2, "each key has its own place");
-        put(&mut latest, 31, "k31", &"z".repeat(980));
-        assert_eq!((latest.lost(), latest.keys.len()), (10, latest.values.len()));
-        assert!(latest.bytes <= WINDOW.bytes);
-        put(&mut latest, 32, "k31", "z");
-        put(&mut latest, 33, "k8", "back");
-        assert_eq!(sent(&mut latest, 30, 33), (3, "zback".into()));
+        let mut conflated = Conflated::default();
+        (1..=5).for_each(|seq| put(&mut conflated, seq, "", "x"));
+        assert_eq!((conflated.lost(), sent(&mut conflated, 0, 5)), (2, (5, "xxx".into())));
+        (6..=30).for_each(|seq| put(&mut conflated, seq, &format!("k{seq}"), "y"));
+        assert_eq!(conflated.lost(), 2, "each key has its own place");
+        put(&mut conflated, 31, "k31", &"z".repeat(980));
+        assert_eq!((conflated.lost(), conflated.keys.len()), (10, conflated.values.len()));
+        assert!(conflated.bytes <= WINDOW.bytes);
+        put(&mut conflated, 32, "k31", "z");
+        put(&mut conflated, 33, "k8", "back");
+        assert_eq!(sent(&mut conflated, 30, 33), (3, "zback".into()));
     }
 
     #[test]
     fn a_time_is_found() {
-        let mut latest = Latest::default();
-        (1..=3).for_each(|seq| put(&mut latest, seq, "", "x"));
-        let cursor = |micros| latest.cursor_at(Timestamp::from_micros(micros));
+        let mut conflated = Conflated::default();
+        (1..=3).for_each(|seq| put(&mut conflated, seq, "", "x"));
+        let cursor = |micros| conflated.cursor_at(Timestamp::from_micros(micros));
         assert_eq!([5, 10, 29, 30, 99].map(cursor), [0, 1, 2, 3, 3]);
     }
 }

@@ -12,7 +12,7 @@ use crate::rooms::message::chat::Notice;
 
 /// Their encodings, and what of the log is written in these.
 #[derive(Debug, Default)]
-pub(in crate::rooms) struct Guests {
+pub(in crate::rooms) struct EncodedMembers {
     encodings: HashMap<MemberKey, Arc<Contained>>,
     /// What each family shares. Invariant: none of them is empty, and none has more than the plain log.
     views: Vec<(u32, View)>,
@@ -25,19 +25,19 @@ pub(in crate::rooms) struct Failed;
 
 /// The room that a log belongs to.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::rooms) struct Title<'a> {
+pub(in crate::rooms) struct LogId<'a> {
     pub(in crate::rooms) room: &'a str,
     pub(in crate::rooms) epoch: u64,
 }
 
-impl Title<'_> {
+impl LogId<'_> {
     fn write(self, encoding: &dyn Encoding) -> impl Fn(&mut Vec<u8>, Plain<'_>) {
-        let Title { room, epoch } = self;
+        let LogId { room, epoch } = self;
         move |out, (seq, at, frame)| encoding.encode(&Entry { room, epoch, seq, at, frame, key: None }, out)
     }
 }
 
-impl Guests {
+impl EncodedMembers {
     pub(in crate::rooms) fn insert(&mut self, key: MemberKey, encoding: Arc<dyn Encoding>) {
         self.encodings.insert(key, Arc::new(Contained::new(encoding)));
     }
@@ -59,11 +59,11 @@ impl Guests {
     ///
     /// # Errors
     /// If its encoding has panicked. What the family shares may lack a message then, and has to be
-    /// [forgotten](Guests::forget_log).
+    /// [forgotten](EncodedMembers::forget_log).
     pub(in crate::rooms) fn log(
         &mut self,
         key: MemberKey,
-        title: Title<'_>,
+        log_id: LogId<'_>,
         plain: &Log,
         cursor: u64,
         last: u64,
@@ -75,7 +75,7 @@ impl Guests {
             self.views.len() - 1
         });
         let Some((_, view)) = self.views.get_mut(place) else { return Ok(None) };
-        let Some(shared) = view.reach_back(plain, cursor, last, title.write(&**encoding)) else {
+        let Some(shared) = view.reach_back(plain, cursor, last, log_id.write(&**encoding)) else {
             return Ok(None);
         };
         if encoding.label().is_empty() {
@@ -89,13 +89,13 @@ impl Guests {
     pub(in crate::rooms) fn page(
         &self,
         key: MemberKey,
-        title: Title<'_>,
+        log_id: LogId<'_>,
         plain: &Log,
         cursor: u64,
     ) -> Option<Log> {
         let encoding = self.encodings.get(&key)?;
         let mut view = View::default();
-        let shared = view.reach_back(plain, cursor, plain.head(), title.write(&**encoding))?;
+        let shared = view.reach_back(plain, cursor, plain.head(), log_id.write(&**encoding))?;
         if encoding.label().is_empty() {
             return Some(shared.clone());
         }

@@ -145,14 +145,14 @@ impl Log {
         self.head += 1;
     }
 
-    /// Lets messages up to `served` leave the window, oldest first, as long as it is larger than `window`. The newest
+    /// Lets messages up to `fanned_out` leave the window, oldest first, as long as it is larger than `window`. The newest
     /// message always stays.
     ///
     /// Compacting moves the live bytes to the front; it happens when they are the smaller half, so each byte is moved
     /// once on average.
-    pub fn evict(&mut self, window: Window, served: u64) {
+    pub fn evict(&mut self, window: Window, fanned_out: u64) {
         while self.entries.len() - self.dead > 1
-            && self.tail() <= served
+            && self.tail() <= fanned_out
             && (self.entries.len() - self.dead > window.messages || self.window_bytes() > window.bytes)
         {
             self.dead += 1;

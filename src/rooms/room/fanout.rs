@@ -2,19 +2,19 @@
 
 use super::member::MemberState;
 use super::members::BLOCK;
-use super::parallel::{Crew, Job};
+use super::parallel::{FanoutJob, FanoutPool};
 use super::state::{OnLag, Room, RoomLimits};
-use crate::rooms::api::command::{Effect, Format, MemberKey, Reader, Variant, Why};
+use crate::rooms::api::command::{Effect, Format, MemberKey, Reader, RejectReason, Variant};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::Page;
-use crate::rooms::log::encoded::{Failed, Title};
+use crate::rooms::log::encoded::{Failed, LogId};
 use crate::rooms::log::frames::Log;
 use crate::rooms::message::chat::{Notice, encode_stored};
 use crate::rooms::timestamp::Timestamp;
 
 /// How far the log may grow past its window while members that can take messages have not had their turn yet; then
 /// they get it before anything more is appended.
-const UNSERVED_WINDOWS_MAX: usize = 4;
+const PENDING_WINDOWS_MAX: usize = 4;
 
 /// One pass over the members, possibly in slices.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +27,11 @@ pub(in crate::rooms) struct Round {
 
 /// What a page came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::rooms) enum Turned {
+pub(in crate::rooms) enum PageOutcome {
     /// The member goes on.
-    Done,
+    Applied,
     /// It is not what was asked for: the member has to ask once more.
-    Misfit,
+    Mismatch,
 }
 
 /// Where the pump leaves what the shard has to do.
@@ -39,25 +39,26 @@ pub(in crate::rooms) enum Turned {
 pub(in crate::rooms) struct Outcome {
     pub(in crate::rooms) effects: Vec<Effect>,
     /// Members whose next messages have to be read from the store.
-    pub(in crate::rooms) readers: Vec<Reader>,
+    pub(in crate::rooms) catch_up: Vec<Reader>,
 }
 
 impl<P: Peer> Room<P> {
     /// Whether so much waits for its round that nothing may be appended before it has ended.
     pub(in crate::rooms) fn must_pump(&self, limits: &RoomLimits) -> bool {
-        let unserved = usize::try_from(self.visible - self.served.min(self.visible)).unwrap_or(usize::MAX);
-        unserved >= UNSERVED_WINDOWS_MAX * limits.window.messages
-            || (unserved > 1 && self.log.window_bytes() >= UNSERVED_WINDOWS_MAX * limits.window.bytes)
+        let not_fanned_out =
+            usize::try_from(self.visible - self.fanned_out.min(self.visible)).unwrap_or(usize::MAX);
+        not_fanned_out >= PENDING_WINDOWS_MAX * limits.window.messages
+            || (not_fanned_out > 1 && self.log.window_bytes() >= PENDING_WINDOWS_MAX * limits.window.bytes)
     }
 
     /// Whether the room has more members than one thread should have to serve.
     pub(in crate::rooms) fn is_huge(&self, limits: &RoomLimits) -> bool {
-        self.members.len() >= limits.lane_members && self.latest.is_none()
+        self.members.len() >= limits.parallel_members && self.conflated.is_none()
     }
 
     /// Whether anything was shown that not every member that is ready has been sent.
     pub(in crate::rooms) fn is_due(&self) -> bool {
-        self.round.is_some() || self.served < self.visible
+        self.round.is_some() || self.fanned_out < self.visible
     }
 
     /// Goes on with the round (or begins one) for at most `budget` members. True once every member that is ready has
@@ -66,14 +67,14 @@ impl<P: Peer> Room<P> {
         &mut self,
         budget: usize,
         limits: &RoomLimits,
-        crew: &dyn Crew<P>,
+        fanout_pool: &dyn FanoutPool<P>,
         out: &mut Outcome,
     ) -> bool {
         let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.visible });
         let end = self.members.len().min(round.next.saturating_add(budget));
         while round.next < end {
-            if crew.hands() > 1 && self.is_huge(limits) && round.next.is_multiple_of(BLOCK) {
-                round.next = self.pump_together(round.next, end, limits, crew, out);
+            if fanout_pool.parallelism() > 1 && self.is_huge(limits) && round.next.is_multiple_of(BLOCK) {
+                round.next = self.fan_out_in_parallel(round.next, end, limits, fanout_pool, out);
             } else {
                 self.pump_member(round.next, limits, out);
                 round.next += 1;
@@ -83,31 +84,31 @@ impl<P: Peer> Room<P> {
             self.round = Some(round);
             return false;
         }
-        self.served = round.target;
+        self.fanned_out = round.target;
         if !self.polls.is_empty() {
             self.answer_polls();
         }
         self.evict(limits);
-        self.served == self.visible
+        self.fanned_out == self.visible
     }
 
     /// Has the crew pump the blocks from the member at `from` to the one before `end` at least; returns where it got
     /// to. The owner of the room waits: nothing about it changes meanwhile.
-    fn pump_together(
+    fn fan_out_in_parallel(
         &mut self,
         from: usize,
         end: usize,
         limits: &RoomLimits,
-        crew: &dyn Crew<P>,
+        fanout_pool: &dyn FanoutPool<P>,
         out: &mut Outcome,
     ) -> usize {
         let numbers = from / BLOCK..end.div_ceil(BLOCK);
         let deflated = if self.members.want_deflated() {
-            self.deflated.share(&self.log, self.served.min(self.visible), self.visible, &limits.deflate)
+            self.deflated.share(&self.log, self.fanned_out.min(self.visible), self.visible, &limits.deflate)
         } else {
             None
         };
-        let job = |number| Job {
+        let job = |number| FanoutJob {
             log: self.log.clone(),
             deflated: deflated.clone(),
             visible: self.visible,
@@ -116,8 +117,8 @@ impl<P: Peer> Room<P> {
             behind: Vec::new(),
         };
         let jobs = numbers.map(job).collect();
-        for job in crew.carry_out(jobs) {
-            let Job { number, members, behind, .. } = job;
+        for job in fanout_pool.run(jobs) {
+            let FanoutJob { number, members, behind, .. } = job;
             self.members.put_back(number, members);
             for index in behind {
                 self.pump_member(number * BLOCK + index, limits, out);
@@ -127,8 +128,13 @@ impl<P: Peer> Room<P> {
     }
 
     /// Ends the round that is under way, however many members it has left.
-    pub(in crate::rooms) fn pump_all(&mut self, limits: &RoomLimits, crew: &dyn Crew<P>, out: &mut Outcome) {
-        while !self.pump(usize::MAX, limits, crew, out) {}
+    pub(in crate::rooms) fn pump_all(
+        &mut self,
+        limits: &RoomLimits,
+        fanout_pool: &dyn FanoutPool<P>,
+        out: &mut Outcome,
+    ) {
+        while !self.pump(usize::MAX, limits, fanout_pool, out) {}
     }
 
     /// Takes a member out; returns the member that moved to its position, if one did.
@@ -140,7 +146,7 @@ impl<P: Peer> Room<P> {
     ) -> Option<MemberKey> {
         let removed = self.members.swap_remove(position)?;
         if removed.variant == Variant::Encoded {
-            self.guests.remove(removed.key);
+            self.encoded.remove(removed.key);
         }
         let last = self.members.len();
         let moved = self.members.get(position)?.key;
@@ -168,25 +174,25 @@ impl<P: Peer> Room<P> {
     }
 
     /// A page has come for a member that reads, after its cursor or, if it `since` has no other position, a time.
-    pub(in crate::rooms) fn turn_page(
+    pub(in crate::rooms) fn apply_page(
         &mut self,
         position: usize,
         page: &Page,
         since: Option<Timestamp>,
         limits: &RoomLimits,
         out: &mut Outcome,
-    ) -> Turned {
+    ) -> PageOutcome {
         let is_kept_in_store = self.record_as().is_some();
-        let Some(member) = self.members.get_mut(position) else { return Turned::Done };
+        let Some(member) = self.members.get_mut(position) else { return PageOutcome::Applied };
         let page_after = page.tail.saturating_sub(1);
         let fits = page.messages.iter().zip(page.start + 1..).all(|(stored, seq)| stored.seq == seq);
         if !fits || (since.is_none() && page.start != member.cursor.max(page_after)) {
-            return Turned::Misfit;
+            return PageOutcome::Mismatch;
         }
         let has_nothing = page.messages.is_empty() && page.start.max(page_after) + 1 < self.log.tail();
         // The store has what has left the window of a room that is stored.
         if has_nothing && is_kept_in_store {
-            return Turned::Misfit;
+            return PageOutcome::Mismatch;
         }
         member.state = MemberState::Ready;
         let mut has_lost = member.cursor < page_after;
@@ -204,11 +210,11 @@ impl<P: Peer> Room<P> {
             self.leave_behind(position, from, kept_after.max(cursor));
         }
         self.send_page(position, page);
-        let Some(member) = self.members.get_mut(position) else { return Turned::Done };
-        if self.guests.has_failed(member.key) {
+        let Some(member) = self.members.get_mut(position) else { return PageOutcome::Applied };
+        if self.encoded.has_failed(member.key) {
             // Its cursor would never move, and the store be read for it without end.
             self.fail(position, out);
-            return Turned::Done;
+            return PageOutcome::Applied;
         }
         if has_nothing && member.cursor + 1 < self.log.tail() {
             // The store has nothing where the window has left off: what is in between is lost.
@@ -217,11 +223,11 @@ impl<P: Peer> Room<P> {
         } else if member.state == MemberState::Ready && member.cursor + 1 < self.log.tail() {
             member.state = MemberState::Reading;
             let (room, member, session) = (self.key, member.key, member.session);
-            out.readers.push(Reader { room, member, session, number: 0 });
-            return Turned::Done;
+            out.catch_up.push(Reader { room, member, session, number: 0 });
+            return PageOutcome::Applied;
         }
         self.pump_member(position, limits, out);
-        Turned::Done
+        PageOutcome::Applied
     }
 
     /// Sends a member what a page has after its cursor. Plain for everybody: a page is for one member alone, whom compressing
@@ -235,9 +241,9 @@ impl<P: Peer> Room<P> {
             }
         }
         if member.variant == Variant::Encoded {
-            let title = Title { room: &self.name, epoch: self.epoch };
-            log = self.guests.page(member.key, title, &log, member.cursor).unwrap_or(log);
-            if self.guests.has_failed(member.key) {
+            let log_id = LogId { room: &self.name, epoch: self.epoch };
+            log = self.encoded.page(member.key, log_id, &log, member.cursor).unwrap_or(log);
+            if self.encoded.has_failed(member.key) {
                 return;
             }
         }
@@ -251,16 +257,16 @@ impl<P: Peer> Room<P> {
         if member.state != MemberState::Ready || member.cursor >= self.visible {
             return;
         }
-        if self.latest.is_some() {
-            return self.pump_latest(position, out);
+        if self.conflated.is_some() {
+            return self.fan_out_conflated(position, out);
         }
         let (cursor, last) = (member.cursor, self.visible);
         let slice = match member.variant {
             Variant::Plain => None,
             Variant::Deflated => self.deflated.slice(&self.log, cursor, last, &limits.deflate),
             Variant::Encoded => {
-                let title = Title { room: &self.name, epoch: self.epoch };
-                match self.guests.log(member.key, title, &self.log, cursor, last) {
+                let log_id = LogId { room: &self.name, epoch: self.epoch };
+                match self.encoded.log(member.key, log_id, &self.log, cursor, last) {
                     Ok(log) => log.and_then(|log| log.slice(cursor, last)),
                     Err(Failed) => return self.fail(position, out),
                 }
@@ -275,7 +281,7 @@ impl<P: Peer> Room<P> {
             (OnLag::CatchUp, Some(_)) => {
                 member.state = MemberState::Reading;
                 let (room, member, session) = (self.key, member.key, member.session);
-                out.readers.push(Reader { room, member, session, number: 0 });
+                out.catch_up.push(Reader { room, member, session, number: 0 });
             }
             (OnLag::CatchUp | OnLag::Gap, _) if can_be_told => {
                 self.leave_behind(position, cursor + 1, self.visible);
@@ -285,28 +291,28 @@ impl<P: Peer> Room<P> {
     }
 
     /// Sends a member of a conflated relay what counts of what it lacks.
-    fn pump_latest(&mut self, position: usize, out: &mut Outcome) {
-        let Some(latest) = &mut self.latest else { return };
+    fn fan_out_conflated(&mut self, position: usize, out: &mut Outcome) {
+        let Some(conflated) = &mut self.conflated else { return };
         let Some(member) = self.members.get_mut(position) else { return };
         let (cursor, last) = (member.cursor, self.visible);
-        if cursor < latest.lost() && member.variant != Variant::Encoded {
+        if cursor < conflated.lost() && member.variant != Variant::Encoded {
             return self.give_up(position, out);
         }
         let mut cursor = cursor;
-        if cursor < latest.lost() {
+        if cursor < conflated.lost() {
             let (room, epoch, from, to, at) =
-                (&*self.name, self.epoch, cursor + 1, latest.lost(), member.sent_at);
+                (&*self.name, self.epoch, cursor + 1, conflated.lost(), member.sent_at);
             let mut gap = Vec::new();
-            self.guests.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gap);
+            self.encoded.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gap);
             member.peer.reply(&gap);
             // Told once, whether the peer takes anything behind it or not.
             (cursor, member.cursor) = (to, to);
         }
-        let title = Title { room: &self.name, epoch: self.epoch };
-        let encoding = self.guests.get(member.key);
-        let log = latest.log(encoding.as_ref(), title, cursor, last);
-        if self.guests.has_failed(member.key) {
-            latest.forget_sent();
+        let log_id = LogId { room: &self.name, epoch: self.epoch };
+        let encoding = self.encoded.get(member.key);
+        let log = conflated.log(encoding.as_ref(), log_id, cursor, last);
+        if self.encoded.has_failed(member.key) {
+            conflated.forget_sent();
             return self.fail(position, out);
         }
         match log.slice(cursor, last) {
@@ -317,10 +323,10 @@ impl<P: Peer> Room<P> {
 
     /// The encoding of this member has panicked: its session ends, and nothing that it wrote is sent to others.
     pub(in crate::rooms) fn fail(&mut self, position: usize, out: &mut Outcome) {
-        self.guests.forget_log();
+        self.encoded.forget_log();
         if let Some(member) = self.members.get_mut(position) {
             member.state = MemberState::Gone;
-            out.effects.push(Effect::Close(member.session, Why::HandlerFailed));
+            out.effects.push(Effect::Close(member.session, RejectReason::HandlerFailed));
         }
     }
 
@@ -328,7 +334,7 @@ impl<P: Peer> Room<P> {
     fn give_up(&mut self, position: usize, out: &mut Outcome) {
         if let Some(member) = self.members.get_mut(position) {
             member.state = MemberState::Gone;
-            out.effects.push(Effect::Close(member.session, Why::TooSlow));
+            out.effects.push(Effect::Close(member.session, RejectReason::TooSlow));
         }
     }
 

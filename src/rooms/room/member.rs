@@ -17,7 +17,7 @@ pub(in crate::rooms) enum MemberState {
     Blocked,
     /// What it needs next has left the window: a page is on its way from the store, or waits to be asked for.
     ///
-    /// Invariant: one page at most is under way for a member, see [`Readers`](crate::rooms::shard::catch_up::Readers).
+    /// Invariant: one page at most is under way for a member, see [`CatchUp`](crate::rooms::shard::catch_up::CatchUp).
     Reading,
     /// The end: its peer is closing. Its leave follows.
     Gone,

@@ -10,7 +10,7 @@ use crate::rooms::log::frames::Log;
 
 /// A block of a room's members, to be sent what it lacks of the log. The log is shared and does not change meanwhile.
 #[derive(Debug)]
-pub struct Job<P> {
+pub struct FanoutJob<P> {
     pub(in crate::rooms) log: Arc<Log>,
     /// The same compressed, if some members want that; it may begin later.
     pub(in crate::rooms) deflated: Option<Arc<Log>>,
@@ -23,10 +23,10 @@ pub struct Job<P> {
     pub(in crate::rooms) behind: Vec<usize>,
 }
 
-impl<P> Default for Job<P> {
+impl<P> Default for FanoutJob<P> {
     /// A job that is done.
     fn default() -> Self {
-        Job {
+        FanoutJob {
             log: Arc::default(),
             deflated: None,
             visible: 0,
@@ -37,9 +37,9 @@ impl<P> Default for Job<P> {
     }
 }
 
-impl<P: Peer> Job<P> {
+impl<P: Peer> FanoutJob<P> {
     /// Sends. Never waits.
-    pub fn carry_out(&mut self) {
+    pub fn run(&mut self) {
         for (index, member) in self.members.iter_mut().enumerate() {
             if member.state != MemberState::Ready || member.cursor >= self.visible {
                 continue;
@@ -62,25 +62,25 @@ impl<P: Peer> Job<P> {
 }
 
 /// Whoever carries out jobs.
-pub trait Crew<P>: Debug + Send {
+pub trait FanoutPool<P>: Debug + Send {
     /// How many jobs can be under way at the same time.
-    fn hands(&self) -> usize;
+    fn parallelism(&self) -> usize;
 
     /// Carries out all jobs, and gives them back in any order.
-    fn carry_out(&self, jobs: Vec<Job<P>>) -> Vec<Job<P>>;
+    fn run(&self, jobs: Vec<FanoutJob<P>>) -> Vec<FanoutJob<P>>;
 }
 
 /// One pair of hands: those of whoever asks.
 #[derive(Clone, Copy, Debug)]
-pub struct Alone;
+pub struct Sequential;
 
-impl<P: Peer> Crew<P> for Alone {
-    fn hands(&self) -> usize {
+impl<P: Peer> FanoutPool<P> for Sequential {
+    fn parallelism(&self) -> usize {
         1
     }
 
-    fn carry_out(&self, mut jobs: Vec<Job<P>>) -> Vec<Job<P>> {
-        jobs.iter_mut().for_each(Job::carry_out);
+    fn run(&self, mut jobs: Vec<FanoutJob<P>>) -> Vec<FanoutJob<P>> {
+        jobs.iter_mut().for_each(FanoutJob::run);
         jobs
     }
 }

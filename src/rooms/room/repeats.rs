@@ -29,7 +29,7 @@ pub(in crate::rooms) enum Publisher {
         session: SessionKey,
     },
     /// Somebody who asked.
-    Asker(Reply<Result<Posted, PostError>>),
+    Request(Reply<Result<Posted, PostError>>),
 }
 
 /// A message that came again before its first was stored.
@@ -80,31 +80,31 @@ impl<P: Peer> Room<P> {
             let client_id = client_id.into();
             return self.repeats.push(Repeat { first, is_same, client_id, publisher });
         }
-        if is_same && let Publisher::Asker(reply) = publisher {
+        if is_same && let Publisher::Request(reply) = publisher {
             // The first may have left memory and, by retention, the store: it is written anew from what came again.
             let mut json = Vec::new();
             draft.envelope(&self.name, self.epoch, first.seq, first.at).encode_json(&mut json);
             return reply.send(Ok(Posted { json: Some(json.into()), ..self.posted(first.seq) }));
         }
-        self.settle_repeat(Repeat { first, is_same, client_id: client_id.into(), publisher }, place);
+        self.answer_stored_repeat(Repeat { first, is_same, client_id: client_id.into(), publisher }, place);
     }
 
     /// Answers the repeats of messages that can be seen by now.
     pub(in crate::rooms) fn answer_repeats(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
         let visible = self.visible;
         let due: Vec<_> = self.repeats.extract_if(.., |repeat| repeat.first.seq <= visible).collect();
-        due.into_iter().for_each(|repeat| self.settle_repeat(repeat, &place));
+        due.into_iter().for_each(|repeat| self.answer_stored_repeat(repeat, &place));
     }
 
     /// Answers a repeat whose first is stored.
-    fn settle_repeat(&self, repeat: Repeat, place: impl Fn(MemberKey) -> Option<usize>) {
+    fn answer_stored_repeat(&self, repeat: Repeat, place: impl Fn(MemberKey) -> Option<usize>) {
         let Repeat { first, is_same, client_id, publisher } = repeat;
         match publisher {
             publisher if !is_same => {
                 self.answer_failed(publisher, PostError::IdReused, Some(&client_id), place);
             }
             Publisher::Notice(_) => {}
-            Publisher::Asker(reply) => reply.send(Ok(self.posted(first.seq))),
+            Publisher::Request(reply) => reply.send(Ok(self.posted(first.seq))),
             Publisher::Member { key, session } => {
                 let Some(member) = self.publisher(key, session, place) else { return };
                 let (epoch, seq, stored_at, at) = (self.epoch, first.seq, first.at, member.sent_at);
@@ -147,7 +147,7 @@ impl<P: Peer> Room<P> {
     ) {
         match publisher {
             Publisher::Notice(_) => {}
-            Publisher::Asker(reply) => reply.send(Err(error)),
+            Publisher::Request(reply) => reply.send(Err(error)),
             Publisher::Member { key, session } => {
                 if let Some(member) = self.publisher(key, session, place) {
                     self.tell_error(member, &error.fault(client_id.map(str::as_bytes)));
@@ -171,7 +171,7 @@ impl<P: Peer> Room<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rooms::api::command::{Answer, Command};
+    use crate::rooms::api::command::{Command, StoreAnswer};
     use crate::rooms::shard::tests::kit::{Ear, Kit};
 
     /// A room with ann in it, whose first message is on its way to the store.
@@ -207,7 +207,7 @@ mod tests {
         kit.say(ann, "once", Some("k"));
         kit.say(ann, "other", Some("k"));
         kit.batches.clear();
-        kit.answer(Answer::Refused);
+        kit.answer(StoreAnswer::Refused);
         let told = ear.take();
         let expected = ["unavailable"; 3];
         assert_eq!(told.iter().map(|value| value["code"].as_str().unwrap()).collect::<Vec<_>>(), expected);
@@ -223,7 +223,7 @@ mod tests {
         kit.apply(Command::Leave(ann), &[]);
         let (_, ear) = kit.join_as(ann, "r", "bob");
         kit.batches.clear();
-        kit.answer(Answer::Refused);
+        kit.answer(StoreAnswer::Refused);
         assert!(ear.take().iter().all(|told| told["type"] != "ERROR"));
     }
 

@@ -13,7 +13,7 @@ use crate::rooms::timestamp::Timestamp;
 
 /// A room's retention, and what has to be known for it.
 #[derive(Debug, Default)]
-pub(in crate::rooms) struct Kept {
+pub(in crate::rooms) struct Retained {
     retention: Retention,
     /// The bytes of the texts of the messages in the window, with their numbers; empty unless bytes are limited.
     sizes: VecDeque<(u64, u64)>,
@@ -21,10 +21,10 @@ pub(in crate::rooms) struct Kept {
     counted: (usize, u64),
 }
 
-impl Kept {
+impl Retained {
     /// Of a log that comes from the store.
-    pub(in crate::rooms) fn of(opened: &Opened) -> Kept {
-        let mut kept = Kept { retention: opened.retention, ..Kept::default() };
+    pub(in crate::rooms) fn of(opened: &Opened) -> Retained {
+        let mut kept = Retained { retention: opened.retention, ..Retained::default() };
         opened.recent.iter().for_each(|stored| kept.note(stored.seq, &stored.sender, &stored.content));
         kept
     }
@@ -94,9 +94,9 @@ impl<P> Room<P> {
 mod tests {
     use super::*;
 
-    fn kept(bytes_max: u64) -> Kept {
+    fn kept(bytes_max: u64) -> Retained {
         let retention = Retention { bytes_max: Some(bytes_max), ..Retention::default() };
-        Kept { retention, ..Kept::default() }
+        Retained { retention, ..Retained::default() }
     }
 
     #[test]

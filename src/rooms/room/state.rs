@@ -10,20 +10,20 @@ use super::member::{Member, MemberState};
 use super::members::Members;
 use super::presence::Presence;
 use super::repeats::{Publisher, Repeat};
-use super::retention::Kept;
+use super::retention::Retained;
 use crate::rooms::api::command::{Fault, Format, MemberKey, Posted, RoomKey, SessionKey, Start, Variant};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{Durability, Opened, RoomId, SEQ_MAX, StayId};
 use crate::rooms::limits::bounds::Bounds;
-use crate::rooms::log::conflated::Latest;
+use crate::rooms::log::conflated::Conflated;
 use crate::rooms::log::deflated::Deflated;
-use crate::rooms::log::encoded::Guests;
+use crate::rooms::log::encoded::EncodedMembers;
 use crate::rooms::log::encoding::Encoding;
 use crate::rooms::log::frames::{Log, Window};
 use crate::rooms::message::chat::{Envelope, Kind, Notice, Notices, encode_stored, payload_of};
-use crate::rooms::shard::epoch_reset::Tie;
+use crate::rooms::shard::epoch_reset::StoreLink;
 use crate::rooms::shard::notices::Delayed;
-use crate::rooms::shard::polls::Waiting;
+use crate::rooms::shard::polls::WaitingPoll;
 use crate::rooms::timestamp::Timestamp;
 use crate::ws::deflate::Deflate;
 use crate::ws::{OpCode, encode};
@@ -49,7 +49,7 @@ pub struct RoomLimits {
     /// How many rooms and members there may be.
     pub bounds: Arc<Bounds>,
     /// From so many members on a room is pumped by every worker, not only by its own.
-    pub lane_members: usize,
+    pub parallel_members: usize,
     /// Whether a chat room that nobody created is created by its first member.
     pub open_rooms: bool,
     /// How long a client's message id is remembered.
@@ -71,7 +71,7 @@ pub(in crate::rooms) struct Newcomer<'a, P> {
     pub(in crate::rooms) user: &'a str,
     pub(in crate::rooms) peer: P,
     pub(in crate::rooms) start: Start,
-    pub(in crate::rooms) hello: bool,
+    pub(in crate::rooms) welcome: bool,
     pub(in crate::rooms) variant: Variant,
     pub(in crate::rooms) encoding: Option<Arc<dyn Encoding>>,
 }
@@ -124,7 +124,7 @@ impl Draft<'_> {
 pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) key: RoomKey,
     /// Deleted: its name does not lead here any more.
-    pub(in crate::rooms) disowned: bool,
+    pub(in crate::rooms) deleted: bool,
     pub(in crate::rooms) name: Box<str>,
     pub(in crate::rooms) format: Format,
     pub(in crate::rooms) presence: Presence,
@@ -136,7 +136,7 @@ pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) stored_as: Option<RoomId>,
     pub(in crate::rooms) durability: Durability,
     /// Whether it is stored at the moment.
-    pub(in crate::rooms) tie: Tie,
+    pub(in crate::rooms) link: StoreLink,
     /// What is stored of it is damaged: nothing is done here any more. Members stay until they leave.
     pub(in crate::rooms) damaged: bool,
     /// The newest message that was, or is about to be, handed to the store, and the newest that is stored.
@@ -148,22 +148,22 @@ pub(in crate::rooms) struct Room<P> {
     /// Shared only while a crew pumps.
     pub(in crate::rooms) log: Arc<Log>,
     pub(in crate::rooms) deflated: Deflated,
-    pub(in crate::rooms) guests: Guests,
+    pub(in crate::rooms) encoded: EncodedMembers,
     /// What the members are sent instead of the log, in a conflated relay.
-    pub(in crate::rooms) latest: Option<Box<Latest>>,
-    pub(in crate::rooms) polls: Vec<Waiting>,
+    pub(in crate::rooms) conflated: Option<Box<Conflated>>,
+    pub(in crate::rooms) polls: Vec<WaitingPoll>,
     /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
     pub(in crate::rooms) visible: u64,
     /// The oldest message that can be read at all, as far as is known.
     pub(in crate::rooms) oldest: u64,
     /// When the message before that was published, as far as is known: whoever has everything up to then lost nothing.
     pub(in crate::rooms) gone_at: Timestamp,
-    pub(in crate::rooms) kept: Kept,
+    pub(in crate::rooms) kept: Retained,
     pub(in crate::rooms) last_at: Timestamp,
     /// The pump walks them from end to end.
     pub(in crate::rooms) members: Members<P>,
     /// Every member that was ready has been sent the messages up to here, so they may leave the window.
-    pub(in crate::rooms) served: u64,
+    pub(in crate::rooms) fanned_out: u64,
     pub(in crate::rooms) round: Option<Round>,
     /// Who published the messages after `visible`, in order.
     pub(in crate::rooms) unstored: VecDeque<Publisher>,
@@ -179,7 +179,7 @@ impl<P: Peer> Room<P> {
     pub(in crate::rooms) fn new(key: RoomKey, name: Box<str>, format: Format, epoch: u64) -> Room<P> {
         Room {
             key,
-            disowned: false,
+            deleted: false,
             name,
             format,
             presence: Presence::default(),
@@ -187,7 +187,7 @@ impl<P: Peer> Room<P> {
             idle_since: Timestamp::default(),
             stored_as: None,
             durability: Durability::Off,
-            tie: Tie::Tied,
+            link: StoreLink::Linked,
             damaged: false,
             recorded: 0,
             stored: 0,
@@ -195,16 +195,16 @@ impl<P: Peer> Room<P> {
             stored_epoch: 0,
             log: Arc::default(),
             deflated: Deflated::default(),
-            guests: Guests::default(),
-            latest: (format == Format::Latest).then(Box::default),
+            encoded: EncodedMembers::default(),
+            conflated: (format == Format::Conflated).then(Box::default),
             polls: Vec::new(),
             visible: 0,
             oldest: 1,
             gone_at: Timestamp::default(),
-            kept: Kept::default(),
+            kept: Retained::default(),
             last_at: Timestamp::default(),
             members: Members::default(),
-            served: 0,
+            fanned_out: 0,
             round: None,
             unstored: VecDeque::new(),
             delayed: Delayed::default(),
@@ -235,13 +235,13 @@ impl<P: Peer> Room<P> {
             _not_read => Timestamp::default(),
         };
         let mut log = Log::after_message(before, before_at);
-        self.kept = Kept::of(opened);
+        self.kept = Retained::of(opened);
         for stored in &opened.recent {
             encode_stored(&mut log, &self.name, self.epoch, stored);
         }
         (self.log, self.deflated) = (Arc::new(log), Deflated::default());
-        self.guests.forget_log();
-        (self.visible, self.served, self.round) = (opened.head, opened.head, None);
+        self.encoded.forget_log();
+        (self.visible, self.fanned_out, self.round) = (opened.head, opened.head, None);
         (self.recorded, self.stored) = (opened.head, opened.head);
     }
 
@@ -256,15 +256,16 @@ impl<P: Peer> Room<P> {
 
     /// Whether nothing would be lost if the room were forgotten.
     pub(in crate::rooms) fn is_idle(&self) -> bool {
-        let is_stored = self.recorded == self.stored && self.tie == Tie::Tied && self.delayed.is_empty();
-        let is_left = self.members.is_empty() && self.polls.iter().all(Waiting::has_gone);
-        is_left && self.unstored.is_empty() && (is_stored || self.disowned || self.damaged)
+        let is_stored =
+            self.recorded == self.stored && self.link == StoreLink::Linked && self.delayed.is_empty();
+        let is_left = self.members.is_empty() && self.polls.iter().all(WaitingPoll::has_gone);
+        is_left && self.unstored.is_empty() && (is_stored || self.deleted || self.damaged)
     }
 
     /// Whether nothing can be appended at the moment, since nobody could be shown it: the room is damaged, has used up its
     /// numbers, or waits until its log goes on in the store.
     pub(in crate::rooms) fn is_closed(&self) -> bool {
-        self.is_ended() || (self.waits_for_store() && self.tie != Tie::Tied)
+        self.is_ended() || (self.waits_for_store() && self.link != StoreLink::Linked)
     }
 
     /// Whether nothing can be appended any more.
@@ -275,28 +276,28 @@ impl<P: Peer> Room<P> {
     /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
     /// A newcomer that begins before the window is left in [`MemberState::Reading`], and a page has to be asked for.
     pub(in crate::rooms) fn join(&mut self, newcomer: Newcomer<'_, P>) -> (usize, Option<Timestamp>) {
-        let Newcomer { key, session, session_id, user, peer, start, hello, variant, encoding } = newcomer;
+        let Newcomer { key, session, session_id, user, peer, start, welcome, variant, encoding } = newcomer;
         if let Some(encoding) = encoding {
-            self.guests.insert(key, encoding);
+            self.encoded.insert(key, encoding);
         }
         let mut greeting = Vec::new();
         let Beginning { cursor, since, gap, at } = self.beginning(start);
-        if hello {
+        if welcome {
             let (room, epoch, seq) = (&*self.name, self.epoch, self.visible);
             let online = self.presence.users();
             let from = (since.is_none() && gap.is_none()).then_some(cursor);
             let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online, from, at };
-            self.guests.write(key, &welcome, &mut greeting);
+            self.encoded.write(key, &welcome, &mut greeting);
         }
         if let Some((from, to)) = gap {
             let (room, epoch) = (&*self.name, self.epoch);
-            self.guests.write(key, &Notice::Gap { room, epoch, from, to, at }, &mut greeting);
+            self.encoded.write(key, &Notice::Gap { room, epoch, from, to, at }, &mut greeting);
         }
         if !greeting.is_empty() {
             peer.reply(&greeting);
         }
         // A newcomer that starts further back holds the window there until its first turn.
-        self.served = self.served.min(cursor.max(self.log.tail() - 1));
+        self.fanned_out = self.fanned_out.min(cursor.max(self.log.tail() - 1));
         let behind = self.stored_as.is_some() && cursor + 1 < self.log.tail();
         let state = if behind || since.is_some() { MemberState::Reading } else { MemberState::Ready };
         (self.members.push(Member { cursor, sent_at: at, session, peer, key, state, variant }), since)
@@ -321,8 +322,8 @@ impl<P: Peer> Room<P> {
         if self.waits_for_store() {
             self.unstored.push_back(publisher);
         } else {
-            self.show(seq, limits);
-            if let Publisher::Asker(reply) = publisher {
+            self.publish_up_to(seq, limits);
+            if let Publisher::Request(reply) = publisher {
                 reply.send(Ok(self.posted(seq)));
             }
         }
@@ -341,20 +342,20 @@ impl<P: Peer> Room<P> {
         let opcode = if text { OpCode::Text } else { OpCode::Binary };
         self.last_at = now.after(self.last_at);
         let log = Arc::make_mut(&mut self.log);
-        if let Some(latest) = &mut self.latest {
+        if let Some(conflated) = &mut self.conflated {
             let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);
             encode::frame(&mut frame, opcode, payload);
             log.append(self.last_at, |_| ());
-            latest.put(log.head(), self.last_at, key, frame, limits.window);
+            conflated.put(log.head(), self.last_at, key, frame, limits.window);
         } else {
             log.append(self.last_at, |out| encode::frame(out, opcode, payload));
         }
-        self.show(self.log.head(), limits);
+        self.publish_up_to(self.log.head(), limits);
     }
 
     /// What is appended to the room from now on, the store is to have: its name for the room.
     pub(in crate::rooms) fn record_as(&self) -> Option<RoomId> {
-        let is_stored = self.durability > Durability::Off && self.tie == Tie::Tied;
+        let is_stored = self.durability > Durability::Off && self.link == StoreLink::Linked;
         self.stored_as.filter(|_| is_stored)
     }
 
@@ -375,7 +376,7 @@ impl<P: Peer> Room<P> {
         self.visible = self.visible.max(seq.min(self.log.head()));
         // Before anything leaves the window: the answers have the messages with them.
         for number in first..=self.visible {
-            if let Some(Publisher::Asker(reply)) = self.unstored.pop_front() {
+            if let Some(Publisher::Request(reply)) = self.unstored.pop_front() {
                 reply.send(Ok(self.posted(number)));
             }
         }
@@ -411,7 +412,7 @@ impl<P: Peer> Room<P> {
         }
     }
 
-    fn show(&mut self, seq: u64, limits: &RoomLimits) {
+    fn publish_up_to(&mut self, seq: u64, limits: &RoomLimits) {
         self.visible = self.visible.max(seq.min(self.log.head()));
         self.expire(self.last_at);
         self.evict(limits);
@@ -420,7 +421,8 @@ impl<P: Peer> Room<P> {
     /// Lets what nobody needs from memory any more leave the window: what every member that was ready has been sent and,
     /// in a room that is stored, can be read from there.
     pub(in crate::rooms) fn evict(&mut self, limits: &RoomLimits) {
-        let upto = if self.record_as().is_some() { self.served.min(self.stored) } else { self.served };
+        let upto =
+            if self.record_as().is_some() { self.fanned_out.min(self.stored) } else { self.fanned_out };
         let log = Arc::make_mut(&mut self.log);
         log.evict(limits.window, upto);
         log.evict_before(self.oldest.min(upto + 1));
@@ -434,13 +436,13 @@ impl<P: Peer> Room<P> {
     /// The other forms of the log keep what the log keeps.
     fn follow_log(&mut self) {
         self.deflated.follow(&self.log);
-        self.guests.follow(&self.log);
+        self.encoded.follow(&self.log);
     }
 
     /// Says something to one member.
     pub(in crate::rooms) fn tell(&self, member: &Member<P>, notice: &Notice<'_>) {
         let mut frame = Vec::new();
-        self.guests.write(member.key, notice, &mut frame);
+        self.encoded.write(member.key, notice, &mut frame);
         member.peer.reply(&frame);
     }
 
@@ -459,7 +461,7 @@ impl<P: Peer> Room<P> {
     /// Where a reader begins. What is kept no longer is [known](Room::expire) already.
     pub(in crate::rooms) fn beginning(&self, start: Start) -> Beginning {
         let head = self.visible;
-        let kept_after = self.latest.as_ref().map_or(self.oldest - 1, |latest| latest.lost());
+        let kept_after = self.conflated.as_ref().map_or(self.oldest - 1, |conflated| conflated.lost());
         // Where it is not known when a message was published, the beginning of time is early enough.
         let at = |cursor| {
             let at = self.log.time_of(cursor).unwrap_or_default();
@@ -468,7 +470,9 @@ impl<P: Peer> Room<P> {
         let wanted = match start {
             Start::Live => return at(head),
             Start::Last(count) => return at(head.saturating_sub(count).max(kept_after)),
-            Start::Since(time) if let Some(latest) = &self.latest => latest.cursor_at(time).min(head),
+            Start::Since(time) if let Some(conflated) = &self.conflated => {
+                conflated.cursor_at(time).min(head)
+            }
             Start::Since(time) => return self.beginning_since(time, kept_after),
             Start::After { seq, epoch } if seq <= head && self.is_known(seq, epoch) => seq,
             // A position in another log than this one: none of this log's messages has been seen.

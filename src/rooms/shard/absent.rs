@@ -1,8 +1,8 @@
 //! Reading a room that is not there: as at an empty one, and nothing is made.
 
-use super::polls::{News, Poll, Position};
+use super::polls::{Poll, PollResult, Position};
 use super::state::Shard;
-use crate::rooms::api::command::{Ask, Command, Join, Joined, Online, Reply, Start, Why};
+use crate::rooms::api::command::{Command, Join, Joined, Online, RejectReason, Reply, RoomRequest, Start};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::log::encoded::write_notice;
 use crate::rooms::message::chat::Notice;
@@ -42,37 +42,37 @@ impl<P: Peer> Shard<P> {
     ) -> Option<Command<P>> {
         // Where rooms are made by REST alone, a reader need not wait for one of this name.
         let readers_wait = self.limits.open_rooms || self.limits.store.is_none();
-        let why = if was_deleted { Why::RoomDeleted } else { Why::NoSuchRoom };
+        let reason = if was_deleted { RejectReason::RoomDeleted } else { RejectReason::NoSuchRoom };
         match command {
             Command::Join(join) if join.creates || !readers_wait => {
-                self.turn_away(*join, why);
+                self.turn_away(*join, reason);
                 None
             }
             Command::Join(join) => Some(Command::Join(Box::new(greet(name, *join)))),
-            Command::Ask(ask) => match *ask {
-                Ask::Position { reply, .. } if readers_wait => {
+            Command::Request(ask) => match *ask {
+                RoomRequest::Position { reply, .. } if readers_wait => {
                     reply.send(Ok(Joined { epoch: NOWHERE.epoch, seq: NOWHERE.seq, members: 0 }));
                     None
                 }
-                Ask::Poll { room, user, poll } if readers_wait => {
+                RoomRequest::Poll { room, user, poll } if readers_wait => {
                     let poll = Box::new(self.poll_absent(name, *poll, now)?);
-                    Some(Command::Ask(Box::new(Ask::Poll { room, user, poll })))
+                    Some(Command::Request(Box::new(RoomRequest::Poll { room, user, poll })))
                 }
-                Ask::Online { reply, .. } => {
+                RoomRequest::Online { reply, .. } => {
                     reply.send(Online::default());
                     None
                 }
-                ask @ (Ask::Position { .. }
-                | Ask::Visible { .. }
-                | Ask::Poll { .. }
-                | Ask::Post(_)
-                | Ask::PostAll { .. }
-                | Ask::Relay { .. }
-                | Ask::Kick { .. }
-                | Ask::Close { .. }
-                | Ask::Stats { .. }
-                | Ask::Ping { .. }) => {
-                    ask.refuse(Why::NoSuchRoom);
+                ask @ (RoomRequest::Position { .. }
+                | RoomRequest::Visible { .. }
+                | RoomRequest::Poll { .. }
+                | RoomRequest::Post(_)
+                | RoomRequest::PostAll { .. }
+                | RoomRequest::Relay { .. }
+                | RoomRequest::Kick { .. }
+                | RoomRequest::Close { .. }
+                | RoomRequest::Stats { .. }
+                | RoomRequest::Ping { .. }) => {
+                    ask.refuse(RejectReason::NoSuchRoom);
                     None
                 }
             },
@@ -82,7 +82,7 @@ impl<P: Peer> Shard<P> {
             | Command::Resume(_)
             | Command::After(..)
             | Command::Barrier) => {
-                self.refuse(command, why);
+                self.refuse(command, reason);
                 None
             }
         }
@@ -90,13 +90,13 @@ impl<P: Peer> Shard<P> {
 
     /// Answers a poll, or has it wait.
     fn poll_absent(&mut self, name: &str, poll: Poll, now: Timestamp) -> Option<Poll> {
-        let Poll { start, limit, wait, asker, waits, reply } = poll;
+        let Poll { start, limit, wait, waiter, waits, reply } = poll;
         if start.is_elsewhere() || wait.is_zero() {
-            reply.send(Ok(News::nothing_there(name, start.is_elsewhere(), NOWHERE)));
+            reply.send(Ok(PollResult::nothing_there(name, start.is_elsewhere(), NOWHERE)));
             return None;
         }
         if !self.has_place_for_poll(now) {
-            reply.send(Err(Why::Unavailable));
+            reply.send(Err(RejectReason::Unavailable));
             return None;
         }
         waits.send(NOWHERE);
@@ -104,7 +104,7 @@ impl<P: Peer> Shard<P> {
         let counted = self.polls.enter();
         let waits = Reply::new(move |_told_before| drop(counted));
         let start = start.in_next_room();
-        Some(Poll { start, limit, wait, asker, waits, reply })
+        Some(Poll { start, limit, wait, waiter, waits, reply })
     }
 }
 
@@ -113,7 +113,7 @@ fn greet<P: Peer>(name: &str, mut join: Join<P>) -> Join<P> {
     let encoding = join.encoding.as_ref();
     let at = Timestamp::default();
     let mut greeting = Vec::new();
-    if join.hello {
+    if join.welcome {
         let Position { epoch, seq } = NOWHERE;
         let (room, session_id, user, online) = (name, join.session_id, &*join.user, 0);
         let from = (!join.start.is_elsewhere()).then_some(seq);
@@ -131,6 +131,6 @@ fn greet<P: Peer>(name: &str, mut join: Join<P>) -> Join<P> {
         reply.send(Ok(Joined { epoch: NOWHERE.epoch, seq: NOWHERE.seq, members: 1 }));
     }
     // Greeted it is, whatever room comes.
-    (join.hello, join.start) = (false, join.start.in_next_room());
+    (join.welcome, join.start) = (false, join.start.in_next_room());
     join
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::epoch_reset::Tie;
+use super::epoch_reset::StoreLink;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::{Format, Reader};
 use crate::rooms::api::peer::Peer;
@@ -25,7 +25,7 @@ impl<P: Peer> Shard<P> {
                     let is_new = room.stored_as.is_none_or(|id| ids.insert(id));
                     assert!(is_new, "one object for each stored room");
                     self.check_room(room);
-                    (&room.name, room.format, room.disowned)
+                    (&room.name, room.format, room.deleted)
                 }
                 RoomSlot::Opening(opening) => {
                     joins += opening.joins();
@@ -44,10 +44,10 @@ impl<P: Peer> Shard<P> {
         }
         let names: usize = self.names.iter().map(HashMap::len).sum();
         let deleted =
-            self.rooms.iter().filter(|(_, entry)| matches!(entry, RoomSlot::Open(room) if room.disowned));
+            self.rooms.iter().filter(|(_, entry)| matches!(entry, RoomSlot::Open(room) if room.deleted));
         assert_eq!(names, self.rooms.len() - deleted.count(), "each name leads to a room");
         assert_eq!((self.openings, self.absent), (asked, absent));
-        for (member, room) in self.seats.waiting() {
+        for (member, room) in self.member_index.waiting() {
             let holds_join = match self.rooms.get(room.index) {
                 Some(RoomSlot::Opening(opening)) => opening.key == room && opening.holds_join_of(member),
                 Some(RoomSlot::Open(_)) | None => false,
@@ -55,7 +55,7 @@ impl<P: Peer> Shard<P> {
             assert!(holds_join, "{member:?} waits for a room that holds no JOIN of it");
             joins -= 1;
         }
-        assert_eq!(joins, 0, "a JOIN waits for each seat, and a seat for each JOIN");
+        assert_eq!(joins, 0, "a JOIN waits for each waiting member, and each waiting member has one");
         self.check_readers();
     }
 
@@ -68,15 +68,15 @@ impl<P: Peer> Shard<P> {
         let is_notice = |publisher: &Publisher| matches!(publisher, Publisher::Notice(_));
         let is_in_order = room.delayed.is_empty() || !room.unstored.iter().any(is_notice);
         assert!(is_in_order, "notices that wait come before those that happened later");
-        let is_renewing = room.tie == Tie::Renewing && !room.disowned;
-        assert!(!is_renewing || self.requests.will_answer(room.key), "the store will answer");
+        let is_resetting = room.link == StoreLink::Resetting && !room.deleted;
+        assert!(!is_resetting || self.requests.will_answer(room.key), "the store will answer");
         for member in room.members.iter().filter(|member| member.state != MemberState::Gone) {
             assert!(member.cursor <= room.visible, "a member is beyond what is visible");
-            let place = self.seats.place(member.key);
+            let place = self.member_index.place(member.key);
             let is_seated = place.is_some_and(|(index, _)| index == room.key.index);
-            assert!(is_seated, "each member has its seat");
+            assert!(is_seated, "each member is in the index");
             let reader = Reader { room: room.key, member: member.key, session: member.session, number: 0 };
-            let is_read_for = self.readers.reads_for(reader) || self.out.readers.contains(&reader);
+            let is_read_for = self.catch_up.reads_for(reader) || self.out.catch_up.contains(&reader);
             assert!(
                 member.state != MemberState::Reading || is_read_for,
                 "a member reads, and no page is asked for"
@@ -86,8 +86,8 @@ impl<P: Peer> Shard<P> {
 
     /// A page that is under way is for a member that reads.
     fn check_readers(&self) {
-        for member in self.readers.members_with_request() {
-            let place = self.seats.place(member);
+        for member in self.catch_up.members_with_request() {
+            let place = self.member_index.place(member);
             let is_reading = place.is_some_and(|(index, position)| match self.rooms.get(index) {
                 Some(RoomSlot::Open(room)) => {
                     room.members.get(position).is_some_and(|member| member.state == MemberState::Reading)

@@ -18,7 +18,7 @@ const BYTES_MAX: usize = 2 << 20;
 
 /// The last message of a room in a batch.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Upto {
+pub(super) struct StoredUpTo {
     pub(super) room: RoomKey,
     id: RoomId,
     pub(super) seq: u64,
@@ -26,20 +26,20 @@ pub(super) struct Upto {
 
 /// What became of a batch.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct CommitOutcome {
     /// Rooms whose messages are stored, and up to which.
-    pub(super) stored: Vec<Upto>,
+    pub(super) stored: Vec<StoredUpTo>,
     /// Rooms that were refused.
     pub(super) lost: Vec<RoomKey>,
     /// Rooms that the store has nothing against, but that went together with those.
-    pub(super) tied: Vec<RoomKey>,
+    pub(super) refused_along: Vec<RoomKey>,
 }
 
 /// A batch that the store has not answered yet.
 #[derive(Debug)]
 struct UnderWay {
     term: u32,
-    rooms: Vec<Upto>,
+    rooms: Vec<StoredUpTo>,
     records: usize,
     /// As [`RecordBatch::together`].
     together: Vec<Vec<RoomId>>,
@@ -47,18 +47,18 @@ struct UnderWay {
 
 /// The messages of a shard that are not stored yet.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct PendingCommits {
     shard: usize,
     term: u32,
     batch: RecordBatch,
-    rooms: Vec<Upto>,
+    rooms: Vec<StoredUpTo>,
     under_way: VecDeque<UnderWay>,
     unstored: usize,
 }
 
-impl Ledger {
-    pub(super) fn new(shard: usize) -> Ledger {
-        Ledger {
+impl PendingCommits {
+    pub(super) fn new(shard: usize) -> PendingCommits {
+        PendingCommits {
             shard,
             term: 0,
             batch: RecordBatch::default(),
@@ -98,12 +98,12 @@ impl Ledger {
         self.unstored += 1;
         match self.rooms.last_mut() {
             Some(last) if last.room == room.key => last.seq = seq,
-            Some(_) | None => self.rooms.push(Upto { room: room.key, id, seq }),
+            Some(_) | None => self.rooms.push(StoredUpTo { room: room.key, id, seq }),
         }
     }
 
     /// What was appended last to these rooms, in one go, is stored together or not at all.
-    pub(super) fn tie(&mut self, mut rooms: Vec<RoomId>) {
+    pub(super) fn group(&mut self, mut rooms: Vec<RoomId>) {
         rooms.sort_unstable();
         rooms.dedup();
         if rooms.len() > 1 {
@@ -134,17 +134,17 @@ impl Ledger {
 
     /// The oldest batch under way is stored, but for these rooms. What was said there since was built on what is lost: it
     /// is taken back here, and the store refuses what is on its way already, since it does not follow.
-    pub(super) fn committed(&mut self, refused: &[RoomId]) -> Settled {
+    pub(super) fn committed(&mut self, refused: &[RoomId]) -> CommitOutcome {
         let Some(UnderWay { rooms, records, together, .. }) = self.under_way.pop_front() else {
             debug_assert!(false, "an answer to no batch");
-            return Settled::default();
+            return CommitOutcome::default();
         };
         self.unstored -= records.min(self.unstored);
         if refused.is_empty() {
-            return Settled { stored: rooms, ..Settled::default() };
+            return CommitOutcome { stored: rooms, ..CommitOutcome::default() };
         }
         let all = refused_with(refused, &together);
-        let (lost, stored): (Vec<Upto>, _) = rooms.into_iter().partition(|upto| all.contains(&upto.id));
+        let (lost, stored): (Vec<StoredUpTo>, _) = rooms.into_iter().partition(|upto| all.contains(&upto.id));
         let mut lost: Vec<(RoomKey, RoomId)> = lost.into_iter().map(|upto| (upto.room, upto.id)).collect();
         lost.dedup();
         let is_lost = |id: RoomId| lost.iter().any(|(_, lost)| *lost == id);
@@ -154,9 +154,10 @@ impl Ledger {
         let before = self.batch.records.len();
         self.batch.records.retain(|record| !is_lost(record.room));
         self.unstored -= (before - self.batch.records.len()).min(self.unstored);
-        let (lost, tied): (Vec<_>, Vec<_>) = lost.into_iter().partition(|(_, id)| refused.contains(id));
+        let (lost, refused_along): (Vec<_>, Vec<_>) =
+            lost.into_iter().partition(|(_, id)| refused.contains(id));
         let keys = |rooms: Vec<(RoomKey, RoomId)>| rooms.into_iter().map(|(room, _)| room).collect();
-        Settled { stored, lost: keys(lost), tied: keys(tied) }
+        CommitOutcome { stored, lost: keys(lost), refused_along: keys(refused_along) }
     }
 
     /// The oldest batch under way is not stored, and nothing that was built on it can be: the rooms concerned. The

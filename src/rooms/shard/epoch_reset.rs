@@ -11,79 +11,79 @@
 use std::time::Duration;
 
 use super::state::{RoomSlot, Shard, open_room};
-use crate::rooms::api::command::{RoomKey, Why};
+use crate::rooms::api::command::{RejectReason, RoomKey};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{Durability, Opened, RoomId};
 use crate::rooms::message::chat::Notice;
 use crate::rooms::room::fanout::Outcome;
 use crate::rooms::room::member::MemberState;
-use crate::rooms::room::parallel::Crew;
+use crate::rooms::room::parallel::FanoutPool;
 use crate::rooms::room::state::{Room, RoomLimits};
 use crate::rooms::timestamp::Timestamp;
 
 /// How long the store is left alone after it could not begin a log anew.
-const RENEWAL_PAUSE: Duration = Duration::from_secs(1);
+const RESET_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether what is said in a room gets into the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::rooms) enum Tie {
+pub(in crate::rooms) enum StoreLink {
     /// It does.
-    Tied,
+    Linked,
     /// It does not: the store has not the messages before it. The log is to begin anew, which is tried again at this time.
-    Cut {
+    Broken {
         /// Not to be tried before.
-        again_at: Timestamp,
+        retry_at: Timestamp,
     },
     /// It does not yet: the store was asked to begin the log anew.
-    Renewing,
+    Resetting,
 }
 
 /// How the store has refused messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms) enum Refused {
     /// Of this room, and not those of others.
-    Alone,
+    Sequential,
     /// All of a batch: it has nothing against the room.
     Together,
 }
 
 impl<P: Peer> Shard<P> {
     /// The store has refused messages of this room.
-    pub(in crate::rooms) fn cut_off(&mut self, key: RoomKey, refused: Refused, now: Timestamp) {
+    pub(in crate::rooms) fn break_link(&mut self, key: RoomKey, refused: Refused, now: Timestamp) {
         if let Some(room) = open_room(&mut self.rooms, key)
             // What was not shown is taken back, and the room is where the store is; unless the store is elsewhere.
-            && (room.durability == Durability::Async || refused == Refused::Alone)
+            && (room.durability == Durability::Async || refused == Refused::Sequential)
             && room.stored_as.is_some()
             && room.durability > Durability::Off
-            && room.tie == Tie::Tied
+            && room.link == StoreLink::Linked
         {
-            room.tie = Tie::Cut { again_at: now };
-            self.mend(key.index, now);
+            room.link = StoreLink::Broken { retry_at: now };
+            self.retry_reset(key.index, now);
         }
     }
 
     /// Asks the store to begin the log of a room anew, if it has to and it is time.
-    pub(in crate::rooms) fn mend(&mut self, index: usize, now: Timestamp) {
+    pub(in crate::rooms) fn retry_reset(&mut self, index: usize, now: Timestamp) {
         if let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index)
-            && let Tie::Cut { again_at } = room.tie
-            && again_at <= now
-            && !room.disowned
+            && let StoreLink::Broken { retry_at } = room.link
+            && retry_at <= now
+            && !room.deleted
             && !room.damaged
         {
-            room.tie = Tie::Renewing;
+            room.link = StoreLink::Resetting;
             let key = room.key;
             self.request_room(key, now);
         }
     }
 
     /// The store has begun the log of a room anew.
-    pub(in crate::rooms) fn renewed(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
+    pub(in crate::rooms) fn epoch_was_reset(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
         let Some(room) = open_room(&mut self.rooms, key) else { return };
         if room.stored_as != Some(opened.id) {
             // It was deleted, and there is another room of that name. Its members are about to be told.
-            return self.not_renewed(key, now);
+            return self.epoch_reset_failed(key, now);
         }
-        if room.tie == Tie::Renewing && !room.damaged {
+        if room.link == StoreLink::Resetting && !room.damaged {
             self.resets += 1;
             if room.waits_for_store() {
                 let (room, shown, stored) = (&*room.name, room.visible, opened.head);
@@ -95,9 +95,9 @@ impl<P: Peer> Shard<P> {
                 );
             }
             for member in room.members.iter() {
-                self.readers.forget(member.key);
+                self.catch_up.forget(member.key);
             }
-            room.renew(opened, &self.limits, &*self.crew, &mut self.out);
+            room.reset_epoch(opened, &self.limits, &*self.fanout_pool, &mut self.out);
             // They left while the room was cut off, and the log that goes on does not say so.
             self.end_stays(key.index, &opened.open_stays, now);
             self.append_delayed(key, now);
@@ -113,43 +113,49 @@ impl<P: Peer> Shard<P> {
                 && room.stored_as == Some(id)
             {
                 room.damaged = true;
-                room.end_polls(Why::Unavailable);
+                room.end_polls(RejectReason::Unavailable);
             }
         }
     }
 
     /// The store could not.
-    pub(in crate::rooms) fn not_renewed(&mut self, key: RoomKey, now: Timestamp) {
+    pub(in crate::rooms) fn epoch_reset_failed(&mut self, key: RoomKey, now: Timestamp) {
         if let Some(room) = open_room(&mut self.rooms, key)
-            && room.tie == Tie::Renewing
+            && room.link == StoreLink::Resetting
         {
-            let pause = u64::try_from(RENEWAL_PAUSE.as_micros()).unwrap_or(u64::MAX);
-            let again_at = Timestamp::from_micros(now.micros().saturating_add(pause));
-            room.tie = Tie::Cut { again_at };
+            let pause = u64::try_from(RESET_RETRY_PAUSE.as_micros()).unwrap_or(u64::MAX);
+            let retry_at = Timestamp::from_micros(now.micros().saturating_add(pause));
+            room.link = StoreLink::Broken { retry_at };
         }
     }
 }
 
 impl<P: Peer> Room<P> {
     /// Ends the log as it was shown and goes on with the one that is stored.
-    fn renew(&mut self, opened: &Opened, limits: &RoomLimits, crew: &dyn Crew<P>, out: &mut Outcome) {
+    fn reset_epoch(
+        &mut self,
+        opened: &Opened,
+        limits: &RoomLimits,
+        fanout_pool: &dyn FanoutPool<P>,
+        out: &mut Outcome,
+    ) {
         debug_assert!(
             self.unstored.is_empty() && self.repeats.is_empty(),
             "what waits for the store was taken back"
         );
         // Whoever can take the rest of the old log gets it now, the others are told what they do not get.
-        self.pump_all(limits, crew, out);
+        self.pump_all(limits, fanout_pool, out);
         let room = &*self.name;
         // Those that were thrown out are told nothing any more.
         for member in self.members.iter_mut().filter(|member| member.state != MemberState::Gone) {
             let mut gaps = Vec::new();
             if member.cursor < self.visible {
                 let (epoch, from, to, at) = (self.epoch, member.cursor + 1, self.visible, member.sent_at);
-                self.guests.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gaps);
+                self.encoded.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gaps);
             }
             let ((from, to), at) = (Notice::whole_log(opened.head), member.sent_at);
             let gap = Notice::Gap { room, epoch: opened.epoch, from, to, at };
-            self.guests.write(member.key, &gap, &mut gaps);
+            self.encoded.write(member.key, &gap, &mut gaps);
             member.peer.reply(&gaps);
             member.cursor = opened.head;
             // Nothing is missing any more. A page that is on its way comes from before this, and is nobody's.
@@ -158,7 +164,7 @@ impl<P: Peer> Room<P> {
             }
         }
         self.restore_log(opened);
-        self.tell_polls_of_renewal();
+        self.end_polls_at_reset();
         if self.waits_for_store() {
             // Others have written to the log: only what stands there was published.
             self.dedup = None;
@@ -166,6 +172,6 @@ impl<P: Peer> Room<P> {
         } else {
             self.forget_ids_after(opened.head);
         }
-        self.tie = Tie::Tied;
+        self.link = StoreLink::Linked;
     }
 }

@@ -1,6 +1,6 @@
 //! Commands that wait for a room: what they are, and what keeping them costs.
 
-use crate::rooms::api::command::{Ask, Command, Join, MemberKey, Posting};
+use crate::rooms::api::command::{Command, Join, MemberKey, Posting, RoomRequest};
 use crate::rooms::timestamp::Timestamp;
 
 /// What keeping a command costs besides its texts: it stands in a queue, and most have a box of their own.
@@ -11,18 +11,18 @@ impl<P> Command<P> {
     pub(super) fn creates(&self) -> bool {
         match self {
             Command::Join(join) => join.creates,
-            Command::Ask(ask) => match &**ask {
-                Ask::Post(post) => post.create,
-                Ask::PostAll { posts, .. } => posts.iter().any(|post| post.create),
-                Ask::Relay { .. }
-                | Ask::Position { .. }
-                | Ask::Visible { .. }
-                | Ask::Poll { .. }
-                | Ask::Online { .. }
-                | Ask::Kick { .. }
-                | Ask::Close { .. }
-                | Ask::Stats { .. }
-                | Ask::Ping { .. } => false,
+            Command::Request(ask) => match &**ask {
+                RoomRequest::Post(post) => post.create,
+                RoomRequest::PostAll { posts, .. } => posts.iter().any(|post| post.create),
+                RoomRequest::Relay { .. }
+                | RoomRequest::Position { .. }
+                | RoomRequest::Visible { .. }
+                | RoomRequest::Poll { .. }
+                | RoomRequest::Online { .. }
+                | RoomRequest::Kick { .. }
+                | RoomRequest::Close { .. }
+                | RoomRequest::Stats { .. }
+                | RoomRequest::Ping { .. } => false,
             },
             Command::Publish { .. } => true,
             Command::Leave(_)
@@ -41,7 +41,7 @@ impl<P> Command<P> {
             | Command::Tell(..)
             | Command::Publish { .. }
             | Command::Resume(_)
-            | Command::Ask(_)
+            | Command::Request(_)
             | Command::After(..)
             | Command::Barrier => None,
         }
@@ -62,7 +62,7 @@ impl<P> Command<P> {
         COMMAND_BYTES
             + match self {
                 Command::Join(join) => size_of::<Join<P>>() + join.room.len() + join.user.len(),
-                Command::Ask(ask) => size_of::<Ask>() + ask.text_bytes(),
+                Command::Request(ask) => size_of::<RoomRequest>() + ask.text_bytes(),
                 Command::Leave(_)
                 | Command::Tell(..)
                 | Command::Publish { .. }
@@ -74,17 +74,17 @@ impl<P> Command<P> {
 
     /// Whether it is a poll whose answer nobody waits for, since when it has waited given.
     pub(super) fn is_stale_poll(&self, since: Timestamp, now: Timestamp) -> bool {
-        let Command::Ask(ask) = self else { return false };
-        let Ask::Poll { poll, .. } = &**ask else { return false };
+        let Command::Request(ask) = self else { return false };
+        let RoomRequest::Poll { poll, .. } = &**ask else { return false };
         // Who only looks is answered, and holds no asker.
-        let has_gone = || poll.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0);
+        let has_gone = || poll.waiter.as_ref().is_some_and(|waiter| waiter.strong_count() == 0);
         !poll.wait.is_zero() && (has_gone() || poll.wait <= waited(since, now))
     }
 
     /// A poll has waited since then for its room already.
     pub(super) fn shorten_wait(&mut self, since: Timestamp, now: Timestamp) {
-        if let Command::Ask(ask) = self
-            && let Ask::Poll { poll, .. } = &mut **ask
+        if let Command::Request(ask) = self
+            && let RoomRequest::Poll { poll, .. } = &mut **ask
         {
             poll.wait = poll.wait.saturating_sub(waited(since, now));
         }
@@ -102,27 +102,31 @@ impl Posting {
     }
 }
 
-impl Ask {
+impl RoomRequest {
     /// Whether it is a poll of this user.
     pub(super) fn is_poll_of(&self, name: &str) -> bool {
-        matches!(self, Ask::Poll { user, .. } if **user == *name)
+        matches!(self, RoomRequest::Poll { user, .. } if **user == *name)
     }
 
     /// The bytes of its texts.
     fn text_bytes(&self) -> usize {
         let room = self.room().map_or(0, str::len);
         room + match self {
-            Ask::Post(post) => post.text_bytes(),
-            Ask::PostAll { posts, .. } => {
+            RoomRequest::Post(post) => post.text_bytes(),
+            RoomRequest::PostAll { posts, .. } => {
                 posts.iter().map(|post| post.room.len() + post.text_bytes()).sum::<usize>()
             }
-            Ask::Relay { payload, key, .. } => payload.len() + key.as_ref().map_or(0, |key| key.len()),
-            Ask::Position { user, .. } | Ask::Poll { user, .. } | Ask::Kick { user, .. } => user.len(),
-            Ask::Visible { .. }
-            | Ask::Online { .. }
-            | Ask::Close { .. }
-            | Ask::Stats { .. }
-            | Ask::Ping { .. } => 0,
+            RoomRequest::Relay { payload, key, .. } => {
+                payload.len() + key.as_ref().map_or(0, |key| key.len())
+            }
+            RoomRequest::Position { user, .. }
+            | RoomRequest::Poll { user, .. }
+            | RoomRequest::Kick { user, .. } => user.len(),
+            RoomRequest::Visible { .. }
+            | RoomRequest::Online { .. }
+            | RoomRequest::Close { .. }
+            | RoomRequest::Stats { .. }
+            | RoomRequest::Ping { .. } => 0,
         }
     }
 }

@@ -106,7 +106,7 @@ impl<P: Peer> Shard<P> {
                 // Its last messages are still on their way to the store, or its log has to begin anew there.
                 room.idle_since = now;
                 self.idle.rooms.push_back((key, now));
-                self.mend(key.index, now);
+                self.retry_reset(key.index, now);
             }
             Some(RoomSlot::Opening(opening)) if opening.key == key => {
                 if opening.idle_since() != Some(since) {

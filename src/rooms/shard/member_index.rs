@@ -9,7 +9,7 @@ const FIRST_ORPHAN: u32 = 1 << 31;
 
 /// A member's place.
 #[derive(Debug)]
-pub(super) enum Seat {
+pub(super) enum MemberSlot {
     /// Among those that wait for a room that is not open yet. Invariant: the room is one that is being opened and
     /// holds this member's JOIN.
     Waiting {
@@ -22,7 +22,7 @@ pub(super) enum Seat {
         room: RoomKey,
     },
     /// In a room.
-    Taken {
+    Joined {
         /// The room.
         room: usize,
         /// The position among its members.
@@ -34,19 +34,19 @@ pub(super) enum Seat {
 
 /// The seats of all members of a shard: a table indexed by key.
 #[derive(Debug, Default)]
-pub(super) struct Seats {
-    seats: Vec<Option<Seat>>,
+pub(super) struct MemberIndex {
+    member_index: Vec<Option<MemberSlot>>,
     /// Members that left before their room was open: their keys may be others' by now.
-    orphans: Vec<Option<Seat>>,
+    orphans: Vec<Option<MemberSlot>>,
     /// Indices in `orphans` that nobody has.
     free_orphans: Vec<u32>,
 }
 
-impl Seats {
-    pub(super) fn get(&self, member: MemberKey) -> Option<&Seat> {
+impl MemberIndex {
+    pub(super) fn get(&self, member: MemberKey) -> Option<&MemberSlot> {
         let (table, index) = match member.0.checked_sub(FIRST_ORPHAN) {
             Some(orphan) => (&self.orphans, orphan),
-            None => (&self.seats, member.0),
+            None => (&self.member_index, member.0),
         };
         table.get(index as usize)?.as_ref()
     }
@@ -54,8 +54,8 @@ impl Seats {
     /// The room and position of a member that is seated.
     pub(super) fn place(&self, member: MemberKey) -> Option<(usize, usize)> {
         match self.get(member)? {
-            Seat::Taken { room, position, .. } => Some((*room, *position)),
-            Seat::Waiting { .. } | Seat::Left { .. } => None,
+            MemberSlot::Joined { room, position, .. } => Some((*room, *position)),
+            MemberSlot::Waiting { .. } | MemberSlot::Left { .. } => None,
         }
     }
 
@@ -64,38 +64,38 @@ impl Seats {
         self.place(member).filter(|(index, _)| *index == room).map(|(_, position)| position)
     }
 
-    pub(super) fn set(&mut self, member: MemberKey, seat: Seat) {
-        *self.entry(member) = Some(seat);
+    pub(super) fn set(&mut self, member: MemberKey, slot: MemberSlot) {
+        *self.entry(member) = Some(slot);
     }
 
-    pub(super) fn take(&mut self, member: MemberKey) -> Option<Seat> {
+    pub(super) fn take(&mut self, member: MemberKey) -> Option<MemberSlot> {
         self.get(member)?;
-        let seat = self.entry(member).take();
+        let slot = self.entry(member).take();
         if let Some(orphan) = member.0.checked_sub(FIRST_ORPHAN) {
             self.free_orphans.push(orphan);
         }
-        seat
+        slot
     }
 
     pub(super) fn move_to(&mut self, member: MemberKey, to: usize) {
-        if let Some(Seat::Taken { position, .. }) = self.entry(member) {
+        if let Some(MemberSlot::Joined { position, .. }) = self.entry(member) {
             *position = to;
         }
     }
 
     /// What the member says from now on counts no more.
     pub(super) fn expel(&mut self, member: MemberKey) {
-        if let Some(Seat::Taken { profile, .. }) = self.entry(member) {
+        if let Some(MemberSlot::Joined { profile, .. }) = self.entry(member) {
             profile.expelled = true;
         }
     }
 
     /// A key for a member whose own key may be used by somebody else from now on.
-    pub(super) fn new_orphan(&mut self, seat: Seat) -> MemberKey {
+    pub(super) fn new_orphan(&mut self, slot: MemberSlot) -> MemberKey {
         let free = self.free_orphans.pop();
         let index = free.unwrap_or_else(|| u32::try_from(self.orphans.len()).unwrap_or(0));
         let orphan = MemberKey(FIRST_ORPHAN + index);
-        self.set(orphan, seat);
+        self.set(orphan, slot);
         orphan
     }
 
@@ -107,18 +107,18 @@ impl Seats {
     /// Members that wait for a room.
     #[cfg(any(test, feature = "fuzzing", debug_assertions))]
     pub(super) fn waiting(&self) -> impl Iterator<Item = (MemberKey, RoomKey)> {
-        let own = (0..).map(MemberKey).zip(&self.seats);
+        let own = (0..).map(MemberKey).zip(&self.member_index);
         let orphans = (FIRST_ORPHAN..).map(MemberKey).zip(&self.orphans);
-        own.chain(orphans).filter_map(|(member, seat)| match seat {
-            Some(Seat::Waiting { room }) => Some((member, *room)),
-            Some(Seat::Left { .. } | Seat::Taken { .. }) | None => None,
+        own.chain(orphans).filter_map(|(member, slot)| match slot {
+            Some(MemberSlot::Waiting { room }) => Some((member, *room)),
+            Some(MemberSlot::Left { .. } | MemberSlot::Joined { .. }) | None => None,
         })
     }
 
-    fn entry(&mut self, member: MemberKey) -> &mut Option<Seat> {
+    fn entry(&mut self, member: MemberKey) -> &mut Option<MemberSlot> {
         let (table, index) = match member.0.checked_sub(FIRST_ORPHAN) {
             Some(orphan) => (&mut self.orphans, orphan as usize),
-            None => (&mut self.seats, member.0 as usize),
+            None => (&mut self.member_index, member.0 as usize),
         };
         if table.len() <= index {
             table.resize_with(index + 1, || None);
@@ -134,14 +134,14 @@ mod tests {
     #[test]
     fn keys_of_orphans_are_used_again() {
         let room = RoomKey { index: 0, number: 1 };
-        let mut seats = Seats::default();
-        let first = seats.new_orphan(Seat::Waiting { room });
-        let second = seats.new_orphan(Seat::Waiting { room });
-        assert!(first != second && Seats::is_orphan(first) && !Seats::is_orphan(MemberKey(7)));
-        assert_eq!(seats.waiting().count(), 2);
-        seats.take(first);
-        assert!(seats.take(first).is_none());
-        assert_eq!(seats.new_orphan(Seat::Waiting { room }), first);
-        assert_ne!(seats.new_orphan(Seat::Waiting { room }), first);
+        let mut member_index = MemberIndex::default();
+        let first = member_index.new_orphan(MemberSlot::Waiting { room });
+        let second = member_index.new_orphan(MemberSlot::Waiting { room });
+        assert!(first != second && MemberIndex::is_orphan(first) && !MemberIndex::is_orphan(MemberKey(7)));
+        assert_eq!(member_index.waiting().count(), 2);
+        member_index.take(first);
+        assert!(member_index.take(first).is_none());
+        assert_eq!(member_index.new_orphan(MemberSlot::Waiting { room }), first);
+        assert_ne!(member_index.new_orphan(MemberSlot::Waiting { room }), first);
     }
 }

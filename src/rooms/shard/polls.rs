@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::state::{RoomSlot, Shard};
-use crate::rooms::api::command::{Joined, Reply, Start, VisibleHead, Why};
+use crate::rooms::api::command::{Joined, RejectReason, Reply, Start, VisibleHead};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{Page, PageRequest, ReadFrom, RoomId};
 use crate::rooms::message::chat::{Chat, Notice, payload_of, push_stored};
@@ -29,11 +29,11 @@ pub struct Poll {
     /// How long to wait for the first.
     pub wait: Duration,
     /// Lives as long as anybody waits, if that is known.
-    pub asker: Option<Weak<()>>,
+    pub waiter: Option<Weak<()>>,
     /// Is told the position from which is waited, if there is nothing yet.
     pub waits: Reply<Position>,
     /// The answer. Without one after `wait`, there was nothing.
-    pub reply: Reply<Result<News, Why>>,
+    pub reply: Reply<Result<PollResult, RejectReason>>,
 }
 
 /// A place in the log of a room. `0:0` is before the first message of any.
@@ -104,7 +104,7 @@ impl Array {
 
 /// What there is for a reader.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum PollResult {
     /// Messages, perhaps none.
     Messages(History),
     /// Messages that have left memory: they are to be read from the store.
@@ -219,29 +219,29 @@ impl Drop for Counted {
 
 /// A poll that waits.
 #[derive(Debug)]
-pub(in crate::rooms) struct Waiting {
+pub(in crate::rooms) struct WaitingPoll {
     /// Who asks; empty if nobody knows.
     user: Box<str>,
     cursor: u64,
     limit: usize,
     /// Nobody waits for the answer any longer.
     until: Timestamp,
-    /// As [`Poll::asker`].
-    asker: Option<Weak<()>>,
-    reply: Reply<Result<News, Why>>,
+    /// As [`Poll::waiter`].
+    waiter: Option<Weak<()>>,
+    reply: Reply<Result<PollResult, RejectReason>>,
     _counted: Counted,
 }
 
-impl News {
+impl PollResult {
     /// The news at a room that is not there, for a reader that may have been in another log.
-    pub(in crate::rooms) fn nothing_there(room: &str, was_elsewhere: bool, position: Position) -> News {
+    pub(in crate::rooms) fn nothing_there(room: &str, was_elsewhere: bool, position: Position) -> PollResult {
         let gap = was_elsewhere.then_some(Notice::whole_log(position.seq));
         let array = Array::begin(room, position.epoch, gap, Timestamp::default());
-        News::Messages(History { json: array.end(), position, gap })
+        PollResult::Messages(History { json: array.end(), position, gap })
     }
 }
 
-impl Waiting {
+impl WaitingPoll {
     /// Whether it waits for what comes after something that was seen.
     #[cfg(any(test, feature = "fuzzing", debug_assertions))]
     pub(in crate::rooms) fn is_within(&self, visible: u64) -> bool {
@@ -250,7 +250,7 @@ impl Waiting {
 
     /// Whether nobody waits for the answer any longer, as far as the one who asked is known.
     pub(in crate::rooms) fn has_gone(&self) -> bool {
-        self.asker.as_ref().is_some_and(|asker| asker.strong_count() == 0)
+        self.waiter.as_ref().is_some_and(|waiter| waiter.strong_count() == 0)
     }
 }
 
@@ -261,7 +261,7 @@ impl<P: Peer> Shard<P> {
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return };
         room.expire(clock);
         let cursor = match room.begin_poll(&poll, clock) {
-            Ok(news) => return poll.reply.send(Ok(news)),
+            Ok(result) => return poll.reply.send(Ok(result)),
             Err(cursor) if poll.wait.is_zero() => {
                 return poll.reply.send(Ok(room.nothing_after(cursor)));
             }
@@ -271,7 +271,7 @@ impl<P: Peer> Shard<P> {
         // Before it is counted: one that has waited for this room already is counted until then.
         poll.waits.send(Position { epoch: room.epoch, seq: cursor });
         if !self.has_place_for_poll(now) {
-            return poll.reply.send(Err(Why::Unavailable));
+            return poll.reply.send(Err(RejectReason::Unavailable));
         }
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return };
         // Whenever there are twice as many, so that each costs the same whatever their number.
@@ -280,8 +280,16 @@ impl<P: Peer> Shard<P> {
         }
         let micros = u64::try_from(poll.wait.as_micros()).unwrap_or(u64::MAX);
         let until = Timestamp::from_micros(now.micros().saturating_add(micros));
-        let Poll { limit, asker, reply, .. } = poll;
-        room.polls.push(Waiting { user, cursor, limit, until, asker, reply, _counted: self.polls.enter() });
+        let Poll { limit, waiter, reply, .. } = poll;
+        room.polls.push(WaitingPoll {
+            user,
+            cursor,
+            limit,
+            until,
+            waiter,
+            reply,
+            _counted: self.polls.enter(),
+        });
     }
 
     /// Whether one more poll may wait. Looks through all rooms for polls that have ended, but not often.
@@ -324,8 +332,8 @@ impl<P: Peer> Room<P> {
             }
             if poll.cursor < self.visible {
                 // Whatever came since is too new to be gone by the room's clock.
-                let news = self.news(poll.cursor, poll.limit, None, self.last_at);
-                poll.reply.send(Ok(news));
+                let result = self.result(poll.cursor, poll.limit, None, self.last_at);
+                poll.reply.send(Ok(result));
             } else {
                 self.polls.push(poll);
             }
@@ -333,31 +341,31 @@ impl<P: Peer> Room<P> {
     }
 
     /// A user was thrown out.
-    pub(in crate::rooms) fn end_polls_of(&mut self, user: &str, why: Why) {
+    pub(in crate::rooms) fn end_polls_of(&mut self, user: &str, reason: RejectReason) {
         for poll in self.polls.extract_if(.., |poll| *poll.user == *user).collect::<Vec<_>>() {
-            poll.reply.send(Err(why));
+            poll.reply.send(Err(reason));
         }
     }
 
     /// The room is no more.
-    pub(in crate::rooms) fn end_polls(&mut self, why: Why) {
+    pub(in crate::rooms) fn end_polls(&mut self, reason: RejectReason) {
         for poll in std::mem::take(&mut self.polls) {
-            poll.reply.send(Err(why));
+            poll.reply.send(Err(reason));
         }
     }
 
     /// The log has begun anew: the positions of those who wait are worth nothing any more.
-    pub(in crate::rooms) fn tell_polls_of_renewal(&mut self) {
+    pub(in crate::rooms) fn end_polls_at_reset(&mut self) {
         for poll in std::mem::take(&mut self.polls) {
             let start = Start::After { seq: poll.cursor, epoch: None };
             let beginning = Beginning { gap: Some(Notice::whole_log(self.visible)), ..self.beginning(start) };
-            let news = self.told(self.visible, self.visible, &beginning);
-            poll.reply.send(Ok(news));
+            let result = self.told(self.visible, self.visible, &beginning);
+            poll.reply.send(Ok(result));
         }
     }
 
     /// What there is for a poll, or the message after which it has to wait.
-    fn begin_poll(&self, poll: &Poll, now: Timestamp) -> Result<News, u64> {
+    fn begin_poll(&self, poll: &Poll, now: Timestamp) -> Result<PollResult, u64> {
         let beginning = self.beginning(poll.start);
         let Beginning { cursor, since, gap, .. } = beginning;
         if let Some(since) = since {
@@ -366,15 +374,15 @@ impl<P: Peer> Room<P> {
         if cursor >= self.visible && gap.is_none() {
             return Err(cursor);
         }
-        Ok(self.news(cursor, poll.limit, Some(&beginning), now))
+        Ok(self.result(cursor, poll.limit, Some(&beginning), now))
     }
 
-    fn nothing_after(&self, cursor: u64) -> News {
+    fn nothing_after(&self, cursor: u64) -> PollResult {
         self.told(cursor, cursor, &Beginning { cursor, since: None, gap: None, at: Timestamp::default() })
     }
 
     /// What there is after `cursor`, behind what is gone before it.
-    fn news(&self, cursor: u64, limit: usize, beginning: Option<&Beginning>, now: Timestamp) -> News {
+    fn result(&self, cursor: u64, limit: usize, beginning: Option<&Beginning>, now: Timestamp) -> PollResult {
         let last = self.visible.min(cursor.saturating_add(limit as u64));
         if cursor < last && cursor + 1 < self.log.tail() {
             // The reader's own position: it has to be told of all that is gone since, which the store knows.
@@ -385,14 +393,14 @@ impl<P: Peer> Room<P> {
         self.told(cursor, last, beginning.unwrap_or(&none))
     }
 
-    fn stored(&self, after: ReadFrom, now: Timestamp) -> News {
+    fn stored(&self, after: ReadFrom, now: Timestamp) -> PollResult {
         let (epoch, stored_epoch, kept_after) = (self.epoch, self.stored_epoch, self.oldest - 1);
         let (tail, visible) = (self.log.tail().min(self.visible + 1), self.visible);
-        News::Stored(Backlog { after, epoch, stored_epoch, kept_after, tail, visible, now })
+        PollResult::Stored(Backlog { after, epoch, stored_epoch, kept_after, tail, visible, now })
     }
 
     /// The messages after `cursor` up to `last`, which are in memory.
-    fn told(&self, cursor: u64, last: u64, beginning: &Beginning) -> News {
+    fn told(&self, cursor: u64, last: u64, beginning: &Beginning) -> PollResult {
         let &Beginning { gap, at, .. } = beginning;
         let mut array = Array::begin(&self.name, self.epoch, gap, at);
         for seq in cursor + 1..=last {
@@ -404,7 +412,7 @@ impl<P: Peer> Room<P> {
         }
         let position = Position { epoch: self.epoch, seq: last.max(cursor) };
         debug_assert!(position.seq <= self.visible, "a poll is told a position that nobody has seen");
-        News::Messages(History { json: array.end(), position, gap })
+        PollResult::Messages(History { json: array.end(), position, gap })
     }
 }
 

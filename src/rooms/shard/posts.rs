@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::state::{RoomSlot, Shard};
-use crate::rooms::api::command::{Ask, Command, Format, PostError, Posted, Posting};
+use crate::rooms::api::command::{Command, Format, PostError, Posted, Posting, RoomRequest};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::RoomId;
 use crate::rooms::message::chat::Kind;
@@ -31,7 +31,7 @@ impl<P: Peer> Shard<P> {
         match self.find_for_post(&post, now) {
             Err(error) => post.reply.send(Err(error)),
             Ok(index) if matches!(self.rooms[index], RoomSlot::Opening(_)) => {
-                self.hold(index, Command::Ask(Box::new(Ask::Post(post))), now);
+                self.hold(index, Command::Request(Box::new(RoomRequest::Post(post))), now);
             }
             Ok(index) => drop(self.post_to(index, *post, now)),
         }
@@ -44,8 +44,8 @@ impl<P: Peer> Shard<P> {
             match self.find_for_post(post, now) {
                 Err(error) => return refuse_all(posts, error),
                 Ok(index) if matches!(self.rooms[index], RoomSlot::Opening(_)) => {
-                    let ask = Ask::PostAll { posts, only_asks };
-                    return self.hold(index, Command::Ask(Box::new(ask)), now);
+                    let ask = RoomRequest::PostAll { posts, only_asks };
+                    return self.hold(index, Command::Request(Box::new(ask)), now);
                 }
                 Ok(_open) => {}
             }
@@ -64,7 +64,7 @@ impl<P: Peer> Shard<P> {
                 stored.extend(self.post_to(index, post, now));
             }
         }
-        self.ledger.tie(stored);
+        self.commits.group(stored);
     }
 
     /// The room of a message, open or on its way.
@@ -102,7 +102,7 @@ impl<P: Peer> Shard<P> {
             }
             if room.is_closed() {
                 let key = room.key;
-                self.mend(key.index, now);
+                self.retry_reset(key.index, now);
                 return Err(PostError::Unavailable);
             }
         }
@@ -119,7 +119,7 @@ impl<P: Peer> Shard<P> {
         let Posting { sender, content, client_id, id_session, mandatory, reply, .. } = post;
         let (kind, client_id) = (Kind::Message, client_id.as_deref());
         let draft = Draft { kind, sender: &sender, content: &content, client_id, id_session, presence: None };
-        let publisher = Publisher::Asker(reply);
+        let publisher = Publisher::Request(reply);
         if let Some(first) = room.earlier(&draft, &self.limits, now) {
             room.answer_repeat(first, &draft, publisher, |_| None);
             return None;
@@ -130,14 +130,14 @@ impl<P: Peer> Shard<P> {
         }
         if room.is_closed() {
             room.answer_failed(publisher, PostError::Unavailable, client_id, |_| None);
-            self.mend(index, now);
+            self.retry_reset(index, now);
             return None;
         }
-        self.ledger.append(room, draft, publisher, &self.limits, now);
+        self.commits.append(room, draft, publisher, &self.limits, now);
         let id = room.record_as().filter(|_| room.waits_for_store());
         self.messages += 1;
         self.touch(index);
-        self.mend(index, now);
+        self.retry_reset(index, now);
         id
     }
 }

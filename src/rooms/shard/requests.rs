@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::member_index::Seat;
+use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
-use crate::rooms::api::command::{Ask, Command, Effect, Format, Online, OnlineSession, Why};
+use crate::rooms::api::command::{Command, Effect, Format, Online, OnlineSession, RejectReason, RoomRequest};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::RoomId;
 use crate::rooms::room::member::MemberState;
@@ -12,29 +12,31 @@ use crate::rooms::room::state::Room;
 use crate::rooms::timestamp::Timestamp;
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn ask(&mut self, ask: Ask, now: Timestamp) {
+    pub(super) fn ask(&mut self, ask: RoomRequest, now: Timestamp) {
         match ask {
-            Ask::Post(post) => self.post(post, now),
-            Ask::PostAll { posts, only_asks } => self.post_all(posts, only_asks, now),
-            Ask::Relay { room, format, payload, text, key, reply } => {
+            RoomRequest::Post(post) => self.post(post, now),
+            RoomRequest::PostAll { posts, only_asks } => self.post_all(posts, only_asks, now),
+            RoomRequest::Relay { room, format, payload, text, key, reply } => {
                 let receivers = self.relay(&room, format, &payload, (text, key.as_deref()), now);
                 reply.send(receivers);
             }
-            Ask::Position { .. } | Ask::Poll { .. } | Ask::Online { .. } => self.ask_reader(ask, now),
-            Ask::Visible { room, reply } => {
+            RoomRequest::Position { .. } | RoomRequest::Poll { .. } | RoomRequest::Online { .. } => {
+                self.ask_reader(ask, now)
+            }
+            RoomRequest::Visible { room, reply } => {
                 reply.send(Ok(self.open_chat(&room).map(Room::visible_head)));
             }
-            Ask::Kick { room, user, ban, reply } => {
+            RoomRequest::Kick { room, user, ban, reply } => {
                 let banned = ban.map_or(Ok(()), |ban| self.limits.bounds.bans.add(&room, &user, ban));
                 let closed = banned.map(|()| self.kick(&room, &user));
                 reply.send(closed);
             }
-            Ask::Close { room, id, reply } => {
+            RoomRequest::Close { room, id, reply } => {
                 let closed = self.close_deleted(&room, id);
                 reply.send(closed);
             }
-            Ask::Stats { reply } => reply.send(self.stats()),
-            Ask::Ping { reply } => {
+            RoomRequest::Stats { reply } => reply.send(self.stats()),
+            RoomRequest::Ping { reply } => {
                 let since = self.waiting_since();
                 let waited = |since: Timestamp| now.micros().saturating_sub(since.micros());
                 reply.send(since.map(waited).map(Duration::from_micros));
@@ -43,36 +45,38 @@ impl<P: Peer> Shard<P> {
     }
 
     /// What is asked of a chat room without changing anything there.
-    fn ask_reader(&mut self, ask: Ask, now: Timestamp) {
+    fn ask_reader(&mut self, ask: RoomRequest, now: Timestamp) {
         let found = match &ask {
-            Ask::Position { room, user, .. } | Ask::Poll { room, user, .. } => self.find_for(room, user, now),
+            RoomRequest::Position { room, user, .. } | RoomRequest::Poll { room, user, .. } => {
+                self.find_for(room, user, now)
+            }
             // Nobody is in a room that is not in memory.
-            Ask::Online { .. }
-            | Ask::Visible { .. }
-            | Ask::Post(_)
-            | Ask::PostAll { .. }
-            | Ask::Relay { .. }
-            | Ask::Kick { .. }
-            | Ask::Close { .. }
-            | Ask::Stats { .. }
-            | Ask::Ping { .. } => {
+            RoomRequest::Online { .. }
+            | RoomRequest::Visible { .. }
+            | RoomRequest::Post(_)
+            | RoomRequest::PostAll { .. }
+            | RoomRequest::Relay { .. }
+            | RoomRequest::Kick { .. }
+            | RoomRequest::Close { .. }
+            | RoomRequest::Stats { .. }
+            | RoomRequest::Ping { .. } => {
                 let name = ask.room().unwrap_or_default();
-                self.names[Format::Chat as usize].get(name).copied().ok_or(Why::NoSuchRoom)
+                self.names[Format::Chat as usize].get(name).copied().ok_or(RejectReason::NoSuchRoom)
             }
         };
         let index = match found {
             Ok(index) => index,
-            Err(why) => return ask.refuse(why),
+            Err(reason) => return ask.refuse(reason),
         };
         match (&mut self.rooms[index], ask) {
-            (RoomSlot::Opening(_), ask) => self.hold(index, Command::Ask(Box::new(ask)), now),
+            (RoomSlot::Opening(_), ask) => self.hold(index, Command::Request(Box::new(ask)), now),
             (RoomSlot::Open(room), ask) if room.damaged && ask.can_be_refused() => {
-                ask.refuse(Why::Unavailable)
+                ask.refuse(RejectReason::Unavailable)
             }
-            (RoomSlot::Open(room), Ask::Position { reply, .. }) => reply.send(Ok(room.position())),
-            (RoomSlot::Open(_), Ask::Poll { user, poll, .. }) => self.poll(index, user, *poll, now),
-            (RoomSlot::Open(_), Ask::Online { room, reply }) => reply.send(self.online(&room)),
-            (RoomSlot::Open(_), ask) => ask.refuse(Why::NoSuchRoom),
+            (RoomSlot::Open(room), RoomRequest::Position { reply, .. }) => reply.send(Ok(room.position())),
+            (RoomSlot::Open(_), RoomRequest::Poll { user, poll, .. }) => self.poll(index, user, *poll, now),
+            (RoomSlot::Open(_), RoomRequest::Online { room, reply }) => reply.send(self.online(&room)),
+            (RoomSlot::Open(_), ask) => ask.refuse(RejectReason::NoSuchRoom),
         }
     }
 
@@ -99,9 +103,9 @@ impl<P: Peer> Shard<P> {
     }
 
     /// A chat room for a user who wants to read it.
-    fn find_for(&mut self, name: &str, user: &str, now: Timestamp) -> Result<usize, Why> {
+    fn find_for(&mut self, name: &str, user: &str, now: Timestamp) -> Result<usize, RejectReason> {
         if self.limits.bounds.bans.holds(name, user) {
-            return Err(Why::Banned);
+            return Err(RejectReason::Banned);
         }
         self.find_room(name, Format::Chat, false, now)
     }
@@ -109,7 +113,9 @@ impl<P: Peer> Shard<P> {
     fn online(&self, name: &str) -> Online {
         let Some(room) = self.open_chat(name) else { return Online::default() };
         let sessions = room.members.iter().filter_map(|member| {
-            let Some(Seat::Taken { profile, .. }) = self.seats.get(member.key) else { return None };
+            let Some(MemberSlot::Joined { profile, .. }) = self.member_index.get(member.key) else {
+                return None;
+            };
             profile.announced.then(|| OnlineSession {
                 id: profile.session_id,
                 user: profile.user.clone(),
@@ -125,8 +131,8 @@ impl<P: Peer> Shard<P> {
     fn kick(&mut self, name: &str, user: &str) -> usize {
         let Some(&index) = self.names[Format::Chat as usize].get(name) else { return 0 };
         match &self.rooms[index] {
-            RoomSlot::Opening(_) => self.close_waiting(index, Some(user), Why::Kicked),
-            RoomSlot::Open(_) => self.close_members(index, Some(user), Why::Kicked),
+            RoomSlot::Opening(_) => self.close_waiting(index, Some(user), RejectReason::Kicked),
+            RoomSlot::Open(_) => self.close_members(index, Some(user), RejectReason::Kicked),
         }
     }
 
@@ -138,18 +144,18 @@ impl<P: Peer> Shard<P> {
                 opening.note_deletion(id);
                 0
             }
-            (RoomSlot::Opening(_), None) => self.close_waiting(index, None, Why::RoomDeleted),
+            (RoomSlot::Opening(_), None) => self.close_waiting(index, None, RejectReason::RoomDeleted),
             // Another one has the name by now.
             (RoomSlot::Open(room), Some(_)) if room.stored_as != id => 0,
             // Only the store can delete it: its name leads here as long as it is there.
             (RoomSlot::Open(room), None) if room.stored_as.is_some() => {
-                self.close_members(index, None, Why::RoomDeleted)
+                self.close_members(index, None, RejectReason::RoomDeleted)
             }
             (RoomSlot::Open(room), _) => {
-                room.disowned = true;
+                room.deleted = true;
                 self.names[Format::Chat as usize].remove(name);
-                room.end_polls(Why::RoomDeleted);
-                let closed = self.close_members(index, None, Why::RoomDeleted);
+                room.end_polls(RejectReason::RoomDeleted);
+                let closed = self.close_members(index, None, RejectReason::RoomDeleted);
                 self.forget_if_deleted(index);
                 closed
             }
@@ -159,7 +165,7 @@ impl<P: Peer> Shard<P> {
     /// Forgets a room that was deleted once nobody is in it any more.
     pub(super) fn forget_if_deleted(&mut self, index: usize) {
         if let Some(RoomSlot::Open(room)) = self.rooms.get(index)
-            && room.disowned
+            && room.deleted
             && room.is_idle()
         {
             self.remove_room(index);
@@ -167,27 +173,27 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Has the sessions of an open room (of one user, if named) closed; returns how many.
-    fn close_members(&mut self, index: usize, user: Option<&str>, why: Why) -> usize {
+    fn close_members(&mut self, index: usize, user: Option<&str>, reason: RejectReason) -> usize {
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return 0 };
-        let is_meant = |key| match self.seats.get(key) {
+        let is_meant = |key| match self.member_index.get(key) {
             // Who was thrown out before is being closed already.
-            Some(Seat::Taken { profile, .. }) => {
+            Some(MemberSlot::Joined { profile, .. }) => {
                 !profile.expelled && user.is_none_or(|user| *profile.user == *user)
             }
-            Some(Seat::Waiting { .. } | Seat::Left { .. }) | None => false,
+            Some(MemberSlot::Waiting { .. } | MemberSlot::Left { .. }) | None => false,
         };
         let mut meant = Vec::new();
         for member in room.members.iter_mut().filter(|member| is_meant(member.key)) {
             // Nothing goes there any more, a page that is on its way included, and nothing that comes from there counts.
             member.state = MemberState::Gone;
-            self.readers.forget(member.key);
-            self.out.effects.push(Effect::Close(member.session, why));
+            self.catch_up.forget(member.key);
+            self.out.effects.push(Effect::Close(member.session, reason));
             meant.push(member.key);
         }
         if let Some(user) = user {
-            room.end_polls_of(user, why);
+            room.end_polls_of(user, reason);
         }
-        meant.iter().for_each(|member| self.seats.expel(*member));
+        meant.iter().for_each(|member| self.member_index.expel(*member));
         meant.len()
     }
 
@@ -202,7 +208,7 @@ impl<P: Peer> Shard<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rooms::api::command::{Answer, MemberKey, Reply, Start};
+    use crate::rooms::api::command::{MemberKey, Reply, Start, StoreAnswer};
     use crate::rooms::api::store::Page;
     use crate::rooms::shard::tests::kit::{Ear, Kit};
 
@@ -225,8 +231,8 @@ mod tests {
 
     fn kick(kit: &mut Kit, user: &str) {
         let reply = Reply::new(|closed| assert_eq!(closed, Ok(1)));
-        let ask = Ask::Kick { room: "r".into(), user: user.into(), ban: None, reply };
-        kit.apply(Command::Ask(Box::new(ask)), &[]);
+        let ask = RoomRequest::Kick { room: "r".into(), user: user.into(), ban: None, reply };
+        kit.apply(Command::Request(Box::new(ask)), &[]);
     }
 
     fn contents(ear: &Ear) -> Vec<String> {
@@ -257,7 +263,7 @@ mod tests {
             epoch: 9,
             start: 200,
         };
-        kit.answer(Answer::Page { reader, page: Some(page) });
+        kit.answer(StoreAnswer::Page { reader, page: Some(page) });
         kit.say(ann, "still here", None);
         kit.commit();
         assert!(contents(&ear).is_empty());

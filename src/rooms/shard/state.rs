@@ -4,19 +4,19 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use slab::Slab;
 
-use super::catch_up::Readers;
-use super::commits::{Ledger, Settled, Upto};
+use super::catch_up::CatchUp;
+use super::commits::{CommitOutcome, PendingCommits, StoredUpTo};
 use super::epoch_reset::Refused;
 use super::idle::Idle;
-use super::member_index::{Seat, Seats};
+use super::member_index::{MemberIndex, MemberSlot};
 use super::notices::{DelayedRooms, PresenceNotice};
 use super::opening::Opening;
 use super::polls::Polls;
 use super::store_requests::StoreRequests;
 use crate::metrics::Limit;
 use crate::rooms::api::command::{
-    Answer, Command, Effect, Fault, Format, Join, MemberKey, PostError, Reader, Reply, RoomKey, ShardStats,
-    Span, Why,
+    Command, Effect, Fault, Format, Join, MemberKey, PostError, Reader, RejectReason, Reply, RoomKey,
+    ShardStats, Span, StoreAnswer,
 };
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{RecordBatch, RoomId};
@@ -24,7 +24,7 @@ use crate::rooms::message::chat::Kind;
 use crate::rooms::room::fanout::Outcome;
 use crate::rooms::room::member::{MemberState, Profile};
 use crate::rooms::room::members::BLOCK;
-use crate::rooms::room::parallel::Crew;
+use crate::rooms::room::parallel::FanoutPool;
 use crate::rooms::room::repeats::Publisher;
 use crate::rooms::room::state::{Draft, Newcomer, Room, RoomLimits};
 use crate::rooms::timestamp::Timestamp;
@@ -40,17 +40,17 @@ pub(super) enum RoomSlot<P> {
 #[derive(Debug)]
 pub struct Shard<P> {
     pub(super) limits: RoomLimits,
-    pub(super) crew: Box<dyn Crew<P>>,
+    pub(super) fanout_pool: Box<dyn FanoutPool<P>>,
     pub(super) rooms: Slab<RoomSlot<P>>,
     /// Room by name, for each format its own names.
     pub(super) names: [HashMap<Box<str>, usize>; 3],
-    pub(super) seats: Seats,
+    pub(super) member_index: MemberIndex,
     /// Rooms with members behind what is visible. Invariant: holds a room once at most ([`Room::queued`]).
     pub(super) queue: VecDeque<usize>,
     pub(super) idle: Idle,
     pub(super) requests: StoreRequests,
-    pub(super) readers: Readers,
-    pub(super) ledger: Ledger,
+    pub(super) catch_up: CatchUp,
+    pub(super) commits: PendingCommits,
     /// Rooms whose notices wait for the store.
     pub(super) delayed: DelayedRooms,
     pub(super) barriers: usize,
@@ -79,21 +79,26 @@ pub struct Shard<P> {
 }
 
 impl<P: Peer> Shard<P> {
-    /// An empty shard, the `number`th, whose huge rooms `crew` helps to pump. `epoch_seed` must be random: it is what
+    /// An empty shard, the `number`th, whose huge rooms `fanout_pool` helps to pump. `epoch_seed` must be random: it is what
     /// makes an epoch unique.
     #[must_use]
-    pub fn new(limits: RoomLimits, number: usize, epoch_seed: u64, crew: Box<dyn Crew<P>>) -> Shard<P> {
+    pub fn new(
+        limits: RoomLimits,
+        number: usize,
+        epoch_seed: u64,
+        fanout_pool: Box<dyn FanoutPool<P>>,
+    ) -> Shard<P> {
         Shard {
             limits,
-            crew,
+            fanout_pool,
             rooms: Slab::new(),
             names: Default::default(),
-            seats: Seats::default(),
+            member_index: MemberIndex::default(),
             queue: VecDeque::new(),
             idle: Idle::default(),
             requests: StoreRequests::default(),
-            readers: Readers::default(),
-            ledger: Ledger::new(number),
+            catch_up: CatchUp::default(),
+            commits: PendingCommits::new(number),
             delayed: DelayedRooms::default(),
             barriers: 0,
             openings: 0,
@@ -116,7 +121,7 @@ impl<P: Peer> Shard<P> {
     /// What the shard holds. Looks at every member.
     #[must_use]
     pub fn stats(&self) -> ShardStats {
-        let (members, messages, unstored) = (self.members, self.messages, self.ledger.unstored());
+        let (members, messages, unstored) = (self.members, self.messages, self.commits.unstored());
         let (mut lag, mut lag_max) = (0_u64, 0);
         for (_, entry) in &self.rooms {
             let RoomSlot::Open(room) = entry else { continue };
@@ -132,7 +137,7 @@ impl<P: Peer> Shard<P> {
     /// Messages that wait for the store.
     #[must_use]
     pub fn unstored(&self) -> usize {
-        self.ledger.unstored()
+        self.commits.unstored()
     }
 
     /// Carries out one command whose spans lie in `arena`. Messages it appends wait for [`Shard::pump`], or for the
@@ -146,7 +151,7 @@ impl<P: Peer> Shard<P> {
                 self.publish(member, content, tag, text, arena, now);
             }
             Command::Resume(member) => {
-                if let Some((index, position)) = self.seats.place(member)
+                if let Some((index, position)) = self.member_index.place(member)
                     && let RoomSlot::Open(room) = &mut self.rooms[index]
                 {
                     room.expire(self.clock);
@@ -154,7 +159,7 @@ impl<P: Peer> Shard<P> {
                 }
             }
             Command::Tell(member, fault) => self.tell(member, &fault),
-            Command::Ask(ask) => self.ask(*ask, now),
+            Command::Request(ask) => self.ask(*ask, now),
             Command::After(member, reply) => self.answer_after(member, reply, now),
             Command::Barrier => self.barriers += 1,
         }
@@ -162,7 +167,7 @@ impl<P: Peer> Shard<P> {
 
     /// Answers once what the member has said before is done: at once, unless its room is still being opened.
     fn answer_after(&mut self, member: MemberKey, reply: Reply<()>, now: Timestamp) {
-        if let Some(Seat::Waiting { room } | Seat::Left { room }) = self.seats.get(member)
+        if let Some(MemberSlot::Waiting { room } | MemberSlot::Left { room }) = self.member_index.get(member)
             && let Some(RoomSlot::Opening(opening)) = self.rooms.get(room.index)
             && opening.key == *room
             && opening.is_asked().is_some()
@@ -175,73 +180,73 @@ impl<P: Peer> Shard<P> {
 
     /// Tells a member what is wrong with what it said. Between the messages, for what it is told has its time.
     fn tell(&self, member: MemberKey, fault: &Fault) {
-        match self.seats.get(member) {
-            Some(Seat::Waiting { room }) => {
+        match self.member_index.get(member) {
+            Some(MemberSlot::Waiting { room }) => {
                 if let Some(RoomSlot::Opening(opening)) = self.rooms.get(room.index) {
                     opening.tell(member, fault);
                 }
             }
-            Some(Seat::Taken { room, position, .. }) => {
+            Some(MemberSlot::Joined { room, position, .. }) => {
                 if let Some(RoomSlot::Open(room)) = self.rooms.get(*room)
                     && let Some(member) = room.members.get(*position)
                 {
                     room.tell_error(member, fault);
                 }
             }
-            Some(Seat::Left { .. }) | None => {}
+            Some(MemberSlot::Left { .. }) | None => {}
         }
     }
 
     /// Takes an answer of the store.
-    pub fn answer(&mut self, answer: Answer, now: Timestamp) {
+    pub fn answer(&mut self, answer: StoreAnswer, now: Timestamp) {
         self.clock = self.clock.max(now);
         match answer {
-            Answer::Opened { room, opened } if self.take_request(room) => {
+            StoreAnswer::Opened { room, opened } if self.take_request(room) => {
                 match opened {
                     Ok(opened) => self.opened(room, &opened, now),
-                    Err(why) => self.not_opened(room, why, now),
+                    Err(reason) => self.not_opened(room, reason, now),
                 }
                 self.make_requests();
             }
-            Answer::Opened { .. } => {}
-            Answer::Committed { refused } => {
-                let Settled { stored, lost, tied } = self.ledger.committed(&refused);
-                for Upto { room: key, seq, .. } in stored {
+            StoreAnswer::Opened { .. } => {}
+            StoreAnswer::Committed { refused } => {
+                let CommitOutcome { stored, lost, refused_along } = self.commits.committed(&refused);
+                for StoredUpTo { room: key, seq, .. } in stored {
                     if let Some(room) = open_room(&mut self.rooms, key) {
-                        let seats = &self.seats;
-                        room.commit(seq, &self.limits, |member| seats.place_in(key.index, member));
+                        let member_index = &self.member_index;
+                        room.commit(seq, &self.limits, |member| member_index.place_in(key.index, member));
                         self.touch(key.index);
                         self.notices_after_commit(key, now);
                     }
                 }
-                self.roll_back(lost, Refused::Alone, now);
-                self.roll_back(tied, Refused::Together, now);
+                self.roll_back(lost, Refused::Sequential, now);
+                self.roll_back(refused_along, Refused::Together, now);
             }
-            Answer::Refused => {
-                let lost = self.ledger.refused();
+            StoreAnswer::Refused => {
+                let lost = self.commits.refused();
                 self.roll_back(lost, Refused::Together, now);
             }
-            Answer::Page { reader, page } => self.page(reader, page, now),
-            Answer::Damaged(id) => self.damaged(id),
+            StoreAnswer::Page { reader, page } => self.page(reader, page, now),
+            StoreAnswer::Damaged(id) => self.damaged(id),
         }
     }
 
     /// The messages to be stored next, if there are any and the store has not too many of them already. Answered by
-    /// [`Answer::Committed`] or [`Answer::Refused`], in order.
+    /// [`StoreAnswer::Committed`] or [`StoreAnswer::Refused`], in order.
     pub fn take_batch(&mut self) -> Option<RecordBatch> {
-        self.ledger.take_batch()
+        self.commits.take_batch()
     }
 
     /// The batch that [`Shard::take_batch`] has just handed out comes back, for the store has no room for it now. Nothing
     /// may happen to the shard in between.
     pub fn put_back(&mut self, batch: RecordBatch) {
-        self.ledger.put_back(batch);
+        self.commits.put_back(batch);
     }
 
     /// Whether so much waits for the store that no more should be published.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        self.ledger.is_full()
+        self.commits.is_full()
     }
 
     /// What is to be done elsewhere since the last call.
@@ -259,9 +264,9 @@ impl<P: Peer> Shard<P> {
                 continue;
             }
             // A block before another room of the shard gets its turn; of a huge room, one for each pair of hands.
-            let hands = if room.is_huge(&self.limits) { self.crew.hands() } else { 1 };
+            let parallelism = if room.is_huge(&self.limits) { self.fanout_pool.parallelism() } else { 1 };
             let slice = BLOCK.min(left);
-            if room.pump(slice * hands, &self.limits, &*self.crew, &mut self.out) {
+            if room.pump(slice * parallelism, &self.limits, &*self.fanout_pool, &mut self.out) {
                 room.queued = false;
             } else {
                 self.queue.push_back(index);
@@ -272,7 +277,7 @@ impl<P: Peer> Shard<P> {
             }
         }
         self.read_on();
-        if self.barriers > 0 && self.queue.is_empty() && self.ledger.is_empty() && self.openings == 0 {
+        if self.barriers > 0 && self.queue.is_empty() && self.commits.is_empty() && self.openings == 0 {
             self.out.effects.extend((0..std::mem::take(&mut self.barriers)).map(|_| Effect::Passed));
         }
         !self.queue.is_empty()
@@ -280,13 +285,13 @@ impl<P: Peer> Shard<P> {
 
     fn join(&mut self, join: Join<P>, now: Timestamp) {
         if self.limits.bounds.bans.holds(&join.room, &join.user) {
-            return self.turn_away(join, Why::Banned);
+            return self.turn_away(join, RejectReason::Banned);
         }
         // A relay is in memory alone: one that is not there and an empty one are the same.
         let creates = join.creates || join.format != Format::Chat;
         let index = match self.find_room(&join.room, join.format, creates, now) {
             Ok(index) => index,
-            Err(why) => return self.turn_away(join, why),
+            Err(reason) => return self.turn_away(join, reason),
         };
         let stay = self.new_stay();
         let room = match &mut self.rooms[index] {
@@ -294,14 +299,14 @@ impl<P: Peer> Shard<P> {
             RoomSlot::Opening(_) => return self.hold(index, Command::Join(Box::new(join)), now),
         };
         if room.damaged {
-            return self.turn_away(join, Why::Unavailable);
+            return self.turn_away(join, RejectReason::Unavailable);
         }
         if room.member_count() >= self.limits.bounds.members() {
             self.limits.bounds.hit(Limit::MembersPerRoom);
-            return self.turn_away(join, Why::RoomFull);
+            return self.turn_away(join, RejectReason::RoomFull);
         }
         room.expire(self.clock);
-        let Join { member: key, session, session_id, user, peer, start, hello, variant, .. } = join;
+        let Join { member: key, session, session_id, user, peer, start, welcome, variant, .. } = join;
         let Join { announced, encoding, reply, .. } = join;
         let name = if announced { room.presence.enter(&user) } else { user.as_ref().into() };
         let is_noticed = announced && room.member_count() < self.limits.notices.members_max;
@@ -309,25 +314,25 @@ impl<P: Peer> Shard<P> {
         let profile =
             Profile { user: name.clone(), session_id, joined_at: now, announced, stay, expelled: false };
         let newcomer =
-            Newcomer { key, session, session_id, user: &user, peer, start, hello, variant, encoding };
+            Newcomer { key, session, session_id, user: &user, peer, start, welcome, variant, encoding };
         let (position, since) = room.join(newcomer);
         if let Some(reply) = reply
             && !reply.deliver(Ok(room.position()))
         {
-            self.out.effects.push(Effect::Close(session, Why::HandlerFailed));
+            self.out.effects.push(Effect::Close(session, RejectReason::HandlerFailed));
         }
-        if room.guests.has_failed(key) {
+        if room.encoded.has_failed(key) {
             room.fail(position, &mut self.out);
         }
         if let Some(since) = since {
-            self.readers.begin_since(key, since);
+            self.catch_up.begin_since(key, since);
         }
         if room.members.get(position).is_some_and(|member| member.state == MemberState::Reading) {
             let reader = Reader { room: room.key, member: key, session, number: 0 };
-            self.readers.waiting.push_back(reader);
+            self.catch_up.waiting.push_back(reader);
         }
         self.members += 1;
-        self.seats.set(key, Seat::Taken { room: index, position, profile });
+        self.member_index.set(key, MemberSlot::Joined { room: index, position, profile });
         if let Some(stay) = stay {
             self.notify(index, PresenceNotice { kind: Kind::Join, stay, username: name }, now);
         } else {
@@ -336,34 +341,34 @@ impl<P: Peer> Shard<P> {
     }
 
     /// A newcomer has no place here, and waits for none any more.
-    pub(super) fn turn_away(&mut self, join: Join<P>, why: Why) {
-        self.seats.take(join.member);
-        let has_left = Seats::is_orphan(join.member);
-        let why = match join.reply {
+    pub(super) fn turn_away(&mut self, join: Join<P>, reason: RejectReason) {
+        self.member_index.take(join.member);
+        let has_left = MemberIndex::is_orphan(join.member);
+        let reason = match join.reply {
             Some(reply) => {
-                if reply.deliver(Err(why)) {
+                if reply.deliver(Err(reason)) {
                     return;
                 }
-                Why::HandlerFailed
+                RejectReason::HandlerFailed
             }
             // Its session has left this room long ago, and may be in others.
             None if has_left => return,
-            None => why,
+            None => reason,
         };
-        self.out.effects.push(Effect::Close(join.session, why));
+        self.out.effects.push(Effect::Close(join.session, reason));
     }
 
     fn leave(&mut self, member: MemberKey, now: Timestamp) {
-        let (index, position, profile) = match self.seats.take(member) {
-            None | Some(Seat::Left { .. }) => return,
-            Some(Seat::Taken { room, position, profile }) => (room, position, profile),
-            Some(Seat::Waiting { room }) => return self.leave_waiting(member, room, now),
+        let (index, position, profile) = match self.member_index.take(member) {
+            None | Some(MemberSlot::Left { .. }) => return,
+            Some(MemberSlot::Joined { room, position, profile }) => (room, position, profile),
+            Some(MemberSlot::Waiting { room }) => return self.leave_waiting(member, room, now),
         };
-        self.readers.forget(member);
+        self.catch_up.forget(member);
         let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
         self.members -= 1;
         if let Some(moved) = room.remove(position, &self.limits, &mut self.out) {
-            self.seats.move_to(moved, position);
+            self.member_index.move_to(moved, position);
         }
         if profile.announced {
             room.presence.exit(&profile.user);
@@ -389,10 +394,10 @@ impl<P: Peer> Shard<P> {
         arena: &[u8],
         now: Timestamp,
     ) {
-        let (index, seat) = match self.seats.get(member) {
-            Some(Seat::Waiting { room }) => (room.index, None),
-            Some(seat @ Seat::Taken { room, .. }) => (*room, Some(seat)),
-            Some(Seat::Left { .. }) | None => return,
+        let (index, slot) = match self.member_index.get(member) {
+            Some(MemberSlot::Waiting { room }) => (room.index, None),
+            Some(slot @ MemberSlot::Joined { room, .. }) => (*room, Some(slot)),
+            Some(MemberSlot::Left { .. }) | None => return,
         };
         let content = content.of(arena);
         let room = match &mut self.rooms[index] {
@@ -407,16 +412,16 @@ impl<P: Peer> Shard<P> {
             }
         };
         match room.format {
-            Format::Relay | Format::Latest => {
+            Format::Relay | Format::Conflated => {
                 let key = tag.map(|tag| tag.of(arena));
                 room.append_relay(content, text, key, &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
             }
             Format::Chat => {
-                let Some(Seat::Taken { profile, position, .. }) = seat else { return };
+                let Some(MemberSlot::Joined { profile, position, .. }) = slot else { return };
                 // Its session is being closed, and what is said here is kept nowhere.
-                if room.disowned {
+                if room.deleted {
                     return;
                 }
                 // One whose session merely ends has said what was read before; one who was thrown out has not.
@@ -433,18 +438,18 @@ impl<P: Peer> Shard<P> {
                 let draft = Draft { kind, sender, content, client_id, id_session, presence: None };
                 let publisher = Publisher::Member { key: member, session };
                 if let Some(first) = room.earlier(&draft, &self.limits, now) {
-                    let place = |member| self.seats.place_in(index, member);
+                    let place = |member| self.member_index.place_in(index, member);
                     return room.answer_repeat(first, &draft, publisher, place);
                 }
                 if room.is_closed() {
-                    let place = |member| self.seats.place_in(index, member);
+                    let place = |member| self.member_index.place_in(index, member);
                     room.answer_failed(publisher, PostError::Unavailable, client_id, place);
-                    return self.mend(index, now);
+                    return self.retry_reset(index, now);
                 }
-                self.ledger.append(room, draft, publisher, &self.limits, now);
+                self.commits.append(room, draft, publisher, &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
-                self.mend(index, now);
+                self.retry_reset(index, now);
             }
         }
     }
@@ -453,12 +458,12 @@ impl<P: Peer> Shard<P> {
     /// in `async` rooms, is lost to the store.
     fn roll_back(&mut self, lost: Vec<RoomKey>, refused: Refused, now: Timestamp) {
         for key in lost {
-            let seats = &self.seats;
+            let member_index = &self.member_index;
             if let Some(room) = open_room(&mut self.rooms, key) {
-                room.roll_back(|member| seats.place_in(key.index, member));
+                room.roll_back(|member| member_index.place_in(key.index, member));
             }
             self.put_off_notices(key, now);
-            self.cut_off(key, refused, now);
+            self.break_link(key, refused, now);
         }
     }
 
@@ -466,7 +471,7 @@ impl<P: Peer> Shard<P> {
     pub(super) fn touch(&mut self, index: usize) {
         let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
         if room.must_pump(&self.limits) {
-            room.pump_all(&self.limits, &*self.crew, &mut self.out);
+            room.pump_all(&self.limits, &*self.fanout_pool, &mut self.out);
         } else if !room.queued && room.is_due() {
             room.queued = true;
             self.queue.push_back(index);

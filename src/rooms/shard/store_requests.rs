@@ -2,7 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::epoch_reset::Tie;
+use super::epoch_reset::StoreLink;
 use super::state::{RoomSlot, Shard, open_room};
 use crate::rooms::api::command::{Effect, RoomKey};
 use crate::rooms::api::peer::Peer;
@@ -56,7 +56,7 @@ impl<P: Peer> Shard<P> {
                     let Some(create) = opening.is_asked() else { continue };
                     Effect::Open { room: key, name: opening.name.clone(), create }
                 }
-                Some(RoomSlot::Open(room)) if room.key == key && room.tie == Tie::Renewing => {
+                Some(RoomSlot::Open(room)) if room.key == key && room.link == StoreLink::Resetting => {
                     let Some(id) = room.stored_as else { continue };
                     Effect::Renew { room: key, name: room.name.clone(), id }
                 }
@@ -74,7 +74,7 @@ impl<P: Peer> Shard<P> {
             let waits = match self.rooms.get(key.index) {
                 Some(RoomSlot::Opening(opening)) => opening.key == key && opening.is_asked().is_some(),
                 Some(RoomSlot::Open(_)) => {
-                    open_room(&mut self.rooms, key).is_some_and(|room| room.tie == Tie::Renewing)
+                    open_room(&mut self.rooms, key).is_some_and(|room| room.link == StoreLink::Resetting)
                 }
                 None => false,
             };

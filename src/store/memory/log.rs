@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::rooms::journal::{RecentId, Record, RecordPresence, Retention, Stored, StoredPresence};
+use crate::rooms::store_api::{RecentId, Record, RecordPresence, Retention, Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp, content_digest};
 
 /// What a message costs besides its texts: its entry, and what the allocator adds.

@@ -32,7 +32,7 @@ use super::jobs::{Answer, Purpose};
 use super::quarantine::DamageListener;
 use super::writer::{clock, now};
 use super::{Busy, Done, Import, JOBS_MAX, NewRoom, Options, RoomInfo, RoomQuery};
-use crate::rooms::journal::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
+use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
 
 /// How often all rooms are looked through for messages that have grown old.

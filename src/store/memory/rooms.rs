@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::log::Log;
-use crate::rooms::journal::{
+use crate::rooms::log::Window;
+use crate::rooms::store_api::{
     Durability, Opened, Page, PageRequest, ReadFrom, RecordBatch, Retention, RoomId, RoomSettings, Stored,
     refused_with,
 };
-use crate::rooms::log::Window;
 use crate::rooms::{ID_EPOCH_BITS, Timestamp};
 use crate::store::epoch::{random, random_change};
 use crate::store::error::StoreError;

@@ -7,13 +7,13 @@ use super::{Draft, ROOMS, Room, World};
 use crate::fuzzing::Numbers;
 use crate::fuzzing::rooms::member::Member;
 use crate::fuzzing::rooms::poller::Poller;
-use crate::rooms::journal::RoomId;
-use crate::rooms::{Ask, Command, Format, Posting, Reply, Why};
+use crate::rooms::store_api::RoomId;
+use crate::rooms::{Command, Format, Posting, RejectReason, Reply, RoomRequest};
 
 impl World {
     /// The store cannot open a room: everybody who waits for it is sent away, and what they said is not said.
     pub(super) fn refuse_opening(&mut self) {
-        let Some((name, answer)) = self.store.refuse_opening(Why::Unavailable) else { return };
+        let Some((name, answer)) = self.store.refuse_opening(RejectReason::Unavailable) else { return };
         let room = self.rooms.iter_mut().find(|room| room.name == &*name).expect("a room of ours");
         room.waiting = None;
         self.shard.answer(answer, self.now);
@@ -21,7 +21,7 @@ impl World {
 
     /// The store has created a room that was deleted before it looked: it is asked again.
     pub(super) fn overtake_opening(&mut self) {
-        if let Some((_, answer)) = self.store.refuse_opening(Why::NoSuchRoom) {
+        if let Some((_, answer)) = self.store.refuse_opening(RejectReason::NoSuchRoom) {
             self.shard.answer(answer, self.now);
         }
     }
@@ -41,7 +41,7 @@ impl World {
         room.begin(epoch);
         (room.torn, room.kept_from) = (false, 1);
         let (room, reply) = (name.into(), Reply::new(|closed| assert_eq!(closed, 0)));
-        self.apply(Command::Ask(Box::new(Ask::Close { room, id: Some(id), reply })), &[]);
+        self.apply(Command::Request(Box::new(RoomRequest::Close { room, id: Some(id), reply })), &[]);
         if let Some((_, answer)) = answer {
             self.shard.answer(answer, self.now);
         }
@@ -51,16 +51,16 @@ impl World {
     pub(super) fn look(&mut self, choice: u8) {
         let room: Box<str> = ROOMS[usize::from(choice % 2)].0.into();
         let ask = match choice % 5 {
-            0 => Ask::Online { room, reply: Reply::new(drop) },
-            1 => Ask::Position { room, user: "".into(), reply: Reply::new(drop) },
-            2 => Ask::Kick { room, user: "nobody".into(), ban: None, reply: Reply::new(drop) },
-            3 => Ask::Close { room, id: Some(RoomId(1 << 40)), reply: Reply::new(drop) },
-            _ => Ask::Ping { reply: Reply::new(drop) },
+            0 => RoomRequest::Online { room, reply: Reply::new(drop) },
+            1 => RoomRequest::Position { room, user: "".into(), reply: Reply::new(drop) },
+            2 => RoomRequest::Kick { room, user: "nobody".into(), ban: None, reply: Reply::new(drop) },
+            3 => RoomRequest::Close { room, id: Some(RoomId(1 << 40)), reply: Reply::new(drop) },
+            _ => RoomRequest::Ping { reply: Reply::new(drop) },
         };
         // A question about a room that is not in memory would have it opened, which the model does not know of.
         let is_known = self.members.iter().any(|member| ROOMS[member.room] == ROOMS[usize::from(choice % 2)]);
         if is_known {
-            self.apply(Command::Ask(Box::new(ask)), &[]);
+            self.apply(Command::Request(Box::new(ask)), &[]);
         }
     }
 
@@ -89,7 +89,7 @@ impl World {
             mandatory: false,
             reply,
         };
-        self.apply(Command::Ask(Box::new(Ask::Post(Box::new(posting)))), &[]);
+        self.apply(Command::Request(Box::new(RoomRequest::Post(Box::new(posting)))), &[]);
         let (user, client_id) = ("poster".to_owned(), client_id.map(|id| ("poster".to_owned(), id)));
         self.rooms[index].append(Draft { user, content, client_id, key: None, notice: None }, self.now);
     }
@@ -106,7 +106,10 @@ impl World {
         }
         let reply = Reply::new(|closed| assert_eq!(closed, Ok(1), "one session of each user"));
         let room = ROOMS[index].0.into();
-        self.apply(Command::Ask(Box::new(Ask::Kick { room, user: user.into(), ban: None, reply })), &[]);
+        self.apply(
+            Command::Request(Box::new(RoomRequest::Kick { room, user: user.into(), ban: None, reply })),
+            &[],
+        );
     }
 
     /// A room that is open is deleted: its members are closed, and nothing is told of that.
@@ -126,6 +129,6 @@ impl World {
         (self.rooms[index].torn, self.rooms[index].kept_from) = (false, 1);
         self.pollers[index] = Poller::default();
         let (room, reply) = (name.into(), Reply::new(drop));
-        self.apply(Command::Ask(Box::new(Ask::Close { room, id: Some(id), reply })), &[]);
+        self.apply(Command::Request(Box::new(RoomRequest::Close { room, id: Some(id), reply })), &[]);
     }
 }

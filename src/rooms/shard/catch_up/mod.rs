@@ -4,10 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use super::epoch_reset::Refused;
 use super::state::{RoomSlot, Shard};
-use crate::rooms::api::command::{Effect, MemberKey, Reader, Why};
+use crate::rooms::api::command::{Effect, MemberKey, Reader, RejectReason};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{Page, PageRequest, ReadFrom};
-use crate::rooms::room::fanout::Turned;
+use crate::rooms::room::fanout::PageOutcome;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::timestamp::Timestamp;
 
@@ -16,11 +16,11 @@ pub(crate) const PAGES_MAX: usize = 16;
 const PAGE_MESSAGES: usize = 256;
 const PAGE_BYTES: usize = 256 * 1024;
 /// So often a page is asked for again that is not what was asked for; then the store has something that nobody can read.
-const MISFITS_MAX: u8 = 3;
+const MISMATCHES_MAX: u8 = 3;
 
 /// Members that read from the store.
 #[derive(Debug, Default)]
-pub(super) struct Readers {
+pub(super) struct CatchUp {
     pub(super) waiting: VecDeque<Reader>,
     /// Invariant: every effect Read gets exactly one answer, which takes its number away here.
     under_way: Vec<u64>,
@@ -40,10 +40,10 @@ struct Reading {
     /// The newest message that was stored when it was made.
     stored: u64,
     /// Pages that were not what it had asked for.
-    misfits: u8,
+    mismatches: u8,
 }
 
-impl Readers {
+impl CatchUp {
     /// The member's position is a time.
     pub(super) fn begin_since(&mut self, member: MemberKey, since: Timestamp) {
         self.reading.insert(member, Reading { since: Some(since), ..Reading::default() });
@@ -70,7 +70,7 @@ impl Readers {
 
 impl<P: Peer> Shard<P> {
     pub(super) fn page(&mut self, reader: Reader, page: Option<Page>, now: Timestamp) {
-        let Readers { under_way, reading, .. } = &mut self.readers;
+        let CatchUp { under_way, reading, .. } = &mut self.catch_up;
         let asked_for = under_way.iter().position(|number| *number == reader.number);
         debug_assert!(asked_for.is_some(), "each request for a page is answered once");
         asked_for.map(|index| under_way.swap_remove(index));
@@ -80,7 +80,7 @@ impl<P: Peer> Shard<P> {
         };
         let asked = *asked;
         reading.remove(&reader.member);
-        let Some((index, position)) = self.seats.place(reader.member) else { return };
+        let Some((index, position)) = self.member_index.place(reader.member) else { return };
         let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
         let Some(member) = room.members.get_mut(position) else { return };
         debug_assert!(room.key == reader.room && member.session == reader.session, "another member's page");
@@ -88,17 +88,19 @@ impl<P: Peer> Shard<P> {
         if let Some(page) = page {
             if page.head < asked.stored {
                 // It has less than it has acknowledged. The member goes on where the log does, if it does.
-                self.cut_off(reader.room, Refused::Alone, now);
+                self.break_link(reader.room, Refused::Sequential, now);
             }
             let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
             room.expire(self.clock);
-            if room.turn_page(position, &page, asked.since, &self.limits, &mut self.out) == Turned::Done {
+            if room.apply_page(position, &page, asked.since, &self.limits, &mut self.out)
+                == PageOutcome::Applied
+            {
                 return;
             }
-            if asked.misfits < MISFITS_MAX {
-                let again = Reading { request: None, misfits: asked.misfits + 1, ..asked };
-                self.readers.reading.insert(reader.member, again);
-                return self.readers.waiting.push_back(reader);
+            if asked.mismatches < MISMATCHES_MAX {
+                let again = Reading { request: None, mismatches: asked.mismatches + 1, ..asked };
+                self.catch_up.reading.insert(reader.member, again);
+                return self.catch_up.waiting.push_back(reader);
             }
         }
         if let RoomSlot::Open(room) = &mut self.rooms[index]
@@ -106,15 +108,15 @@ impl<P: Peer> Shard<P> {
         {
             member.state = MemberState::Gone;
         }
-        self.out.effects.push(Effect::Close(reader.session, Why::Unavailable));
+        self.out.effects.push(Effect::Close(reader.session, RejectReason::Unavailable));
     }
 
     /// Asks for the pages that members wait for, as many as may be under way.
     pub(super) fn read_on(&mut self) {
-        self.readers.waiting.extend(self.out.readers.drain(..));
-        while self.readers.under_way.len() < PAGES_MAX {
-            let Some(reader) = self.readers.waiting.pop_front() else { return };
-            let Some((index, position)) = self.seats.place(reader.member) else { continue };
+        self.catch_up.waiting.extend(self.out.catch_up.drain(..));
+        while self.catch_up.under_way.len() < PAGES_MAX {
+            let Some(reader) = self.catch_up.waiting.pop_front() else { return };
+            let Some((index, position)) = self.member_index.place(reader.member) else { continue };
             let RoomSlot::Open(room) = &self.rooms[index] else { continue };
             let (Some(id), Some(member)) = (room.stored_as, room.members.get(position)) else { continue };
             // Whoever waited here may have left, and the key may be somebody else's, who waits further back.
@@ -122,12 +124,12 @@ impl<P: Peer> Shard<P> {
             if !is_meant || member.state != MemberState::Reading {
                 continue;
             }
-            let reading = self.readers.reading.entry(reader.member).or_default();
+            let reading = self.catch_up.reading.entry(reader.member).or_default();
             if reading.request.is_some() {
                 continue;
             }
-            self.readers.number += 1;
-            (reading.request, reading.stored) = (Some(self.readers.number), room.stored_upto());
+            self.catch_up.number += 1;
+            (reading.request, reading.stored) = (Some(self.catch_up.number), room.stored_upto());
             let from = reading.since.map_or(ReadFrom::Seq(member.cursor), ReadFrom::Time);
             let request = PageRequest {
                 room: id,
@@ -138,8 +140,8 @@ impl<P: Peer> Shard<P> {
                 before: None,
                 now: self.clock,
             };
-            self.readers.under_way.push(self.readers.number);
-            let reader = Reader { number: self.readers.number, ..reader };
+            self.catch_up.under_way.push(self.catch_up.number);
+            let reader = Reader { number: self.catch_up.number, ..reader };
             self.out.effects.push(Effect::Read { reader, request });
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::rooms::api::command::{
-    Answer, Ask, Command, Effect, Fault, Format, Join, MemberKey, Reader, Reply, RoomKey, SessionKey, Span,
-    Start, Variant, Why,
+    Command, Effect, Fault, Format, Join, MemberKey, Reader, RejectReason, Reply, RoomKey, RoomRequest,
+    SessionKey, Span, Start, StoreAnswer, Variant,
 };
 use crate::rooms::api::peer::{Peer, Sent};
 use crate::rooms::api::store::{Durability, Opened, Page, PageRequest, ReadFrom, Retention, RoomId, Stored};
@@ -15,9 +15,9 @@ use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::log::frames::{Slice, Window};
 use crate::rooms::message::chat::{Kind, Notice, Notices};
-use crate::rooms::room::parallel::Alone;
+use crate::rooms::room::parallel::Sequential;
 use crate::rooms::room::state::{OnLag, RoomLimits};
-use crate::rooms::shard::polls::{History, News, Poll, Position};
+use crate::rooms::shard::polls::{History, Poll, PollResult, Position};
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 use crate::ws::deflate::{Deflate, Level, WindowBits};
@@ -125,10 +125,10 @@ fn page(room: &str, after: u64, upto: u64, tail: u64) -> Page {
 struct World {
     shard: Shard<Ear>,
     now: Timestamp,
-    closed: Vec<Why>,
+    closed: Vec<RejectReason>,
     reads: Vec<(Reader, PageRequest)>,
     /// Waits for the answers to all polls.
-    asker: Arc<()>,
+    waiter: Arc<()>,
 }
 
 impl World {
@@ -138,22 +138,22 @@ impl World {
             window: Window { messages: 3, bytes: 1 << 20 },
             on_lag: OnLag::CatchUp,
             bounds: Arc::new(Bounds::new(1)),
-            lane_members: usize::MAX,
+            parallel_members: usize::MAX,
             open_rooms: true,
             dedup_window: Duration::from_secs(120),
             notices: Notices::default(),
             store: Some(Durability::Commit),
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
-        let shard = Shard::new(limits, 0, 7, Box::new(Alone));
+        let shard = Shard::new(limits, 0, 7, Box::new(Sequential));
         let mut world =
-            World { shard, now: at(1_000), closed: Vec::new(), reads: Vec::new(), asker: Arc::new(()) };
+            World { shard, now: at(1_000), closed: Vec::new(), reads: Vec::new(), waiter: Arc::new(()) };
         for (name, opened) in rooms {
             // Whoever asks for a position has the room opened, and stays out of it.
             let poll = world.poll(name, Start::Live, Duration::ZERO);
             let effects: Vec<_> = world.shard.take_effects().collect();
             let [Effect::Open { room, .. }] = &effects[..] else { unreachable!("{effects:?}") };
-            let answer = Answer::Opened { room: *room, opened: Ok(Box::new(opened)) };
+            let answer = StoreAnswer::Opened { room: *room, opened: Ok(Box::new(opened)) };
             world.shard.answer(answer, world.now);
             assert!(poll.lock().unwrap().is_some());
         }
@@ -165,7 +165,7 @@ impl World {
         for effect in self.shard.take_effects() {
             match effect {
                 Effect::Read { reader, request } => self.reads.push((reader, request)),
-                Effect::Close(_, why) => self.closed.push(why),
+                Effect::Close(_, reason) => self.closed.push(reason),
                 Effect::Passed | Effect::Open { .. } | Effect::Renew { .. } => {}
             }
         }
@@ -199,7 +199,7 @@ impl World {
             user: "u".into(),
             peer: ear.clone(),
             start,
-            hello: false,
+            welcome: false,
             variant,
             announced: false,
             creates: true,
@@ -223,7 +223,8 @@ impl World {
     /// The store takes, or refuses, what was published.
     fn store(&mut self, takes: bool) {
         while self.shard.take_batch().is_some() {
-            let answer = if takes { Answer::Committed { refused: Vec::new() } } else { Answer::Refused };
+            let answer =
+                if takes { StoreAnswer::Committed { refused: Vec::new() } } else { StoreAnswer::Refused };
             self.shard.answer(answer, self.now);
         }
         while self.shard.pump(usize::MAX) {}
@@ -236,13 +237,18 @@ impl World {
     }
 
     fn answer(&mut self, reader: Reader, page: Page) {
-        self.shard.answer(Answer::Page { reader, page: Some(page) }, self.now);
+        self.shard.answer(StoreAnswer::Page { reader, page: Some(page) }, self.now);
         self.settle();
     }
 
-    fn poll(&mut self, room: &str, start: Start, wait: Duration) -> Arc<Mutex<Option<Result<News, Why>>>> {
-        let asker = self.asker.clone();
-        self.poll_for(room, start, wait, &asker)
+    fn poll(
+        &mut self,
+        room: &str,
+        start: Start,
+        wait: Duration,
+    ) -> Arc<Mutex<Option<Result<PollResult, RejectReason>>>> {
+        let waiter = self.waiter.clone();
+        self.poll_for(room, start, wait, &waiter)
     }
 
     fn poll_for(
@@ -250,22 +256,25 @@ impl World {
         room: &str,
         start: Start,
         wait: Duration,
-        asker: &Arc<()>,
-    ) -> Arc<Mutex<Option<Result<News, Why>>>> {
-        let news = Arc::new(Mutex::new(None));
-        let told = news.clone();
-        let reply = Reply::new(move |news| *told.lock().unwrap() = Some(news));
-        let (asker, waits) = (Some(Arc::downgrade(asker)), Reply::new(|_| ()));
-        let poll = Box::new(Poll { start, limit: 100, wait, asker, waits, reply });
-        self.apply(Command::Ask(Box::new(Ask::Poll { room: room.into(), user: "".into(), poll })), &[]);
-        news
+        waiter: &Arc<()>,
+    ) -> Arc<Mutex<Option<Result<PollResult, RejectReason>>>> {
+        let result = Arc::new(Mutex::new(None));
+        let told = result.clone();
+        let reply = Reply::new(move |result| *told.lock().unwrap() = Some(result));
+        let (waiter, waits) = (Some(Arc::downgrade(waiter)), Reply::new(|_| ()));
+        let poll = Box::new(Poll { start, limit: 100, wait, waiter, waits, reply });
+        self.apply(
+            Command::Request(Box::new(RoomRequest::Poll { room: room.into(), user: "".into(), poll })),
+            &[],
+        );
+        result
     }
 }
 
 /// What a poll was told: numbers, and where it goes on.
-fn told(news: &Arc<Mutex<Option<Result<News, Why>>>>) -> (Vec<(u64, u64)>, Position) {
-    let news = news.lock().unwrap().take().expect("an answer").expect("news");
-    let News::Messages(History { json, position, .. }) = news else { unreachable!("{news:?}") };
+fn told(result: &Arc<Mutex<Option<Result<PollResult, RejectReason>>>>) -> (Vec<(u64, u64)>, Position) {
+    let result = result.lock().unwrap().take().expect("an answer").expect("result");
+    let PollResult::Messages(History { json, position, .. }) = result else { unreachable!("{result:?}") };
     let frames: Vec<Value> = serde_json::from_slice(&json).unwrap();
     (frames.iter().map(numbers).collect(), position)
 }
@@ -329,11 +338,14 @@ fn a_page_that_does_not_fit_is_asked_for_again_and_is_no_gap() {
         let (reader, _) = world.read();
         world.answer(reader, page("b", 0, 0, 1));
     }
-    assert_eq!((ear.heard(), &world.closed[..], world.reads.len()), (vec![], &[Why::Unavailable][..], 0));
+    assert_eq!(
+        (ear.heard(), &world.closed[..], world.reads.len()),
+        (vec![], &[RejectReason::Unavailable][..], 0)
+    );
 }
 
 /// An `async` room whose last messages the store has refused: it keeps 101 to 105, and #106 to #110 were shown.
-fn cut_off() -> (World, Ear) {
+fn break_link() -> (World, Ear) {
     let opened = Opened { durability: Durability::Async, ..opened("b", 105) };
     let mut world = World::new([("b", opened)]);
     let ear = world.join(1, "b", Start::Live);
@@ -347,14 +359,14 @@ fn cut_off() -> (World, Ear) {
 
 #[test]
 fn a_poll_between_the_store_and_the_window_is_told_what_is_lost_and_goes_on() {
-    let (mut world, _ear) = cut_off();
+    let (mut world, _ear) = break_link();
     for (start, first) in [(after(107), 108), (Start::Since(at(105)), 106)] {
         let poll = world.poll("b", start, HOUR);
-        let news = poll.lock().unwrap().take().expect("an answer").expect("news");
-        let News::Stored(backlog) = news else { unreachable!("{news:?}") };
+        let result = poll.lock().unwrap().take().expect("an answer").expect("result");
+        let PollResult::Stored(backlog) = result else { unreachable!("{result:?}") };
         let request = backlog.request(100, 1 << 20);
         let start = if let ReadFrom::Seq(seq) = request.from { seq } else { 105 };
-        let history = backlog.history("b", &Page { start, ..page("b", 105, 105, 1) }).expect("news");
+        let history = backlog.history("b", &Page { start, ..page("b", 105, 105, 1) }).expect("result");
         assert_eq!((history.gap, history.position.seq), (Some((first, 112)), 112));
         let poll = world.poll("b", after(112), HOUR);
         assert_eq!(told(&poll).0, [(113, 113), (114, 114), (115, 115)]);
@@ -363,7 +375,7 @@ fn a_poll_between_the_store_and_the_window_is_told_what_is_lost_and_goes_on() {
 
 #[test]
 fn a_new_epoch_is_told_to_members_that_read_and_to_polls() {
-    let (mut world, live) = cut_off();
+    let (mut world, live) = break_link();
     let reading = world.join(2, "b", after(0));
     let (old, _) = world.read();
     let poll = world.poll("b", after(115), HOUR);
@@ -372,7 +384,7 @@ fn a_new_epoch_is_told_to_members_that_read_and_to_polls() {
     world.settle();
     let room = old.room;
     let renewed = Opened { epoch: 8, durability: Durability::Async, ..opened("b", 105) };
-    world.shard.answer(Answer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
+    world.shard.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
     world.settle();
     let (gap, position) = told(&poll);
     assert_eq!((gap, position), (vec![(1, 105)], Position { epoch: 8, seq: 105 }));
@@ -396,7 +408,7 @@ fn a_member_is_told_of_a_new_epoch_although_it_missed_nothing() {
     world.settle();
     let (room, _) = room_of(&mut world);
     let renewed = Opened { epoch: 8, durability: Durability::Async, ..opened("b", 0) };
-    world.shard.answer(Answer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
+    world.shard.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
     assert_eq!(ear.heard(), [(1, 1), (0, 0)], "nothing stands in the new log");
     let stranger = world.join(2, "b", Start::After { seq: 5, epoch: Some(1) });
     assert_eq!(stranger.heard(), [(0, 0)]);
@@ -514,17 +526,17 @@ fn what_a_member_is_told_between_messages_has_the_time_of_the_newest_that_it_was
 fn polls_that_wait_are_counted_exactly_and_seldom_searched() {
     let mut world = World::new([("b", opened("b", 6))]);
     let askers: Vec<_> = (0..16_384).map(|_| Arc::new(())).collect();
-    let waiting: Vec<_> = askers.iter().map(|asker| world.poll_for("b", after(6), HOUR, asker)).collect();
-    assert!(waiting.iter().all(|news| news.lock().unwrap().is_none()));
+    let waiting: Vec<_> = askers.iter().map(|waiter| world.poll_for("b", after(6), HOUR, waiter)).collect();
+    assert!(waiting.iter().all(|result| result.lock().unwrap().is_none()));
     let refused = |world: &mut World| {
-        let (asker, news) = {
-            let asker = Arc::new(());
-            let news = world.poll_for("b", after(6), HOUR, &asker);
-            (asker, news)
+        let (waiter, result) = {
+            let waiter = Arc::new(());
+            let result = world.poll_for("b", after(6), HOUR, &waiter);
+            (waiter, result)
         };
-        drop(asker);
-        let answer = news.lock().unwrap().take();
-        matches!(answer, Some(Err(Why::Unavailable)))
+        drop(waiter);
+        let answer = result.lock().unwrap().take();
+        matches!(answer, Some(Err(RejectReason::Unavailable)))
     };
     assert!(refused(&mut world));
     drop(askers);
@@ -532,7 +544,7 @@ fn polls_that_wait_are_counted_exactly_and_seldom_searched() {
     world.now = Timestamp::from_micros(world.now.micros() + 1_000_000);
     assert!(!refused(&mut world));
     world.join(1, "b", Start::Live);
-    world.publish(1, "news");
+    world.publish(1, "result");
     world.store(true);
     world.settle();
     assert_eq!(world.shard.polls.count(), 0, "all are answered");
@@ -559,7 +571,7 @@ impl Encoding for Same {
 #[test]
 fn a_gap_in_a_conflated_room_is_told_once_however_little_the_peer_takes() {
     let mut world = World::new([]);
-    let ear = world.enter(1, "l", Start::Live, Format::Latest, Some(Arc::new(Same)));
+    let ear = world.enter(1, "l", Start::Live, Format::Conflated, Some(Arc::new(Same)));
     ear.set_full(true);
     for seq in 1..=10 {
         world.publish(1, &json!({ "seq": seq }).to_string());

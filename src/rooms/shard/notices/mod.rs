@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commits::Ledger;
-use super::member_index::Seat;
+use super::commits::PendingCommits;
+use super::member_index::MemberSlot;
 use super::opening::mixed;
 use super::state::{RoomSlot, Shard, open_room};
 use crate::rooms::api::command::{Format, RoomKey};
@@ -115,7 +115,7 @@ impl<P: Peer> Shard<P> {
     pub(in crate::rooms) fn notify(&mut self, index: usize, notice: PresenceNotice, now: Timestamp) {
         if let RoomSlot::Open(room) = &mut self.rooms[index]
             && room.format == Format::Chat
-            && !room.disowned
+            && !room.deleted
             && !room.is_ended()
         {
             let key = room.key;
@@ -123,14 +123,14 @@ impl<P: Peer> Shard<P> {
                 room.delayed.push(notice);
                 self.put_off_notices(key, now);
             } else if room.delayed.is_empty() {
-                append(&mut self.ledger, room, &notice, &self.limits, now);
+                append(&mut self.commits, room, &notice, &self.limits, now);
                 self.messages += 1;
             } else {
                 room.delayed.push(notice);
             }
         }
         self.touch(index);
-        self.mend(index, now);
+        self.retry_reset(index, now);
     }
 
     /// Ends the stays of an opened room whose sessions are gone.
@@ -140,9 +140,9 @@ impl<P: Peer> Shard<P> {
         if stays.is_empty() || room.record_as().is_none() {
             return;
         }
-        let is_live = |key| match self.seats.get(key) {
-            Some(Seat::Taken { profile, .. }) => profile.stay,
-            Some(Seat::Waiting { .. } | Seat::Left { .. }) | None => None,
+        let is_live = |key| match self.member_index.get(key) {
+            Some(MemberSlot::Joined { profile, .. }) => profile.stay,
+            Some(MemberSlot::Waiting { .. } | MemberSlot::Left { .. }) | None => None,
         };
         let live: HashSet<StayId> = room.members.iter().filter_map(|member| is_live(member.key)).collect();
         let ended = stays.iter().filter(|stay| !live.contains(&stay.id));
@@ -166,7 +166,7 @@ impl<P: Peer> Shard<P> {
     pub(in crate::rooms) fn put_off_notices(&mut self, key: RoomKey, now: Timestamp) {
         let Some(room) = open_room(&mut self.rooms, key) else { return };
         // Nobody can be told any more; of a damaged room, whoever opens it when it is whole.
-        if room.disowned || room.is_ended() {
+        if room.deleted || room.is_ended() {
             room.delayed = Delayed::default();
         }
         if let Some(again_at) = room.delayed.put_off(now) {
@@ -208,17 +208,17 @@ impl<P: Peer> Shard<P> {
         if room.is_closed() && !room.is_ended() {
             room.delayed.again_at = None;
             self.put_off_notices(key, now);
-            return self.mend(key.index, now);
+            return self.retry_reset(key.index, now);
         }
         let notices = room.delayed.take();
-        if room.disowned {
+        if room.deleted {
             return;
         }
         for notice in notices {
             if room.is_ended() {
                 return;
             }
-            append(&mut self.ledger, room, &notice, &self.limits, now);
+            append(&mut self.commits, room, &notice, &self.limits, now);
             self.messages += 1;
         }
         self.touch(key.index);
@@ -227,7 +227,7 @@ impl<P: Peer> Shard<P> {
 
 /// Appends a notice to a room's log.
 fn append<P: Peer>(
-    ledger: &mut Ledger,
+    commits: &mut PendingCommits,
     room: &mut Room<P>,
     notice: &PresenceNotice,
     limits: &RoomLimits,
@@ -244,7 +244,7 @@ fn append<P: Peer>(
         id_session: None,
         presence: Some(DraftPresence { username, online, stay: *stay }),
     };
-    ledger.append(room, draft, Publisher::Notice(notice.clone()), limits, now);
+    commits.append(room, draft, Publisher::Notice(notice.clone()), limits, now);
 }
 
 impl<P> Room<P> {
@@ -253,7 +253,7 @@ impl<P> Room<P> {
         for publisher in &self.unstored {
             match publisher {
                 Publisher::Notice(notice) => self.delayed.push(notice.clone()),
-                Publisher::Member { .. } | Publisher::Asker(_) => {}
+                Publisher::Member { .. } | Publisher::Request(_) => {}
             }
         }
     }

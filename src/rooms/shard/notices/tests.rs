@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::rooms::api::command::{Answer, Ask, Command, Effect, MemberKey, Reply};
+use crate::rooms::api::command::{Command, Effect, MemberKey, Reply, RoomRequest, StoreAnswer};
 use crate::rooms::api::store::{Durability, OpenStay, Opened, RoomId, StayId};
 use crate::rooms::shard::tests::kit::{Ear, Kit};
 
@@ -35,7 +35,7 @@ impl Kit {
     fn refuse(&mut self) {
         for _ in 0..self.batches.len() {
             self.batches.remove(0);
-            self.answer(Answer::Refused);
+            self.answer(StoreAnswer::Refused);
         }
     }
 
@@ -89,7 +89,7 @@ fn a_stay_that_nobody_saw_leaves_no_trace() {
     let (bob, _) = kit.join("r", "bob");
     kit.apply(Command::Leave(bob), &[]);
     kit.batches.remove(0);
-    kit.answer(Answer::Committed { refused: Vec::new() });
+    kit.answer(StoreAnswer::Committed { refused: Vec::new() });
     kit.refuse();
     kit.tick_after(1);
     kit.commit();
@@ -141,8 +141,8 @@ fn a_deleted_room_announces_nobody_any_more() {
     let (mut kit, ann, ear) = with_ann();
     kit.join("r", "bob");
     kit.refuse();
-    let close = Ask::Close { room: "r".into(), id: Some(RoomId(1)), reply: Reply::new(|_| ()) };
-    kit.apply(Command::Ask(Box::new(close)), &[]);
+    let close = RoomRequest::Close { room: "r".into(), id: Some(RoomId(1)), reply: Reply::new(|_| ()) };
+    kit.apply(Command::Request(Box::new(close)), &[]);
     kit.apply(Command::Leave(ann), &[]);
     kit.tick_after(100);
     assert!(kit.batches.is_empty() && told(&ear).is_empty());
@@ -200,7 +200,7 @@ fn who_left_while_an_async_room_was_cut_off_leaves_again_in_the_log_that_goes_on
     let stay = |(id, username): (&StayId, &str)| OpenStay { id: *id, username: username.into() };
     opened.open_stays = stays.iter().zip(["ann", "bob"]).map(stay).collect();
     assert_eq!(opened.open_stays.len(), 2);
-    kit.answer(Answer::Opened { room, opened: Ok(Box::new(opened)) });
+    kit.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(opened)) });
     let heard = ear.take();
     assert_eq!(heard[0]["type"], "GAP");
     assert_eq!((&heard[1]["type"], &heard[1]["username"]), (&json!("LEAVE"), &json!("bob")));

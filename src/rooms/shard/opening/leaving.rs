@@ -1,9 +1,9 @@
 //! Members that go while their room is being opened: they leave, or are thrown out.
 
 use super::{Held, Opening};
-use crate::rooms::api::command::{Command, MemberKey, RoomKey, Why};
+use crate::rooms::api::command::{Command, MemberKey, RejectReason, RoomKey};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::shard::member_index::{Seat, Seats};
+use crate::rooms::shard::member_index::{MemberIndex, MemberSlot};
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 
@@ -23,7 +23,7 @@ impl<P> Opening<P> {
                 | Command::Leave(_)
                 | Command::Tell(..)
                 | Command::Resume(_)
-                | Command::Ask(_)
+                | Command::Request(_)
                 | Command::After(..)
                 | Command::Barrier => {}
             }
@@ -46,9 +46,9 @@ impl<P: Peer> Shard<P> {
             return self.remove_if_unwanted(room.index);
         }
         // What it has published is stored all the same, between its JOIN and its LEAVE.
-        let orphan = self.seats.new_orphan(Seat::Waiting { room });
+        let orphan = self.member_index.new_orphan(MemberSlot::Waiting { room });
         opening.rename(member, orphan);
-        self.seats.set(member, Seat::Left { room });
+        self.member_index.set(member, MemberSlot::Left { room });
         let leave = Command::Leave(orphan);
         // Never refused: its JOIN has paid for it, too.
         opening.held.push(Held::new(leave, now, 0));
@@ -59,14 +59,14 @@ impl<P: Peer> Shard<P> {
         &mut self,
         index: usize,
         user: Option<&str>,
-        why: Why,
+        reason: RejectReason,
     ) -> usize {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return 0 };
         let is_meant = |command: &Command<P>, _| match command {
             Command::Join(join) => {
-                user.is_none_or(|user| *join.user == *user) && !Seats::is_orphan(join.member)
+                user.is_none_or(|user| *join.user == *user) && !MemberIndex::is_orphan(join.member)
             }
-            Command::Ask(ask) => user.is_some_and(|user| ask.is_poll_of(user)),
+            Command::Request(ask) => user.is_some_and(|user| ask.is_poll_of(user)),
             Command::Publish { .. }
             | Command::Leave(_)
             | Command::Tell(..)
@@ -86,7 +86,7 @@ impl<P: Peer> Shard<P> {
                     |command, _| matches!(command, Command::Publish { member: of, .. } if *of == member),
                 ));
             }
-            self.refuse(join, why);
+            self.refuse(join, reason);
         }
         self.remove_if_unwanted(index);
         count

@@ -16,10 +16,10 @@
 mod leaving;
 mod refusing;
 
-use super::member_index::Seat;
+use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
 use crate::metrics::Limit;
-use crate::rooms::api::command::{Command, Fault, Format, MemberKey, RoomKey, Span, Why};
+use crate::rooms::api::command::{Command, Fault, Format, MemberKey, RejectReason, RoomKey, Span};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{Durability, OpenStay, Opened, RoomId};
 use crate::rooms::limits::bounds::Bounds;
@@ -47,7 +47,7 @@ pub(super) struct Opening<P> {
     /// Bytes that [`Bounds::charge`] was asked for. Invariant: the sum of what the commands that wait cost.
     charged: usize,
     /// Whether its creation was taken from the rate of creations.
-    paid: bool,
+    creation_charged: bool,
     attempts: u32,
     /// Rooms of this name that were deleted since it was found.
     deleted: Vec<RoomId>,
@@ -90,7 +90,7 @@ impl<P> Opening<P> {
             held: Vec::new(),
             arena: Vec::new(),
             charged: 0,
-            paid: false,
+            creation_charged: false,
             attempts: 0,
             deleted: Vec::new(),
             swept_at: Timestamp::default(),
@@ -256,18 +256,18 @@ impl<P: Peer> Shard<P> {
         format: Format,
         create: bool,
         now: Timestamp,
-    ) -> Result<usize, Why> {
+    ) -> Result<usize, RejectReason> {
         if let Some(&index) = self.names[format as usize].get(name) {
             return Ok(index);
         }
         if !self.make_room(now) {
             self.limits.bounds.hit(Limit::Rooms);
-            return Err(Why::TooManyRooms);
+            return Err(RejectReason::TooManyRooms);
         }
         let is_there = self.limits.store.is_none() || format != Format::Chat;
         if is_there && create && !self.limits.bounds.creations.take(now.micros()) {
             self.limits.bounds.hit(Limit::RoomCreations);
-            return Err(Why::TooManyNewRooms);
+            return Err(RejectReason::TooManyNewRooms);
         }
         self.rooms_opened += 1;
         let key = RoomKey { index: self.rooms.vacant_key(), number: self.rooms_opened };
@@ -289,12 +289,12 @@ impl<P: Peer> Shard<P> {
         match opening.hold(command, now, &self.limits.bounds) {
             Ok(()) => {
                 if let Some(member) = joiner {
-                    self.seats.set(member, Seat::Waiting { room: key });
+                    self.member_index.set(member, MemberSlot::Waiting { room: key });
                 }
                 self.advance(index, now);
             }
             Err(command) => {
-                self.refuse(command, Why::TooManyOpenings);
+                self.refuse(command, RejectReason::TooManyOpenings);
                 self.remove_if_unwanted(index);
             }
         }
@@ -313,7 +313,7 @@ impl<P: Peer> Shard<P> {
             return self.open_unstored(index, now);
         }
         if !self.limits.bounds.begin_opening() {
-            return self.refuse_newcomers(index, Why::TooManyOpenings, now);
+            return self.refuse_newcomers(index, RejectReason::TooManyOpenings, now);
         }
         self.openings += 1;
         self.ask_store(index, now);
@@ -324,8 +324,8 @@ impl<P: Peer> Shard<P> {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         let wanted = opening.wants_creation(self.limits.open_rooms);
         // Who cannot pay finds the room all the same, if it is there.
-        opening.paid |= wanted && self.limits.bounds.creations.take(now.micros());
-        opening.phase = Phase::Asked { create: wanted && opening.paid };
+        opening.creation_charged |= wanted && self.limits.bounds.creations.take(now.micros());
+        opening.phase = Phase::Asked { create: wanted && opening.creation_charged };
         let key = opening.key;
         self.request_room(key, now);
     }
@@ -347,10 +347,10 @@ impl<P: Peer> Shard<P> {
     /// The store has opened a room, or begun its log anew.
     pub(super) fn opened(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
         if self.damaged.contains(&opened.id) {
-            return self.not_opened(key, Why::Unavailable, now);
+            return self.not_opened(key, RejectReason::Unavailable, now);
         }
         let opening = match self.rooms.get_mut(key.index) {
-            Some(RoomSlot::Open(room)) if room.key == key => return self.renewed(key, opened, now),
+            Some(RoomSlot::Open(room)) if room.key == key => return self.epoch_was_reset(key, opened, now),
             Some(RoomSlot::Opening(opening)) if opening.key == key => opening,
             Some(RoomSlot::Open(_) | RoomSlot::Opening(_)) | None => return,
         };
@@ -359,7 +359,7 @@ impl<P: Peer> Shard<P> {
             return self.ask_again(key.index, now);
         }
         // A room in which somebody has ever been is not a new one.
-        if opening.paid && opened.head > 0 {
+        if opening.creation_charged && opened.head > 0 {
             self.limits.bounds.creations.give_back();
         }
         let mut room = Box::new(Room::restored(key, opening.name.clone(), opened));
@@ -405,31 +405,31 @@ impl<P: Peer> Shard<P> {
     }
 
     /// The store has not opened a room.
-    pub(super) fn not_opened(&mut self, key: RoomKey, why: Why, now: Timestamp) {
-        self.not_renewed(key, now);
+    pub(super) fn not_opened(&mut self, key: RoomKey, reason: RejectReason, now: Timestamp) {
+        self.epoch_reset_failed(key, now);
         let opening = match self.rooms.get_mut(key.index) {
             Some(RoomSlot::Opening(opening)) if opening.key == key => opening,
             Some(RoomSlot::Open(_) | RoomSlot::Opening(_)) | None => return,
         };
-        let creation = (opening.wants_creation(self.limits.open_rooms), opening.paid);
-        match (why, creation) {
+        let creation = (opening.wants_creation(self.limits.open_rooms), opening.creation_charged);
+        match (reason, creation) {
             // It was created, and deleted before the store looked; or those who may create it came later.
-            (Why::NoSuchRoom, (true, true)) => self.ask_again(key.index, now),
-            (Why::NoSuchRoom, (true, false)) if self.limits.bounds.creations.take(now.micros()) => {
-                opening.paid = true;
+            (RejectReason::NoSuchRoom, (true, true)) => self.ask_again(key.index, now),
+            (RejectReason::NoSuchRoom, (true, false)) if self.limits.bounds.creations.take(now.micros()) => {
+                opening.creation_charged = true;
                 self.ask_again(key.index, now);
             }
-            (Why::NoSuchRoom, (true, false)) => {
+            (RejectReason::NoSuchRoom, (true, false)) => {
                 self.end_opening();
                 self.refuse_creators(key.index, now);
             }
-            (Why::NoSuchRoom, (false, _)) => {
+            (RejectReason::NoSuchRoom, (false, _)) => {
                 self.end_opening();
                 self.wait_for_creation(key.index, now);
             }
-            (why, _) => {
+            (reason, _) => {
                 self.end_opening();
-                self.refuse_all(key.index, why);
+                self.refuse_all(key.index, reason);
             }
         }
     }
@@ -440,7 +440,7 @@ impl<P: Peer> Shard<P> {
         opening.attempts += 1;
         if opening.attempts > ATTEMPTS_MAX {
             self.end_opening();
-            return self.refuse_all(index, Why::Unavailable);
+            return self.refuse_all(index, RejectReason::Unavailable);
         }
         self.ask_store(index, now);
     }
@@ -476,7 +476,7 @@ impl<P: Peer> Shard<P> {
             if let Command::Leave(member) = command {
                 let is_it = |held: &mut Held<P>| held.command.joiner() == Some(member);
                 gone_bytes += kept.extract_if(.., is_it).map(|held| held.bytes).sum::<usize>();
-                self.seats.take(member);
+                self.member_index.take(member);
             } else if !command.is_stale_poll(since, now)
                 && let Some(command) = self.answer_absent(&name, command, was_deleted, now)
             {

@@ -2,7 +2,7 @@
 
 use super::Phase;
 use crate::metrics::Limit;
-use crate::rooms::api::command::{Command, PostError, Why};
+use crate::rooms::api::command::{Command, PostError, RejectReason};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
@@ -13,13 +13,18 @@ impl<P: Peer> Shard<P> {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         for command in opening.take(&self.limits.bounds, |command, _| command.creates()) {
             self.limits.bounds.hit(Limit::RoomCreations);
-            self.refuse_at(index, command, Why::TooManyNewRooms);
+            self.refuse_at(index, command, RejectReason::TooManyNewRooms);
         }
         self.wait_for_creation(index, now);
     }
 
     /// Refuses those that came last to a room that is not there; readers that wait for it longer wait on.
-    pub(in crate::rooms::shard) fn refuse_newcomers(&mut self, index: usize, why: Why, now: Timestamp) {
+    pub(in crate::rooms::shard) fn refuse_newcomers(
+        &mut self,
+        index: usize,
+        reason: RejectReason,
+        now: Timestamp,
+    ) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         let newcomers = opening.held.extract_if(.., |held| !held.is_greeted);
         let (commands, bytes): (Vec<_>, Vec<_>) = newcomers.map(|held| (held.command, held.bytes)).unzip();
@@ -27,13 +32,13 @@ impl<P: Peer> Shard<P> {
         opening.charged -= bytes;
         self.limits.bounds.discharge(bytes);
         for command in commands {
-            self.refuse_at(index, command, why);
+            self.refuse_at(index, command, reason);
         }
         self.wait_on(index, now);
     }
 
     /// As [`Shard::refuse`], for a command that has waited for the room at `index`: its member stays there.
-    fn refuse_at(&mut self, index: usize, command: Command<P>, why: Why) {
+    fn refuse_at(&mut self, index: usize, command: Command<P>, reason: RejectReason) {
         if let Command::Publish { member, tag, .. } = command {
             if let Some(RoomSlot::Opening(opening)) = self.rooms.get(index) {
                 let tag = tag.map(|tag| tag.of(&opening.arena));
@@ -41,26 +46,26 @@ impl<P: Peer> Shard<P> {
             }
             return;
         }
-        self.refuse(command, why);
+        self.refuse(command, reason);
     }
 
     /// Refuses everything that waits for a room that does not come.
-    pub(in crate::rooms::shard) fn refuse_all(&mut self, index: usize, why: Why) {
+    pub(in crate::rooms::shard) fn refuse_all(&mut self, index: usize, reason: RejectReason) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         opening.phase = Phase::Found;
         for command in opening.take(&self.limits.bounds, |_, _| true) {
-            self.refuse(command, why);
+            self.refuse(command, reason);
         }
         self.remove_if_unwanted(index);
     }
 
     /// Answers a command that cannot wait for its room any longer.
-    pub(in crate::rooms::shard) fn refuse(&mut self, command: Command<P>, why: Why) {
+    pub(in crate::rooms::shard) fn refuse(&mut self, command: Command<P>, reason: RejectReason) {
         match command {
-            Command::Join(join) => self.turn_away(*join, why),
-            Command::Ask(ask) => ask.refuse(why),
+            Command::Join(join) => self.turn_away(*join, reason),
+            Command::Request(ask) => ask.refuse(reason),
             Command::After(_, reply) => reply.send(()),
-            Command::Leave(member) => drop(self.seats.take(member)),
+            Command::Leave(member) => drop(self.member_index.take(member)),
             Command::Publish { .. } | Command::Tell(..) | Command::Resume(_) | Command::Barrier => {}
         }
     }

@@ -9,15 +9,16 @@ use std::time::Duration;
 
 use super::*;
 use crate::rooms::api::command::{
-    Answer, Ask, Effect, Join, Joined, Online, PostError, Posted, Posting, Reply, SessionKey, Start, Variant,
+    Effect, Join, Joined, Online, PostError, Posted, Posting, Reply, RoomRequest, SessionKey, Start,
+    StoreAnswer, Variant,
 };
 use crate::rooms::api::peer::Sent;
 use crate::rooms::api::store::Retention;
 use crate::rooms::log::frames::{Slice, Window};
 use crate::rooms::message::chat::Notices;
-use crate::rooms::room::parallel::Alone;
+use crate::rooms::room::parallel::Sequential;
 use crate::rooms::room::state::{OnLag, RoomLimits};
-use crate::rooms::shard::polls::{News, Poll, Position};
+use crate::rooms::shard::polls::{Poll, PollResult, Position};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// A client that takes everything.
@@ -77,14 +78,14 @@ impl Bench {
             window: Window { messages: 100, bytes: 1 << 20 },
             on_lag: OnLag::CatchUp,
             bounds: bounds.clone(),
-            lane_members: usize::MAX,
+            parallel_members: usize::MAX,
             open_rooms,
             dedup_window: Duration::from_secs(60),
             notices: Notices::default(),
             store: Some(Durability::Async),
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
-        Bench { shard: Shard::new(limits, 0, 1, Box::new(Alone)), bounds, now: 1_000_000 }
+        Bench { shard: Shard::new(limits, 0, 1, Box::new(Sequential)), bounds, now: 1_000_000 }
     }
 
     fn apply(&mut self, command: Command<Client>) {
@@ -94,9 +95,9 @@ impl Bench {
         self.shard.check();
     }
 
-    fn ask<T: Send + 'static>(&mut self, ask: impl FnOnce(Reply<T>) -> Ask) -> Receiver<T> {
+    fn ask<T: Send + 'static>(&mut self, ask: impl FnOnce(Reply<T>) -> RoomRequest) -> Receiver<T> {
         let (reply, answer) = sync_channel(1);
-        self.apply(Command::Ask(Box::new(ask(Reply::new(move |it| drop(reply.send(it)))))));
+        self.apply(Command::Request(Box::new(ask(Reply::new(move |it| drop(reply.send(it)))))));
         answer
     }
 
@@ -115,7 +116,7 @@ impl Bench {
             user: user.into(),
             peer: client.clone(),
             start: Start::Live,
-            hello: true,
+            welcome: true,
             variant: Variant::Plain,
             announced: creates,
             creates,
@@ -135,7 +136,7 @@ impl Bench {
 
     fn post(&mut self, room: &str, create: bool) -> Receiver<Result<Posted, PostError>> {
         self.ask(|reply| {
-            Ask::Post(Box::new(Posting {
+            RoomRequest::Post(Box::new(Posting {
                 room: room.into(),
                 sender: "eve".into(),
                 content: "posted".into(),
@@ -148,42 +149,46 @@ impl Bench {
         })
     }
 
-    fn poll(&mut self, room: &str, wait: u64) -> (Receiver<Position>, Receiver<Result<News, Why>>) {
+    fn poll(
+        &mut self,
+        room: &str,
+        wait: u64,
+    ) -> (Receiver<Position>, Receiver<Result<PollResult, RejectReason>>) {
         // Who only looks does not keep an asker.
         self.poll_for((wait == 0).then(std::sync::Weak::new), room, wait)
     }
 
     fn poll_for(
         &mut self,
-        asker: Option<std::sync::Weak<()>>,
+        waiter: Option<std::sync::Weak<()>>,
         room: &str,
         wait: u64,
-    ) -> (Receiver<Position>, Receiver<Result<News, Why>>) {
+    ) -> (Receiver<Position>, Receiver<Result<PollResult, RejectReason>>) {
         let ((waits, position), (reply, answer)) = (sync_channel(1), sync_channel(1));
         let poll = Poll {
             start: Start::Live,
             limit: 10,
             wait: Duration::from_secs(wait),
-            asker,
+            waiter,
             waits: Reply::new(move |position| waits.send(position).unwrap_or_default()),
-            reply: Reply::new(move |news| drop(reply.send(news))),
+            reply: Reply::new(move |result| drop(reply.send(result))),
         };
         let (room, user) = (room.into(), "".into());
-        self.apply(Command::Ask(Box::new(Ask::Poll { room, user, poll: Box::new(poll) })));
+        self.apply(Command::Request(Box::new(RoomRequest::Poll { room, user, poll: Box::new(poll) })));
         (position, answer)
     }
 
     fn online(&mut self, room: &str) -> Receiver<Online> {
-        self.ask(|reply| Ask::Online { room: room.into(), reply })
+        self.ask(|reply| RoomRequest::Online { room: room.into(), reply })
     }
 
     fn kick(&mut self, room: &str, user: &str) -> usize {
-        let ask = |reply| Ask::Kick { room: room.into(), user: user.into(), ban: None, reply };
+        let ask = |reply| RoomRequest::Kick { room: room.into(), user: user.into(), ban: None, reply };
         self.ask(ask).try_recv().unwrap().unwrap()
     }
 
     fn delete(&mut self, room: &str, id: RoomId) -> usize {
-        self.ask(|reply| Ask::Close { room: room.into(), id: Some(id), reply }).try_recv().unwrap()
+        self.ask(|reply| RoomRequest::Close { room: room.into(), id: Some(id), reply }).try_recv().unwrap()
     }
 
     fn effects(&mut self) -> Vec<Effect> {
@@ -198,8 +203,8 @@ impl Bench {
         }
     }
 
-    fn answer(&mut self, room: RoomKey, opened: Result<Opened, Why>) {
-        let answer = Answer::Opened { room, opened: opened.map(Box::new) };
+    fn answer(&mut self, room: RoomKey, opened: Result<Opened, RejectReason>) {
+        let answer = StoreAnswer::Opened { room, opened: opened.map(Box::new) };
         self.now += 1;
         self.shard.answer(answer, Timestamp::from_micros(self.now));
         self.shard.pump(usize::MAX);
@@ -212,8 +217,8 @@ impl Bench {
     }
 }
 
-fn close(session: u64, why: Why) -> Effect {
-    Effect::Close(SessionKey(session), why)
+fn close(session: u64, reason: RejectReason) -> Effect {
+    Effect::Close(SessionKey(session), reason)
 }
 
 #[test]
@@ -234,10 +239,10 @@ fn a_deletion_that_meets_a_room_on_its_way_leaves_one_room_of_that_name() {
     assert_eq!(bench.delete("r", ID), 0);
     assert_eq!(bench.effects(), []);
     assert_eq!(bench.kick("r", "ann"), 1);
-    assert_eq!(bench.effects(), [close(1, Why::Kicked)]);
+    assert_eq!(bench.effects(), [close(1, RejectReason::Kicked)]);
     // Ann is being closed already.
     assert_eq!(bench.delete("r", RoomId(8)), 1);
-    assert_eq!(bench.effects(), [close(2, Why::RoomDeleted)]);
+    assert_eq!(bench.effects(), [close(2, RejectReason::RoomDeleted)]);
 }
 
 #[test]
@@ -256,7 +261,7 @@ fn a_room_that_was_created_and_deleted_before_it_came_is_created_anew() {
     bench.join(1, "r", "ann");
     let (room, create) = bench.request();
     assert!(create);
-    bench.answer(room, Err(Why::NoSuchRoom));
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
     let (room, create) = bench.request();
     assert!(create);
     bench.answer(room, Ok(opened(ID, 0)));
@@ -272,12 +277,12 @@ fn members_that_meet_a_deletion_where_rooms_are_not_open_are_told_of_it() {
     bench.delete("r", ID);
     bench.answer(room, Ok(opened(ID, 5)));
     let (room, _) = bench.request();
-    bench.answer(room, Err(Why::NoSuchRoom));
-    assert_eq!(bench.effects(), [close(1, Why::RoomDeleted)]);
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
+    assert_eq!(bench.effects(), [close(1, RejectReason::RoomDeleted)]);
     bench.join(2, "r", "bob");
     let (room, _) = bench.request();
-    bench.answer(room, Err(Why::NoSuchRoom));
-    assert_eq!(bench.effects(), [close(2, Why::NoSuchRoom)]);
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
+    assert_eq!(bench.effects(), [close(2, RejectReason::NoSuchRoom)]);
 }
 
 #[test]
@@ -292,7 +297,7 @@ fn a_deleted_room_is_forgotten_with_its_last_member_and_takes_no_name_with_it() 
     let (room, _) = bench.request();
     bench.answer(room, Ok(opened(RoomId(8), 0)));
     // Her session is being closed: what she says goes nowhere.
-    bench.publish(1, "hello");
+    bench.publish(1, "welcome");
     bench.apply(Command::Leave(MemberKey(1)));
     bench.now += 100_000_000;
     bench.shard.tick(Timestamp::from_micros(bench.now));
@@ -307,7 +312,7 @@ fn who_comes_second_may_create_what_the_first_may_not() {
     let (room, create) = bench.request();
     assert!(!create);
     bench.join(1, "r", "ann");
-    bench.answer(room, Err(Why::NoSuchRoom));
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
     let (room, create) = bench.request();
     assert!(create);
     bench.answer(room, Ok(opened(ID, 0)));
@@ -316,7 +321,7 @@ fn who_comes_second_may_create_what_the_first_may_not() {
     // Alone it does not create it.
     let posted = bench.post("s", false);
     let (room, _) = bench.request();
-    bench.answer(room, Err(Why::NoSuchRoom));
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
     assert_eq!(posted.try_recv().unwrap().unwrap_err(), PostError::NoSuchRoom);
 }
 
@@ -329,7 +334,7 @@ fn a_kick_reaches_those_that_wait_for_the_room() {
     bench.join(3, "r", "eve");
     let (room, _) = bench.request();
     assert_eq!(bench.kick("r", "eve"), 2);
-    assert_eq!(bench.effects(), [close(2, Why::Kicked), close(3, Why::Kicked)]);
+    assert_eq!(bench.effects(), [close(2, RejectReason::Kicked), close(3, RejectReason::Kicked)]);
     // The keys are free again before the room comes.
     bench.apply(Command::Leave(MemberKey(2)));
     let bob = bench.join(2, "r", "bob");
@@ -347,8 +352,8 @@ fn a_member_that_was_banned_while_it_waited_leaves_no_seat_behind() {
     let ban = Duration::from_secs(60);
     bench.shard.limits.bounds.bans.add("r", "eve", ban).unwrap();
     bench.answer(room, Ok(opened(ID, 0)));
-    assert_eq!(bench.effects(), [close(1, Why::Banned)]);
-    bench.publish(1, "hello");
+    assert_eq!(bench.effects(), [close(1, RejectReason::Banned)]);
+    bench.publish(1, "welcome");
     bench.apply(Command::Leave(MemberKey(1)));
     assert_eq!(bench.users("r"), [""; 0]);
 }
@@ -383,9 +388,9 @@ fn who_is_there_is_told_once_the_room_has_come() {
     bench.join(2, "s", "bob");
     let online = bench.online("s");
     let (room, _) = bench.request();
-    bench.answer(room, Err(Why::Unavailable));
+    bench.answer(room, Err(RejectReason::Unavailable));
     assert_eq!(online.try_recv().unwrap(), Online::default());
-    assert_eq!(bench.effects(), [close(2, Why::Unavailable)]);
+    assert_eq!(bench.effects(), [close(2, RejectReason::Unavailable)]);
     bench.apply(Command::Leave(MemberKey(2)));
 }
 
@@ -395,8 +400,8 @@ fn reading_waits_at_a_room_that_is_not_there_and_makes_none() {
     let (_, at_once) = bench.poll("r", 0);
     let (room, create) = bench.request();
     assert!(!create);
-    bench.answer(room, Err(Why::NoSuchRoom));
-    let Ok(News::Messages(history)) = at_once.try_recv().unwrap() else { panic!("no answer") };
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
+    let Ok(PollResult::Messages(history)) = at_once.try_recv().unwrap() else { panic!("no answer") };
     assert_eq!((&*history.json, &*history.position.to_string()), (&b"[]"[..], "0:0"));
     assert_eq!(bench.shard.rooms.len(), 0);
 
@@ -404,7 +409,7 @@ fn reading_waits_at_a_room_that_is_not_there_and_makes_none() {
     let stream = bench.enter(1, "r", "ann", false);
     let (room, create) = bench.request();
     assert!(!create);
-    bench.answer(room, Err(Why::NoSuchRoom));
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
     assert_eq!(position.try_recv().unwrap(), Position { epoch: 0, seq: 0 });
     assert!(stream.has_heard("WELCOME") && later.try_recv().is_err());
     assert_eq!((bench.shard.stats().rooms, bench.effects()), (0, vec![]));
@@ -415,7 +420,7 @@ fn reading_waits_at_a_room_that_is_not_there_and_makes_none() {
     assert!(create);
     bench.answer(room, Ok(opened(ID, 0)));
     assert_eq!(posted.try_recv().unwrap().unwrap().seq, 1);
-    let Ok(News::Messages(history)) = later.try_recv().unwrap() else { panic!("no answer") };
+    let Ok(PollResult::Messages(history)) = later.try_recv().unwrap() else { panic!("no answer") };
     assert_eq!((history.messages().len(), history.position.seq), (1, 1));
     assert!(stream.has_heard("posted"));
     assert_eq!(bench.bounds.opening_bytes(), 0);
@@ -427,7 +432,7 @@ fn a_name_at_which_nobody_waits_any_more_is_forgotten() {
     let (_, answer) = bench.poll("r", 20);
     bench.enter(1, "r", "ann", false);
     let (room, _) = bench.request();
-    bench.answer(room, Err(Why::NoSuchRoom));
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
     bench.now += 40_000_000;
     bench.shard.tick(Timestamp::from_micros(bench.now));
     assert_eq!(bench.shard.rooms.len(), 1);
@@ -440,18 +445,18 @@ fn a_name_at_which_nobody_waits_any_more_is_forgotten() {
 fn polls_that_nobody_waits_for_any_more_leave_nothing_behind() {
     for is_answered in [true, false] {
         let mut bench = Bench::new(true);
-        let asker = Arc::new(());
-        let (_, kept) = bench.poll_for(Some(Arc::downgrade(&asker)), "r", 60);
+        let waiter = Arc::new(());
+        let (_, kept) = bench.poll_for(Some(Arc::downgrade(&waiter)), "r", 60);
         let (mut room, _) = bench.request();
         for _ in 0..1000 {
-            let asker = Arc::new(());
-            bench.poll_for(Some(Arc::downgrade(&asker)), "r", 60);
+            let waiter = Arc::new(());
+            bench.poll_for(Some(Arc::downgrade(&waiter)), "r", 60);
             if is_answered {
-                bench.answer(room, Err(Why::NoSuchRoom));
+                bench.answer(room, Err(RejectReason::NoSuchRoom));
                 bench.poll_for(Some(std::sync::Weak::new()), "r", 0);
                 (room, _) = bench.request();
             }
-            drop(asker);
+            drop(waiter);
             let Some((_, RoomSlot::Opening(opening))) = bench.shard.rooms.iter().next() else {
                 unreachable!()
             };
@@ -460,11 +465,11 @@ fn polls_that_nobody_waits_for_any_more_leave_nothing_behind() {
             assert_eq!((opening.charged, bench.bounds.opening_bytes()), (bytes, bytes));
         }
         assert!(bench.shard.polls.count() <= 4);
-        bench.answer(room, Err(Why::NoSuchRoom));
+        bench.answer(room, Err(RejectReason::NoSuchRoom));
         bench.post("r", true);
         let (room, _) = bench.request();
         bench.answer(room, Ok(opened(ID, 0)));
-        assert!(matches!(kept.try_recv(), Ok(Ok(News::Messages(_)))));
+        assert!(matches!(kept.try_recv(), Ok(Ok(PollResult::Messages(_)))));
         assert_eq!((bench.shard.polls.count(), bench.bounds.opening_bytes()), (0, 0));
     }
 }
@@ -475,17 +480,17 @@ fn polls_that_wait_are_not_refused_because_others_come() {
     let _elsewhere: Vec<_> = (0..16_380).map(|_| bench.shard.polls.enter()).collect();
     let answers: Vec<_> = (0..4).map(|_| bench.poll("r", 60).1).collect();
     let (room, _) = bench.request();
-    bench.answer(room, Err(Why::NoSuchRoom));
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
     let (_, too_many) = bench.poll("r", 60);
     let (room, _) = bench.request();
-    bench.answer(room, Err(Why::NoSuchRoom));
-    assert!(matches!(too_many.try_recv(), Ok(Err(Why::Unavailable))));
+    bench.answer(room, Err(RejectReason::NoSuchRoom));
+    assert!(matches!(too_many.try_recv(), Ok(Err(RejectReason::Unavailable))));
     assert!(answers.iter().all(|answer| answer.try_recv().is_err()), "a poll that waited was refused");
     // They wait in the room as well, once it is there.
     bench.post("r", true);
     let (room, _) = bench.request();
     bench.answer(room, Ok(opened(ID, 0)));
-    let is_told = |answer: &Receiver<_>| matches!(answer.try_recv(), Ok(Ok(News::Messages(_))));
+    let is_told = |answer: &Receiver<_>| matches!(answer.try_recv(), Ok(Ok(PollResult::Messages(_))));
     assert!(answers.iter().all(is_told));
     assert_eq!(bench.shard.polls.count(), 16_380);
 }
@@ -513,9 +518,9 @@ fn openings_and_what_waits_for_them_are_bounded() {
     let refused = answers.iter().filter(|answer| answer.try_recv().is_ok()).count();
     assert!((1..2000).contains(&refused), "{refused}");
     let ann = bench.join(1, "other", "ann");
-    assert_eq!(bench.effects().last(), Some(&close(1, Why::TooManyOpenings)));
-    bench.publish(1, "hello");
-    assert!(!ann.has_heard("hello"));
+    assert_eq!(bench.effects().last(), Some(&close(1, RejectReason::TooManyOpenings)));
+    bench.publish(1, "welcome");
+    assert!(!ann.has_heard("welcome"));
     let room = RoomKey { index: bench.shard.names[0]["busy"], number: 601 };
     bench.answer(room, Ok(opened(RoomId(9999), 0)));
     let stored = answers.iter().filter(|answer| matches!(answer.try_recv(), Ok(Ok(_)))).count();
@@ -529,14 +534,14 @@ fn so_many_rooms_are_on_their_way_at_most() {
     for member in 1..=3 {
         bench.join(member, &format!("r{member}"), "ann");
     }
-    assert_eq!(bench.effects().last(), Some(&close(3, Why::TooManyOpenings)));
+    assert_eq!(bench.effects().last(), Some(&close(3, RejectReason::TooManyOpenings)));
     assert_eq!((bench.shard.stats().openings, bench.shard.rooms.len()), (2, 2));
 }
 
 #[test]
 fn the_oldest_opening_is_known() {
     let mut bench = Bench::new(true);
-    let age = |bench: &mut Bench| bench.ask(|reply| Ask::Ping { reply }).try_recv().unwrap();
+    let age = |bench: &mut Bench| bench.ask(|reply| RoomRequest::Ping { reply }).try_recv().unwrap();
     assert_eq!(age(&mut bench), None);
     bench.join(1, "r", "ann");
     let (room, _) = bench.request();
@@ -555,7 +560,7 @@ fn rooms_that_nobody_is_in_are_forgotten_though_nobody_leaves_and_one_is_busy() 
         let (room, _) = bench.request();
         bench.answer(room, Ok(opened(RoomId(number), 0)));
         assert_eq!(bench.shard.take_batch().map(|batch| batch.records.len()), Some(1));
-        let committed = Answer::Committed { refused: Vec::new() };
+        let committed = StoreAnswer::Committed { refused: Vec::new() };
         bench.shard.answer(committed, Timestamp::from_micros(bench.now));
     }
     // The one in front is read from, and stays.
@@ -575,7 +580,7 @@ fn rooms_that_nobody_is_in_are_forgotten_though_nobody_leaves_and_one_is_busy() 
         bench.answer(room, Ok(opened(RoomId(100 + i64::from(member)), 0)));
         bench.apply(Command::Leave(MemberKey(member)));
         while bench.shard.take_batch().is_some() {
-            let committed = Answer::Committed { refused: Vec::new() };
+            let committed = StoreAnswer::Committed { refused: Vec::new() };
             bench.shard.answer(committed, Timestamp::from_micros(bench.now));
         }
     }
@@ -589,7 +594,7 @@ fn a_reply_that_panics_costs_its_session_and_nobody_else() {
     bench.join(1, "r", "ann");
     let (room, _) = bench.request();
     bench.answer(room, Ok(opened(ID, 0)));
-    let reply: Reply<Result<Joined, Why>> = Reply::new(|_| panic!("as tests do"));
+    let reply: Reply<Result<Joined, RejectReason>> = Reply::new(|_| panic!("as tests do"));
     bench.apply(Command::Join(Box::new(Join {
         member: MemberKey(2),
         session: SessionKey(2),
@@ -599,15 +604,17 @@ fn a_reply_that_panics_costs_its_session_and_nobody_else() {
         user: "eve".into(),
         peer: Client::default(),
         start: Start::Live,
-        hello: false,
+        welcome: false,
         variant: Variant::Plain,
         announced: true,
         creates: true,
         encoding: None,
         reply: Some(reply),
     })));
-    assert_eq!(bench.effects(), [close(2, Why::HandlerFailed)]);
-    bench.apply(Command::Ask(Box::new(Ask::Ping { reply: Reply::new(|_| panic!("as tests do")) })));
+    assert_eq!(bench.effects(), [close(2, RejectReason::HandlerFailed)]);
+    bench.apply(Command::Request(Box::new(RoomRequest::Ping {
+        reply: Reply::new(|_| panic!("as tests do")),
+    })));
     assert_eq!(bench.users("r"), ["ann", "eve"]);
 }
 
@@ -638,7 +645,7 @@ fn an_encoding_that_panics_costs_its_session_and_nobody_else() {
     let ann = bench.join(1, "r", "ann");
     let (room, _) = bench.request();
     bench.answer(room, Ok(opened(ID, 0)));
-    for (member, messages, hello) in [(2, true, false), (3, false, false), (4, false, true)] {
+    for (member, messages, welcome) in [(2, true, false), (3, false, false), (4, false, true)] {
         bench.apply(Command::Join(Box::new(Join {
             member: MemberKey(member),
             session: SessionKey(member.into()),
@@ -648,7 +655,7 @@ fn an_encoding_that_panics_costs_its_session_and_nobody_else() {
             user: "eve".into(),
             peer: ann.clone(),
             start: Start::Live,
-            hello,
+            welcome,
             variant: Variant::Encoded,
             announced: false,
             creates: true,
@@ -657,11 +664,11 @@ fn an_encoding_that_panics_costs_its_session_and_nobody_else() {
         })));
     }
     // One cannot be greeted; another, of the same family as the third, cannot be sent a message.
-    assert_eq!(bench.effects(), [close(4, Why::HandlerFailed)]);
-    bench.publish(1, "hello");
+    assert_eq!(bench.effects(), [close(4, RejectReason::HandlerFailed)]);
+    bench.publish(1, "welcome");
     let failed = bench.effects();
-    assert!(failed == [close(2, Why::HandlerFailed)], "{failed:?}");
-    assert!(ann.has_heard("hello"));
+    assert!(failed == [close(2, RejectReason::HandlerFailed)], "{failed:?}");
+    assert!(ann.has_heard("welcome"));
     bench.publish(1, "again");
     assert_eq!(bench.effects(), []);
 }
@@ -672,6 +679,6 @@ fn a_member_that_left_before_its_room_was_refused_is_not_closed_for_that() {
     bench.join(1, "r", "ann");
     let (room, _) = bench.request();
     bench.apply(Command::Leave(MemberKey(1)));
-    bench.answer(room, Err(Why::Unavailable));
+    bench.answer(room, Err(RejectReason::Unavailable));
     assert_eq!((bench.effects(), bench.shard.rooms.len()), (vec![], 0));
 }

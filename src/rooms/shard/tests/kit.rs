@@ -10,15 +10,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::rooms::api::command::{
-    Answer, Ask, Command, Effect, Format, Join, MemberKey, PostError, Posted, Posting, Reply, SessionKey,
-    Span, Start, Variant,
+    Command, Effect, Format, Join, MemberKey, PostError, Posted, Posting, Reply, RoomRequest, SessionKey,
+    Span, Start, StoreAnswer, Variant,
 };
 use crate::rooms::api::peer::{Peer, Sent};
 use crate::rooms::api::store::{Durability, Opened, RecordBatch, Retention, RoomId};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::frames::{Slice, Window};
 use crate::rooms::message::chat::{Notices, payload_of};
-use crate::rooms::room::parallel::Alone;
+use crate::rooms::room::parallel::Sequential;
 use crate::rooms::room::state::{OnLag, RoomLimits};
 use crate::rooms::shard::state::Shard;
 use crate::rooms::timestamp::Timestamp;
@@ -83,14 +83,14 @@ impl Kit {
             window: Window { messages: 100, bytes: 1 << 20 },
             on_lag: OnLag::CatchUp,
             bounds: Arc::new(Bounds::new(1)),
-            lane_members: usize::MAX,
+            parallel_members: usize::MAX,
             open_rooms: true,
             dedup_window: Duration::from_secs(120),
             notices: Notices::default(),
             store,
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
-        let shard = Shard::new(limits, 0, 7, Box::new(Alone));
+        let shard = Shard::new(limits, 0, 7, Box::new(Sequential));
         Kit { shard, now: 1_000_000, members: 0, batches: Vec::new(), effects: Vec::new() }
     }
 
@@ -111,7 +111,7 @@ impl Kit {
         self.turn();
     }
 
-    pub(in crate::rooms) fn answer(&mut self, answer: Answer) {
+    pub(in crate::rooms) fn answer(&mut self, answer: StoreAnswer) {
         let now = self.time();
         self.shard.answer(answer, now);
         self.turn();
@@ -128,7 +128,7 @@ impl Kit {
         let Effect::Open { room, .. } = self.effects.remove(asked.expect("a room to open")) else { return };
         let mut opened = Kit::empty();
         change(&mut opened);
-        self.answer(Answer::Opened { room, opened: Ok(Box::new(opened)) });
+        self.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(opened)) });
     }
 
     /// An empty room, as the store opens it.
@@ -152,7 +152,7 @@ impl Kit {
     pub(in crate::rooms) fn commit(&mut self) {
         while !self.batches.is_empty() {
             self.batches.remove(0);
-            self.answer(Answer::Committed { refused: Vec::new() });
+            self.answer(StoreAnswer::Committed { refused: Vec::new() });
         }
     }
 
@@ -190,7 +190,7 @@ impl Kit {
             user: user.into(),
             peer: peer.clone(),
             start,
-            hello: false,
+            welcome: false,
             variant: Variant::Plain,
             announced: true,
             creates: true,
@@ -226,7 +226,7 @@ impl Kit {
             mandatory: false,
             reply: Reply::new(move |posted| answer.send(posted).expect("the test waits")),
         };
-        self.apply(Command::Ask(Box::new(Ask::Post(Box::new(posting)))), &[]);
+        self.apply(Command::Request(Box::new(RoomRequest::Post(Box::new(posting)))), &[]);
         answered
     }
 }

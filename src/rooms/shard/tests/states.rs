@@ -7,18 +7,18 @@ use std::time::Duration;
 use super::kit::{Ear, Kit};
 use crate::metrics::{Limit, Metrics};
 use crate::rooms::api::command::{
-    Answer, Ask, Command, Effect, Format, Join, MemberKey, PostError, Reply, RoomKey, SessionKey, Start,
-    Variant, Why,
+    Command, Effect, Format, Join, MemberKey, PostError, RejectReason, Reply, RoomKey, RoomRequest,
+    SessionKey, Start, StoreAnswer, Variant,
 };
 use crate::rooms::api::store::{Durability, Opened, Page, RoomId, SEQ_MAX, Stored};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::message::chat::{Kind, Notice};
-use crate::rooms::shard::polls::{News, Poll};
+use crate::rooms::shard::polls::{Poll, PollResult};
 use crate::rooms::timestamp::Timestamp;
 
 /// What a poll is told.
-type Told = Receiver<Result<News, Why>>;
+type Told = Receiver<Result<PollResult, RejectReason>>;
 
 impl Kit {
     /// A session that only reads comes.
@@ -33,7 +33,7 @@ impl Kit {
             user: "reader".into(),
             peer: peer.clone(),
             start: Start::Live,
-            hello: false,
+            welcome: false,
             variant: Variant::Plain,
             announced: false,
             creates: false,
@@ -48,18 +48,18 @@ impl Kit {
     fn poll(&mut self, room: &str, user: &str) -> Told {
         let (reply, told) = sync_channel(1);
         let (start, wait) = (Start::After { seq: 0, epoch: None }, Duration::from_secs(60));
-        let reply = Reply::new(move |news| reply.send(news).expect("the test waits"));
-        let poll = Poll { start, limit: 10, wait, asker: None, waits: Reply::new(drop), reply };
-        let ask = Ask::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) };
-        self.apply(Command::Ask(Box::new(ask)), &[]);
+        let reply = Reply::new(move |result| reply.send(result).expect("the test waits"));
+        let poll = Poll { start, limit: 10, wait, waiter: None, waits: Reply::new(drop), reply };
+        let ask = RoomRequest::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) };
+        self.apply(Command::Request(Box::new(ask)), &[]);
         told
     }
 
     fn kick(&mut self, room: &str, user: &str) -> usize {
         let (reply, kicked) = sync_channel(1);
         let reply = Reply::new(move |closed| reply.send(closed).expect("the test waits"));
-        let ask = Ask::Kick { room: room.into(), user: user.into(), ban: None, reply };
-        self.apply(Command::Ask(Box::new(ask)), &[]);
+        let ask = RoomRequest::Kick { room: room.into(), user: user.into(), ban: None, reply };
+        self.apply(Command::Request(Box::new(ask)), &[]);
         kicked.try_recv().expect("an answer").expect("no ban")
     }
 
@@ -78,7 +78,7 @@ impl Kit {
 
     fn not_there(&mut self) {
         let (room, _) = self.asked()[0];
-        self.answer(Answer::Opened { room, opened: Err(Why::NoSuchRoom) });
+        self.answer(StoreAnswer::Opened { room, opened: Err(RejectReason::NoSuchRoom) });
     }
 
     /// The rooms whose logs the store was asked to begin anew since this was called last.
@@ -94,17 +94,17 @@ impl Kit {
         renewals
     }
 
-    fn renewed(&mut self, change: impl FnOnce(&mut Opened)) {
+    fn epoch_was_reset(&mut self, change: impl FnOnce(&mut Opened)) {
         let room = self.renewals()[0];
         let mut opened = Kit::empty();
         opened.epoch = 10;
         change(&mut opened);
-        self.answer(Answer::Opened { room, opened: Ok(Box::new(opened)) });
+        self.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(opened)) });
     }
 
-    fn closed(&mut self) -> Vec<(u64, Why)> {
+    fn closed(&mut self) -> Vec<(u64, RejectReason)> {
         let close = |effect: &Effect| match effect {
-            Effect::Close(session, why) => Some((session.0, *why)),
+            Effect::Close(session, reason) => Some((session.0, *reason)),
             Effect::Open { .. } | Effect::Passed | Effect::Renew { .. } | Effect::Read { .. } => None,
         };
         let closed = self.effects.iter().filter_map(close).collect();
@@ -117,7 +117,7 @@ impl Kit {
         assert!(!self.batches.is_empty(), "something to refuse");
         for _ in 0..self.batches.len() {
             self.batches.remove(0);
-            self.answer(Answer::Committed { refused: vec![RoomId(1)] });
+            self.answer(StoreAnswer::Committed { refused: vec![RoomId(1)] });
         }
     }
 }
@@ -161,7 +161,11 @@ fn a_kick_ends_the_polls_that_wait_for_the_room_and_no_others() {
             kit.not_there();
         }
         assert_eq!(kit.kick("r", "eve"), 0, "no session was closed");
-        assert_eq!(eves.try_recv().map(|told| told.map(drop)), Ok(Err(Why::Kicked)), "absent: {is_absent}");
+        assert_eq!(
+            eves.try_recv().map(|told| told.map(drop)),
+            Ok(Err(RejectReason::Kicked)),
+            "absent: {is_absent}"
+        );
         assert_eq!(bobs.try_recv().map(drop), Err(TryRecvError::Empty));
         kit.shard.check();
     }
@@ -176,7 +180,7 @@ fn a_reader_that_publishes_where_no_room_is_makes_one() {
     let asked = kit.asked();
     assert_eq!(asked.len(), 1, "the store is asked");
     assert!(asked[0].1, "to create it");
-    kit.answer(Answer::Opened { room: asked[0].0, opened: Ok(Box::new(Kit::empty())) });
+    kit.answer(StoreAnswer::Opened { room: asked[0].0, opened: Ok(Box::new(Kit::empty())) });
     kit.commit();
     assert_eq!(told(&ear), [one("MESSAGE", "first", 1)]);
     // One that comes between the question and the answer of the store is no worse off.
@@ -186,7 +190,7 @@ fn a_reader_that_publishes_where_no_room_is_makes_one() {
     let asked = kit.asked();
     assert!(asked[0].1);
     let opened = Opened { id: RoomId(2), ..Kit::empty() };
-    kit.answer(Answer::Opened { room: asked[0].0, opened: Ok(Box::new(opened)) });
+    kit.answer(StoreAnswer::Opened { room: asked[0].0, opened: Ok(Box::new(opened)) });
     kit.commit();
     assert_eq!(told(&ear), [one("MESSAGE", "second", 1)]);
 }
@@ -226,15 +230,15 @@ fn too_many_openings_refuse_who_comes_and_not_who_waits() {
     kit.not_there();
     kit.shard.limits.bounds.set_openings(0, usize::MAX);
     kit.read(2, "r", Format::Chat);
-    assert_eq!(kit.closed(), [(2, Why::TooManyOpenings)]);
+    assert_eq!(kit.closed(), [(2, RejectReason::TooManyOpenings)]);
     assert_eq!(polled.try_recv().map(drop), Err(TryRecvError::Empty));
     kit.shard.check();
     kit.shard.limits.bounds.set_openings(9, usize::MAX);
-    kit.post("ann", "news", "1");
+    kit.post("ann", "result", "1");
     let asked = kit.asked();
-    kit.answer(Answer::Opened { room: asked[0].0, opened: Ok(Box::new(Kit::empty())) });
+    kit.answer(StoreAnswer::Opened { room: asked[0].0, opened: Ok(Box::new(Kit::empty())) });
     kit.commit();
-    assert_eq!(told(&waiting), [one("MESSAGE", "news", 1)]);
+    assert_eq!(told(&waiting), [one("MESSAGE", "result", 1)]);
     assert!(polled.try_recv().is_ok());
 }
 
@@ -249,7 +253,7 @@ fn what_runs_into_a_limit_of_rooms_is_counted_at_every_door() {
     kit.join("r", "bob");
     kit.join("s", "cid");
     let refused = kit.poll("t", "dan");
-    assert_eq!(refused.try_recv().map(|told| told.map(drop)), Ok(Err(Why::TooManyRooms)));
+    assert_eq!(refused.try_recv().map(|told| told.map(drop)), Ok(Err(RejectReason::TooManyRooms)));
     assert_eq!((metrics.hits(Limit::MembersPerRoom), metrics.hits(Limit::Rooms)), (1, 2));
 }
 
@@ -257,13 +261,13 @@ fn what_runs_into_a_limit_of_rooms_is_counted_at_every_door() {
 fn who_was_thrown_out_is_thrown_out_once() {
     let (mut kit, _, _) = with_ann();
     assert_eq!((kit.kick("r", "ann"), kit.kick("r", "ann")), (1, 0));
-    let close = Ask::Close {
+    let close = RoomRequest::Close {
         room: "r".into(),
         id: Some(RoomId(1)),
         reply: Reply::new(|closed| assert_eq!(closed, 0)),
     };
-    kit.apply(Command::Ask(Box::new(close)), &[]);
-    assert_eq!(kit.closed(), [(1, Why::Kicked)]);
+    kit.apply(Command::Request(Box::new(close)), &[]);
+    assert_eq!(kit.closed(), [(1, RejectReason::Kicked)]);
 }
 
 #[test]
@@ -312,7 +316,7 @@ fn a_member_that_cannot_be_written_to_reads_the_store_once() {
         user: "x".into(),
         peer: Ear::default(),
         start: Start::After { seq: 0, epoch: None },
-        hello: false,
+        welcome: false,
         variant: Variant::Encoded,
         announced: false,
         creates: true,
@@ -324,8 +328,8 @@ fn a_member_that_cannot_be_written_to_reads_the_store_once() {
     let Some(Effect::Read { reader, .. }) = kit.effects.pop() else { panic!("a page is asked for") };
     let (messages, gone_at) = ((1..=50).map(stored).collect(), Timestamp::default());
     let page = Page { messages, tail: 1, gone_at, head: 301, epoch: 9, start: 0 };
-    kit.answer(Answer::Page { reader, page: Some(page) });
-    assert_eq!(kit.effects, [Effect::Close(SessionKey(9), Why::HandlerFailed)]);
+    kit.answer(StoreAnswer::Page { reader, page: Some(page) });
+    assert_eq!(kit.effects, [Effect::Close(SessionKey(9), RejectReason::HandlerFailed)]);
 }
 
 #[test]
@@ -344,7 +348,7 @@ fn a_room_that_the_store_has_otherwise_goes_on_there_under_a_new_epoch() {
     assert!(kit.batches.is_empty());
     let polled = kit.poll("r", "cid");
     assert!(polled.try_recv().expect("an answer").is_ok(), "it can be read");
-    kit.renewed(|opened| (opened.head, opened.tail) = (1, 2));
+    kit.epoch_was_reset(|opened| (opened.head, opened.tail) = (1, 2));
     assert_eq!(told(&ear), [one("GAP", "", 1)], "of the whole log");
     kit.commit();
     assert_eq!(told(&ear), [one("LEAVE", "bob left", 2)]);
@@ -363,7 +367,7 @@ fn a_log_that_cannot_begin_anew_is_tried_again_by_itself_and_not_often() {
     let (bob, _) = kit.join("r", "bob");
     for _ in 0..3 {
         let room = kit.renewals()[0];
-        kit.answer(Answer::Opened { room, opened: Err(Why::Unavailable) });
+        kit.answer(StoreAnswer::Opened { room, opened: Err(RejectReason::Unavailable) });
         kit.say(ann, "again", None);
         assert!(kit.renewals().is_empty(), "after a pause");
         for _ in 0..20 {
@@ -373,7 +377,7 @@ fn a_log_that_cannot_begin_anew_is_tried_again_by_itself_and_not_often() {
             kit.turn();
         }
     }
-    kit.renewed(|opened| (opened.head, opened.tail) = (7, 8));
+    kit.epoch_was_reset(|opened| (opened.head, opened.tail) = (7, 8));
     kit.commit();
     assert!(told(&ear).ends_with(&[one("GAP", "", 7), one("JOIN", "bob joined", 8)]));
     kit.apply(Command::Leave(ann), &[]);
@@ -390,7 +394,7 @@ fn a_store_that_refuses_a_whole_batch_has_nothing_against_its_rooms() {
     let (mut kit, ann, _) = with_ann();
     kit.say(ann, "one", None);
     kit.batches.clear();
-    kit.answer(Answer::Refused);
+    kit.answer(StoreAnswer::Refused);
     assert!(kit.renewals().is_empty());
 }
 
@@ -408,8 +412,8 @@ fn a_store_that_has_less_than_it_acknowledged_is_met_by_reading_as_well() {
     let Effect::Read { reader: asked, .. } = kit.effects.remove(index) else { unreachable!() };
     let (messages, gone_at) = ((1..=5).map(stored).collect(), Timestamp::default());
     let page = Page { messages, tail: 1, gone_at, head: 5, epoch: 9, start: 0 };
-    kit.answer(Answer::Page { reader: asked, page: Some(page) });
-    kit.renewed(|opened| (opened.head, opened.tail) = (5, 6));
+    kit.answer(StoreAnswer::Page { reader: asked, page: Some(page) });
+    kit.epoch_was_reset(|opened| (opened.head, opened.tail) = (5, 6));
     assert!(told(&reader).ends_with(&[one("GAP", "", 5)]));
     assert!(told(&ear).ends_with(&[one("GAP", "", 5)]));
     kit.shard.check();
@@ -421,19 +425,22 @@ fn a_damaged_room_that_is_open_closes_its_doors_and_loses_nobody_in_it() {
     let polled = kit.poll("r", "cid");
     assert!(polled.try_recv().is_ok());
     kit.say(ann, "under way", None);
-    kit.answer(Answer::Damaged(RoomId(1)));
+    kit.answer(StoreAnswer::Damaged(RoomId(1)));
     kit.refuse_alone();
     kit.say(ann, "later", Some("7"));
     assert_eq!(told(&ear), [one("ERROR", "unavailable", 0), one("ERROR", "unavailable", 0)]);
     assert_eq!(kit.post("eve", "posted", "1").try_recv(), Ok(Err(PostError::Unavailable)));
-    assert_eq!(kit.poll("r", "bob").try_recv().map(|told| told.map(drop)), Ok(Err(Why::Unavailable)));
+    assert_eq!(
+        kit.poll("r", "bob").try_recv().map(|told| told.map(drop)),
+        Ok(Err(RejectReason::Unavailable))
+    );
     kit.join("r", "dan");
-    assert_eq!(kit.closed(), [(2, Why::Unavailable)]);
+    assert_eq!(kit.closed(), [(2, RejectReason::Unavailable)]);
     assert!(kit.batches.is_empty() && kit.renewals().is_empty(), "the store is left alone");
     // Other rooms are as ever.
     let (eve, other) = kit.join("s", "eve");
     kit.open_as(|opened| opened.id = RoomId(2));
-    kit.say(eve, "hello", None);
+    kit.say(eve, "welcome", None);
     kit.commit();
     assert_eq!(told(&other).len(), 2);
     // It is forgotten like any other, and then the store says how it is.
@@ -451,13 +458,13 @@ fn a_poll_that_waits_hears_of_the_damage() {
     let waiting = kit.poll("r", "cid");
     kit.open();
     assert_eq!(waiting.try_recv().map(drop), Err(TryRecvError::Empty));
-    kit.answer(Answer::Damaged(RoomId(1)));
-    assert_eq!(waiting.try_recv().map(|told| told.map(drop)), Ok(Err(Why::Unavailable)));
+    kit.answer(StoreAnswer::Damaged(RoomId(1)));
+    assert_eq!(waiting.try_recv().map(|told| told.map(drop)), Ok(Err(RejectReason::Unavailable)));
     // Met while the room is on its way.
-    kit.answer(Answer::Damaged(RoomId(2)));
+    kit.answer(StoreAnswer::Damaged(RoomId(2)));
     kit.join("s", "ann");
     kit.open_as(|opened| opened.id = RoomId(2));
-    assert_eq!(kit.closed(), [(1, Why::Unavailable)]);
+    assert_eq!(kit.closed(), [(1, RejectReason::Unavailable)]);
     kit.shard.check();
 }
 
@@ -496,7 +503,7 @@ fn who_was_thrown_out_is_told_nothing_of_a_new_epoch() {
     bob.take();
     kit.say(ann, "one", None);
     kit.refuse_alone();
-    kit.renewed(|opened| (opened.head, opened.tail) = (1, 2));
+    kit.epoch_was_reset(|opened| (opened.head, opened.tail) = (1, 2));
     assert_eq!(told(&bob), [], "it is being closed");
     kit.shard.check();
 }

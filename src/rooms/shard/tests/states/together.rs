@@ -25,7 +25,7 @@ impl Kit {
             }
         };
         let posts = posts.iter().map(posting).collect();
-        self.apply(Command::Ask(Box::new(Ask::PostAll { posts, only_asks })), &[]);
+        self.apply(Command::Request(Box::new(RoomRequest::PostAll { posts, only_asks })), &[]);
         answers
     }
 }
@@ -60,7 +60,7 @@ fn what_is_posted_together_is_stored_in_one_batch_or_not_at_all() {
     // The store refuses the second room alone.
     let answers = kit.post_all(&[("r", "4", "", false), ("s", "5", "", false)], false);
     kit.batches.clear();
-    kit.answer(Answer::Committed { refused: vec![RoomId(2)] });
+    kit.answer(StoreAnswer::Committed { refused: vec![RoomId(2)] });
     assert_eq!(answered(&answers), vec![Some(Err(PostError::Unavailable)); 2]);
     assert_eq!(kit.renewals().len(), 1, "it has nothing against the first");
     kit.say(MemberKey(1), "6", None);
@@ -99,7 +99,7 @@ fn what_cannot_be_posted_whole_is_not_begun() {
     let unread = kit.post_all(&[("r", "1", "", false), ("u", "2", "", false)], false);
     assert_eq!(answered(&unread), vec![None; 2], "all of it waits");
     let (room, _) = kit.asked()[0];
-    kit.answer(Answer::Opened { room, opened: Err(Why::Unavailable) });
+    kit.answer(StoreAnswer::Opened { room, opened: Err(RejectReason::Unavailable) });
     assert_eq!(answered(&unread), vec![Some(Err(PostError::Unavailable)); 2]);
     // A repeat is no obstacle.
     let again = kit.post_all(&[("s", "1", "", false), ("r", "used", "id", false)], false);

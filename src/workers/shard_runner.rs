@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Batch;
 use super::deadline::Deadline;
-use super::journal::Journal;
+use super::store_client::StoreClient;
 use crate::rooms::{Command, Effect, Shard, Timestamp};
 use crate::transport::Outbound;
 
@@ -18,9 +18,9 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// One shard with its way to the store.
 #[derive(Debug)]
-pub(super) struct Station {
+pub(super) struct ShardRunner {
     pub(super) shard: Shard<Arc<Outbound>>,
-    pub(super) journal: Option<Journal>,
+    pub(super) store_client: Option<StoreClient>,
     /// Whether the store had no room for the last batch or request, which is to be offered again.
     pub(super) store_is_full: bool,
     /// Requests that the store had no room for, in order. The shard sees to it that there are few.
@@ -29,9 +29,13 @@ pub(super) struct Station {
     pub(super) deadline: Deadline,
 }
 
-impl Station {
-    pub(super) fn new(shard: Shard<Arc<Outbound>>, journal: Option<Journal>, deadline: Deadline) -> Station {
-        Station { shard, journal, store_is_full: false, unsent: VecDeque::new(), deadline }
+impl ShardRunner {
+    pub(super) fn new(
+        shard: Shard<Arc<Outbound>>,
+        store_client: Option<StoreClient>,
+        deadline: Deadline,
+    ) -> ShardRunner {
+        ShardRunner { shard, store_client, store_is_full: false, unsent: VecDeque::new(), deadline }
     }
 
     /// Applies a batch and leaves it empty.
@@ -53,15 +57,15 @@ impl Station {
         }
     }
 
-    /// How long may pass before [`Station::tick`] is called again.
+    /// How long may pass before [`ShardRunner::tick`] is called again.
     pub(super) fn tick_within(&self) -> Option<Duration> {
         self.shard.wants_tick().then_some(TICK)
     }
 
     /// Takes what the store has answered so far.
     pub(super) fn take_answers(&mut self) {
-        let Some(journal) = &self.journal else { return };
-        while let Ok(answer) = journal.answers().try_recv() {
+        let Some(store_client) = &self.store_client else { return };
+        while let Ok(answer) = store_client.answers().try_recv() {
             self.shard.answer(answer, now());
         }
     }
@@ -69,10 +73,10 @@ impl Station {
     /// Hands on what the shard wants stored and read; what it wants done to connections goes to `effect`.
     pub(super) fn pass_on(&mut self, mut effect: impl FnMut(Effect)) {
         self.store_is_full = false;
-        while let Some(journal) = self.journal.as_ref().filter(|_| !self.store_is_full)
+        while let Some(store_client) = self.store_client.as_ref().filter(|_| !self.store_is_full)
             && let Some(batch) = self.shard.take_batch()
         {
-            if let Err(batch) = journal.append(batch) {
+            if let Err(batch) = store_client.append(batch) {
                 self.shard.put_back(batch);
                 self.store_is_full = true;
             }
@@ -91,12 +95,12 @@ impl Station {
     /// Hands requests over until the store has no room for one. That one waits: each gets the answer of the store.
     fn send_requests(&mut self) {
         // A shard without a store asks for nothing of the kind.
-        let Some(journal) = &self.journal else { return self.unsent.clear() };
+        let Some(store_client) = &self.store_client else { return self.unsent.clear() };
         while let Some(wanted) = self.unsent.front() {
             let is_sent = match wanted {
-                Effect::Open { room, name, create } => journal.open(*room, name, *create, now()),
-                Effect::Renew { room, name, id } => journal.renew(*room, name, *id, now()),
-                Effect::Read { reader, request } => journal.read(*reader, *request),
+                Effect::Open { room, name, create } => store_client.open(*room, name, *create, now()),
+                Effect::Renew { room, name, id } => store_client.renew(*room, name, *id, now()),
+                Effect::Read { reader, request } => store_client.read(*reader, *request),
                 Effect::Close(..) | Effect::Passed => true,
             };
             if !is_sent {
@@ -113,7 +117,7 @@ impl Station {
         while self.shard.pump(usize::MAX) || self.shard.unstored() > 0 {
             self.pass_on(drop);
             if self.shard.unstored() > 0
-                && let Some(answer) = self.journal.as_ref().and_then(Journal::wait)
+                && let Some(answer) = self.store_client.as_ref().and_then(StoreClient::wait)
             {
                 self.shard.answer(answer, now());
             }

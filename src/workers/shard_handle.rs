@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use super::station::Station;
+use super::shard_runner::ShardRunner;
 use super::{Batch, PUMP_MEMBERS, ShardGone};
-use crate::rooms::{Ask, Command, Effect, MemberKey, Span};
+use crate::rooms::{Command, Effect, MemberKey, RoomRequest, Span};
 use crate::transport::Outbound;
 
 /// A batch that could not be handed over counts as congestion from so many commands on.
@@ -18,10 +18,10 @@ const CONGESTED_BYTES: usize = 1 << 20;
 
 /// The way to one shard. Only the reactor sends, so commands arrive in its order.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct ShardHandle {
     batch: Batch,
     /// Bytes of the questions in the batch.
-    asked_bytes: usize,
+    request_bytes: usize,
     end: End,
     /// Keys of members that left.
     free: Vec<u32>,
@@ -40,25 +40,29 @@ enum End {
     },
     /// The shard is run here, by whoever dispatches.
     Here {
-        station: Box<Station>,
+        runner: Box<ShardRunner>,
         /// Members are left that could take messages.
         unfinished: bool,
     },
 }
 
-impl Lane {
+impl ShardHandle {
     /// A lane to a thread that receives `batches`, gives used ones back for `spare`, and looks at `full`.
-    pub(super) fn to_thread(batches: Sender<Batch>, spare: Receiver<Batch>, full: Arc<AtomicBool>) -> Lane {
-        Lane::new(End::Thread { batches, spare, full })
+    pub(super) fn to_thread(
+        batches: Sender<Batch>,
+        spare: Receiver<Batch>,
+        full: Arc<AtomicBool>,
+    ) -> ShardHandle {
+        ShardHandle::new(End::Thread { batches, spare, full })
     }
 
     /// A lane that ends where it begins.
-    pub(super) fn to_here(station: Station) -> Lane {
-        Lane::new(End::Here { station: Box::new(station), unfinished: false })
+    pub(super) fn to_here(runner: ShardRunner) -> ShardHandle {
+        ShardHandle::new(End::Here { runner: Box::new(runner), unfinished: false })
     }
 
-    fn new(end: End) -> Lane {
-        Lane { batch: Batch::default(), asked_bytes: 0, end, free: Vec::new(), keys: 0 }
+    fn new(end: End) -> ShardHandle {
+        ShardHandle { batch: Batch::default(), request_bytes: 0, end, free: Vec::new(), keys: 0 }
     }
 
     /// A key for a new member of this shard.
@@ -78,9 +82,9 @@ impl Lane {
     }
 
     /// Adds a question that holds so many bytes.
-    pub(crate) fn ask(&mut self, ask: Box<Ask>, bytes: usize) {
-        self.asked_bytes += bytes;
-        self.push(Command::Ask(ask));
+    pub(crate) fn request(&mut self, request: Box<RoomRequest>, bytes: usize) {
+        self.request_bytes += bytes;
+        self.push(Command::Request(request));
     }
 
     /// Stores bytes that the next command of this batch speaks of.
@@ -99,26 +103,26 @@ impl Lane {
     }
 
     fn holds(&self, commands: usize, bytes: usize) -> bool {
-        self.batch.commands.len() >= commands || self.batch.bytes.len() + self.asked_bytes >= bytes
+        self.batch.commands.len() >= commands || self.batch.bytes.len() + self.request_bytes >= bytes
     }
 
     /// Whether there is something to do that nothing will wake the reactor for.
     pub(crate) fn has_work(&self) -> bool {
         match &self.end {
             End::Thread { .. } => false,
-            End::Here { station, unfinished } => {
+            End::Here { runner, unfinished } => {
                 *unfinished
-                    || station.store_is_full
-                    || (!self.batch.commands.is_empty() && !station.shard.is_behind())
+                    || runner.store_is_full
+                    || (!self.batch.commands.is_empty() && !runner.shard.is_behind())
             }
         }
     }
 
-    /// How long the reactor may sleep before the next [`Lane::dispatch`], if not for ever.
+    /// How long the reactor may sleep before the next [`ShardHandle::dispatch`], if not for ever.
     pub(crate) fn dispatch_within(&self) -> Option<Duration> {
         match &self.end {
             End::Thread { .. } => None,
-            End::Here { station, .. } => station.tick_within(),
+            End::Here { runner, .. } => runner.tick_within(),
         }
     }
 
@@ -129,29 +133,29 @@ impl Lane {
     /// If the shard's thread is gone.
     pub(crate) fn dispatch(&mut self, effects: &mut Vec<Effect>) -> Result<(), ShardGone> {
         match &mut self.end {
-            End::Here { station, unfinished } => {
-                station.take_answers();
-                station.tick();
-                if !station.shard.is_behind() {
-                    station.apply(&mut self.batch);
-                    self.asked_bytes = 0;
+            End::Here { runner, unfinished } => {
+                runner.take_answers();
+                runner.tick();
+                if !runner.shard.is_behind() {
+                    runner.apply(&mut self.batch);
+                    self.request_bytes = 0;
                 }
-                *unfinished = station.shard.pump(PUMP_MEMBERS);
-                station.pass_on(|effect| effects.push(effect));
+                *unfinished = runner.shard.pump(PUMP_MEMBERS);
+                runner.pass_on(|effect| effects.push(effect));
                 Ok(())
             }
             End::Thread { .. } if self.batch.commands.is_empty() => Ok(()),
             End::Thread { batches, spare, full } => {
                 let spare = spare.try_recv().unwrap_or_default();
                 let batch = std::mem::replace(&mut self.batch, spare);
-                let asked_bytes = std::mem::take(&mut self.asked_bytes);
+                let request_bytes = std::mem::take(&mut self.request_bytes);
                 self.batch = match send(batches, batch)? {
                     None => return Ok(()),
                     Some(batch) => {
                         // The shard rings when it has made room; it may have done so before it saw the flag.
                         full.store(true, Ordering::SeqCst);
                         let unsent = send(batches, batch)?;
-                        self.asked_bytes = if unsent.is_some() { asked_bytes } else { 0 };
+                        self.request_bytes = if unsent.is_some() { request_bytes } else { 0 };
                         unsent.unwrap_or_default()
                     }
                 };
@@ -161,12 +165,12 @@ impl Lane {
     }
 }
 
-impl Drop for Lane {
+impl Drop for ShardHandle {
     fn drop(&mut self) {
-        if let End::Here { station, .. } = &mut self.end
+        if let End::Here { runner, .. } = &mut self.end
             && !std::thread::panicking()
         {
-            station.finish();
+            runner.finish();
         }
     }
 }

@@ -5,18 +5,18 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `lane` | the reactor's end of the way to one shard |
-//! | `station` | a shard at work, on whatever thread |
+//! | `shard_handle` | the reactor's end of the way to one shard |
+//! | `shard_runner` | a shard at work, on whatever thread |
 //! | `worker` | the thread of one shard |
-//! | `crew` | all workers together, for huge rooms |
-//! | `journal` | a shard's way to the store |
+//! | `fanout_pool` | all workers together, for huge rooms |
+//! | `store_client` | a shard's way to the store |
 //! | `deadline` | until when the store is waited for at the end |
 
-mod crew;
 mod deadline;
-mod journal;
-mod lane;
-mod station;
+mod fanout_pool;
+mod shard_handle;
+mod shard_runner;
+mod store_client;
 mod worker;
 
 use std::io;
@@ -24,13 +24,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
-use self::crew::Workforce;
 pub(crate) use self::deadline::Deadline;
-use self::journal::Journal;
-pub(crate) use self::lane::Lane;
-use self::station::Station;
+use self::fanout_pool::WorkerPool;
+pub(crate) use self::shard_handle::ShardHandle;
+use self::shard_runner::ShardRunner;
+use self::store_client::StoreClient;
 use self::worker::Worker;
-use crate::rooms::{Alone, Command, Crew, Effect, RoomLimits, Shard};
+use crate::rooms::{Command, Effect, FanoutPool, RoomLimits, Sequential, Shard};
 use crate::store::Store;
 use crate::transport::Outbound;
 
@@ -85,32 +85,32 @@ pub(crate) fn start(
     here: bool,
     store: Option<&Store>,
     report: &impl Report,
-) -> io::Result<(Workers, Vec<Lane>)> {
-    let (mut threads, mut lanes) = (Vec::new(), Vec::new());
-    let (workforce, deadline) = (Workforce::new(seeds.len()), Deadline::default());
+) -> io::Result<(Workers, Vec<ShardHandle>)> {
+    let (mut threads, mut handles) = (Vec::new(), Vec::new());
+    let (pool, deadline) = (WorkerPool::new(seeds.len()), Deadline::default());
     for (number, &seed) in seeds.iter().enumerate() {
-        let (crew, tasks): (Box<dyn Crew<_>>, _) = if seeds.len() > 1 {
-            (Box::new(workforce.clone()), workforce.tasks().clone())
+        let (fanout_pool, tasks): (Box<dyn FanoutPool<_>>, _) = if seeds.len() > 1 {
+            (Box::new(pool.clone()), pool.tasks().clone())
         } else {
-            (Box::new(Alone), crossbeam_channel::never())
+            (Box::new(Sequential), crossbeam_channel::never())
         };
-        let shard = Shard::new(limits.clone(), number, seed, crew);
+        let shard = Shard::new(limits.clone(), number, seed, fanout_pool);
         if here {
             let report = report.clone();
-            let journal =
-                store.map(|store| Journal::new(store.clone(), Some(Arc::new(move || report.ring()))));
-            lanes.push(Lane::to_here(Station::new(shard, journal, deadline.clone())));
+            let store_client =
+                store.map(|store| StoreClient::new(store.clone(), Some(Arc::new(move || report.ring()))));
+            handles.push(ShardHandle::to_here(ShardRunner::new(shard, store_client, deadline.clone())));
             break;
         }
         let (batches, incoming) = crossbeam_channel::bounded(BATCHES_MAX);
         let (used, spare) = crossbeam_channel::bounded(BATCHES_MAX);
         let full = Arc::new(AtomicBool::new(false));
-        let journal = store.map(|store| Journal::new(store.clone(), None));
-        let station = Station::new(shard, journal, deadline.clone());
-        let worker = Worker { station, tasks, incoming, used, full: full.clone(), report: report.clone() };
+        let store_client = store.map(|store| StoreClient::new(store.clone(), None));
+        let runner = ShardRunner::new(shard, store_client, deadline.clone());
+        let worker = Worker { runner, tasks, incoming, used, full: full.clone(), report: report.clone() };
         threads
             .push(std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || worker.run())?);
-        lanes.push(Lane::to_thread(batches, spare, full));
+        handles.push(ShardHandle::to_thread(batches, spare, full));
     }
-    Ok((Workers { threads, deadline }, lanes))
+    Ok((Workers { threads, deadline }, handles))
 }

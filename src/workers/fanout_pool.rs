@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use crate::rooms::{Crew, Job};
+use crate::rooms::{FanoutJob, FanoutPool};
 use crate::transport::Outbound;
 
 /// Jobs that wait for a pair of hands, at most; what does not find room is done by its owner.
@@ -13,29 +13,29 @@ const JOBS_MAX: usize = 64;
 /// A job of another worker, and where it goes when it is done.
 #[derive(Debug)]
 pub(super) struct Task {
-    job: Job<Arc<Outbound>>,
-    done: Sender<Job<Arc<Outbound>>>,
+    job: FanoutJob<Arc<Outbound>>,
+    done: Sender<FanoutJob<Arc<Outbound>>>,
 }
 
 impl Task {
-    pub(super) fn carry_out(mut self) {
-        self.job.carry_out();
+    pub(super) fn run(mut self) {
+        self.job.run();
         let _owner_is_gone = self.done.send(self.job);
     }
 }
 
 /// One worker's view of the others: a queue that all of them put their jobs into and take them from.
 #[derive(Clone, Debug)]
-pub(super) struct Workforce {
-    hands: usize,
+pub(super) struct WorkerPool {
+    parallelism: usize,
     offered: Sender<Task>,
     taken: Receiver<Task>,
 }
 
-impl Workforce {
-    pub(super) fn new(hands: usize) -> Workforce {
+impl WorkerPool {
+    pub(super) fn new(parallelism: usize) -> WorkerPool {
         let (offered, taken) = crossbeam_channel::bounded(JOBS_MAX);
-        Workforce { hands, offered, taken }
+        WorkerPool { parallelism, offered, taken }
     }
 
     /// Where jobs wait.
@@ -44,33 +44,33 @@ impl Workforce {
     }
 }
 
-impl Crew<Arc<Outbound>> for Workforce {
-    fn hands(&self) -> usize {
-        self.hands
+impl FanoutPool<Arc<Outbound>> for WorkerPool {
+    fn parallelism(&self) -> usize {
+        self.parallelism
     }
 
     /// Offers all jobs but one to the others, does that one, then whatever nobody has taken yet. So nothing waits for
     /// a worker that is busy, and the wait at the end is for jobs that are being done at this moment.
-    fn carry_out(&self, mut jobs: Vec<Job<Arc<Outbound>>>) -> Vec<Job<Arc<Outbound>>> {
+    fn run(&self, mut jobs: Vec<FanoutJob<Arc<Outbound>>>) -> Vec<FanoutJob<Arc<Outbound>>> {
         let (done, finished) = crossbeam_channel::bounded(jobs.len());
         let wanted = jobs.len();
         let own = jobs.pop();
         for job in jobs {
             let task = Task { job, done: done.clone() };
             if let Err(refused) = self.offered.try_send(task) {
-                refused.into_inner().carry_out();
+                refused.into_inner().run();
             }
         }
         drop(done);
         let mut back = Vec::with_capacity(wanted);
         if let Some(mut job) = own {
-            job.carry_out();
+            job.run();
             back.push(job);
         }
         while back.len() < wanted {
             if let Ok(task) = self.taken.try_recv() {
                 // Perhaps another owner's: he would do the same for us.
-                task.carry_out();
+                task.run();
             } else if let Ok(job) = finished.recv() {
                 back.push(job);
             } else {
@@ -88,15 +88,15 @@ mod tests {
 
     #[test]
     fn jobs_come_back_with_and_without_others_to_help() {
-        let workforce = Workforce::new(2);
-        assert!(workforce.carry_out(Vec::new()).is_empty());
-        let jobs = |count| (0..count).map(|_| Job::default()).collect::<Vec<_>>();
-        assert_eq!(workforce.carry_out(jobs(JOBS_MAX + 9)).len(), JOBS_MAX + 9);
-        let helper = workforce.clone();
-        let thread = std::thread::spawn(move || helper.tasks().recv().map(Task::carry_out).is_ok());
-        assert_eq!(workforce.carry_out(jobs(3)).len(), 3);
+        let pool = WorkerPool::new(2);
+        assert!(pool.run(Vec::new()).is_empty());
+        let jobs = |count| (0..count).map(|_| FanoutJob::default()).collect::<Vec<_>>();
+        assert_eq!(pool.run(jobs(JOBS_MAX + 9)).len(), JOBS_MAX + 9);
+        let helper = pool.clone();
+        let thread = std::thread::spawn(move || helper.tasks().recv().map(Task::run).is_ok());
+        assert_eq!(pool.run(jobs(3)).len(), 3);
         while !thread.is_finished() {
-            assert_eq!(workforce.carry_out(jobs(3)).len(), 3);
+            assert_eq!(pool.run(jobs(3)).len(), 3);
         }
         assert!(thread.join().expect("the helper ends"));
     }
