@@ -9,6 +9,7 @@
 //! | folder or file | subject |
 //! |---|---|
 //! | `timestamp` | points in time as the log sees them |
+//! | `ids`, `values`, `reasons`, `reply` | names and plain values, below everything that uses them |
 //! | `limits` | what all shards share: limits that can change, and bans |
 //! | `message` | one message and its JSON |
 //! | [`log`] | the newest messages of a room as wire bytes, numbered, and the other forms of it |
@@ -17,32 +18,44 @@
 //! | `shard` | many rooms: who belongs where, whose turn it is, what waits for the store |
 
 mod api;
+mod ids;
 mod limits;
 pub mod log;
 mod message;
+mod reasons;
+mod reply;
 mod room;
 mod shard;
 mod timestamp;
+mod values;
 
-pub use self::api::command::{
-    Command, Effect, Fault, Format, Join, Joined, MemberKey, Online, OnlineSession, PostError, Posted,
-    Posting, Reader, RejectReason, Reply, RoomKey, RoomRequest, SessionKey, ShardStats, Span, Start,
-    StoreAnswer, Variant, VisibleHead,
-};
+pub use self::api::command::{Command, Join};
+pub use self::api::effect::{Effect, StoreAnswer};
+pub use self::api::history::{Backlog, History};
 pub use self::api::peer::{Peer, Sent};
+pub use self::api::poll::{Poll, PollResult};
+pub use self::api::request::{Posting, RoomRequest};
 pub use self::api::store as store_api;
+pub use self::ids::{MemberKey, Reader, RoomKey, SessionKey, Span};
 pub use self::limits::bans::{Ban, BanPlace, Bans, TooManyBans};
 pub use self::limits::bounds::Bounds;
 pub use self::log::encoding::{Encoding, Entry};
-pub use self::message::chat::{Chat, Kind, Notice, Notices, push_stored as push_stored_json};
-pub(crate) use self::message::chat::{ID_EPOCH_BITS, id_epoch};
+pub use self::message::chat::{Chat, push_stored as push_stored_json};
+pub(crate) use self::message::id::{ID_EPOCH_BITS, id_epoch};
+pub use self::message::identity::content_digest;
 pub use self::message::json::push_string as push_json_string;
-pub use self::room::dedup::content_digest;
+pub use self::message::kind::Kind;
+pub use self::message::notice::Notice;
+pub use self::message::presence_text::Notices;
+pub use self::reasons::{PostError, RejectReason};
+pub use self::reply::Reply;
+pub use self::room::limits::{OnLag, RoomLimits};
 pub use self::room::parallel::{FanoutJob, FanoutPool, Sequential};
-pub use self::room::state::{OnLag, RoomLimits};
-pub(crate) use self::shard::catch_up::PAGES_MAX;
+pub(crate) use self::shard::catch_up::state::PAGES_MAX;
 pub(crate) use self::shard::commits::BATCHES_MAX;
-pub use self::shard::polls::{Backlog, History, Poll, PollResult, Position};
 pub use self::shard::state::Shard;
 pub(crate) use self::shard::store_requests::REQUESTS_MAX as STORE_REQUESTS_MAX;
 pub use self::timestamp::Timestamp;
+pub use self::values::{
+    Fault, Format, Joined, Online, OnlineSession, Position, Posted, ShardStats, Start, Variant, VisibleHead,
+};

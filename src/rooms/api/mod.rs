@@ -2,10 +2,20 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `command` | commands in, effects out |
-//! | [`store`] | batches down to the store, pages up from it |
+//! | `command` | commands of sessions |
+//! | `request` | requests from outside of any session, which are answered |
+//! | `effect` | what a shard wants done elsewhere, and the answers of the store |
+//! | `store` | batches down to the store, pages up from it |
+//! | `settings` | what a room keeps and for how long |
+//! | `poll` | long polling: what is asked and what is answered |
+//! | `history` | a part of a room's log as JSON |
 //! | `peer` | the write half of a member's connection |
 
 pub(in crate::rooms) mod command;
+pub(in crate::rooms) mod effect;
+pub(in crate::rooms) mod history;
 pub(in crate::rooms) mod peer;
+pub(in crate::rooms) mod poll;
+pub(in crate::rooms) mod request;
+pub(in crate::rooms) mod settings;
 pub mod store;

@@ -3,130 +3,20 @@
 //! Plain data. A store numbers nothing: the shard that owns a room gives each message its `seq` and its time, and the
 //! store refuses whatever does not follow the last one, so a log never has a hole.
 
-use std::collections::HashSet;
-use std::time::Duration;
+pub use super::settings::{Durability, Retention, RoomSettings};
+pub use crate::rooms::ids::{RoomId, StayId};
+pub use crate::rooms::message::stored::{Stored, StoredPresence};
 
-use super::command::Span;
-use crate::rooms::message::chat::Kind;
-use crate::rooms::room::dedup::{IdOwner, Identified};
+use std::collections::HashSet;
+
+use crate::rooms::ids::Span;
+use crate::rooms::message::identity::{IdOwner, Identified};
+use crate::rooms::message::kind::Kind;
 use crate::rooms::timestamp::Timestamp;
 
 /// The highest number of a message: the largest whole number that every JSON parser keeps exactly. A room that has got
 /// there takes no more.
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
-
-/// A room as a store knows it. Never used again for another room, not even after the room was deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomId(pub i64);
-
-/// What a message has to survive before anyone is shown it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Durability {
-    /// Nothing: it is never stored.
-    Off,
-    /// Nothing: it is shown at once and stored soon.
-    Async,
-    /// The end of the process, by `kill -9` too.
-    #[default]
-    Commit,
-    /// The loss of power.
-    Fsync,
-}
-
-impl Durability {
-    /// All of them, weakest first.
-    pub const ALL: [Durability; 4] =
-        [Durability::Off, Durability::Async, Durability::Commit, Durability::Fsync];
-
-    /// The name in the configuration.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Durability::Off => "off",
-            Durability::Async => "async",
-            Durability::Commit => "commit",
-            Durability::Fsync => "fsync",
-        }
-    }
-
-    /// The durability of this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Durability> {
-        Durability::ALL.into_iter().find(|durability| durability.name() == name)
-    }
-}
-
-/// How much of a room's log is kept; `None` is without limit. What exceeds any of the limits is deleted, oldest first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Retention {
-    /// Messages kept at most.
-    pub messages_max: Option<u64>,
-    /// Bytes of senders and contents kept at most (the newest message is kept whatever its size).
-    pub bytes_max: Option<u64>,
-    /// Messages older than this are deleted.
-    pub age_max: Option<Duration>,
-}
-
-/// What one room has its own way. `None` takes the configuration's value; a limit of zero is "without limit".
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RoomSettings {
-    /// What its messages survive.
-    pub durability: Option<Durability>,
-    /// As [`Retention::messages_max`].
-    pub messages_max: Option<u64>,
-    /// As [`Retention::bytes_max`].
-    pub bytes_max: Option<u64>,
-    /// As [`Retention::age_max`].
-    pub age_max: Option<Duration>,
-}
-
-impl RoomSettings {
-    /// The retention that holds for the room where `general` is the configuration's.
-    #[must_use]
-    pub fn retention(&self, general: Retention) -> Retention {
-        let limit = |own: Option<u64>, general| own.map_or(general, |own| (own > 0).then_some(own));
-        Retention {
-            messages_max: limit(self.messages_max, general.messages_max),
-            bytes_max: limit(self.bytes_max, general.bytes_max),
-            age_max: self.age_max.map_or(general.age_max, |own| (!own.is_zero()).then_some(own)),
-        }
-    }
-}
-
-/// A message as it came back from the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// Its number in the room.
-    pub seq: u64,
-    /// When it was numbered. Later than any message before it.
-    pub at: Timestamp,
-    /// What it is.
-    pub kind: Kind,
-    /// Who said it.
-    pub sender: Box<str>,
-    /// What was said.
-    pub content: Box<str>,
-    /// The publisher's own id of it.
-    pub client_id: Option<Box<str>>,
-    /// What a JOIN or LEAVE says besides.
-    pub presence: Option<StoredPresence>,
-}
-
-/// What a JOIN or LEAVE says besides its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredPresence {
-    /// The name of the user that came or left.
-    pub username: Box<str>,
-    /// Number of users in the room after that.
-    pub online: u64,
-}
-
-/// One membership of a room, from its JOIN to its LEAVE. Unique among all of the room, in all processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StayId(pub u64);
 
 /// What a JOIN or LEAVE to be stored says besides its text; the span lies in the batch's arena and is UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,16 +36,6 @@ pub struct OpenStay {
     pub id: StayId,
     /// The user's name.
     pub username: Box<str>,
-}
-
-impl Stored {
-    /// The bytes of its texts: what page limits count.
-    #[must_use]
-    pub fn text_bytes(&self) -> usize {
-        let client_id = self.client_id.as_ref().map_or(0, |id| id.len());
-        let username = self.presence.as_ref().map_or(0, |presence| presence.username.len());
-        self.sender.len() + self.content.len() + client_id + username
-    }
 }
 
 /// One message to be stored; the spans lie in the batch's arena and are UTF-8.
@@ -324,36 +204,4 @@ pub struct Page {
     /// The cursor that precedes the first message in the order of the log. It is what a time or a count came to; at
     /// least `tail - 1`.
     pub start: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_room_overrides_what_it_names_and_lifts_what_it_sets_to_zero() {
-        let hour = Duration::from_secs(3600);
-        let general = Retention { messages_max: Some(10), bytes_max: Some(20), age_max: Some(hour) };
-        assert_eq!(RoomSettings::default().retention(general), general);
-        let own = RoomSettings {
-            messages_max: Some(5),
-            bytes_max: Some(0),
-            age_max: Some(Duration::ZERO),
-            durability: None,
-        };
-        assert_eq!(
-            own.retention(general),
-            Retention { messages_max: Some(5), bytes_max: None, age_max: None }
-        );
-        assert_eq!(own.retention(Retention::default()).messages_max, Some(5));
-    }
-
-    #[test]
-    fn durabilities_have_names_and_an_order() {
-        for durability in Durability::ALL {
-            assert_eq!(Durability::from_name(durability.name()), Some(durability));
-        }
-        assert_eq!(Durability::from_name("Commit"), None);
-        assert!(Durability::ALL.is_sorted());
-    }
 }

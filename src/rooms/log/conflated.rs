@@ -6,8 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::encoded::LogId;
-use super::encoding::{Encoding, Entry, write_entry};
+use super::encoding::{Encoding, Entry, LogId, write_entry};
 use super::frames::{Log, Window};
 use crate::rooms::timestamp::Timestamp;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::encoding::{Encoding, Entry};
-use crate::rooms::message::chat::Notice;
+use crate::rooms::message::notice::Notice;
 
 /// The family of an encoding that cannot say its own. What it writes is never sent.
 const NO_FAMILY: u32 = u32::MAX;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::frames::{Log, Slice};
 use super::view::{Plain, View};
-use crate::rooms::message::chat::payload_of;
+use crate::rooms::message::frame::payload_of;
 use crate::ws::OpCode;
 use crate::ws::deflate::Deflate;
 

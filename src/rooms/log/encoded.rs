@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::contained::Contained;
-use super::encoding::{Addressed, Encoding, Entry, address_log};
+use super::encoding::{Addressed, Encoding, LogId, address_log};
 use super::frames::Log;
-use super::view::{Plain, View};
-use crate::rooms::api::command::MemberKey;
-use crate::rooms::message::chat::Notice;
+use super::view::View;
+use crate::rooms::ids::MemberKey;
+use crate::rooms::message::notice::Notice;
 
 /// Their encodings, and what of the log is written in these.
 #[derive(Debug, Default)]
@@ -22,20 +22,6 @@ pub(in crate::rooms) struct EncodedMembers {
 /// An encoding has panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms) struct Failed;
-
-/// The room that a log belongs to.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::rooms) struct LogId<'a> {
-    pub(in crate::rooms) room: &'a str,
-    pub(in crate::rooms) epoch: u64,
-}
-
-impl LogId<'_> {
-    fn write(self, encoding: &dyn Encoding) -> impl Fn(&mut Vec<u8>, Plain<'_>) {
-        let LogId { room, epoch } = self;
-        move |out, (seq, at, frame)| encoding.encode(&Entry { room, epoch, seq, at, frame, key: None }, out)
-    }
-}
 
 impl EncodedMembers {
     pub(in crate::rooms) fn insert(&mut self, key: MemberKey, encoding: Arc<dyn Encoding>) {

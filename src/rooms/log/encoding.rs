@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::frames::Log;
-use crate::rooms::message::chat::{Chat, Notice, payload_of};
+use super::view::Plain;
+use crate::rooms::message::chat::Chat;
+use crate::rooms::message::frame::payload_of;
+use crate::rooms::message::notice::Notice;
 use crate::rooms::timestamp::Timestamp;
 use crate::ws::OpCode;
 
@@ -155,5 +158,19 @@ impl Addressed {
     /// Nothing of it may be sent any more: the numbers will be given again.
     pub(in crate::rooms) fn forget(&mut self) {
         *self = Addressed::default();
+    }
+}
+
+/// The room that a log belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::rooms) struct LogId<'a> {
+    pub(in crate::rooms) room: &'a str,
+    pub(in crate::rooms) epoch: u64,
+}
+
+impl LogId<'_> {
+    pub(in crate::rooms) fn write(self, encoding: &dyn Encoding) -> impl Fn(&mut Vec<u8>, Plain<'_>) {
+        let LogId { room, epoch } = self;
+        move |out, (seq, at, frame)| encoding.encode(&Entry { room, epoch, seq, at, frame, key: None }, out)
     }
 }

@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `frames` | the log itself: frames back to back in one buffer, numbered |
+//! | `stored` | messages from the store, written into a log |
 //! | `view` | the same messages in another form, beside the log |
 //! | `deflated` | the log compressed, for members that agreed on that |
 //! | `encoding` | the forms that an application adds |
@@ -16,6 +17,7 @@ pub(in crate::rooms) mod deflated;
 pub(in crate::rooms) mod encoded;
 pub(in crate::rooms) mod encoding;
 pub(in crate::rooms) mod frames;
+pub(in crate::rooms) mod stored;
 pub(in crate::rooms) mod view;
 
 pub use self::frames::{Log, Slice, Window};

@@ -1,32 +1,15 @@
 //! Client message ids seen lately, so that a repeated publish is recognised.
 
-use std::collections::hash_map::{DefaultHasher, Entry, RandomState};
+use std::collections::hash_map::{Entry, RandomState};
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, Hasher};
+use std::hash::BuildHasher;
 use std::time::Duration;
 
+use crate::rooms::message::identity::Identified;
 use crate::rooms::timestamp::Timestamp;
 
 /// Ids remembered at most per room; beyond it the oldest is forgotten before its time. An id takes about 80 bytes.
 const IDS_MAX: usize = 131_072;
-
-/// The sender that an id belongs to. Ids of different senders have nothing to do with each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::rooms) enum IdOwner<'a> {
-    /// A user, in whatever way the message comes.
-    User(&'a str),
-    /// A session without a name.
-    Session(u128),
-}
-
-/// A message with an id, as its client sent it.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::rooms) struct Identified<'a> {
-    pub(in crate::rooms) owner: IdOwner<'a>,
-    pub(in crate::rooms) id: &'a str,
-    /// [`content_digest`] of its content.
-    pub(in crate::rooms) digest: u64,
-}
 
 /// The message that was first published with an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,15 +24,6 @@ impl Earlier {
     pub(in crate::rooms) fn is_same(&self, digest: u64) -> bool {
         self.digest == digest
     }
-}
-
-/// What stands for a content when two are compared. Not keyed: a client that finds two contents with one digest can
-/// suppress nobody's message but its own.
-#[must_use]
-pub fn content_digest(content: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(content.as_bytes());
-    hasher.finish()
 }
 
 /// A sender and its id, as 128 bits that nobody can aim at: two ids meet by accident once in a universe, and texts of
@@ -118,6 +92,7 @@ impl Dedup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rooms::message::identity::{IdOwner, content_digest};
 
     const WINDOW: Duration = Duration::from_micros(100);
 

@@ -1,46 +1,24 @@
 //! The pump: moves the members of a room along its log.
 
+use super::limits::{OnLag, RoomLimits};
 use super::member::MemberState;
 use super::members::BLOCK;
+use super::outcome::Outcome;
 use super::parallel::{FanoutJob, FanoutPool};
-use super::state::{OnLag, Room, RoomLimits};
-use crate::rooms::api::command::{Effect, Format, MemberKey, Reader, RejectReason, Variant};
+use super::round::Round;
+use super::state::Room;
+use crate::rooms::api::effect::Effect;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::Page;
-use crate::rooms::log::encoded::{Failed, LogId};
-use crate::rooms::log::frames::Log;
-use crate::rooms::message::chat::{Notice, encode_stored};
-use crate::rooms::timestamp::Timestamp;
+use crate::rooms::ids::Reader;
+use crate::rooms::log::encoded::Failed;
+use crate::rooms::log::encoding::LogId;
+use crate::rooms::message::notice::Notice;
+use crate::rooms::reasons::RejectReason;
+use crate::rooms::values::{Format, Variant};
 
 /// How far the log may grow past its window while members that can take messages have not had their turn yet; then
 /// they get it before anything more is appended.
 const PENDING_WINDOWS_MAX: usize = 4;
-
-/// One pass over the members, possibly in slices.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::rooms) struct Round {
-    /// The next position to pump.
-    next: usize,
-    /// What was visible when the round began.
-    target: u64,
-}
-
-/// What a page came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::rooms) enum PageOutcome {
-    /// The member goes on.
-    Applied,
-    /// It is not what was asked for: the member has to ask once more.
-    Mismatch,
-}
-
-/// Where the pump leaves what the shard has to do.
-#[derive(Debug, Default)]
-pub(in crate::rooms) struct Outcome {
-    pub(in crate::rooms) effects: Vec<Effect>,
-    /// Members whose next messages have to be read from the store.
-    pub(in crate::rooms) catch_up: Vec<Reader>,
-}
 
 impl<P: Peer> Room<P> {
     /// Whether so much waits for its round that nothing may be appended before it has ended.
@@ -137,26 +115,6 @@ impl<P: Peer> Room<P> {
         while !self.pump(usize::MAX, limits, fanout_pool, out) {}
     }
 
-    /// Takes a member out; returns the member that moved to its position, if one did.
-    pub(in crate::rooms) fn remove(
-        &mut self,
-        position: usize,
-        limits: &RoomLimits,
-        out: &mut Outcome,
-    ) -> Option<MemberKey> {
-        let removed = self.members.swap_remove(position)?;
-        if removed.variant == Variant::Encoded {
-            self.encoded.remove(removed.key);
-        }
-        let last = self.members.len();
-        let moved = self.members.get(position)?.key;
-        // The member that moved down may have been ahead of the round and be behind it now: it gets its turn here.
-        if self.round.is_some_and(|round| position < round.next && round.next <= last) {
-            self.pump_member(position, limits, out);
-        }
-        Some(moved)
-    }
-
     /// The member's peer can take messages again. What is kept no longer by now it does not get, although it may be in
     /// memory still, for others.
     pub(in crate::rooms) fn resume(&mut self, position: usize, limits: &RoomLimits, out: &mut Outcome) {
@@ -171,85 +129,6 @@ impl<P: Peer> Room<P> {
             self.leave_behind(position, cursor + 1, self.oldest - 1);
         }
         self.pump_member(position, limits, out);
-    }
-
-    /// A page has come for a member that reads, after its cursor or, if it `since` has no other position, a time.
-    pub(in crate::rooms) fn apply_page(
-        &mut self,
-        position: usize,
-        page: &Page,
-        since: Option<Timestamp>,
-        limits: &RoomLimits,
-        out: &mut Outcome,
-    ) -> PageOutcome {
-        let is_kept_in_store = self.record_as().is_some();
-        let Some(member) = self.members.get_mut(position) else { return PageOutcome::Applied };
-        let page_after = page.tail.saturating_sub(1);
-        let fits = page.messages.iter().zip(page.start + 1..).all(|(stored, seq)| stored.seq == seq);
-        if !fits || (since.is_none() && page.start != member.cursor.max(page_after)) {
-            return PageOutcome::Mismatch;
-        }
-        let has_nothing = page.messages.is_empty() && page.start.max(page_after) + 1 < self.log.tail();
-        // The store has what has left the window of a room that is stored.
-        if has_nothing && is_kept_in_store {
-            return PageOutcome::Mismatch;
-        }
-        member.state = MemberState::Ready;
-        let mut has_lost = member.cursor < page_after;
-        if let Some(since) = since {
-            member.cursor = page.start.min(self.visible);
-            has_lost = page.gone_at > since;
-        }
-        if page_after.min(self.visible) >= self.oldest {
-            (self.oldest, self.gone_at) = (page_after.min(self.visible) + 1, page.gone_at);
-        }
-        let (kept_after, cursor) = (self.oldest - 1, member.cursor);
-        if has_lost || cursor < kept_after {
-            // How many of the messages that are gone were later than a time cannot be told any more.
-            let from = if since.is_some() && has_lost { 1 } else { cursor + 1 };
-            self.leave_behind(position, from, kept_after.max(cursor));
-        }
-        self.send_page(position, page);
-        let Some(member) = self.members.get_mut(position) else { return PageOutcome::Applied };
-        if self.encoded.has_failed(member.key) {
-            // Its cursor would never move, and the store be read for it without end.
-            self.fail(position, out);
-            return PageOutcome::Applied;
-        }
-        if has_nothing && member.cursor + 1 < self.log.tail() {
-            // The store has nothing where the window has left off: what is in between is lost.
-            let cursor = member.cursor;
-            self.leave_behind(position, cursor + 1, self.log.tail() - 1);
-        } else if member.state == MemberState::Ready && member.cursor + 1 < self.log.tail() {
-            member.state = MemberState::Reading;
-            let (room, member, session) = (self.key, member.key, member.session);
-            out.catch_up.push(Reader { room, member, session, number: 0 });
-            return PageOutcome::Applied;
-        }
-        self.pump_member(position, limits, out);
-        PageOutcome::Applied
-    }
-
-    /// Sends a member what a page has after its cursor. Plain for everybody: a page is for one member alone, whom compressing
-    /// it would serve at the cost of the room.
-    fn send_page(&mut self, position: usize, page: &Page) {
-        let Some(member) = self.members.get_mut(position) else { return };
-        let mut log = Log::after(member.cursor);
-        for stored in &page.messages {
-            if stored.seq == log.head() + 1 && stored.seq <= self.visible {
-                encode_stored(&mut log, &self.name, self.epoch, stored);
-            }
-        }
-        if member.variant == Variant::Encoded {
-            let log_id = LogId { room: &self.name, epoch: self.epoch };
-            log = self.encoded.page(member.key, log_id, &log, member.cursor).unwrap_or(log);
-            if self.encoded.has_failed(member.key) {
-                return;
-            }
-        }
-        if let Some(slice) = log.slice(member.cursor, log.head()).filter(|slice| slice.frames() > 0) {
-            member.send(&slice, log.head());
-        }
     }
 
     pub(in crate::rooms) fn pump_member(&mut self, position: usize, limits: &RoomLimits, out: &mut Outcome) {
@@ -339,7 +218,7 @@ impl<P: Peer> Room<P> {
     }
 
     /// The member goes on after message `to`, and is told that it does not get those from `from` on.
-    fn leave_behind(&mut self, position: usize, from: u64, to: u64) {
+    pub(in crate::rooms) fn leave_behind(&mut self, position: usize, from: u64, to: u64) {
         debug_assert!(to <= self.visible, "a gap that reaches above what is visible");
         debug_assert!(from <= to, "a gap of nothing");
         let Some(member) = self.members.get(position) else { return };

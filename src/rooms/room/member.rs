@@ -1,12 +1,10 @@
 //! A member: a position in the log and a socket.
 
-use std::sync::Arc;
-
-use crate::rooms::api::command::{MemberKey, SessionKey, Variant};
 use crate::rooms::api::peer::{Peer, Sent};
-use crate::rooms::api::store::StayId;
+use crate::rooms::ids::{MemberKey, SessionKey};
 use crate::rooms::log::frames::Slice;
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::Variant;
 
 /// What a member is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,18 +61,4 @@ impl<P> Member<P> {
             self.sent_at = at.max(self.sent_at);
         }
     }
-}
-
-/// The part of a member that only questions need.
-#[derive(Debug)]
-pub(in crate::rooms) struct Profile {
-    pub(in crate::rooms) user: Arc<str>,
-    pub(in crate::rooms) session_id: u128,
-    pub(in crate::rooms) joined_at: Timestamp,
-    /// It counts among those who are there.
-    pub(in crate::rooms) announced: bool,
-    /// Its stay, if the room is told that it came, and so that it leaves.
-    pub(in crate::rooms) stay: Option<StayId>,
-    /// It was thrown out, or its room was deleted: what it says until its session has closed counts no more.
-    pub(in crate::rooms) expelled: bool,
 }

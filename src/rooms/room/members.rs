@@ -1,7 +1,7 @@
 //! The members of one room: dense, in blocks, in no order.
 
 use super::member::Member;
-use crate::rooms::api::command::Variant;
+use crate::rooms::values::Variant;
 
 /// Members of one block. A block is what one thread pumps at a time, and what a small room waits for at most. Tests
 /// have few members, and yet several blocks.
@@ -96,7 +96,7 @@ impl<P> Members<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rooms::api::command::{MemberKey, SessionKey};
+    use crate::rooms::ids::{MemberKey, SessionKey};
     use crate::rooms::room::member::MemberState;
     use crate::rooms::timestamp::Timestamp;
 

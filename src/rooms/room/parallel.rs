@@ -1,12 +1,12 @@
 //! Hands that help to pump a room that is too large for one.
 
-use std::fmt::Debug;
+use std::fmt;
 use std::sync::Arc;
 
 use super::member::{Member, MemberState};
-use crate::rooms::api::command::Variant;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::log::frames::Log;
+use crate::rooms::values::Variant;
 
 /// A block of a room's members, to be sent what it lacks of the log. The log is shared and does not change meanwhile.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl<P: Peer> FanoutJob<P> {
 }
 
 /// Whoever carries out jobs.
-pub trait FanoutPool<P>: Debug + Send {
+pub trait FanoutPool<P>: fmt::Debug + Send {
     /// How many jobs can be under way at the same time.
     fn parallelism(&self) -> usize;
 

@@ -2,44 +2,26 @@
 
 use std::mem;
 
-use super::dedup::{Earlier, content_digest};
+use super::dedup::Earlier;
+use super::limits::RoomLimits;
 use super::member::Member;
-use super::state::{Draft, Room, RoomLimits};
-use crate::rooms::api::command::{MemberKey, PostError, Posted, Reply, SessionKey};
+use super::publisher::{Publisher, Repeat};
+use super::state::Room;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::RecentId;
-use crate::rooms::message::chat::{Chat, Notice, payload_of};
-use crate::rooms::shard::notices::PresenceNotice;
+use crate::rooms::ids::{MemberKey, SessionKey};
+use crate::rooms::message::chat::Chat;
+use crate::rooms::message::draft::Draft;
+use crate::rooms::message::frame::payload_of;
+use crate::rooms::message::identity::content_digest;
+use crate::rooms::message::notice::Notice;
+use crate::rooms::reasons::PostError;
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::Posted;
 
 /// Maximum number of repeats in a room that wait for the commit of their first; the next one is told that the room is
 /// busy.
 const REPEATS_MAX: usize = 1024;
-
-/// Who has to hear what becomes of a message that is not stored yet.
-#[derive(Debug)]
-pub(in crate::rooms) enum Publisher {
-    /// The room itself: it is a JOIN or LEAVE, which is published again if it is taken back.
-    Notice(PresenceNotice),
-    /// A member; it hears only of failure, its own message is the acknowledgement.
-    Member {
-        /// Its key, which another session may have by the time of the answer.
-        key: MemberKey,
-        /// Its session.
-        session: SessionKey,
-    },
-    /// Somebody who asked.
-    Request(Reply<Result<Posted, PostError>>),
-}
-
-/// A message that came again before its first was stored.
-#[derive(Debug)]
-pub(in crate::rooms) struct Repeat {
-    first: Earlier,
-    is_same: bool,
-    client_id: Box<str>,
-    publisher: Publisher,
-}
 
 impl<P: Peer> Room<P> {
     /// The ids of the messages that were stored lately.
@@ -171,7 +153,8 @@ impl<P: Peer> Room<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rooms::api::command::{Command, StoreAnswer};
+    use crate::rooms::api::command::Command;
+    use crate::rooms::api::effect::StoreAnswer;
     use crate::rooms::shard::tests::kit::{Ear, Kit};
 
     /// A room with ann in it, whose first message is on its way to the store.

@@ -6,15 +6,15 @@
 
 use std::collections::VecDeque;
 
-use super::state::Room;
-use crate::rooms::api::store::{Opened, Retention};
+use crate::rooms::api::settings::Retention;
+use crate::rooms::api::store::Opened;
 use crate::rooms::log::frames::Log;
 use crate::rooms::timestamp::Timestamp;
 
 /// A room's retention, and what has to be known for it.
 #[derive(Debug, Default)]
 pub(in crate::rooms) struct Retained {
-    retention: Retention,
+    pub(in crate::rooms) retention: Retention,
     /// The bytes of the texts of the messages in the window, with their numbers; empty unless bytes are limited.
     sizes: VecDeque<(u64, u64)>,
     /// The first so many of them are visible, and have so many bytes together.
@@ -45,7 +45,7 @@ impl Retained {
     }
 
     /// The newest message that is kept no longer at this time, as far as the window tells: 0 if all of it is kept.
-    fn last_gone(&mut self, log: &Log, visible: u64, now: Timestamp) -> u64 {
+    pub(in crate::rooms) fn last_gone(&mut self, log: &Log, visible: u64, now: Timestamp) -> u64 {
         let Retention { messages_max, bytes_max, age_max } = self.retention;
         let by_count = messages_max.map_or(0, |max| visible.saturating_sub(max));
         let by_age = age_max.map_or(0, |age| log.cursor_before(now.earlier_by(age)).min(visible));
@@ -73,20 +73,6 @@ impl Retained {
         }
         self.counted = (count, bytes);
         gone
-    }
-}
-
-impl<P> Room<P> {
-    /// Notes what is kept no longer at this time. The room's clock never goes back.
-    pub(in crate::rooms) fn expire(&mut self, now: Timestamp) {
-        if self.kept.retention == Retention::default() {
-            return;
-        }
-        let gone = self.kept.last_gone(&self.log, self.visible, now.max(self.last_at));
-        if gone >= self.oldest {
-            self.gone_at = self.log.time_of(gone).unwrap_or_default().max(self.gone_at);
-            self.oldest = gone + 1;
-        }
     }
 }
 

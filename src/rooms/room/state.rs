@@ -2,122 +2,29 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::dedup::{Dedup, IdOwner, Identified, content_digest};
-use super::fanout::Round;
-use super::member::{Member, MemberState};
+use super::dedup::Dedup;
+use super::delayed::Delayed;
+use super::member::Member;
 use super::members::Members;
 use super::presence::Presence;
-use super::repeats::{Publisher, Repeat};
+use super::publisher::{Publisher, Repeat};
 use super::retention::Retained;
-use crate::rooms::api::command::{Fault, Format, MemberKey, Posted, RoomKey, SessionKey, Start, Variant};
+use super::round::Round;
+use super::store_link::StoreLink;
+use super::waiting_poll::WaitingPoll;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::{Durability, Opened, RoomId, SEQ_MAX, StayId};
-use crate::rooms::limits::bounds::Bounds;
+use crate::rooms::api::settings::Durability;
+use crate::rooms::api::store::{Opened, SEQ_MAX};
+use crate::rooms::ids::{RoomId, RoomKey};
 use crate::rooms::log::conflated::Conflated;
 use crate::rooms::log::deflated::Deflated;
 use crate::rooms::log::encoded::EncodedMembers;
-use crate::rooms::log::encoding::Encoding;
-use crate::rooms::log::frames::{Log, Window};
-use crate::rooms::message::chat::{Envelope, Kind, Notice, Notices, encode_stored, payload_of};
-use crate::rooms::shard::epoch_reset::StoreLink;
-use crate::rooms::shard::notices::Delayed;
-use crate::rooms::shard::polls::WaitingPoll;
+use crate::rooms::log::frames::Log;
+use crate::rooms::log::stored::encode_stored;
+use crate::rooms::message::notice::Notice;
 use crate::rooms::timestamp::Timestamp;
-use crate::ws::deflate::Deflate;
-use crate::ws::{OpCode, encode};
-
-/// What becomes of a member that fell behind the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnLag {
-    /// It is sent what it missed from the store. Without a store: as `Gap`.
-    CatchUp,
-    /// It is told which messages it lost and goes on with the next one.
-    Gap,
-    /// Its session is closed as too slow.
-    Close,
-}
-
-/// The limits and texts that hold for every room of a shard.
-#[derive(Clone, Debug)]
-pub struct RoomLimits {
-    /// How much of a log stays in memory.
-    pub window: Window,
-    /// What becomes of a member that fell behind it. Relay rooms cannot tell of a gap and always close.
-    pub on_lag: OnLag,
-    /// How many rooms and members there may be.
-    pub bounds: Arc<Bounds>,
-    /// From so many members on a room is pumped by every worker, not only by its own.
-    pub parallel_members: usize,
-    /// Whether a chat room that nobody created is created by its first member.
-    pub open_rooms: bool,
-    /// How long a client's message id is remembered.
-    pub dedup_window: Duration,
-    /// The texts of JOIN and LEAVE.
-    pub notices: Notices,
-    /// Whether chat rooms are kept in a store, and what a message has to survive there before it is shown.
-    pub store: Option<Durability>,
-    /// How messages are compressed for the members that want that.
-    pub deflate: Deflate,
-}
-
-/// What is known of a newcomer.
-#[derive(Debug)]
-pub(in crate::rooms) struct Newcomer<'a, P> {
-    pub(in crate::rooms) key: MemberKey,
-    pub(in crate::rooms) session: SessionKey,
-    pub(in crate::rooms) session_id: u128,
-    pub(in crate::rooms) user: &'a str,
-    pub(in crate::rooms) peer: P,
-    pub(in crate::rooms) start: Start,
-    pub(in crate::rooms) welcome: bool,
-    pub(in crate::rooms) variant: Variant,
-    pub(in crate::rooms) encoding: Option<Arc<dyn Encoding>>,
-}
-
-/// A message that is about to be appended.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::rooms) struct Draft<'a> {
-    pub(in crate::rooms) kind: Kind,
-    pub(in crate::rooms) sender: &'a str,
-    pub(in crate::rooms) content: &'a str,
-    /// The publisher's own id of it; never empty.
-    pub(in crate::rooms) client_id: Option<&'a str>,
-    /// The session that the id belongs to, if the sender has no name of its own.
-    pub(in crate::rooms) id_session: Option<u128>,
-    /// Of a JOIN or LEAVE.
-    pub(in crate::rooms) presence: Option<DraftPresence<'a>>,
-}
-
-/// What a JOIN or LEAVE says besides its text, and whose stay it is about.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::rooms) struct DraftPresence<'a> {
-    pub(in crate::rooms) username: &'a str,
-    pub(in crate::rooms) online: u64,
-    pub(in crate::rooms) stay: StayId,
-}
-
-impl Draft<'_> {
-    /// The message with its place in a room's log.
-    pub(in crate::rooms) fn envelope<'e>(
-        &'e self,
-        room: &'e str,
-        epoch: u64,
-        seq: u64,
-        at: Timestamp,
-    ) -> Envelope<'e> {
-        let Draft { kind, sender, content, client_id, presence, .. } = *self;
-        let presence = presence.map(|presence| (presence.username, presence.online));
-        Envelope { epoch, seq, at, kind, room, sender, content, client_id, presence }
-    }
-
-    /// The message as its id is compared, if it has one.
-    pub(in crate::rooms) fn identified(&self) -> Option<Identified<'_>> {
-        let owner = self.id_session.map_or(IdOwner::User(self.sender), IdOwner::Session);
-        self.client_id.map(|id| Identified { owner, id, digest: content_digest(self.content) })
-    }
-}
+use crate::rooms::values::{Fault, Format};
 
 /// One room.
 #[derive(Debug)]
@@ -141,7 +48,7 @@ pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) damaged: bool,
     /// The newest message that was, or is about to be, handed to the store, and the newest that is stored.
     pub(in crate::rooms) recorded: u64,
-    stored: u64,
+    pub(in crate::rooms) stored: u64,
     pub(in crate::rooms) epoch: u64,
     /// The epoch of what is stored, which is another one where nothing is stored any more.
     pub(in crate::rooms) stored_epoch: u64,
@@ -273,86 +180,6 @@ impl<P: Peer> Room<P> {
         self.damaged || self.log.head() >= SEQ_MAX
     }
 
-    /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
-    /// A newcomer that begins before the window is left in [`MemberState::Reading`], and a page has to be asked for.
-    pub(in crate::rooms) fn join(&mut self, newcomer: Newcomer<'_, P>) -> (usize, Option<Timestamp>) {
-        let Newcomer { key, session, session_id, user, peer, start, welcome, variant, encoding } = newcomer;
-        if let Some(encoding) = encoding {
-            self.encoded.insert(key, encoding);
-        }
-        let mut greeting = Vec::new();
-        let Beginning { cursor, since, gap, at } = self.beginning(start);
-        if welcome {
-            let (room, epoch, seq) = (&*self.name, self.epoch, self.visible);
-            let online = self.presence.users();
-            let from = (since.is_none() && gap.is_none()).then_some(cursor);
-            let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online, from, at };
-            self.encoded.write(key, &welcome, &mut greeting);
-        }
-        if let Some((from, to)) = gap {
-            let (room, epoch) = (&*self.name, self.epoch);
-            self.encoded.write(key, &Notice::Gap { room, epoch, from, to, at }, &mut greeting);
-        }
-        if !greeting.is_empty() {
-            peer.reply(&greeting);
-        }
-        // A newcomer that starts further back holds the window there until its first turn.
-        self.fanned_out = self.fanned_out.min(cursor.max(self.log.tail() - 1));
-        let behind = self.stored_as.is_some() && cursor + 1 < self.log.tail();
-        let state = if behind || since.is_some() { MemberState::Reading } else { MemberState::Ready };
-        (self.members.push(Member { cursor, sent_at: at, session, peer, key, state, variant }), since)
-    }
-
-    /// Appends a chat message; returns its number.
-    pub(in crate::rooms) fn append(
-        &mut self,
-        draft: Draft<'_>,
-        publisher: Publisher,
-        limits: &RoomLimits,
-        now: Timestamp,
-    ) -> u64 {
-        self.last_at = now.after(self.last_at);
-        let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
-        let envelope = draft.envelope(room, epoch, seq, at);
-        Arc::make_mut(&mut self.log).append(at, |out| envelope.encode(out));
-        self.kept.note(seq, draft.sender, draft.content);
-        if let Some(identified) = draft.identified() {
-            self.dedup.get_or_insert_default().note(identified, at, seq);
-        }
-        if self.waits_for_store() {
-            self.unstored.push_back(publisher);
-        } else {
-            self.publish_up_to(seq, limits);
-            if let Publisher::Request(reply) = publisher {
-                reply.send(Ok(self.posted(seq)));
-            }
-        }
-        seq
-    }
-
-    /// Appends a payload as it is, as the latest value of its key if it has one.
-    pub(in crate::rooms) fn append_relay(
-        &mut self,
-        payload: &[u8],
-        text: bool,
-        key: Option<&[u8]>,
-        limits: &RoomLimits,
-        now: Timestamp,
-    ) {
-        let opcode = if text { OpCode::Text } else { OpCode::Binary };
-        self.last_at = now.after(self.last_at);
-        let log = Arc::make_mut(&mut self.log);
-        if let Some(conflated) = &mut self.conflated {
-            let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);
-            encode::frame(&mut frame, opcode, payload);
-            log.append(self.last_at, |_| ());
-            conflated.put(log.head(), self.last_at, key, frame, limits.window);
-        } else {
-            log.append(self.last_at, |out| encode::frame(out, opcode, payload));
-        }
-        self.publish_up_to(self.log.head(), limits);
-    }
-
     /// What is appended to the room from now on, the store is to have: its name for the room.
     pub(in crate::rooms) fn record_as(&self) -> Option<RoomId> {
         let is_stored = self.durability > Durability::Off && self.link == StoreLink::Linked;
@@ -362,39 +189,6 @@ impl<P: Peer> Room<P> {
     /// The newest message that is stored, if what is said here is.
     pub(in crate::rooms) fn stored_upto(&self) -> u64 {
         if self.record_as().is_some() { self.stored } else { 0 }
-    }
-
-    /// The messages up to `seq` are committed; `place` finds members.
-    pub(in crate::rooms) fn commit(
-        &mut self,
-        seq: u64,
-        limits: &RoomLimits,
-        place: impl Fn(MemberKey) -> Option<usize>,
-    ) {
-        self.stored = seq;
-        let first = self.visible + 1;
-        self.visible = self.visible.max(seq.min(self.log.head()));
-        // Before anything leaves the window: the answers have the messages with them.
-        for number in first..=self.visible {
-            if let Some(Publisher::Request(reply)) = self.unstored.pop_front() {
-                reply.send(Ok(self.posted(number)));
-            }
-        }
-        self.answer_repeats(place);
-        self.expire(self.last_at);
-        self.evict(limits);
-    }
-
-    /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
-    pub(in crate::rooms) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
-        let ids = self.unshown_ids();
-        Arc::make_mut(&mut self.log).truncate(self.visible);
-        self.kept.truncate(self.visible);
-        self.follow_log();
-        self.forget_ids_after(self.visible);
-        self.recorded = self.stored;
-        self.delay_notices();
-        self.answer_rolled_back(ids, place);
     }
 
     /// The ids of later messages are free again.
@@ -412,33 +206,6 @@ impl<P: Peer> Room<P> {
         }
     }
 
-    fn publish_up_to(&mut self, seq: u64, limits: &RoomLimits) {
-        self.visible = self.visible.max(seq.min(self.log.head()));
-        self.expire(self.last_at);
-        self.evict(limits);
-    }
-
-    /// Lets what nobody needs from memory any more leave the window: what every member that was ready has been sent and,
-    /// in a room that is stored, can be read from there.
-    pub(in crate::rooms) fn evict(&mut self, limits: &RoomLimits) {
-        let upto =
-            if self.record_as().is_some() { self.fanned_out.min(self.stored) } else { self.fanned_out };
-        let log = Arc::make_mut(&mut self.log);
-        log.evict(limits.window, upto);
-        log.evict_before(self.oldest.min(upto + 1));
-        self.follow_log();
-        if self.stored_as.is_none() {
-            self.oldest = self.log.tail();
-            self.gone_at = self.log.time_of(self.oldest - 1).unwrap_or_default();
-        }
-    }
-
-    /// The other forms of the log keep what the log keeps.
-    fn follow_log(&mut self) {
-        self.deflated.follow(&self.log);
-        self.encoded.follow(&self.log);
-    }
-
     /// Says something to one member.
     pub(in crate::rooms) fn tell(&self, member: &Member<P>, notice: &Notice<'_>) {
         let mut frame = Vec::new();
@@ -452,64 +219,4 @@ impl<P: Peer> Room<P> {
         let (client_id, at) = (client_id.as_deref(), member.sent_at);
         self.tell(member, &Notice::Error { code, content, at, client_id });
     }
-
-    pub(in crate::rooms) fn posted(&self, seq: u64) -> Posted {
-        let json = self.log.frame(seq).map(payload_of).map(Into::into);
-        Posted { seq, json, receivers: self.members.len() }
-    }
-
-    /// Where a reader begins. What is kept no longer is [known](Room::expire) already.
-    pub(in crate::rooms) fn beginning(&self, start: Start) -> Beginning {
-        let head = self.visible;
-        let kept_after = self.conflated.as_ref().map_or(self.oldest - 1, |conflated| conflated.lost());
-        // Where it is not known when a message was published, the beginning of time is early enough.
-        let at = |cursor| {
-            let at = self.log.time_of(cursor).unwrap_or_default();
-            Beginning { cursor, since: None, gap: None, at }
-        };
-        let wanted = match start {
-            Start::Live => return at(head),
-            Start::Last(count) => return at(head.saturating_sub(count).max(kept_after)),
-            Start::Since(time) if let Some(conflated) = &self.conflated => {
-                conflated.cursor_at(time).min(head)
-            }
-            Start::Since(time) => return self.beginning_since(time, kept_after),
-            Start::After { seq, epoch } if seq <= head && self.is_known(seq, epoch) => seq,
-            // A position in another log than this one: none of this log's messages has been seen.
-            Start::After { .. } => return Beginning { gap: Some(Notice::whole_log(head)), ..at(head) },
-        };
-        let gap = (wanted < kept_after).then_some((wanted + 1, kept_after));
-        Beginning { gap, at: at(wanted).at, ..at(wanted.max(kept_after)) }
-    }
-
-    /// Where a reader begins who has everything up to `time`.
-    fn beginning_since(&self, time: Timestamp, kept_after: u64) -> Beginning {
-        let cursor = self.log.cursor_at(time).min(self.visible);
-        let at = self.log.time_of(cursor).unwrap_or_default();
-        // Not that of a message whose time is not known, which is zero.
-        let has_all_before = cursor + 1 > self.log.tail() || (at > Timestamp::default() && at <= time);
-        if self.stored_as.is_some() && !has_all_before && kept_after < cursor {
-            return Beginning { cursor, since: Some(time), gap: None, at: time };
-        }
-        // How many of the messages that are gone were later than `time` cannot be told any more.
-        let gap = (kept_after > 0 && time < self.gone_at).then_some((1, kept_after));
-        Beginning { cursor: cursor.max(kept_after), since: None, gap, at: at.min(time) }
-    }
-
-    /// Whether a position is one in this log. Before the first message of any is the number 0 of the epoch 0.
-    fn is_known(&self, seq: u64, epoch: Option<u64>) -> bool {
-        epoch.is_none_or(|epoch| epoch == self.epoch || (epoch, seq) == (0, 0))
-    }
-}
-
-/// Where a reader begins.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::rooms) struct Beginning {
-    pub(in crate::rooms) cursor: u64,
-    /// A time that has left the window of a stored room stays a time.
-    pub(in crate::rooms) since: Option<Timestamp>,
-    /// What the reader has to be told first that it will not get.
-    pub(in crate::rooms) gap: Option<(u64, u64)>,
-    /// When the last message was published that the reader has, or earlier.
-    pub(in crate::rooms) at: Timestamp,
 }

@@ -1,12 +1,16 @@
 //! Reading a room that is not there: as at an empty one, and nothing is made.
 
-use super::polls::{Poll, PollResult, Position};
 use super::state::Shard;
-use crate::rooms::api::command::{Command, Join, Joined, Online, RejectReason, Reply, RoomRequest, Start};
+use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::peer::Peer;
+use crate::rooms::api::poll::{Poll, PollResult};
+use crate::rooms::api::request::RoomRequest;
 use crate::rooms::log::encoded::write_notice;
-use crate::rooms::message::chat::Notice;
+use crate::rooms::message::notice::Notice;
+use crate::rooms::reasons::RejectReason;
+use crate::rooms::reply::Reply;
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::{Joined, Online, Position, Start};
 
 /// Before the first entry of any epoch.
 const NOWHERE: Position = Position { epoch: 0, seq: 0 };

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::epoch_reset::StoreLink;
 use super::state::{RoomSlot, Shard};
-use crate::rooms::api::command::{Format, Reader};
 use crate::rooms::api::peer::Peer;
+use crate::rooms::ids::Reader;
 use crate::rooms::room::member::MemberState;
-use crate::rooms::room::repeats::Publisher;
+use crate::rooms::room::publisher::Publisher;
 use crate::rooms::room::state::Room;
+use crate::rooms::room::store_link::StoreLink;
+use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
     /// Looks whether everything is as the comments say. Looks at every room and seat.

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
-use crate::rooms::api::command::{RoomKey, Span};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::{Durability, Record, RecordBatch, RecordPresence, RoomId, refused_with};
-use crate::rooms::room::repeats::Publisher;
-use crate::rooms::room::state::{Draft, DraftPresence, Room, RoomLimits};
+use crate::rooms::api::settings::Durability;
+use crate::rooms::api::store::{Record, RecordBatch, RecordPresence, refused_with};
+use crate::rooms::ids::{RoomId, RoomKey, Span};
+use crate::rooms::message::draft::{Draft, DraftPresence};
+use crate::rooms::room::limits::RoomLimits;
+use crate::rooms::room::publisher::Publisher;
+use crate::rooms::room::state::Room;
 use crate::rooms::timestamp::Timestamp;
 
 /// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.

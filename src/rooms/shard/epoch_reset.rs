@@ -11,32 +11,16 @@
 use std::time::Duration;
 
 use super::state::{RoomSlot, Shard, open_room};
-use crate::rooms::api::command::{RejectReason, RoomKey};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::{Durability, Opened, RoomId};
-use crate::rooms::message::chat::Notice;
-use crate::rooms::room::fanout::Outcome;
-use crate::rooms::room::member::MemberState;
-use crate::rooms::room::parallel::FanoutPool;
-use crate::rooms::room::state::{Room, RoomLimits};
+use crate::rooms::api::settings::Durability;
+use crate::rooms::api::store::Opened;
+use crate::rooms::ids::{RoomId, RoomKey};
+use crate::rooms::reasons::RejectReason;
+use crate::rooms::room::store_link::StoreLink;
 use crate::rooms::timestamp::Timestamp;
 
 /// How long the store is left alone after it could not begin a log anew.
 const RESET_RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// Whether what is said in a room gets into the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::rooms) enum StoreLink {
-    /// It does.
-    Linked,
-    /// It does not: the store has not the messages before it. The log is to begin anew, which is tried again at this time.
-    Broken {
-        /// Not to be tried before.
-        retry_at: Timestamp,
-    },
-    /// It does not yet: the store was asked to begin the log anew.
-    Resetting,
-}
 
 /// How the store has refused messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,51 +111,5 @@ impl<P: Peer> Shard<P> {
             let retry_at = Timestamp::from_micros(now.micros().saturating_add(pause));
             room.link = StoreLink::Broken { retry_at };
         }
-    }
-}
-
-impl<P: Peer> Room<P> {
-    /// Ends the log as it was shown and goes on with the one that is stored.
-    fn reset_epoch(
-        &mut self,
-        opened: &Opened,
-        limits: &RoomLimits,
-        fanout_pool: &dyn FanoutPool<P>,
-        out: &mut Outcome,
-    ) {
-        debug_assert!(
-            self.unstored.is_empty() && self.repeats.is_empty(),
-            "what waits for the store was taken back"
-        );
-        // Whoever can take the rest of the old log gets it now, the others are told what they do not get.
-        self.pump_all(limits, fanout_pool, out);
-        let room = &*self.name;
-        // Those that were thrown out are told nothing any more.
-        for member in self.members.iter_mut().filter(|member| member.state != MemberState::Gone) {
-            let mut gaps = Vec::new();
-            if member.cursor < self.visible {
-                let (epoch, from, to, at) = (self.epoch, member.cursor + 1, self.visible, member.sent_at);
-                self.encoded.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gaps);
-            }
-            let ((from, to), at) = (Notice::whole_log(opened.head), member.sent_at);
-            let gap = Notice::Gap { room, epoch: opened.epoch, from, to, at };
-            self.encoded.write(member.key, &gap, &mut gaps);
-            member.peer.reply(&gaps);
-            member.cursor = opened.head;
-            // Nothing is missing any more. A page that is on its way comes from before this, and is nobody's.
-            if member.state == MemberState::Reading {
-                member.state = MemberState::Ready;
-            }
-        }
-        self.restore_log(opened);
-        self.end_polls_at_reset();
-        if self.waits_for_store() {
-            // Others have written to the log: only what stands there was published.
-            self.dedup = None;
-            self.restore_ids(&opened.recent_ids);
-        } else {
-            self.forget_ids_after(opened.head);
-        }
-        self.link = StoreLink::Linked;
     }
 }

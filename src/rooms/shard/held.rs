@@ -1,6 +1,8 @@
 //! Commands that wait for a room: what they are, and what keeping them costs.
 
-use crate::rooms::api::command::{Command, Join, MemberKey, Posting, RoomRequest};
+use crate::rooms::api::command::{Command, Join};
+use crate::rooms::api::request::{Posting, RoomRequest};
+use crate::rooms::ids::MemberKey;
 use crate::rooms::timestamp::Timestamp;
 
 /// What keeping a command costs besides its texts: it stands in a queue, and most have a box of their own.

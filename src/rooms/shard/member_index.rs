@@ -1,7 +1,9 @@
 //! Where each member sits.
 
-use crate::rooms::api::command::{MemberKey, RoomKey};
-use crate::rooms::room::member::Profile;
+use std::sync::Arc;
+
+use crate::rooms::ids::{MemberKey, RoomKey, StayId};
+use crate::rooms::timestamp::Timestamp;
 
 /// The first of the keys that a shard gives itself, to members that left before their room was open. Nobody outside
 /// ever names so many members.
@@ -125,6 +127,20 @@ impl MemberIndex {
         }
         &mut table[index]
     }
+}
+
+/// The part of a member that only questions need.
+#[derive(Debug)]
+pub(in crate::rooms) struct Profile {
+    pub(in crate::rooms) user: Arc<str>,
+    pub(in crate::rooms) session_id: u128,
+    pub(in crate::rooms) joined_at: Timestamp,
+    /// It counts among those who are there.
+    pub(in crate::rooms) announced: bool,
+    /// Its stay, if the room is told that it came, and so that it leaves.
+    pub(in crate::rooms) stay: Option<StayId>,
+    /// It was thrown out, or its room was deleted: what it says until its session has closed counts no more.
+    pub(in crate::rooms) expelled: bool,
 }
 
 #[cfg(test)]

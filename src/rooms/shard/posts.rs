@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 
 use super::state::{RoomSlot, Shard};
-use crate::rooms::api::command::{Command, Format, PostError, Posted, Posting, RoomRequest};
+use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::RoomId;
-use crate::rooms::message::chat::Kind;
-use crate::rooms::room::dedup::content_digest;
-use crate::rooms::room::repeats::Publisher;
-use crate::rooms::room::state::{Draft, Room};
+use crate::rooms::api::request::{Posting, RoomRequest};
+use crate::rooms::ids::RoomId;
+use crate::rooms::message::draft::Draft;
+use crate::rooms::message::identity::content_digest;
+use crate::rooms::message::kind::Kind;
+use crate::rooms::reasons::PostError;
+use crate::rooms::room::publisher::Publisher;
+use crate::rooms::room::state::Room;
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::{Format, Posted};
 
 impl Posting {
     fn draft(&self) -> Draft<'_> {

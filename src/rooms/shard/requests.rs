@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
-use crate::rooms::api::command::{Command, Effect, Format, Online, OnlineSession, RejectReason, RoomRequest};
+use crate::rooms::api::command::Command;
+use crate::rooms::api::effect::Effect;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::RoomId;
+use crate::rooms::api::request::RoomRequest;
+use crate::rooms::ids::RoomId;
+use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::room::state::Room;
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::{Format, Online, OnlineSession};
 
 impl<P: Peer> Shard<P> {
     pub(super) fn ask(&mut self, ask: RoomRequest, now: Timestamp) {
@@ -208,9 +212,12 @@ impl<P: Peer> Shard<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rooms::api::command::{MemberKey, Reply, Start, StoreAnswer};
+    use crate::rooms::api::effect::StoreAnswer;
     use crate::rooms::api::store::Page;
+    use crate::rooms::ids::MemberKey;
+    use crate::rooms::reply::Reply;
     use crate::rooms::shard::tests::kit::{Ear, Kit};
+    use crate::rooms::values::Start;
 
     #[test]
     fn what_a_member_says_after_it_was_thrown_out_is_kept_nowhere() {

@@ -5,21 +5,29 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::rooms::api::command::{
-    Command, Effect, Fault, Format, Join, MemberKey, Reader, RejectReason, Reply, RoomKey, RoomRequest,
-    SessionKey, Span, Start, StoreAnswer, Variant,
-};
+use crate::rooms::api::command::{Command, Join};
+use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::history::History;
 use crate::rooms::api::peer::{Peer, Sent};
-use crate::rooms::api::store::{Durability, Opened, Page, PageRequest, ReadFrom, Retention, RoomId, Stored};
+use crate::rooms::api::poll::{Poll, PollResult};
+use crate::rooms::api::request::RoomRequest;
+use crate::rooms::api::settings::{Durability, Retention};
+use crate::rooms::api::store::{Opened, Page, PageRequest, ReadFrom};
+use crate::rooms::ids::{MemberKey, Reader, RoomId, RoomKey, SessionKey, Span};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::log::frames::{Slice, Window};
-use crate::rooms::message::chat::{Kind, Notice, Notices};
+use crate::rooms::message::kind::Kind;
+use crate::rooms::message::notice::Notice;
+use crate::rooms::message::presence_text::Notices;
+use crate::rooms::message::stored::Stored;
+use crate::rooms::reasons::RejectReason;
+use crate::rooms::reply::Reply;
+use crate::rooms::room::limits::{OnLag, RoomLimits};
 use crate::rooms::room::parallel::Sequential;
-use crate::rooms::room::state::{OnLag, RoomLimits};
-use crate::rooms::shard::polls::{History, Poll, PollResult, Position};
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::{Fault, Format, Position, Start, Variant};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// A peer that takes everything, or nothing.

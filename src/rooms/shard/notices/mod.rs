@@ -11,106 +11,25 @@
 //! The store keeps the stays whose JOIN is stored and whose LEAVE is not. They come with a room that is opened: their
 //! sessions ended with another process.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashSet;
 
 use super::commits::PendingCommits;
 use super::member_index::MemberSlot;
-use super::opening::mixed;
 use super::state::{RoomSlot, Shard, open_room};
-use crate::rooms::api::command::{Format, RoomKey};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::store::{OpenStay, StayId};
-use crate::rooms::message::chat::{Kind, SYSTEM_SENDER};
-use crate::rooms::room::repeats::Publisher;
-use crate::rooms::room::state::{Draft, DraftPresence, Room, RoomLimits};
+use crate::rooms::api::store::OpenStay;
+use crate::rooms::ids::{RoomKey, StayId};
+use crate::rooms::message::draft::{Draft, DraftPresence};
+use crate::rooms::message::kind::Kind;
+use crate::rooms::message::presence_text::SYSTEM_SENDER;
+use crate::rooms::room::delayed::{Delayed, PAUSE_MAX};
+use crate::rooms::room::limits::RoomLimits;
+use crate::rooms::room::publisher::{PresenceNotice, Publisher};
+use crate::rooms::room::state::Room;
 use crate::rooms::timestamp::Timestamp;
-
-/// How long after a refusal the notices of a room are tried again; twice as long after each further one.
-const PAUSE_MIN: Duration = Duration::from_secs(1);
-/// A store that refuses one room alone may do so for good: then it is asked this seldom.
-const PAUSE_MAX: Duration = Duration::from_secs(16);
-
-/// A JOIN or LEAVE that is not stored yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::rooms) struct PresenceNotice {
-    pub(in crate::rooms) kind: Kind,
-    pub(in crate::rooms) stay: StayId,
-    pub(in crate::rooms) username: Arc<str>,
-}
-
-/// The notices of one room that the store has refused, and those behind them.
-///
-/// Invariant: holds at most the JOIN of each member that is there, and the LEAVE of each stay whose JOIN is stored. So it
-/// is bounded as members are.
-#[derive(Debug, Default)]
-pub(in crate::rooms) struct Delayed {
-    /// In the order in which they happened.
-    notices: BTreeMap<u64, PresenceNotice>,
-    /// Where in `notices` the JOIN of a stay is.
-    joins: HashMap<StayId, u64>,
-    happened: u64,
-    /// When they are tried again; `None` while there is none.
-    again_at: Option<Timestamp>,
-    /// How long they wait after the next refusal.
-    pause: Duration,
-}
-
-impl Delayed {
-    pub(in crate::rooms) fn is_empty(&self) -> bool {
-        self.notices.is_empty()
-    }
-
-    /// Has a notice wait, or takes the JOIN away that it would be the end of.
-    pub(in crate::rooms) fn push(&mut self, notice: PresenceNotice) {
-        if notice.kind == Kind::Leave
-            && let Some(join) = self.joins.remove(&notice.stay)
-        {
-            self.notices.remove(&join);
-            return;
-        }
-        self.happened += 1;
-        if notice.kind == Kind::Join {
-            self.joins.insert(notice.stay, self.happened);
-        }
-        self.notices.insert(self.happened, notice);
-    }
-
-    /// All of them, in order.
-    fn take(&mut self) -> impl Iterator<Item = PresenceNotice> + use<> {
-        self.again_at = None;
-        self.joins.clear();
-        std::mem::take(&mut self.notices).into_values()
-    }
-
-    /// When they are to be tried again, unless that was said before.
-    fn put_off(&mut self, now: Timestamp) -> Option<Timestamp> {
-        if self.is_empty() || self.again_at.is_some() {
-            return None;
-        }
-        let pause = self.pause.clamp(PAUSE_MIN, PAUSE_MAX);
-        self.pause = pause * 2;
-        self.again_at = Some(now.later_by(pause));
-        self.again_at
-    }
-
-    /// The store takes what is said in the room.
-    fn reset_pause(&mut self) {
-        self.pause = PAUSE_MIN;
-    }
-}
-
-/// Rooms with notices that wait, and until when: in the order in which they were put off.
-pub(in crate::rooms) type DelayedRooms = VecDeque<(RoomKey, Timestamp)>;
+use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
-    /// A name for a stay that no other of any process has.
-    pub(in crate::rooms) fn new_stay(&mut self) -> StayId {
-        self.stays += 1;
-        StayId(mixed(self.epoch_seed, self.stays))
-    }
-
     /// Appends a notice to a chat room, behind those that wait for the store.
     pub(in crate::rooms) fn notify(&mut self, index: usize, notice: PresenceNotice, now: Timestamp) {
         if let RoomSlot::Open(room) = &mut self.rooms[index]
@@ -245,18 +164,6 @@ fn append<P: Peer>(
         presence: Some(DraftPresence { username, online, stay: *stay }),
     };
     commits.append(room, draft, Publisher::Notice(notice.clone()), limits, now);
-}
-
-impl<P> Room<P> {
-    /// What is being taken back of JOINs and LEAVEs waits until the store takes it.
-    pub(in crate::rooms) fn delay_notices(&mut self) {
-        for publisher in &self.unstored {
-            match publisher {
-                Publisher::Notice(notice) => self.delayed.push(notice.clone()),
-                Publisher::Member { .. } | Publisher::Request(_) => {}
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,13 @@
 
 use serde_json::{Value, json};
 
-use crate::rooms::api::command::{Command, Effect, MemberKey, Reply, RoomRequest, StoreAnswer};
-use crate::rooms::api::store::{Durability, OpenStay, Opened, RoomId, StayId};
+use crate::rooms::api::command::Command;
+use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::request::RoomRequest;
+use crate::rooms::api::settings::Durability;
+use crate::rooms::api::store::{OpenStay, Opened};
+use crate::rooms::ids::{MemberKey, RoomId, StayId};
+use crate::rooms::reply::Reply;
 use crate::rooms::shard::tests::kit::{Ear, Kit};
 
 /// Type, user, number of users and number of each entry.

@@ -1,9 +1,10 @@
 //! Commands that wait for a room that does not come.
 
-use super::Phase;
+use super::state::Phase;
 use crate::metrics::Limit;
-use crate::rooms::api::command::{Command, PostError, RejectReason};
+use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::reasons::{PostError, RejectReason};
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 

@@ -7,18 +7,25 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use super::*;
-use crate::rooms::api::command::{
-    Effect, Join, Joined, Online, PostError, Posted, Posting, Reply, RoomRequest, SessionKey, Start,
-    StoreAnswer, Variant,
-};
-use crate::rooms::api::peer::Sent;
-use crate::rooms::api::store::Retention;
+use crate::rooms::api::command::{Command, Join};
+use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::peer::{Peer, Sent};
+use crate::rooms::api::poll::{Poll, PollResult};
+use crate::rooms::api::request::{Posting, RoomRequest};
+use crate::rooms::api::settings::{Durability, Retention};
+use crate::rooms::api::store::Opened;
+use crate::rooms::ids::{MemberKey, RoomId, RoomKey, SessionKey, Span};
+use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::frames::{Slice, Window};
-use crate::rooms::message::chat::Notices;
+use crate::rooms::message::notice::Notice;
+use crate::rooms::message::presence_text::Notices;
+use crate::rooms::reasons::{PostError, RejectReason};
+use crate::rooms::reply::Reply;
+use crate::rooms::room::limits::{OnLag, RoomLimits};
 use crate::rooms::room::parallel::Sequential;
-use crate::rooms::room::state::{OnLag, RoomLimits};
-use crate::rooms::shard::polls::{Poll, PollResult, Position};
+use crate::rooms::shard::state::{RoomSlot, Shard};
+use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::{Format, Joined, Online, Position, Posted, Start, Variant};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// A client that takes everything.

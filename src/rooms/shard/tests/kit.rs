@@ -9,19 +9,24 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::rooms::api::command::{
-    Command, Effect, Format, Join, MemberKey, PostError, Posted, Posting, Reply, RoomRequest, SessionKey,
-    Span, Start, StoreAnswer, Variant,
-};
+use crate::rooms::api::command::{Command, Join};
+use crate::rooms::api::effect::{Effect, StoreAnswer};
 use crate::rooms::api::peer::{Peer, Sent};
-use crate::rooms::api::store::{Durability, Opened, RecordBatch, Retention, RoomId};
+use crate::rooms::api::request::{Posting, RoomRequest};
+use crate::rooms::api::settings::{Durability, Retention};
+use crate::rooms::api::store::{Opened, RecordBatch};
+use crate::rooms::ids::{MemberKey, RoomId, SessionKey, Span};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::frames::{Slice, Window};
-use crate::rooms::message::chat::{Notices, payload_of};
+use crate::rooms::message::frame::payload_of;
+use crate::rooms::message::presence_text::Notices;
+use crate::rooms::reasons::PostError;
+use crate::rooms::reply::Reply;
+use crate::rooms::room::limits::{OnLag, RoomLimits};
 use crate::rooms::room::parallel::Sequential;
-use crate::rooms::room::state::{OnLag, RoomLimits};
 use crate::rooms::shard::state::Shard;
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::{Format, Posted, Start, Variant};
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// A member's end: what it was sent, as JSON.

@@ -6,16 +6,22 @@ use std::time::Duration;
 
 use super::kit::{Ear, Kit};
 use crate::metrics::{Limit, Metrics};
-use crate::rooms::api::command::{
-    Command, Effect, Format, Join, MemberKey, PostError, RejectReason, Reply, RoomKey, RoomRequest,
-    SessionKey, Start, StoreAnswer, Variant,
-};
-use crate::rooms::api::store::{Durability, Opened, Page, RoomId, SEQ_MAX, Stored};
+use crate::rooms::api::command::{Command, Join};
+use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::poll::{Poll, PollResult};
+use crate::rooms::api::request::RoomRequest;
+use crate::rooms::api::settings::Durability;
+use crate::rooms::api::store::{Opened, Page, SEQ_MAX};
+use crate::rooms::ids::{MemberKey, RoomId, RoomKey, SessionKey};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoding::{Encoding, Entry};
-use crate::rooms::message::chat::{Kind, Notice};
-use crate::rooms::shard::polls::{Poll, PollResult};
+use crate::rooms::message::kind::Kind;
+use crate::rooms::message::notice::Notice;
+use crate::rooms::message::stored::Stored;
+use crate::rooms::reasons::{PostError, RejectReason};
+use crate::rooms::reply::Reply;
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::{Format, Start, Variant};
 
 /// What a poll is told.
 type Told = Receiver<Result<PollResult, RejectReason>>;

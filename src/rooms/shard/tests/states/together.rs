@@ -1,7 +1,8 @@
 //! Messages that are posted together.
 
 use super::*;
-use crate::rooms::api::command::{Posted, Posting};
+use crate::rooms::api::request::Posting;
+use crate::rooms::values::Posted;
 
 /// The answers to messages that are posted together.
 type Answers = Vec<Receiver<Result<Posted, PostError>>>;

@@ -1,0 +1,68 @@
+//! What a shard wants done elsewhere, and what comes back from the store.
+
+use super::store::{Opened, Page, PageRequest};
+use crate::rooms::ids::{Reader, RoomId, RoomKey, SessionKey};
+use crate::rooms::reasons::RejectReason;
+
+/// What a shard wants done elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Close a session.
+    Close(SessionKey, RejectReason),
+    /// A [`Command::Barrier`] was passed.
+    Passed,
+    /// Open a room in the store; answered by [`StoreAnswer::Opened`](crate::rooms::StoreAnswer::Opened).
+    Open {
+        /// To be handed back.
+        room: RoomKey,
+        /// The room's name.
+        name: Box<str>,
+        /// Whether to create it if it is not there.
+        create: bool,
+    },
+    /// Give the log of a room in the store another epoch, because its newest messages were shown and are not there;
+    /// answered by [`StoreAnswer::Opened`](crate::rooms::StoreAnswer::Opened).
+    Renew {
+        /// To be handed back.
+        room: RoomKey,
+        /// The room's name.
+        name: Box<str>,
+        /// The room: another one of that name, after this was deleted, is not meant.
+        id: RoomId,
+    },
+    /// Read from the store for a member; answered by [`StoreAnswer::Page`](crate::rooms::StoreAnswer::Page).
+    Read {
+        /// To be handed back.
+        reader: Reader,
+        /// What to read.
+        request: PageRequest,
+    },
+}
+
+/// What comes back from the store.
+#[derive(Debug)]
+pub enum StoreAnswer {
+    /// To [`Effect::Open`] and [`Effect::Renew`].
+    Opened {
+        /// Which opening.
+        room: RoomKey,
+        /// The room, or why there is none.
+        opened: Result<Box<Opened>, RejectReason>,
+    },
+    /// The oldest batch of records under way is stored.
+    Committed {
+        /// But nothing of these rooms is, and nothing that is under way after it will be.
+        refused: Vec<RoomId>,
+    },
+    /// The oldest batch of records under way is not stored, and neither is any other under way.
+    Refused,
+    /// To nothing: what is stored of this room was found to be damaged, and the store does nothing with it any more.
+    Damaged(RoomId),
+    /// To [`Effect::Read`].
+    Page {
+        /// For whom.
+        reader: Reader,
+        /// The page; `None` if the store could not read it.
+        page: Option<Page>,
+    },
+}

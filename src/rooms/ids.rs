@@ -1,0 +1,60 @@
+//! The names by which rooms, members, sessions and pieces of a batch are known. They stand below everything else here.
+
+/// A member of one of a shard's rooms. Chosen by whoever sends the commands, small and dense: a shard keeps a table
+/// indexed by it. A key may be used again as soon as its [`Command::Leave`] is on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberKey(pub u32);
+
+/// The connection that a member stands for, opaque to the rooms: they only hand it back in an [`Effect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SessionKey(pub u64);
+
+/// A piece of the byte arena that travels with a batch of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    len: u32,
+}
+
+impl Span {
+    /// Appends `bytes` to `arena` and names the place. `None` if the arena would outgrow 4 GiB.
+    #[must_use]
+    pub fn store(arena: &mut Vec<u8>, bytes: &[u8]) -> Option<Span> {
+        let span = Span { start: u32::try_from(arena.len()).ok()?, len: u32::try_from(bytes.len()).ok()? };
+        arena.extend_from_slice(bytes);
+        Some(span)
+    }
+
+    /// The bytes, from the arena they were stored in (empty from any other that is too short).
+    #[must_use]
+    pub fn of(self, arena: &[u8]) -> &[u8] {
+        let start = self.start as usize;
+        arena.get(start..start + self.len as usize).unwrap_or_default()
+    }
+}
+
+/// One stay of a room in a shard's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RoomKey {
+    pub(in crate::rooms) index: usize,
+    /// Differs for each stay.
+    pub(in crate::rooms) number: u64,
+}
+
+/// A request for a page: for one member of one room, which asks for one at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reader {
+    pub(in crate::rooms) room: RoomKey,
+    /// Used once in the shard; 0 until the request is made. Keys of members are used again, and one session has many.
+    pub(in crate::rooms) number: u64,
+    pub(in crate::rooms) member: MemberKey,
+    pub(in crate::rooms) session: SessionKey,
+}
+
+/// A room as a store knows it. Never used again for another room, not even after the room was deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomId(pub i64);
+
+/// One membership of a room, from its JOIN to its LEAVE. Unique among all of the room, in all processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StayId(pub u64);

@@ -1,0 +1,31 @@
+//! What a numbered message is.
+
+use serde::Deserialize;
+
+/// What a numbered message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[non_exhaustive]
+pub enum Kind {
+    /// A member's message.
+    Message,
+    /// A member came.
+    Join,
+    /// A member left.
+    Leave,
+    /// The server speaks.
+    System,
+}
+
+impl Kind {
+    /// The value of `type` on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Kind::Message => "MESSAGE",
+            Kind::Join => "JOIN",
+            Kind::Leave => "LEAVE",
+            Kind::System => "SYSTEM",
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Messages are appended to a room's log, become visible, or are taken back.
+
+use std::sync::Arc;
+
+use super::limits::RoomLimits;
+use super::publisher::Publisher;
+use super::state::Room;
+use crate::rooms::api::peer::Peer;
+use crate::rooms::ids::MemberKey;
+use crate::rooms::message::draft::Draft;
+use crate::rooms::message::frame::payload_of;
+use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::Posted;
+use crate::ws::{OpCode, encode};
+
+impl<P: Peer> Room<P> {
+    /// Appends a chat message; returns its number.
+    pub(in crate::rooms) fn append(
+        &mut self,
+        draft: Draft<'_>,
+        publisher: Publisher,
+        limits: &RoomLimits,
+        now: Timestamp,
+    ) -> u64 {
+        self.last_at = now.after(self.last_at);
+        let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
+        let envelope = draft.envelope(room, epoch, seq, at);
+        Arc::make_mut(&mut self.log).append(at, |out| envelope.encode(out));
+        self.kept.note(seq, draft.sender, draft.content);
+        if let Some(identified) = draft.identified() {
+            self.dedup.get_or_insert_default().note(identified, at, seq);
+        }
+        if self.waits_for_store() {
+            self.unstored.push_back(publisher);
+        } else {
+            self.publish_up_to(seq, limits);
+            if let Publisher::Request(reply) = publisher {
+                reply.send(Ok(self.posted(seq)));
+            }
+        }
+        seq
+    }
+
+    /// Appends a payload as it is, as the latest value of its key if it has one.
+    pub(in crate::rooms) fn append_relay(
+        &mut self,
+        payload: &[u8],
+        text: bool,
+        key: Option<&[u8]>,
+        limits: &RoomLimits,
+        now: Timestamp,
+    ) {
+        let opcode = if text { OpCode::Text } else { OpCode::Binary };
+        self.last_at = now.after(self.last_at);
+        let log = Arc::make_mut(&mut self.log);
+        if let Some(conflated) = &mut self.conflated {
+            let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);
+            encode::frame(&mut frame, opcode, payload);
+            log.append(self.last_at, |_| ());
+            conflated.put(log.head(), self.last_at, key, frame, limits.window);
+        } else {
+            log.append(self.last_at, |out| encode::frame(out, opcode, payload));
+        }
+        self.publish_up_to(self.log.head(), limits);
+    }
+
+    /// The messages up to `seq` are committed; `place` finds members.
+    pub(in crate::rooms) fn commit(
+        &mut self,
+        seq: u64,
+        limits: &RoomLimits,
+        place: impl Fn(MemberKey) -> Option<usize>,
+    ) {
+        self.stored = seq;
+        let first = self.visible + 1;
+        self.visible = self.visible.max(seq.min(self.log.head()));
+        // Before anything leaves the window: the answers have the messages with them.
+        for number in first..=self.visible {
+            if let Some(Publisher::Request(reply)) = self.unstored.pop_front() {
+                reply.send(Ok(self.posted(number)));
+            }
+        }
+        self.answer_repeats(place);
+        self.expire(self.last_at);
+        self.evict(limits);
+    }
+
+    /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
+    pub(in crate::rooms) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
+        let ids = self.unshown_ids();
+        Arc::make_mut(&mut self.log).truncate(self.visible);
+        self.kept.truncate(self.visible);
+        self.follow_log();
+        self.forget_ids_after(self.visible);
+        self.recorded = self.stored;
+        self.delay_notices();
+        self.answer_rolled_back(ids, place);
+    }
+
+    fn publish_up_to(&mut self, seq: u64, limits: &RoomLimits) {
+        self.visible = self.visible.max(seq.min(self.log.head()));
+        self.expire(self.last_at);
+        self.evict(limits);
+    }
+
+    pub(in crate::rooms) fn posted(&self, seq: u64) -> Posted {
+        let json = self.log.frame(seq).map(payload_of).map(Into::into);
+        Posted { seq, json, receivers: self.members.len() }
+    }
+}
+
+impl<P> Room<P> {
+    /// What is being taken back of JOINs and LEAVEs waits until the store takes it.
+    pub(in crate::rooms) fn delay_notices(&mut self) {
+        for publisher in &self.unstored {
+            match publisher {
+                Publisher::Notice(notice) => self.delayed.push(notice.clone()),
+                Publisher::Member { .. } | Publisher::Request(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! JOINs and LEAVEs of one room that the store has refused, and those behind them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::publisher::PresenceNotice;
+use crate::rooms::ids::StayId;
+use crate::rooms::message::kind::Kind;
+use crate::rooms::timestamp::Timestamp;
+
+/// How long after a refusal the notices of a room are tried again; twice as long after each further one.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// A store that refuses one room alone may do so for good: then it is asked this seldom.
+pub(in crate::rooms) const PAUSE_MAX: Duration = Duration::from_secs(16);
+
+/// The notices of one room that the store has refused, and those behind them.
+///
+/// Invariant: holds at most the JOIN of each member that is there, and the LEAVE of each stay whose JOIN is stored. So it
+/// is bounded as members are.
+#[derive(Debug, Default)]
+pub(in crate::rooms) struct Delayed {
+    /// In the order in which they happened.
+    notices: BTreeMap<u64, PresenceNotice>,
+    /// Where in `notices` the JOIN of a stay is.
+    joins: HashMap<StayId, u64>,
+    happened: u64,
+    /// When they are tried again; `None` while there is none.
+    pub(in crate::rooms) again_at: Option<Timestamp>,
+    /// How long they wait after the next refusal.
+    pause: Duration,
+}
+
+impl Delayed {
+    pub(in crate::rooms) fn is_empty(&self) -> bool {
+        self.notices.is_empty()
+    }
+
+    /// Has a notice wait, or takes the JOIN away that it would be the end of.
+    pub(in crate::rooms) fn push(&mut self, notice: PresenceNotice) {
+        if notice.kind == Kind::Leave
+            && let Some(join) = self.joins.remove(&notice.stay)
+        {
+            self.notices.remove(&join);
+            return;
+        }
+        self.happened += 1;
+        if notice.kind == Kind::Join {
+            self.joins.insert(notice.stay, self.happened);
+        }
+        self.notices.insert(self.happened, notice);
+    }
+
+    /// All of them, in order.
+    pub(in crate::rooms) fn take(&mut self) -> impl Iterator<Item = PresenceNotice> + use<> {
+        self.again_at = None;
+        self.joins.clear();
+        std::mem::take(&mut self.notices).into_values()
+    }
+
+    /// When they are to be tried again, unless that was said before.
+    pub(in crate::rooms) fn put_off(&mut self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_empty() || self.again_at.is_some() {
+            return None;
+        }
+        let pause = self.pause.clamp(PAUSE_MIN, PAUSE_MAX);
+        self.pause = pause * 2;
+        self.again_at = Some(now.later_by(pause));
+        self.again_at
+    }
+
+    /// The store takes what is said in the room.
+    pub(in crate::rooms) fn reset_pause(&mut self) {
+        self.pause = PAUSE_MIN;
+    }
+}

@@ -1,0 +1,43 @@
+//! Who published a message that is not stored yet, and messages that came again meanwhile.
+
+use std::sync::Arc;
+
+use super::dedup::Earlier;
+use crate::rooms::ids::{MemberKey, SessionKey, StayId};
+use crate::rooms::message::kind::Kind;
+use crate::rooms::reasons::PostError;
+use crate::rooms::reply::Reply;
+use crate::rooms::values::Posted;
+
+/// Who has to hear what becomes of a message that is not stored yet.
+#[derive(Debug)]
+pub(in crate::rooms) enum Publisher {
+    /// The room itself: it is a JOIN or LEAVE, which is published again if it is taken back.
+    Notice(PresenceNotice),
+    /// A member; it hears only of failure, its own message is the acknowledgement.
+    Member {
+        /// Its key, which another session may have by the time of the answer.
+        key: MemberKey,
+        /// Its session.
+        session: SessionKey,
+    },
+    /// Somebody who asked.
+    Request(Reply<Result<Posted, PostError>>),
+}
+
+/// A message that came again before its first was stored.
+#[derive(Debug)]
+pub(in crate::rooms) struct Repeat {
+    pub(in crate::rooms) first: Earlier,
+    pub(in crate::rooms) is_same: bool,
+    pub(in crate::rooms) client_id: Box<str>,
+    pub(in crate::rooms) publisher: Publisher,
+}
+
+/// A JOIN or LEAVE that is not stored yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::rooms) struct PresenceNotice {
+    pub(in crate::rooms) kind: Kind,
+    pub(in crate::rooms) stay: StayId,
+    pub(in crate::rooms) username: Arc<str>,
+}

@@ -1,0 +1,59 @@
+//! Members that read from the store, a few pages at a time.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::rooms::ids::{MemberKey, Reader};
+use crate::rooms::timestamp::Timestamp;
+
+/// Pages under way at a time; other members that read wait for one of these.
+pub(crate) const PAGES_MAX: usize = 16;
+
+/// Members that read from the store.
+#[derive(Debug, Default)]
+pub(in crate::rooms::shard) struct CatchUp {
+    pub(in crate::rooms::shard) waiting: VecDeque<Reader>,
+    /// Invariant: every effect Read gets exactly one answer, which takes its number away here.
+    pub(in crate::rooms::shard) under_way: Vec<u64>,
+    /// Invariant: has nobody who is not a member.
+    pub(in crate::rooms::shard) reading: HashMap<MemberKey, Reading>,
+    /// The requests made so far.
+    pub(in crate::rooms::shard) number: u64,
+}
+
+/// What is known of a member that reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::rooms::shard) struct Reading {
+    /// Its position, if that is still a time.
+    pub(in crate::rooms::shard) since: Option<Timestamp>,
+    /// The request that is under way: the only page that it takes.
+    pub(in crate::rooms::shard) request: Option<u64>,
+    /// The newest message that was stored when it was made.
+    pub(in crate::rooms::shard) stored: u64,
+    /// Pages that were not what it had asked for.
+    pub(in crate::rooms::shard) mismatches: u8,
+}
+
+impl CatchUp {
+    /// The member's position is a time.
+    pub(in crate::rooms::shard) fn begin_since(&mut self, member: MemberKey, since: Timestamp) {
+        self.reading.insert(member, Reading { since: Some(since), ..Reading::default() });
+    }
+
+    /// Whether a page for this member is under way, or going to be asked for.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(in crate::rooms::shard) fn reads_for(&self, reader: Reader) -> bool {
+        let is_under_way = self.reading.get(&reader.member).is_some_and(|reading| reading.request.is_some());
+        is_under_way || self.waiting.iter().any(|waiting| Reader { number: 0, ..*waiting } == reader)
+    }
+
+    /// The members for whom a page is under way.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(in crate::rooms::shard) fn members_with_request(&self) -> impl Iterator<Item = MemberKey> {
+        self.reading.iter().filter(|(_, reading)| reading.request.is_some()).map(|(member, _)| *member)
+    }
+
+    /// The member has left, or its position is another one: what is under way for it is nobody's.
+    pub(in crate::rooms::shard) fn forget(&mut self, member: MemberKey) {
+        self.reading.remove(&member);
+    }
+}

@@ -1,0 +1,124 @@
+//! Rooms without members are forgotten; what is due by itself.
+
+use super::state::{RoomSlot, Shard};
+use crate::rooms::api::peer::Peer;
+use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::Format;
+
+/// How long a room without members stays in memory, so that a client that lost its connection finds the window when it
+/// comes back, in microseconds.
+const LINGER_MICROS: u64 = 30_000_000;
+/// Rooms without members that stay in memory at most.
+const LINGERING_MAX: usize = 1024;
+/// Rooms looked at in one go: so a crowd of rooms that cannot be forgotten yet costs each command little.
+const LOOKS_MAX: usize = 64;
+/// How long nobody looks through all of them again after none could be forgotten, in microseconds.
+const FRUITLESS_PAUSE_MICROS: u64 = 50_000;
+
+impl<P: Peer> Shard<P> {
+    /// Does what is due by now although nobody asks for it.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.clock = self.clock.max(now);
+        self.retry_notices(now);
+        self.forget_idle(now);
+        #[cfg(debug_assertions)]
+        if self.clock >= self.checked_at.later_by(CHECK_INTERVAL) {
+            self.checked_at = self.clock;
+            self.check();
+        }
+    }
+
+    /// Whether [`Shard::tick`] has to be called now and then.
+    #[must_use]
+    pub fn wants_tick(&self) -> bool {
+        !self.idle.rooms.is_empty() || !self.delayed.is_empty()
+    }
+
+    /// Forgets the rooms that have been without members for long, or are too many.
+    pub(super) fn forget_idle(&mut self, now: Timestamp) {
+        for _ in 0..LOOKS_MAX {
+            let Some(&(_, since)) = self.idle.rooms.front() else { return };
+            let is_due = now.micros() >= since.micros().saturating_add(LINGER_MICROS);
+            if !is_due && self.idle.rooms.len() <= LINGERING_MAX {
+                return;
+            }
+            self.forget_oldest(now);
+        }
+    }
+
+    /// Forgets rooms without members until there may be one more; false if there may not.
+    pub(super) fn make_room(&mut self, now: Timestamp) -> bool {
+        let has_room = |shard: &Shard<P>| shard.rooms.len() - shard.absent < shard.limits.bounds.rooms();
+        if has_room(self) {
+            return true;
+        }
+        let pause_ends = |at: Timestamp| at.micros().saturating_add(FRUITLESS_PAUSE_MICROS);
+        if self.idle.fruitless_at.is_some_and(|at| now >= at && now.micros() < pause_ends(at)) {
+            return false;
+        }
+        for _ in 0..self.idle.rooms.len() {
+            self.forget_oldest(now);
+            if has_room(self) {
+                return true;
+            }
+        }
+        self.idle.fruitless_at = Some(now);
+        false
+    }
+
+    /// Forgets the room that has been without members longest, or puts it back behind the others if it cannot be
+    /// forgotten yet: it must not stand in their way.
+    fn forget_oldest(&mut self, now: Timestamp) {
+        let Some((key, since)) = self.idle.rooms.pop_front() else { return };
+        match self.rooms.get_mut(key.index) {
+            Some(RoomSlot::Open(room)) if room.key == key => {
+                if !room.members.is_empty() || room.idle_since != since {
+                    return;
+                }
+                room.forget_polls(now);
+                if room.is_idle() {
+                    return self.remove_room(key.index);
+                }
+                // Its last messages are still on their way to the store, or its log has to begin anew there.
+                room.idle_since = now;
+                self.idle.rooms.push_back((key, now));
+                self.retry_reset(key.index, now);
+            }
+            Some(RoomSlot::Opening(opening)) if opening.key == key => {
+                if opening.idle_since() != Some(since) {
+                    return;
+                }
+                opening.forget_polls(now, &self.limits.bounds);
+                if opening.is_unwanted() {
+                    return self.remove_room(key.index);
+                }
+                opening.set_idle_since(now);
+                self.idle.rooms.push_back((key, now));
+            }
+            Some(RoomSlot::Open(_) | RoomSlot::Opening(_)) | None => {}
+        }
+    }
+
+    /// The room is no longer in memory, and its name leads nowhere unless it leads to another one.
+    pub(super) fn remove_room(&mut self, index: usize) {
+        let (name, format) = match self.rooms.remove(index) {
+            RoomSlot::Open(room) => {
+                debug_assert!(room.members.is_empty() && room.polls.is_empty());
+                (room.name, room.format)
+            }
+            RoomSlot::Opening(opening) => {
+                self.absent -= usize::from(opening.is_absent());
+                debug_assert!(opening.is_unwanted(), "somebody waits for the room");
+                (opening.name, Format::Chat)
+            }
+        };
+        let names = &mut self.names[format as usize];
+        if names.get(&name) == Some(&index) {
+            names.remove(&name);
+        }
+    }
+}
+
+/// How often all invariants are looked at, in builds with assertions: that takes a look at every room and member.
+#[cfg(debug_assertions)]
+const CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);

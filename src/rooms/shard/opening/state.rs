@@ -1,0 +1,244 @@
+//! A room on its way from the store: what happens to it meanwhile waits in order.
+//!
+//! ```text
+//!          a command by name                     the store has it
+//!  Found ────────────────────► Asked { create } ──────────────────► RoomSlot::Open, and what waits takes effect
+//!    ▲                            │      ▲
+//!    │ everybody has gone         │      │ a command by name
+//!    │                            ▼      │
+//!  (no entry) ◄──────────────── Absent ──┘
+//!            nobody waits      the store has no such room, and only readers wait: they make none
+//! ```
+//!
+//! A deletion that meets a room on its way is noted: if it was that room which the store has opened, the store is asked
+//! once more, and what waits is in the next room of that name.
+
+use crate::metrics::Limit;
+use crate::rooms::api::command::Command;
+use crate::rooms::api::peer::Peer;
+use crate::rooms::ids::{MemberKey, RoomId, RoomKey, Span};
+use crate::rooms::limits::bounds::Bounds;
+use crate::rooms::log::encoded::write_notice;
+use crate::rooms::message::notice::Notice;
+use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::Fault;
+
+/// Bytes that wait for one room at most, so that one room that does not come leaves the others their part.
+const ROOM_BYTES_MAX: usize = 4 << 20;
+/// While one room holds all it may, polls that have ended are looked for this often at most: it takes a look at each.
+const SWEEP_INTERVAL_MICROS: u64 = 1_000_000;
+
+/// A room that is being opened.
+#[derive(Debug)]
+pub(in crate::rooms::shard) struct Opening<P> {
+    pub(in crate::rooms::shard) key: RoomKey,
+    pub(in crate::rooms::shard) name: Box<str>,
+    pub(in crate::rooms::shard) phase: Phase,
+    pub(in crate::rooms::shard) held: Vec<Held<P>>,
+    /// The arena of the commands that wait.
+    pub(in crate::rooms::shard) arena: Vec<u8>,
+    /// Bytes that [`Bounds::charge`] was asked for. Invariant: the sum of what the commands that wait cost.
+    pub(in crate::rooms::shard) charged: usize,
+    /// Whether its creation was taken from the rate of creations.
+    pub(in crate::rooms::shard) creation_charged: bool,
+    pub(in crate::rooms::shard) attempts: u32,
+    /// Rooms of this name that were deleted since it was found.
+    pub(in crate::rooms::shard) deleted: Vec<RoomId>,
+    /// When polls that have ended were looked for last, because too much waited.
+    pub(in crate::rooms::shard) swept_at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::rooms::shard) enum Phase {
+    /// Nobody has asked the store yet.
+    Found,
+    /// The store was asked for it, and whether to create it.
+    Asked { create: bool },
+    /// The store has no such room, and nobody who waits may make one; since when.
+    Absent { since: Timestamp },
+}
+
+/// A command that waits.
+#[derive(Debug)]
+pub(in crate::rooms::shard) struct Held<P> {
+    pub(in crate::rooms::shard) command: Command<P>,
+    pub(in crate::rooms::shard) since: Timestamp,
+    pub(in crate::rooms::shard) bytes: usize,
+    /// It is a reader that was greeted as at an empty room, and goes on waiting. Invariant: those stand before all others.
+    pub(in crate::rooms::shard) is_greeted: bool,
+}
+
+impl<P> Held<P> {
+    pub(in crate::rooms::shard) fn new(command: Command<P>, since: Timestamp, bytes: usize) -> Held<P> {
+        Held { command, since, bytes, is_greeted: false }
+    }
+}
+
+impl<P> Opening<P> {
+    pub(in crate::rooms::shard) fn new(key: RoomKey, name: Box<str>) -> Opening<P> {
+        Opening {
+            key,
+            name,
+            phase: Phase::Found,
+            held: Vec::new(),
+            arena: Vec::new(),
+            charged: 0,
+            creation_charged: false,
+            attempts: 0,
+            deleted: Vec::new(),
+            swept_at: Timestamp::default(),
+        }
+    }
+
+    /// Whether to create it, if the store is asked for it at the moment.
+    pub(in crate::rooms::shard) fn is_asked(&self) -> Option<bool> {
+        match self.phase {
+            Phase::Asked { create } => Some(create),
+            Phase::Found | Phase::Absent { .. } => None,
+        }
+    }
+
+    pub(in crate::rooms::shard) fn is_absent(&self) -> bool {
+        matches!(self.phase, Phase::Absent { .. })
+    }
+
+    /// Since when only readers wait, for a room that is not there.
+    pub(in crate::rooms::shard) fn idle_since(&self) -> Option<Timestamp> {
+        match self.phase {
+            Phase::Absent { since } => Some(since),
+            Phase::Found | Phase::Asked { .. } => None,
+        }
+    }
+
+    pub(in crate::rooms::shard) fn set_idle_since(&mut self, now: Timestamp) {
+        if let Phase::Absent { since } = &mut self.phase {
+            *since = now;
+        }
+    }
+
+    /// Whether nobody waits for it, the store included.
+    pub(in crate::rooms::shard) fn is_unwanted(&self) -> bool {
+        self.held.is_empty() && self.is_asked().is_none()
+    }
+
+    /// The room of this id was deleted.
+    pub(in crate::rooms::shard) fn note_deletion(&mut self, id: RoomId) {
+        if self.is_asked().is_some() && !self.deleted.contains(&id) {
+            self.deleted.push(id);
+        }
+    }
+
+    /// Whether a command waits that may bring the room into being.
+    pub(in crate::rooms::shard) fn wants_creation(&self, open_rooms: bool) -> bool {
+        open_rooms && self.held.iter().any(|held| held.command.creates())
+    }
+
+    /// Keeps a command for later.
+    ///
+    /// # Errors
+    /// The command, if too much waits already.
+    pub(in crate::rooms::shard) fn hold(
+        &mut self,
+        command: Command<P>,
+        now: Timestamp,
+        bounds: &Bounds,
+    ) -> Result<(), Command<P>> {
+        let bytes = command.held_bytes();
+        self.make_place(bytes, now, bounds);
+        if !self.charge(bytes, bounds) {
+            return Err(command);
+        }
+        self.held.push(Held::new(command, now, bytes));
+        Ok(())
+    }
+
+    /// Forgets polls that nobody waits for any longer whenever twice as much waits, so that each command costs the same
+    /// whatever their number; and before one is refused, but not often.
+    fn make_place(&mut self, bytes: usize, now: Timestamp, bounds: &Bounds) {
+        let is_full = self.charged.saturating_add(bytes) > ROOM_BYTES_MAX;
+        let next_sweep = self.swept_at.micros().saturating_add(SWEEP_INTERVAL_MICROS);
+        if self.held.len().is_power_of_two() {
+            self.forget_polls(now, bounds);
+        } else if is_full && now.micros() >= next_sweep {
+            self.swept_at = now;
+            self.forget_polls(now, bounds);
+        }
+    }
+
+    fn charge(&mut self, bytes: usize, bounds: &Bounds) -> bool {
+        if self.charged.saturating_add(bytes) > ROOM_BYTES_MAX && self.charged > 0 {
+            bounds.hit(Limit::OpeningBytes);
+            return false;
+        }
+        let fits = bounds.charge(bytes);
+        self.charged += if fits { bytes } else { 0 };
+        fits
+    }
+
+    /// Keeps a publish for later; false if too much waits already.
+    pub(in crate::rooms::shard) fn hold_publish(
+        &mut self,
+        publish: (MemberKey, &[u8], Option<&[u8]>, bool),
+        now: Timestamp,
+        bounds: &Bounds,
+    ) -> bool {
+        let (member, content, tag, text) = publish;
+        let own = Command::<P>::Leave(member).held_bytes();
+        let bytes = own + content.len() + tag.map_or(0, <[u8]>::len);
+        if !self.charge(bytes, bounds) {
+            return false;
+        }
+        let content = Span::store(&mut self.arena, content);
+        let tag = tag.and_then(|tag| Span::store(&mut self.arena, tag));
+        // The limit is far below what a span can name.
+        let Some(content) = content else { return false };
+        let command = Command::Publish { member, content, tag, text };
+        self.held.push(Held::new(command, now, bytes));
+        true
+    }
+
+    /// Tells a member that waits for this room what went wrong.
+    pub(in crate::rooms::shard) fn tell(&self, member: MemberKey, fault: &Fault)
+    where
+        P: Peer,
+    {
+        for join in self.held.iter().filter_map(|held| held.command.join_of(member)) {
+            let Fault { code, content, client_id } = fault;
+            let (client_id, at) = (client_id.as_deref(), join.start.at());
+            let notice = Notice::Error { code, content, at, client_id };
+            let mut frame = Vec::new();
+            write_notice(join.encoding.as_ref(), &notice, &mut frame);
+            join.peer.reply(&frame);
+        }
+    }
+
+    /// Takes out the commands that `is_meant`, in order.
+    pub(in crate::rooms::shard) fn take(
+        &mut self,
+        bounds: &Bounds,
+        mut is_meant: impl FnMut(&Command<P>, Timestamp) -> bool,
+    ) -> Vec<Command<P>> {
+        let taken = self.held.extract_if(.., |held| is_meant(&held.command, held.since));
+        let (commands, bytes): (Vec<_>, Vec<_>) = taken.map(|held| (held.command, held.bytes)).unzip();
+        let bytes: usize = bytes.into_iter().sum();
+        self.charged -= bytes;
+        bounds.discharge(bytes);
+        commands
+    }
+
+    /// Forgets polls that nobody waits for any longer.
+    pub(in crate::rooms::shard) fn forget_polls(&mut self, now: Timestamp, bounds: &Bounds) {
+        drop(self.take(bounds, |command, since| command.is_stale_poll(since, now)));
+    }
+
+    /// Whether it holds this member's JOIN.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(in crate::rooms::shard) fn holds_join_of(&self, member: MemberKey) -> bool {
+        self.held.iter().filter_map(|held| held.command.join_of(member)).count() == 1
+    }
+
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(in crate::rooms::shard) fn joins(&self) -> usize {
+        self.held.iter().filter(|held| matches!(held.command, Command::Join(_))).count()
+    }
+}

@@ -1,0 +1,26 @@
+//! How many polls wait in a shard.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::rooms::room::waiting_poll::Counted;
+use crate::rooms::timestamp::Timestamp;
+
+/// The polls that wait in one shard.
+#[derive(Debug, Default)]
+pub(in crate::rooms) struct Polls {
+    count: Arc<AtomicUsize>,
+    /// When those that nobody waits for any longer were looked for last, because there were too many.
+    pub(super) swept_at: Timestamp,
+}
+
+impl Polls {
+    pub(in crate::rooms) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::rooms) fn enter(&self) -> Counted {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Counted(self.count.clone())
+    }
+}

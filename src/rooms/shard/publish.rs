@@ -1,0 +1,83 @@
+//! Members publish to their rooms.
+
+use super::member_index::MemberSlot;
+use super::state::{RoomSlot, Shard};
+use crate::rooms::api::peer::Peer;
+use crate::rooms::ids::{MemberKey, Span};
+use crate::rooms::message::draft::Draft;
+use crate::rooms::message::kind::Kind;
+use crate::rooms::reasons::PostError;
+use crate::rooms::room::publisher::Publisher;
+use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::Format;
+
+impl<P: Peer> Shard<P> {
+    pub(super) fn publish(
+        &mut self,
+        member: MemberKey,
+        content: Span,
+        tag: Option<Span>,
+        text: bool,
+        arena: &[u8],
+        now: Timestamp,
+    ) {
+        let (index, slot) = match self.member_index.get(member) {
+            Some(MemberSlot::Waiting { room }) => (room.index, None),
+            Some(slot @ MemberSlot::Joined { room, .. }) => (*room, Some(slot)),
+            Some(MemberSlot::Left { .. }) | None => return,
+        };
+        let content = content.of(arena);
+        let room = match &mut self.rooms[index] {
+            RoomSlot::Open(room) => room,
+            RoomSlot::Opening(opening) => {
+                let tag = tag.map(|tag| tag.of(arena));
+                if !opening.hold_publish((member, content, tag, text), now, &self.limits.bounds) {
+                    return opening.tell(member, &PostError::Busy.fault(tag));
+                }
+                // Of a reader that waits at a room that is not there: it brings the room into being.
+                return self.advance(index, now);
+            }
+        };
+        match room.format {
+            Format::Relay | Format::Conflated => {
+                let key = tag.map(|tag| tag.of(arena));
+                room.append_relay(content, text, key, &self.limits, now);
+                self.messages += 1;
+                self.touch(index);
+            }
+            Format::Chat => {
+                let Some(MemberSlot::Joined { profile, position, .. }) = slot else { return };
+                // Its session is being closed, and what is said here is kept nowhere.
+                if room.deleted {
+                    return;
+                }
+                // One whose session merely ends has said what was read before; one who was thrown out has not.
+                if profile.expelled {
+                    return;
+                }
+                let Some(session) = room.members.get(*position).map(|seated| seated.session) else { return };
+                let Ok(content) = simdutf8::basic::from_utf8(content) else { return };
+                let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
+                let client_id = client_id.filter(|id| !id.is_empty());
+                // A name that is none is shared by strangers, and so would be its ids.
+                let id_session = profile.user.is_empty().then_some(profile.session_id);
+                let (kind, sender) = (Kind::Message, &*profile.user);
+                let draft = Draft { kind, sender, content, client_id, id_session, presence: None };
+                let publisher = Publisher::Member { key: member, session };
+                if let Some(first) = room.earlier(&draft, &self.limits, now) {
+                    let place = |member| self.member_index.place_in(index, member);
+                    return room.answer_repeat(first, &draft, publisher, place);
+                }
+                if room.is_closed() {
+                    let place = |member| self.member_index.place_in(index, member);
+                    room.answer_failed(publisher, PostError::Unavailable, client_id, place);
+                    return self.retry_reset(index, now);
+                }
+                self.commits.append(room, draft, publisher, &self.limits, now);
+                self.messages += 1;
+                self.touch(index);
+                self.retry_reset(index, now);
+            }
+        }
+    }
+}

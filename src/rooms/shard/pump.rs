@@ -1,0 +1,48 @@
+//! The rooms with something new are pumped, one after the other.
+
+use super::state::{RoomSlot, Shard};
+use crate::rooms::api::effect::Effect;
+use crate::rooms::api::peer::Peer;
+use crate::rooms::room::members::BLOCK;
+
+impl<P: Peer> Shard<P> {
+    /// Sends what members still need, room by room in slices, to at most `budget` members. True if there is
+    /// more to do.
+    pub fn pump(&mut self, budget: usize) -> bool {
+        let mut left = budget;
+        while let Some(index) = self.queue.pop_front() {
+            let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { continue };
+            if !room.queued {
+                continue;
+            }
+            // A block before another room of the shard gets its turn; of a huge room, one for each pair of hands.
+            let parallelism = if room.is_huge(&self.limits) { self.fanout_pool.parallelism() } else { 1 };
+            let slice = BLOCK.min(left);
+            if room.pump(slice * parallelism, &self.limits, &*self.fanout_pool, &mut self.out) {
+                room.queued = false;
+            } else {
+                self.queue.push_back(index);
+            }
+            left -= slice.min(room.member_count());
+            if left == 0 {
+                break;
+            }
+        }
+        self.read_on();
+        if self.barriers > 0 && self.queue.is_empty() && self.commits.is_empty() && self.openings == 0 {
+            self.out.effects.extend((0..std::mem::take(&mut self.barriers)).map(|_| Effect::Passed));
+        }
+        !self.queue.is_empty()
+    }
+
+    /// Puts a room with something new into the queue, or pumps it at once if it may not grow any further.
+    pub(super) fn touch(&mut self, index: usize) {
+        let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
+        if room.must_pump(&self.limits) {
+            room.pump_all(&self.limits, &*self.fanout_pool, &mut self.out);
+        } else if !room.queued && room.is_due() {
+            room.queued = true;
+            self.queue.push_back(index);
+        }
+    }
+}
