@@ -54,7 +54,7 @@ use crate::config::Listen;
 use crate::http::HeadLimits;
 use crate::metrics::Metrics;
 use crate::proxy::Trusted;
-use crate::rooms::{Effect, RoomLimits};
+use crate::rooms::{RoomLimits, SessionEffect};
 use crate::store::Store;
 use crate::transport::{Certificate, CertificateError, CertificateFiles};
 use crate::workers::{self, Deadline, Report, ShardGone, Workers};
@@ -176,7 +176,7 @@ pub(crate) struct Reactor<S> {
 }
 
 impl Report for Mailbox {
-    fn effect(&self, effect: Effect) {
+    fn effect(&self, effect: SessionEffect) {
         self.post(Letter::Effect(effect));
     }
 

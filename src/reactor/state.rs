@@ -17,7 +17,7 @@ use crate::reactor::inbox::mailbox::Mailbox;
 use crate::reactor::listen::quotas::{Users, network};
 use crate::reactor::reports::incidents::Incidents;
 use crate::reactor::service::Ticket;
-use crate::rooms::Effect;
+use crate::rooms::SessionEffect;
 use crate::transport::{Outbound, Tally};
 use crate::workers::ShardHandle;
 use crate::ws::Spares;
@@ -41,7 +41,7 @@ pub(crate) struct Turn {
     pub(crate) spares: Spares,
     pub(crate) lanes: Vec<ShardHandle>,
     /// For what the shards that are run here want done; empty between turns.
-    pub(crate) effects: Vec<Effect>,
+    pub(crate) effects: Vec<SessionEffect>,
     pub(crate) mailbox: Mailbox,
     /// When the connection that is looked after at the moment gave a sign of life last.
     pub(crate) alive_at: Tick,

@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberKey(pub u32);
 
-/// The connection that a member stands for, opaque to the rooms: they only hand it back in an [`Effect`].
+/// The connection that a member stands for, opaque to the rooms: they only hand it back in a [`SessionEffect`](crate::rooms::SessionEffect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey(pub u64);
 

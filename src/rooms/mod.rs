@@ -1,7 +1,7 @@
 //! Rooms, without I/O: a room is a log, a member is a cursor.
 //!
 //! A [`Shard`] owns the rooms whose names hash to it. It takes [`Command`]s and `now`, and answers with writes to
-//! [`Peer`]s (the members' sockets, seen only as that trait) and [`Effect`]s for whoever runs it. Nothing here
+//! [`Peer`]s (the members' sockets, seen only as that trait) with [`SessionEffect`]s and [`StoreRequest`]s. Nothing here
 //! reads a clock, opens a socket or starts a thread, so a test can run thousands of rooms under virtual time.
 //!
 //! Each folder uses those above it in this table, and none below:
@@ -30,7 +30,7 @@ mod timestamp;
 mod values;
 
 pub use self::api::command::{Command, Join};
-pub use self::api::effect::{Effect, StoreAnswer};
+pub use self::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 pub use self::api::history::{Backlog, History};
 pub use self::api::peer::{Peer, Sent};
 pub use self::api::poll::{Poll, PollResult};

@@ -30,7 +30,7 @@ pub(crate) use self::shard_handle::ShardHandle;
 use self::shard_runner::ShardRunner;
 use self::store_client::StoreClient;
 use self::worker::Worker;
-use crate::rooms::{Command, Effect, FanoutPool, RoomLimits, Sequential, Shard};
+use crate::rooms::{Command, FanoutPool, RoomLimits, Sequential, SessionEffect, Shard};
 use crate::store::Store;
 use crate::transport::Outbound;
 
@@ -69,7 +69,7 @@ impl Drop for Workers {
 /// Whom a shard reports to.
 pub(crate) trait Report: Clone + Send + Sync + 'static {
     /// Passes an effect on; may wait.
-    fn effect(&self, effect: Effect);
+    fn effect(&self, effect: SessionEffect);
     /// Wakes up whoever waits for room in the lane, or for the store.
     fn ring(&self);
 }

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::shard_runner::ShardRunner;
 use super::{Batch, PUMP_MEMBERS, ShardGone};
-use crate::rooms::{Command, Effect, MemberKey, RoomRequest, Span};
+use crate::rooms::{Command, MemberKey, RoomRequest, SessionEffect, Span};
 use crate::transport::Outbound;
 
 /// A batch that could not be handed over counts as congestion from so many commands on.
@@ -131,7 +131,7 @@ impl ShardHandle {
     ///
     /// # Errors
     /// If the shard's thread is gone.
-    pub(crate) fn dispatch(&mut self, effects: &mut Vec<Effect>) -> Result<(), ShardGone> {
+    pub(crate) fn dispatch(&mut self, effects: &mut Vec<SessionEffect>) -> Result<(), ShardGone> {
         match &mut self.end {
             End::Here { runner, unfinished } => {
                 runner.take_answers();

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::Batch;
 use super::deadline::Deadline;
 use super::store_client::StoreClient;
-use crate::rooms::{Command, Effect, Shard, Timestamp};
+use crate::rooms::{Command, SessionEffect, Shard, StoreRequest, Timestamp};
 use crate::transport::Outbound;
 
 /// A batch whose buffer grew beyond this is not used again.
@@ -24,7 +24,7 @@ pub(super) struct ShardRunner {
     /// Whether the store had no room for the last batch or request, which is to be offered again.
     pub(super) store_is_full: bool,
     /// Requests that the store had no room for, in order. The shard sees to it that there are few.
-    unsent: VecDeque<Effect>,
+    unsent: VecDeque<StoreRequest>,
     /// Until when the end may be waited for.
     pub(super) deadline: Deadline,
 }
@@ -71,7 +71,7 @@ impl ShardRunner {
     }
 
     /// Hands on what the shard wants stored and read; what it wants done to connections goes to `effect`.
-    pub(super) fn pass_on(&mut self, mut effect: impl FnMut(Effect)) {
+    pub(super) fn pass_on(&mut self, mut effect: impl FnMut(SessionEffect)) {
         self.store_is_full = false;
         while let Some(store_client) = self.store_client.as_ref().filter(|_| !self.store_is_full)
             && let Some(batch) = self.shard.take_batch()
@@ -81,14 +81,8 @@ impl ShardRunner {
                 self.store_is_full = true;
             }
         }
-        for wanted in self.shard.take_effects() {
-            match wanted {
-                wanted @ (Effect::Close(..) | Effect::Passed) => effect(wanted),
-                wanted @ (Effect::Open { .. } | Effect::Renew { .. } | Effect::Read { .. }) => {
-                    self.unsent.push_back(wanted);
-                }
-            }
-        }
+        self.shard.take_session_effects().for_each(&mut effect);
+        self.unsent.extend(self.shard.take_store_requests());
         self.send_requests();
     }
 
@@ -96,12 +90,11 @@ impl ShardRunner {
     fn send_requests(&mut self) {
         // A shard without a store asks for nothing of the kind.
         let Some(store_client) = &self.store_client else { return self.unsent.clear() };
-        while let Some(wanted) = self.unsent.front() {
-            let is_sent = match wanted {
-                Effect::Open { room, name, create } => store_client.open(*room, name, *create, now()),
-                Effect::Renew { room, name, id } => store_client.renew(*room, name, *id, now()),
-                Effect::Read { reader, request } => store_client.read(*reader, *request),
-                Effect::Close(..) | Effect::Passed => true,
+        while let Some(request) = self.unsent.front() {
+            let is_sent = match request {
+                StoreRequest::Open { room, name, create } => store_client.open(*room, name, *create, now()),
+                StoreRequest::ResetEpoch { room, name, id } => store_client.renew(*room, name, *id, now()),
+                StoreRequest::Read { reader, request } => store_client.read(*reader, *request),
             };
             if !is_sent {
                 self.store_is_full = true;

@@ -17,8 +17,9 @@ use super::store::{ScriptedStore, Verdict};
 use crate::rooms::log::Window;
 use crate::rooms::store_api::Durability;
 use crate::rooms::{
-    Bounds, Command, Effect, Encoding, FanoutJob, FanoutPool, Format, Join, Joined, MemberKey, Notices,
-    OnLag, RejectReason, Reply, RoomLimits, SessionKey, Shard, Span, Start, StoreAnswer, Timestamp, Variant,
+    Bounds, Command, Encoding, FanoutJob, FanoutPool, Format, Join, Joined, MemberKey, Notices, OnLag,
+    RejectReason, Reply, RoomLimits, SessionEffect, SessionKey, Shard, Span, Start, StoreAnswer,
+    StoreRequest, Timestamp, Variant,
 };
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
@@ -64,7 +65,7 @@ struct World {
     posts: usize,
     posts_answered: Arc<AtomicUsize>,
     /// What the shard wants done and was not done yet.
-    effects: VecDeque<Effect>,
+    effects: VecDeque<SessionEffect>,
 }
 
 /// Joins, publishes, leaves, slow peers, a store that is slow and fails; whatever happens, every member gets every
@@ -334,24 +335,19 @@ impl World {
 
     fn apply(&mut self, command: Command<ScriptedPeer>, arena: &[u8]) {
         self.shard.apply(command, arena, self.now);
-        for effect in self.shard.take_effects().collect::<Vec<_>>() {
-            match effect {
-                Effect::Open { .. } => self.note(effect),
-                // Whoever goes because of what was said goes after it.
-                Effect::Close(..) | Effect::Passed | Effect::Renew { .. } | Effect::Read { .. } => {
-                    self.effects.push_back(effect);
-                }
-            }
-        }
+        // A session that goes because of what was said goes after it.
+        self.effects.extend(self.shard.take_session_effects());
+        self.take_requests();
     }
 
     /// Does what the shard wants done, and looks at what everybody was sent.
     fn settle(&mut self) {
         self.shard.check();
-        self.effects.extend(self.shard.take_effects());
+        self.effects.extend(self.shard.take_session_effects());
         while let Some(effect) = self.effects.pop_front() {
             self.note(effect);
         }
+        self.take_requests();
         while let Some(batch) = self.shard.take_batch() {
             assert!(self.limits.store.is_some() && !batch.records.is_empty());
             self.store.batches.push_back(batch);
@@ -365,39 +361,47 @@ impl World {
         }
     }
 
-    fn note(&mut self, effect: Effect) {
+    /// Hands to the store what the shard asks of it.
+    fn take_requests(&mut self) {
+        for request in self.shard.take_store_requests().collect::<Vec<_>>() {
+            match request {
+                StoreRequest::Open { room, name, create } => {
+                    // It may be asked for again: what it has waited for stays.
+                    let opening = self.rooms.iter_mut().find(|room| room.name == &*name);
+                    let waiting = opening.expect("a room of ours").waiting.get_or_insert_default();
+                    assert!(create || waiting.is_empty(), "who says something there may create it");
+                    self.store.openings.push_back((room, name, None));
+                }
+                StoreRequest::ResetEpoch { room, name, id } => {
+                    assert_eq!(self.store.durability, Durability::Async);
+                    self.store.openings.push_back((room, name, Some(id)));
+                }
+                StoreRequest::Read { reader, request } => self.store.reads.push_back((reader, request)),
+            }
+        }
+    }
+
+    fn note(&mut self, effect: SessionEffect) {
         match effect {
-            Effect::Open { room, name, create } => {
-                // It may be asked for again: what it has waited for stays.
-                let opening = self.rooms.iter_mut().find(|room| room.name == &*name);
-                let waiting = opening.expect("a room of ours").waiting.get_or_insert_default();
-                assert!(create || waiting.is_empty(), "who says something there may create it");
-                self.store.openings.push_back((room, name, None));
-            }
-            Effect::Renew { room, name, id } => {
-                assert_eq!(self.store.durability, Durability::Async);
-                self.store.openings.push_back((room, name, Some(id)));
-            }
-            Effect::Read { reader, request } => self.store.reads.push_back((reader, request)),
             // All that wait for a room are sent away, those of one session one by one; nobody hears of them.
-            Effect::Close(session, RejectReason::Unavailable) => self.part(|world, member| {
+            SessionEffect::Close(session, RejectReason::Unavailable) => self.part(|world, member| {
                 let is_refused = world.rooms[member.room].waiting.is_none();
                 member.session == session && member.position == Position::Outside && is_refused
             }),
-            Effect::Close(session, RejectReason::RoomDeleted) => {
+            SessionEffect::Close(session, RejectReason::RoomDeleted) => {
                 self.part(|world, member| {
                     let is_chat = world.rooms[member.room].format == Format::Chat;
                     member.session == session && is_chat
                 });
             }
-            Effect::Close(session, RejectReason::Kicked) if self.is_waiting(session) => {
+            SessionEffect::Close(session, RejectReason::Kicked) if self.is_waiting(session) => {
                 self.part(|_, member| member.session == session);
             }
-            Effect::Close(session, _) => {
+            SessionEffect::Close(session, _) => {
                 let index = self.members.iter().position(|member| member.session == session);
                 self.leave(index.expect("a member is closed once"));
             }
-            Effect::Passed => self.passed += 1,
+            SessionEffect::Passed => self.passed += 1,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::reactor::events::shutdown::Life;
 use crate::reactor::inbox::mailbox::Letter;
 use crate::reactor::reports::incidents;
 use crate::reactor::service::{Disconnect, Service, Ticket};
-use crate::rooms::{Command, Effect, RejectReason, RoomRequest, SessionKey};
+use crate::rooms::{Command, RejectReason, RoomRequest, SessionEffect, SessionKey};
 use crate::ws::CloseCode;
 
 /// Letters that are dealt with before the sockets get their turn again. A quarter of what the box holds.
@@ -88,9 +88,9 @@ impl<S: Service> Reactor<S> {
     }
 
     /// Does what a shard wants done.
-    pub(crate) fn carry_out(&mut self, effect: Effect) {
+    pub(crate) fn carry_out(&mut self, effect: SessionEffect) {
         match effect {
-            Effect::Close(session, why) => {
+            SessionEffect::Close(session, why) => {
                 if let Some(limit) = limit_of(why) {
                     self.turn.blamed = Some((Key::from_bits(session.0), limit));
                 }
@@ -99,13 +99,11 @@ impl<S: Service> Reactor<S> {
                     if why == RejectReason::TooSlow { Disconnect::TooSlow } else { Disconnect::Closed(code) };
                 self.close(session, code, why.text(), because);
             }
-            Effect::Passed => {
+            SessionEffect::Passed => {
                 if let Life::Flushing(shards, _) = &mut self.life {
                     *shards = shards.saturating_sub(1);
                 }
             }
-            // The workers keep these to themselves.
-            Effect::Open { .. } | Effect::Renew { .. } | Effect::Read { .. } => {}
         }
     }
 

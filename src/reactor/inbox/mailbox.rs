@@ -16,7 +16,7 @@ use crate::reactor::ReactorLimits;
 use crate::reactor::connection::streaming::Follow;
 use crate::reactor::connection::table::Key;
 use crate::reactor::service::{State, Ticket};
-use crate::rooms::{Effect, RoomRequest};
+use crate::rooms::{RoomRequest, SessionEffect};
 use crate::transport::{Certificate, SendError};
 use crate::ws::CloseCode;
 
@@ -27,7 +27,7 @@ const LETTERS_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Letter {
     /// A shard wants something done.
-    Effect(Effect),
+    Effect(SessionEffect),
     /// A session was closed by a thread of the application, with this code and reason; the frame is out, the deadline is
     /// not armed yet.
     Closing(Key, CloseCode, Box<str>),

@@ -1,16 +1,21 @@
-//! What a shard wants done elsewhere, and what comes back from the store.
+//! What a shard wants done to sessions, what it asks of the store, and what comes back from the store.
 
 use super::store::{Opened, Page, PageRequest};
 use crate::rooms::ids::{Reader, RoomId, RoomKey, SessionKey};
 use crate::rooms::reasons::RejectReason;
 
-/// What a shard wants done elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Effect {
+/// What a shard wants done to sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEffect {
     /// Close a session.
     Close(SessionKey, RejectReason),
-    /// A [`Command::Barrier`] was passed.
+    /// A [`Command::Barrier`](crate::rooms::Command::Barrier) was passed.
     Passed,
+}
+
+/// What a shard asks of the store besides storing messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreRequest {
     /// Open a room in the store; answered by [`StoreAnswer::Opened`](crate::rooms::StoreAnswer::Opened).
     Open {
         /// To be handed back.
@@ -22,7 +27,7 @@ pub enum Effect {
     },
     /// Give the log of a room in the store another epoch, because its newest messages were shown and are not there;
     /// answered by [`StoreAnswer::Opened`](crate::rooms::StoreAnswer::Opened).
-    Renew {
+    ResetEpoch {
         /// To be handed back.
         room: RoomKey,
         /// The room's name.
@@ -42,7 +47,7 @@ pub enum Effect {
 /// What comes back from the store.
 #[derive(Debug)]
 pub enum StoreAnswer {
-    /// To [`Effect::Open`] and [`Effect::Renew`].
+    /// To [`StoreRequest::Open`] and [`StoreRequest::ResetEpoch`].
     Opened {
         /// Which opening.
         room: RoomKey,
@@ -58,7 +63,7 @@ pub enum StoreAnswer {
     Refused,
     /// To nothing: what is stored of this room was found to be damaged, and the store does nothing with it any more.
     Damaged(RoomId),
-    /// To [`Effect::Read`].
+    /// To [`StoreRequest::Read`].
     Page {
         /// For whom.
         reader: Reader,

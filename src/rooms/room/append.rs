@@ -71,11 +71,10 @@ impl<P: Peer> Room<P> {
         limits: &RoomLimits,
         place: impl Fn(MemberKey) -> Option<usize>,
     ) {
-        self.stored = seq;
-        let first = self.visible + 1;
-        self.visible = self.visible.max(seq.min(self.log.head()));
+        let first = self.positions.visible() + 1;
+        self.positions.commit(seq, self.log.head());
         // Before anything leaves the window: the answers have the messages with them.
-        for number in first..=self.visible {
+        for number in first..=self.positions.visible() {
             if let Some(Publisher::Request(reply)) = self.unstored.pop_front() {
                 reply.send(Ok(self.posted(number)));
             }
@@ -88,17 +87,17 @@ impl<P: Peer> Room<P> {
     /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
     pub(in crate::rooms) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
         let ids = self.unshown_ids();
-        Arc::make_mut(&mut self.log).truncate(self.visible);
-        self.kept.truncate(self.visible);
+        Arc::make_mut(&mut self.log).truncate(self.positions.visible());
+        self.kept.truncate(self.positions.visible());
         self.follow_log();
-        self.forget_ids_after(self.visible);
-        self.recorded = self.stored;
+        self.forget_ids_after(self.positions.visible());
+        self.positions.roll_back(self.log.head());
         self.delay_notices();
         self.answer_rolled_back(ids, place);
     }
 
     fn publish_up_to(&mut self, seq: u64, limits: &RoomLimits) {
-        self.visible = self.visible.max(seq.min(self.log.head()));
+        self.positions.show(seq, self.log.head());
         self.expire(self.last_at);
         self.evict(limits);
     }

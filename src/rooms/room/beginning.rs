@@ -21,8 +21,9 @@ pub(in crate::rooms) struct Beginning {
 impl<P: Peer> Room<P> {
     /// Where a reader begins. What is kept no longer is [known](Room::expire) already.
     pub(in crate::rooms) fn beginning(&self, start: Start) -> Beginning {
-        let head = self.visible;
-        let kept_after = self.conflated.as_ref().map_or(self.oldest - 1, |conflated| conflated.lost());
+        let head = self.positions.visible();
+        let kept_after =
+            self.conflated.as_ref().map_or(self.positions.oldest() - 1, |conflated| conflated.lost());
         // Where it is not known when a message was published, the beginning of time is early enough.
         let at = |cursor| {
             let at = self.log.time_of(cursor).unwrap_or_default();
@@ -45,7 +46,7 @@ impl<P: Peer> Room<P> {
 
     /// Where a reader begins who has everything up to `time`.
     fn beginning_since(&self, time: Timestamp, kept_after: u64) -> Beginning {
-        let cursor = self.log.cursor_at(time).min(self.visible);
+        let cursor = self.log.cursor_at(time).min(self.positions.visible());
         let at = self.log.time_of(cursor).unwrap_or_default();
         // Not that of a message whose time is not known, which is zero.
         let has_all_before = cursor + 1 > self.log.tail() || (at > Timestamp::default() && at <= time);

@@ -12,15 +12,18 @@ impl<P: Peer> Room<P> {
     /// Lets what nobody needs from memory any more leave the window: what every member that was ready has been sent and,
     /// in a room that is stored, can be read from there.
     pub(in crate::rooms) fn evict(&mut self, limits: &RoomLimits) {
-        let upto =
-            if self.record_as().is_some() { self.fanned_out.min(self.stored) } else { self.fanned_out };
+        let upto = if self.record_as().is_some() {
+            self.positions.fanned_out().min(self.positions.stored())
+        } else {
+            self.positions.fanned_out()
+        };
         let log = Arc::make_mut(&mut self.log);
         log.evict(limits.window, upto);
-        log.evict_before(self.oldest.min(upto + 1));
+        log.evict_before(self.positions.oldest().min(upto + 1));
         self.follow_log();
         if self.stored_as.is_none() {
-            self.oldest = self.log.tail();
-            self.gone_at = self.log.time_of(self.oldest - 1).unwrap_or_default();
+            self.positions.begin_at(self.log.tail());
+            self.gone_at = self.log.time_of(self.positions.oldest() - 1).unwrap_or_default();
         }
     }
 
@@ -37,10 +40,10 @@ impl<P> Room<P> {
         if self.kept.retention == Retention::default() {
             return;
         }
-        let gone = self.kept.last_gone(&self.log, self.visible, now.max(self.last_at));
-        if gone >= self.oldest {
+        let gone = self.kept.last_gone(&self.log, self.positions.visible(), now.max(self.last_at));
+        if gone >= self.positions.oldest() {
             self.gone_at = self.log.time_of(gone).unwrap_or_default().max(self.gone_at);
-            self.oldest = gone + 1;
+            self.positions.begin_at(gone + 1);
         }
     }
 }

@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::parallel::{FanoutJob, FanoutPool};
 use super::round::Round;
 use super::state::Room;
-use crate::rooms::api::effect::Effect;
+use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::Reader;
 use crate::rooms::log::encoded::Failed;
@@ -24,7 +24,7 @@ impl<P: Peer> Room<P> {
     /// Whether so much waits for its round that nothing may be appended before it has ended.
     pub(in crate::rooms) fn must_pump(&self, limits: &RoomLimits) -> bool {
         let not_fanned_out =
-            usize::try_from(self.visible - self.fanned_out.min(self.visible)).unwrap_or(usize::MAX);
+            usize::try_from(self.positions.visible() - self.positions.fanned_out()).unwrap_or(usize::MAX);
         not_fanned_out >= PENDING_WINDOWS_MAX * limits.window.messages
             || (not_fanned_out > 1 && self.log.window_bytes() >= PENDING_WINDOWS_MAX * limits.window.bytes)
     }
@@ -36,7 +36,7 @@ impl<P: Peer> Room<P> {
 
     /// Whether anything was shown that not every member that is ready has been sent.
     pub(in crate::rooms) fn is_due(&self) -> bool {
-        self.round.is_some() || self.fanned_out < self.visible
+        self.round.is_some() || self.positions.fanned_out() < self.positions.visible()
     }
 
     /// Goes on with the round (or begins one) for at most `budget` members. True once every member that is ready has
@@ -48,7 +48,7 @@ impl<P: Peer> Room<P> {
         fanout_pool: &dyn FanoutPool<P>,
         out: &mut Outcome,
     ) -> bool {
-        let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.visible });
+        let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.positions.visible() });
         let end = self.members.len().min(round.next.saturating_add(budget));
         while round.next < end {
             if fanout_pool.parallelism() > 1 && self.is_huge(limits) && round.next.is_multiple_of(BLOCK) {
@@ -62,12 +62,12 @@ impl<P: Peer> Room<P> {
             self.round = Some(round);
             return false;
         }
-        self.fanned_out = round.target;
+        self.positions.fan_out_to(round.target);
         if !self.polls.is_empty() {
             self.answer_polls();
         }
         self.evict(limits);
-        self.fanned_out == self.visible
+        self.positions.fanned_out() == self.positions.visible()
     }
 
     /// Has the crew pump the blocks from the member at `from` to the one before `end` at least; returns where it got
@@ -82,14 +82,19 @@ impl<P: Peer> Room<P> {
     ) -> usize {
         let numbers = from / BLOCK..end.div_ceil(BLOCK);
         let deflated = if self.members.want_deflated() {
-            self.deflated.share(&self.log, self.fanned_out.min(self.visible), self.visible, &limits.deflate)
+            self.deflated.share(
+                &self.log,
+                self.positions.fanned_out(),
+                self.positions.visible(),
+                &limits.deflate,
+            )
         } else {
             None
         };
         let job = |number| FanoutJob {
             log: self.log.clone(),
             deflated: deflated.clone(),
-            visible: self.visible,
+            visible: self.positions.visible(),
             number,
             members: self.members.take_block(number),
             behind: Vec::new(),
@@ -125,21 +130,21 @@ impl<P: Peer> Room<P> {
         };
         member.state = MemberState::Ready;
         let cursor = member.cursor;
-        if self.stored_as.is_some() && cursor + 1 < self.oldest {
-            self.leave_behind(position, cursor + 1, self.oldest - 1);
+        if self.stored_as.is_some() && cursor + 1 < self.positions.oldest() {
+            self.leave_behind(position, cursor + 1, self.positions.oldest() - 1);
         }
         self.pump_member(position, limits, out);
     }
 
     pub(in crate::rooms) fn pump_member(&mut self, position: usize, limits: &RoomLimits, out: &mut Outcome) {
         let Some(member) = self.members.get_mut(position) else { return };
-        if member.state != MemberState::Ready || member.cursor >= self.visible {
+        if member.state != MemberState::Ready || member.cursor >= self.positions.visible() {
             return;
         }
         if self.conflated.is_some() {
             return self.fan_out_conflated(position, out);
         }
-        let (cursor, last) = (member.cursor, self.visible);
+        let (cursor, last) = (member.cursor, self.positions.visible());
         let slice = match member.variant {
             Variant::Plain => None,
             Variant::Deflated => self.deflated.slice(&self.log, cursor, last, &limits.deflate),
@@ -152,7 +157,7 @@ impl<P: Peer> Room<P> {
             }
         };
         if let Some(slice) = slice.or_else(|| self.log.slice(cursor, last)) {
-            return member.send(&slice, self.visible);
+            return member.send(&slice, self.positions.visible());
         }
         // Plain payloads cannot tell of a gap.
         let can_be_told = self.format == Format::Chat || member.variant == Variant::Encoded;
@@ -163,7 +168,7 @@ impl<P: Peer> Room<P> {
                 out.catch_up.push(Reader { room, member, session, number: 0 });
             }
             (OnLag::CatchUp | OnLag::Gap, _) if can_be_told => {
-                self.leave_behind(position, cursor + 1, self.visible);
+                self.leave_behind(position, cursor + 1, self.positions.visible());
             }
             (OnLag::Close | OnLag::CatchUp | OnLag::Gap, _) => self.give_up(position, out),
         }
@@ -173,7 +178,7 @@ impl<P: Peer> Room<P> {
     fn fan_out_conflated(&mut self, position: usize, out: &mut Outcome) {
         let Some(conflated) = &mut self.conflated else { return };
         let Some(member) = self.members.get_mut(position) else { return };
-        let (cursor, last) = (member.cursor, self.visible);
+        let (cursor, last) = (member.cursor, self.positions.visible());
         if cursor < conflated.lost() && member.variant != Variant::Encoded {
             return self.give_up(position, out);
         }
@@ -205,7 +210,7 @@ impl<P: Peer> Room<P> {
         self.encoded.forget_log();
         if let Some(member) = self.members.get_mut(position) {
             member.state = MemberState::Gone;
-            out.effects.push(Effect::Close(member.session, RejectReason::HandlerFailed));
+            out.session_effects.push(SessionEffect::Close(member.session, RejectReason::HandlerFailed));
         }
     }
 
@@ -213,13 +218,13 @@ impl<P: Peer> Room<P> {
     fn give_up(&mut self, position: usize, out: &mut Outcome) {
         if let Some(member) = self.members.get_mut(position) {
             member.state = MemberState::Gone;
-            out.effects.push(Effect::Close(member.session, RejectReason::TooSlow));
+            out.session_effects.push(SessionEffect::Close(member.session, RejectReason::TooSlow));
         }
     }
 
     /// The member goes on after message `to`, and is told that it does not get those from `from` on.
     pub(in crate::rooms) fn leave_behind(&mut self, position: usize, from: u64, to: u64) {
-        debug_assert!(to <= self.visible, "a gap that reaches above what is visible");
+        debug_assert!(to <= self.positions.visible(), "a gap that reaches above what is visible");
         debug_assert!(from <= to, "a gap of nothing");
         let Some(member) = self.members.get(position) else { return };
         let (room, epoch, at) = (&*self.name, self.epoch, member.sent_at);

@@ -39,7 +39,7 @@ impl<P: Peer> Room<P> {
         let mut greeting = Vec::new();
         let Beginning { cursor, since, gap, at } = self.beginning(start);
         if welcome {
-            let (room, epoch, seq) = (&*self.name, self.epoch, self.visible);
+            let (room, epoch, seq) = (&*self.name, self.epoch, self.positions.visible());
             let online = self.presence.users();
             let from = (since.is_none() && gap.is_none()).then_some(cursor);
             let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online, from, at };
@@ -53,7 +53,7 @@ impl<P: Peer> Room<P> {
             peer.reply(&greeting);
         }
         // A newcomer that starts further back holds the window there until its first turn.
-        self.fanned_out = self.fanned_out.min(cursor.max(self.log.tail() - 1));
+        self.positions.fan_out_from(cursor.max(self.log.tail() - 1));
         let behind = self.stored_as.is_some() && cursor + 1 < self.log.tail();
         let state = if behind || since.is_some() { MemberState::Reading } else { MemberState::Ready };
         (self.members.push(Member { cursor, sent_at: at, session, peer, key, state, variant }), since)

@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `state` | the room itself |
+//! | `positions` | how far the room has got, and the order of that |
 //! | `limits` | limits and texts of every room of a shard |
 //! | `round` | one pass over the members |
 //! | `store_link` | whether what is said gets into the store |
@@ -39,6 +40,7 @@ pub(in crate::rooms) mod outcome;
 pub(in crate::rooms) mod page;
 pub(in crate::rooms) mod parallel;
 pub(in crate::rooms) mod poll;
+pub(in crate::rooms) mod positions;
 pub(in crate::rooms) mod presence;
 pub(in crate::rooms) mod publisher;
 pub(in crate::rooms) mod repeats;

@@ -47,13 +47,14 @@ impl<P: Peer> Room<P> {
         member.state = MemberState::Ready;
         let mut has_lost = member.cursor < page_after;
         if let Some(since) = since {
-            member.cursor = page.start.min(self.visible);
+            member.cursor = page.start.min(self.positions.visible());
             has_lost = page.gone_at > since;
         }
-        if page_after.min(self.visible) >= self.oldest {
-            (self.oldest, self.gone_at) = (page_after.min(self.visible) + 1, page.gone_at);
+        if page_after.min(self.positions.visible()) >= self.positions.oldest() {
+            self.positions.begin_at(page_after.min(self.positions.visible()) + 1);
+            self.gone_at = page.gone_at;
         }
-        let (kept_after, cursor) = (self.oldest - 1, member.cursor);
+        let (kept_after, cursor) = (self.positions.oldest() - 1, member.cursor);
         if has_lost || cursor < kept_after {
             // How many of the messages that are gone were later than a time cannot be told any more.
             let from = if since.is_some() && has_lost { 1 } else { cursor + 1 };
@@ -86,7 +87,7 @@ impl<P: Peer> Room<P> {
         let Some(member) = self.members.get_mut(position) else { return };
         let mut log = Log::after(member.cursor);
         for stored in &page.messages {
-            if stored.seq == log.head() + 1 && stored.seq <= self.visible {
+            if stored.seq == log.head() + 1 && stored.seq <= self.positions.visible() {
                 encode_stored(&mut log, &self.name, self.epoch, stored);
             }
         }

@@ -19,12 +19,12 @@ impl<P: Peer> Room<P> {
 
     /// How the room is.
     pub(in crate::rooms) fn position(&self) -> Joined {
-        Joined { epoch: self.epoch, seq: self.visible, members: self.member_count() }
+        Joined { epoch: self.epoch, seq: self.positions.visible(), members: self.member_count() }
     }
 
     /// How much of its log may be seen.
     pub(in crate::rooms) fn visible_head(&self) -> VisibleHead {
-        VisibleHead { epoch: self.epoch, stored_epoch: self.stored_epoch, seq: self.visible }
+        VisibleHead { epoch: self.epoch, stored_epoch: self.stored_epoch, seq: self.positions.visible() }
     }
 
     /// Answers the polls for which something has come.
@@ -34,7 +34,7 @@ impl<P: Peer> Room<P> {
                 // Its request was answered otherwise, or has died: nothing is to be read or sent for it.
                 continue;
             }
-            if poll.cursor < self.visible {
+            if poll.cursor < self.positions.visible() {
                 // Whatever came since is too new to be gone by the room's clock.
                 let result = self.result(poll.cursor, poll.limit, None, self.last_at);
                 poll.reply.send(Ok(result));
@@ -62,8 +62,9 @@ impl<P: Peer> Room<P> {
     pub(in crate::rooms) fn end_polls_at_reset(&mut self) {
         for poll in std::mem::take(&mut self.polls) {
             let start = Start::After { seq: poll.cursor, epoch: None };
-            let beginning = Beginning { gap: Some(Notice::whole_log(self.visible)), ..self.beginning(start) };
-            let result = self.told(self.visible, self.visible, &beginning);
+            let beginning =
+                Beginning { gap: Some(Notice::whole_log(self.positions.visible())), ..self.beginning(start) };
+            let result = self.told(self.positions.visible(), self.positions.visible(), &beginning);
             poll.reply.send(Ok(result));
         }
     }
@@ -75,7 +76,7 @@ impl<P: Peer> Room<P> {
         if let Some(since) = since {
             return Ok(self.stored(ReadFrom::Time(since), now));
         }
-        if cursor >= self.visible && gap.is_none() {
+        if cursor >= self.positions.visible() && gap.is_none() {
             return Err(cursor);
         }
         Ok(self.result(cursor, poll.limit, Some(&beginning), now))
@@ -87,7 +88,7 @@ impl<P: Peer> Room<P> {
 
     /// What there is after `cursor`, behind what is gone before it.
     fn result(&self, cursor: u64, limit: usize, beginning: Option<&Beginning>, now: Timestamp) -> PollResult {
-        let last = self.visible.min(cursor.saturating_add(limit as u64));
+        let last = self.positions.visible().min(cursor.saturating_add(limit as u64));
         if cursor < last && cursor + 1 < self.log.tail() {
             // The reader's own position: it has to be told of all that is gone since, which the store knows.
             let after = beginning.and_then(|beginning| beginning.gap).map_or(cursor, |(from, _)| from - 1);
@@ -98,8 +99,8 @@ impl<P: Peer> Room<P> {
     }
 
     fn stored(&self, after: ReadFrom, now: Timestamp) -> PollResult {
-        let (epoch, stored_epoch, kept_after) = (self.epoch, self.stored_epoch, self.oldest - 1);
-        let (tail, visible) = (self.log.tail().min(self.visible + 1), self.visible);
+        let (epoch, stored_epoch, kept_after) = (self.epoch, self.stored_epoch, self.positions.oldest() - 1);
+        let (tail, visible) = (self.log.tail().min(self.positions.visible() + 1), self.positions.visible());
         PollResult::Stored(Backlog { after, epoch, stored_epoch, kept_after, tail, visible, now })
     }
 
@@ -115,7 +116,10 @@ impl<P: Peer> Room<P> {
             }
         }
         let position = Position { epoch: self.epoch, seq: last.max(cursor) };
-        debug_assert!(position.seq <= self.visible, "a poll is told a position that nobody has seen");
+        debug_assert!(
+            position.seq <= self.positions.visible(),
+            "a poll is told a position that nobody has seen"
+        );
         PollResult::Messages(History { json: array.end(), position, gap })
     }
 }

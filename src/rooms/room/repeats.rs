@@ -55,7 +55,7 @@ impl<P: Peer> Room<P> {
     ) {
         let is_same = first.is_same(content_digest(draft.content));
         let client_id = draft.client_id.unwrap_or_default();
-        if first.seq > self.visible {
+        if first.seq > self.positions.visible() {
             if self.repeats.len() >= REPEATS_MAX {
                 return self.answer_failed(publisher, PostError::Busy, Some(client_id), place);
             }
@@ -73,7 +73,7 @@ impl<P: Peer> Room<P> {
 
     /// Answers the repeats of messages that can be seen by now.
     pub(in crate::rooms) fn answer_repeats(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
-        let visible = self.visible;
+        let visible = self.positions.visible();
         let due: Vec<_> = self.repeats.extract_if(.., |repeat| repeat.first.seq <= visible).collect();
         due.into_iter().for_each(|repeat| self.answer_stored_repeat(repeat, &place));
     }
@@ -114,7 +114,7 @@ impl<P: Peer> Room<P> {
 
     /// The clients' ids of the messages that are not shown yet, in their order.
     pub(in crate::rooms) fn unshown_ids(&self) -> Vec<Option<Box<str>>> {
-        let frames = (self.visible + 1..=self.log.head()).map(|seq| self.log.frame(seq));
+        let frames = (self.positions.visible() + 1..=self.log.head()).map(|seq| self.log.frame(seq));
         let id = |frame: &[u8]| Chat::parse(payload_of(frame))?.client_id.map(|id| id.as_ref().into());
         frames.map(|frame| frame.and_then(id)).collect()
     }

@@ -29,8 +29,9 @@ impl<P: Peer> Room<P> {
         // Those that were thrown out are told nothing any more.
         for member in self.members.iter_mut().filter(|member| member.state != MemberState::Gone) {
             let mut gaps = Vec::new();
-            if member.cursor < self.visible {
-                let (epoch, from, to, at) = (self.epoch, member.cursor + 1, self.visible, member.sent_at);
+            if member.cursor < self.positions.visible() {
+                let (epoch, from, to, at) =
+                    (self.epoch, member.cursor + 1, self.positions.visible(), member.sent_at);
                 self.encoded.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gaps);
             }
             let ((from, to), at) = (Notice::whole_log(opened.head), member.sent_at);

@@ -7,6 +7,7 @@ use super::dedup::Dedup;
 use super::delayed::Delayed;
 use super::member::Member;
 use super::members::Members;
+use super::positions::Positions;
 use super::presence::Presence;
 use super::publisher::{Publisher, Repeat};
 use super::retention::Retained;
@@ -46,9 +47,7 @@ pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) link: StoreLink,
     /// What is stored of it is damaged: nothing is done here any more. Members stay until they leave.
     pub(in crate::rooms) damaged: bool,
-    /// The newest message that was, or is about to be, handed to the store, and the newest that is stored.
-    pub(in crate::rooms) recorded: u64,
-    pub(in crate::rooms) stored: u64,
+    pub(in crate::rooms) positions: Positions,
     pub(in crate::rooms) epoch: u64,
     /// The epoch of what is stored, which is another one where nothing is stored any more.
     pub(in crate::rooms) stored_epoch: u64,
@@ -59,18 +58,12 @@ pub(in crate::rooms) struct Room<P> {
     /// What the members are sent instead of the log, in a conflated relay.
     pub(in crate::rooms) conflated: Option<Box<Conflated>>,
     pub(in crate::rooms) polls: Vec<WaitingPoll>,
-    /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
-    pub(in crate::rooms) visible: u64,
-    /// The oldest message that can be read at all, as far as is known.
-    pub(in crate::rooms) oldest: u64,
-    /// When the message before that was published, as far as is known: whoever has everything up to then lost nothing.
+    /// When the message before the oldest one that can be read was published, as far as is known: whoever has everything up to then lost nothing.
     pub(in crate::rooms) gone_at: Timestamp,
     pub(in crate::rooms) kept: Retained,
     pub(in crate::rooms) last_at: Timestamp,
     /// The pump walks them from end to end.
     pub(in crate::rooms) members: Members<P>,
-    /// Every member that was ready has been sent the messages up to here, so they may leave the window.
-    pub(in crate::rooms) fanned_out: u64,
     pub(in crate::rooms) round: Option<Round>,
     /// Who published the messages after `visible`, in order.
     pub(in crate::rooms) unstored: VecDeque<Publisher>,
@@ -96,8 +89,7 @@ impl<P: Peer> Room<P> {
             durability: Durability::Off,
             link: StoreLink::Linked,
             damaged: false,
-            recorded: 0,
-            stored: 0,
+            positions: Positions::restored(1, 0),
             epoch,
             stored_epoch: 0,
             log: Arc::default(),
@@ -105,13 +97,10 @@ impl<P: Peer> Room<P> {
             encoded: EncodedMembers::default(),
             conflated: (format == Format::Conflated).then(Box::default),
             polls: Vec::new(),
-            visible: 0,
-            oldest: 1,
             gone_at: Timestamp::default(),
             kept: Retained::default(),
             last_at: Timestamp::default(),
             members: Members::default(),
-            fanned_out: 0,
             round: None,
             unstored: VecDeque::new(),
             delayed: Delayed::default(),
@@ -132,7 +121,7 @@ impl<P: Peer> Room<P> {
 
     /// Takes over the log as it is stored.
     pub(in crate::rooms) fn restore_log(&mut self, opened: &Opened) {
-        (self.epoch, self.oldest, self.gone_at) = (opened.epoch, opened.tail, opened.gone_at);
+        (self.epoch, self.gone_at) = (opened.epoch, opened.gone_at);
         self.stored_epoch = opened.epoch;
         self.last_at = self.last_at.max(opened.last_at);
         let before = opened.recent.first().map_or(opened.head, |first| first.seq - 1);
@@ -148,8 +137,8 @@ impl<P: Peer> Room<P> {
         }
         (self.log, self.deflated) = (Arc::new(log), Deflated::default());
         self.encoded.forget_log();
-        (self.visible, self.fanned_out, self.round) = (opened.head, opened.head, None);
-        (self.recorded, self.stored) = (opened.head, opened.head);
+        self.positions = Positions::restored(opened.tail, opened.head);
+        self.round = None;
     }
 
     pub(in crate::rooms) fn member_count(&self) -> usize {
@@ -158,13 +147,13 @@ impl<P: Peer> Room<P> {
 
     /// Messages that a member of this room has not been sent yet.
     pub(in crate::rooms) fn lag(&self, member: &Member<P>) -> u64 {
-        self.visible.saturating_sub(member.cursor)
+        self.positions.visible().saturating_sub(member.cursor)
     }
 
     /// Whether nothing would be lost if the room were forgotten.
     pub(in crate::rooms) fn is_idle(&self) -> bool {
         let is_stored =
-            self.recorded == self.stored && self.link == StoreLink::Linked && self.delayed.is_empty();
+            self.positions.is_all_stored() && self.link == StoreLink::Linked && self.delayed.is_empty();
         let is_left = self.members.is_empty() && self.polls.iter().all(WaitingPoll::has_gone);
         is_left && self.unstored.is_empty() && (is_stored || self.deleted || self.damaged)
     }
@@ -188,7 +177,7 @@ impl<P: Peer> Room<P> {
 
     /// The newest message that is stored, if what is said here is.
     pub(in crate::rooms) fn stored_upto(&self) -> u64 {
-        if self.record_as().is_some() { self.stored } else { 0 }
+        if self.record_as().is_some() { self.positions.stored() } else { 0 }
     }
 
     /// The ids of later messages are free again.

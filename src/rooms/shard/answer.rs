@@ -31,7 +31,7 @@ impl<P: Peer> Shard<P> {
                         self.notices_after_commit(key, now);
                     }
                 }
-                self.roll_back(lost, Refused::Sequential, now);
+                self.roll_back(lost, Refused::Alone, now);
                 self.roll_back(refused_along, Refused::Together, now);
             }
             StoreAnswer::Refused => {

@@ -61,9 +61,9 @@ impl<P: Peer> Shard<P> {
     }
 
     fn check_room(&self, room: &Room<P>) {
-        assert!(room.oldest <= room.visible + 1, "what may be seen is not gone before");
+        room.positions.check(room.log.head());
         assert!(
-            room.polls.iter().all(|poll| poll.is_within(room.visible)),
+            room.polls.iter().all(|poll| poll.is_within(room.positions.visible())),
             "a poll waits beyond what is visible"
         );
         let is_notice = |publisher: &Publisher| matches!(publisher, Publisher::Notice(_));
@@ -72,7 +72,7 @@ impl<P: Peer> Shard<P> {
         let is_resetting = room.link == StoreLink::Resetting && !room.deleted;
         assert!(!is_resetting || self.requests.will_answer(room.key), "the store will answer");
         for member in room.members.iter().filter(|member| member.state != MemberState::Gone) {
-            assert!(member.cursor <= room.visible, "a member is beyond what is visible");
+            assert!(member.cursor <= room.positions.visible(), "a member is beyond what is visible");
             let place = self.member_index.place(member.key);
             let is_seated = place.is_some_and(|(index, _)| index == room.key.index);
             assert!(is_seated, "each member is in the index");

@@ -96,7 +96,7 @@ impl PendingCommits {
         });
         let (at, kind) = (room.last_at, draft.kind);
         self.batch.records.push(Record { room: id, seq, at, kind, sender, content, client_id, presence });
-        room.recorded = seq;
+        room.positions.record(seq, room.log.head());
         self.batch.durability = self.batch.durability.max(room.durability);
         self.unstored += 1;
         match self.rooms.last_mut() {

@@ -26,7 +26,7 @@ const RESET_RETRY_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms) enum Refused {
     /// Of this room, and not those of others.
-    Sequential,
+    Alone,
     /// All of a batch: it has nothing against the room.
     Together,
 }
@@ -36,7 +36,7 @@ impl<P: Peer> Shard<P> {
     pub(in crate::rooms) fn break_link(&mut self, key: RoomKey, refused: Refused, now: Timestamp) {
         if let Some(room) = open_room(&mut self.rooms, key)
             // What was not shown is taken back, and the room is where the store is; unless the store is elsewhere.
-            && (room.durability == Durability::Async || refused == Refused::Sequential)
+            && (room.durability == Durability::Async || refused == Refused::Alone)
             && room.stored_as.is_some()
             && room.durability > Durability::Off
             && room.link == StoreLink::Linked
@@ -70,7 +70,7 @@ impl<P: Peer> Shard<P> {
         if room.link == StoreLink::Resetting && !room.damaged {
             self.resets += 1;
             if room.waits_for_store() {
-                let (room, shown, stored) = (&*room.name, room.visible, opened.head);
+                let (room, shown, stored) = (&*room.name, room.positions.visible(), opened.head);
                 tracing::warn!(
                     room,
                     shown,

@@ -4,7 +4,7 @@ use super::member_index::{MemberIndex, MemberSlot, Profile};
 use super::state::{RoomSlot, Shard};
 use crate::metrics::Limit;
 use crate::rooms::api::command::{Command, Join};
-use crate::rooms::api::effect::Effect;
+use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::{MemberKey, Reader};
 use crate::rooms::message::kind::Kind;
@@ -52,7 +52,7 @@ impl<P: Peer> Shard<P> {
         if let Some(reply) = reply
             && !reply.deliver(Ok(room.position()))
         {
-            self.out.effects.push(Effect::Close(session, RejectReason::HandlerFailed));
+            self.out.session_effects.push(SessionEffect::Close(session, RejectReason::HandlerFailed));
         }
         if room.encoded.has_failed(key) {
             room.fail(position, &mut self.out);
@@ -88,7 +88,7 @@ impl<P: Peer> Shard<P> {
             None if has_left => return,
             None => reason,
         };
-        self.out.effects.push(Effect::Close(join.session, reason));
+        self.out.session_effects.push(SessionEffect::Close(join.session, reason));
     }
 
     pub(super) fn leave(&mut self, member: MemberKey, now: Timestamp) {

@@ -26,7 +26,7 @@ impl<P: Peer> Shard<P> {
             }
             Err(cursor) => cursor,
         };
-        debug_assert!(cursor <= room.visible, "a poll that waits beyond what is visible");
+        debug_assert!(cursor <= room.positions.visible(), "a poll that waits beyond what is visible");
         // Before it is counted: one that has waited for this room already is counted until then.
         poll.waits.send(Position { epoch: room.epoch, seq: cursor });
         if !self.has_place_for_poll(now) {

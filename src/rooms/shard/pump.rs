@@ -1,7 +1,7 @@
 //! The rooms with something new are pumped, one after the other.
 
 use super::state::{RoomSlot, Shard};
-use crate::rooms::api::effect::Effect;
+use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::room::members::BLOCK;
 
@@ -30,7 +30,9 @@ impl<P: Peer> Shard<P> {
         }
         self.read_on();
         if self.barriers > 0 && self.queue.is_empty() && self.commits.is_empty() && self.openings == 0 {
-            self.out.effects.extend((0..std::mem::take(&mut self.barriers)).map(|_| Effect::Passed));
+            self.out
+                .session_effects
+                .extend((0..std::mem::take(&mut self.barriers)).map(|_| SessionEffect::Passed));
         }
         !self.queue.is_empty()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::Command;
-use crate::rooms::api::effect::Effect;
+use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::ids::RoomId;
@@ -191,7 +191,7 @@ impl<P: Peer> Shard<P> {
             // Nothing goes there any more, a page that is on its way included, and nothing that comes from there counts.
             member.state = MemberState::Gone;
             self.catch_up.forget(member.key);
-            self.out.effects.push(Effect::Close(member.session, reason));
+            self.out.session_effects.push(SessionEffect::Close(member.session, reason));
             meant.push(member.key);
         }
         if let Some(user) = user {
@@ -212,7 +212,7 @@ impl<P: Peer> Shard<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rooms::api::effect::StoreAnswer;
+    use crate::rooms::api::effect::{StoreAnswer, StoreRequest};
     use crate::rooms::api::store::Page;
     use crate::rooms::ids::MemberKey;
     use crate::rooms::reply::Reply;
@@ -256,9 +256,9 @@ mod tests {
         let (_, ear) = kit.join("r", "bob");
         kit.commit();
         ear.take();
-        let mut reads = kit.effects.iter().filter_map(|effect| match effect {
-            Effect::Read { reader, .. } => Some(*reader),
-            Effect::Open { .. } | Effect::Renew { .. } | Effect::Close(..) | Effect::Passed => None,
+        let mut reads = kit.requests.iter().filter_map(|request| match request {
+            StoreRequest::Read { reader, .. } => Some(*reader),
+            StoreRequest::Open { .. } | StoreRequest::ResetEpoch { .. } => None,
         });
         let reader = reads.next_back().expect("ann reads");
         kick(&mut kit, "ann");

@@ -11,7 +11,7 @@ use super::member_index::MemberIndex;
 use super::opening::state::Opening;
 use super::poll_count::Polls;
 use super::store_requests::StoreRequests;
-use crate::rooms::api::effect::Effect;
+use crate::rooms::api::effect::{SessionEffect, StoreRequest};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::RecordBatch;
 use crate::rooms::ids::{RoomId, RoomKey};
@@ -151,9 +151,14 @@ impl<P: Peer> Shard<P> {
         self.commits.is_full()
     }
 
-    /// What is to be done elsewhere since the last call.
-    pub fn take_effects(&mut self) -> std::vec::Drain<'_, Effect> {
-        self.out.effects.drain(..)
+    /// What is to be done to sessions since the last call.
+    pub fn take_session_effects(&mut self) -> std::vec::Drain<'_, SessionEffect> {
+        self.out.session_effects.drain(..)
+    }
+
+    /// What is to be asked of the store since the last call.
+    pub fn take_store_requests(&mut self) -> std::vec::Drain<'_, StoreRequest> {
+        self.out.store_requests.drain(..)
     }
 }
 

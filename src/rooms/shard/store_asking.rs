@@ -2,7 +2,7 @@
 
 use super::state::{RoomSlot, Shard, open_room};
 use super::store_requests::REQUESTS_MAX;
-use crate::rooms::api::effect::Effect;
+use crate::rooms::api::effect::StoreRequest;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::RoomKey;
 use crate::rooms::room::store_link::StoreLink;
@@ -27,20 +27,20 @@ impl<P: Peer> Shard<P> {
         while self.requests.under_way.len() < REQUESTS_MAX
             && let Some(key) = self.requests.queued.pop_front()
         {
-            let effect = match self.rooms.get(key.index) {
+            let request = match self.rooms.get(key.index) {
                 Some(RoomSlot::Opening(opening)) if opening.key == key => {
                     let Some(create) = opening.is_asked() else { continue };
-                    Effect::Open { room: key, name: opening.name.clone(), create }
+                    StoreRequest::Open { room: key, name: opening.name.clone(), create }
                 }
                 Some(RoomSlot::Open(room)) if room.key == key && room.link == StoreLink::Resetting => {
                     let Some(id) = room.stored_as else { continue };
-                    Effect::Renew { room: key, name: room.name.clone(), id }
+                    StoreRequest::ResetEpoch { room: key, name: room.name.clone(), id }
                 }
                 Some(RoomSlot::Opening(_) | RoomSlot::Open(_)) | None => continue,
             };
             let is_first = self.requests.under_way.insert(key);
             debug_assert!(is_first, "a room has one request at a time");
-            self.out.effects.push(effect);
+            self.out.store_requests.push(request);
         }
     }
 

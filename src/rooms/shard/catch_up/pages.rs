@@ -1,7 +1,7 @@
 //! Pages are asked of the store and given to the members that wait for them.
 
 use super::state::{CatchUp, PAGES_MAX, Reading};
-use crate::rooms::api::effect::Effect;
+use crate::rooms::api::effect::{SessionEffect, StoreRequest};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{Page, PageRequest, ReadFrom};
 use crate::rooms::ids::Reader;
@@ -37,7 +37,7 @@ impl<P: Peer> Shard<P> {
         if let Some(page) = page {
             if page.head < asked.stored {
                 // It has less than it has acknowledged. The member goes on where the log does, if it does.
-                self.break_link(reader.room, Refused::Sequential, now);
+                self.break_link(reader.room, Refused::Alone, now);
             }
             let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
             room.expire(self.clock);
@@ -57,7 +57,7 @@ impl<P: Peer> Shard<P> {
         {
             member.state = MemberState::Gone;
         }
-        self.out.effects.push(Effect::Close(reader.session, RejectReason::Unavailable));
+        self.out.session_effects.push(SessionEffect::Close(reader.session, RejectReason::Unavailable));
     }
 
     /// Asks for the pages that members wait for, as many as may be under way.
@@ -91,7 +91,7 @@ impl<P: Peer> Shard<P> {
             };
             self.catch_up.under_way.push(self.catch_up.number);
             let reader = Reader { number: self.catch_up.number, ..reader };
-            self.out.effects.push(Effect::Read { reader, request });
+            self.out.store_requests.push(StoreRequest::Read { reader, request });
         }
     }
 }

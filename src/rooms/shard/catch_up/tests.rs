@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::rooms::api::command::{Command, Join};
-use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::history::History;
 use crate::rooms::api::peer::{Peer, Sent};
 use crate::rooms::api::poll::{Poll, PollResult};
@@ -159,8 +159,8 @@ impl World {
         for (name, opened) in rooms {
             // Whoever asks for a position has the room opened, and stays out of it.
             let poll = world.poll(name, Start::Live, Duration::ZERO);
-            let effects: Vec<_> = world.shard.take_effects().collect();
-            let [Effect::Open { room, .. }] = &effects[..] else { unreachable!("{effects:?}") };
+            let requests: Vec<_> = world.shard.take_store_requests().collect();
+            let [StoreRequest::Open { room, .. }] = &requests[..] else { unreachable!("{requests:?}") };
             let answer = StoreAnswer::Opened { room: *room, opened: Ok(Box::new(opened)) };
             world.shard.answer(answer, world.now);
             assert!(poll.lock().unwrap().is_some());
@@ -170,11 +170,16 @@ impl World {
 
     fn settle(&mut self) {
         while self.shard.pump(usize::MAX) {}
-        for effect in self.shard.take_effects() {
+        for request in self.shard.take_store_requests() {
+            match request {
+                StoreRequest::Read { reader, request } => self.reads.push((reader, request)),
+                StoreRequest::Open { .. } | StoreRequest::ResetEpoch { .. } => {}
+            }
+        }
+        for effect in self.shard.take_session_effects() {
             match effect {
-                Effect::Read { reader, request } => self.reads.push((reader, request)),
-                Effect::Close(_, reason) => self.closed.push(reason),
-                Effect::Passed | Effect::Open { .. } | Effect::Renew { .. } => {}
+                SessionEffect::Close(_, reason) => self.closed.push(reason),
+                SessionEffect::Passed => {}
             }
         }
     }

@@ -10,6 +10,8 @@
 //!
 //! The store keeps the stays whose JOIN is stored and whose LEAVE is not. They come with a room that is opened: their
 //! sessions ended with another process.
+//!
+//! `tests` runs it under a clock of its own.
 
 use std::collections::HashSet;
 

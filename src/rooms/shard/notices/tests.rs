@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::rooms::api::command::Command;
-use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::effect::{StoreAnswer, StoreRequest};
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::api::settings::Durability;
 use crate::rooms::api::store::{OpenStay, Opened};
@@ -198,7 +198,9 @@ fn who_left_while_an_async_room_was_cut_off_leaves_again_in_the_log_that_goes_on
     kit.apply(Command::Leave(bob), &[]);
     assert_eq!(told(&ear).len(), 3);
     kit.refuse();
-    let Some(Effect::Renew { room, .. }) = kit.effects.pop() else { panic!("the room is cut off") };
+    let Some(StoreRequest::ResetEpoch { room, .. }) = kit.requests.pop() else {
+        panic!("the room is cut off")
+    };
     let mut opened = Kit::empty();
     (opened.head, opened.tail, opened.epoch) = (2, 3, 10);
     opened.durability = Durability::Async;

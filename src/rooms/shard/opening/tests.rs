@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use crate::rooms::api::command::{Command, Join};
-use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::peer::{Peer, Sent};
 use crate::rooms::api::poll::{Poll, PollResult};
 use crate::rooms::api::request::{Posting, RoomRequest};
@@ -198,14 +198,21 @@ impl Bench {
         self.ask(|reply| RoomRequest::Close { room: room.into(), id: Some(id), reply }).try_recv().unwrap()
     }
 
-    fn effects(&mut self) -> Vec<Effect> {
-        self.shard.take_effects().collect()
+    /// What was to be done to sessions since this was called last, and nothing was to be asked of the store.
+    fn effects(&mut self) -> Vec<SessionEffect> {
+        assert_eq!(self.requests(), []);
+        self.shard.take_session_effects().collect()
+    }
+
+    /// What was to be asked of the store since this was called last.
+    fn requests(&mut self) -> Vec<StoreRequest> {
+        self.shard.take_store_requests().collect()
     }
 
     /// The one request that is made of the store, and whether to create the room.
     fn request(&mut self) -> (RoomKey, bool) {
-        match &*self.effects() {
-            [Effect::Open { room, create, .. }] => (*room, *create),
+        match &*self.requests() {
+            [StoreRequest::Open { room, create, .. }] => (*room, *create),
             other => panic!("not one request: {other:?}"),
         }
     }
@@ -224,8 +231,8 @@ impl Bench {
     }
 }
 
-fn close(session: u64, reason: RejectReason) -> Effect {
-    Effect::Close(SessionKey(session), reason)
+fn close(session: u64, reason: RejectReason) -> SessionEffect {
+    SessionEffect::Close(SessionKey(session), reason)
 }
 
 #[test]
@@ -299,6 +306,7 @@ fn a_deleted_room_is_forgotten_with_its_last_member_and_takes_no_name_with_it() 
     let (room, _) = bench.request();
     bench.answer(room, Ok(opened(ID, 0)));
     bench.delete("r", ID);
+    bench.requests();
     bench.effects();
     bench.join(2, "r", "bob");
     let (room, _) = bench.request();
@@ -508,13 +516,13 @@ fn openings_and_what_waits_for_them_are_bounded() {
     bench.bounds.set_openings(usize::MAX, 300_000);
     // As many requests at the store as its answers have room for, however many rooms.
     let answers: Vec<_> = (0..600).map(|number| bench.post(&format!("r{number}"), true)).collect();
-    let mut requests = bench.effects();
+    let mut requests = bench.requests();
     assert_eq!(requests.len(), crate::rooms::STORE_REQUESTS_MAX);
     let mut answered = 0;
-    while let Some(Effect::Open { room, .. }) = requests.pop() {
+    while let Some(StoreRequest::Open { room, .. }) = requests.pop() {
         answered += 1;
         bench.answer(room, Ok(opened(RoomId(answered), 0)));
-        requests.extend(bench.effects());
+        requests.extend(bench.requests());
     }
     let is_stored = |answer: &Receiver<Result<Posted, _>>| answer.try_recv().unwrap().is_ok();
     assert!(answers.iter().all(is_stored) && answered == 600 && bench.bounds.opening_bytes() == 0);
@@ -525,6 +533,7 @@ fn openings_and_what_waits_for_them_are_bounded() {
     let refused = answers.iter().filter(|answer| answer.try_recv().is_ok()).count();
     assert!((1..2000).contains(&refused), "{refused}");
     let ann = bench.join(1, "other", "ann");
+    bench.requests();
     assert_eq!(bench.effects().last(), Some(&close(1, RejectReason::TooManyOpenings)));
     bench.publish(1, "welcome");
     assert!(!ann.has_heard("welcome"));
@@ -541,6 +550,7 @@ fn so_many_rooms_are_on_their_way_at_most() {
     for member in 1..=3 {
         bench.join(member, &format!("r{member}"), "ann");
     }
+    bench.requests();
     assert_eq!(bench.effects().last(), Some(&close(3, RejectReason::TooManyOpenings)));
     assert_eq!((bench.shard.stats().openings, bench.shard.rooms.len()), (2, 2));
 }
@@ -580,8 +590,8 @@ fn rooms_that_nobody_is_in_are_forgotten_though_nobody_leaves_and_one_is_busy() 
     bench.bounds.set(usize::MAX, 3);
     for (member, room) in [(1, "a"), (2, "b"), (3, "c")] {
         bench.join(member, room, "ann");
-        let room = match &*bench.effects() {
-            [Effect::Open { room, .. }] => *room,
+        let room = match &*bench.requests() {
+            [StoreRequest::Open { room, .. }] => *room,
             other => panic!("{other:?}"),
         };
         bench.answer(room, Ok(opened(RoomId(100 + i64::from(member)), 0)));

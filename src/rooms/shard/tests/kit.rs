@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::rooms::api::command::{Command, Join};
-use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::peer::{Peer, Sent};
 use crate::rooms::api::request::{Posting, RoomRequest};
 use crate::rooms::api::settings::{Durability, Retention};
@@ -74,8 +74,10 @@ pub(in crate::rooms) struct Kit {
     members: u32,
     /// Batches that the store has not answered.
     pub(in crate::rooms) batches: Vec<RecordBatch>,
-    /// What the shard wanted done besides.
-    pub(in crate::rooms) effects: Vec<Effect>,
+    /// What the shard wanted done to sessions.
+    pub(in crate::rooms) effects: Vec<SessionEffect>,
+    /// What the shard has asked of the store.
+    pub(in crate::rooms) requests: Vec<StoreRequest>,
 }
 
 impl Kit {
@@ -96,7 +98,14 @@ impl Kit {
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
         let shard = Shard::new(limits, 0, 7, Box::new(Sequential));
-        Kit { shard, now: 1_000_000, members: 0, batches: Vec::new(), effects: Vec::new() }
+        Kit {
+            shard,
+            now: 1_000_000,
+            members: 0,
+            batches: Vec::new(),
+            effects: Vec::new(),
+            requests: Vec::new(),
+        }
     }
 
     pub(in crate::rooms) fn time(&self) -> Timestamp {
@@ -107,7 +116,8 @@ impl Kit {
     pub(in crate::rooms) fn turn(&mut self) {
         while self.shard.pump(1_000) {}
         self.batches.extend(std::iter::from_fn(|| self.shard.take_batch()));
-        self.effects.extend(self.shard.take_effects());
+        self.effects.extend(self.shard.take_session_effects());
+        self.requests.extend(self.shard.take_store_requests());
     }
 
     pub(in crate::rooms) fn apply(&mut self, command: Command<Ear>, arena: &[u8]) {
@@ -129,8 +139,10 @@ impl Kit {
 
     /// As [`Kit::open`], a room that is not as empty.
     pub(in crate::rooms) fn open_as(&mut self, change: impl FnOnce(&mut Opened)) {
-        let asked = self.effects.iter().position(|effect| matches!(effect, Effect::Open { .. }));
-        let Effect::Open { room, .. } = self.effects.remove(asked.expect("a room to open")) else { return };
+        let asked = self.requests.iter().position(|request| matches!(request, StoreRequest::Open { .. }));
+        let StoreRequest::Open { room, .. } = self.requests.remove(asked.expect("a room to open")) else {
+            return;
+        };
         let mut opened = Kit::empty();
         change(&mut opened);
         self.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(opened)) });

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::kit::{Ear, Kit};
 use crate::metrics::{Limit, Metrics};
 use crate::rooms::api::command::{Command, Join};
-use crate::rooms::api::effect::{Effect, StoreAnswer};
+use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::poll::{Poll, PollResult};
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::api::settings::Durability;
@@ -72,12 +72,12 @@ impl Kit {
     /// The rooms that the store was asked for since this was called last, and whether to create them.
     fn asked(&mut self) -> Vec<(RoomKey, bool)> {
         let mut asked = Vec::new();
-        self.effects.retain(|effect| match effect {
-            Effect::Open { room, create, .. } => {
+        self.requests.retain(|request| match request {
+            StoreRequest::Open { room, create, .. } => {
                 asked.push((*room, *create));
                 false
             }
-            Effect::Close(..) | Effect::Passed | Effect::Renew { .. } | Effect::Read { .. } => true,
+            StoreRequest::ResetEpoch { .. } | StoreRequest::Read { .. } => true,
         });
         asked
     }
@@ -88,20 +88,20 @@ impl Kit {
     }
 
     /// The rooms whose logs the store was asked to begin anew since this was called last.
-    fn renewals(&mut self) -> Vec<RoomKey> {
-        let mut renewals = Vec::new();
-        self.effects.retain(|effect| match effect {
-            Effect::Renew { room, .. } => {
-                renewals.push(*room);
+    fn resets(&mut self) -> Vec<RoomKey> {
+        let mut resets = Vec::new();
+        self.requests.retain(|request| match request {
+            StoreRequest::ResetEpoch { room, .. } => {
+                resets.push(*room);
                 false
             }
-            Effect::Open { .. } | Effect::Close(..) | Effect::Passed | Effect::Read { .. } => true,
+            StoreRequest::Open { .. } | StoreRequest::Read { .. } => true,
         });
-        renewals
+        resets
     }
 
     fn epoch_was_reset(&mut self, change: impl FnOnce(&mut Opened)) {
-        let room = self.renewals()[0];
+        let room = self.resets()[0];
         let mut opened = Kit::empty();
         opened.epoch = 10;
         change(&mut opened);
@@ -109,9 +109,9 @@ impl Kit {
     }
 
     fn closed(&mut self) -> Vec<(u64, RejectReason)> {
-        let close = |effect: &Effect| match effect {
-            Effect::Close(session, reason) => Some((session.0, *reason)),
-            Effect::Open { .. } | Effect::Passed | Effect::Renew { .. } | Effect::Read { .. } => None,
+        let close = |effect: &SessionEffect| match effect {
+            SessionEffect::Close(session, reason) => Some((session.0, *reason)),
+            SessionEffect::Passed => None,
         };
         let closed = self.effects.iter().filter_map(close).collect();
         self.effects.retain(|effect| close(effect).is_none());
@@ -331,11 +331,11 @@ fn a_member_that_cannot_be_written_to_reads_the_store_once() {
     };
     join.encoding = Some(Arc::new(Broken));
     kit.apply(Command::Join(Box::new(join)), &[]);
-    let Some(Effect::Read { reader, .. }) = kit.effects.pop() else { panic!("a page is asked for") };
+    let Some(StoreRequest::Read { reader, .. }) = kit.requests.pop() else { panic!("a page is asked for") };
     let (messages, gone_at) = ((1..=50).map(stored).collect(), Timestamp::default());
     let page = Page { messages, tail: 1, gone_at, head: 301, epoch: 9, start: 0 };
     kit.answer(StoreAnswer::Page { reader, page: Some(page) });
-    assert_eq!(kit.effects, [Effect::Close(SessionKey(9), RejectReason::HandlerFailed)]);
+    assert_eq!(kit.effects, [SessionEffect::Close(SessionKey(9), RejectReason::HandlerFailed)]);
 }
 
 #[test]
@@ -372,10 +372,10 @@ fn a_log_that_cannot_begin_anew_is_tried_again_by_itself_and_not_often() {
     kit.refuse_alone();
     let (bob, _) = kit.join("r", "bob");
     for _ in 0..3 {
-        let room = kit.renewals()[0];
+        let room = kit.resets()[0];
         kit.answer(StoreAnswer::Opened { room, opened: Err(RejectReason::Unavailable) });
         kit.say(ann, "again", None);
-        assert!(kit.renewals().is_empty(), "after a pause");
+        assert!(kit.resets().is_empty(), "after a pause");
         for _ in 0..20 {
             kit.now += 1_000_000;
             let now = kit.time();
@@ -401,7 +401,7 @@ fn a_store_that_refuses_a_whole_batch_has_nothing_against_its_rooms() {
     kit.say(ann, "one", None);
     kit.batches.clear();
     kit.answer(StoreAnswer::Refused);
-    assert!(kit.renewals().is_empty());
+    assert!(kit.resets().is_empty());
 }
 
 #[test]
@@ -414,8 +414,9 @@ fn a_store_that_has_less_than_it_acknowledged_is_met_by_reading_as_well() {
     ear.take();
     let (_, reader) = kit.join_from(Start::After { seq: 0, epoch: None }, MemberKey(5), "r", "bob");
     kit.commit();
-    let index = kit.effects.iter().position(|effect| matches!(effect, Effect::Read { .. })).expect("a page");
-    let Effect::Read { reader: asked, .. } = kit.effects.remove(index) else { unreachable!() };
+    let index =
+        kit.requests.iter().position(|request| matches!(request, StoreRequest::Read { .. })).expect("a page");
+    let StoreRequest::Read { reader: asked, .. } = kit.requests.remove(index) else { unreachable!() };
     let (messages, gone_at) = ((1..=5).map(stored).collect(), Timestamp::default());
     let page = Page { messages, tail: 1, gone_at, head: 5, epoch: 9, start: 0 };
     kit.answer(StoreAnswer::Page { reader: asked, page: Some(page) });
@@ -442,7 +443,7 @@ fn a_damaged_room_that_is_open_closes_its_doors_and_loses_nobody_in_it() {
     );
     kit.join("r", "dan");
     assert_eq!(kit.closed(), [(2, RejectReason::Unavailable)]);
-    assert!(kit.batches.is_empty() && kit.renewals().is_empty(), "the store is left alone");
+    assert!(kit.batches.is_empty() && kit.resets().is_empty(), "the store is left alone");
     // Other rooms are as ever.
     let (eve, other) = kit.join("s", "eve");
     kit.open_as(|opened| opened.id = RoomId(2));
@@ -488,7 +489,7 @@ fn a_room_that_has_used_up_its_numbers_refuses_alone_and_asks_the_store_nothing(
         kit.say(ann, "one too many", None);
         kit.join("r", "bob");
         assert_eq!(kit.post("eve", "posted", "1").try_recv(), Ok(Err(PostError::Unavailable)));
-        assert!(kit.batches.is_empty() && kit.renewals().is_empty());
+        assert!(kit.batches.is_empty() && kit.resets().is_empty());
         assert_eq!(told(&ear), [one("ERROR", "unavailable", 0)]);
         kit.apply(Command::Leave(ann), &[]);
         kit.apply(Command::Leave(MemberKey(2)), &[]);

@@ -63,7 +63,7 @@ fn what_is_posted_together_is_stored_in_one_batch_or_not_at_all() {
     kit.batches.clear();
     kit.answer(StoreAnswer::Committed { refused: vec![RoomId(2)] });
     assert_eq!(answered(&answers), vec![Some(Err(PostError::Unavailable)); 2]);
-    assert_eq!(kit.renewals().len(), 1, "it has nothing against the first");
+    assert_eq!(kit.resets().len(), 1, "it has nothing against the first");
     kit.say(MemberKey(1), "6", None);
     kit.commit();
     assert_eq!((told(&ann), told(&bob)), (vec![one("MESSAGE", "6", 4)], vec![]));
