@@ -13,8 +13,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foghorn::rooms::log::{Log, Slice, Window};
 use foghorn::rooms::{
-    Bounds, Command, Format, Join, MemberKey, Notices, OnLag, Peer, RoomLimits, Sent, Sequential, SessionKey,
-    Shard, Span, Start, Timestamp, Variant,
+    BlockSize, Bounds, Command, Format, Join, MemberKey, Notices, OnLag, Peer, RoomLimits, Sent, Sequential,
+    SessionKey, Shard, Span, Start, Timestamp, Variant,
 };
 use foghorn::ws::OpCode;
 use foghorn::ws::deflate::{Deflate, Level, WindowBits};
@@ -92,6 +92,7 @@ fn room(variant: Variant) -> Shard<Sink> {
         window: WINDOW,
         on_lag: OnLag::Close,
         bounds: Arc::new(Bounds::new(1)),
+        block_size: BlockSize::DEFAULT,
         parallel_members: usize::MAX,
         open_rooms: true,
         dedup_window: Duration::ZERO,

@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use super::Failure;
 use super::offline::{Place, ask, progress};
 use super::room_line::RoomLine;
-use crate::rooms::store_api::{Page, PageRequest, ReadFrom, RoomId};
+use crate::rooms::store_api::{Page, PageRequest, ReadFrom};
 use crate::rooms::{Timestamp, push_stored_json};
 use crate::store::Store;
 
@@ -91,8 +91,6 @@ fn write_log(
 
 fn read(store: &Store, room: &str, after: u64) -> Result<Page, Failure> {
     let request = PageRequest {
-        // The store takes the room's public id instead.
-        room: RoomId(0),
         from: ReadFrom::Seq(after),
         messages_max: PAGE_MESSAGES,
         bytes_max: PAGE_BYTES,

@@ -41,14 +41,20 @@ pub struct RoomKey {
     pub(in crate::rooms) number: u64,
 }
 
+/// One stay of a member in a room, while it reads from the store. Keys of members are used again, and one session has many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::rooms) struct ReadingMember {
+    pub(in crate::rooms) room: RoomKey,
+    pub(in crate::rooms) member: MemberKey,
+    pub(in crate::rooms) session: SessionKey,
+}
+
 /// A request for a page: for one member of one room, which asks for one at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Reader {
-    pub(in crate::rooms) room: RoomKey,
-    /// Used once in the shard; 0 until the request is made. Keys of members are used again, and one session has many.
+    /// Used once in the shard.
     pub(in crate::rooms) number: u64,
-    pub(in crate::rooms) member: MemberKey,
-    pub(in crate::rooms) session: SessionKey,
+    pub(in crate::rooms) of: ReadingMember,
 }
 
 /// A room as a store knows it. Never used again for another room, not even after the room was deleted.

@@ -50,6 +50,7 @@ pub use self::message::presence_text::Notices;
 pub use self::reasons::{PostError, RejectReason};
 pub use self::reply::Reply;
 pub use self::room::limits::{OnLag, RoomLimits};
+pub use self::room::members::BlockSize;
 pub use self::room::parallel::{FanoutJob, FanoutPool, Sequential};
 pub(crate) use self::shard::catch_up::state::PAGES_MAX;
 pub(crate) use self::shard::commits::BATCHES_MAX;

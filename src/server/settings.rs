@@ -8,7 +8,7 @@ use crate::http::HeadLimits;
 use crate::reactor::ReactorLimits;
 use crate::rooms::log::Window;
 use crate::rooms::store_api::{Durability, Retention};
-use crate::rooms::{Bounds, Notices, OnLag, RoomLimits};
+use crate::rooms::{BlockSize, Bounds, Notices, OnLag, RoomLimits};
 use crate::store;
 use crate::transport::CertificateFiles;
 use crate::ws::deflate::{Deflate, Level, WindowBits};
@@ -90,6 +90,7 @@ pub(super) fn room_limits(config: &Config, bounds: Arc<Bounds>, stored: bool) ->
         open_rooms: config.chat.open_rooms,
         store: stored.then_some(durability(config.history.durability)),
         bounds,
+        block_size: BlockSize::DEFAULT,
         parallel_members: unlimited_if_zero(config.rooms.lane_members),
         dedup_window: config.chat.dedup_window,
         deflate: deflate(&config.deflate),

@@ -24,7 +24,12 @@ pub(super) trait Backend: Send + Sync {
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy>;
 
-    fn read(&self, request: PageRequest, done: Done<Result<Page, StoreError>>) -> Result<(), Busy>;
+    fn read(
+        &self,
+        room: RoomId,
+        request: PageRequest,
+        done: Done<Result<Page, StoreError>>,
+    ) -> Result<(), Busy>;
 
     fn messages(
         &self,

@@ -248,11 +248,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Busy`] if too much waits already.
-    pub fn read(&self, request: PageRequest, done: Done<Result<Page, StoreError>>) -> Result<(), Busy> {
-        self.backend.read(request, done)
+    pub fn read(
+        &self,
+        room: RoomId,
+        request: PageRequest,
+        done: Done<Result<Page, StoreError>>,
+    ) -> Result<(), Busy> {
+        self.backend.read(room, request, done)
     }
 
-    /// As [`Store::read`], for the room of this public id, whatever `request` says about it.
+    /// As [`Store::read`], for the room of this public id.
     ///
     /// # Errors
     /// [`Busy`] if too much waits already.

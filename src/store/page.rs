@@ -125,14 +125,20 @@ fn open_stays(conn: &Connection, room: RoomId) -> Result<Vec<OpenStay>, StoreErr
 pub(super) fn read(
     conn: &Connection,
     options: &ReadOptions,
+    room: RoomId,
     request: &PageRequest,
 ) -> Result<Page, StoreError> {
-    options.quarantine.guard(request.room, || read_room(conn, options, request))
+    options.quarantine.guard(room, || read_room(conn, options, room, request))
 }
 
-fn read_room(conn: &Connection, options: &ReadOptions, request: &PageRequest) -> Result<Page, StoreError> {
+fn read_room(
+    conn: &Connection,
+    options: &ReadOptions,
+    room: RoomId,
+    request: &PageRequest,
+) -> Result<Page, StoreError> {
     let snapshot = conn.unchecked_transaction()?;
-    let room = LogRow::by_id(&snapshot, request.room)?.ok_or(StoreError::NoSuchRoom)?;
+    let room = LogRow::by_id(&snapshot, room)?.ok_or(StoreError::NoSuchRoom)?;
     let room = options.as_kept(&snapshot, room, request.now)?;
     let upto = request.before.map_or(room.head.seq, |before| before.saturating_sub(1).min(room.head.seq));
     let after = match request.from {

@@ -53,8 +53,13 @@ impl Backend for Sqlite {
         Ok(())
     }
 
-    fn read(&self, request: PageRequest, done: Done<Result<Page, StoreError>>) -> Result<(), Busy> {
-        self.query(done, move |conn, options| page::read(conn, options, &request))
+    fn read(
+        &self,
+        room: RoomId,
+        request: PageRequest,
+        done: Done<Result<Page, StoreError>>,
+    ) -> Result<(), Busy> {
+        self.query(done, move |conn, options| page::read(conn, options, room, &request))
     }
 
     fn messages(
@@ -66,7 +71,7 @@ impl Backend for Sqlite {
         let room: Box<str> = room.into();
         self.query(done, move |conn, options| {
             let room = registry::id_of(conn, &room)?.ok_or(StoreError::NoSuchRoom)?;
-            page::read(conn, options, &PageRequest { room, ..request })
+            page::read(conn, options, room, &request)
         })
     }
 

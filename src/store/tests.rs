@@ -87,9 +87,8 @@ fn append_refusing(store: &Store, batch: RecordBatch) -> Result<Vec<RoomId>, Sto
     })
 }
 
-fn everything(room: RoomId) -> PageRequest {
+fn everything() -> PageRequest {
     PageRequest {
-        room,
         from: ReadFrom::Seq(0),
         messages_max: 1_000_000,
         bytes_max: usize::MAX,
@@ -99,8 +98,8 @@ fn everything(room: RoomId) -> PageRequest {
     }
 }
 
-fn read(store: &Store, request: PageRequest) -> Page {
-    ask(|done| store.read(request, done)).unwrap()
+fn read(store: &Store, room: RoomId, request: PageRequest) -> Page {
+    ask(|done| store.read(room, request, done)).unwrap()
 }
 
 fn seqs(messages: &[Stored]) -> Vec<u64> {
@@ -124,7 +123,7 @@ fn wait_for<T>(mut answer: impl FnMut() -> Option<T>) -> T {
 fn wait_for_tail(store: &Store, room: RoomId, tail: u64) -> Page {
     let floor = || ask(|done| store.backend.floor(room, done)).unwrap();
     wait_for(|| {
-        let page = read(store, everything(room));
+        let page = read(store, room, everything());
         assert!(page.tail <= tail, "{} messages too many were deleted", page.tail - tail);
         (page.tail == tail && floor() + 1 == tail).then_some(page)
     })
@@ -143,7 +142,7 @@ fn what_was_stored_is_there_after_reopening() {
     assert_eq!((again.id, again.epoch, again.head, again.tail), (room.id, room.epoch, 500, 1));
     assert_eq!(again.last_at, at(500));
     assert_eq!(again.recent, (245..=500).map(message).collect::<Vec<_>>());
-    let page = read(&store, everything(room.id));
+    let page = read(&store, room.id, everything());
     assert_eq!(page.messages, (1..=500).map(message).collect::<Vec<_>>());
     append(&store, batch(0, 0, room.id, 501..=501)).unwrap();
 }
@@ -164,7 +163,7 @@ fn messages_with_checksums_of_schema_4_are_read_and_watched_beside_newer_ones() 
     drop(threads);
 
     let (store, threads) = open(dir.path());
-    let messages = read(&store, everything(room.id)).messages;
+    let messages = read(&store, room.id, everything()).messages;
     let contents: Vec<&str> = messages.iter().map(|message| &*message.content).collect();
     assert_eq!(contents[..4], ["ann joined", "bob joined", "", "Grüße, \u{1f32b} and 'quotes'"]);
     assert_eq!(messages[7..], newer);
@@ -177,7 +176,7 @@ fn messages_with_checksums_of_schema_4_are_read_and_watched_beside_newer_ones() 
         let change = "UPDATE messages SET content = content || '!' WHERE room = ?1 AND seq = ?2";
         conn.execute(change, (room.id.0, seq)).unwrap();
         let (store, threads) = open(dir.path());
-        let damaged = ask(|done| store.read(everything(room.id), done));
+        let damaged = ask(|done| store.read(room.id, everything(), done));
         assert!(matches!(damaged, Err(StoreError::RoomDamaged { .. })), "message {seq}: {damaged:?}");
         drop(threads);
         let mend = "UPDATE messages SET content = rtrim(content, '!') WHERE room = ?1 AND seq = ?2";
@@ -191,7 +190,7 @@ fn a_store_in_memory_does_the_same_and_is_gone_afterwards() {
     let room = open_room(&store, "lobby");
     append(&store, batch(0, 0, room.id, 1..=300)).unwrap();
     assert_eq!(open_room(&store, "lobby").head, 300);
-    assert_eq!(read(&store, everything(room.id)).messages.len(), 300);
+    assert_eq!(read(&store, room.id, everything()).messages.len(), 300);
     let (other, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
     assert_eq!(open_room(&other, "lobby").head, 0);
 }
@@ -242,7 +241,7 @@ fn batches_of_many_shards_are_stored_together() {
         answered.recv_timeout(DEADLINE).unwrap().unwrap();
     }
     for &room in &rooms {
-        let page = read(&store, everything(room));
+        let page = read(&store, room, everything());
         assert_eq!(page.messages, (1..=500).map(message).collect::<Vec<_>>());
     }
 }
@@ -260,12 +259,12 @@ fn a_room_whose_messages_do_not_follow_is_refused_alone() {
         push(&mut hole, other, &message(other_seq));
     }
     assert_eq!(append_refusing(&store, hole), Ok(vec![room]));
-    assert_eq!((read(&store, everything(room)).head, read(&store, everything(other)).head), (3, 6));
+    assert_eq!((read(&store, room, everything()).head, read(&store, other, everything()).head), (3, 6));
     // What was built on it is refused, too, and what begins where the log ends is not; the term stays the same.
     assert_eq!(append_refusing(&store, batch(0, 3, room, 8..=9)), Ok(vec![room]));
     append(&store, batch(0, 3, room, 4..=4)).unwrap();
     append(&store, batch(0, 3, other, 7..=7)).unwrap();
-    assert_eq!((read(&store, everything(room)).head, read(&store, everything(other)).head), (4, 7));
+    assert_eq!((read(&store, room, everything()).head, read(&store, other, everything()).head), (4, 7));
 }
 
 #[test]
@@ -276,7 +275,7 @@ fn time_in_a_room_never_stands_still_or_goes_back() {
     push(&mut late, room, &message(1));
     push(&mut late, room, &Stored { at: at(1), ..message(2) });
     assert_eq!(append_refusing(&store, late), Ok(vec![room]));
-    assert_eq!(read(&store, everything(room)).head, 0);
+    assert_eq!(read(&store, room, everything()).head, 0);
 }
 
 #[test]
@@ -317,7 +316,7 @@ fn a_full_disk_fails_the_term_and_the_next_one_succeeds_once_there_is_space() {
     assert!((5..20).contains(&stored), "{stored}");
     // What was built on the lost message fails, even what would fit; and reading goes on.
     assert_eq!(append(&store, batch(0, 0, room, 11..=11)), Err(full));
-    assert_eq!(read(&store, everything(big)).head, stored);
+    assert_eq!(read(&store, big, everything()).head, stored);
     assert_eq!(open_room(&store, "big").head, stored);
     // A new term is tried afresh: first in vain, then not.
     let mut again = RecordBatch { term: 1, ..RecordBatch::default() };
@@ -335,7 +334,7 @@ fn a_full_disk_fails_the_term_and_the_next_one_succeeds_once_there_is_space() {
         }
     }
     assert_eq!(store.health(), Health::Healthy);
-    assert_eq!(read(&store, everything(room)).head, 11);
+    assert_eq!(read(&store, room, everything()).head, 11);
 }
 
 #[test]
@@ -419,7 +418,7 @@ fn a_message_that_changed_on_the_disk_is_noticed() {
     bytes[place] ^= 0x04;
     fs::write(&path, bytes).unwrap();
     let (store, _threads) = open(dir.path());
-    let damaged = ask(|done| store.read(everything(room), done));
+    let damaged = ask(|done| store.read(room, everything(), done));
     assert!(matches!(damaged, Err(StoreError::RoomDamaged { .. })), "{damaged:?}");
     // Nothing of the room is shown from then on, and other rooms are not concerned.
     let opened = ask(|done| store.open_room("lobby", true, at(0), done));
@@ -432,7 +431,7 @@ fn pages_end_by_count_and_bytes_and_begin_by_number_time_or_count() {
     let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
     let room = open_room(&store, "lobby").id;
     append(&store, batch(0, 0, room, 1..=100)).unwrap();
-    let all = everything(room);
+    let all = everything();
     let between = Timestamp::from_micros(at(90).micros() + 1);
     let bytes = message(50).text_bytes() * 3;
     // Request, the numbers delivered, and the cursor before the first.
@@ -453,15 +452,15 @@ fn pages_end_by_count_and_bytes_and_begin_by_number_time_or_count() {
         (PageRequest { from: ReadFrom::Seq(40), bytes_max: bytes, ..all }, vec![41, 42, 43], 40),
     ];
     for (request, delivered, start) in cases {
-        let page = read(&store, request);
+        let page = read(&store, room, request);
         assert_eq!((seqs(&page.messages), page.start), (delivered, start), "{request:?}");
         assert_eq!((page.tail, page.head), (1, 100));
     }
-    let one = read(&store, PageRequest { bytes_max: 0, ..all });
+    let one = read(&store, room, PageRequest { bytes_max: 0, ..all });
     assert_eq!(seqs(&one.messages), [1]);
-    let by_name = ask(|done| store.messages("lobby", PageRequest { room: RoomId(0), ..all }, done)).unwrap();
+    let by_name = ask(|done| store.messages("lobby", all, done)).unwrap();
     assert_eq!(by_name.messages.len(), 100);
-    let unknown = ask(|done| store.read(everything(RoomId(77)), done));
+    let unknown = ask(|done| store.read(RoomId(77), everything(), done));
     assert_eq!(unknown, Err(StoreError::NoSuchRoom));
 }
 
@@ -501,7 +500,7 @@ fn what_is_kept_no_longer_is_not_read_although_it_is_not_deleted_yet() {
     append(&store, batch(0, 0, room, 1..=10)).unwrap();
     let later = |seq| Timestamp::from_micros(at(seq).micros() + 1_000 * YEAR.as_secs() * 1_000_000);
     for (now, gone) in [(Timestamp::default(), 0), (later(1), 0), (later(7), 6), (later(11), 10)] {
-        let page = read(&store, PageRequest { now, ..everything(room) });
+        let page = read(&store, room, PageRequest { now, ..everything() });
         assert_eq!((page.tail, page.head, page.start), (gone + 1, 10, gone), "{now:?}");
         assert_eq!(seqs(&page.messages), (gone + 1..=10).collect::<Vec<_>>());
         assert_eq!(page.gone_at, if gone == 0 { Timestamp::default() } else { at(gone) });
@@ -520,7 +519,7 @@ fn retention_of_a_room_goes_before_the_configuration_and_applies_after_a_restart
     let settings = RoomSettings { messages_max: Some(100), ..RoomSettings::default() };
     ask(|done| store.configure_room("own", settings, done)).unwrap();
     wait_for_tail(&store, own, 1_401);
-    assert_eq!(read(&store, everything(general)).tail, 1);
+    assert_eq!(read(&store, general, everything()).tail, 1);
     drop(threads);
     let retention = Retention { messages_max: Some(700), ..Retention::default() };
     let options = Options { retention, ..Options::default() };
@@ -540,7 +539,7 @@ fn deleting_keeps_up_while_messages_never_stop() {
     wait_for(|| {
         append(&store, batch(0, 0, room, seq + 1..=seq + 50)).unwrap();
         seq += 50;
-        let page = read(&store, PageRequest { from: ReadFrom::Last(1), ..everything(room) });
+        let page = read(&store, room, PageRequest { from: ReadFrom::Last(1), ..everything() });
         (page.tail > 1 && page.head + 1 - page.tail <= 1_500).then_some(())
     });
 }
@@ -640,7 +639,7 @@ fn a_deleted_room_takes_its_messages_along_and_leaves_its_id_to_a_new_one() {
     let mut late = batch(0, 0, room.id, 1_201..=1_202);
     push(&mut late, other, &message(11));
     append(&store, late).unwrap();
-    assert_eq!(read(&store, everything(other)).head, 11);
+    assert_eq!(read(&store, other, everything()).head, 11);
     let again = open_room(&store, "lobby");
     assert!(again.id != room.id && again.epoch != room.epoch && again.head == 0, "{again:?}");
     let conn = Connection::open(dir.path().join("foghorn.db")).unwrap();
@@ -674,7 +673,7 @@ fn an_import_keeps_numbers_and_times_and_refuses_a_room_with_messages() {
     assert_eq!(import(None, 1..=5), Err(StoreError::RoomExists));
     let opened = open_room(&store, "lobby");
     assert_eq!((opened.tail, opened.head), (41, 60));
-    assert_eq!(read(&store, everything(opened.id)).messages, (41..=60).map(message).collect::<Vec<_>>());
+    assert_eq!(read(&store, opened.id, everything()).messages, (41..=60).map(message).collect::<Vec<_>>());
     append(&store, batch(0, 0, opened.id, 61..=61)).unwrap();
 }
 
@@ -693,7 +692,7 @@ fn after_a_failed_fsync_nothing_is_stored_and_everything_is_read() {
     assert_eq!(ask(|done| store.open_room("new", true, at(0), done)), Err(failure));
     assert!(matches!(store.health(), Health::Failed(_)));
     assert_eq!(open_room(&store, "lobby").head, 10);
-    assert_eq!(read(&store, everything(room.id)).messages.len(), 10);
+    assert_eq!(read(&store, room.id, everything()).messages.len(), 10);
     drop(threads);
     let (store, _threads) = open(dir.path());
     let again = open_room(&store, "lobby");
@@ -788,16 +787,9 @@ fn both_stores_answer_the_same() {
         ] {
             for (before, newest_first) in [(None, false), (None, true), (Some(33), false), (Some(12), true)] {
                 for bytes_max in [0, 100, 1 << 20] {
-                    let page = PageRequest {
-                        room,
-                        from,
-                        messages_max: 5,
-                        bytes_max,
-                        newest_first,
-                        before,
-                        now: at(0),
-                    };
-                    let page = read(&store, page);
+                    let page =
+                        PageRequest { from, messages_max: 5, bytes_max, newest_first, before, now: at(0) };
+                    let page = read(&store, room, page);
                     answers.push(format!("{:?} {} {} {}", page.messages, page.tail, page.head, page.start));
                 }
             }
@@ -860,8 +852,8 @@ fn a_room_at_the_highest_number_refuses_alone() {
         );
         push(&mut both, other, &message(2));
         assert_eq!(append_refusing(&store, both), Ok(vec![full.id]));
-        assert_eq!(read(&store, everything(other)).head, 2);
-        assert_eq!(read(&store, everything(full.id)).head, SEQ_MAX);
+        assert_eq!(read(&store, other, everything()).head, 2);
+        assert_eq!(read(&store, full.id, everything()).head, SEQ_MAX);
     }
 }
 
@@ -887,7 +879,7 @@ fn a_store_in_memory_keeps_what_its_limits_allow_oldest_first() {
     let (store, _threads) = limits(10, 1 << 20, 1 << 20);
     let room = open_room(&store, "lobby").id;
     fill(&store, room, 1..=100);
-    let page = read(&store, everything(room));
+    let page = read(&store, room, everything());
     assert_eq!((page.tail, page.head, seqs(&page.messages)), (91, 100, (91..=100).collect()));
     assert_eq!(store.evicted(), 90);
 
@@ -895,14 +887,14 @@ fn a_store_in_memory_keeps_what_its_limits_allow_oldest_first() {
     let (store, _threads) = limits(1_000, 11_000, 1 << 20);
     let room = open_room(&store, "lobby").id;
     fill(&store, room, 1..=100);
-    assert_eq!(read(&store, everything(room)).tail, 91);
+    assert_eq!(read(&store, room, everything()).tail, 91);
 
     // All together: the oldest of all rooms goes, in whatever room it is.
     let (store, _threads) = limits(1_000, 1 << 20, 33_000);
     let rooms = ["a", "b", "c"].map(|name| open_room(&store, name).id);
     fill(&store, rooms[0], 1..=20);
     fill(&store, rooms[1], 1..=5);
-    let tails = || rooms.map(|room| read(&store, everything(room)).tail);
+    let tails = || rooms.map(|room| read(&store, room, everything()).tail);
     assert_eq!(tails(), [1, 1, 1]);
     let late = |seq: u64| Stored { at: at(1_000 + seq), ..long(seq) };
     for seq in 1..=20 {
@@ -962,7 +954,7 @@ fn a_damaged_room_is_out_of_use_and_harms_no_other() {
         let refused = append_refusing(&store, batch(0, 0, bad, 101..=101)).unwrap();
         (refused == [bad]).then_some(())
     });
-    assert!(damaged(ask(|done| store.read(everything(bad), done)).err()));
+    assert!(damaged(ask(|done| store.read(bad, everything(), done)).err()));
     assert!(damaged(ask(|done| store.open_room("bad", false, at(0), done)).err()));
     assert_eq!(store.health(), Health::Healthy);
     let mut both = batch(0, 0, good, 101..=101);

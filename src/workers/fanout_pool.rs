@@ -90,7 +90,7 @@ mod tests {
     fn jobs_come_back_with_and_without_others_to_help() {
         let pool = WorkerPool::new(2);
         assert!(pool.run(Vec::new()).is_empty());
-        let jobs = |count| (0..count).map(|_| FanoutJob::default()).collect::<Vec<_>>();
+        let jobs = |count| (0..count).map(|_| FanoutJob::empty()).collect::<Vec<_>>();
         assert_eq!(pool.run(jobs(JOBS_MAX + 9)).len(), JOBS_MAX + 9);
         let helper = pool.clone();
         let thread = std::thread::spawn(move || helper.tasks().recv().map(Task::run).is_ok());

@@ -94,7 +94,7 @@ impl ShardRunner {
             let is_sent = match request {
                 StoreRequest::Open { room, name, create } => store_client.open(*room, name, *create, now()),
                 StoreRequest::ResetEpoch { room, name, id } => store_client.renew(*room, name, *id, now()),
-                StoreRequest::Read { reader, request } => store_client.read(*reader, *request),
+                StoreRequest::Read { reader, room, request } => store_client.read(*reader, *room, *request),
             };
             if !is_sent {
                 self.store_is_full = true;

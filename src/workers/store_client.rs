@@ -133,9 +133,10 @@ impl StoreClient {
     }
 
     /// Reads a page; false if the store has no room for the request now.
-    pub(super) fn read(&self, reader: Reader, request: PageRequest) -> bool {
+    pub(super) fn read(&self, reader: Reader, room: RoomId, request: PageRequest) -> bool {
         let answers = self.answers.clone();
         let asked = self.store.read(
+            room,
             request,
             Box::new(move |page| {
                 let page = page.inspect_err(|error| {

@@ -11,7 +11,7 @@ use super::{Call, now};
 use crate::chat::incoming::ID_BYTES_MAX;
 use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::http::{FieldError, Head, Problem, Response, Status};
-use crate::rooms::store_api::{Page, PageRequest, ReadFrom, RoomId};
+use crate::rooms::store_api::{Page, PageRequest, ReadFrom};
 use crate::rooms::{Position, PostError, Posted, VisibleHead, push_stored_json};
 use crate::server::{Post, Rooms};
 use crate::store::{Store, StoreError};
@@ -100,8 +100,6 @@ fn page_request(params: Params<'_>) -> Result<PageRequest, Refusal> {
         (None, None) => ReadFrom::Seq(0),
     };
     Ok(PageRequest {
-        // The store takes the room's public id instead.
-        room: RoomId(0),
         from,
         messages_max: params.limit(1..=LIMIT_MAX, LIMIT_DEFAULT)?,
         bytes_max: PAGE_BYTES,
@@ -178,7 +176,6 @@ fn created(json: Vec<u8>) -> Response {
 /// Answers with a message that was published before and is no longer in memory.
 fn reread(store: &Store, room: &str, seq: u64, pending: &Pending) {
     let request = PageRequest {
-        room: RoomId(0),
         from: ReadFrom::Seq(seq.saturating_sub(1)),
         messages_max: 1,
         bytes_max: PAGE_BYTES,

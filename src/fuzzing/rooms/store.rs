@@ -79,7 +79,7 @@ pub(super) struct ScriptedStore {
     names: HashMap<Box<str>, usize>,
     /// Rooms to be opened, and which of them under another epoch.
     pub(super) openings: VecDeque<(RoomKey, Box<str>, Option<RoomId>)>,
-    pub(super) reads: VecDeque<(Reader, PageRequest)>,
+    pub(super) reads: VecDeque<(Reader, RoomId, PageRequest)>,
     pub(super) batches: VecDeque<RecordBatch>,
     /// Batches of this term or a lower one are refused.
     refused: Option<u32>,
@@ -205,8 +205,8 @@ impl ScriptedStore {
 
     /// Reads the page that has waited longest.
     pub(super) fn read(&mut self) -> Option<StoreAnswer> {
-        let (reader, request) = self.reads.pop_front()?;
-        let room = &self.rooms[usize::try_from(request.room.0).expect("a room of ours")];
+        let (reader, room, request) = self.reads.pop_front()?;
+        let room = &self.rooms[usize::try_from(room.0).expect("a room of ours")];
         Some(StoreAnswer::Page { reader, page: Some(room.page(&request)) })
     }
 

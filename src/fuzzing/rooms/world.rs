@@ -17,8 +17,8 @@ use super::store::{ScriptedStore, Verdict};
 use crate::rooms::log::Window;
 use crate::rooms::store_api::Durability;
 use crate::rooms::{
-    Bounds, Command, Encoding, FanoutJob, FanoutPool, Format, Join, Joined, MemberKey, Notices, OnLag,
-    RejectReason, Reply, RoomLimits, SessionEffect, SessionKey, Shard, Span, Start, StoreAnswer,
+    BlockSize, Bounds, Command, Encoding, FanoutJob, FanoutPool, Format, Join, Joined, MemberKey, Notices,
+    OnLag, RejectReason, Reply, RoomLimits, SessionEffect, SessionKey, Shard, Span, Start, StoreAnswer,
     StoreRequest, Timestamp, Variant,
 };
 use crate::ws::deflate::{Deflate, Level, WindowBits};
@@ -91,6 +91,8 @@ impl World {
             window,
             on_lag: [OnLag::CatchUp, OnLag::CatchUp, OnLag::Gap, OnLag::Close][usize::from(options >> 6)],
             bounds: Arc::new(Bounds::new(1)),
+            // A few members fill several blocks.
+            block_size: BlockSize::new(4),
             parallel_members: if options & 32 == 0 { usize::MAX } else { 6 },
             open_rooms: true,
             dedup_window: Duration::from_secs(1_000_000),
@@ -376,7 +378,9 @@ impl World {
                     assert_eq!(self.store.durability, Durability::Async);
                     self.store.openings.push_back((room, name, Some(id)));
                 }
-                StoreRequest::Read { reader, request } => self.store.reads.push_back((reader, request)),
+                StoreRequest::Read { reader, room, request } => {
+                    self.store.reads.push_back((reader, room, request));
+                }
             }
         }
     }

@@ -39,6 +39,8 @@ pub enum StoreRequest {
     Read {
         /// To be handed back.
         reader: Reader,
+        /// The room.
+        room: RoomId,
         /// What to read.
         request: PageRequest,
     },

@@ -3,7 +3,6 @@
 use serde_json::value::RawValue;
 
 use super::store::{Page, PageRequest, ReadFrom};
-use crate::rooms::ids::RoomId;
 use crate::rooms::message::chat::{Chat, push_stored};
 use crate::rooms::message::notice::Notice;
 use crate::rooms::timestamp::Timestamp;
@@ -82,8 +81,8 @@ impl Backlog {
             ReadFrom::Seq(seq) => ReadFrom::Seq(seq.max(self.kept_after)),
             ReadFrom::Time(_) | ReadFrom::Last(_) => self.after,
         };
-        let (room, before, newest_first) = (RoomId(0), self.visible.checked_add(1), false);
-        PageRequest { room, from, messages_max, bytes_max, newest_first, before, now: self.now }
+        let (before, newest_first) = (self.visible.checked_add(1), false);
+        PageRequest { from, messages_max, bytes_max, newest_first, before, now: self.now }
     }
 
     /// What the answer comes to.

@@ -172,8 +172,6 @@ pub enum ReadFrom {
 /// What to read of a room's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The room.
-    pub room: RoomId,
     /// Nothing before this.
     pub from: ReadFrom,
     /// Messages at most.

@@ -2,14 +2,13 @@
 
 use super::limits::{OnLag, RoomLimits};
 use super::member::MemberState;
-use super::members::BLOCK;
 use super::outcome::Outcome;
 use super::parallel::{FanoutJob, FanoutPool};
 use super::round::Round;
 use super::state::Room;
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::ids::Reader;
+use crate::rooms::ids::ReadingMember;
 use crate::rooms::log::encoded::Failed;
 use crate::rooms::log::encoding::LogId;
 use crate::rooms::message::notice::Notice;
@@ -51,7 +50,10 @@ impl<P: Peer> Room<P> {
         let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.positions.visible() });
         let end = self.members.len().min(round.next.saturating_add(budget));
         while round.next < end {
-            if fanout_pool.parallelism() > 1 && self.is_huge(limits) && round.next.is_multiple_of(BLOCK) {
+            if fanout_pool.parallelism() > 1
+                && self.is_huge(limits)
+                && round.next.is_multiple_of(limits.block_size.members())
+            {
                 round.next = self.fan_out_in_parallel(round.next, end, limits, fanout_pool, out);
             } else {
                 self.pump_member(round.next, limits, out);
@@ -80,7 +82,8 @@ impl<P: Peer> Room<P> {
         fanout_pool: &dyn FanoutPool<P>,
         out: &mut Outcome,
     ) -> usize {
-        let numbers = from / BLOCK..end.div_ceil(BLOCK);
+        let block_members = limits.block_size.members();
+        let numbers = limits.block_size.block(from)..end.div_ceil(block_members);
         let deflated = if self.members.want_deflated() {
             self.deflated.share(
                 &self.log,
@@ -104,10 +107,10 @@ impl<P: Peer> Room<P> {
             let FanoutJob { number, members, behind, .. } = job;
             self.members.put_back(number, members);
             for index in behind {
-                self.pump_member(number * BLOCK + index, limits, out);
+                self.pump_member(number * block_members + index, limits, out);
             }
         }
-        self.members.len().min(end.next_multiple_of(BLOCK))
+        self.members.len().min(end.next_multiple_of(block_members))
     }
 
     /// Ends the round that is under way, however many members it has left.
@@ -165,7 +168,7 @@ impl<P: Peer> Room<P> {
             (OnLag::CatchUp, Some(_)) => {
                 member.state = MemberState::Reading;
                 let (room, member, session) = (self.key, member.key, member.session);
-                out.catch_up.push(Reader { room, member, session, number: 0 });
+                out.catch_up.push(ReadingMember { room, member, session });
             }
             (OnLag::CatchUp | OnLag::Gap, _) if can_be_told => {
                 self.leave_behind(position, cursor + 1, self.positions.visible());

@@ -1,38 +1,23 @@
 //! A newcomer takes its place in a room.
 
-use std::sync::Arc;
-
 use super::beginning::Beginning;
 use super::limits::RoomLimits;
 use super::member::{Member, MemberState};
 use super::outcome::Outcome;
 use super::state::Room;
+use crate::rooms::api::command::Join;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::ids::{MemberKey, SessionKey};
-use crate::rooms::log::encoding::Encoding;
+use crate::rooms::ids::MemberKey;
 use crate::rooms::message::notice::Notice;
 use crate::rooms::timestamp::Timestamp;
-use crate::rooms::values::{Start, Variant};
-
-/// What is known of a newcomer.
-#[derive(Debug)]
-pub(in crate::rooms) struct Newcomer<'a, P> {
-    pub(in crate::rooms) key: MemberKey,
-    pub(in crate::rooms) session: SessionKey,
-    pub(in crate::rooms) session_id: u128,
-    pub(in crate::rooms) user: &'a str,
-    pub(in crate::rooms) peer: P,
-    pub(in crate::rooms) start: Start,
-    pub(in crate::rooms) welcome: bool,
-    pub(in crate::rooms) variant: Variant,
-    pub(in crate::rooms) encoding: Option<Arc<dyn Encoding>>,
-}
+use crate::rooms::values::Variant;
 
 impl<P: Peer> Room<P> {
     /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
     /// A newcomer that begins before the window is left in [`MemberState::Reading`], and a page has to be asked for.
-    pub(in crate::rooms) fn join(&mut self, newcomer: Newcomer<'_, P>) -> (usize, Option<Timestamp>) {
-        let Newcomer { key, session, session_id, user, peer, start, welcome, variant, encoding } = newcomer;
+    pub(in crate::rooms) fn join(&mut self, newcomer: Join<P>) -> (usize, Option<Timestamp>) {
+        let Join { member: key, session, session_id, user, peer, start, welcome, variant, encoding, .. } =
+            newcomer;
         if let Some(encoding) = encoding {
             self.encoded.insert(key, encoding);
         }
@@ -40,7 +25,7 @@ impl<P: Peer> Room<P> {
         let Beginning { cursor, since, gap, at } = self.beginning(start);
         if welcome {
             let (room, epoch, seq) = (&*self.name, self.epoch, self.positions.visible());
-            let online = self.presence.users();
+            let (online, user) = (self.presence.users(), &*user);
             let from = (since.is_none() && gap.is_none()).then_some(cursor);
             let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online, from, at };
             self.encoded.write(key, &welcome, &mut greeting);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::members::BlockSize;
 use crate::rooms::api::settings::Durability;
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::frames::Window;
@@ -29,6 +30,8 @@ pub struct RoomLimits {
     pub on_lag: OnLag,
     /// How many rooms and members there may be.
     pub bounds: Arc<Bounds>,
+    /// How many members are sent to before another room has its turn.
+    pub block_size: BlockSize,
     /// From so many members on a room is pumped by every worker, not only by its own.
     pub parallel_members: usize,
     /// Whether a chat room that nobody created is created by its first member.

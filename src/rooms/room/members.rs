@@ -3,9 +3,43 @@
 use super::member::Member;
 use crate::rooms::values::Variant;
 
-/// Members of one block. A block is what one thread pumps at a time, and what a small room waits for at most. Tests
-/// have few members, and yet several blocks.
-pub(in crate::rooms) const BLOCK: usize = if cfg!(any(test, feature = "fuzzing")) { 4 } else { 256 };
+/// How many members a block has: what one thread sends to at a time, and what a small room waits for at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockSize {
+    /// A power of two, so that a position is found by a shift and a mask: this is done for each member and message.
+    bits: u32,
+}
+
+impl BlockSize {
+    /// 256 members: sending to them takes some 100 microseconds, which is what other rooms wait for at most.
+    pub const DEFAULT: BlockSize = BlockSize::new(256);
+
+    /// Blocks of this many members.
+    ///
+    /// # Panics
+    /// If that is no power of two.
+    #[must_use]
+    pub const fn new(members: usize) -> BlockSize {
+        assert!(members.is_power_of_two(), "a block size is a power of two");
+        BlockSize { bits: members.trailing_zeros() }
+    }
+
+    /// The number of members.
+    #[must_use]
+    pub const fn members(self) -> usize {
+        1 << self.bits
+    }
+
+    /// The block of a position.
+    pub(in crate::rooms) const fn block(self, position: usize) -> usize {
+        position >> self.bits
+    }
+
+    /// The place of a position in its block.
+    const fn place(self, position: usize) -> usize {
+        position & (self.members() - 1)
+    }
+}
 
 /// All members, at positions without holes.
 ///
@@ -13,19 +47,19 @@ pub(in crate::rooms) const BLOCK: usize = if cfg!(any(test, feature = "fuzzing")
 #[derive(Debug)]
 pub(in crate::rooms) struct Members<P> {
     blocks: Vec<Vec<Member<P>>>,
+    pub(in crate::rooms) block_size: BlockSize,
     /// How many want their messages compressed.
     deflated: usize,
 }
 
-impl<P> Default for Members<P> {
-    fn default() -> Self {
-        Members { blocks: Vec::new(), deflated: 0 }
-    }
-}
-
 impl<P> Members<P> {
+    /// None yet.
+    pub(in crate::rooms) fn new(block_size: BlockSize) -> Members<P> {
+        Members { blocks: Vec::new(), block_size, deflated: 0 }
+    }
+
     pub(in crate::rooms) fn len(&self) -> usize {
-        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.len())
+        self.blocks.last().map_or(0, |last| ((self.blocks.len() - 1) << self.block_size.bits) + last.len())
     }
 
     pub(in crate::rooms) fn is_empty(&self) -> bool {
@@ -33,11 +67,11 @@ impl<P> Members<P> {
     }
 
     pub(in crate::rooms) fn get(&self, position: usize) -> Option<&Member<P>> {
-        self.blocks.get(position / BLOCK)?.get(position % BLOCK)
+        self.blocks.get(self.block_size.block(position))?.get(self.block_size.place(position))
     }
 
     pub(in crate::rooms) fn get_mut(&mut self, position: usize) -> Option<&mut Member<P>> {
-        self.blocks.get_mut(position / BLOCK)?.get_mut(position % BLOCK)
+        self.blocks.get_mut(self.block_size.block(position))?.get_mut(self.block_size.place(position))
     }
 
     pub(in crate::rooms) fn iter(&self) -> impl Iterator<Item = &Member<P>> {
@@ -53,7 +87,7 @@ impl<P> Members<P> {
         let position = self.len();
         self.deflated += usize::from(member.variant == Variant::Deflated);
         match self.blocks.last_mut() {
-            Some(last) if last.len() < BLOCK => last.push(member),
+            Some(last) if last.len() < self.block_size.members() => last.push(member),
             Some(_) => self.blocks.push(Vec::from([member])),
             None => self.blocks.push(Vec::from([member])),
         }
@@ -115,7 +149,7 @@ mod tests {
 
     #[test]
     fn members_come_and_go_as_in_a_list() {
-        let (mut members, mut list) = (Members::default(), Vec::new());
+        let (mut members, mut list) = (Members::new(BlockSize::new(4)), Vec::new());
         for step in 0..5000_u32 {
             if step % 7 < 4 || list.is_empty() {
                 assert_eq!(members.push(member(step)), list.len());
@@ -133,7 +167,7 @@ mod tests {
         assert_eq!(members.get(last).map(|member| member.key.0), list.last().copied());
         assert!(members.get(last + 1).is_none() && members.get_mut(last).is_some());
         let block = members.take_block(1);
-        assert_eq!(block.len(), BLOCK);
+        assert_eq!(block.len(), 4);
         members.put_back(1, block);
         assert!(members.iter().map(|member| member.key.0).eq(list));
     }

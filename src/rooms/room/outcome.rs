@@ -1,7 +1,7 @@
 //! Where the operations on a room leave what the shard has to do.
 
 use crate::rooms::api::effect::{SessionEffect, StoreRequest};
-use crate::rooms::ids::Reader;
+use crate::rooms::ids::ReadingMember;
 
 /// What the operations on rooms have left to be done.
 #[derive(Debug, Default)]
@@ -9,5 +9,5 @@ pub(in crate::rooms) struct Outcome {
     pub(in crate::rooms) session_effects: Vec<SessionEffect>,
     pub(in crate::rooms) store_requests: Vec<StoreRequest>,
     /// Members whose next messages have to be read from the store.
-    pub(in crate::rooms) catch_up: Vec<Reader>,
+    pub(in crate::rooms) catch_up: Vec<ReadingMember>,
 }

@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use super::state::Room;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::Page;
-use crate::rooms::ids::Reader;
+use crate::rooms::ids::ReadingMember;
 use crate::rooms::log::encoding::LogId;
 use crate::rooms::log::frames::Log;
 use crate::rooms::log::stored::encode_stored;
@@ -74,7 +74,7 @@ impl<P: Peer> Room<P> {
         } else if member.state == MemberState::Ready && member.cursor + 1 < self.log.tail() {
             member.state = MemberState::Reading;
             let (room, member, session) = (self.key, member.key, member.session);
-            out.catch_up.push(Reader { room, member, session, number: 0 });
+            out.catch_up.push(ReadingMember { room, member, session });
             return PageOutcome::Applied;
         }
         self.pump_member(position, limits, out);

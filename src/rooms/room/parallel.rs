@@ -23,9 +23,10 @@ pub struct FanoutJob<P> {
     pub(in crate::rooms) behind: Vec<usize>,
 }
 
-impl<P> Default for FanoutJob<P> {
-    /// A job that is done.
-    fn default() -> Self {
+#[cfg(test)]
+impl<P> FanoutJob<P> {
+    /// A job with nobody to send to.
+    pub(crate) fn empty() -> FanoutJob<P> {
         FanoutJob {
             log: Arc::default(),
             deflated: None,

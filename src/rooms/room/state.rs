@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::dedup::Dedup;
 use super::delayed::Delayed;
 use super::member::Member;
-use super::members::Members;
+use super::members::{BlockSize, Members};
 use super::positions::Positions;
 use super::presence::Presence;
 use super::publisher::{Publisher, Repeat};
@@ -76,7 +76,13 @@ pub(in crate::rooms) struct Room<P> {
 
 impl<P: Peer> Room<P> {
     /// A room that lives in memory alone.
-    pub(in crate::rooms) fn new(key: RoomKey, name: Box<str>, format: Format, epoch: u64) -> Room<P> {
+    pub(in crate::rooms) fn new(
+        key: RoomKey,
+        name: Box<str>,
+        format: Format,
+        epoch: u64,
+        block_size: BlockSize,
+    ) -> Room<P> {
         Room {
             key,
             deleted: false,
@@ -100,7 +106,7 @@ impl<P: Peer> Room<P> {
             gone_at: Timestamp::default(),
             kept: Retained::default(),
             last_at: Timestamp::default(),
-            members: Members::default(),
+            members: Members::new(block_size),
             round: None,
             unstored: VecDeque::new(),
             delayed: Delayed::default(),
@@ -110,8 +116,13 @@ impl<P: Peer> Room<P> {
     }
 
     /// A chat room as the store knows it.
-    pub(in crate::rooms) fn restored(key: RoomKey, name: Box<str>, opened: &Opened) -> Room<P> {
-        let mut room = Room::new(key, name, Format::Chat, opened.epoch);
+    pub(in crate::rooms) fn restored(
+        key: RoomKey,
+        name: Box<str>,
+        opened: &Opened,
+        block_size: BlockSize,
+    ) -> Room<P> {
+        let mut room = Room::new(key, name, Format::Chat, opened.epoch, block_size);
         room.stored_as = Some(opened.id);
         room.durability = opened.durability;
         room.restore_log(opened);

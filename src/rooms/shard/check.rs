@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::ids::Reader;
+use crate::rooms::ids::ReadingMember;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::room::publisher::Publisher;
 use crate::rooms::room::state::Room;
@@ -76,7 +76,7 @@ impl<P: Peer> Shard<P> {
             let place = self.member_index.place(member.key);
             let is_seated = place.is_some_and(|(index, _)| index == room.key.index);
             assert!(is_seated, "each member is in the index");
-            let reader = Reader { room: room.key, member: member.key, session: member.session, number: 0 };
+            let reader = ReadingMember { room: room.key, member: member.key, session: member.session };
             let is_read_for = self.catch_up.reads_for(reader) || self.out.catch_up.contains(&reader);
             assert!(
                 member.state != MemberState::Reading || is_read_for,

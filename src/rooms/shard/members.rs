@@ -6,17 +6,16 @@ use crate::metrics::Limit;
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::ids::{MemberKey, Reader};
+use crate::rooms::ids::{MemberKey, ReadingMember};
 use crate::rooms::message::kind::Kind;
 use crate::rooms::reasons::RejectReason;
-use crate::rooms::room::join::Newcomer;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::room::publisher::PresenceNotice;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn join(&mut self, join: Join<P>, now: Timestamp) {
+    pub(super) fn join(&mut self, mut join: Join<P>, now: Timestamp) {
         if self.limits.bounds.bans.holds(&join.room, &join.user) {
             return self.turn_away(join, RejectReason::Banned);
         }
@@ -39,16 +38,14 @@ impl<P: Peer> Shard<P> {
             return self.turn_away(join, RejectReason::RoomFull);
         }
         room.expire(self.clock);
-        let Join { member: key, session, session_id, user, peer, start, welcome, variant, .. } = join;
-        let Join { announced, encoding, reply, .. } = join;
-        let name = if announced { room.presence.enter(&user) } else { user.as_ref().into() };
+        let Join { member: key, session, session_id, announced, .. } = join;
+        let reply = join.reply.take();
+        let name = if announced { room.presence.enter(&join.user) } else { join.user.as_ref().into() };
         let is_noticed = announced && room.member_count() < self.limits.notices.members_max;
         let stay = is_noticed.then_some(stay);
         let profile =
             Profile { user: name.clone(), session_id, joined_at: now, announced, stay, expelled: false };
-        let newcomer =
-            Newcomer { key, session, session_id, user: &user, peer, start, welcome, variant, encoding };
-        let (position, since) = room.join(newcomer);
+        let (position, since) = room.join(join);
         if let Some(reply) = reply
             && !reply.deliver(Ok(room.position()))
         {
@@ -61,8 +58,7 @@ impl<P: Peer> Shard<P> {
             self.catch_up.begin_since(key, since);
         }
         if room.members.get(position).is_some_and(|member| member.state == MemberState::Reading) {
-            let reader = Reader { room: room.key, member: key, session, number: 0 };
-            self.catch_up.waiting.push_back(reader);
+            self.catch_up.waiting.push_back(ReadingMember { room: room.key, member: key, session });
         }
         self.members += 1;
         self.member_index.set(key, MemberSlot::Joined { room: index, position, profile });

@@ -3,7 +3,6 @@
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::room::members::BLOCK;
 
 impl<P: Peer> Shard<P> {
     /// Sends what members still need, room by room in slices, to at most `budget` members. True if there is
@@ -17,7 +16,7 @@ impl<P: Peer> Shard<P> {
             }
             // A block before another room of the shard gets its turn; of a huge room, one for each pair of hands.
             let parallelism = if room.is_huge(&self.limits) { self.fanout_pool.parallelism() } else { 1 };
-            let slice = BLOCK.min(left);
+            let slice = self.limits.block_size.members().min(left);
             if room.pump(slice * parallelism, &self.limits, &*self.fanout_pool, &mut self.out) {
                 room.queued = false;
             } else {

@@ -170,8 +170,13 @@ impl Backend for Memory {
         self.ask(done, move |rooms| rooms.open(&name, purpose, now))
     }
 
-    fn read(&self, request: PageRequest, done: Done<Result<Page, StoreError>>) -> Result<(), Busy> {
-        self.ask(done, move |rooms| rooms.read(&request))
+    fn read(
+        &self,
+        room: RoomId,
+        request: PageRequest,
+        done: Done<Result<Page, StoreError>>,
+    ) -> Result<(), Busy> {
+        self.ask(done, move |rooms| rooms.read(room, &request))
     }
 
     fn messages(

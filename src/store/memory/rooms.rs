@@ -234,9 +234,9 @@ impl Rooms {
         })
     }
 
-    pub(super) fn read(&mut self, request: &PageRequest) -> Result<Page, StoreError> {
-        self.trim(request.room, request.now);
-        let room = self.rooms.get(&request.room).ok_or(StoreError::NoSuchRoom)?;
+    pub(super) fn read(&mut self, id: RoomId, request: &PageRequest) -> Result<Page, StoreError> {
+        self.trim(id, request.now);
+        let room = self.rooms.get(&id).ok_or(StoreError::NoSuchRoom)?;
         let log = &room.log;
         let (head, tail) = (log.head(), log.tail());
         let upto = request.before.map_or(head, |before| before.saturating_sub(1).min(head));
@@ -260,7 +260,7 @@ impl Rooms {
 
     pub(super) fn read_by_name(&mut self, name: &str, request: &PageRequest) -> Result<Page, StoreError> {
         let room = self.id_of(name)?;
-        self.read(&PageRequest { room, ..*request })
+        self.read(room, request)
     }
 
     /// The number of the newest message that was removed.

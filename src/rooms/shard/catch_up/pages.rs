@@ -18,12 +18,13 @@ const PAGE_BYTES: usize = 256 * 1024;
 const MISMATCHES_MAX: u8 = 3;
 
 impl<P: Peer> Shard<P> {
-    pub(in crate::rooms::shard) fn page(&mut self, reader: Reader, page: Option<Page>, now: Timestamp) {
+    pub(in crate::rooms::shard) fn page(&mut self, answered: Reader, page: Option<Page>, now: Timestamp) {
+        let reader = answered.of;
         let CatchUp { under_way, reading, .. } = &mut self.catch_up;
-        let asked_for = under_way.iter().position(|number| *number == reader.number);
+        let asked_for = under_way.iter().position(|number| *number == answered.number);
         debug_assert!(asked_for.is_some(), "each request for a page is answered once");
         asked_for.map(|index| under_way.swap_remove(index));
-        let Some(asked) = reading.get(&reader.member).filter(|asked| asked.request == Some(reader.number))
+        let Some(asked) = reading.get(&reader.member).filter(|asked| asked.request == Some(answered.number))
         else {
             return;
         };
@@ -81,7 +82,6 @@ impl<P: Peer> Shard<P> {
             (reading.request, reading.stored) = (Some(self.catch_up.number), room.stored_upto());
             let from = reading.since.map_or(ReadFrom::Seq(member.cursor), ReadFrom::Time);
             let request = PageRequest {
-                room: id,
                 from,
                 messages_max: PAGE_MESSAGES,
                 bytes_max: PAGE_BYTES,
@@ -90,8 +90,8 @@ impl<P: Peer> Shard<P> {
                 now: self.clock,
             };
             self.catch_up.under_way.push(self.catch_up.number);
-            let reader = Reader { number: self.catch_up.number, ..reader };
-            self.out.store_requests.push(StoreRequest::Read { reader, request });
+            let reader = Reader { number: self.catch_up.number, of: reader };
+            self.out.store_requests.push(StoreRequest::Read { reader, room: id, request });
         }
     }
 }

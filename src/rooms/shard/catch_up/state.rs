@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::rooms::ids::{MemberKey, Reader};
+use crate::rooms::ids::{MemberKey, ReadingMember};
 use crate::rooms::timestamp::Timestamp;
 
 /// Pages under way at a time; other members that read wait for one of these.
@@ -11,7 +11,7 @@ pub(crate) const PAGES_MAX: usize = 16;
 /// Members that read from the store.
 #[derive(Debug, Default)]
 pub(in crate::rooms::shard) struct CatchUp {
-    pub(in crate::rooms::shard) waiting: VecDeque<Reader>,
+    pub(in crate::rooms::shard) waiting: VecDeque<ReadingMember>,
     /// Invariant: every effect Read gets exactly one answer, which takes its number away here.
     pub(in crate::rooms::shard) under_way: Vec<u64>,
     /// Invariant: has nobody who is not a member.
@@ -41,9 +41,9 @@ impl CatchUp {
 
     /// Whether a page for this member is under way, or going to be asked for.
     #[cfg(any(test, feature = "fuzzing", debug_assertions))]
-    pub(in crate::rooms::shard) fn reads_for(&self, reader: Reader) -> bool {
+    pub(in crate::rooms::shard) fn reads_for(&self, reader: ReadingMember) -> bool {
         let is_under_way = self.reading.get(&reader.member).is_some_and(|reading| reading.request.is_some());
-        is_under_way || self.waiting.iter().any(|waiting| Reader { number: 0, ..*waiting } == reader)
+        is_under_way || self.waiting.contains(&reader)
     }
 
     /// The members for whom a page is under way.

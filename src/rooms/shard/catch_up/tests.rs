@@ -24,6 +24,7 @@ use crate::rooms::message::stored::Stored;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::reply::Reply;
 use crate::rooms::room::limits::{OnLag, RoomLimits};
+use crate::rooms::room::members::BlockSize;
 use crate::rooms::room::parallel::Sequential;
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
@@ -135,6 +136,8 @@ struct World {
     now: Timestamp,
     closed: Vec<RejectReason>,
     reads: Vec<(Reader, PageRequest)>,
+    /// The room of the last of them.
+    room_read: Option<RoomId>,
     /// Waits for the answers to all polls.
     waiter: Arc<()>,
 }
@@ -146,6 +149,8 @@ impl World {
             window: Window { messages: 3, bytes: 1 << 20 },
             on_lag: OnLag::CatchUp,
             bounds: Arc::new(Bounds::new(1)),
+            // A few members fill several blocks.
+            block_size: BlockSize::new(4),
             parallel_members: usize::MAX,
             open_rooms: true,
             dedup_window: Duration::from_secs(120),
@@ -154,8 +159,14 @@ impl World {
             deflate: Deflate { level: Level::FASTEST, threshold_bytes: 200, window: WindowBits::MAX },
         };
         let shard = Shard::new(limits, 0, 7, Box::new(Sequential));
-        let mut world =
-            World { shard, now: at(1_000), closed: Vec::new(), reads: Vec::new(), waiter: Arc::new(()) };
+        let mut world = World {
+            shard,
+            now: at(1_000),
+            closed: Vec::new(),
+            reads: Vec::new(),
+            room_read: None,
+            waiter: Arc::new(()),
+        };
         for (name, opened) in rooms {
             // Whoever asks for a position has the room opened, and stays out of it.
             let poll = world.poll(name, Start::Live, Duration::ZERO);
@@ -172,7 +183,10 @@ impl World {
         while self.shard.pump(usize::MAX) {}
         for request in self.shard.take_store_requests() {
             match request {
-                StoreRequest::Read { reader, request } => self.reads.push((reader, request)),
+                StoreRequest::Read { reader, room, request } => {
+                    self.reads.push((reader, request));
+                    self.room_read = Some(room);
+                }
                 StoreRequest::Open { .. } | StoreRequest::ResetEpoch { .. } => {}
             }
         }
@@ -307,7 +321,7 @@ fn a_page_of_one_room_never_comes_as_another_rooms() {
     // The same key, the same session, another room, and the same position.
     let in_b = world.join(1, "b", after(0));
     let (new, request) = world.read();
-    assert_eq!((request.room, request.from), (RoomId(98), ReadFrom::Seq(0)));
+    assert_eq!((world.room_read, request.from), (Some(RoomId(98)), ReadFrom::Seq(0)));
     world.answer(old, page("a", 0, 256, 200));
     assert_eq!((in_a.frames(), in_b.frames()), (vec![], vec![]));
     world.answer(new, page("b", 0, 2, 1));

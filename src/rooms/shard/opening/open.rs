@@ -37,7 +37,7 @@ impl<P: Peer> Shard<P> {
             return self.refuse_creators(index, now);
         }
         let (key, name) = (opening.key, opening.name.clone());
-        let room = Box::new(Room::new(key, name, Format::Chat, self.new_epoch(key)));
+        let room = Box::new(Room::new(key, name, Format::Chat, self.new_epoch(key), self.limits.block_size));
         self.open(index, room, &[], now);
     }
 
@@ -59,7 +59,7 @@ impl<P: Peer> Shard<P> {
         if opening.creation_charged && opened.head > 0 {
             self.limits.bounds.creations.give_back();
         }
-        let mut room = Box::new(Room::restored(key, opening.name.clone(), opened));
+        let mut room = Box::new(Room::restored(key, opening.name.clone(), opened, self.limits.block_size));
         if room.durability == Durability::Off {
             // What it will be asked to number lives no longer than its stay in memory.
             room.epoch = self.new_epoch(key);

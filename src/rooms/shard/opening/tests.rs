@@ -22,6 +22,7 @@ use crate::rooms::message::presence_text::Notices;
 use crate::rooms::reasons::{PostError, RejectReason};
 use crate::rooms::reply::Reply;
 use crate::rooms::room::limits::{OnLag, RoomLimits};
+use crate::rooms::room::members::BlockSize;
 use crate::rooms::room::parallel::Sequential;
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
@@ -85,6 +86,8 @@ impl Bench {
             window: Window { messages: 100, bytes: 1 << 20 },
             on_lag: OnLag::CatchUp,
             bounds: bounds.clone(),
+            // A few members fill several blocks.
+            block_size: BlockSize::new(4),
             parallel_members: usize::MAX,
             open_rooms,
             dedup_window: Duration::from_secs(60),

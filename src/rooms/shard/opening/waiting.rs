@@ -43,7 +43,7 @@ impl<P: Peer> Shard<P> {
         if !is_there || !create {
             return Ok(self.rooms.insert(RoomSlot::Opening(Box::new(Opening::new(key, name)))));
         }
-        let mut room = Room::new(key, name, format, self.new_epoch(key));
+        let mut room = Room::new(key, name, format, self.new_epoch(key), self.limits.block_size);
         room.idle_since = now;
         self.idle.push(key, now);
         Ok(self.rooms.insert(RoomSlot::Open(Box::new(room))))

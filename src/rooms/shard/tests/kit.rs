@@ -23,6 +23,7 @@ use crate::rooms::message::presence_text::Notices;
 use crate::rooms::reasons::PostError;
 use crate::rooms::reply::Reply;
 use crate::rooms::room::limits::{OnLag, RoomLimits};
+use crate::rooms::room::members::BlockSize;
 use crate::rooms::room::parallel::Sequential;
 use crate::rooms::shard::state::Shard;
 use crate::rooms::timestamp::Timestamp;
@@ -90,6 +91,8 @@ impl Kit {
             window: Window { messages: 100, bytes: 1 << 20 },
             on_lag: OnLag::CatchUp,
             bounds: Arc::new(Bounds::new(1)),
+            // A few members fill several blocks.
+            block_size: BlockSize::new(4),
             parallel_members: usize::MAX,
             open_rooms: true,
             dedup_window: Duration::from_secs(120),
