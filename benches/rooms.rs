@@ -13,8 +13,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foghorn::rooms::log::{Log, Slice, Window};
 use foghorn::rooms::{
-    BlockSize, Bounds, Command, Format, Join, MemberKey, Notices, OnLag, Peer, RoomLimits, Sent, Sequential,
-    SessionKey, Shard, Span, Start, Timestamp, Variant,
+    Arena, BlockSize, Bounds, Command, Format, Join, MemberKey, Notices, OnLag, Peer, Publication,
+    RoomLimits, Sent, Sequential, SessionKey, Shard, Start, TextSpan, Timestamp, Variant,
 };
 use foghorn::ws::OpCode;
 use foghorn::ws::deflate::{Deflate, Level, WindowBits};
@@ -118,18 +118,18 @@ fn room(variant: Variant) -> Shard<Sink> {
             encoding: None,
             reply: None,
         };
-        shard.apply(Command::Join(Box::new(join)), &[], Timestamp::from_micros(1));
+        shard.apply(Command::Join(Box::new(join)), &Arena::default(), Timestamp::from_micros(1));
     }
     shard
 }
 
 /// JSON as a chat has it.
-fn payload(size: usize) -> Vec<u8> {
+fn payload(size: usize) -> String {
     let lines = (0..).flat_map(|number| {
         let text = format!("{{\"sender\":\"user{number}\",\"content\":\"hello number {}\"}}", number * 7919);
         text.into_bytes()
     });
-    lines.take(size).collect()
+    lines.take(size).map(char::from).collect()
 }
 
 fn broadcast(criterion: &mut Criterion) {
@@ -139,11 +139,12 @@ fn broadcast(criterion: &mut Criterion) {
         for (name, variant) in [("plain", Variant::Plain), ("deflated", Variant::Deflated)] {
             let mut shard = room(variant);
             group.bench_with_input(BenchmarkId::new(name, size), &payload, |bencher, payload| {
-                let mut arena = Vec::new();
+                let mut arena = Arena::default();
                 bencher.iter(|| {
-                    arena.clear();
-                    let Some(content) = Span::store(&mut arena, black_box(payload)) else { return };
-                    let publish = Command::Publish { member: MemberKey(0), content, tag: None, text: true };
+                    arena.clear(usize::MAX);
+                    let Some(content) = TextSpan::store(&mut arena.text, black_box(payload)) else { return };
+                    let message = Publication::Text { content, id: None };
+                    let publish = Command::Publish { member: MemberKey(0), message };
                     shard.apply(publish, &arena, Timestamp::from_micros(2));
                     while shard.pump(usize::MAX) {}
                 });
@@ -153,7 +154,7 @@ fn broadcast(criterion: &mut Criterion) {
             let mut out = Vec::new();
             bencher.iter(|| {
                 out.clear();
-                DEFLATE.frame(&mut out, OpCode::Text, black_box(payload), None);
+                DEFLATE.frame(&mut out, OpCode::Text, black_box(payload.as_bytes()), None);
             });
         });
     }

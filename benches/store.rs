@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use foghorn::rooms::store_api::{Durability, Record, RecordBatch, RoomId};
-use foghorn::rooms::{Kind, Span, Timestamp};
+use foghorn::rooms::{Kind, TextSpan, Timestamp};
 use foghorn::store::{Location, Options, Store};
 use rusqlite::Connection;
 
@@ -169,8 +169,8 @@ fn fill(batch: &mut RecordBatch, room: RoomId, seq: &mut u64, count: usize) -> O
             seq: *seq,
             at: Timestamp::from_micros(1_000_000 + *seq),
             kind: Kind::Message,
-            sender: Span::store(&mut batch.bytes, SENDER.as_bytes())?,
-            content: Span::store(&mut batch.bytes, CONTENT.as_bytes())?,
+            sender: TextSpan::store(&mut batch.text, SENDER)?,
+            content: TextSpan::store(&mut batch.text, CONTENT)?,
             client_id: None,
             presence: None,
         });

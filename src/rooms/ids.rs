@@ -9,7 +9,40 @@ pub struct MemberKey(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey(pub u64);
 
-/// A piece of the byte arena that travels with a batch of commands.
+/// What travels with a batch of commands, which name pieces of it: text apart from bytes, so that what came as text need
+/// not be checked again.
+#[derive(Clone, Debug, Default)]
+pub struct Arena {
+    /// Pieces of text: [`TextSpan`].
+    pub text: String,
+    /// Pieces of bytes: [`Span`].
+    pub bytes: Vec<u8>,
+}
+
+impl Arena {
+    /// The bytes of all pieces.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.text.len() + self.bytes.len()
+    }
+
+    /// Whether there is no piece but empty ones.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Empties it, and keeps its memory unless one of its buffers is larger than this.
+    pub fn clear(&mut self, capacity_max: usize) {
+        if self.text.capacity().max(self.bytes.capacity()) > capacity_max {
+            *self = Arena::default();
+        }
+        self.text.clear();
+        self.bytes.clear();
+    }
+}
+
+/// A piece of the bytes of an arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     start: u32,
@@ -30,6 +63,27 @@ impl Span {
     pub fn of(self, arena: &[u8]) -> &[u8] {
         let start = self.start as usize;
         arena.get(start..start + self.len as usize).unwrap_or_default()
+    }
+}
+
+/// A piece of the text of an arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextSpan(Span);
+
+impl TextSpan {
+    /// Appends `piece` to `text` and names the place. `None` if the text would outgrow 4 GiB.
+    #[must_use]
+    pub fn store(text: &mut String, piece: &str) -> Option<TextSpan> {
+        let span = Span { start: u32::try_from(text.len()).ok()?, len: u32::try_from(piece.len()).ok()? };
+        text.push_str(piece);
+        Some(TextSpan(span))
+    }
+
+    /// The piece, from the text it was stored in (empty from any other that has no such piece).
+    #[must_use]
+    pub fn of(self, text: &str) -> &str {
+        let start = self.0.start as usize;
+        text.get(start..start + self.0.len as usize).unwrap_or_default()
     }
 }
 

@@ -109,8 +109,8 @@ impl PostError {
     }
 
     /// What a member is told whose message, with this id, was not published.
-    pub(in crate::rooms) fn fault(self, id: Option<&[u8]>) -> Fault {
-        let id = id.and_then(|id| simdutf8::basic::from_utf8(id).ok()).filter(|id| !id.is_empty());
+    pub(in crate::rooms) fn fault(self, id: Option<&str>) -> Fault {
+        let id = id.filter(|id| !id.is_empty());
         Fault { code: self.code(), content: self.text().into(), client_id: id.map(Into::into) }
     }
 

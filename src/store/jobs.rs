@@ -74,7 +74,7 @@ impl Job {
     /// Bytes of texts in it.
     pub(super) fn bytes(&self) -> usize {
         match self {
-            Job::Append(append) => append.batch.bytes.len(),
+            Job::Append(append) => append.batch.text.len(),
             Job::Change(..) | Job::Open(_) | Job::Stop => 0,
         }
     }

@@ -75,7 +75,7 @@ impl LogWriter {
                 self.verified.push(None);
                 continue;
             }
-            let verdict = match self.verify_record(conn, record, &batch.bytes) {
+            let verdict = match self.verify_record(conn, record, &batch.text) {
                 Ok(bytes_end) => bytes_end,
                 Err(refusal) if refusal.is_refusal() => {
                     refused.insert(record.room, refusal);
@@ -105,7 +105,7 @@ impl LogWriter {
         &mut self,
         conn: &Connection,
         record: &Record,
-        arena: &[u8],
+        text: &str,
     ) -> Result<Option<u64>, StoreError> {
         let retention = self.heads.retention();
         self.quarantine.check(record.room)?;
@@ -118,13 +118,13 @@ impl LogWriter {
                 found: record.seq,
             });
         }
-        let texts = texts(record, arena);
+        let texts = texts(record, text);
         let username = texts.presence.map(|(username, _)| username).unwrap_or_default();
         let all = [texts.sender, texts.content, texts.client_id.unwrap_or_default(), username];
         let fits = record.seq <= SEQ_MAX
             && record.at.micros() < i64::MAX.cast_unsigned()
             && all.iter().map(|text| text.len()).sum::<usize>() <= ROW_BYTES_MAX;
-        if !fits || all.iter().any(|text| simdutf8::basic::from_utf8(text).is_err()) {
+        if !fits {
             return Err(StoreError::Malformed);
         }
         let bytes_end = room.head.bytes_end + texts.kept_bytes();
@@ -142,17 +142,17 @@ impl LogWriter {
         if !groups.is_empty() {
             let mut insert = conn.prepare_cached(&self.insert_many)?;
             for group in groups {
-                bind(&mut insert, group, &batch.bytes)?;
+                bind(&mut insert, group, &batch.text)?;
                 insert.raw_execute()?;
             }
         }
         let mut insert = conn.prepare_cached(&self.insert_one)?;
         for record in rest.chunks(1) {
-            bind(&mut insert, record, &batch.bytes)?;
+            bind(&mut insert, record, &batch.text)?;
             insert.raw_execute()?;
         }
         for (record, _) in kept {
-            note_stay(conn, record, &batch.bytes)?;
+            note_stay(conn, record, &batch.text)?;
         }
         Ok(())
     }
@@ -160,7 +160,7 @@ impl LogWriter {
 
 /// Notes that a stay begins or ends, in the transaction of the JOIN or LEAVE: so whatever becomes of the process, each
 /// JOIN that is stored has its LEAVE, or its stay is here.
-fn note_stay(conn: &Connection, record: &Record, arena: &[u8]) -> Result<(), StoreError> {
+fn note_stay(conn: &Connection, record: &Record, text: &str) -> Result<(), StoreError> {
     let Some(RecordPresence { username, stay: Some(stay), .. }) = record.presence else { return Ok(()) };
     let (room, stay) = (record.room.0, stay.0.cast_signed());
     match record.kind {
@@ -168,8 +168,7 @@ fn note_stay(conn: &Connection, record: &Record, arena: &[u8]) -> Result<(), Sto
             let mut note = conn.prepare_cached(
                 "INSERT OR REPLACE INTO stays (room, stay, joined, username) VALUES (?1, ?2, ?3, ?4)",
             )?;
-            // Verified to be UTF-8 before.
-            let username = ToSqlOutput::Borrowed(ValueRef::Text(username.of(arena)));
+            let username = ToSqlOutput::Borrowed(ValueRef::Text(username.of(text).as_bytes()));
             note.execute((room, stay, integer(record.seq), username))?;
         }
         Kind::Leave => {
@@ -190,11 +189,10 @@ fn insert_statement(rows: usize) -> String {
 }
 
 /// Gives an insert of as many rows the records and what goes with them.
-fn bind(insert: &mut Statement<'_>, records: &[(&Record, u64)], arena: &[u8]) -> rusqlite::Result<()> {
-    // Verified to be UTF-8 before.
-    let text = |bytes| ToSqlOutput::Borrowed(ValueRef::Text(bytes));
+fn bind(insert: &mut Statement<'_>, records: &[(&Record, u64)], text: &str) -> rusqlite::Result<()> {
+    let bound = |bytes| ToSqlOutput::Borrowed(ValueRef::Text(bytes));
     for (first, (record, bytes_end)) in (1..).step_by(INSERT_COLUMNS).zip(records) {
-        let texts = texts(record, arena);
+        let texts = texts(record, text);
         insert.raw_bind_parameter(first, record.room.0)?;
         insert.raw_bind_parameter(first + 1, integer(record.seq))?;
         insert.raw_bind_parameter(first + 2, integer(record.at.micros()))?;
@@ -202,20 +200,20 @@ fn bind(insert: &mut Statement<'_>, records: &[(&Record, u64)], arena: &[u8]) ->
         insert.raw_bind_parameter(first + 4, kind_code(record.kind))?;
         insert
             .raw_bind_parameter(first + 5, texts.checksum(record.room, record.seq, record.at, record.kind))?;
-        insert.raw_bind_parameter(first + 6, text(texts.sender))?;
-        insert.raw_bind_parameter(first + 7, text(texts.content))?;
-        insert.raw_bind_parameter(first + 8, texts.client_id.map(text))?;
-        insert.raw_bind_parameter(first + 9, texts.presence.map(|(username, _)| text(username)))?;
+        insert.raw_bind_parameter(first + 6, bound(texts.sender))?;
+        insert.raw_bind_parameter(first + 7, bound(texts.content))?;
+        insert.raw_bind_parameter(first + 8, texts.client_id.map(bound))?;
+        insert.raw_bind_parameter(first + 9, texts.presence.map(|(username, _)| bound(username)))?;
         insert.raw_bind_parameter(first + 10, texts.presence.map(|(_, online)| integer(online)))?;
     }
     Ok(())
 }
 
-fn texts<'a>(record: &Record, arena: &'a [u8]) -> Texts<'a> {
+fn texts<'a>(record: &Record, text: &'a str) -> Texts<'a> {
     Texts {
-        sender: record.sender.of(arena),
-        content: record.content.of(arena),
-        client_id: record.client_id.map(|id| id.of(arena)),
-        presence: record.presence.map(|presence| (presence.username.of(arena), presence.online)),
+        sender: record.sender.of(text).as_bytes(),
+        content: record.content.of(text).as_bytes(),
+        client_id: record.client_id.map(|id| id.of(text).as_bytes()),
+        presence: record.presence.map(|presence| (presence.username.of(text).as_bytes(), presence.online)),
     }
 }

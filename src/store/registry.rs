@@ -9,7 +9,7 @@ use super::rows::{LogRow, integer, read_settings};
 use crate::rooms::store_api::{
     Record, RecordBatch, RecordPresence, RoomId, RoomSettings, Stored, StoredPresence,
 };
-use crate::rooms::{ID_EPOCH_BITS, Span, Timestamp};
+use crate::rooms::{ID_EPOCH_BITS, TextSpan, Timestamp};
 
 /// Participants of one room at most.
 pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
@@ -330,17 +330,16 @@ pub(super) fn take_back_all(conn: &Connection, log: &mut LogWriter) -> Result<()
 pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch> {
     let mut batch = RecordBatch::default();
     for Stored { seq, at, kind, sender, content, client_id, presence } in messages {
-        let arena = &mut batch.bytes;
-        let (sender, content) =
-            (Span::store(arena, sender.as_bytes())?, Span::store(arena, content.as_bytes())?);
+        let text = &mut batch.text;
+        let (sender, content) = (TextSpan::store(text, sender)?, TextSpan::store(text, content)?);
         let client_id = match client_id {
-            Some(id) => Some(Span::store(arena, id.as_bytes())?),
+            Some(id) => Some(TextSpan::store(text, id)?),
             None => None,
         };
         let presence = match presence {
             Some(StoredPresence { username, online }) => {
                 // Nobody is there: it came and left elsewhere.
-                let username = Span::store(arena, username.as_bytes())?;
+                let username = TextSpan::store(text, username)?;
                 Some(RecordPresence { username, online: *online, stay: None })
             }
             None => None,

@@ -33,7 +33,7 @@ pub(super) struct Sqlite {
 
 impl Backend for Sqlite {
     fn append(&self, batch: RecordBatch, done: Done<Result<RecordBatch, StoreError>>) -> Result<(), Busy> {
-        let Some(permit) = self.job_limit.admit(batch.bytes.len()) else {
+        let Some(permit) = self.job_limit.admit(batch.text.len()) else {
             return Err(Busy { batch: Some(Box::new(batch)) });
         };
         let (answer, verdict) = (Answer::new(done), Ok(()));

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::rooms::store_api::{OpenStay, ReadFrom, Record, RecordPresence, StayId, Stored};
-use crate::rooms::{Kind, Span, content_digest};
+use crate::rooms::{Kind, TextSpan, content_digest};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const NOON: u64 = 1_769_860_800_000_000;
@@ -54,7 +54,7 @@ fn message(seq: u64) -> Stored {
 }
 
 fn push(batch: &mut RecordBatch, room: RoomId, message: &Stored) {
-    let mut store = |text: &str| Span::store(&mut batch.bytes, text.as_bytes()).unwrap();
+    let mut store = |text: &str| TextSpan::store(&mut batch.text, text).unwrap();
     let (sender, content) = (store(&message.sender), store(&message.content));
     let client_id = message.client_id.as_deref().map(&mut store);
     let Stored { seq, at, kind, .. } = *message;
@@ -82,7 +82,7 @@ fn append(store: &Store, batch: RecordBatch) -> Result<(), StoreError> {
 fn append_refusing(store: &Store, batch: RecordBatch) -> Result<Vec<RoomId>, StoreError> {
     let answer = ask(|done| store.append(batch, done));
     answer.map(|batch| {
-        assert!(batch.records.is_empty() && batch.bytes.is_empty());
+        assert!(batch.records.is_empty() && batch.text.is_empty());
         batch.refused
     })
 }

@@ -1,4 +1,4 @@
-//! All workers together: whoever has nothing to do helps the one whose room is huge.
+//! The fan-out pool: idle workers help the one whose room is huge.
 
 use std::sync::Arc;
 
@@ -7,7 +7,8 @@ use crossbeam_channel::{Receiver, Sender};
 use crate::rooms::{FanoutJob, FanoutPool};
 use crate::transport::Outbound;
 
-/// Jobs that wait for a pair of hands, at most; what does not find room is done by its owner.
+/// Maximum number of jobs that wait for a worker; the owner runs what does not fit.
+// A job is a block of members and lasts some 100 microseconds: 64 keep all workers busy until the owner offers more.
 const JOBS_MAX: usize = 64;
 
 /// A job of another worker, and where it goes when it is done.

@@ -1,4 +1,4 @@
-//! Where the shards run, and the lanes by which the reactor reaches them.
+//! The threads of the shards, and the handles by which the reactor reaches them.
 //!
 //! As a rule each shard has a thread; with one processor there is nothing to gain by that, and a single shard is run by
 //! the reactor itself at the end of each turn: no hand-over, no second wake-up for each message.
@@ -30,20 +30,22 @@ pub(crate) use self::shard_handle::ShardHandle;
 use self::shard_runner::ShardRunner;
 use self::store_client::StoreClient;
 use self::worker::Worker;
-use crate::rooms::{Command, FanoutPool, RoomLimits, Sequential, SessionEffect, Shard};
+use crate::rooms::{Arena, Command, FanoutPool, RoomLimits, Sequential, SessionEffect, Shard};
 use crate::store::Store;
 use crate::transport::Outbound;
 
-/// Batches that a shard may have before it, besides the one that the reactor is filling.
+/// Maximum number of batches that wait for a shard, besides the one that the reactor is filling.
+// One batch for each turn of the reactor: 16 turns bridge a commit, and what does not fit gathers in the next batch.
 const BATCHES_MAX: usize = 16;
-/// Members pumped between two looks at what else there is to do.
+/// Members sent to between two looks for commands and answers.
+// About half a millisecond of writes: so long a command waits at most.
 const PUMP_MEMBERS: usize = 1024;
 
 /// Commands to one shard, and the bytes they speak of.
 #[derive(Debug, Default)]
 struct Batch {
     commands: Vec<Command<Arc<Outbound>>>,
-    bytes: Vec<u8>,
+    arena: Arena,
 }
 
 /// A shard's thread has ended although nobody asked it to.
@@ -66,11 +68,11 @@ impl Drop for Workers {
     }
 }
 
-/// Whom a shard reports to.
+/// The reactor, as a shard sees it.
 pub(crate) trait Report: Clone + Send + Sync + 'static {
     /// Passes an effect on; may wait.
     fn effect(&self, effect: SessionEffect);
-    /// Wakes up whoever waits for room in the lane, or for the store.
+    /// Wakes the reactor, which waits for room in a queue, or for the store.
     fn ring(&self);
 }
 

@@ -1,4 +1,4 @@
-//! The reactor's end of the way to one shard.
+//! The handle by which the reactor reaches one shard.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,11 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::shard_runner::ShardRunner;
 use super::{Batch, PUMP_MEMBERS, ShardGone};
-use crate::rooms::{Command, MemberKey, RoomRequest, SessionEffect, Span};
+use crate::rooms::{Command, MemberKey, RoomRequest, SessionEffect, Span, TextSpan};
 use crate::transport::Outbound;
 
-/// A batch that could not be handed over counts as congestion from so many commands on.
+/// Number of commands in a batch that could not be handed over from which on the shard counts as congested.
+// The sessions of the shard are not read then. One turn of the reactor gathers fewer, so a shard that keeps up never gets there.
 const CONGESTED_COMMANDS: usize = 4096;
 /// As `CONGESTED_COMMANDS`, for the bytes of the messages in it.
 const CONGESTED_BYTES: usize = 1 << 20;
@@ -87,9 +88,14 @@ impl ShardHandle {
         self.push(Command::Request(request));
     }
 
-    /// Stores bytes that the next command of this batch speaks of.
-    pub(crate) fn store(&mut self, bytes: &[u8]) -> Option<Span> {
-        Span::store(&mut self.batch.bytes, bytes)
+    /// Stores text that the next command of this batch names.
+    pub(crate) fn store_text(&mut self, text: &str) -> Option<TextSpan> {
+        TextSpan::store(&mut self.batch.arena.text, text)
+    }
+
+    /// Stores bytes that the next command of this batch names.
+    pub(crate) fn store_bytes(&mut self, bytes: &[u8]) -> Option<Span> {
+        Span::store(&mut self.batch.arena.bytes, bytes)
     }
 
     /// Whether the shard is so far behind that no more should be read for it.
@@ -97,13 +103,14 @@ impl ShardHandle {
         self.holds(CONGESTED_COMMANDS, CONGESTED_BYTES)
     }
 
-    /// Whether no more is to be taken for the shard, though it was read.
+    /// Whether even data that was already read must be refused.
+    // Four times congestion: what the reactor had read into its buffers by then fits between the two.
     pub(crate) fn is_flooded(&self) -> bool {
         self.holds(4 * CONGESTED_COMMANDS, 4 * CONGESTED_BYTES)
     }
 
     fn holds(&self, commands: usize, bytes: usize) -> bool {
-        self.batch.commands.len() >= commands || self.batch.bytes.len() + self.request_bytes >= bytes
+        self.batch.commands.len() >= commands || self.batch.arena.len() + self.request_bytes >= bytes
     }
 
     /// Whether there is something to do that nothing will wake the reactor for.

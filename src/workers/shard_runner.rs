@@ -7,13 +7,15 @@ use std::time::{Duration, SystemTime};
 use super::Batch;
 use super::deadline::Deadline;
 use super::store_client::StoreClient;
-use crate::rooms::{Command, SessionEffect, Shard, StoreRequest, Timestamp};
+use crate::rooms::{Arena, Command, SessionEffect, Shard, StoreRequest, Timestamp};
 use crate::transport::Outbound;
 
 /// A batch whose buffer grew beyond this is not used again.
+// One large message must not keep its memory in each of the spare batches.
 const SPARE_BYTES_MAX: usize = 256 * 1024;
 
-/// How often a shard is asked what is due. Rooms stay for half a minute; a second more is nothing.
+/// How often a shard is asked what is due.
+// Rooms linger for half a minute and notices pause for a second at least: a second more is nothing.
 const TICK: Duration = Duration::from_secs(1);
 
 /// One shard with its way to the store.
@@ -42,12 +44,9 @@ impl ShardRunner {
     pub(super) fn apply(&mut self, batch: &mut Batch) {
         let now = now();
         for command in batch.commands.drain(..) {
-            self.shard.apply(command, &batch.bytes, now);
+            self.shard.apply(command, &batch.arena, now);
         }
-        if batch.bytes.capacity() > SPARE_BYTES_MAX {
-            batch.bytes = Vec::new();
-        }
-        batch.bytes.clear();
+        batch.arena.clear(SPARE_BYTES_MAX);
     }
 
     /// Does what is due although nothing happens.
@@ -106,7 +105,7 @@ impl ShardRunner {
 
     /// Sees to it that everything published is stored, as long as there is time for it. Nobody is left whom an effect could concern.
     pub(super) fn finish(&mut self) {
-        self.shard.apply(Command::Barrier, &[], now());
+        self.shard.apply(Command::Barrier, &Arena::default(), now());
         while self.shard.pump(usize::MAX) || self.shard.unstored() > 0 {
             self.pass_on(drop);
             if self.shard.unstored() > 0

@@ -1,4 +1,4 @@
-//! A shard's way to the store: what it wants goes there, the answers come back into a channel of its own.
+//! The store as one shard sees it: requests go there, answers come back through a channel of the shard's own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use crate::rooms::{
 };
 use crate::store::{Done, Store, StoreError};
 
-/// Answers under way to one shard at most; the store waits for a shard that is further behind. More than a shard asks for
-/// at a time, so that the store does not wait.
+/// Maximum number of answers under way to one shard. A shard that is further behind makes the store wait.
+// More than a shard asks for at a time (asserted below), so that the store, which serves all shards, never waits for one.
 const ANSWERS_MAX: usize = 1024;
 const _: () = assert!(STORE_REQUESTS_MAX + 2 * PAGES_MAX + BATCHES_MAX < ANSWERS_MAX);
 
@@ -20,6 +20,7 @@ const _: () = assert!(STORE_REQUESTS_MAX + 2 * PAGES_MAX + BATCHES_MAX < ANSWERS
 pub(super) type Wakeup = Arc<dyn Fn() + Send + Sync>;
 
 /// How long an answer is waited for before a batch that the store had no room for is offered again.
+// About one commit: then there is room. The store tells nobody when its queue has room again.
 const WAIT: Duration = Duration::from_millis(5);
 
 /// The store as one shard sees it.

@@ -12,10 +12,12 @@ use super::store_client::StoreClient;
 use super::{Batch, PUMP_MEMBERS, Report};
 use crate::rooms::StoreAnswer;
 
-/// Batches applied before pumping, at most: what arrives together leaves together.
+/// Maximum number of batches applied before the fan-out.
+// What arrives together leaves in one write for each member; eight turns of the reactor delay the first by little.
 const BATCHES_PER_PUMP: usize = 8;
 
-/// A wait that nothing ends is begun anew after this.
+/// How long a worker waits when nothing is due.
+// `select!` wants a time; an idle worker that wakes once an hour costs nothing.
 const IDLE_WAIT: Duration = Duration::from_secs(3600);
 
 /// A shard with a thread and a lane of its own.

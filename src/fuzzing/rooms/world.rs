@@ -17,9 +17,9 @@ use super::store::{ScriptedStore, Verdict};
 use crate::rooms::log::Window;
 use crate::rooms::store_api::Durability;
 use crate::rooms::{
-    BlockSize, Bounds, Command, Encoding, FanoutJob, FanoutPool, Format, Join, Joined, MemberKey, Notices,
-    OnLag, RejectReason, Reply, RoomLimits, SessionEffect, SessionKey, Shard, Span, Start, StoreAnswer,
-    StoreRequest, Timestamp, Variant,
+    Arena, BlockSize, Bounds, Command, Encoding, FanoutJob, FanoutPool, Format, Join, Joined, MemberKey,
+    Notices, OnLag, Publication, RejectReason, Reply, RoomLimits, SessionEffect, SessionKey, Shard, Start,
+    StoreAnswer, StoreRequest, TextSpan, Timestamp, Variant,
 };
 use crate::ws::deflate::{Deflate, Level, WindowBits};
 
@@ -170,7 +170,7 @@ impl World {
             && self.members.iter().any(|member| member.room == index)
             && let Some(ask) = self.pollers[index].ask(self.rooms[index].name, choice)
         {
-            self.apply(Command::Request(Box::new(ask)), &[]);
+            self.apply(Command::Request(Box::new(ask)), &Arena::default());
         }
     }
 
@@ -247,7 +247,7 @@ impl World {
         };
         let notice = Notice::Join(member.user.clone());
         self.members.push(member);
-        self.apply(Command::Join(Box::new(join)), &[]);
+        self.apply(Command::Join(Box::new(join)), &Arena::default());
         if self.limits.store.is_none() && format == Format::Chat {
             self.note_epoch(index);
         }
@@ -291,7 +291,7 @@ impl World {
         member.read(&self.rooms[member.room]);
         member.peer.close();
         self.free_keys.push((member.key, member.session));
-        self.apply(Command::Leave(member.key), &[]);
+        self.apply(Command::Leave(member.key), &Arena::default());
         self.notice(member.room, Notice::Leave(member.user));
     }
 
@@ -300,15 +300,18 @@ impl World {
         let (padding, id) = (numbers.next(), numbers.next());
         let content = format!("m{}{}", self.contents, ".".repeat(padding.into()));
         let client_id = (id < 100).then(|| format!("id{}", id % 16));
-        let mut arena = Vec::new();
-        let span = Span::store(&mut arena, content.as_bytes()).expect("it fits");
-        let id_span = client_id.as_ref().and_then(|id| Span::store(&mut arena, id.as_bytes()));
+        let mut arena = Arena::default();
+        let span = TextSpan::store(&mut arena.text, &content).expect("it fits");
+        let id_span = client_id.as_ref().and_then(|id| TextSpan::store(&mut arena.text, id));
         let (key, room) = (self.members[index].key, self.members[index].room);
         let of = |format| client_id.clone().filter(|_| self.rooms[room].format == format);
         let (client_id, key_of_value) = (of(Format::Chat), of(Format::Conflated));
         let user = self.members[index].user.clone();
         let client_id = client_id.map(|id| (user.clone(), id));
-        self.apply(Command::Publish { member: key, content: span, tag: id_span, text: true }, &arena);
+        self.apply(
+            Command::Publish { member: key, message: Publication::Text { content: span, id: id_span } },
+            &arena,
+        );
         self.rooms[room]
             .append(Draft { user, content, client_id, key: key_of_value, notice: None }, self.now);
     }
@@ -331,11 +334,11 @@ impl World {
     fn drain(&mut self, index: usize, room: usize) {
         if self.members[index].peer.drain(room) {
             let key = self.members[index].key;
-            self.apply(Command::Resume(key), &[]);
+            self.apply(Command::Resume(key), &Arena::default());
         }
     }
 
-    fn apply(&mut self, command: Command<ScriptedPeer>, arena: &[u8]) {
+    fn apply(&mut self, command: Command<ScriptedPeer>, arena: &Arena) {
         self.shard.apply(command, arena, self.now);
         // A session that goes because of what was said goes after it.
         self.effects.extend(self.shard.take_session_effects());
@@ -420,7 +423,7 @@ impl World {
         let index = self.members.iter().position(|member| is_meant(self, member));
         let member = self.members.swap_remove(index.expect("a member is closed once"));
         self.free_keys.push((member.key, member.session));
-        self.apply(Command::Leave(member.key), &[]);
+        self.apply(Command::Leave(member.key), &Arena::default());
     }
 
     fn answer_opening(&mut self) -> bool {
@@ -493,7 +496,7 @@ impl World {
 
     /// Lets everything come to rest: nobody may wait for anything then.
     fn end(&mut self) {
-        self.apply(Command::Barrier, &[]);
+        self.apply(Command::Barrier, &Arena::default());
         let mut quiet = 0;
         for _ in 0..100_000 {
             let mut busy = self.shard.pump(5);
@@ -506,7 +509,7 @@ impl World {
                 {
                     busy = true;
                     let key = member.key;
-                    self.apply(Command::Resume(key), &[]);
+                    self.apply(Command::Resume(key), &Arena::default());
                 }
             }
             self.settle();

@@ -12,10 +12,11 @@ use crate::reactor::session::context::{Context, LaneNumber};
 use crate::reactor::session::handle::Session;
 use crate::reactor::state::Turn;
 use crate::rooms::{
-    Command, Encoding, Fault, Format, Join, Joined, MemberKey, PostError, Posted, Posting, RejectReason,
-    Reply, RoomRequest, SessionKey, Start, Variant,
+    Command, Encoding, Fault, Format, Join, Joined, MemberKey, PostError, Posted, Posting, Publication,
+    RejectReason, Reply, RoomRequest, SessionKey, Start, Variant,
 };
 use crate::transport::Outbound;
+use crate::workers::ShardHandle;
 use crate::ws::deflate::WindowBits;
 use crate::ws::{CloseCode, Message};
 
@@ -407,7 +408,14 @@ impl Context<'_> {
         text: &str,
         client_id: Option<&str>,
     ) -> Result<(), RoomError> {
-        self.publish(to, text.as_bytes(), client_id.map(str::as_bytes), true)
+        self.publish(to, |shard| {
+            let content = shard.store_text(text)?;
+            let id = match client_id {
+                Some(id) => Some(shard.store_text(id)?),
+                None => None,
+            };
+            Some(Publication::Text { content, id })
+        })
     }
 
     /// Publishes bytes to a relay. In a chat room they are dropped.
@@ -415,7 +423,7 @@ impl Context<'_> {
     /// # Errors
     /// As [`Context::publish_text`].
     pub fn publish_binary(&mut self, to: Membership, payload: &[u8]) -> Result<(), RoomError> {
-        self.publish(to, payload, None, false)
+        self.publish(to, |shard| shard.store_bytes(payload).map(Publication::Binary))
     }
 
     /// Publishes the latest value of `key` to a conflated relay, as text or binary: whoever has not been sent the value
@@ -429,10 +437,14 @@ impl Context<'_> {
         key: &[u8],
         value: Message<'_>,
     ) -> Result<(), RoomError> {
-        match value {
-            Message::Text(text) => self.publish(to, text.as_bytes(), Some(key), true),
-            Message::Binary(payload) => self.publish(to, payload, Some(key), false),
-        }
+        let (value, is_text) = match value {
+            Message::Text(text) => (text.as_bytes(), true),
+            Message::Binary(payload) => (payload, false),
+        };
+        self.publish(to, |shard| {
+            let (value, key) = (shard.store_bytes(value)?, shard.store_bytes(key)?);
+            Some(Publication::Keyed { key, value, is_text })
+        })
     }
 
     /// Publishes to a chat room that the session need not be in. The answer comes when the message is stored, on a thread
@@ -504,20 +516,14 @@ impl Context<'_> {
     fn publish(
         &mut self,
         to: Membership,
-        content: &[u8],
-        tag: Option<&[u8]>,
-        text: bool,
+        store: impl FnOnce(&mut ShardHandle) -> Option<Publication>,
     ) -> Result<(), RoomError> {
         if !self.memberships().contains(&to) {
             return Err(RoomError::Closed);
         }
         let lane = &mut self.turn.lanes[usize::from(to.lane)];
-        let content = lane.store(content).ok_or(RoomError::TooBig)?;
-        let tag = match tag {
-            Some(tag) => Some(lane.store(tag).ok_or(RoomError::TooBig)?),
-            None => None,
-        };
-        lane.push(Command::Publish { member: to.member, content, tag, text });
+        let message = store(lane).ok_or(RoomError::TooBig)?;
+        lane.push(Command::Publish { member: to.member, message });
         Ok(())
     }
 }

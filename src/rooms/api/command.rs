@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::publication::Publication;
 use super::request::RoomRequest;
-use crate::rooms::ids::{MemberKey, SessionKey, Span};
+use crate::rooms::ids::{MemberKey, SessionKey};
 use crate::rooms::log::encoding::Encoding;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::reply::Reply;
@@ -43,7 +44,7 @@ pub struct Join<P> {
     pub reply: Option<Reply<Result<Joined, RejectReason>>>,
 }
 
-/// What a shard can be told. Commands of one batch share a byte arena; see [`Span`].
+/// What a shard can be told. Commands of one batch share an [`Arena`](crate::rooms::Arena).
 #[derive(Debug)]
 pub enum Command<P> {
     /// Adds a member.
@@ -54,12 +55,8 @@ pub enum Command<P> {
     Publish {
         /// Who publishes.
         member: MemberKey,
-        /// The content: the text of a chat message, or a relayed payload.
-        content: Span,
-        /// In a chat, the publisher's own id of the message, by which repeats are recognised; in a conflated relay, its key.
-        tag: Option<Span>,
-        /// Whether a relayed payload is text rather than binary.
-        text: bool,
+        /// What.
+        message: Publication,
     },
     /// Tells the member, and nobody else, that something it said was not done.
     Tell(MemberKey, Box<Fault>),

@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `command` | commands of sessions |
+//! | `publication` | what a member publishes, as it lies in the arena of a batch |
 //! | `request` | requests from outside of any session, which are answered |
 //! | `effect` | what a shard wants done elsewhere, and the answers of the store |
 //! | `store` | batches down to the store, pages up from it |
@@ -16,6 +17,7 @@ pub(in crate::rooms) mod effect;
 pub(in crate::rooms) mod history;
 pub(in crate::rooms) mod peer;
 pub(in crate::rooms) mod poll;
+pub(in crate::rooms) mod publication;
 pub(in crate::rooms) mod request;
 pub(in crate::rooms) mod settings;
 pub mod store;

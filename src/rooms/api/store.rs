@@ -9,7 +9,7 @@ pub use crate::rooms::message::stored::{Stored, StoredPresence};
 
 use std::collections::HashSet;
 
-use crate::rooms::ids::Span;
+use crate::rooms::ids::TextSpan;
 use crate::rooms::message::identity::{IdOwner, Identified};
 use crate::rooms::message::kind::Kind;
 use crate::rooms::timestamp::Timestamp;
@@ -18,11 +18,11 @@ use crate::rooms::timestamp::Timestamp;
 /// there takes no more.
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
 
-/// What a JOIN or LEAVE to be stored says besides its text; the span lies in the batch's arena and is UTF-8.
+/// What a JOIN or LEAVE to be stored says besides its text; the span lies in the text of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordPresence {
     /// The name of the user that came or left.
-    pub username: Span,
+    pub username: TextSpan,
     /// Number of users in the room after that.
     pub online: u64,
     /// Whose stay begins or ends with it; `None` if it is no stay in this store's rooms, but one that was imported.
@@ -38,7 +38,7 @@ pub struct OpenStay {
     pub username: Box<str>,
 }
 
-/// One message to be stored; the spans lie in the batch's arena and are UTF-8.
+/// One message to be stored; the spans lie in the text of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The room.
@@ -50,11 +50,11 @@ pub struct Record {
     /// What it is.
     pub kind: Kind,
     /// Who said it.
-    pub sender: Span,
+    pub sender: TextSpan,
     /// What was said.
-    pub content: Span,
+    pub content: TextSpan,
     /// The publisher's own id of it.
-    pub client_id: Option<Span>,
+    pub client_id: Option<TextSpan>,
     /// What a JOIN or LEAVE says besides.
     pub presence: Option<RecordPresence>,
 }
@@ -72,8 +72,8 @@ pub struct RecordBatch {
     pub durability: Durability,
     /// The messages.
     pub records: Vec<Record>,
-    /// The arena.
-    pub bytes: Vec<u8>,
+    /// The text that the messages name pieces of.
+    pub text: String,
     /// Rooms whose messages here are stored together or not at all: where one of them is refused, so are the others.
     pub together: Vec<Vec<RoomId>>,
     /// The store's answer: rooms whose messages do not follow what is stored, or cannot be stored. Of these nothing is
@@ -104,7 +104,7 @@ impl RecordBatch {
     /// Empties the batch and keeps its buffers, and what the store has answered.
     pub fn clear(&mut self) {
         self.records.clear();
-        self.bytes.clear();
+        self.text.clear();
         self.together.clear();
     }
 }

@@ -1,4 +1,4 @@
-//! Users who must not come back into a room for a while: the one place that every door asks.
+//! Users that are banned from a room for a while. Each way into a room asks here.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -45,11 +45,14 @@ pub struct Bans {
     /// Maximum number of bans; a further one is refused and counted. A ban takes about 150 bytes besides its names.
     max: AtomicUsize,
     metrics: Metrics,
-    /// How many entries `ends` has: whoever asks needs no lock while nobody is banned.
+    /// How many entries `ends` has.
+    // Read without the lock, so that a join costs none while no user is banned. Released after an insert and acquired before
+    // a look: who sees the count sees the ban.
     count: AtomicUsize,
     /// Places kept for bans that are being written down. Changed while `ends` is locked, but for what is given back.
     reserved: Arc<AtomicUsize>,
     /// When each ban ends, by room and user.
+    // A lock, since REST adds bans on its own threads while shards ask; it is held for one look-up.
     ends: Mutex<Ends>,
 }
 

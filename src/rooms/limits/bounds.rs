@@ -1,4 +1,4 @@
-//! How many rooms and members there may be, and who may be no member: what can be changed while it holds.
+//! Limits on rooms and members that can change while the server runs.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -8,7 +8,8 @@ use super::publishers::Publishers;
 use crate::metrics::{Limit, Metrics};
 use crate::rate::SharedRate;
 
-/// Limits that all shards share with whoever changes them. What is there already stays.
+/// The limits that all shards share. A lower limit removes nothing that is there already.
+// All orders are relaxed: each value stands for itself, and no other memory is published with it.
 #[derive(Debug)]
 pub struct Bounds {
     members: AtomicUsize,
@@ -27,7 +28,7 @@ pub struct Bounds {
     clock: fn() -> Duration,
 }
 
-/// How much there is of something that all shards share, and how much there may be.
+/// An amount that all shards share, and its maximum.
 #[derive(Debug)]
 struct Quota {
     used: AtomicUsize,
@@ -40,6 +41,7 @@ impl Quota {
     }
 
     fn take(&self, amount: usize) -> bool {
+        // Added first and given back if it does not fit: two shards cannot both take the last of it, and nobody waits.
         let before = self.used.fetch_add(amount, Ordering::Relaxed);
         let fits = before.saturating_add(amount) <= self.max.load(Ordering::Relaxed);
         if !fits {

@@ -1,7 +1,7 @@
 //! Conflation: a room in which only the latest message of each key counts.
 //!
-//! Games and telemetry publish states: who lags wants the newest state of each thing, not the way to it. Such a room keeps,
-//! instead of a window of its log, what nobody has replaced yet; the numbers of what was replaced are skipped.
+//! Games and telemetry publish states: a member that lags wants the newest state of each thing, not the way to it. Such a
+//! room keeps the messages that no later one has replaced instead of a window of its log; it skips the numbers of the others.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,7 +10,9 @@ use super::encoding::{Encoding, Entry, LogId, write_entry};
 use super::frames::{Log, Window};
 use crate::rooms::timestamp::Timestamp;
 
-/// Messages that a room keeps at most, with key or without.
+/// Maximum number of messages that a room keeps, with key or without.
+// Keys are chosen by clients: without this, each new one would take memory for good. 65,536 things are more than a game
+// or a dashboard shows.
 const VALUES_MAX: usize = 65_536;
 
 /// A message that nobody has replaced.

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::encoding::{Encoding, Entry};
 use crate::rooms::message::notice::Notice;
 
-/// The family of an encoding that cannot say its own. What it writes is never sent.
+/// The family of an encoding whose `family` panics. What it writes is never sent.
+// An application that takes this number for its own family shares a view with one that has failed; the view is forgotten
+// whenever an encoding fails.
 const NO_FAMILY: u32 = u32::MAX;
 
 /// An encoding that writes nothing instead of panicking, and remembers that.
@@ -26,6 +28,7 @@ impl Contained {
 
     /// Whether it has ever panicked: then its member must be sent nothing more.
     pub(in crate::rooms) fn has_failed(&self) -> bool {
+        // Relaxed: set and read on the thread of the shard; the flag needs `Sync` only because encodings do.
         self.has_failed.load(Ordering::Relaxed)
     }
 

@@ -2,7 +2,8 @@
 
 use crate::rooms::timestamp::Timestamp;
 
-/// Below this many dead bytes the buffer is not worth compacting.
+/// Minimum number of dead bytes for a compaction.
+// One page: moving less costs a call and frees nothing that an allocator could use.
 const COMPACT_BYTES_MIN: usize = 4 * 1024;
 
 /// How much of a room's log stays in memory.
@@ -249,6 +250,7 @@ impl Log {
         self.bytes.drain(..dead_bytes);
         self.entries.drain(..self.dead);
         self.dead = 0;
+        // Four times as large as needed, so that a room whose traffic swings does not allocate again and again.
         if self.bytes.capacity() > 4 * self.bytes.len().max(COMPACT_BYTES_MIN) {
             self.bytes.shrink_to(2 * self.bytes.len());
             self.entries.shrink_to(2 * self.entries.len());

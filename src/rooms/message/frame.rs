@@ -7,6 +7,7 @@ use crate::ws::{OpCode, encode};
 /// The header stands before a payload whose length is not known yet. Room for the usual header is left open; the
 /// payload moves only if the header turns out to be of another size.
 pub(super) fn text_frame(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
+    // A chat message as JSON has between 126 and 65,535 bytes nearly always: its header has four.
     const USUAL_HEADER_BYTES: usize = 4;
     let start = out.len();
     out.extend_from_slice(&[0; USUAL_HEADER_BYTES]);

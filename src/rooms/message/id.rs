@@ -5,8 +5,11 @@ use crate::rooms::timestamp::Timestamp;
 /// What of an epoch is in the ids of a log's messages. A new epoch of the same log differs in the other bits.
 pub(crate) const ID_EPOCH_BITS: u64 = 0xffff_ffff;
 
+/// 2^64 divided by the golden ratio.
+// Odd, so that no two numbers of a log come to the same bits; this one, so that neighbours differ in many.
 const ID_ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
+/// The bits of a UUID behind its variant (RFC 9562).
 const ID_BITS: u64 = u64::MAX >> 2;
 
 /// What of the epoch is in the id of message `seq`, if it is such an id.

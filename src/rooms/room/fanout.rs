@@ -1,4 +1,4 @@
-//! The pump: moves the members of a room along its log.
+//! Fan-out: moves the members of a room along its log.
 
 use super::limits::{OnLag, RoomLimits};
 use super::member::MemberState;
@@ -17,6 +17,7 @@ use crate::rooms::values::{Format, Variant};
 
 /// How far the log may grow past its window while members that can take messages have not had their turn yet; then
 /// they get it before anything more is appended.
+// Four windows: a burst is sent in few large writes, and a room cannot grow without end while its shard has others to serve.
 const PENDING_WINDOWS_MAX: usize = 4;
 
 impl<P: Peer> Room<P> {

@@ -1,4 +1,4 @@
-//! Hands that help to pump a room that is too large for one.
+//! Several threads send to the members of one room.
 
 use std::fmt;
 use std::sync::Arc;
@@ -62,7 +62,7 @@ impl<P: Peer> FanoutJob<P> {
     }
 }
 
-/// Whoever carries out jobs.
+/// Threads that run fan-out jobs.
 pub trait FanoutPool<P>: fmt::Debug + Send {
     /// How many jobs can be under way at the same time.
     fn parallelism(&self) -> usize;
@@ -71,7 +71,7 @@ pub trait FanoutPool<P>: fmt::Debug + Send {
     fn run(&self, jobs: Vec<FanoutJob<P>>) -> Vec<FanoutJob<P>>;
 }
 
-/// One pair of hands: those of whoever asks.
+/// The thread of the shard alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequential;
 

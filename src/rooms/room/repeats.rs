@@ -21,6 +21,7 @@ use crate::rooms::values::Posted;
 
 /// Maximum number of repeats in a room that wait for the commit of their first; the next one is told that the room is
 /// busy.
+// A repeat is a client that has not heard of its first: more than a thousand within one commit is no accident.
 const REPEATS_MAX: usize = 1024;
 
 impl<P: Peer> Room<P> {
@@ -132,7 +133,7 @@ impl<P: Peer> Room<P> {
             Publisher::Request(reply) => reply.send(Err(error)),
             Publisher::Member { key, session } => {
                 if let Some(member) = self.publisher(key, session, place) {
-                    self.tell_error(member, &error.fault(client_id.map(str::as_bytes)));
+                    self.tell_error(member, &error.fault(client_id));
                 }
             }
         }
@@ -155,6 +156,7 @@ mod tests {
     use super::*;
     use crate::rooms::api::command::Command;
     use crate::rooms::api::effect::StoreAnswer;
+    use crate::rooms::ids::Arena;
     use crate::rooms::shard::tests::kit::{Ear, Kit};
 
     /// A room with ann in it, whose first message is on its way to the store.
@@ -203,7 +205,7 @@ mod tests {
     #[test]
     fn a_failure_is_told_to_the_publisher_and_not_to_the_next_one_with_its_key() {
         let (mut kit, ann, _) = under_way();
-        kit.apply(Command::Leave(ann), &[]);
+        kit.apply(Command::Leave(ann), &Arena::default());
         let (_, ear) = kit.join_as(ann, "r", "bob");
         kit.batches.clear();
         kit.answer(StoreAnswer::Refused);

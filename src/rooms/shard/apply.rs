@@ -4,7 +4,7 @@ use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::ids::MemberKey;
+use crate::rooms::ids::{Arena, MemberKey};
 use crate::rooms::reply::Reply;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Fault;
@@ -12,14 +12,12 @@ use crate::rooms::values::Fault;
 impl<P: Peer> Shard<P> {
     /// Carries out one command whose spans lie in `arena`. Messages it appends wait for [`Shard::pump`], or for the
     /// store.
-    pub fn apply(&mut self, command: Command<P>, arena: &[u8], now: Timestamp) {
+    pub fn apply(&mut self, command: Command<P>, arena: &Arena, now: Timestamp) {
         self.clock = self.clock.max(now);
         match command {
             Command::Join(join) => self.join(*join, now),
             Command::Leave(member) => self.leave(member, now),
-            Command::Publish { member, content, tag, text } => {
-                self.publish(member, content, tag, text, arena, now);
-            }
+            Command::Publish { member, message } => self.publish(member, message.of(arena), now),
             Command::Resume(member) => {
                 if let Some((index, position)) = self.member_index.place(member)
                     && let RoomSlot::Open(room) = &mut self.rooms[index]

@@ -1,11 +1,11 @@
-//! What is on its way to the store: the batch that is being filled, and those that are not answered yet.
+//! Messages on their way to the store: the batch that is being filled, and the batches that are not answered yet.
 
 use std::collections::VecDeque;
 
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::settings::Durability;
 use crate::rooms::api::store::{Record, RecordBatch, RecordPresence, refused_with};
-use crate::rooms::ids::{RoomId, RoomKey, Span};
+use crate::rooms::ids::{RoomId, RoomKey, TextSpan};
 use crate::rooms::message::draft::{Draft, DraftPresence};
 use crate::rooms::room::limits::RoomLimits;
 use crate::rooms::room::publisher::Publisher;
@@ -14,9 +14,11 @@ use crate::rooms::timestamp::Timestamp;
 
 /// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.
 pub(crate) const BATCHES_MAX: usize = 4;
-/// Records that wait in all before nothing more is published.
+/// Maximum number of records that wait for the store; beyond it the shard takes no commands.
+// Some 10 ms of a disk that commits well: enough for full batches, little enough that a publisher feels a slow store.
 const RECORDS_MAX: usize = 16_384;
 /// As `RECORDS_MAX`, in bytes of the batch that is being filled.
+// A batch is one transaction: 2 MiB keep it within the page cache of the database.
 const BYTES_MAX: usize = 2 << 20;
 
 /// The last message of a room in a batch.
@@ -82,16 +84,16 @@ impl PendingCommits {
     ) {
         let seq = room.append(draft, publisher, limits, now);
         let Some(id) = room.record_as() else { return };
-        let arena = &mut self.batch.bytes;
+        let text = &mut self.batch.text;
         let (Some(sender), Some(content)) =
-            (Span::store(arena, draft.sender.as_bytes()), Span::store(arena, draft.content.as_bytes()))
+            (TextSpan::store(text, draft.sender), TextSpan::store(text, draft.content))
         else {
             return;
         };
-        let client_id = draft.client_id.and_then(|id| Span::store(arena, id.as_bytes()));
+        let client_id = draft.client_id.and_then(|id| TextSpan::store(text, id));
         let presence = draft.presence.and_then(|presence| {
             let DraftPresence { username, online, stay } = presence;
-            let username = Span::store(arena, username.as_bytes())?;
+            let username = TextSpan::store(text, username)?;
             Some(RecordPresence { username, online, stay: Some(stay) })
         });
         let (at, kind) = (room.last_at, draft.kind);
@@ -188,7 +190,7 @@ impl PendingCommits {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.unstored >= RECORDS_MAX || self.batch.bytes.len() >= BYTES_MAX
+        self.unstored >= RECORDS_MAX || self.batch.text.len() >= BYTES_MAX
     }
 
     pub(super) fn unstored(&self) -> usize {

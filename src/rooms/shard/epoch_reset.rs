@@ -19,7 +19,8 @@ use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::store_link::StoreLink;
 use crate::rooms::timestamp::Timestamp;
 
-/// How long the store is left alone after it could not begin a log anew.
+/// How long a reset is not tried again after the store could not do it.
+// A store that fails does so for a while: a shorter pause would be a loop of requests for each room.
 const RESET_RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How the store has refused messages.

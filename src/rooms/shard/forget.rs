@@ -5,14 +5,17 @@ use crate::rooms::api::peer::Peer;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
-/// How long a room without members stays in memory, so that a client that lost its connection finds the window when it
-/// comes back, in microseconds.
+/// How long a room without members stays in memory, in microseconds.
+// A client that lost its connection is back within 30 s, and recovers from the window without a read of the store.
 const LINGER_MICROS: u64 = 30_000_000;
-/// Rooms without members that stay in memory at most.
+/// Maximum number of rooms without members that stay in memory.
+// A window may have a megabyte: a thousand of them is what a server can spare for clients that may come back.
 const LINGERING_MAX: usize = 1024;
-/// Rooms looked at in one go: so a crowd of rooms that cannot be forgotten yet costs each command little.
+/// Maximum number of rooms that one command looks at.
+// A crowd of rooms that cannot be forgotten yet must cost each command little; each LEAVE adds one room and removes up to 64.
 const LOOKS_MAX: usize = 64;
-/// How long nobody looks through all of them again after none could be forgotten, in microseconds.
+/// How long the rooms are not looked through again after none could be forgotten, in microseconds.
+// A commit takes some milliseconds: after 50 ms some of them are stored. At the limit each join would look at all of them.
 const FRUITLESS_PAUSE_MICROS: u64 = 50_000;
 
 impl<P: Peer> Shard<P> {

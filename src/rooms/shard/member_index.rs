@@ -1,12 +1,12 @@
-//! Where each member sits.
+//! The room and the position of each member.
 
 use std::sync::Arc;
 
 use crate::rooms::ids::{MemberKey, RoomKey, StayId};
 use crate::rooms::timestamp::Timestamp;
 
-/// The first of the keys that a shard gives itself, to members that left before their room was open. Nobody outside
-/// ever names so many members.
+/// The first of the keys that a shard gives itself, to members that left before their room was open.
+// Half of the keys: reactors count theirs from 0 and use them again, so they never get there.
 const FIRST_ORPHAN: u32 = 1 << 31;
 
 /// A member's place.

@@ -1,4 +1,4 @@
-//! Readers that come for the next messages, wait for them if there are none, and go: long polling.
+//! Long polling: polls are answered, or wait in their rooms.
 
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::peer::Peer;
@@ -8,9 +8,11 @@ use crate::rooms::room::waiting_poll::WaitingPoll;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Position;
 
-/// Polls that wait in one shard at most.
+/// Maximum number of polls that wait in one shard.
+// As many as a shard can have connections, about: a poll holds one.
 const WAITING_MAX: usize = 16_384;
-/// While so many wait, those that have ended are looked for this often at most: it takes a look at every room.
+/// Minimum interval between two searches for polls that have ended, while `WAITING_MAX` wait.
+// A search looks at every room: once a second bounds that.
 const SWEEP_INTERVAL_MICROS: u64 = 1_000_000;
 
 impl<P: Peer> Shard<P> {

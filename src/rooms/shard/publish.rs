@@ -3,7 +3,8 @@
 use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::ids::{MemberKey, Span};
+use crate::rooms::api::publication::Published;
+use crate::rooms::ids::MemberKey;
 use crate::rooms::message::draft::Draft;
 use crate::rooms::message::kind::Kind;
 use crate::rooms::reasons::PostError;
@@ -12,27 +13,17 @@ use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn publish(
-        &mut self,
-        member: MemberKey,
-        content: Span,
-        tag: Option<Span>,
-        text: bool,
-        arena: &[u8],
-        now: Timestamp,
-    ) {
+    pub(super) fn publish(&mut self, member: MemberKey, message: Published<'_>, now: Timestamp) {
         let (index, slot) = match self.member_index.get(member) {
             Some(MemberSlot::Waiting { room }) => (room.index, None),
             Some(slot @ MemberSlot::Joined { room, .. }) => (*room, Some(slot)),
             Some(MemberSlot::Left { .. }) | None => return,
         };
-        let content = content.of(arena);
         let room = match &mut self.rooms[index] {
             RoomSlot::Open(room) => room,
             RoomSlot::Opening(opening) => {
-                let tag = tag.map(|tag| tag.of(arena));
-                if !opening.hold_publish((member, content, tag, text), now, &self.limits.bounds) {
-                    return opening.tell(member, &PostError::Busy.fault(tag));
+                if !opening.hold_publish(member, message, now, &self.limits.bounds) {
+                    return opening.tell(member, &PostError::Busy.fault(message.client_id()));
                 }
                 // Of a reader that waits at a room that is not there: it brings the room into being.
                 return self.advance(index, now);
@@ -40,8 +31,8 @@ impl<P: Peer> Shard<P> {
         };
         match room.format {
             Format::Relay | Format::Conflated => {
-                let key = tag.map(|tag| tag.of(arena));
-                room.append_relay(content, text, key, &self.limits, now);
+                let key = message.key();
+                room.append_relay(message.payload(), message.is_text(), key, &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
             }
@@ -56,9 +47,8 @@ impl<P: Peer> Shard<P> {
                     return;
                 }
                 let Some(session) = room.members.get(*position).map(|seated| seated.session) else { return };
-                let Ok(content) = simdutf8::basic::from_utf8(content) else { return };
-                let client_id = tag.and_then(|id| simdutf8::basic::from_utf8(id.of(arena)).ok());
-                let client_id = client_id.filter(|id| !id.is_empty());
+                let Some(content) = message.content() else { return };
+                let client_id = message.client_id();
                 // A name that is none is shared by strangers, and so would be its ids.
                 let id_session = profile.user.is_empty().then_some(profile.session_id);
                 let (kind, sender) = (Kind::Message, &*profile.user);

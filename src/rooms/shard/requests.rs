@@ -214,7 +214,7 @@ mod tests {
     use super::*;
     use crate::rooms::api::effect::{StoreAnswer, StoreRequest};
     use crate::rooms::api::store::Page;
-    use crate::rooms::ids::MemberKey;
+    use crate::rooms::ids::{Arena, MemberKey};
     use crate::rooms::reply::Reply;
     use crate::rooms::shard::tests::kit::{Ear, Kit};
     use crate::rooms::values::Start;
@@ -239,7 +239,7 @@ mod tests {
     fn kick(kit: &mut Kit, user: &str) {
         let reply = Reply::new(|closed| assert_eq!(closed, Ok(1)));
         let ask = RoomRequest::Kick { room: "r".into(), user: user.into(), ban: None, reply };
-        kit.apply(Command::Request(Box::new(ask)), &[]);
+        kit.apply(Command::Request(Box::new(ask)), &Arena::default());
     }
 
     fn contents(ear: &Ear) -> Vec<String> {
@@ -274,7 +274,7 @@ mod tests {
         kit.say(ann, "still here", None);
         kit.commit();
         assert!(contents(&ear).is_empty());
-        kit.apply(Command::Leave(ann), &[]);
+        kit.apply(Command::Leave(ann), &Arena::default());
         kit.commit();
         assert_eq!(contents(&ear), ["ann left"]);
     }
@@ -291,7 +291,7 @@ mod tests {
         // As after a write that has failed: what was read before is on its way.
         room.members.get_mut(0).expect("ann").state = MemberState::Gone;
         kit.say(ann, "good bye", None);
-        kit.apply(Command::Leave(ann), &[]);
+        kit.apply(Command::Leave(ann), &Arena::default());
         kit.commit();
         assert_eq!(contents(&ear), ["good bye", "ann left"]);
     }

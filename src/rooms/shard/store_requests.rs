@@ -1,4 +1,4 @@
-//! What a shard asks of the store about rooms: to open one, or to begin its log anew. Few at a time.
+//! Requests of a shard to the store about rooms: to open one, or to begin its log anew.
 
 use std::collections::{HashSet, VecDeque};
 

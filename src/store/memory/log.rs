@@ -100,20 +100,16 @@ impl Log {
         }
     }
 
-    /// Appends a message, which follows; false, and nothing is, if its texts are not UTF-8.
-    pub(super) fn append(&mut self, record: &Record, arena: &[u8]) -> bool {
-        let (sender, content) = (record.sender.of(arena), record.content.of(arena));
-        let id = record.client_id.map(|id| id.of(arena));
+    /// Appends a message, which follows.
+    pub(super) fn append(&mut self, record: &Record, text: &str) {
+        let (sender, content) = (record.sender.of(text), record.content.of(text));
+        let id = record.client_id.map(|id| id.of(text));
         let parts = [sender, content, id.unwrap_or_default()];
         let mut texts = String::with_capacity(parts.iter().map(|part| part.len()).sum());
-        for part in parts {
-            let Ok(text) = simdutf8::basic::from_utf8(part) else { return false };
-            texts.push_str(text);
-        }
+        parts.into_iter().for_each(|part| texts.push_str(part));
         let presence = match record.presence {
             Some(RecordPresence { username, online, .. }) => {
-                let Ok(username) = simdutf8::basic::from_utf8(username.of(arena)) else { return false };
-                Some(Box::new(StoredPresence { username: username.into(), online }))
+                Some(Box::new(StoredPresence { username: username.of(text).into(), online }))
             }
             None => None,
         };
@@ -124,7 +120,6 @@ impl Log {
         self.cost += entry.cost();
         self.last_at = at;
         self.entries.push_back(entry);
-        true
     }
 
     /// Removes the oldest message.

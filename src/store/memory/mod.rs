@@ -148,7 +148,7 @@ impl Backend for Memory {
         mut batch: RecordBatch,
         done: Done<Result<RecordBatch, StoreError>>,
     ) -> Result<(), Busy> {
-        let Some(permit) = self.admission.admit(batch.bytes.len()) else {
+        let Some(permit) = self.admission.admit(batch.text.len()) else {
             return Err(Busy { batch: Some(Box::new(batch)) });
         };
         self.submit(permit, done, move |rooms| {

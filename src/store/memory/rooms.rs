@@ -101,7 +101,7 @@ impl Rooms {
             last = Some(record.room);
             let Some(room) = self.rooms.get_mut(&record.room) else { continue };
             let before = room.log.cost();
-            room.log.append(record, &batch.bytes);
+            room.log.append(record, &batch.text);
             room.used_at = now;
             self.cost += room.log.cost() - before;
             if !std::mem::replace(&mut room.is_queued, true) {
@@ -125,12 +125,8 @@ impl Rooms {
                 continue;
             };
             let head = heads.entry(record.room).or_insert_with(|| (room.log.head(), room.log.last_at()));
-            let username = record.presence.map(|presence| presence.username);
-            let spans = [Some(record.sender), Some(record.content), record.client_id, username];
-            let is_text =
-                |span: crate::rooms::Span| simdutf8::basic::from_utf8(span.of(&batch.bytes)).is_ok();
             let fits = record.seq == head.0 + 1 && record.at > head.1 && record.seq <= SEQ_MAX;
-            if fits && spans.into_iter().flatten().all(is_text) {
+            if fits {
                 *head = (record.seq, record.at);
             } else if refused.insert(record.room) {
                 tracing::error!(room = record.room.0, seq = record.seq, "messages of a room were refused");

@@ -8,7 +8,7 @@ use crate::fuzzing::Numbers;
 use crate::fuzzing::rooms::member::Member;
 use crate::fuzzing::rooms::poller::Poller;
 use crate::rooms::store_api::RoomId;
-use crate::rooms::{Command, Format, Posting, RejectReason, Reply, RoomRequest};
+use crate::rooms::{Arena, Command, Format, Posting, RejectReason, Reply, RoomRequest};
 
 impl World {
     /// The store cannot open a room: everybody who waits for it is sent away, and what they said is not said.
@@ -41,7 +41,10 @@ impl World {
         room.begin(epoch);
         (room.torn, room.kept_from) = (false, 1);
         let (room, reply) = (name.into(), Reply::new(|closed| assert_eq!(closed, 0)));
-        self.apply(Command::Request(Box::new(RoomRequest::Close { room, id: Some(id), reply })), &[]);
+        self.apply(
+            Command::Request(Box::new(RoomRequest::Close { room, id: Some(id), reply })),
+            &Arena::default(),
+        );
         if let Some((_, answer)) = answer {
             self.shard.answer(answer, self.now);
         }
@@ -60,7 +63,7 @@ impl World {
         // A question about a room that is not in memory would have it opened, which the model does not know of.
         let is_known = self.members.iter().any(|member| ROOMS[member.room] == ROOMS[usize::from(choice % 2)]);
         if is_known {
-            self.apply(Command::Request(Box::new(ask)), &[]);
+            self.apply(Command::Request(Box::new(ask)), &Arena::default());
         }
     }
 
@@ -89,7 +92,7 @@ impl World {
             mandatory: false,
             reply,
         };
-        self.apply(Command::Request(Box::new(RoomRequest::Post(Box::new(posting)))), &[]);
+        self.apply(Command::Request(Box::new(RoomRequest::Post(Box::new(posting)))), &Arena::default());
         let (user, client_id) = ("poster".to_owned(), client_id.map(|id| ("poster".to_owned(), id)));
         self.rooms[index].append(Draft { user, content, client_id, key: None, notice: None }, self.now);
     }
@@ -108,7 +111,7 @@ impl World {
         let room = ROOMS[index].0.into();
         self.apply(
             Command::Request(Box::new(RoomRequest::Kick { room, user: user.into(), ban: None, reply })),
-            &[],
+            &Arena::default(),
         );
     }
 
@@ -129,6 +132,9 @@ impl World {
         (self.rooms[index].torn, self.rooms[index].kept_from) = (false, 1);
         self.pollers[index] = Poller::default();
         let (room, reply) = (name.into(), Reply::new(drop));
-        self.apply(Command::Request(Box::new(RoomRequest::Close { room, id: Some(id), reply })), &[]);
+        self.apply(
+            Command::Request(Box::new(RoomRequest::Close { room, id: Some(id), reply })),
+            &Arena::default(),
+        );
     }
 }

@@ -12,9 +12,13 @@ use crate::rooms::shard::epoch_reset::Refused;
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 
+/// Maximum number of messages of a page, and of bytes of their texts.
+// One page is one write to a socket whose buffer is about as large: a larger one would wait in memory.
 const PAGE_MESSAGES: usize = 256;
 const PAGE_BYTES: usize = 256 * 1024;
-/// So often a page is asked for again that is not what was asked for; then the store has something that nobody can read.
+/// Maximum number of times that a page is asked for again because it does not fit the request.
+// Once is usual, when retention has deleted or the log was reset meanwhile. A store that never answers what was asked
+// must not be read in a loop.
 const MISMATCHES_MAX: u8 = 3;
 
 impl<P: Peer> Shard<P> {

@@ -5,7 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use crate::rooms::ids::{MemberKey, ReadingMember};
 use crate::rooms::timestamp::Timestamp;
 
-/// Pages under way at a time; other members that read wait for one of these.
+/// Maximum number of pages under way; other members that read wait for one of these.
+// 16 pages of 256 KiB bound the memory of a shard, and the readers of the store are fewer than that.
 pub(crate) const PAGES_MAX: usize = 16;
 
 /// Members that read from the store.

@@ -10,10 +10,11 @@ use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::history::History;
 use crate::rooms::api::peer::{Peer, Sent};
 use crate::rooms::api::poll::{Poll, PollResult};
+use crate::rooms::api::publication::Publication;
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::api::settings::{Durability, Retention};
 use crate::rooms::api::store::{Opened, Page, PageRequest, ReadFrom};
-use crate::rooms::ids::{MemberKey, Reader, RoomId, RoomKey, SessionKey, Span};
+use crate::rooms::ids::{Arena, MemberKey, Reader, RoomId, RoomKey, SessionKey, TextSpan};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::log::frames::{Slice, Window};
@@ -198,7 +199,7 @@ impl World {
         }
     }
 
-    fn apply(&mut self, command: Command<Ear>, arena: &[u8]) {
+    fn apply(&mut self, command: Command<Ear>, arena: &Arena) {
         self.shard.apply(command, arena, self.now);
     }
 
@@ -233,18 +234,21 @@ impl World {
             encoding,
             reply: None,
         };
-        self.apply(Command::Join(Box::new(join)), &[]);
+        self.apply(Command::Join(Box::new(join)), &Arena::default());
         ear
     }
 
     fn leave(&mut self, key: u32) {
-        self.apply(Command::Leave(MemberKey(key)), &[]);
+        self.apply(Command::Leave(MemberKey(key)), &Arena::default());
     }
 
     fn publish(&mut self, key: u32, text: &str) {
-        let mut arena = Vec::new();
-        let content = Span::store(&mut arena, text.as_bytes()).unwrap();
-        self.apply(Command::Publish { member: MemberKey(key), content, tag: None, text: true }, &arena);
+        let mut arena = Arena::default();
+        let content = TextSpan::store(&mut arena.text, text).unwrap();
+        self.apply(
+            Command::Publish { member: MemberKey(key), message: Publication::Text { content, id: None } },
+            &arena,
+        );
     }
 
     /// The store takes, or refuses, what was published.
@@ -292,7 +296,7 @@ impl World {
         let poll = Box::new(Poll { start, limit: 100, wait, waiter, waits, reply });
         self.apply(
             Command::Request(Box::new(RoomRequest::Poll { room: room.into(), user: "".into(), poll })),
-            &[],
+            &Arena::default(),
         );
         result
     }
@@ -409,7 +413,7 @@ fn a_new_epoch_is_told_to_members_that_read_and_to_polls() {
     assert!(poll.lock().unwrap().is_none());
     // The first attempt was refused, too.
     world.settle();
-    let room = old.room;
+    let room = old.of.room;
     let renewed = Opened { epoch: 8, durability: Durability::Async, ..opened("b", 105) };
     world.shard.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
     world.settle();
@@ -474,7 +478,7 @@ fn what_is_past_its_age_comes_to_nobody_from_memory_either() {
     assert_eq!(world.join(6, "b", after(0)).heard(), [(1, 1)]);
     world.now = Timestamp::from_micros(then.micros() + 31_000_000);
     slow.set_full(false);
-    world.apply(Command::Resume(MemberKey(1)), &[]);
+    world.apply(Command::Resume(MemberKey(1)), &Arena::default());
     world.settle();
     assert_eq!(slow.heard(), [(1, 3)], "it lagged until all was too old");
     let poll = world.poll("b", Start::Last(10), Duration::ZERO);
@@ -499,7 +503,7 @@ fn what_is_past_its_count_or_bytes_comes_to_nobody_from_memory_either() {
         assert_eq!(world.join(3, "b", after(0)).heard(), [(1, 3)]);
         assert_eq!(told(&world.poll("b", after(1), HOUR)).0, [(2, 3), (4, 4), (5, 5)]);
         slow.set_full(false);
-        world.apply(Command::Resume(MemberKey(1)), &[]);
+        world.apply(Command::Resume(MemberKey(1)), &Arena::default());
         world.settle();
         assert_eq!(slow.heard(), [(1, 3), (4, 4), (5, 5)]);
     }
@@ -525,27 +529,27 @@ fn what_a_member_is_told_between_messages_has_the_time_of_the_newest_that_it_was
     let fault = || Box::new(Fault { code: "bad_message", content: "no".into(), client_id: None });
     let ear = world.join(1, "b", after(4));
     ear.set_full(true);
-    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    world.apply(Command::Tell(MemberKey(1), fault()), &Arena::default());
     assert_eq!(ear.frames()[0]["timestamp"], text(4), "nothing was sent yet: where it began");
     ear.set_full(false);
     world.settle();
-    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    world.apply(Command::Tell(MemberKey(1), fault()), &Arena::default());
     assert_eq!(ear.frames()[2]["timestamp"], text(6));
     ear.set_full(true);
     for number in 7..=20 {
         world.publish(1, &number.to_string());
         world.store(true);
     }
-    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    world.apply(Command::Tell(MemberKey(1), fault()), &Arena::default());
     assert_eq!(ear.frames()[0]["timestamp"], text(6), "it lags");
     ear.set_full(false);
-    world.apply(Command::Resume(MemberKey(1)), &[]);
+    world.apply(Command::Resume(MemberKey(1)), &Arena::default());
     let (reader, _) = world.read();
-    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    world.apply(Command::Tell(MemberKey(1), fault()), &Arena::default());
     assert_eq!(ear.frames()[0]["timestamp"], text(6), "it waits for a page");
     world.answer(reader, page("b", 6, 8, 1));
     world.read();
-    world.apply(Command::Tell(MemberKey(1), fault()), &[]);
+    world.apply(Command::Tell(MemberKey(1), fault()), &Arena::default());
     assert_eq!(ear.frames()[2]["timestamp"], text(8), "it goes through pages");
 }
 
@@ -605,10 +609,10 @@ fn a_gap_in_a_conflated_room_is_told_once_however_little_the_peer_takes() {
         world.settle();
     }
     for expected in [vec![(1, 7)], vec![]] {
-        world.apply(Command::Resume(MemberKey(1)), &[]);
+        world.apply(Command::Resume(MemberKey(1)), &Arena::default());
         assert_eq!(ear.heard(), expected);
     }
     ear.set_full(false);
-    world.apply(Command::Resume(MemberKey(1)), &[]);
+    world.apply(Command::Resume(MemberKey(1)), &Arena::default());
     assert_eq!(ear.heard(), [(8, 8), (9, 9), (10, 10)]);
 }

@@ -7,7 +7,7 @@ use crate::rooms::api::effect::{StoreAnswer, StoreRequest};
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::api::settings::Durability;
 use crate::rooms::api::store::{OpenStay, Opened};
-use crate::rooms::ids::{MemberKey, RoomId, StayId};
+use crate::rooms::ids::{Arena, MemberKey, RoomId, StayId};
 use crate::rooms::reply::Reply;
 use crate::rooms::shard::tests::kit::{Ear, Kit};
 
@@ -67,7 +67,7 @@ fn a_refusal_delays_a_join_and_its_leave_and_loses_neither() {
     kit.commit();
     assert_eq!(told(&ann), [entry("JOIN", "bob", 2, 2)]);
     assert_eq!(told(&ear), [entry("JOIN", "bob", 2, 2)], "its own, once");
-    kit.apply(Command::Leave(bob), &[]);
+    kit.apply(Command::Leave(bob), &Arena::default());
     kit.refuse();
     kit.tick_after(4);
     kit.commit();
@@ -83,16 +83,16 @@ fn a_stay_that_nobody_saw_leaves_no_trace() {
     for is_early in [true, false] {
         let (bob, _) = kit.join("r", "bob");
         if is_early {
-            kit.apply(Command::Leave(bob), &[]);
+            kit.apply(Command::Leave(bob), &Arena::default());
         }
         kit.refuse();
-        kit.apply(Command::Leave(bob), &[]);
+        kit.apply(Command::Leave(bob), &Arena::default());
         kit.tick_after(100);
         assert!(kit.batches.is_empty() && told(&ann).is_empty());
     }
     // Of a stay whose JOIN is stored, the LEAVE alone waits.
     let (bob, _) = kit.join("r", "bob");
-    kit.apply(Command::Leave(bob), &[]);
+    kit.apply(Command::Leave(bob), &Arena::default());
     kit.batches.remove(0);
     kit.answer(StoreAnswer::Committed { refused: Vec::new() });
     kit.refuse();
@@ -107,12 +107,12 @@ fn what_happens_during_a_refusal_comes_after_it_in_order() {
     let (_, ear) = kit.join("r", "bob");
     kit.commit();
     told(&ear);
-    kit.apply(Command::Leave(ann), &[]);
+    kit.apply(Command::Leave(ann), &Arena::default());
     kit.refuse();
     kit.join("r", "cid");
     let (dan, _) = kit.join("r", "dan");
     assert!(kit.batches.is_empty(), "they wait behind the one that was refused");
-    kit.apply(Command::Leave(dan), &[]);
+    kit.apply(Command::Leave(dan), &Arena::default());
     let (ann, _) = kit.join("r", "ann");
     // A message is taken, so the store is well, and the notices follow at once.
     kit.say(ann, "hello", None);
@@ -129,7 +129,7 @@ fn what_happens_during_a_refusal_comes_after_it_in_order() {
 #[test]
 fn a_room_is_not_forgotten_before_its_notices_are_stored() {
     let (mut kit, ann, _) = with_ann();
-    kit.apply(Command::Leave(ann), &[]);
+    kit.apply(Command::Leave(ann), &Arena::default());
     for _ in 0..20 {
         kit.refuse();
         kit.tick_after(40);
@@ -147,8 +147,8 @@ fn a_deleted_room_announces_nobody_any_more() {
     kit.join("r", "bob");
     kit.refuse();
     let close = RoomRequest::Close { room: "r".into(), id: Some(RoomId(1)), reply: Reply::new(|_| ()) };
-    kit.apply(Command::Request(Box::new(close)), &[]);
-    kit.apply(Command::Leave(ann), &[]);
+    kit.apply(Command::Request(Box::new(close)), &Arena::default());
+    kit.apply(Command::Leave(ann), &Arena::default());
     kit.tick_after(100);
     assert!(kit.batches.is_empty() && told(&ear).is_empty());
 }
@@ -195,7 +195,7 @@ fn who_left_while_an_async_room_was_cut_off_leaves_again_in_the_log_that_goes_on
         .filter_map(|record| record.presence?.stay)
         .collect();
     kit.commit();
-    kit.apply(Command::Leave(bob), &[]);
+    kit.apply(Command::Leave(bob), &Arena::default());
     assert_eq!(told(&ear).len(), 3);
     kit.refuse();
     let Some(StoreRequest::ResetEpoch { room, .. }) = kit.requests.pop() else {

@@ -5,14 +5,15 @@ use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::settings::Durability;
 use crate::rooms::api::store::{OpenStay, Opened};
-use crate::rooms::ids::RoomKey;
+use crate::rooms::ids::{Arena, RoomKey};
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::state::Room;
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
-/// How often the store is asked for a room that is deleted again and again while it is being opened.
+/// Maximum number of times that the store is asked for one room, which is deleted again and again while it is being opened.
+// Each attempt needs one more deletion by REST: a client that deletes in a loop must not hold a request for ever.
 const ATTEMPTS_MAX: u32 = 64;
 
 impl<P: Peer> Shard<P> {
@@ -89,7 +90,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// A command that has waited since then takes effect.
-    fn replay(&mut self, mut command: Command<P>, since: Timestamp, arena: &[u8], now: Timestamp) {
+    fn replay(&mut self, mut command: Command<P>, since: Timestamp, arena: &Arena, now: Timestamp) {
         if command.is_stale_poll(since, now) {
             return;
         }

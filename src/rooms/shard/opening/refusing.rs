@@ -40,10 +40,10 @@ impl<P: Peer> Shard<P> {
 
     /// As [`Shard::refuse`], for a command that has waited for the room at `index`: its member stays there.
     fn refuse_at(&mut self, index: usize, command: Command<P>, reason: RejectReason) {
-        if let Command::Publish { member, tag, .. } = command {
+        if let Command::Publish { member, message } = command {
             if let Some(RoomSlot::Opening(opening)) = self.rooms.get(index) {
-                let tag = tag.map(|tag| tag.of(&opening.arena));
-                opening.tell(member, &PostError::Unavailable.fault(tag));
+                let id = message.of(&opening.arena).client_id();
+                opening.tell(member, &PostError::Unavailable.fault(id));
             }
             return;
         }

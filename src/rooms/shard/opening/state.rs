@@ -16,16 +16,19 @@
 use crate::metrics::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::ids::{MemberKey, RoomId, RoomKey, Span};
+use crate::rooms::api::publication::Published;
+use crate::rooms::ids::{Arena, MemberKey, RoomId, RoomKey};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoded::write_notice;
 use crate::rooms::message::notice::Notice;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Fault;
 
-/// Bytes that wait for one room at most, so that one room that does not come leaves the others their part.
+/// Maximum number of bytes that wait for one room.
+// A part of what may wait for all of them: one room that does not come must leave the others theirs.
 const ROOM_BYTES_MAX: usize = 4 << 20;
-/// While one room holds all it may, polls that have ended are looked for this often at most: it takes a look at each.
+/// Minimum interval between two searches for polls that have ended, while a room holds all that it may.
+// A search looks at each command that waits: once a second bounds that, and a poll waits for several seconds.
 const SWEEP_INTERVAL_MICROS: u64 = 1_000_000;
 
 /// A room that is being opened.
@@ -36,7 +39,7 @@ pub(in crate::rooms::shard) struct Opening<P> {
     pub(in crate::rooms::shard) phase: Phase,
     pub(in crate::rooms::shard) held: Vec<Held<P>>,
     /// The arena of the commands that wait.
-    pub(in crate::rooms::shard) arena: Vec<u8>,
+    pub(in crate::rooms::shard) arena: Arena,
     /// Bytes that [`Bounds::charge`] was asked for. Invariant: the sum of what the commands that wait cost.
     pub(in crate::rooms::shard) charged: usize,
     /// Whether its creation was taken from the rate of creations.
@@ -81,7 +84,7 @@ impl<P> Opening<P> {
             name,
             phase: Phase::Found,
             held: Vec::new(),
-            arena: Vec::new(),
+            arena: Arena::default(),
             charged: 0,
             creation_charged: false,
             attempts: 0,
@@ -178,21 +181,19 @@ impl<P> Opening<P> {
     /// Keeps a publish for later; false if too much waits already.
     pub(in crate::rooms::shard) fn hold_publish(
         &mut self,
-        publish: (MemberKey, &[u8], Option<&[u8]>, bool),
+        member: MemberKey,
+        message: Published<'_>,
         now: Timestamp,
         bounds: &Bounds,
     ) -> bool {
-        let (member, content, tag, text) = publish;
         let own = Command::<P>::Leave(member).held_bytes();
-        let bytes = own + content.len() + tag.map_or(0, <[u8]>::len);
+        let bytes = own + message.len();
         if !self.charge(bytes, bounds) {
             return false;
         }
-        let content = Span::store(&mut self.arena, content);
-        let tag = tag.and_then(|tag| Span::store(&mut self.arena, tag));
         // The limit is far below what a span can name.
-        let Some(content) = content else { return false };
-        let command = Command::Publish { member, content, tag, text };
+        let Some(message) = message.store(&mut self.arena) else { return false };
+        let command = Command::Publish { member, message };
         self.held.push(Held::new(command, now, bytes));
         true
     }

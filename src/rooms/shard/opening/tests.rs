@@ -11,10 +11,11 @@ use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::peer::{Peer, Sent};
 use crate::rooms::api::poll::{Poll, PollResult};
+use crate::rooms::api::publication::Publication;
 use crate::rooms::api::request::{Posting, RoomRequest};
 use crate::rooms::api::settings::{Durability, Retention};
 use crate::rooms::api::store::Opened;
-use crate::rooms::ids::{MemberKey, RoomId, RoomKey, SessionKey, Span};
+use crate::rooms::ids::{Arena, MemberKey, RoomId, RoomKey, SessionKey, TextSpan};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::frames::{Slice, Window};
 use crate::rooms::message::notice::Notice;
@@ -100,7 +101,7 @@ impl Bench {
 
     fn apply(&mut self, command: Command<Client>) {
         self.now += 1;
-        self.shard.apply(command, &[], Timestamp::from_micros(self.now));
+        self.shard.apply(command, &Arena::default(), Timestamp::from_micros(self.now));
         self.shard.pump(usize::MAX);
         self.shard.check();
     }
@@ -137,9 +138,10 @@ impl Bench {
     }
 
     fn publish(&mut self, member: u32, content: &str) {
-        let mut arena = Vec::new();
-        let content = Span::store(&mut arena, content.as_bytes()).unwrap();
-        let command = Command::Publish { member: MemberKey(member), content, tag: None, text: true };
+        let mut arena = Arena::default();
+        let content = TextSpan::store(&mut arena.text, content).unwrap();
+        let command =
+            Command::Publish { member: MemberKey(member), message: Publication::Text { content, id: None } };
         self.shard.apply(command, &arena, Timestamp::from_micros(self.now));
         self.shard.pump(usize::MAX);
     }

@@ -4,7 +4,7 @@ use super::state::{Held, Opening, Phase};
 use crate::metrics::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::ids::RoomKey;
+use crate::rooms::ids::{Arena, RoomKey};
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::state::Room;
 use crate::rooms::shard::member_index::MemberSlot;
@@ -122,7 +122,7 @@ impl<P: Peer> Shard<P> {
             opening.held.iter().all(|held| held.is_greeted),
             "only readers wait for a room that is not there"
         );
-        (opening.phase, opening.arena) = (Phase::Found, Vec::new());
+        (opening.phase, opening.arena) = (Phase::Found, Arena::default());
         if opening.held.is_empty() {
             return self.remove_room(index);
         }

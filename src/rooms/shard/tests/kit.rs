@@ -12,10 +12,11 @@ use serde_json::Value;
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::peer::{Peer, Sent};
+use crate::rooms::api::publication::Publication;
 use crate::rooms::api::request::{Posting, RoomRequest};
 use crate::rooms::api::settings::{Durability, Retention};
 use crate::rooms::api::store::{Opened, RecordBatch};
-use crate::rooms::ids::{MemberKey, RoomId, SessionKey, Span};
+use crate::rooms::ids::{Arena, MemberKey, RoomId, SessionKey, TextSpan};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::frames::{Slice, Window};
 use crate::rooms::message::frame::payload_of;
@@ -123,7 +124,7 @@ impl Kit {
         self.requests.extend(self.shard.take_store_requests());
     }
 
-    pub(in crate::rooms) fn apply(&mut self, command: Command<Ear>, arena: &[u8]) {
+    pub(in crate::rooms) fn apply(&mut self, command: Command<Ear>, arena: &Arena) {
         let now = self.time();
         self.shard.apply(command, arena, now);
         self.turn();
@@ -217,15 +218,15 @@ impl Kit {
             encoding: None,
             reply: None,
         };
-        self.apply(Command::Join(Box::new(join)), &[]);
+        self.apply(Command::Join(Box::new(join)), &Arena::default());
         (member, peer)
     }
 
     pub(in crate::rooms) fn say(&mut self, member: MemberKey, content: &str, id: Option<&str>) {
-        let mut arena = Vec::new();
-        let content = Span::store(&mut arena, content.as_bytes()).expect("it fits");
-        let tag = id.and_then(|id| Span::store(&mut arena, id.as_bytes()));
-        self.apply(Command::Publish { member, content, tag, text: true }, &arena);
+        let mut arena = Arena::default();
+        let content = TextSpan::store(&mut arena.text, content).expect("it fits");
+        let tag = id.and_then(|id| TextSpan::store(&mut arena.text, id));
+        self.apply(Command::Publish { member, message: Publication::Text { content, id: tag } }, &arena);
     }
 
     /// Publishes without a member; where the answer comes.
@@ -246,7 +247,7 @@ impl Kit {
             mandatory: false,
             reply: Reply::new(move |posted| answer.send(posted).expect("the test waits")),
         };
-        self.apply(Command::Request(Box::new(RoomRequest::Post(Box::new(posting)))), &[]);
+        self.apply(Command::Request(Box::new(RoomRequest::Post(Box::new(posting)))), &Arena::default());
         answered
     }
 }

@@ -12,7 +12,7 @@ use crate::rooms::api::poll::{Poll, PollResult};
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::api::settings::Durability;
 use crate::rooms::api::store::{Opened, Page, SEQ_MAX};
-use crate::rooms::ids::{MemberKey, RoomId, RoomKey, SessionKey};
+use crate::rooms::ids::{Arena, MemberKey, RoomId, RoomKey, SessionKey};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::message::kind::Kind;
@@ -46,7 +46,7 @@ impl Kit {
             encoding: None,
             reply: None,
         };
-        self.apply(Command::Join(Box::new(join)), &[]);
+        self.apply(Command::Join(Box::new(join)), &Arena::default());
         peer
     }
 
@@ -57,7 +57,7 @@ impl Kit {
         let reply = Reply::new(move |result| reply.send(result).expect("the test waits"));
         let poll = Poll { start, limit: 10, wait, waiter: None, waits: Reply::new(drop), reply };
         let ask = RoomRequest::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) };
-        self.apply(Command::Request(Box::new(ask)), &[]);
+        self.apply(Command::Request(Box::new(ask)), &Arena::default());
         told
     }
 
@@ -65,7 +65,7 @@ impl Kit {
         let (reply, kicked) = sync_channel(1);
         let reply = Reply::new(move |closed| reply.send(closed).expect("the test waits"));
         let ask = RoomRequest::Kick { room: room.into(), user: user.into(), ban: None, reply };
-        self.apply(Command::Request(Box::new(ask)), &[]);
+        self.apply(Command::Request(Box::new(ask)), &Arena::default());
         kicked.try_recv().expect("an answer").expect("no ban")
     }
 
@@ -272,7 +272,7 @@ fn who_was_thrown_out_is_thrown_out_once() {
         id: Some(RoomId(1)),
         reply: Reply::new(|closed| assert_eq!(closed, 0)),
     };
-    kit.apply(Command::Request(Box::new(close)), &[]);
+    kit.apply(Command::Request(Box::new(close)), &Arena::default());
     assert_eq!(kit.closed(), [(1, RejectReason::Kicked)]);
 }
 
@@ -330,7 +330,7 @@ fn a_member_that_cannot_be_written_to_reads_the_store_once() {
         reply: None,
     };
     join.encoding = Some(Arc::new(Broken));
-    kit.apply(Command::Join(Box::new(join)), &[]);
+    kit.apply(Command::Join(Box::new(join)), &Arena::default());
     let Some(StoreRequest::Read { reader, .. }) = kit.requests.pop() else { panic!("a page is asked for") };
     let (messages, gone_at) = ((1..=50).map(stored).collect(), Timestamp::default());
     let page = Page { messages, tail: 1, gone_at, head: 301, epoch: 9, start: 0 };
@@ -350,7 +350,7 @@ fn a_room_that_the_store_has_otherwise_goes_on_there_under_a_new_epoch() {
     assert_eq!(told(&ear), [one("ERROR", "unavailable", 0)]);
     let posted = kit.post("eve", "two", "2");
     assert_eq!(posted.try_recv(), Ok(Err(PostError::Unavailable)), "no number is given out meanwhile");
-    kit.apply(Command::Leave(bob), &[]);
+    kit.apply(Command::Leave(bob), &Arena::default());
     assert!(kit.batches.is_empty());
     let polled = kit.poll("r", "cid");
     assert!(polled.try_recv().expect("an answer").is_ok(), "it can be read");
@@ -386,8 +386,8 @@ fn a_log_that_cannot_begin_anew_is_tried_again_by_itself_and_not_often() {
     kit.epoch_was_reset(|opened| (opened.head, opened.tail) = (7, 8));
     kit.commit();
     assert!(told(&ear).ends_with(&[one("GAP", "", 7), one("JOIN", "bob joined", 8)]));
-    kit.apply(Command::Leave(ann), &[]);
-    kit.apply(Command::Leave(bob), &[]);
+    kit.apply(Command::Leave(ann), &Arena::default());
+    kit.apply(Command::Leave(bob), &Arena::default());
     kit.commit();
     kit.now += 40_000_000;
     let now = kit.time();
@@ -451,7 +451,7 @@ fn a_damaged_room_that_is_open_closes_its_doors_and_loses_nobody_in_it() {
     kit.commit();
     assert_eq!(told(&other).len(), 2);
     // It is forgotten like any other, and then the store says how it is.
-    kit.apply(Command::Leave(ann), &[]);
+    kit.apply(Command::Leave(ann), &Arena::default());
     kit.now += 40_000_000;
     let now = kit.time();
     kit.shard.tick(now);
@@ -491,8 +491,8 @@ fn a_room_that_has_used_up_its_numbers_refuses_alone_and_asks_the_store_nothing(
         assert_eq!(kit.post("eve", "posted", "1").try_recv(), Ok(Err(PostError::Unavailable)));
         assert!(kit.batches.is_empty() && kit.resets().is_empty());
         assert_eq!(told(&ear), [one("ERROR", "unavailable", 0)]);
-        kit.apply(Command::Leave(ann), &[]);
-        kit.apply(Command::Leave(MemberKey(2)), &[]);
+        kit.apply(Command::Leave(ann), &Arena::default());
+        kit.apply(Command::Leave(MemberKey(2)), &Arena::default());
         kit.now += 40_000_000;
         let now = kit.time();
         kit.shard.tick(now);

@@ -26,7 +26,7 @@ impl Kit {
             }
         };
         let posts = posts.iter().map(posting).collect();
-        self.apply(Command::Request(Box::new(RoomRequest::PostAll { posts, only_asks })), &[]);
+        self.apply(Command::Request(Box::new(RoomRequest::PostAll { posts, only_asks })), &Arena::default());
         answers
     }
 }
