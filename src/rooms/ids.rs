@@ -1,6 +1,6 @@
 //! The names by which rooms, members, sessions and pieces of a batch are known. They stand below everything else here.
 
-/// A member of one of a shard's rooms. Chosen by whoever sends the commands, small and dense: a shard keeps a table
+/// A member of one of a shard's rooms. Chosen by the sender of the commands, small and dense: a shard keeps a table
 /// indexed by it. A key may be used again as soon as its [`Command::Leave`] is on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberKey(pub u32);

@@ -16,13 +16,13 @@ pub enum RejectReason {
     TooManyRooms,
     /// Rooms are being created faster than they may be.
     TooManyNewRooms,
-    /// So many rooms are on their way from the store, or so much waits for them, that nothing more may.
+    /// Too many rooms are on their way from the store, or too much waits for them.
     TooManyOpenings,
-    /// Nobody created the room.
+    /// The room was never created, or was deleted.
     NoSuchRoom,
     /// The room cannot be read at the moment.
     Unavailable,
-    /// Somebody threw the user out.
+    /// The user was thrown out.
     Kicked,
     /// The user was thrown out and must not come back yet.
     Banned,
@@ -87,7 +87,7 @@ pub enum PostError {
     Unavailable,
     /// Too much waits already.
     Busy,
-    /// Nobody is there to get it.
+    /// The room has no member to get it.
     NoReceiver,
     /// The sender has used its id for another message.
     IdReused,

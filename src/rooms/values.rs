@@ -44,7 +44,7 @@ pub enum Start {
     },
     /// With the first message later than this.
     Since(Timestamp),
-    /// With the last so many messages.
+    /// With the last messages, this many.
     Last(u64),
 }
 
@@ -162,7 +162,7 @@ impl std::fmt::Display for Position {
 }
 
 impl Start {
-    /// A time before which whoever begins here has everything, where the log is not known.
+    /// A time before which a reader that begins here has everything, where the log is not known.
     pub(in crate::rooms) fn at(self) -> Timestamp {
         match self {
             Start::Since(time) => time,

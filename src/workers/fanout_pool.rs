@@ -50,7 +50,7 @@ impl FanoutPool<Arc<Outbound>> for WorkerPool {
         self.parallelism
     }
 
-    /// Offers all jobs but one to the others, does that one, then whatever nobody has taken yet. So nothing waits for
+    /// Offers all jobs but one to the others, does that one, then whatever no worker has taken yet. So nothing waits for
     /// a worker that is busy, and the wait at the end is for jobs that are being done at this moment.
     fn run(&self, mut jobs: Vec<FanoutJob<Arc<Outbound>>>) -> Vec<FanoutJob<Arc<Outbound>>> {
         let (done, finished) = crossbeam_channel::bounded(jobs.len());
@@ -79,6 +79,7 @@ impl FanoutPool<Arc<Outbound>> for WorkerPool {
                 std::panic::resume_unwind(Box::new("a worker has died"));
             }
         }
+        debug_assert_eq!(back.len(), wanted, "each job comes back once");
         back
     }
 }

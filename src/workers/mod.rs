@@ -48,7 +48,7 @@ struct Batch {
     arena: Arena,
 }
 
-/// A shard's thread has ended although nobody asked it to.
+/// A shard's thread has ended on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ShardGone;
 

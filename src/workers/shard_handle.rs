@@ -39,7 +39,7 @@ enum End {
         /// Set by the reactor when the lane is full, cleared by the shard with a ring of the bell.
         full: Arc<AtomicBool>,
     },
-    /// The shard is run here, by whoever dispatches.
+    /// The shard runs on the thread of the reactor.
     Here {
         runner: Box<ShardRunner>,
         /// Members are left that could take messages.
@@ -82,7 +82,7 @@ impl ShardHandle {
         self.batch.commands.push(command);
     }
 
-    /// Adds a question that holds so many bytes.
+    /// Adds a request that holds `bytes` bytes.
     pub(crate) fn request(&mut self, request: Box<RoomRequest>, bytes: usize) {
         self.request_bytes += bytes;
         self.push(Command::Request(request));

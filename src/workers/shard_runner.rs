@@ -103,7 +103,7 @@ impl ShardRunner {
         }
     }
 
-    /// Sees to it that everything published is stored, as long as there is time for it. Nobody is left whom an effect could concern.
+    /// Stores everything that was published, as long as there is time for it. No session is left that an effect could concern.
     pub(super) fn finish(&mut self) {
         self.shard.apply(Command::Barrier, &Arena::default(), now());
         while self.shard.pump(usize::MAX) || self.shard.unstored() > 0 {

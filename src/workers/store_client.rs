@@ -20,7 +20,7 @@ const _: () = assert!(STORE_REQUESTS_MAX + 2 * PAGES_MAX + BATCHES_MAX < ANSWERS
 pub(super) type Wakeup = Arc<dyn Fn() + Send + Sync>;
 
 /// How long an answer is waited for before a batch that the store had no room for is offered again.
-// About one commit: then there is room. The store tells nobody when its queue has room again.
+// About one commit: then there is room. The store does not tell when its queue has room again.
 const WAIT: Duration = Duration::from_millis(5);
 
 /// The store as one shard sees it.

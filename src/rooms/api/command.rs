@@ -10,7 +10,7 @@ use crate::rooms::reasons::RejectReason;
 use crate::rooms::reply::Reply;
 use crate::rooms::values::{Fault, Format, Joined, Start, Variant};
 
-/// A request to become a member of a room, which is opened if nobody is in it.
+/// A request to become a member of a room, which is opened if it is not in memory.
 #[derive(Debug)]
 pub struct Join<P> {
     /// The name the member is known by in later commands.
@@ -58,7 +58,7 @@ pub enum Command<P> {
         /// What.
         message: Publication,
     },
-    /// Tells the member, and nobody else, that something it said was not done.
+    /// Tells the member alone that something it said was not done.
     Tell(MemberKey, Box<Fault>),
     /// The member's peer, which was [`Blocked`](crate::rooms::Sent::Blocked), can send again.
     Resume(MemberKey),

@@ -10,7 +10,7 @@ use crate::rooms::reply::Reply;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Position, Start};
 
-/// What a reader wants who comes for the next messages.
+/// A request for the next messages of a room.
 #[derive(Debug)]
 pub struct Poll {
     /// Where to begin.
@@ -19,7 +19,7 @@ pub struct Poll {
     pub limit: usize,
     /// How long to wait for the first.
     pub wait: Duration,
-    /// Lives as long as anybody waits, if that is known.
+    /// Lives as long as a client waits, if that is known.
     pub waiter: Option<Weak<()>>,
     /// Is told the position from which is waited, if there is nothing yet.
     pub waits: Reply<Position>,

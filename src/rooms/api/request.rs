@@ -22,9 +22,9 @@ pub struct Posting {
     pub client_id: Option<Box<str>>,
     /// The session that `client_id` belongs to, if the sender has no name of its own.
     pub id_session: Option<u128>,
-    /// Whether the room is created if nobody has, where rooms are open to everybody.
+    /// Whether the room is created if it is not there, where rooms are open to all users.
     pub create: bool,
-    /// Whether to publish it only if somebody is there to get it.
+    /// Whether to publish it only if the room has a member to get it.
     pub mandatory: bool,
     /// The answer.
     pub reply: Reply<Result<Posted, PostError>>,
@@ -33,7 +33,7 @@ pub struct Posting {
 /// What can be asked of a shard.
 #[derive(Debug)]
 pub enum RoomRequest {
-    /// Publishes to a chat room in somebody's name, without a member; answered when the message is stored.
+    /// Publishes to a chat room in the name of a user, without a member; answered when the message is stored.
     Post(Box<Posting>),
     /// Publishes to chat rooms as [`RoomRequest::Post`], all of it or nothing; each message has its own answer.
     PostAll {
@@ -42,7 +42,7 @@ pub enum RoomRequest {
         /// Whether it is only asked if that could be done now. The answer to each is what it would be, without a number.
         only_asks: bool,
     },
-    /// Publishes to a relay without a member; answered with the number of its members. Where nobody is, nothing is done.
+    /// Publishes to a relay without a member; answered with the number of its members. Without members, nothing is done.
     Relay {
         /// The room's name.
         room: Box<str>,

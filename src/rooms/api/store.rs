@@ -81,7 +81,7 @@ pub struct RecordBatch {
     pub refused: Vec<RoomId>,
 }
 
-/// The rooms of which nothing is stored if these are refused: they, and those that go together with them.
+/// The rooms of which nothing is stored if these are refused: they, and the rooms that go together with them.
 pub(crate) fn refused_with<'r>(
     refused: impl IntoIterator<Item = &'r RoomId>,
     together: &[Vec<RoomId>],
@@ -149,7 +149,7 @@ pub struct Opened {
     pub recent: Vec<Stored>,
     /// The client ids of the messages within the deduplication window, oldest first.
     pub recent_ids: Vec<RecentId>,
-    /// The stays that have not ended, oldest first. Of a room that was in nobody's memory, their sessions are gone with the
+    /// The stays that have not ended, oldest first. Of a room that was in no shard's memory, their sessions are gone with the
     /// process that had them.
     pub open_stays: Vec<OpenStay>,
     /// The room's durability, its own or the configuration's.
@@ -165,7 +165,7 @@ pub enum ReadFrom {
     Seq(u64),
     /// With the first message later than this.
     Time(Timestamp),
-    /// With the last so many messages.
+    /// With the last messages, this many.
     Last(u64),
 }
 

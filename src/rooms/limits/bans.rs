@@ -78,7 +78,7 @@ impl Bans {
         Bans { metrics, ..self }
     }
 
-    /// From now on at most so many. Those that are there stay.
+    /// From now on at most `max` bans. The bans that are there stay.
     pub(in crate::rooms) fn set_max(&self, max: usize) {
         self.max.store(max, Ordering::Relaxed);
     }
@@ -134,7 +134,7 @@ impl Bans {
         }
     }
 
-    /// Whether the user may do nothing in the room. Nobody in particular (`""`) is never banned.
+    /// Whether the user may do nothing in the room. A user without a name (`""`) is never banned.
     #[must_use]
     pub fn holds(&self, room: &str, user: &str) -> bool {
         if self.count.load(Ordering::Acquire) == 0 || user.is_empty() {

@@ -57,7 +57,7 @@ impl Quota {
 }
 
 impl Bounds {
-    /// None yet, for so many shards together.
+    /// No limits yet, for `shards` shards together.
     #[must_use]
     pub fn new(shards: usize) -> Bounds {
         let unlimited = || AtomicUsize::new(usize::MAX);
@@ -97,13 +97,13 @@ impl Bounds {
         self.rooms.store(rooms.div_ceil(self.shards), Ordering::Relaxed);
     }
 
-    /// From now on at most so many rooms on their way from the store, and so many bytes that wait for them.
+    /// From now on at most `openings` rooms on their way from the store, and `bytes` bytes that wait for them.
     pub fn set_openings(&self, openings: usize, bytes: usize) {
         self.openings.max.store(openings, Ordering::Relaxed);
         self.opening_bytes.max.store(bytes, Ordering::Relaxed);
     }
 
-    /// From now on so many messages a second of each publisher without a session.
+    /// From now on `per_second` messages a second of each publisher without a session.
     pub fn set_publishers(&self, per_second: usize, saved: Duration) {
         self.publishers.set(per_second, saved);
     }
@@ -119,7 +119,7 @@ impl Bounds {
         taken
     }
 
-    /// From now on at most so many bans.
+    /// From now on at most `bans` bans.
     pub fn set_bans(&self, bans: usize) {
         self.bans.set_max(bans);
     }
@@ -140,7 +140,7 @@ impl Bounds {
         self.rooms.load(Ordering::Relaxed)
     }
 
-    /// Whether one more room may be on its way from the store; if so, it is.
+    /// Takes one of the rooms that may be on their way from the store; false if that is too many.
     pub(in crate::rooms) fn begin_opening(&self) -> bool {
         self.count(Limit::Openings, self.openings.take(1))
     }
@@ -149,7 +149,7 @@ impl Bounds {
         self.openings.give_back(1);
     }
 
-    /// Whether so many bytes more may wait for rooms; if so, they do.
+    /// Takes `bytes` of what may wait for rooms that are being opened; false if that is too much.
     pub(in crate::rooms) fn charge(&self, bytes: usize) -> bool {
         self.count(Limit::OpeningBytes, self.opening_bytes.take(bytes))
     }

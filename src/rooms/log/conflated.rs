@@ -15,7 +15,7 @@ use crate::rooms::timestamp::Timestamp;
 // or a dashboard shows.
 const VALUES_MAX: usize = 65_536;
 
-/// A message that nobody has replaced.
+/// A message that no later one has replaced.
 #[derive(Debug)]
 struct Value {
     at: Timestamp,
@@ -31,7 +31,7 @@ pub(in crate::rooms) struct Conflated {
     /// Invariant: leads for each key to the one value that has it.
     keys: HashMap<Box<[u8]>, u64>,
     bytes: usize,
-    /// The newest message that was let go of although nobody had replaced it.
+    /// The newest message that was let go of although no later one had replaced it.
     lost: u64,
     sent: Scratch,
 }
@@ -71,6 +71,7 @@ impl Conflated {
             }
             self.lost = oldest;
         }
+        debug_assert!(self.keys.len() <= self.values.len(), "a key leads to one value of its own");
     }
 
     fn remove(&mut self, seq: u64) -> Option<Value> {
@@ -79,7 +80,7 @@ impl Conflated {
         Some(value)
     }
 
-    /// The newest message that is gone for whoever has not been sent it.
+    /// The newest message that is gone for members that have not been sent it.
     pub(in crate::rooms) fn lost(&self) -> u64 {
         self.lost
     }

@@ -1,4 +1,4 @@
-//! An application's encoding whose panic costs the member that it writes for, and nobody else.
+//! An application's encoding whose panic costs only the member that it writes for.
 //!
 //! Encodings are called on the threads of the rooms, where a panic would take with it all rooms of a shard.
 

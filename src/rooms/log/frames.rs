@@ -239,8 +239,14 @@ impl Log {
         usize::try_from(self.end_before(self.dead) - self.base).unwrap_or(0)
     }
 
-    /// Drops dead bytes from the front, if there are so many that it is worth moving the rest.
+    /// Drops dead bytes from the front, if there are enough of them to make moving the rest worth it.
     fn compact(&mut self) {
+        debug_assert!(self.dead <= self.entries.len(), "a message has left the window that was not in it");
+        debug_assert_eq!(
+            self.end_before(self.entries.len()),
+            self.base + self.bytes.len() as u64,
+            "bytes of no entry"
+        );
         let dead_bytes = self.dead_bytes();
         if dead_bytes < COMPACT_BYTES_MIN || dead_bytes * 2 < self.bytes.len() {
             return;

@@ -6,7 +6,7 @@ use super::frames::{Log, Slice};
 use crate::rooms::timestamp::Timestamp;
 
 /// A log beside the log, with the same numbers. It begins where a member first asks for it, grows as members ask for
-/// more, and ends when nobody does any longer: a room without such members writes nothing twice and keeps nothing.
+/// more, and ends when no member does any longer: a room without such members writes nothing twice and keeps nothing.
 #[derive(Debug, Default)]
 pub(in crate::rooms) struct View {
     /// Shared only while a crew pumps.

@@ -22,7 +22,7 @@ pub(in crate::rooms) struct Identified<'a> {
 }
 
 /// What stands for a content when two are compared. Not keyed: a client that finds two contents with one digest can
-/// suppress nobody's message but its own.
+/// suppress only its own message.
 #[must_use]
 pub fn content_digest(content: &str) -> u64 {
     let mut hasher = DefaultHasher::new();

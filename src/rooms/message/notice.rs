@@ -47,8 +47,8 @@ pub enum Notice<'a> {
         code: &'a str,
         /// The same for people.
         content: &'a str,
-        /// When the newest message that the member was sent was published, or the one that it began after: whoever comes
-        /// back from there misses nothing.
+        /// When the newest message that the member was sent was published, or the one that it began after: a member
+        /// that comes back from there misses nothing.
         at: Timestamp,
         /// The client's own id of the message that it is about, if it had one.
         client_id: Option<&'a str>,

@@ -12,7 +12,7 @@ pub struct Notices {
     pub join: String,
     /// Content of LEAVE.
     pub leave: String,
-    /// A room with more members than this announces nobody who comes, and so nobody of these who leaves.
+    /// A room with more members than this announces no newcomer, and so not that it leaves.
     pub members_max: usize,
 }
 

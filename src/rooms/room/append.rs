@@ -84,7 +84,7 @@ impl<P: Peer> Room<P> {
         self.evict(limits);
     }
 
-    /// Takes back the messages that are not committed, and says so to whoever published them; `place` finds members.
+    /// Takes back the messages that are not committed, and tells their publishers; `place` finds members.
     pub(in crate::rooms) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
         let ids = self.unshown_ids();
         Arc::make_mut(&mut self.log).truncate(self.positions.visible());

@@ -27,7 +27,7 @@ impl Earlier {
     }
 }
 
-/// A sender and its id, as 128 bits that nobody can aim at: two ids meet by accident once in a universe, and texts of
+/// A sender and its id, as 128 bits that no client can aim at: two ids meet by accident once in a universe, and texts of
 /// strangers need no memory.
 type IdKey = u128;
 

@@ -9,7 +9,7 @@ use crate::rooms::api::settings::Retention;
 use crate::rooms::timestamp::Timestamp;
 
 impl<P: Peer> Room<P> {
-    /// Lets what nobody needs from memory any more leave the window: what every member that was ready has been sent and,
+    /// Lets the messages leave the window that are not needed in memory any more: what every member that was ready has been sent and,
     /// in a room that is stored, can be read from there.
     pub(in crate::rooms) fn evict(&mut self, limits: &RoomLimits) {
         let upto = if self.record_as().is_some() {

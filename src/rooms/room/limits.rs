@@ -32,9 +32,9 @@ pub struct RoomLimits {
     pub bounds: Arc<Bounds>,
     /// How many members are sent to before another room has its turn.
     pub block_size: BlockSize,
-    /// From so many members on a room is pumped by every worker, not only by its own.
+    /// Number of members from which on all workers send to a room, not only its own.
     pub parallel_members: usize,
-    /// Whether a chat room that nobody created is created by its first member.
+    /// Whether the first member of a chat room creates it.
     pub open_rooms: bool,
     /// How long a client's message id is remembered.
     pub dedup_window: Duration,

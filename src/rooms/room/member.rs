@@ -6,7 +6,7 @@ use crate::rooms::log::frames::Slice;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Variant;
 
-/// What a member is waiting for.
+/// What a member waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms) enum MemberState {
     /// Nothing: it is sent whatever comes.

@@ -91,6 +91,7 @@ impl<P> Members<P> {
             Some(_) => self.blocks.push(Vec::from([member])),
             None => self.blocks.push(Vec::from([member])),
         }
+        debug_assert!(self.is_dense(), "every block but the last is full, and none is empty");
         position
     }
 
@@ -106,7 +107,15 @@ impl<P> Members<P> {
             std::mem::swap(place, &mut member);
         }
         self.deflated -= usize::from(member.variant == Variant::Deflated);
+        debug_assert!(self.is_dense(), "every block but the last is full, and none is empty");
         Some(member)
+    }
+
+    /// Whether the two last blocks are as they have to be. The others do not change when members come and go.
+    fn is_dense(&self) -> bool {
+        let mut from_last = self.blocks.iter().rev();
+        let last = from_last.next().is_none_or(|last| (1..=self.block_size.members()).contains(&last.len()));
+        last && from_last.next().is_none_or(|block| block.len() == self.block_size.members())
     }
 
     /// Whether any member wants its messages compressed.

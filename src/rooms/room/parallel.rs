@@ -25,7 +25,7 @@ pub struct FanoutJob<P> {
 
 #[cfg(test)]
 impl<P> FanoutJob<P> {
-    /// A job with nobody to send to.
+    /// A job without members.
     pub(crate) fn empty() -> FanoutJob<P> {
         FanoutJob {
             log: Arc::default(),

@@ -17,7 +17,7 @@ pub(in crate::rooms) struct Positions {
     oldest: u64,
     /// Every member that was ready has been sent the messages up to here, so they may leave the window.
     fanned_out: u64,
-    /// The newest message that may be shown: all of them without a store, otherwise those that are committed.
+    /// The newest message that may be shown: any message without a store, otherwise the committed ones.
     visible: u64,
     /// The newest message that was, or is about to be, handed to the store.
     recorded: u64,

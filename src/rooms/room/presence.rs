@@ -1,4 +1,4 @@
-//! Who is in a room: users, each with one session or several.
+//! The users of a room, each with one session or several.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -9,7 +9,7 @@ use crate::rooms::reasons::PostError;
 use crate::rooms::reply::Reply;
 use crate::rooms::values::Posted;
 
-/// Who has to hear what becomes of a message that is not stored yet.
+/// The publisher of a message that is not stored yet: hears what becomes of it.
 #[derive(Debug)]
 pub(in crate::rooms) enum Publisher {
     /// The room itself: it is a JOIN or LEAVE, which is published again if it is taken back.
@@ -21,7 +21,7 @@ pub(in crate::rooms) enum Publisher {
         /// Its session.
         session: SessionKey,
     },
-    /// Somebody who asked.
+    /// A request, which is answered.
     Request(Reply<Result<Posted, PostError>>),
 }
 

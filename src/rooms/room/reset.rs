@@ -23,10 +23,10 @@ impl<P: Peer> Room<P> {
             self.unstored.is_empty() && self.repeats.is_empty(),
             "what waits for the store was taken back"
         );
-        // Whoever can take the rest of the old log gets it now, the others are told what they do not get.
+        // The members that can take the rest of the old log get it now, the others are told what they do not get.
         self.pump_all(limits, fanout_pool, out);
         let room = &*self.name;
-        // Those that were thrown out are told nothing any more.
+        // Members that were thrown out are told nothing any more.
         for member in self.members.iter_mut().filter(|member| member.state != MemberState::Gone) {
             let mut gaps = Vec::new();
             if member.cursor < self.positions.visible() {
@@ -39,7 +39,7 @@ impl<P: Peer> Room<P> {
             self.encoded.write(member.key, &gap, &mut gaps);
             member.peer.reply(&gaps);
             member.cursor = opened.head;
-            // Nothing is missing any more. A page that is on its way comes from before this, and is nobody's.
+            // Nothing is missing any more. A page that is on its way comes from before this, and is dropped.
             if member.state == MemberState::Reading {
                 member.state = MemberState::Ready;
             }

@@ -17,7 +17,7 @@ pub(in crate::rooms) struct Retained {
     pub(in crate::rooms) retention: Retention,
     /// The bytes of the texts of the messages in the window, with their numbers; empty unless bytes are limited.
     sizes: VecDeque<(u64, u64)>,
-    /// The first so many of them are visible, and have so many bytes together.
+    /// How many of them, from the front, are visible, and their bytes together.
     counted: (usize, u64),
 }
 
@@ -36,7 +36,7 @@ impl Retained {
         }
     }
 
-    /// The messages after `seq`, which nobody has seen, were taken back.
+    /// The messages after `seq`, which were never visible, were taken back.
     pub(in crate::rooms) fn truncate(&mut self, seq: u64) {
         while self.sizes.back().is_some_and(|(last, _)| *last > seq) {
             self.sizes.pop_back();
@@ -53,7 +53,7 @@ impl Retained {
         by_count.max(by_age).max(by_bytes)
     }
 
-    /// The newest message that is too much for so many bytes, 0 if none of the window is. The newest is never too much.
+    /// The newest message beyond the limit of bytes, 0 if none of the window is. The newest is never too much.
     fn last_beyond(&mut self, bytes_max: u64, tail: u64, visible: u64) -> u64 {
         let (mut count, mut bytes) = self.counted;
         while let Some((_, size)) = self.sizes.get(count).filter(|(seq, _)| *seq <= visible) {

@@ -58,7 +58,7 @@ pub(in crate::rooms) struct Room<P> {
     /// What the members are sent instead of the log, in a conflated relay.
     pub(in crate::rooms) conflated: Option<Box<Conflated>>,
     pub(in crate::rooms) polls: Vec<WaitingPoll>,
-    /// When the message before the oldest one that can be read was published, as far as is known: whoever has everything up to then lost nothing.
+    /// When the message before the oldest one that can be read was published, as far as is known: a reader that has everything up to then lost nothing.
     pub(in crate::rooms) gone_at: Timestamp,
     pub(in crate::rooms) kept: Retained,
     pub(in crate::rooms) last_at: Timestamp,
@@ -169,7 +169,7 @@ impl<P: Peer> Room<P> {
         is_left && self.unstored.is_empty() && (is_stored || self.deleted || self.damaged)
     }
 
-    /// Whether nothing can be appended at the moment, since nobody could be shown it: the room is damaged, has used up its
+    /// Whether nothing can be appended at the moment, since no member could be shown it: the room is damaged, has used up its
     /// numbers, or waits until its log goes on in the store.
     pub(in crate::rooms) fn is_closed(&self) -> bool {
         self.is_ended() || (self.waits_for_store() && self.link != StoreLink::Linked)

@@ -1,4 +1,4 @@
-//! A poll that waits in a room.
+//! A poll that waits in a room, and its part of the number of polls.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -11,11 +11,11 @@ use crate::rooms::timestamp::Timestamp;
 /// A poll that waits.
 #[derive(Debug)]
 pub(in crate::rooms) struct WaitingPoll {
-    /// Who asks; empty if nobody knows.
+    /// The user's name; empty if it is not known.
     pub(in crate::rooms) user: Box<str>,
     pub(in crate::rooms) cursor: u64,
     pub(in crate::rooms) limit: usize,
-    /// Nobody waits for the answer any longer.
+    /// From then on no client waits for the answer.
     pub(in crate::rooms) until: Timestamp,
     /// As [`Poll::waiter`].
     pub(in crate::rooms) waiter: Option<Weak<()>>,
@@ -30,7 +30,7 @@ impl WaitingPoll {
         self.cursor <= visible
     }
 
-    /// Whether nobody waits for the answer any longer, as far as the one who asked is known.
+    /// Whether the waiter is known and has gone.
     pub(in crate::rooms) fn has_gone(&self) -> bool {
         self.waiter.as_ref().is_some_and(|waiter| waiter.strong_count() == 0)
     }

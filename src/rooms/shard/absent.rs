@@ -104,7 +104,7 @@ impl<P: Peer> Shard<P> {
             return None;
         }
         waits.send(NOWHERE);
-        // It counts among those that wait as long as somebody may call this, or keeps it.
+        // It counts as a waiting poll as long as this reply lives.
         let counted = self.polls.enter();
         let waits = Reply::new(move |_told_before| drop(counted));
         let start = start.in_next_room();

@@ -3,7 +3,7 @@
 //! | durability | how it comes to that | until the log goes on |
 //! |---|---|---|
 //! | `async` | the store has refused messages that were shown before they were stored, so they cannot be taken back | the room goes on in memory, and nothing of it is stored |
-//! | `commit`, `fsync` | the store has another log than it said (it was put back, or somebody else has written to it): it refuses this room alone, or has less than was acknowledged | nothing is published: no number may be given out that another message has |
+//! | `commit`, `fsync` | the store has another log than it said (it was restored from a backup, or another process has written to it): it refuses this room alone, or has less than was acknowledged | nothing is published: no number may be given out that another message has |
 //!
 //! The store gives the log that it has another epoch, and the room goes on there, after the last message that is stored.
 //! Its members are told that their positions are worth nothing any more.
@@ -89,7 +89,7 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// The store has found this room damaged: its doors are closed. Whoever is there stays, and is told by its own messages.
+    /// The store has found this room damaged: it takes no new members. Members stay, and are told when they publish.
     pub(in crate::rooms) fn damaged(&mut self, id: RoomId) {
         // It may be on its way here, opened before the damage was met.
         self.damaged.insert(id);

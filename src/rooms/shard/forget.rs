@@ -19,7 +19,7 @@ const LOOKS_MAX: usize = 64;
 const FRUITLESS_PAUSE_MICROS: u64 = 50_000;
 
 impl<P: Peer> Shard<P> {
-    /// Does what is due by now although nobody asks for it.
+    /// Does what is due by now without a command.
     pub fn tick(&mut self, now: Timestamp) {
         self.clock = self.clock.max(now);
         self.retry_notices(now);

@@ -74,7 +74,7 @@ impl<P> Command<P> {
             }
     }
 
-    /// Whether it is a poll whose answer nobody waits for, since when it has waited given.
+    /// Whether it is a poll that has waited since then, and whose waiter has gone or whose time has passed.
     pub(super) fn is_stale_poll(&self, since: Timestamp, now: Timestamp) -> bool {
         let Command::Request(ask) = self else { return false };
         let RoomRequest::Poll { poll, .. } = &**ask else { return false };

@@ -14,7 +14,7 @@ pub(super) struct Idle {
 }
 
 impl Idle {
-    /// The room has nobody any more. One that is here as the last already only gets younger.
+    /// The room has no members any more. A room that is here as the last already only gets younger.
     pub(super) fn push(&mut self, room: RoomKey, now: Timestamp) {
         match self.rooms.back_mut() {
             Some((last, at)) if *last == room => *at = now,

@@ -12,7 +12,7 @@ const FIRST_ORPHAN: u32 = 1 << 31;
 /// A member's place.
 #[derive(Debug)]
 pub(super) enum MemberSlot {
-    /// Among those that wait for a room that is not open yet. Invariant: the room is one that is being opened and
+    /// Waiting for a room that is not open yet. Invariant: the room is one that is being opened and
     /// holds this member's JOIN.
     Waiting {
         /// The room.
@@ -40,7 +40,7 @@ pub(super) struct MemberIndex {
     member_index: Vec<Option<MemberSlot>>,
     /// Members that left before their room was open: their keys may be others' by now.
     orphans: Vec<Option<MemberSlot>>,
-    /// Indices in `orphans` that nobody has.
+    /// Free indices in `orphans`.
     free_orphans: Vec<u32>,
 }
 
@@ -92,7 +92,7 @@ impl MemberIndex {
         }
     }
 
-    /// A key for a member whose own key may be used by somebody else from now on.
+    /// A key for a member whose own key another member may use from now on.
     pub(super) fn new_orphan(&mut self, slot: MemberSlot) -> MemberKey {
         let free = self.free_orphans.pop();
         let index = free.unwrap_or_else(|| u32::try_from(self.orphans.len()).unwrap_or(0));

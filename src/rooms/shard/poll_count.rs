@@ -10,7 +10,7 @@ use crate::rooms::timestamp::Timestamp;
 #[derive(Debug, Default)]
 pub(in crate::rooms) struct Polls {
     count: Arc<AtomicUsize>,
-    /// When those that nobody waits for any longer were looked for last, because there were too many.
+    /// When the polls that have ended were looked for last, because too many waited.
     pub(super) swept_at: Timestamp,
 }
 

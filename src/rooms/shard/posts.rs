@@ -1,4 +1,4 @@
-//! Publishing to chat rooms in somebody's name, without a member: one message, or several together.
+//! Publishing to chat rooms in the name of a user, without a member: one message, or several together.
 
 use std::collections::HashMap;
 

@@ -54,7 +54,7 @@ impl<P: Peer> Shard<P> {
             RoomRequest::Position { room, user, .. } | RoomRequest::Poll { room, user, .. } => {
                 self.find_for(room, user, now)
             }
-            // Nobody is in a room that is not in memory.
+            // A room that is not in memory has no members.
             RoomRequest::Online { .. }
             | RoomRequest::Visible { .. }
             | RoomRequest::Post(_)
@@ -84,7 +84,7 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// Publishes to a relay that somebody is in; returns how many are.
+    /// Publishes to a relay that has members; returns how many.
     fn relay(
         &mut self,
         name: &str,
@@ -131,7 +131,7 @@ impl<P: Peer> Shard<P> {
         Online { users: room.presence.names(), sessions: sessions.collect() }
     }
 
-    /// Has the sessions of a user in a room closed, those that wait for it included; returns how many.
+    /// Closes the sessions of a user in a room, sessions that wait for it included; returns how many.
     fn kick(&mut self, name: &str, user: &str) -> usize {
         let Some(&index) = self.names[Format::Chat as usize].get(name) else { return 0 };
         match &self.rooms[index] {
@@ -166,7 +166,7 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// Forgets a room that was deleted once nobody is in it any more.
+    /// Forgets a deleted room once it has no members any more.
     pub(super) fn forget_if_deleted(&mut self, index: usize) {
         if let Some(RoomSlot::Open(room)) = self.rooms.get(index)
             && room.deleted

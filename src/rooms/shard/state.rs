@@ -1,4 +1,4 @@
-//! A shard: the rooms that one worker owns, who sits where in them, and whose turn it is to be pumped.
+//! The rooms of one worker: member index and fan-out queue.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 

@@ -17,7 +17,7 @@ pub(super) struct StoreRequests {
     /// Invariant: every effect Open and Renew gets exactly one answer, which takes its room away here. A room has one
     /// request at a time.
     pub(super) under_way: HashSet<RoomKey>,
-    /// Since when rooms have waited, oldest first; those that wait no more are dropped when they come to the front.
+    /// Since when rooms have waited, oldest first; rooms that wait no more are dropped when they come to the front.
     pub(super) since: VecDeque<(RoomKey, Timestamp)>,
 }
 

@@ -73,7 +73,7 @@ impl<P: Peer> Shard<P> {
             let Some((index, position)) = self.member_index.place(reader.member) else { continue };
             let RoomSlot::Open(room) = &self.rooms[index] else { continue };
             let (Some(id), Some(member)) = (room.stored_as, room.members.get(position)) else { continue };
-            // Whoever waited here may have left, and the key may be somebody else's, who waits further back.
+            // The member that waited here may have left, and its key may be another's, which waits further back.
             let is_meant = room.key == reader.room && member.session == reader.session;
             if !is_meant || member.state != MemberState::Reading {
                 continue;

@@ -15,7 +15,7 @@ pub(in crate::rooms::shard) struct CatchUp {
     pub(in crate::rooms::shard) waiting: VecDeque<ReadingMember>,
     /// Invariant: every effect Read gets exactly one answer, which takes its number away here.
     pub(in crate::rooms::shard) under_way: Vec<u64>,
-    /// Invariant: has nobody who is not a member.
+    /// Invariant: has only members.
     pub(in crate::rooms::shard) reading: HashMap<MemberKey, Reading>,
     /// The requests made so far.
     pub(in crate::rooms::shard) number: u64,
@@ -53,7 +53,7 @@ impl CatchUp {
         self.reading.iter().filter(|(_, reading)| reading.request.is_some()).map(|(member, _)| *member)
     }
 
-    /// The member has left, or its position is another one: what is under way for it is nobody's.
+    /// The member has left, or its position is another one: what is under way for it is dropped.
     pub(in crate::rooms::shard) fn forget(&mut self, member: MemberKey) {
         self.reading.remove(&member);
     }

@@ -32,7 +32,7 @@ use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
-    /// Appends a notice to a chat room, behind those that wait for the store.
+    /// Appends a notice to a chat room, behind the notices that wait for the store.
     pub(in crate::rooms) fn notify(&mut self, index: usize, notice: PresenceNotice, now: Timestamp) {
         if let RoomSlot::Open(room) = &mut self.rooms[index]
             && room.format == Format::Chat
@@ -86,7 +86,7 @@ impl<P: Peer> Shard<P> {
     /// The store has refused a room: its notices wait for another time.
     pub(in crate::rooms) fn put_off_notices(&mut self, key: RoomKey, now: Timestamp) {
         let Some(room) = open_room(&mut self.rooms, key) else { return };
-        // Nobody can be told any more; of a damaged room, whoever opens it when it is whole.
+        // No member can be told any more; the stays of a damaged room end when it is opened whole.
         if room.deleted || room.is_ended() {
             room.delayed = Delayed::default();
         }

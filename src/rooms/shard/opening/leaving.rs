@@ -10,7 +10,7 @@ use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 
 impl<P> Opening<P> {
-    /// The member has left, and its key may be given to somebody else: what it did goes on under another one.
+    /// The member has left, and its key may be given to another one: what it did goes on under a key of the shard's own.
     fn rename(&mut self, from: MemberKey, to: MemberKey) {
         for held in &mut self.held {
             match &mut held.command {
@@ -43,7 +43,7 @@ impl<P: Peer> Shard<P> {
     ) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(room.index) else { return };
         if opening.is_absent() {
-            // A reader that nobody has heard of.
+            // A reader, which was never announced.
             drop(opening.take(&self.limits.bounds, |command, _| command.joiner() == Some(member)));
             return self.remove_if_unwanted(room.index);
         }
@@ -56,7 +56,7 @@ impl<P: Peer> Shard<P> {
         opening.held.push(Held::new(leave, now, 0));
     }
 
-    /// Has the sessions closed that wait for a room (those of one user, if named, whose polls end as well); returns how many.
+    /// Closes the sessions that wait for a room (of one user, if named, whose polls end as well); returns how many.
     pub(in crate::rooms::shard) fn close_waiting(
         &mut self,
         index: usize,

@@ -28,7 +28,7 @@ impl<P: Peer> Shard<P> {
         self.request_room(key, now);
     }
 
-    /// A room that is not stored is there once somebody makes it.
+    /// A room that is not stored is there once a command creates it.
     pub(in crate::rooms::shard) fn open_unstored(&mut self, index: usize, now: Timestamp) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         if !opening.wants_creation(true) {
@@ -56,7 +56,7 @@ impl<P: Peer> Shard<P> {
             // It was deleted after the store had looked: what waits is for the next room of that name.
             return self.ask_again(key.index, now);
         }
-        // A room in which somebody has ever been is not a new one.
+        // A room that has ever had a message is not a new one.
         if opening.creation_charged && opened.head > 0 {
             self.limits.bounds.creations.give_back();
         }
@@ -82,7 +82,7 @@ impl<P: Peer> Shard<P> {
         let RoomSlot::Opening(opening) = std::mem::replace(entry, RoomSlot::Open(room)) else { return };
         let Opening { held, arena, charged, .. } = *opening;
         self.limits.bounds.discharge(charged);
-        // Before anybody comes: whoever is there hears it, and those who come count without them.
+        // Before the commands that wait: the members that join then count without them.
         self.end_stays(index, stays, now);
         for Held { command, since, .. } in held {
             self.replay(command, since, &arena, now);
@@ -144,6 +144,7 @@ impl<P: Peer> Shard<P> {
     }
 
     fn end_opening(&mut self) {
+        debug_assert!(self.openings > 0, "an opening ends that has not begun");
         self.openings -= 1;
         self.limits.bounds.end_opening();
     }

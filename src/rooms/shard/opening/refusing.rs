@@ -9,7 +9,7 @@ use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 
 impl<P: Peer> Shard<P> {
-    /// Refuses those that would create the room, and has the readers wait.
+    /// Refuses the commands that would create the room, and has the readers wait.
     pub(in crate::rooms::shard) fn refuse_creators(&mut self, index: usize, now: Timestamp) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         for command in opening.take(&self.limits.bounds, |command, _| command.creates()) {
@@ -19,7 +19,7 @@ impl<P: Peer> Shard<P> {
         self.wait_for_creation(index, now);
     }
 
-    /// Refuses those that came last to a room that is not there; readers that wait for it longer wait on.
+    /// Refuses the commands that came last to a room that is not there; readers that wait for it longer wait on.
     pub(in crate::rooms::shard) fn refuse_newcomers(
         &mut self,
         index: usize,
@@ -31,6 +31,7 @@ impl<P: Peer> Shard<P> {
         let (commands, bytes): (Vec<_>, Vec<_>) = newcomers.map(|held| (held.command, held.bytes)).unzip();
         let bytes: usize = bytes.into_iter().sum();
         opening.charged -= bytes;
+        opening.check_held();
         self.limits.bounds.discharge(bytes);
         for command in commands {
             self.refuse_at(index, command, reason);

@@ -53,11 +53,11 @@ pub(in crate::rooms::shard) struct Opening<P> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms::shard) enum Phase {
-    /// Nobody has asked the store yet.
+    /// The store was not asked yet.
     Found,
     /// The store was asked for it, and whether to create it.
     Asked { create: bool },
-    /// The store has no such room, and nobody who waits may make one; since when.
+    /// The store has no such room, and no command that waits may create one; since when.
     Absent { since: Timestamp },
 }
 
@@ -119,7 +119,7 @@ impl<P> Opening<P> {
         }
     }
 
-    /// Whether nobody waits for it, the store included.
+    /// Whether no command waits for it, and no answer of the store.
     pub(in crate::rooms::shard) fn is_unwanted(&self) -> bool {
         self.held.is_empty() && self.is_asked().is_none()
     }
@@ -155,7 +155,7 @@ impl<P> Opening<P> {
         Ok(())
     }
 
-    /// Forgets polls that nobody waits for any longer whenever twice as much waits, so that each command costs the same
+    /// Forgets polls that have ended whenever twice as much waits, so that each command costs the same
     /// whatever their number; and before one is refused, but not often.
     fn make_place(&mut self, bytes: usize, now: Timestamp, bounds: &Bounds) {
         let is_full = self.charged.saturating_add(bytes) > ROOM_BYTES_MAX;
@@ -227,7 +227,21 @@ impl<P> Opening<P> {
         commands
     }
 
-    /// Forgets polls that nobody waits for any longer.
+    /// # Panics
+    /// In builds with assertions, if the commands that wait are not charged for, or not in their order.
+    pub(in crate::rooms::shard) fn check_held(&self) {
+        debug_assert_eq!(
+            self.charged,
+            self.held.iter().map(|held| held.bytes).sum::<usize>(),
+            "what waits is charged"
+        );
+        debug_assert!(
+            self.held.is_sorted_by_key(|held| !held.is_greeted),
+            "greeted readers stand before all others"
+        );
+    }
+
+    /// Forgets polls that have ended.
     pub(in crate::rooms::shard) fn forget_polls(&mut self, now: Timestamp, bounds: &Bounds) {
         drop(self.take(bounds, |command, since| command.is_stale_poll(since, now)));
     }

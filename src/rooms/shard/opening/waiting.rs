@@ -112,6 +112,7 @@ impl<P: Peer> Shard<P> {
         self.limits.bounds.discharge(gone_bytes);
         opening.charged -= gone_bytes;
         opening.held = kept;
+        opening.check_held();
         self.wait_on(index, now);
     }
 
