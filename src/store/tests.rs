@@ -279,11 +279,11 @@ fn time_in_a_room_never_stands_still_or_goes_back() {
 }
 
 #[test]
-fn times_that_cannot_be_stored_and_rooms_that_never_were_are_refused_alone() {
+fn messages_behind_a_hole_and_rooms_that_never_were_are_refused_alone() {
     let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
     let (room, other) = (open_room(&store, "a").id, open_room(&store, "b").id);
     let mut broken = batch(0, 0, room, 1..=1);
-    push(&mut broken, room, &Stored { at: Timestamp::from_micros(u64::MAX), ..message(2) });
+    push(&mut broken, room, &message(3));
     push(&mut broken, other, &message(1));
     push(&mut broken, RoomId(99), &message(1));
     let mut refused = append_refusing(&store, broken).unwrap();

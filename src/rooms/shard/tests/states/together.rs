@@ -1,5 +1,7 @@
 //! Messages that are posted together.
 
+use std::sync::mpsc::{Receiver, sync_channel};
+
 use super::*;
 use crate::rooms::api::request::Posting;
 use crate::rooms::values::Posted;
