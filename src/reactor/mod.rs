@@ -180,7 +180,7 @@ impl Report for Mailbox {
         self.post(Letter::Effect(effect));
     }
 
-    fn ring(&self) {
+    fn wake(&self) {
         Mailbox::ring(self);
     }
 }

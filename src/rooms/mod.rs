@@ -53,7 +53,7 @@ pub use self::reply::Reply;
 pub use self::room::limits::{OnLag, RoomLimits};
 pub use self::room::members::BlockSize;
 pub use self::room::parallel::{FanoutJob, FanoutPool, Sequential};
-pub(crate) use self::shard::catch_up::state::PAGES_MAX;
+pub(crate) use self::shard::catch_up::PAGES_MAX;
 pub(crate) use self::shard::commits::BATCHES_MAX;
 pub use self::shard::state::Shard;
 pub(crate) use self::shard::store_requests::REQUESTS_MAX as STORE_REQUESTS_MAX;

@@ -5,15 +5,19 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `shard_handle` | the reactor's end of the way to one shard |
+//! | `shard_handle` | the handle by which the reactor reaches one shard |
+//! | `batch` | what travels from the reactor to one shard |
+//! | `report` | what travels from a shard to the reactor |
 //! | `shard_runner` | a shard at work, on whatever thread |
 //! | `worker` | the thread of one shard |
 //! | `fanout_pool` | all workers together, for huge rooms |
 //! | `store_client` | a shard's way to the store |
 //! | `deadline` | until when the store is waited for at the end |
 
+mod batch;
 mod deadline;
 mod fanout_pool;
+mod report;
 mod shard_handle;
 mod shard_runner;
 mod store_client;
@@ -26,33 +30,19 @@ use std::thread::JoinHandle;
 
 pub(crate) use self::deadline::Deadline;
 use self::fanout_pool::WorkerPool;
-pub(crate) use self::shard_handle::ShardHandle;
+pub(crate) use self::report::Report;
+pub(crate) use self::shard_handle::{ShardGone, ShardHandle};
 use self::shard_runner::ShardRunner;
 use self::store_client::StoreClient;
 use self::worker::Worker;
-use crate::rooms::{Arena, Command, FanoutPool, RoomLimits, Sequential, SessionEffect, Shard};
+use crate::rooms::{FanoutPool, RoomLimits, Sequential, Shard};
 use crate::store::Store;
-use crate::transport::Outbound;
 
 /// Maximum number of batches that wait for a shard, besides the one that the reactor is filling.
 // One batch for each turn of the reactor: 16 turns bridge a commit, and what does not fit gathers in the next batch.
 const BATCHES_MAX: usize = 16;
-/// Members sent to between two looks for commands and answers.
-// About half a millisecond of writes: so long a command waits at most.
-const PUMP_MEMBERS: usize = 1024;
 
-/// Commands to one shard, and the bytes they speak of.
-#[derive(Debug, Default)]
-struct Batch {
-    commands: Vec<Command<Arc<Outbound>>>,
-    arena: Arena,
-}
-
-/// A shard's thread has ended on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ShardGone;
-
-/// The running workers. Dropping it waits for them, until the deadline if that is set, so the lanes have to go first.
+/// The running workers. Dropping it waits for them, until the deadline if that is set, so the handles have to go first.
 #[derive(Debug)]
 pub(crate) struct Workers {
     threads: Vec<JoinHandle<()>>,
@@ -66,14 +56,6 @@ impl Drop for Workers {
             let _panic_was_printed = thread.join();
         }
     }
-}
-
-/// The reactor, as a shard sees it.
-pub(crate) trait Report: Clone + Send + Sync + 'static {
-    /// Passes an effect on; may wait.
-    fn effect(&self, effect: SessionEffect);
-    /// Wakes the reactor, which waits for room in a queue, or for the store.
-    fn ring(&self);
 }
 
 /// Starts a worker for each of the seeds, with a shard of its own; with `here`, a single shard without a thread, of the
@@ -100,7 +82,7 @@ pub(crate) fn start(
         if here {
             let report = report.clone();
             let store_client =
-                store.map(|store| StoreClient::new(store.clone(), Some(Arc::new(move || report.ring()))));
+                store.map(|store| StoreClient::new(store.clone(), Some(Arc::new(move || report.wake()))));
             handles.push(ShardHandle::to_here(ShardRunner::new(shard, store_client, deadline.clone())));
             break;
         }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
-use super::shard_runner::ShardRunner;
-use super::{Batch, PUMP_MEMBERS, ShardGone};
+use super::batch::Batch;
+use super::shard_runner::{PUMP_MEMBERS, ShardRunner};
 use crate::rooms::{Command, MemberKey, RoomRequest, SessionEffect, Span, TextSpan};
 use crate::transport::Outbound;
 
@@ -16,6 +16,10 @@ use crate::transport::Outbound;
 const CONGESTED_COMMANDS: usize = 4096;
 /// As `CONGESTED_COMMANDS`, for the bytes of the messages in it.
 const CONGESTED_BYTES: usize = 1 << 20;
+
+/// A shard's thread has ended on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ShardGone;
 
 /// The way to one shard. Only the reactor sends, so commands arrive in its order.
 #[derive(Debug)]
@@ -29,14 +33,14 @@ pub(crate) struct ShardHandle {
     keys: u32,
 }
 
-/// Where the lane leads.
+/// Where the shard runs.
 #[derive(Debug)]
 enum End {
     /// To a thread of its own.
     Thread {
         batches: Sender<Batch>,
         spare: Receiver<Batch>,
-        /// Set by the reactor when the lane is full, cleared by the shard with a ring of the bell.
+        /// Set by the reactor when the queue is full, cleared by the shard, which wakes the reactor.
         full: Arc<AtomicBool>,
     },
     /// The shard runs on the thread of the reactor.
@@ -48,7 +52,7 @@ enum End {
 }
 
 impl ShardHandle {
-    /// A lane to a thread that receives `batches`, gives used ones back for `spare`, and looks at `full`.
+    /// A handle of a shard on a thread that receives `batches`, gives used ones back for `spare`, and looks at `full`.
     pub(super) fn to_thread(
         batches: Sender<Batch>,
         spare: Receiver<Batch>,
@@ -57,7 +61,7 @@ impl ShardHandle {
         ShardHandle::new(End::Thread { batches, spare, full })
     }
 
-    /// A lane that ends where it begins.
+    /// A handle of a shard that runs on the thread of the reactor.
     pub(super) fn to_here(runner: ShardRunner) -> ShardHandle {
         ShardHandle::new(End::Here { runner: Box::new(runner), unfinished: false })
     }
@@ -159,7 +163,7 @@ impl ShardHandle {
                 self.batch = match send(batches, batch)? {
                     None => return Ok(()),
                     Some(batch) => {
-                        // The shard rings when it has made room; it may have done so before it saw the flag.
+                        // The shard wakes the reactor when it has made room; it may have done so before it saw the flag.
                         full.store(true, Ordering::SeqCst);
                         let unsent = send(batches, batch)?;
                         self.request_bytes = if unsent.is_some() { request_bytes } else { 0 };

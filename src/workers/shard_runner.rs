@@ -4,12 +4,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::Batch;
+use super::batch::Batch;
 use super::deadline::Deadline;
 use super::store_client::StoreClient;
 use crate::rooms::{Arena, Command, SessionEffect, Shard, StoreRequest, Timestamp};
 use crate::transport::Outbound;
 
+/// Members sent to between two looks for commands and answers.
+// About half a millisecond of writes: so long a command waits at most.
+pub(super) const PUMP_MEMBERS: usize = 1024;
 /// A batch whose buffer grew beyond this is not used again.
 // One large message must not keep its memory in each of the spare batches.
 const SPARE_BYTES_MAX: usize = 256 * 1024;

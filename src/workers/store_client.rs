@@ -41,18 +41,18 @@ struct AnswerSender {
 impl AnswerSender {
     fn send(&self, answer: StoreAnswer) {
         let _shard_is_gone = self.answers.send(answer);
-        self.ring();
+        self.wake();
     }
 
     /// Leaves what the shard has not asked for, unless there is no room: it hears of it again when it asks.
     fn try_send(&self, answer: StoreAnswer) {
         let _shard_is_gone_or_behind = self.answers.try_send(answer);
-        self.ring();
+        self.wake();
     }
 
-    fn ring(&self) {
-        if let Some(ring) = &self.wakeup {
-            ring();
+    fn wake(&self) {
+        if let Some(wake) = &self.wakeup {
+            wake();
         }
     }
 }

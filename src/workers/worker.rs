@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, select};
 
+use super::batch::Batch;
 use super::fanout_pool::Task;
-use super::shard_runner::{ShardRunner, now};
+use super::report::Report;
+use super::shard_runner::{PUMP_MEMBERS, ShardRunner, now};
 use super::store_client::StoreClient;
-use super::{Batch, PUMP_MEMBERS, Report};
 use crate::rooms::StoreAnswer;
 
 /// Maximum number of batches applied before the fan-out.
@@ -20,7 +21,7 @@ const BATCHES_PER_PUMP: usize = 8;
 // `select!` wants a time; an idle worker that wakes once an hour costs nothing.
 const IDLE_WAIT: Duration = Duration::from_secs(3600);
 
-/// A shard with a thread and a lane of its own.
+/// A shard with a thread and a queue of its own.
 pub(super) struct Worker<R> {
     pub(super) runner: ShardRunner,
     /// What other workers would like help with.
@@ -93,8 +94,10 @@ impl<R: Report> Worker<R> {
     }
 
     fn apply(&mut self, mut batch: Batch) {
+        // Sequentially consistent, as where it is set: either the reactor sees the room in the queue that was just made, or this
+        // sees its flag and wakes it.
         if self.full.swap(false, Ordering::SeqCst) {
-            self.report.ring();
+            self.report.wake();
         }
         self.runner.apply(&mut batch);
         let _enough_spares = self.used.try_send(batch);

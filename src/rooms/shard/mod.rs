@@ -9,13 +9,15 @@
 //! | `member_index` | the room and the position of each member |
 //! | `publish` | members publish to their rooms |
 //! | `pump` | the rooms with something new are pumped in turn |
-//! | `opening` | rooms on their way from the store |
+//! | `room_opening` | a room on its way from the store, and its states |
+//! | `opening` | what happens to such rooms |
 //! | `held` | commands that wait for a room: what keeping them costs |
 //! | `absent` | readers that wait at a room that is not there |
 //! | `store_requests` | requests about rooms that the store has not answered |
 //! | `store_asking` | the store is asked about rooms, few at a time |
 //! | `commits` | messages on their way to the store |
-//! | `catch_up` | members that read from the store |
+//! | `catch_up` | the members that read from the store |
+//! | `pages` | pages are asked for and given to them |
 //! | `epoch_reset` | rooms whose log is not the one that is stored, or is damaged there |
 //! | `requests`, `posts` | who is online, kicks, deletions; posts, one or several together |
 //! | `polls`, `poll_count` | readers that come for the next messages and go; how many wait |
@@ -42,12 +44,14 @@ pub(in crate::rooms) mod member_index;
 pub(in crate::rooms) mod members;
 pub(in crate::rooms) mod notices;
 pub(in crate::rooms) mod opening;
+pub(in crate::rooms) mod pages;
 pub(in crate::rooms) mod poll_count;
 pub(in crate::rooms) mod polls;
 pub(in crate::rooms) mod posts;
 pub(in crate::rooms) mod publish;
 pub(in crate::rooms) mod pump;
 pub(in crate::rooms) mod requests;
+pub(in crate::rooms) mod room_opening;
 pub(in crate::rooms) mod state;
 pub(in crate::rooms) mod store_asking;
 pub(in crate::rooms) mod store_requests;

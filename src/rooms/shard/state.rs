@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use slab::Slab;
 
-use super::catch_up::state::CatchUp;
+use super::catch_up::CatchUp;
 use super::commits::PendingCommits;
 use super::idle::Idle;
 use super::member_index::MemberIndex;
-use super::opening::state::Opening;
 use super::poll_count::Polls;
+use super::room_opening::Opening;
 use super::store_requests::StoreRequests;
 use crate::rooms::api::effect::{SessionEffect, StoreRequest};
 use crate::rooms::api::peer::Peer;

@@ -1,11 +1,11 @@
 //! Members that go while their room is being opened: they leave, or are thrown out.
 
-use super::state::{Held, Opening};
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::{MemberKey, RoomKey};
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::shard::member_index::{MemberIndex, MemberSlot};
+use crate::rooms::shard::room_opening::{Held, Opening};
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 

@@ -1,8 +1,7 @@
-//! Rooms on their way from the store: what happens to them meanwhile waits in order.
+//! Rooms on their way from the store: what happens to them meanwhile waits in order. The room itself is in `room_opening`.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `state` | a room that is being opened, and its states |
 //! | `waiting` | commands wait for the room |
 //! | `open` | the store opens it, or says why not |
 //! | `leaving` | members that go meanwhile |
@@ -12,7 +11,6 @@
 pub(in crate::rooms) mod leaving;
 pub(in crate::rooms) mod open;
 pub(in crate::rooms) mod refusing;
-pub(in crate::rooms) mod state;
 #[cfg(test)]
 pub(in crate::rooms) mod tests;
 pub(in crate::rooms) mod waiting;

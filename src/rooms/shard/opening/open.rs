@@ -1,6 +1,5 @@
 //! The store opens a room, or says why not.
 
-use super::state::{Held, Opening, Phase};
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::settings::Durability;
@@ -8,6 +7,7 @@ use crate::rooms::api::store::{OpenStay, Opened};
 use crate::rooms::ids::{Arena, RoomKey};
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::state::Room;
+use crate::rooms::shard::room_opening::{Held, Opening, Phase};
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;

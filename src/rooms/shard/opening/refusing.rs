@@ -1,10 +1,10 @@
 //! Commands that wait for a room that does not come.
 
-use super::state::Phase;
 use crate::metrics::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::reasons::{PostError, RejectReason};
+use crate::rooms::shard::room_opening::Phase;
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 

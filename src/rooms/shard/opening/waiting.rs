@@ -1,6 +1,5 @@
 //! Commands wait for a room that is being opened, or that is not there.
 
-use super::state::{Held, Opening, Phase};
 use crate::metrics::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
@@ -8,6 +7,7 @@ use crate::rooms::ids::{Arena, RoomKey};
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::state::Room;
 use crate::rooms::shard::member_index::MemberSlot;
+use crate::rooms::shard::room_opening::{Held, Opening, Phase};
 use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
+use super::kit::{Ear, Kit};
 use crate::metrics::{Limit, Metrics};
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
@@ -21,7 +22,6 @@ use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::message::notice::Notice;
 use crate::rooms::reasons::{PostError, RejectReason};
 use crate::rooms::reply::Reply;
-use crate::rooms::shard::tests::kit::{Ear, Kit};
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Format, Start, Variant};
 use steps::{one, stored, told, with_ann};

@@ -33,26 +33,26 @@ const SWEEP_INTERVAL_MICROS: u64 = 1_000_000;
 
 /// A room that is being opened.
 #[derive(Debug)]
-pub(in crate::rooms::shard) struct Opening<P> {
-    pub(in crate::rooms::shard) key: RoomKey,
-    pub(in crate::rooms::shard) name: Box<str>,
-    pub(in crate::rooms::shard) phase: Phase,
-    pub(in crate::rooms::shard) held: Vec<Held<P>>,
+pub(super) struct Opening<P> {
+    pub(super) key: RoomKey,
+    pub(super) name: Box<str>,
+    pub(super) phase: Phase,
+    pub(super) held: Vec<Held<P>>,
     /// The arena of the commands that wait.
-    pub(in crate::rooms::shard) arena: Arena,
+    pub(super) arena: Arena,
     /// Bytes that [`Bounds::charge`] was asked for. Invariant: the sum of what the commands that wait cost.
-    pub(in crate::rooms::shard) charged: usize,
+    pub(super) charged: usize,
     /// Whether its creation was taken from the rate of creations.
-    pub(in crate::rooms::shard) creation_charged: bool,
-    pub(in crate::rooms::shard) attempts: u32,
+    pub(super) creation_charged: bool,
+    pub(super) attempts: u32,
     /// Rooms of this name that were deleted since it was found.
-    pub(in crate::rooms::shard) deleted: Vec<RoomId>,
+    pub(super) deleted: Vec<RoomId>,
     /// When polls that have ended were looked for last, because too much waited.
-    pub(in crate::rooms::shard) swept_at: Timestamp,
+    pub(super) swept_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::rooms::shard) enum Phase {
+pub(super) enum Phase {
     /// The store was not asked yet.
     Found,
     /// The store was asked for it, and whether to create it.
@@ -63,22 +63,22 @@ pub(in crate::rooms::shard) enum Phase {
 
 /// A command that waits.
 #[derive(Debug)]
-pub(in crate::rooms::shard) struct Held<P> {
-    pub(in crate::rooms::shard) command: Command<P>,
-    pub(in crate::rooms::shard) since: Timestamp,
-    pub(in crate::rooms::shard) bytes: usize,
+pub(super) struct Held<P> {
+    pub(super) command: Command<P>,
+    pub(super) since: Timestamp,
+    pub(super) bytes: usize,
     /// It is a reader that was greeted as at an empty room, and goes on waiting. Invariant: those stand before all others.
-    pub(in crate::rooms::shard) is_greeted: bool,
+    pub(super) is_greeted: bool,
 }
 
 impl<P> Held<P> {
-    pub(in crate::rooms::shard) fn new(command: Command<P>, since: Timestamp, bytes: usize) -> Held<P> {
+    pub(super) fn new(command: Command<P>, since: Timestamp, bytes: usize) -> Held<P> {
         Held { command, since, bytes, is_greeted: false }
     }
 }
 
 impl<P> Opening<P> {
-    pub(in crate::rooms::shard) fn new(key: RoomKey, name: Box<str>) -> Opening<P> {
+    pub(super) fn new(key: RoomKey, name: Box<str>) -> Opening<P> {
         Opening {
             key,
             name,
@@ -94,45 +94,45 @@ impl<P> Opening<P> {
     }
 
     /// Whether to create it, if the store is asked for it at the moment.
-    pub(in crate::rooms::shard) fn is_asked(&self) -> Option<bool> {
+    pub(super) fn is_asked(&self) -> Option<bool> {
         match self.phase {
             Phase::Asked { create } => Some(create),
             Phase::Found | Phase::Absent { .. } => None,
         }
     }
 
-    pub(in crate::rooms::shard) fn is_absent(&self) -> bool {
+    pub(super) fn is_absent(&self) -> bool {
         matches!(self.phase, Phase::Absent { .. })
     }
 
     /// Since when only readers wait, for a room that is not there.
-    pub(in crate::rooms::shard) fn idle_since(&self) -> Option<Timestamp> {
+    pub(super) fn idle_since(&self) -> Option<Timestamp> {
         match self.phase {
             Phase::Absent { since } => Some(since),
             Phase::Found | Phase::Asked { .. } => None,
         }
     }
 
-    pub(in crate::rooms::shard) fn set_idle_since(&mut self, now: Timestamp) {
+    pub(super) fn set_idle_since(&mut self, now: Timestamp) {
         if let Phase::Absent { since } = &mut self.phase {
             *since = now;
         }
     }
 
     /// Whether no command waits for it, and no answer of the store.
-    pub(in crate::rooms::shard) fn is_unwanted(&self) -> bool {
+    pub(super) fn is_unwanted(&self) -> bool {
         self.held.is_empty() && self.is_asked().is_none()
     }
 
     /// The room of this id was deleted.
-    pub(in crate::rooms::shard) fn note_deletion(&mut self, id: RoomId) {
+    pub(super) fn note_deletion(&mut self, id: RoomId) {
         if self.is_asked().is_some() && !self.deleted.contains(&id) {
             self.deleted.push(id);
         }
     }
 
     /// Whether a command waits that may bring the room into being.
-    pub(in crate::rooms::shard) fn wants_creation(&self, open_rooms: bool) -> bool {
+    pub(super) fn wants_creation(&self, open_rooms: bool) -> bool {
         open_rooms && self.held.iter().any(|held| held.command.creates())
     }
 
@@ -140,7 +140,7 @@ impl<P> Opening<P> {
     ///
     /// # Errors
     /// The command, if too much waits already.
-    pub(in crate::rooms::shard) fn hold(
+    pub(super) fn hold(
         &mut self,
         command: Command<P>,
         now: Timestamp,
@@ -179,7 +179,7 @@ impl<P> Opening<P> {
     }
 
     /// Keeps a publish for later; false if too much waits already.
-    pub(in crate::rooms::shard) fn hold_publish(
+    pub(super) fn hold_publish(
         &mut self,
         member: MemberKey,
         message: Published<'_>,
@@ -199,7 +199,7 @@ impl<P> Opening<P> {
     }
 
     /// Tells a member that waits for this room what went wrong.
-    pub(in crate::rooms::shard) fn tell(&self, member: MemberKey, fault: &Fault)
+    pub(super) fn tell(&self, member: MemberKey, fault: &Fault)
     where
         P: Peer,
     {
@@ -214,7 +214,7 @@ impl<P> Opening<P> {
     }
 
     /// Takes out the commands that `is_meant`, in order.
-    pub(in crate::rooms::shard) fn take(
+    pub(super) fn take(
         &mut self,
         bounds: &Bounds,
         mut is_meant: impl FnMut(&Command<P>, Timestamp) -> bool,
@@ -229,7 +229,7 @@ impl<P> Opening<P> {
 
     /// # Panics
     /// In builds with assertions, if the commands that wait are not charged for, or not in their order.
-    pub(in crate::rooms::shard) fn check_held(&self) {
+    pub(super) fn check_held(&self) {
         debug_assert_eq!(
             self.charged,
             self.held.iter().map(|held| held.bytes).sum::<usize>(),
@@ -242,18 +242,18 @@ impl<P> Opening<P> {
     }
 
     /// Forgets polls that have ended.
-    pub(in crate::rooms::shard) fn forget_polls(&mut self, now: Timestamp, bounds: &Bounds) {
+    pub(super) fn forget_polls(&mut self, now: Timestamp, bounds: &Bounds) {
         drop(self.take(bounds, |command, since| command.is_stale_poll(since, now)));
     }
 
     /// Whether it holds this member's JOIN.
     #[cfg(any(test, feature = "fuzzing", debug_assertions))]
-    pub(in crate::rooms::shard) fn holds_join_of(&self, member: MemberKey) -> bool {
+    pub(super) fn holds_join_of(&self, member: MemberKey) -> bool {
         self.held.iter().filter_map(|held| held.command.join_of(member)).count() == 1
     }
 
     #[cfg(any(test, feature = "fuzzing", debug_assertions))]
-    pub(in crate::rooms::shard) fn joins(&self) -> usize {
+    pub(super) fn joins(&self) -> usize {
         self.held.iter().filter(|held| matches!(held.command, Command::Join(_))).count()
     }
 }

@@ -17,7 +17,6 @@ use crate::rooms::api::store::{Opened, Page, ReadFrom};
 use crate::rooms::ids::{Arena, MemberKey, RoomId, RoomKey};
 use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::message::notice::Notice;
-use crate::rooms::message::stored::Stored;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::shard::state::RoomSlot;
 use crate::rooms::timestamp::Timestamp;

@@ -1,6 +1,10 @@
 //! Pages are asked of the store and given to the members that wait for them.
+//!
+//! `tests` plays members, polls and pages, one event after the other.
 
-use super::state::{CatchUp, PAGES_MAX, Reading};
+use super::catch_up::{CatchUp, PAGES_MAX, Reading};
+use super::epoch_reset::Refused;
+use super::state::{RoomSlot, Shard};
 use crate::rooms::api::effect::{SessionEffect, StoreRequest};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{Page, PageRequest, ReadFrom};
@@ -8,8 +12,6 @@ use crate::rooms::ids::Reader;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::room::page::PageOutcome;
-use crate::rooms::shard::epoch_reset::Refused;
-use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 
 /// Maximum number of messages of a page, and of bytes of their texts.
@@ -22,7 +24,7 @@ const PAGE_BYTES: usize = 256 * 1024;
 const MISMATCHES_MAX: u8 = 3;
 
 impl<P: Peer> Shard<P> {
-    pub(in crate::rooms::shard) fn page(&mut self, answered: Reader, page: Option<Page>, now: Timestamp) {
+    pub(super) fn page(&mut self, answered: Reader, page: Option<Page>, now: Timestamp) {
         let reader = answered.of;
         let CatchUp { under_way, reading, .. } = &mut self.catch_up;
         let asked_for = under_way.iter().position(|number| *number == answered.number);
@@ -66,7 +68,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Asks for the pages that members wait for, as many as may be under way.
-    pub(in crate::rooms::shard) fn read_on(&mut self) {
+    pub(super) fn read_on(&mut self) {
         self.catch_up.waiting.extend(self.out.catch_up.drain(..));
         while self.catch_up.under_way.len() < PAGES_MAX {
             let Some(reader) = self.catch_up.waiting.pop_front() else { return };
@@ -99,3 +101,5 @@ impl<P: Peer> Shard<P> {
         }
     }
 }
+#[cfg(test)]
+mod tests;
