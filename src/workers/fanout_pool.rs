@@ -75,7 +75,7 @@ impl FanoutPool<Arc<Outbound>> for WorkerPool {
             } else if let Ok(job) = finished.recv() {
                 back.push(job);
             } else {
-                // A worker has panicked with our members in its hands. There is no going on without them.
+                // A worker has panicked with our members. There is no going on without them.
                 std::panic::resume_unwind(Box::new("a worker has died"));
             }
         }

@@ -90,7 +90,7 @@ impl ShardRunner {
 
     /// Hands requests over until the store has no room for one. That one waits: each gets the answer of the store.
     fn send_requests(&mut self) {
-        // A shard without a store asks for nothing of the kind.
+        // A shard without a store makes no requests.
         let Some(store_client) = &self.store_client else { return self.unsent.clear() };
         while let Some(request) = self.unsent.front() {
             let is_sent = match request {

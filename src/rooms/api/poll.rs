@@ -37,7 +37,7 @@ pub enum PollResult {
 }
 
 impl PollResult {
-    /// The news at a room that is not there, for a reader that may have been in another log.
+    /// What a poll is answered at a room that is not there, for a reader that may have been in another log.
     pub(in crate::rooms) fn nothing_there(room: &str, was_elsewhere: bool, position: Position) -> PollResult {
         let gap = was_elsewhere.then_some(Notice::whole_log(position.seq));
         let array = Array::begin(room, position.epoch, gap, Timestamp::default());

@@ -9,7 +9,7 @@ use crate::rooms::timestamp::Timestamp;
 /// more, and ends when no member does any longer: a room without such members writes nothing twice and keeps nothing.
 #[derive(Debug, Default)]
 pub(in crate::rooms) struct View {
-    /// Shared only while a crew pumps.
+    /// Shared only while the fan-out pool sends.
     log: Option<Arc<Log>>,
 }
 

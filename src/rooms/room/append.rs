@@ -26,7 +26,7 @@ impl<P: Peer> Room<P> {
         let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
         let envelope = draft.envelope(room, epoch, seq, at);
         Arc::make_mut(&mut self.log).append(at, |out| envelope.encode(out));
-        self.kept.note(seq, draft.sender, draft.content);
+        self.retained.note(seq, draft.sender, draft.content);
         if let Some(identified) = draft.identified() {
             self.dedup.get_or_insert_default().note(identified, at, seq);
         }
@@ -88,7 +88,7 @@ impl<P: Peer> Room<P> {
     pub(in crate::rooms) fn roll_back(&mut self, place: impl Fn(MemberKey) -> Option<usize>) {
         let ids = self.unshown_ids();
         Arc::make_mut(&mut self.log).truncate(self.positions.visible());
-        self.kept.truncate(self.positions.visible());
+        self.retained.truncate(self.positions.visible());
         self.follow_log();
         self.forget_ids_after(self.positions.visible());
         self.positions.roll_back(self.log.head());
@@ -97,7 +97,7 @@ impl<P: Peer> Room<P> {
     }
 
     fn publish_up_to(&mut self, seq: u64, limits: &RoomLimits) {
-        self.positions.show(seq, self.log.head());
+        self.positions.publish_up_to(seq, self.log.head());
         self.expire(self.last_at);
         self.evict(limits);
     }

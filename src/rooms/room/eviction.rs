@@ -37,10 +37,10 @@ impl<P: Peer> Room<P> {
 impl<P> Room<P> {
     /// Notes what is kept no longer at this time. The room's clock never goes back.
     pub(in crate::rooms) fn expire(&mut self, now: Timestamp) {
-        if self.kept.retention == Retention::default() {
+        if self.retained.retention == Retention::default() {
             return;
         }
-        let gone = self.kept.last_gone(&self.log, self.positions.visible(), now.max(self.last_at));
+        let gone = self.retained.last_gone(&self.log, self.positions.visible(), now.max(self.last_at));
         if gone >= self.positions.oldest() {
             self.gone_at = self.log.time_of(gone).unwrap_or_default().max(self.gone_at);
             self.positions.begin_at(gone + 1);

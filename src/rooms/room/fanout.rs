@@ -73,7 +73,7 @@ impl<P: Peer> Room<P> {
         self.positions.fanned_out() == self.positions.visible()
     }
 
-    /// Has the crew pump the blocks from the member at `from` to the one before `end` at least; returns where it got
+    /// Has the fan-out pool send to the blocks from the member at `from` to the one before `end` at least; returns where it got
     /// to. The owner of the room waits: nothing about it changes meanwhile.
     fn fan_out_in_parallel(
         &mut self,

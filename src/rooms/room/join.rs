@@ -13,7 +13,7 @@ use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Variant;
 
 impl<P: Peer> Room<P> {
-    /// Seats a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
+    /// Adds a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
     /// A newcomer that begins before the window is left in [`MemberState::Reading`], and a page has to be asked for.
     pub(in crate::rooms) fn join(&mut self, newcomer: Join<P>) -> (usize, Option<Timestamp>) {
         let Join { member: key, session, session_id, user, peer, start, welcome, variant, encoding, .. } =

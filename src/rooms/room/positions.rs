@@ -55,7 +55,7 @@ impl Positions {
     }
 
     /// The messages up to `seq` may be shown.
-    pub(in crate::rooms) fn show(&mut self, seq: u64, head: u64) {
+    pub(in crate::rooms) fn publish_up_to(&mut self, seq: u64, head: u64) {
         self.visible = self.visible.max(seq.min(head));
         self.check(head);
     }
@@ -69,7 +69,7 @@ impl Positions {
     /// The messages up to `seq` are stored, and may be shown.
     pub(in crate::rooms) fn commit(&mut self, seq: u64, head: u64) {
         self.stored = seq;
-        self.show(seq, head);
+        self.publish_up_to(seq, head);
     }
 
     /// What is not stored was taken back, or will never be stored.
@@ -116,7 +116,7 @@ mod tests {
         positions.record(11, 11);
         assert_eq!((positions.visible(), positions.is_all_stored()), (10, false));
         positions.commit(11, 12);
-        positions.show(20, 12);
+        positions.publish_up_to(20, 12);
         assert_eq!((positions.visible(), positions.stored(), positions.is_all_stored()), (12, 11, true));
         positions.fan_out_to(12);
         positions.fan_out_from(9);

@@ -51,7 +51,7 @@ pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) epoch: u64,
     /// The epoch of what is stored, which is another one where nothing is stored any more.
     pub(in crate::rooms) stored_epoch: u64,
-    /// Shared only while a crew pumps.
+    /// Shared only while the fan-out pool sends.
     pub(in crate::rooms) log: Arc<Log>,
     pub(in crate::rooms) deflated: Deflated,
     pub(in crate::rooms) encoded: EncodedMembers,
@@ -60,7 +60,7 @@ pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) polls: Vec<WaitingPoll>,
     /// When the message before the oldest one that can be read was published, as far as is known: a reader that has everything up to then lost nothing.
     pub(in crate::rooms) gone_at: Timestamp,
-    pub(in crate::rooms) kept: Retained,
+    pub(in crate::rooms) retained: Retained,
     pub(in crate::rooms) last_at: Timestamp,
     /// The pump walks them from end to end.
     pub(in crate::rooms) members: Members<P>,
@@ -104,7 +104,7 @@ impl<P: Peer> Room<P> {
             conflated: (format == Format::Conflated).then(Box::default),
             polls: Vec::new(),
             gone_at: Timestamp::default(),
-            kept: Retained::default(),
+            retained: Retained::default(),
             last_at: Timestamp::default(),
             members: Members::new(block_size),
             round: None,
@@ -142,7 +142,7 @@ impl<P: Peer> Room<P> {
             _not_read => Timestamp::default(),
         };
         let mut log = Log::after_message(before, before_at);
-        self.kept = Retained::of(opened);
+        self.retained = Retained::of(opened);
         for stored in &opened.recent {
             encode_stored(&mut log, &self.name, self.epoch, stored);
         }

@@ -53,7 +53,7 @@ impl<P: Peer> Shard<P> {
                 None
             }
             Command::Join(join) => Some(Command::Join(Box::new(greet(name, *join)))),
-            Command::Request(ask) => match *ask {
+            Command::Request(request) => match *request {
                 RoomRequest::Position { reply, .. } if readers_wait => {
                     reply.send(Ok(Joined { epoch: NOWHERE.epoch, seq: NOWHERE.seq, members: 0 }));
                     None
@@ -66,7 +66,7 @@ impl<P: Peer> Shard<P> {
                     reply.send(Online::default());
                     None
                 }
-                ask @ (RoomRequest::Position { .. }
+                request @ (RoomRequest::Position { .. }
                 | RoomRequest::Visible { .. }
                 | RoomRequest::Poll { .. }
                 | RoomRequest::Post(_)
@@ -76,7 +76,7 @@ impl<P: Peer> Shard<P> {
                 | RoomRequest::Close { .. }
                 | RoomRequest::Stats { .. }
                 | RoomRequest::Ping { .. }) => {
-                    ask.refuse(RejectReason::NoSuchRoom);
+                    request.refuse(RejectReason::NoSuchRoom);
                     None
                 }
             },

@@ -31,12 +31,12 @@ impl<P: Peer> Shard<P> {
                         self.notices_after_commit(key, now);
                     }
                 }
-                self.roll_back(lost, Refused::Alone, now);
-                self.roll_back(refused_along, Refused::Together, now);
+                self.roll_back(lost, Refused::Room, now);
+                self.roll_back(refused_along, Refused::Batch, now);
             }
             StoreAnswer::Refused => {
                 let lost = self.commits.refused();
-                self.roll_back(lost, Refused::Together, now);
+                self.roll_back(lost, Refused::Batch, now);
             }
             StoreAnswer::Page { reader, page } => self.page(reader, page, now),
             StoreAnswer::Damaged(id) => self.damaged(id),

@@ -27,7 +27,7 @@ impl<P: Peer> Shard<P> {
                 }
             }
             Command::Tell(member, fault) => self.tell(member, &fault),
-            Command::Request(ask) => self.ask(*ask, now),
+            Command::Request(request) => self.request(*request, now),
             Command::After(member, reply) => self.answer_after(member, reply, now),
             Command::Barrier => self.barriers += 1,
         }

@@ -12,7 +12,7 @@ use crate::rooms::room::store_link::StoreLink;
 use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
-    /// Looks whether everything is as the comments say. Looks at every room and seat.
+    /// Looks whether everything is as the comments say. Looks at every room and member.
     ///
     /// # Panics
     /// If it is not.

@@ -27,9 +27,9 @@ const RESET_RETRY_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms) enum Refused {
     /// Of this room, and not those of others.
-    Alone,
+    Room,
     /// All of a batch: it has nothing against the room.
-    Together,
+    Batch,
 }
 
 impl<P: Peer> Shard<P> {
@@ -37,7 +37,7 @@ impl<P: Peer> Shard<P> {
     pub(in crate::rooms) fn break_link(&mut self, key: RoomKey, refused: Refused, now: Timestamp) {
         if let Some(room) = open_room(&mut self.rooms, key)
             // What was not shown is taken back, and the room is where the store is; unless the store is elsewhere.
-            && (room.durability == Durability::Async || refused == Refused::Alone)
+            && (room.durability == Durability::Async || refused == Refused::Room)
             && room.stored_as.is_some()
             && room.durability > Durability::Off
             && room.link == StoreLink::Linked

@@ -13,7 +13,7 @@ impl<P> Command<P> {
     pub(super) fn creates(&self) -> bool {
         match self {
             Command::Join(join) => join.creates,
-            Command::Request(ask) => match &**ask {
+            Command::Request(request) => match &**request {
                 RoomRequest::Post(post) => post.create,
                 RoomRequest::PostAll { posts, .. } => posts.iter().any(|post| post.create),
                 RoomRequest::Relay { .. }
@@ -64,7 +64,7 @@ impl<P> Command<P> {
         COMMAND_BYTES
             + match self {
                 Command::Join(join) => size_of::<Join<P>>() + join.room.len() + join.user.len(),
-                Command::Request(ask) => size_of::<RoomRequest>() + ask.text_bytes(),
+                Command::Request(request) => size_of::<RoomRequest>() + request.text_bytes(),
                 Command::Leave(_)
                 | Command::Tell(..)
                 | Command::Publish { .. }
@@ -76,17 +76,17 @@ impl<P> Command<P> {
 
     /// Whether it is a poll that has waited since then, and whose waiter has gone or whose time has passed.
     pub(super) fn is_stale_poll(&self, since: Timestamp, now: Timestamp) -> bool {
-        let Command::Request(ask) = self else { return false };
-        let RoomRequest::Poll { poll, .. } = &**ask else { return false };
-        // Who only looks is answered, and holds no asker.
+        let Command::Request(request) = self else { return false };
+        let RoomRequest::Poll { poll, .. } = &**request else { return false };
+        // Who only looks is answered, and has no waiter.
         let has_gone = || poll.waiter.as_ref().is_some_and(|waiter| waiter.strong_count() == 0);
         !poll.wait.is_zero() && (has_gone() || poll.wait <= waited(since, now))
     }
 
     /// A poll has waited since then for its room already.
     pub(super) fn shorten_wait(&mut self, since: Timestamp, now: Timestamp) {
-        if let Command::Request(ask) = self
-            && let RoomRequest::Poll { poll, .. } = &mut **ask
+        if let Command::Request(request) = self
+            && let RoomRequest::Poll { poll, .. } = &mut **request
         {
             poll.wait = poll.wait.saturating_sub(waited(since, now));
         }

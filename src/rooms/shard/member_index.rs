@@ -34,7 +34,7 @@ pub(super) enum MemberSlot {
     },
 }
 
-/// The seats of all members of a shard: a table indexed by key.
+/// The slots of all members of a shard: a table indexed by key.
 #[derive(Debug, Default)]
 pub(super) struct MemberIndex {
     member_index: Vec<Option<MemberSlot>>,

@@ -48,8 +48,8 @@ impl<P: Peer> Shard<P> {
             match self.find_for_post(post, now) {
                 Err(error) => return refuse_all(posts, error),
                 Ok(index) if matches!(self.rooms[index], RoomSlot::Opening(_)) => {
-                    let ask = RoomRequest::PostAll { posts, only_asks };
-                    return self.hold(index, Command::Request(Box::new(ask)), now);
+                    let request = RoomRequest::PostAll { posts, only_asks };
+                    return self.hold(index, Command::Request(Box::new(request)), now);
                 }
                 Ok(_open) => {}
             }

@@ -14,7 +14,7 @@ impl<P: Peer> Shard<P> {
             if !room.queued {
                 continue;
             }
-            // A block before another room of the shard gets its turn; of a huge room, one for each pair of hands.
+            // A block before another room of the shard gets its turn; of a huge room, one for each thread of the pool.
             let parallelism = if room.is_huge(&self.limits) { self.fanout_pool.parallelism() } else { 1 };
             let slice = self.limits.block_size.members().min(left);
             if room.pump(slice * parallelism, &self.limits, &*self.fanout_pool, &mut self.out) {

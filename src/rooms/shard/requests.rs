@@ -16,8 +16,8 @@ use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Format, Online, OnlineSession};
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn ask(&mut self, ask: RoomRequest, now: Timestamp) {
-        match ask {
+    pub(super) fn request(&mut self, request: RoomRequest, now: Timestamp) {
+        match request {
             RoomRequest::Post(post) => self.post(post, now),
             RoomRequest::PostAll { posts, only_asks } => self.post_all(posts, only_asks, now),
             RoomRequest::Relay { room, format, payload, text, key, reply } => {
@@ -25,7 +25,7 @@ impl<P: Peer> Shard<P> {
                 reply.send(receivers);
             }
             RoomRequest::Position { .. } | RoomRequest::Poll { .. } | RoomRequest::Online { .. } => {
-                self.ask_reader(ask, now)
+                self.answer_reader(request, now)
             }
             RoomRequest::Visible { room, reply } => {
                 reply.send(Ok(self.open_chat(&room).map(Room::visible_head)));
@@ -49,8 +49,8 @@ impl<P: Peer> Shard<P> {
     }
 
     /// What is asked of a chat room without changing anything there.
-    fn ask_reader(&mut self, ask: RoomRequest, now: Timestamp) {
-        let found = match &ask {
+    fn answer_reader(&mut self, request: RoomRequest, now: Timestamp) {
+        let found = match &request {
             RoomRequest::Position { room, user, .. } | RoomRequest::Poll { room, user, .. } => {
                 self.find_for(room, user, now)
             }
@@ -64,23 +64,23 @@ impl<P: Peer> Shard<P> {
             | RoomRequest::Close { .. }
             | RoomRequest::Stats { .. }
             | RoomRequest::Ping { .. } => {
-                let name = ask.room().unwrap_or_default();
+                let name = request.room().unwrap_or_default();
                 self.names[Format::Chat as usize].get(name).copied().ok_or(RejectReason::NoSuchRoom)
             }
         };
         let index = match found {
             Ok(index) => index,
-            Err(reason) => return ask.refuse(reason),
+            Err(reason) => return request.refuse(reason),
         };
-        match (&mut self.rooms[index], ask) {
-            (RoomSlot::Opening(_), ask) => self.hold(index, Command::Request(Box::new(ask)), now),
-            (RoomSlot::Open(room), ask) if room.damaged && ask.can_be_refused() => {
-                ask.refuse(RejectReason::Unavailable)
+        match (&mut self.rooms[index], request) {
+            (RoomSlot::Opening(_), request) => self.hold(index, Command::Request(Box::new(request)), now),
+            (RoomSlot::Open(room), request) if room.damaged && request.can_be_refused() => {
+                request.refuse(RejectReason::Unavailable)
             }
             (RoomSlot::Open(room), RoomRequest::Position { reply, .. }) => reply.send(Ok(room.position())),
             (RoomSlot::Open(_), RoomRequest::Poll { user, poll, .. }) => self.poll(index, user, *poll, now),
             (RoomSlot::Open(_), RoomRequest::Online { room, reply }) => reply.send(self.online(&room)),
-            (RoomSlot::Open(_), ask) => ask.refuse(RejectReason::NoSuchRoom),
+            (RoomSlot::Open(_), request) => request.refuse(RejectReason::NoSuchRoom),
         }
     }
 
@@ -238,8 +238,8 @@ mod tests {
 
     fn kick(kit: &mut Kit, user: &str) {
         let reply = Reply::new(|closed| assert_eq!(closed, Ok(1)));
-        let ask = RoomRequest::Kick { room: "r".into(), user: user.into(), ban: None, reply };
-        kit.apply(Command::Request(Box::new(ask)), &Arena::default());
+        let request = RoomRequest::Kick { room: "r".into(), user: user.into(), ban: None, reply };
+        kit.apply(Command::Request(Box::new(request)), &Arena::default());
     }
 
     fn contents(ear: &Ear) -> Vec<String> {

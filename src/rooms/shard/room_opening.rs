@@ -7,7 +7,7 @@
 //!    │ everybody has gone         │      │ a command by name
 //!    │                            ▼      │
 //!  (no entry) ◄──────────────── Absent ──┘
-//!            nobody waits      the store has no such room, and only readers wait: they make none
+//!            none waits        the store has no such room, and only readers wait: they make none
 //! ```
 //!
 //! A deletion that meets a room on its way is noted: if it was that room which the store has opened, the store is asked

@@ -6,7 +6,7 @@ use crate::rooms::ids::RoomKey;
 use crate::rooms::timestamp::Timestamp;
 
 /// Requests of one shard at the store at most. The answers of all of them have to fit into the way back
-/// (`workers::journal`), and those of all shards into the store's queue beside everything else.
+/// (`workers::store_client`), and those of all shards into the store's queue beside everything else.
 pub(crate) const REQUESTS_MAX: usize = 256;
 
 /// The requests of a shard that are not answered.

@@ -52,7 +52,7 @@ impl<P: Peer> Shard<P> {
         opening.rename(member, orphan);
         self.member_index.set(member, MemberSlot::Left { room });
         let leave = Command::Leave(orphan);
-        // Never refused: its JOIN has paid for it, too.
+        // Never refused: its JOIN was charged for it, too.
         opening.held.push(Held::new(leave, now, 0));
     }
 
@@ -68,7 +68,7 @@ impl<P: Peer> Shard<P> {
             Command::Join(join) => {
                 user.is_none_or(|user| *join.user == *user) && !MemberIndex::is_orphan(join.member)
             }
-            Command::Request(ask) => user.is_some_and(|user| ask.is_poll_of(user)),
+            Command::Request(request) => user.is_some_and(|user| request.is_poll_of(user)),
             Command::Publish { .. }
             | Command::Leave(_)
             | Command::Tell(..)

@@ -96,7 +96,7 @@ impl<P: Peer> Shard<P> {
         }
         command.shorten_wait(since, now);
         if let Command::After(_, reply) = command {
-            // Its member may have another seat by now; what it said before has had its effect.
+            // Its member may be elsewhere by now; what it said before has had its effect.
             return reply.send(());
         }
         self.apply(command, arena, now);

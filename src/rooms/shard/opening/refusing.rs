@@ -65,7 +65,7 @@ impl<P: Peer> Shard<P> {
     pub(in crate::rooms::shard) fn refuse(&mut self, command: Command<P>, reason: RejectReason) {
         match command {
             Command::Join(join) => self.turn_away(*join, reason),
-            Command::Request(ask) => ask.refuse(reason),
+            Command::Request(request) => request.refuse(reason),
             Command::After(_, reply) => reply.send(()),
             Command::Leave(member) => drop(self.member_index.take(member)),
             Command::Publish { .. } | Command::Tell(..) | Command::Resume(_) | Command::Barrier => {}

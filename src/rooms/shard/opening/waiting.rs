@@ -116,7 +116,7 @@ impl<P: Peer> Shard<P> {
         self.wait_on(index, now);
     }
 
-    /// Readers alone wait for the room from now on, if anybody does.
+    /// Only readers wait for the room from now on, if any does.
     pub(in crate::rooms::shard) fn wait_on(&mut self, index: usize, now: Timestamp) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         debug_assert!(

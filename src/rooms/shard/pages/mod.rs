@@ -44,7 +44,7 @@ impl<P: Peer> Shard<P> {
         if let Some(page) = page {
             if page.head < asked.stored {
                 // It has less than it has acknowledged. The member goes on where the log does, if it does.
-                self.break_link(reader.room, Refused::Alone, now);
+                self.break_link(reader.room, Refused::Room, now);
             }
             let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
             room.expire(self.clock);

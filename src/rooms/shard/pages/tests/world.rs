@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
