@@ -15,16 +15,11 @@ const PENDING: &[&str] = &[
     "reactor",
     "reactor/connection",
     "reactor/session",
-    "rooms",
-    "rooms/api",
-    "rooms/room",
-    "rooms/shard",
     "server",
     "stomp",
     "stomp/session",
     "store",
     "transport",
-    "workers",
     "ws",
 ];
 

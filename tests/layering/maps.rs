@@ -15,7 +15,6 @@ const PENDING: &[&str] = &[
     "handshake",
     "http",
     "proxy",
-    "rooms/shard/opening",
     "server",
     "signaling",
     "stomp",
@@ -43,6 +42,7 @@ fn declared(source: &str) -> Vec<&str> {
         let line = line
             .trim_start_matches("pub(crate) ")
             .trim_start_matches("pub(super) ")
+            .trim_start_matches("pub(in crate::rooms) ")
             .trim_start_matches("pub ");
         if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
             if !for_tests {
