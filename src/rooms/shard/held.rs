@@ -118,9 +118,7 @@ impl RoomRequest {
             RoomRequest::PostAll { posts, .. } => {
                 posts.iter().map(|post| post.room.len() + post.text_bytes()).sum::<usize>()
             }
-            RoomRequest::Relay { payload, key, .. } => {
-                payload.len() + key.as_ref().map_or(0, |key| key.len())
-            }
+            RoomRequest::Relay { message, .. } => message.published().len(),
             RoomRequest::Position { user, .. }
             | RoomRequest::Poll { user, .. }
             | RoomRequest::Kick { user, .. } => user.len(),
