@@ -6,6 +6,7 @@ use crate::rooms::ids::MemberKey;
 use crate::rooms::timestamp::Timestamp;
 
 /// What keeping a command costs besides its texts: it stands in a queue, and most have a box of their own.
+// Rounded up: this bounds memory, so an estimate below the truth would be the worse one.
 const COMMAND_BYTES: usize = 128;
 
 impl<P> Command<P> {
