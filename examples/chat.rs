@@ -15,7 +15,7 @@ use std::error::Error;
 use foghorn::auth::Identity;
 use foghorn::http::{Head, Method, Problem, Response, Status, query};
 use foghorn::server::{
-    Answer, Api, Arrival, Attributes, Context, Endpoint, Handler, HistoryRequest, Interceptor, JoinRequest,
+    Answer, Api, Attributes, Context, Endpoint, Handler, HistoryRequest, Interceptor, JoinRequest, PeerInfo,
     Post, Request, Responder, Router, Server, Start, store_options,
 };
 use foghorn::store::{Location, Store};
@@ -30,7 +30,7 @@ const BADGES: [(&str, &str); 2] = [("7f3a", "ann"), ("c02e", "ben")];
 struct Door;
 
 impl Interceptor for Door {
-    fn before(&self, head: &Head<'_>, _: &Arrival, attributes: &mut Attributes) -> Result<(), Response> {
+    fn before(&self, head: &Head<'_>, _: &PeerInfo, attributes: &mut Attributes) -> Result<(), Response> {
         let badge = query::get(head.query(), "badge").ok().flatten();
         let user = BADGES.iter().find(|(known, _)| badge.as_deref() == Some(*known)).map(|(_, user)| user);
         let stranger = || Problem::new(Status::UNAUTHORIZED, "show your badge").response();
@@ -99,7 +99,7 @@ impl Api for Staff {
             _ => return Answer::Now(Problem::new(Status::NOT_FOUND, "who, said or announce").response()),
         };
         match asked {
-            Ok(()) => Answer::Later,
+            Ok(()) => Answer::Pending,
             Err(_busy) => Answer::Now(unavailable()),
         }
     }

@@ -10,7 +10,7 @@ use crate::chat::query::parse_number;
 use crate::chat::rest::messages;
 use crate::http::{Response, Status};
 use crate::reactor::unix_time;
-use crate::server::{Answer, Busy, History, HistoryRequest, Otherwise, Position, RejectReason, Responder};
+use crate::server::{Answer, Busy, Fallback, History, HistoryRequest, Position, RejectReason, Responder};
 
 /// How long a poll waits at most, and without being told.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -61,7 +61,7 @@ impl Way for Polls {
         });
         asked.map_err(|Busy| busy())?;
         Ok(if wait.is_zero() {
-            Answer::Later
+            Answer::Pending
         } else {
             // Dropped as soon as nobody waits any more, whether because of an answer or because the client has gone: then
             // the room keeps little more than a place in a queue until it looks there.
@@ -69,7 +69,7 @@ impl Way for Polls {
                 drop(asker);
                 reader.nothing()
             };
-            Answer::LaterOr(wait, Otherwise::new(nothing))
+            Answer::PendingUntil(wait, Fallback::new(nothing))
         })
     }
 }

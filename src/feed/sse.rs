@@ -8,7 +8,7 @@ use super::{Wanted, Way, busy, problem, refusal};
 use crate::auth::Identity;
 use crate::chat::query;
 use crate::http::{self, Method, Response, Status};
-use crate::server::{Answer, Encoding, Entry, Follow, Notice, Position, Responder, Start};
+use crate::server::{Answer, Encoding, Entry, Notice, Position, Responder, Start, StreamResponse};
 
 /// What keeps the connection alive: a comment.
 const BEAT: &[u8] = b":\n\n";
@@ -40,7 +40,7 @@ impl Way for Events {
             return Ok(Answer::Now(head.close()));
         }
         let encoding = Arc::new(Event);
-        let follow = Follow::new(head, &wanted.room, encoding)
+        let follow = StreamResponse::new(head, &wanted.room, encoding)
             .start(start)
             .hello(true)
             .user(&wanted.user)
@@ -53,7 +53,7 @@ impl Way for Events {
             Err(why) => responder.respond(fields.dress(refusal(why))),
         };
         wanted.request.rooms.position(&wanted.room, &wanted.user, reply).map_err(|_| busy())?;
-        Ok(Answer::Later)
+        Ok(Answer::Pending)
     }
 }
 

@@ -3,29 +3,31 @@
 
 use std::collections::HashMap;
 
-use crate::reactor::Reactor;
-use crate::reactor::clock::wheel::Tick;
-use crate::reactor::connection::deadlines::next_due;
-use crate::reactor::connection::table::State;
-use crate::reactor::events::memory::waits_for;
-use crate::reactor::service::Service;
+use super::clock::wheel::Tick;
+use super::connection::deadlines::next_due;
+use super::connection::states::{ConnectionState, Queue};
+use super::events::memory::waits_for;
+use super::listen::quotas::Counted;
+use super::parts::Reactor;
+use super::service::Service;
 use crate::workers::ShardHandle;
 
-/// Beyond so many connections nothing is looked at: a turn must not take longer the more there are.
+/// With more connections nothing is checked: a turn must not take longer the more there are.
 const CHECKED_MAX: usize = 16;
-/// How often a sum is taken that other threads change meanwhile.
+/// How often a sum is taken that other threads change meanwhile, before it counts as wrong.
 const SUMS_MAX: usize = 100;
 
 impl<S: Service> Reactor<S> {
     /// To be called at the end of a turn.
     pub(crate) fn check_turn(&self) {
         // A lane that could not hand its batch over is rung for, work of the application keeps the loop awake.
-        let wakes = !self.turn.background.is_empty() || self.turn.lanes.iter().any(ShardHandle::is_congested);
+        let wakes =
+            !self.shared.background.is_empty() || self.shared.lanes.iter().any(ShardHandle::is_congested);
         debug_assert!(
-            self.turn.held.is_empty() || wakes,
+            self.shared.held.is_empty() || wakes,
             "connections are held back, and nothing lets them go on"
         );
-        if self.slots.len() < CHECKED_MAX {
+        if self.connections.len() < CHECKED_MAX {
             self.check_wakers();
             self.check_memory();
         }
@@ -34,52 +36,73 @@ impl<S: Service> Reactor<S> {
     /// Invariants: no connection sleeps without something that will wake it, and every state that must end has a timer that
     /// comes out in time.
     fn check_wakers(&self) {
-        let now = self.turn.now;
-        for (key, slot) in self.slots.iter() {
-            let has_timer = slot.armed.is_set();
-            let awaits_event = match &slot.state {
-                State::Http(Some(exchange)) => exchange.is_waiting(),
-                State::WebSocket(websocket) => websocket.is_slowed(now) && has_timer,
-                State::Http(None) | State::Opening(_) | State::Following(_) | State::Draining => false,
+        let now = self.shared.now;
+        for (key, connection) in self.connections.iter() {
+            let has_timer = connection.armed.is_set();
+            let awaits_event = match &connection.state {
+                ConnectionState::Http(http1) => http1.is_waiting(),
+                ConnectionState::WebSocket(websocket) => websocket.is_slowed(now) && has_timer,
+                ConnectionState::Idle { .. }
+                | ConnectionState::Preamble(_)
+                | ConnectionState::Streaming(_)
+                | ConnectionState::Draining { .. } => false,
             };
-            let wakes = slot.ready || awaits_event || self.turn.paused;
-            let takes = slot.outbound.stalled_at().is_some();
-            debug_assert!(!slot.unread || wakes || takes, "{key:?} has input and sleeps: {slot:?}");
-            debug_assert!(!slot.has_leftover() || slot.unread, "{key:?} is not to be inflated on: {slot:?}");
-            let is_listed = self.turn.ready.contains(&key)
-                || self.turn.held.contains(&key)
-                || self.turn.inflating.has_waiting(key);
-            debug_assert_eq!(slot.ready, is_listed, "{key:?} is on a list or is not: {slot:?}");
-            let may_last = matches!(slot.state, State::Http(None)) && slot.deadline == 0;
-            debug_assert!(has_timer || may_last, "{key:?} has no deadline: {slot:?}");
+            let wakes = connection.queue != Queue::None || awaits_event || self.shared.paused;
+            let takes = connection.outbound.stalled_at().is_some();
+            debug_assert!(
+                !connection.unread || wakes || takes,
+                "{key:?} has input and sleeps: {connection:?}"
+            );
+            debug_assert!(
+                !connection.has_leftover() || connection.unread,
+                "{key:?} is not to be inflated on: {connection:?}"
+            );
+            let is_listed = match connection.queue {
+                Queue::None => true,
+                Queue::Ready => self.shared.ready.contains(&key),
+                Queue::Held => self.shared.held.contains(&key),
+                Queue::Inflating => self.shared.inflating.has_waiting(key),
+            };
+            debug_assert!(is_listed, "{key:?} is not on its list: {connection:?}");
+            let may_last = matches!(connection.state, ConnectionState::Idle { until: None });
+            debug_assert!(has_timer || may_last, "{key:?} has no deadline: {connection:?}");
             // What the limits say that have changed holds once all connections have been looked at.
-            let is_late = |due: Tick| self.review_from.is_none() && slot.armed.at() > due.max(now + 1);
-            debug_assert!(!next_due(slot, &self.turn).is_some_and(is_late), "{key:?} is late: {slot:?}");
+            let is_late = |due: Tick| self.review_from.is_none() && connection.armed.at() > due.max(now + 1);
+            debug_assert!(
+                !next_due(connection, &self.shared).is_some_and(is_late),
+                "{key:?} is late: {connection:?}"
+            );
         }
     }
 
-    /// Invariant: what waits in memory is the sum of what waits for each connection, so that nothing waits for nobody. Other
+    /// Invariant: what waits in memory is the sum of what waits for each connection, so that no byte is counted for a connection that is gone. Other
     /// threads send while the sum is taken: it has to fit once.
     fn check_memory(&self) {
-        let sum = || self.slots.iter().map(|(_, slot)| waits_for(slot)).sum::<usize>();
-        let fits = (0..SUMS_MAX).any(|_| self.turn.waiting.bytes() == sum());
-        debug_assert!(fits, "{} bytes wait, for the connections {}", self.turn.waiting.bytes(), sum());
+        let sum = || self.connections.iter().map(|(_, connection)| waits_for(connection)).sum::<usize>();
+        let fits = (0..SUMS_MAX).any(|_| self.shared.waiting.bytes() == sum());
+        debug_assert!(fits, "{} bytes wait, for the connections {}", self.shared.waiting.bytes(), sum());
     }
 
     /// To be called when a connection was forgotten. Invariant: what is counted is the sum over the connections.
     pub(crate) fn check_counts(&self) {
-        if self.slots.len() >= CHECKED_MAX {
+        if self.connections.len() >= CHECKED_MAX {
             return;
         }
-        let refused = self.slots.iter().filter(|(_, slot)| slot.refused).count();
-        debug_assert_eq!(self.turn.refused, refused, "connections that are refused");
+        let rejected =
+            self.connections.iter().filter(|(_, connection)| connection.counted == Counted::Rejected).count();
+        debug_assert_eq!(self.shared.rejected, rejected, "connections that are rejected");
         let mut addresses = HashMap::new();
-        for ip in self.slots.iter().filter_map(|(_, slot)| slot.counted) {
-            *addresses.entry(ip).or_insert(0) += 1;
+        for (_, connection) in self.connections.iter() {
+            if let Counted::Address(ip) = connection.counted {
+                *addresses.entry(ip).or_insert(0) += 1;
+            }
         }
-        debug_assert_eq!(self.turn.addresses, addresses, "connections of each address");
-        self.turn
-            .users
-            .check(|key| matches!(self.slots.get(key).map(|slot| &slot.state), Some(State::WebSocket(_))));
+        debug_assert_eq!(self.shared.addresses, addresses, "connections of each address");
+        self.shared.users.check(|key| {
+            matches!(
+                self.connections.get(key).map(|connection| &connection.state),
+                Some(ConnectionState::WebSocket(_))
+            )
+        });
     }
 }

@@ -1,40 +1,41 @@
 //! What everything that happens in one turn of the loop shares: the time, the replies, the lanes to the shards.
 
 use std::collections::HashMap;
-use std::hash::RandomState;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use crate::http::date;
+use tracing::Level;
+
+use super::api::background::Background;
+use super::api::ticket::Ticket;
+use super::clock::time::Clock;
+use super::clock::wheel::{Armed, Tick, TimerWheel, ticks};
+use super::inbox::channel::InboxSender;
+use super::incidents::{Incident, Incidents, Kind};
+use super::inflation::Inflating;
+use super::key::Key;
+use super::limits::ReactorLimits;
+use super::listen::quotas::{Counted, Users, network};
 use crate::metrics::{Limit, Metrics};
-use crate::reactor::ReactorLimits;
-use crate::reactor::api::background::Background;
-use crate::reactor::clock::wheel::{Armed, TICK_MILLIS, Tick, Wheel};
-use crate::reactor::connection::inflation::Inflating;
-use crate::reactor::connection::table::{Key, Slot};
-use crate::reactor::inbox::mailbox::Mailbox;
-use crate::reactor::listen::quotas::{Users, network};
-use crate::reactor::reports::incidents::Incidents;
-use crate::reactor::service::Ticket;
 use crate::rooms::SessionEffect;
-use crate::transport::{Outbound, Tally};
+use crate::transport::{MemoryBudget, Outbound};
 use crate::workers::ShardHandle;
 use crate::ws::Spares;
 
-/// A turn that took longer than it asked for by this much did so because the whole process was stopped: that time does
-/// not count against anybody's deadline.
-const STANDSTILL: Duration = Duration::from_secs(2);
-/// The buffer for replies is given back if one turn made it larger than this.
+/// The buffer for replies is freed if one turn made it larger than this: one large reply must not stay in memory for ever.
 const REPLIES_BYTES_KEPT: usize = 1 << 20;
 
 /// The state of the loop apart from the connections.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct LoopState {
     pub(crate) limits: Arc<ReactorLimits>,
     /// The reactor's own time; stands still while the process does.
     pub(crate) now: Tick,
-    pub(crate) timers: Wheel<Key>,
+    pub(crate) timers: TimerWheel<Key>,
     /// Frames and responses that one event brought about, for one connection; empty between events.
     pub(crate) replies: Vec<u8>,
     /// For messages that arrive in pieces.
@@ -42,18 +43,18 @@ pub(crate) struct Turn {
     pub(crate) lanes: Vec<ShardHandle>,
     /// For what the shards that are run here want done; empty between turns.
     pub(crate) effects: Vec<SessionEffect>,
-    pub(crate) mailbox: Mailbox,
+    pub(crate) inbox: InboxSender,
     /// When the connection that is looked after at the moment gave a sign of life last.
     pub(crate) alive_at: Tick,
     /// Whether the connection whose timer has come out is held back at the moment, or has input that was not read yet.
     pub(crate) is_held_back: bool,
-    /// Nothing is read from anybody: what was received before is being finished.
+    /// No connection is read: what was received before is being finished.
     pub(crate) paused: bool,
     /// The number of the last request that was passed to the service. One sequence for all connections: what a
     /// connection holds of a request is gone before the next request comes, and an answer may come later still.
     tickets: u64,
     /// Connections that were read in this turn while they were being opened.
-    pub(crate) openings: usize,
+    pub(crate) preambles: usize,
     /// Connections that go on reading in the next turn.
     pub(crate) ready: Vec<Key>,
     /// Connections that do not read until their shard has caught up.
@@ -62,7 +63,7 @@ pub(crate) struct Turn {
     /// What the application goes on with in each turn.
     pub(crate) background: Vec<Arc<dyn Background>>,
     /// Connections that are refused and have not gone yet.
-    pub(crate) refused: usize,
+    pub(crate) rejected: usize,
     /// Connections per address, if that is limited.
     pub(crate) addresses: HashMap<IpAddr, usize>,
     pub(crate) users: Users,
@@ -75,7 +76,7 @@ pub(crate) struct Turn {
     /// The path of each endpoint.
     pub(crate) paths: Vec<String>,
     /// Bytes that clients do not take, and of messages and requests they do not finish.
-    pub(crate) waiting: Tally,
+    pub(crate) waiting: MemoryBudget,
     /// When connections were closed last to free memory.
     pub(crate) shed_at: Tick,
     /// When that freed too little last.
@@ -84,42 +85,34 @@ pub(crate) struct Turn {
     clock: Clock,
 }
 
-#[derive(Debug)]
-struct Clock {
-    last: Instant,
-    elapsed: Duration,
-    /// `Date` of the current second, and that second.
-    date: (u64, String),
-}
-
-impl Turn {
+impl LoopState {
     pub(crate) fn new(
         limits: Arc<ReactorLimits>,
         lanes: Vec<ShardHandle>,
-        mailbox: Mailbox,
+        inbox: InboxSender,
         metrics: Metrics,
         subprotocols: Vec<Vec<String>>,
         paths: Vec<String>,
-    ) -> Turn {
-        Turn {
+    ) -> LoopState {
+        LoopState {
             limits,
             now: 0,
-            timers: Wheel::new(),
+            timers: TimerWheel::new(),
             replies: Vec::new(),
             spares: Spares::default(),
             lanes,
             effects: Vec::new(),
-            mailbox,
+            inbox,
             alive_at: 0,
             is_held_back: false,
             paused: false,
             tickets: 0,
-            openings: 0,
+            preambles: 0,
             ready: Vec::new(),
             held: Vec::new(),
             inflating: Inflating::default(),
             background: Vec::new(),
-            refused: 0,
+            rejected: 0,
             addresses: HashMap::new(),
             users: Users::default(),
             metrics,
@@ -127,38 +120,25 @@ impl Turn {
             blamed: None,
             subprotocols,
             paths,
-            waiting: Tally::default(),
+            waiting: MemoryBudget::default(),
             shed_at: 0,
             shed_in_vain_at: 0,
             hashers: [RandomState::new(), RandomState::new()],
-            clock: Clock { last: instant(), elapsed: Duration::ZERO, date: (0, String::new()) },
+            clock: Clock::new(),
         }
     }
 
-    /// Reads the clock after a poll that was to wait for `timeout` at most.
+    /// A new turn begins, after a poll that was to wait for `timeout` at most.
     pub(crate) fn tick(&mut self, timeout: Option<Duration>) {
-        self.openings = 0;
-        let now = instant();
-        let passed = now.duration_since(self.clock.last);
-        self.clock.last = now;
-        self.clock.elapsed += match timeout {
-            Some(timeout) if passed > timeout + STANDSTILL => timeout,
-            Some(_) | None => passed,
-        };
-        self.note_time();
+        self.preambles = 0;
+        self.now = self.clock.advance(timeout);
     }
 
-    /// The time is what it is said to be, whatever the clock says.
+    /// A new turn begins at this time, whatever the system's clock says.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn set_time(&mut self, elapsed: Duration) {
-        self.openings = 0;
-        self.clock.elapsed = elapsed;
-        self.note_time();
-    }
-
-    fn note_time(&mut self) {
-        let millis = u64::try_from(self.clock.elapsed.as_millis()).unwrap_or(u64::MAX);
-        self.now = millis / TICK_MILLIS;
+        self.preambles = 0;
+        self.now = self.clock.set(elapsed);
     }
 
     /// Whether there is something to be done that no event will tell of.
@@ -169,25 +149,19 @@ impl Turn {
             || self.lanes.iter().any(ShardHandle::has_work)
     }
 
-    /// How long the loop may sleep.
-    pub(crate) fn timeout(&self) -> Option<Duration> {
+    /// How long the loop may sleep, if it has to wake up at `alarm`.
+    pub(crate) fn timeout(&self, alarm: Option<Tick>) -> Option<Duration> {
         if self.has_work() {
             return Some(Duration::ZERO);
         }
-        let timer = self.timers.until_next().map(|next| {
-            let at = Duration::from_millis(self.now.saturating_add(next) * TICK_MILLIS);
-            at.saturating_sub(self.clock.elapsed)
-        });
+        let next = self.timers.until_next().map(|next| self.now.saturating_add(next));
+        let timer = next.into_iter().chain(alarm).min().map(|at| self.clock.until(at));
         timer.into_iter().chain(self.lanes.iter().filter_map(ShardHandle::dispatch_within)).min()
     }
 
     /// The `Date` header's value.
     pub(crate) fn date(&mut self) -> &str {
-        let second = unix_time().as_secs();
-        if self.clock.date.0 != second {
-            self.clock.date = (second, date::imf_fixdate(second));
-        }
-        &self.clock.date.1
+        self.clock.date()
     }
 
     /// A ticket for the next request, which no other request has had.
@@ -202,6 +176,40 @@ impl Turn {
         self.timers.arm(self.now, armed, at, key);
     }
 
+    /// 128 bits that no client can guess: a keyed hash of a number that is never used twice. Nothing has to be
+    /// stored for it.
+    pub(crate) fn session_id(&self, key: Key) -> u128 {
+        let [high, low] = [&self.hashers[0], &self.hashers[1]].map(|hasher| u128::from(hasher.hash_one(key)));
+        high << 64 | low
+    }
+
+    /// Between half of `interval` and all of it, for each connection another part.
+    pub(crate) fn spread(&self, key: Key, interval: Duration) -> Tick {
+        let interval = ticks(interval);
+        let early = self.session_id(key) % u128::from(interval / 2 + 1);
+        interval - Tick::try_from(early).unwrap_or(0)
+    }
+
+    /// The shard that owns a room. The hash is keyed, so that a client cannot choose names that all fall on one shard.
+    pub(crate) fn lane_of(&self, room: &str) -> u16 {
+        let lanes = self.lanes.len() as u64;
+        u16::try_from(self.hashers[0].hash_one(room) % lanes).unwrap_or(0)
+    }
+
+    /// Does the parts of this turn.
+    pub(crate) fn advance_background(&mut self) {
+        self.background.retain(|work| work.advance());
+    }
+
+    /// Whether some of the work has to be done before this session is read.
+    #[inline]
+    pub(crate) fn is_held_by_background(&self, key: Key) -> bool {
+        !self.background.is_empty() && {
+            let session = self.session_id(key);
+            self.background.iter().any(|work| work.holds(session))
+        }
+    }
+
     /// Whether as many connections as there may be come from this address.
     pub(crate) fn is_crowded(&self, ip: IpAddr) -> bool {
         let max = self.limits.connections_per_ip.unwrap_or(usize::MAX);
@@ -209,18 +217,37 @@ impl Turn {
     }
 
     /// Counts a connection against its address, if addresses are counted.
-    pub(crate) fn count(&mut self, ip: IpAddr) -> Option<IpAddr> {
-        self.limits.connections_per_ip?;
+    pub(crate) fn count(&mut self, ip: IpAddr) -> Counted {
+        if self.limits.connections_per_ip.is_none() {
+            return Counted::No;
+        }
         let counted = network(ip);
         *self.addresses.entry(counted).or_default() += 1;
-        Some(counted)
+        Counted::Address(counted)
     }
 
-    /// Puts the connection on the list of those that go on reading in the next turn.
-    pub(crate) fn make_ready(&mut self, key: Key, slot: &mut Slot) {
-        if !slot.ready {
-            slot.ready = true;
-            self.ready.push(key);
+    /// A connection that was counted as one of this address is gone.
+    pub(crate) fn uncount(&mut self, ip: IpAddr) {
+        if let Entry::Occupied(mut connections) = self.addresses.entry(ip) {
+            *connections.get_mut() -= 1;
+            if *connections.get() == 0 {
+                connections.remove();
+            }
+        }
+    }
+
+    /// Has a line written, if there may be one of this kind and address now.
+    #[cold]
+    pub(crate) fn report<'i>(
+        &mut self,
+        kind: Kind,
+        address: Option<SocketAddr>,
+        incident: impl FnOnce() -> Incident<'i>,
+    ) {
+        if tracing::enabled!(Level::INFO)
+            && let Some(left_out) = self.incidents.admit(kind, address.map(|address| address.ip()), self.now)
+        {
+            Incident { address, ..incident() }.log(kind.message(), left_out);
         }
     }
 
@@ -238,15 +265,4 @@ impl Turn {
         }
         self.replies.clear();
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read, once a turn")]
-fn instant() -> Instant {
-    Instant::now()
-}
-
-/// The time since 1970 (UTC).
-#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
-pub(crate) fn unix_time() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

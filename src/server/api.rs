@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::rooms::Rooms;
 use crate::auth::Identity;
 use crate::http::{Head, Origins, Response, is_local};
-use crate::reactor::{Arrival, Attributes, Letter, Mailbox, Ticket};
+use crate::reactor::{Attributes, InboxSender, PeerInfo, ReactorMessage, Ticket};
 
-pub use crate::reactor::{Answer, Follow, Otherwise};
+pub use crate::reactor::{Answer, Fallback, StreamResponse};
 
 /// A complete request.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub struct Request<'r> {
     /// Its body, decoded.
     pub body: &'r [u8],
     /// Where it came from.
-    pub arrival: &'r Arrival,
+    pub arrival: &'r PeerInfo,
     /// The server's rooms.
     pub rooms: &'r Rooms,
     /// What is attached to it.
@@ -35,7 +35,7 @@ impl Request<'_> {
     /// may, where nobody can prove to be one.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        let Arrival { peer, secure, proxied, .. } = *self.arrival;
+        let PeerInfo { peer, secure, proxied, .. } = *self.arrival;
         is_local(self.head, peer, proxied, secure)
     }
 
@@ -50,14 +50,14 @@ impl Request<'_> {
 ///
 /// The calls come from the reactor's thread and must not block: what takes time goes elsewhere with the [`Responder`].
 pub trait Api: Send + Sync + 'static {
-    /// Answers a request, or keeps the responder and returns [`Answer::Later`].
+    /// Answers a request, or keeps the responder and returns [`Answer::Pending`].
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer;
 }
 
 /// Answers one request, later and from any thread. The connection reads nothing while it waits; one that is never
 /// answered gets 503 after `limits.message_timeout`.
 pub struct Responder {
-    pub(super) mailbox: Mailbox,
+    pub(super) inbox: InboxSender,
     pub(super) ticket: Ticket,
 }
 
@@ -65,12 +65,12 @@ impl Responder {
     /// Sends the answer; waits while the reactor is flooded. Not for the reactor's own thread: return
     /// [`Answer::Now`] there.
     pub fn respond(self, response: Response) {
-        self.mailbox.post(Letter::Response(self.ticket, response));
+        self.inbox.post(ReactorMessage::Response(self.ticket, response));
     }
 
     /// Sends an answer that goes on with the messages of a room; as [`Responder::respond`].
-    pub fn follow(self, follow: Follow) {
-        self.mailbox.post(Letter::Follow(self.ticket, Box::new(follow)));
+    pub fn follow(self, follow: StreamResponse) {
+        self.inbox.post(ReactorMessage::Stream(self.ticket, Box::new(follow)));
     }
 }
 

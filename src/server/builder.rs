@@ -17,7 +17,7 @@ use super::settings::{certificate_files, reactor_limits, room_limits, set_bounds
 use super::{Server, StartError};
 use crate::config::{Config, Listen};
 use crate::metrics::Metrics;
-use crate::reactor::{Gauge, Mailbox, Reactor, Setup};
+use crate::reactor::{Gauge, InboxSender, Reactor, Setup};
 use crate::rooms::Bounds;
 use crate::store::Store;
 use crate::transport::Certificate;
@@ -184,9 +184,9 @@ impl Builder {
             }
             None => None,
         };
-        let dispatch = |mailbox: &Mailbox, gauge: &Gauge| {
-            let rooms = Rooms::new(mailbox.clone(), gauge.clone(), metrics, bounds, shards, kept_in);
-            Dispatch::new(router, &config, rules.clone(), mailbox, rooms)
+        let dispatch = |inbox: &InboxSender, gauge: &Gauge| {
+            let rooms = Rooms::new(inbox.clone(), gauge.clone(), metrics, bounds, shards, kept_in);
+            Dispatch::new(router, &config, rules.clone(), inbox, rooms)
         };
         let reactor =
             Reactor::start(setup, dispatch).map_err(|failure| StartError(Cause::Reactor(failure)))?;

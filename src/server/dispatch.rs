@@ -15,8 +15,8 @@ use crate::config::{self, Config};
 use crate::handshake::{self, DeflateTerms, Intent, Origins};
 use crate::http::{Access, BodyFraming, HEADERS_MAX, Head, HeadLimits, Method, Problem, Response, Status};
 use crate::reactor::{
-    Admission, Answer, Arrival, Attributes, Context, Disconnect, Mailbox, Otherwise, Ration, Route, Service,
-    Standing, State, Ticket, Timer, Verdict,
+    Admission, Answer, Attributes, AuthState, Context, Disconnect, Fallback, InboxSender, PeerInfo,
+    RateLimits, Route, Service, Ticket, Timer, UserState, Verdict,
 };
 use crate::ws::{CloseCode, Message};
 
@@ -35,7 +35,7 @@ pub(super) struct Dispatch {
     awaited: usize,
     deflate: bool,
     deflate_terms: DeflateTerms,
-    mailbox: Mailbox,
+    inbox: InboxSender,
     rooms: Rooms,
 }
 
@@ -44,7 +44,7 @@ impl Dispatch {
         router: Router,
         config: &Config,
         rules: CurrentRules,
-        mailbox: &Mailbox,
+        inbox: &InboxSender,
         rooms: Rooms,
     ) -> Dispatch {
         Dispatch {
@@ -53,7 +53,7 @@ impl Dispatch {
             awaited: 0,
             deflate: config.deflate.enabled,
             deflate_terms: deflate_terms(&config.deflate),
-            mailbox: mailbox.clone(),
+            inbox: inbox.clone(),
             rooms,
         }
     }
@@ -67,7 +67,7 @@ impl Dispatch {
         number: u16,
         endpoint: &'s Endpoint,
         head: &Head<'_>,
-        arrival: &Arrival,
+        arrival: &PeerInfo,
     ) -> Result<Route<'s>, Response> {
         let rules = self.rules.now();
         let origins = rules.origins_of(head.path(), endpoint.origins.as_ref());
@@ -90,19 +90,19 @@ impl Dispatch {
         let message_bytes = message_bytes_of(endpoint, &rules.limits);
         let message_bytes_max = match admission.verdict {
             Verdict::Admitted => message_bytes,
-            Verdict::Awaited | Verdict::Refused(_) => message_bytes.min(UNKNOWN_MESSAGE_BYTES),
+            Verdict::Pending | Verdict::Rejected(_) => message_bytes.min(UNKNOWN_MESSAGE_BYTES),
         };
-        if !matches!(admission.verdict, Verdict::Refused(_)) {
+        if !matches!(admission.verdict, Verdict::Rejected(_)) {
             contained(|| endpoint.handler.handshake(head, arrival))
                 .unwrap_or_else(|Panicked| Err(handler_failed()))
                 .map_err(Response::close)?;
         }
-        let ration = ration_of(endpoint, &rules.limits);
-        Ok(Route::Upgrade { endpoint: number, accepted, message_bytes_max, ration, admission })
+        let rate_limits = ration_of(endpoint, &rules.limits);
+        Ok(Route::Upgrade { endpoint: number, accepted, message_bytes_max, rate_limits, admission })
     }
 
     /// Has the interceptors look at a request.
-    fn intercept(&self, head: &Head<'_>, arrival: &Arrival) -> Result<Attributes, Response> {
+    fn intercept(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<Attributes, Response> {
         let mut attributes = Attributes::default();
         for interceptor in &self.router.interceptors.0 {
             contained(|| interceptor.before(head, arrival, &mut attributes))
@@ -117,7 +117,7 @@ impl Dispatch {
         rules: &Rules,
         origins: &Origins,
         head: &Head<'_>,
-        arrival: &Arrival,
+        arrival: &PeerInfo,
     ) -> Result<Admission, Response> {
         let mut attributes = self.intercept(head, arrival).map_err(Response::close)?;
         let token_policy = rules.token_policy.as_ref().filter(|_| policy::path_needs_token(head.path()));
@@ -134,17 +134,17 @@ impl Dispatch {
                 let response = problem.response().header("Retry-After", "1").close();
                 return Err(response.limited_by("auth.pending_connections"));
             }
-            Ok(None) => Verdict::Awaited,
+            Ok(None) => Verdict::Pending,
             Err(error) => {
                 tracing::debug!(peer = %arrival.peer, %error, "token refused");
-                Verdict::Refused(error.message())
+                Verdict::Rejected(error.message())
             }
         };
         Ok(Admission { attributes, verdict })
     }
 
     /// Decides about a request for an api: what is attached to it, or the response that sends it away.
-    fn admit_request(&self, head: &Head<'_>, arrival: &Arrival) -> Result<Attributes, Response> {
+    fn admit_request(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<Attributes, Response> {
         let rules = self.rules.now();
         let origins = rules.origins_of(head.path(), None);
         let access = Access::of(origins, head, arrival.secure);
@@ -178,7 +178,7 @@ impl Dispatch {
             cx.session_of(head);
         }
         if let Some(identity) = attributes.get::<Identity>() {
-            cx.admit(identity, message_bytes_of(endpoint, &self.rules.now().limits));
+            cx.authenticate(identity, message_bytes_of(endpoint, &self.rules.now().limits));
         }
         cx.attach(attributes);
         for interceptor in &self.router.interceptors.0 {
@@ -186,11 +186,11 @@ impl Dispatch {
                 fail(cx);
             }
             if !cx.is_open() {
-                return cx.shut_out();
+                return cx.mark_rejected();
             }
         }
         match contained(|| endpoint.handler.open(cx, head)) {
-            Ok(state) => cx.keep_state(Some(state)),
+            Ok(state) => cx.keep_user_state(Some(state)),
             Err(Panicked) => fail(cx),
         }
     }
@@ -202,15 +202,15 @@ impl Dispatch {
             fail(cx);
             return true;
         };
-        let (known, token) = match (cx.standing(), token) {
+        let (known, token) = match (cx.auth(), token) {
             (None, None) => return false,
-            (Some(Standing::Known(_)), None) => return self.withhold(cx, message),
-            (Some(Standing::Awaited(_) | Standing::Refused), None) => {
+            (Some(AuthState::Authenticated(_)), None) => return self.withhold(cx, message),
+            (Some(AuthState::Pending(_) | AuthState::Rejected), None) => {
                 self.refuse_message(cx, "the first message must be a token");
                 return true;
             }
-            (Some(Standing::Known(identity)), Some(token)) => (Some(identity.clone()), token),
-            (None | Some(Standing::Awaited(_) | Standing::Refused), Some(token)) => (None, token),
+            (Some(AuthState::Authenticated(identity)), Some(token)) => (Some(identity.clone()), token),
+            (None | Some(AuthState::Pending(_) | AuthState::Rejected), Some(token)) => (None, token),
         };
         let rules = self.rules.now();
         // Without keys, whoever vouched for the user has no use for tokens.
@@ -256,8 +256,8 @@ impl Dispatch {
     fn know(&mut self, cx: &mut Context<'_>, identity: Identity) {
         let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return };
         let identity = Arc::new(identity);
-        let Some(hold) = cx.release() else {
-            cx.admit(identity.clone(), message_bytes_of(endpoint, &self.rules.now().limits));
+        let Some(hold) = cx.take_pending_auth() else {
+            cx.authenticate(identity.clone(), message_bytes_of(endpoint, &self.rules.now().limits));
             return cx.attach(Attributes::default().with_shared(identity));
         };
         self.awaited -= 1;
@@ -279,11 +279,11 @@ impl Dispatch {
     /// Ends a session with 4401.
     fn refuse(&mut self, cx: &mut Context<'_>, reason: &str) {
         self.forget_awaited(cx);
-        cx.refuse(reason);
+        cx.reject(reason);
     }
 
     fn forget_awaited(&mut self, cx: &Context<'_>) {
-        if let Some(Standing::Awaited(_)) = cx.standing() {
+        if let Some(AuthState::Pending(_)) = cx.auth() {
             self.awaited -= 1;
         }
     }
@@ -292,22 +292,22 @@ impl Dispatch {
     fn call(
         &self,
         cx: &mut Context<'_>,
-        callback: impl FnOnce(&dyn AnyHandler, &mut Context<'_>, &mut State),
+        callback: impl FnOnce(&dyn AnyHandler, &mut Context<'_>, &mut UserState),
     ) {
         let Some(endpoint) = self.router.endpoints.get(usize::from(cx.endpoint())) else { return };
-        let Some(mut state) = cx.take_state() else { return };
+        let Some(mut state) = cx.take_user_state() else { return };
         if contained(|| callback(&*endpoint.handler, cx, &mut state)).is_err() {
             fail(cx);
         }
-        cx.keep_state(Some(state));
+        cx.keep_user_state(Some(state));
     }
 }
 
 /// What a session at the endpoint may send.
-fn ration_of(endpoint: &Endpoint, limits: &config::Limits) -> Ration {
+fn ration_of(endpoint: &Endpoint, limits: &config::Limits) -> RateLimits {
     let messages = endpoint.messages_per_second.unwrap_or(limits.messages_per_second);
     let bytes = endpoint.bytes_per_second.unwrap_or(limits.bytes_per_second);
-    Ration::new(messages, bytes, limits.burst)
+    RateLimits::new(messages, bytes, limits.burst)
 }
 
 fn message_bytes_of(endpoint: &Endpoint, limits: &config::Limits) -> usize {
@@ -327,7 +327,7 @@ fn handler_failed() -> Response {
 }
 
 impl Service for Dispatch {
-    fn route(&mut self, head: &Head<'_>, arrival: &Arrival) -> Route<'_> {
+    fn route(&mut self, head: &Head<'_>, arrival: &PeerInfo) -> Route<'_> {
         let answer = match self.router.find(head.path()) {
             // About the server as a whole (RFC 9110 §9.3.7); load balancers ask so.
             _ if head.path() == "*" => {
@@ -366,7 +366,7 @@ impl Service for Dispatch {
         &mut self,
         head: &Head<'_>,
         body: &[u8],
-        arrival: &Arrival,
+        arrival: &PeerInfo,
         attributes: &Attributes,
         ticket: Ticket,
     ) -> Answer {
@@ -377,12 +377,12 @@ impl Service for Dispatch {
         let origins = rules.origins_of(head.path(), None);
         let (rooms, message_bytes) = (&self.rooms, rules.limits.message_bytes);
         let request = Request { head, body, arrival, rooms, attributes, origins, message_bytes };
-        let responder = Responder { mailbox: self.mailbox.clone(), ticket };
+        let responder = Responder { inbox: self.inbox.clone(), ticket };
         match contained(|| api.call(&request, responder)) {
-            Ok(Answer::LaterOr(after, otherwise)) => {
+            Ok(Answer::PendingUntil(after, otherwise)) => {
                 let or_failure =
                     || contained(|| otherwise.make()).unwrap_or_else(|Panicked| handler_failed());
-                Answer::LaterOr(after, Otherwise::new(or_failure))
+                Answer::PendingUntil(after, Fallback::new(or_failure))
             }
             Ok(answer) => answer,
             Err(Panicked) => Answer::Now(handler_failed()),
@@ -392,8 +392,8 @@ impl Service for Dispatch {
     fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>, admission: Admission) {
         match admission.verdict {
             Verdict::Admitted => self.begin(cx, head, admission.attributes),
-            Verdict::Refused(reason) => cx.refuse(reason),
-            Verdict::Awaited => {
+            Verdict::Rejected(reason) => cx.reject(reason),
+            Verdict::Pending => {
                 let timeout = self
                     .rules
                     .now()
@@ -401,13 +401,13 @@ impl Service for Dispatch {
                     .as_ref()
                     .map_or(Duration::ZERO, |token_policy| token_policy.timeout);
                 self.awaited += 1;
-                cx.hold(head, admission.attributes, timeout);
+                cx.await_auth(head, admission.attributes, timeout);
             }
         }
     }
 
     fn message(&mut self, cx: &mut Context<'_>, message: Message<'_>) {
-        if cx.standing().is_none() || !self.guard(cx, &message) {
+        if cx.auth().is_none() || !self.guard(cx, &message) {
             self.call(cx, |handler, cx, state| handler.message(cx, state, message));
         }
     }
@@ -416,12 +416,12 @@ impl Service for Dispatch {
         self.call(cx, |handler, cx, state| handler.timer(cx, state, timer));
     }
 
-    fn event(&mut self, cx: &mut Context<'_>, event: State) {
+    fn event(&mut self, cx: &mut Context<'_>, event: UserState) {
         self.call(cx, |handler, cx, state| handler.event(cx, state, event));
     }
 
     fn overdue(&mut self, cx: &mut Context<'_>) {
-        let known = matches!(cx.standing(), Some(Standing::Known(_)));
+        let known = matches!(cx.auth(), Some(AuthState::Authenticated(_)));
         self.refuse(cx, if known { TokenError::Expired.message() } else { "no token came in time" });
     }
 
@@ -431,7 +431,7 @@ impl Service for Dispatch {
         }
     }
 
-    fn names<'s>(&self, endpoint: u16, state: &'s State) -> (Option<&'s str>, Option<&'s str>) {
+    fn names<'s>(&self, endpoint: u16, state: &'s UserState) -> (Option<&'s str>, Option<&'s str>) {
         let Some(endpoint) = self.router.endpoints.get(usize::from(endpoint)) else { return (None, None) };
         let names = contained(|| endpoint.handler.names(state)).unwrap_or_else(|Panicked| Names::default());
         (names.user, names.room)
@@ -441,7 +441,7 @@ impl Service for Dispatch {
         tracing::debug!(session = %format_args!("{:032x}", cx.id()), %reason, "session ended");
         self.forget_awaited(cx);
         if let (Some(state), Some(endpoint)) =
-            (cx.take_state(), self.router.endpoints.get(usize::from(cx.endpoint())))
+            (cx.take_user_state(), self.router.endpoints.get(usize::from(cx.endpoint())))
         {
             let _the_session_has_ended_anyway = contained(|| endpoint.handler.close(cx, state, reason));
         }

@@ -5,7 +5,7 @@ use std::any::Any;
 use crate::auth::AuthMessage;
 use crate::config::Config;
 use crate::http::{Head, Response};
-use crate::reactor::{Arrival, Context, Disconnect, State, Timer};
+use crate::reactor::{Context, Disconnect, PeerInfo, Timer, UserState};
 use crate::ws::Message;
 
 /// The application's side of an endpoint. One handler serves all sessions of its endpoint; what belongs to one session
@@ -46,7 +46,7 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// The response that refuses.
-    fn handshake(&self, head: &Head<'_>, arrival: &Arrival) -> Result<(), Response> {
+    fn handshake(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<(), Response> {
         let _ = (head, arrival);
         Ok(())
     }
@@ -154,22 +154,22 @@ pub struct Names<'s> {
 
 /// A handler whose state is of a type that only it knows.
 pub(super) trait AnyHandler: Send + Sync {
-    fn handshake(&self, head: &Head<'_>, arrival: &Arrival) -> Result<(), Response>;
+    fn handshake(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<(), Response>;
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials>;
     fn withholds(&self, message: &Message<'_>) -> bool;
     fn withheld(&self, cx: &mut Context<'_>, message: Message<'_>);
     fn refused(&self, cx: &mut Context<'_>, reason: &str);
-    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> State;
-    fn message(&self, cx: &mut Context<'_>, state: &mut State, message: Message<'_>);
-    fn timer(&self, cx: &mut Context<'_>, state: &mut State, timer: Timer);
-    fn event(&self, cx: &mut Context<'_>, state: &mut State, event: State);
-    fn close(&self, cx: &mut Context<'_>, state: State, reason: Disconnect);
+    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> UserState;
+    fn message(&self, cx: &mut Context<'_>, state: &mut UserState, message: Message<'_>);
+    fn timer(&self, cx: &mut Context<'_>, state: &mut UserState, timer: Timer);
+    fn event(&self, cx: &mut Context<'_>, state: &mut UserState, event: UserState);
+    fn close(&self, cx: &mut Context<'_>, state: UserState, reason: Disconnect);
     fn reconfigure(&self, config: &Config);
-    fn names<'s>(&self, state: &'s State) -> Names<'s>;
+    fn names<'s>(&self, state: &'s UserState) -> Names<'s>;
 }
 
 impl<H: Handler> AnyHandler for H {
-    fn handshake(&self, head: &Head<'_>, arrival: &Arrival) -> Result<(), Response> {
+    fn handshake(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<(), Response> {
         Handler::handshake(self, head, arrival)
     }
 
@@ -189,23 +189,23 @@ impl<H: Handler> AnyHandler for H {
         Handler::refused(self, cx, reason);
     }
 
-    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> State {
+    fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> UserState {
         Box::new(Handler::open(self, cx, head))
     }
 
-    fn message(&self, cx: &mut Context<'_>, state: &mut State, message: Message<'_>) {
+    fn message(&self, cx: &mut Context<'_>, state: &mut UserState, message: Message<'_>) {
         if let Some(state) = state.downcast_mut() {
             Handler::message(self, cx, state, message);
         }
     }
 
-    fn timer(&self, cx: &mut Context<'_>, state: &mut State, timer: Timer) {
+    fn timer(&self, cx: &mut Context<'_>, state: &mut UserState, timer: Timer) {
         if let Some(state) = state.downcast_mut() {
             Handler::timer(self, cx, state, timer);
         }
     }
 
-    fn event(&self, cx: &mut Context<'_>, state: &mut State, event: State) {
+    fn event(&self, cx: &mut Context<'_>, state: &mut UserState, event: UserState) {
         if let Some(state) = state.downcast_mut() {
             Handler::event(self, cx, state, event);
         }
@@ -215,11 +215,11 @@ impl<H: Handler> AnyHandler for H {
         Handler::reconfigure(self, config);
     }
 
-    fn names<'s>(&self, state: &'s State) -> Names<'s> {
+    fn names<'s>(&self, state: &'s UserState) -> Names<'s> {
         state.downcast_ref().map(|state| Handler::names(self, state)).unwrap_or_default()
     }
 
-    fn close(&self, cx: &mut Context<'_>, state: State, reason: Disconnect) {
+    fn close(&self, cx: &mut Context<'_>, state: UserState, reason: Disconnect) {
         if let Ok(state) = state.downcast() {
             Handler::close(self, cx, *state, reason);
         }

@@ -1,7 +1,7 @@
 //! What looks at requests and sessions before the application does.
 
 use crate::http::{Head, Response};
-use crate::reactor::{Arrival, Attributes, Context};
+use crate::reactor::{Attributes, Context, PeerInfo};
 
 /// Looks at every request for a WebSocket endpoint or an [`Api`](super::Api) before these do: refuses it, or attaches to
 /// it what was found out.
@@ -50,7 +50,7 @@ pub trait Interceptor: Send + Sync + 'static {
     fn before(
         &self,
         head: &Head<'_>,
-        arrival: &Arrival,
+        arrival: &PeerInfo,
         attributes: &mut Attributes,
     ) -> Result<(), Response> {
         let _ = (head, arrival, attributes);

@@ -62,11 +62,11 @@ use self::dispatch::Dispatch;
 use self::rules::{CurrentRules, Rules};
 use self::settings::{certificate_files, reactor_limits, set_bounds};
 use crate::config::{Config, Listen, Place};
-use crate::reactor::{Letter, Reactor};
+use crate::reactor::{Reactor, ReactorMessage};
 use crate::transport::Certificate;
 
 pub use crate::reactor::{
-    Arrival, Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, Post, Relayed, RoomError,
+    Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, PeerInfo, Post, Relayed, RoomError,
     Session, Timer,
 };
 #[doc(inline)]
@@ -75,7 +75,7 @@ pub use crate::rooms::{
     Position, PostError, Posted, RejectReason, ShardStats, Start, Timestamp, TooManyBans,
 };
 pub use crate::transport::{CertificateError, SendError};
-pub use api::{Answer, Api, Follow, Otherwise, Request, Responder};
+pub use api::{Answer, Api, Fallback, Request, Responder, StreamResponse};
 pub use builder::Builder;
 pub use error::{ReloadError, RunError, StartError};
 pub use handler::{Credentials, Handler, Names};
@@ -117,7 +117,7 @@ impl Server {
     /// The places listened on, with their real ports, in the order they were named.
     #[must_use]
     pub fn places(&self) -> &[Listen] {
-        self.reactor.places()
+        self.reactor.addresses()
     }
 
     /// A handle for other threads: to stop the server, to reach its rooms, to change its limits.
@@ -147,13 +147,13 @@ impl Server {
         outcome
     }
 
-    /// See [`Reactor::settle`].
+    /// See [`Reactor::run_until_idle`].
     ///
     /// # Errors
     /// As [`Server::run`].
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn settle(&mut self, elapsed: Duration) -> Result<(), RunError> {
-        self.reactor.settle(elapsed).map_err(RunError)
+        self.reactor.run_until_idle(elapsed).map_err(RunError)
     }
 
     /// See [`Reactor::burden`].
@@ -186,7 +186,7 @@ impl ServerHandle {
     /// Shuts the server down in good order: nobody new is accepted, what was received is finished, every session is
     /// closed with 1001. [`Server::run`] returns after that, within `shutdown.grace`. Must not be called in a callback.
     pub fn shutdown(&self) {
-        self.rooms.mailbox().post(Letter::Shutdown);
+        self.rooms.inbox().post(ReactorMessage::Shutdown);
     }
 
     /// Takes over from a configuration what can change while the server runs: `[limits]`, `[heartbeat]`, `[origins]`,
@@ -213,10 +213,10 @@ impl ServerHandle {
                 }
                 tracing::warn!(%error, "the certificate in use cannot be relied on");
             }
-            self.rooms.mailbox().post(Letter::Certificate(certificate.clone()));
+            self.rooms.inbox().post(ReactorMessage::Certificate(certificate.clone()));
         }
-        self.rooms.mailbox().post(Letter::Limits(Box::new(reactor_limits(config))));
-        self.rooms.mailbox().post(Letter::Config(Box::new(config.clone())));
+        self.rooms.inbox().post(ReactorMessage::Limits(Box::new(reactor_limits(config))));
+        self.rooms.inbox().post(ReactorMessage::Config(Box::new(config.clone())));
         set_bounds(self.rooms.bounds(), &config.limits);
         if let Some(store) = self.rooms.store() {
             store.set_rooms_max(config.limits.rooms);

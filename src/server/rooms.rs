@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::history::{HistoryRequest, Reader};
 use crate::metrics::{Limit, Metrics};
-use crate::reactor::{Gauge, Letter, Mailbox, Post, Relayed};
+use crate::reactor::{Gauge, InboxSender, Post, ReactorMessage, Relayed};
 use crate::rooms::{
     Bans, Bounds, History, Joined, Online, Poll, PostError, Posted, RejectReason, Reply, RoomRequest,
     ShardStats, Timestamp, TooManyBans, VisibleHead,
@@ -51,7 +51,7 @@ impl std::error::Error for Busy {}
 /// ```
 #[derive(Clone, Debug)]
 pub struct Rooms {
-    mailbox: Mailbox,
+    inbox: InboxSender,
     gauge: Gauge,
     metrics: Metrics,
     bounds: Arc<Bounds>,
@@ -61,18 +61,18 @@ pub struct Rooms {
 
 impl Rooms {
     pub(super) fn new(
-        mailbox: Mailbox,
+        inbox: InboxSender,
         gauge: Gauge,
         metrics: Metrics,
         bounds: Arc<Bounds>,
         shards: usize,
         store: Option<Store>,
     ) -> Rooms {
-        Rooms { mailbox, gauge, metrics, bounds, shards, store }
+        Rooms { inbox, gauge, metrics, bounds, shards, store }
     }
 
-    pub(super) fn mailbox(&self) -> &Mailbox {
-        &self.mailbox
+    pub(super) fn inbox(&self) -> &InboxSender {
+        &self.inbox
     }
 
     pub(super) fn bounds(&self) -> &Bounds {
@@ -226,7 +226,7 @@ impl Rooms {
     /// there.
     pub fn close_deleted(&self, room: &str, id: RoomId, reply: impl FnOnce(usize) + Send + 'static) {
         let ask = RoomRequest::Close { room: room.into(), id: Some(id), reply: Reply::new(reply) };
-        self.mailbox.post_or_keep(Letter::Ask(Box::new(ask)));
+        self.inbox.post_or_keep(ReactorMessage::Ask(Box::new(ask)));
     }
 
     /// What does each shard hold? Each looks at all of its members for that.
@@ -275,17 +275,17 @@ impl Rooms {
                     reply(gathered.0.iter().flatten().cloned().collect());
                 }
             });
-            self.post_letter(Letter::AskShard(shard, Box::new(ask(reply))))?;
+            self.post_letter(ReactorMessage::AskShard(shard, Box::new(ask(reply))))?;
         }
         Ok(())
     }
 
     fn ask(&self, ask: RoomRequest) -> Result<(), Busy> {
-        self.post_letter(Letter::Ask(Box::new(ask)))
+        self.post_letter(ReactorMessage::Ask(Box::new(ask)))
     }
 
-    fn post_letter(&self, letter: Letter) -> Result<(), Busy> {
-        if self.mailbox.try_post(letter) {
+    fn post_letter(&self, letter: ReactorMessage) -> Result<(), Busy> {
+        if self.inbox.try_post(letter) {
             return Ok(());
         }
         self.metrics.hit(Limit::ShardQueue);

@@ -41,7 +41,7 @@ pub(super) fn reactor_limits(config: &Config) -> ReactorLimits {
         tls_timeout: limits.tls_timeout,
         sessions_per_user: (limits.sessions_per_user > 0).then_some(limits.sessions_per_user),
         rooms_per_session: limits.rooms_per_session,
-        close_on_flood: limits.on_flood == config::OnFlood::Close,
+        close_over_limit: limits.on_flood == config::OnFlood::Close,
         control_frames: control_frames(limits),
         burst: limits.burst,
         memory: (limits.memory > 0).then_some(limits.memory),

@@ -20,7 +20,7 @@ pub(super) const ALPN: &[u8] = b"http/1.1";
 /// Where certificate and key are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CertificateFiles {
-    /// The certificate, and those that vouch for it, in this order (PEM).
+    /// The certificate and its chain, in this order (PEM).
     pub(crate) certificate: PathBuf,
     /// The key of the certificate (PEM).
     pub(crate) key: PathBuf,
@@ -61,7 +61,7 @@ impl Certificate {
         &self.config
     }
 
-    /// Whether it is the same certificate as another; the key and those that vouch for it may differ.
+    /// Whether it is the same certificate as another; the key and the chain may differ.
     pub(crate) fn is_same_as(&self, other: &Certificate) -> bool {
         self.chain.first() == other.chain.first()
     }
@@ -114,7 +114,8 @@ fn server_config(
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    // Whoever comes back (after a restart of their network, all at once) need not be signed for again.
+    // Clients that reconnect (after an outage of their network, all at once) cost no signature: it is the dearest part of a
+    // handshake.
     config.ticketer = Ticketer::new()?;
     Ok(Arc::new(config))
 }

@@ -10,34 +10,9 @@ use mio::{Interest, Registry, Token};
 use rustls::ServerConnection;
 
 use super::certificate::Certificate;
+use super::outcome::{Arrived, Taken, uninterrupted};
 use super::tls::Tls;
 use super::trust::Trust;
-
-/// What one read came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Arrived {
-    /// So many bytes, possibly none that are meant for anybody. `more`: there may be others, which no event will tell
-    /// of.
-    Bytes {
-        /// At the beginning of the buffer.
-        count: usize,
-        /// Whether to read again.
-        more: bool,
-    },
-    /// The end of the stream.
-    End,
-    /// The peer broke TLS and was told so by an alert. Comes once; what it sends from now on is discarded.
-    Broken,
-}
-
-/// What one write came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Taken {
-    /// Bytes that are the stream's business now.
-    pub(crate) bytes: usize,
-    /// Whether the socket takes no more: its being writable again is an event.
-    pub(crate) full: bool,
-}
 
 /// A non-blocking byte stream, encrypted or not, with its owner. It is used through [`Stream::lend`].
 #[derive(Debug)]
@@ -58,7 +33,7 @@ pub(super) struct Extra {
     local: bool,
 }
 
-/// What stands for the address of somebody on this machine who has none.
+/// Stands for the address of a client on this machine that has none: it came over a Unix socket.
 pub(crate) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Whom a proxy speaks for.
@@ -69,7 +44,7 @@ pub(crate) struct Client {
     pub(crate) secure: bool,
 }
 
-/// A stream, lent by its owner: the reactor reads it; everybody else writes through [`Outbound`](super::Outbound).
+/// A stream, lent by its owner: the reactor reads it; all threads write through [`Outbound`](super::Outbound).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamRef<'s> {
     pub(super) socket: &'s TcpStream,
@@ -104,7 +79,7 @@ impl Stream {
         Stream { socket, extra: Some(Box::new(Extra { tls: Some(tls), ..Extra::default() })) }
     }
 
-    /// A stream on which somebody may speak for others; see [`StreamRef::set_client`]. `header`: it begins with a header of
+    /// A stream on which a proxy may speak for its clients; see [`StreamRef::set_client`]. `header`: it begins with a header of
     /// the PROXY protocol, whatever that says.
     #[must_use]
     pub(crate) fn proxied(mut self, header: bool) -> Stream {
@@ -275,15 +250,6 @@ impl<'s> StreamRef<'s> {
             Some(client) => Ok(client.address),
             None if self.extra.is_some_and(|extra| extra.local) => Ok(HERE),
             None => self.socket.peer_addr(),
-        }
-    }
-}
-
-pub(super) fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            done => return done,
         }
     }
 }

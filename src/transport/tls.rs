@@ -1,8 +1,8 @@
-//! TLS on one connection (RFC 8446, RFC 5246): ciphertext on the socket, plaintext for everybody else.
+//! TLS on one connection (RFC 8446, RFC 5246): ciphertext on the socket, plaintext above it.
 //!
 //! `rustls` does the protocol without touching the socket; here its bytes are carried to and fro, never waiting. The
-//! reactor reads and any thread writes, so the session has a short lock of its own, which nobody holds while taking
-//! another. Plaintext is encrypted straight from where it lies, a record at a time: what the socket does not take of
+//! reactor reads and any thread writes, so the session has a short lock of its own. No thread takes another lock while it holds
+//! this one. Plaintext is encrypted straight from where it lies, a record at a time: what the socket does not take of
 //! that record is all that waits here, and nothing does while the peer keeps up.
 
 use std::io::{self, IoSlice, Read, Write};
@@ -11,9 +11,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mio::net::TcpStream;
 use rustls::Connection;
 
-use super::stream::{Arrived, Taken, uninterrupted};
+use super::outcome::{Arrived, Taken, uninterrupted};
 
-/// Plaintext that is encrypted before the socket has taken what was encrypted before: one record (RFC 8446 §5.1).
+/// Plaintext that is encrypted before the socket has taken what was encrypted before: one record (RFC 8446 §5.1). What is
+/// encrypted cannot be taken back, so no more than that waits here.
 const RECORD_BYTES: usize = 16 * 1024;
 /// A record with its header and what encryption adds (RFC 8446 §5.2), and room to spare.
 const RECORD_WIRE_BYTES: usize = RECORD_BYTES + 1024;
@@ -42,7 +43,7 @@ enum Input {
     Open,
     /// The peer has said that there will be no more: whatever follows is ignored (RFC 8446 §6.1).
     Ended,
-    /// The peer broke a rule, and whoever reads has not heard of it yet.
+    /// The peer broke a rule, and the reader has not heard of it yet.
     Broken,
     /// As `Broken`; they are discarded, so that the alert is not destroyed by a reset.
     Deaf,
@@ -104,7 +105,7 @@ impl Session {
         let (plaintext, ciphertext) = buffer.split_at_mut(buffer.len() / 2 + RECORD_WIRE_BYTES);
         let len = uninterrupted(|| (&*socket).read(ciphertext))?;
         if len == 0 {
-            // Without close_notify nobody knows whether that was all (RFC 8446 §6.1).
+            // Without close_notify it may have been cut off by an attacker (RFC 8446 §6.1).
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let count = self.decrypt(&ciphertext[..len], plaintext);

@@ -1,4 +1,4 @@
-//! Whom a client believes that a server is who it says.
+//! Which servers a client believes.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) struct Trust {
 }
 
 impl Trust {
-    /// Believes that it is `server` whoever the certificates in this file (PEM) vouch for.
+    /// Accepts the certificates for `server` that were signed by one in this file (PEM).
     ///
     /// # Errors
     /// If the file cannot be read or holds no certificate, or `server` is no name.
@@ -48,7 +48,7 @@ impl Trust {
         Ok(Trust { config: Arc::new(config), server })
     }
 
-    /// Believes everybody.
+    /// Accepts every certificate.
     ///
     /// # Errors
     /// If `server` is no name.

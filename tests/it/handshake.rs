@@ -32,7 +32,7 @@ impl Handler for Panics {
 
     fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
 
-    fn handshake(&self, _: &foghorn::http::Head<'_>, _: &foghorn::server::Arrival) -> Result<(), Response> {
+    fn handshake(&self, _: &foghorn::http::Head<'_>, _: &foghorn::server::PeerInfo) -> Result<(), Response> {
         panic!("on purpose")
     }
 
@@ -46,7 +46,7 @@ impl Handler for Refuses {
 
     fn open(&self, _: &mut Context<'_>, _: &foghorn::http::Head<'_>) {}
 
-    fn handshake(&self, _: &foghorn::http::Head<'_>, _: &foghorn::server::Arrival) -> Result<(), Response> {
+    fn handshake(&self, _: &foghorn::http::Head<'_>, _: &foghorn::server::PeerInfo) -> Result<(), Response> {
         Err(Response::text(Status::FORBIDDEN, "not today"))
     }
 

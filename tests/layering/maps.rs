@@ -21,7 +21,6 @@ const PENDING: &[&str] = &[
     "stomp/queues",
     "store",
     "testing",
-    "transport",
     "ws",
 ];
 

@@ -79,7 +79,7 @@ impl Api for Rest {
         let manner = Manner::new(&access, request.head);
         let answer = self.answer(request, &access, Pending::new(responder, manner.clone()));
         match answer {
-            Ok(None) => Answer::Later,
+            Ok(None) => Answer::Pending,
             Ok(Some(response)) => Answer::Now(manner.dress(response)),
             Err(refusal) => Answer::Now(manner.dress(refusal.response())),
         }

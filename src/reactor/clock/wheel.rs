@@ -1,8 +1,10 @@
 //! A hierarchical timer wheel: inserting costs a push, and an entry is touched at most once a level.
 
-/// The unit of all deadlines of the reactor, in milliseconds.
+/// The unit of all deadlines of the reactor, in milliseconds. Deadlines are seconds, so 20 ms are exact enough, and an idle
+/// loop wakes up fifty times a second at most.
 pub(crate) const TICK_MILLIS: u64 = 20;
 
+// Four levels of 64 slots: a level fits a machine word as a bit set, and together they look 93 hours ahead.
 const LEVELS: usize = 4;
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
@@ -23,7 +25,7 @@ pub(crate) fn ticks(duration: std::time::Duration) -> Tick {
     Tick::try_from(ticks).unwrap_or(Tick::MAX / 2)
 }
 
-/// When an item comes out next that [`Wheel::arm`] has put in.
+/// When an item comes out next that [`TimerWheel::arm`] has put in.
 ///
 /// Invariant: if [`Armed::at`] is not 0, the wheel holds an entry at exactly this time, and another `later` ticks after it
 /// unless that is 0. Only the entry's coming out makes it 0; anything else that happens in the same tick must leave it
@@ -78,10 +80,10 @@ struct Entry<T> {
     item: T,
 }
 
-/// Items that come out again at their time. There is no cancelling: whoever takes an item checks whether it still
+/// Items that come out again at their time. There is no cancelling: the caller that takes an item checks whether it still
 /// means anything.
 #[derive(Debug)]
-pub(crate) struct Wheel<T> {
+pub(crate) struct TimerWheel<T> {
     /// Everything due up to here has come out.
     now: Tick,
     levels: [[Vec<Entry<T>>; SLOTS]; LEVELS],
@@ -89,9 +91,9 @@ pub(crate) struct Wheel<T> {
     occupied: [u64; LEVELS],
 }
 
-impl<T: Copy> Wheel<T> {
-    pub(crate) fn new() -> Wheel<T> {
-        Wheel {
+impl<T: Copy> TimerWheel<T> {
+    pub(crate) fn new() -> TimerWheel<T> {
+        TimerWheel {
             now: 0,
             levels: std::array::from_fn(|_| std::array::from_fn(|_| Vec::new())),
             occupied: [0; LEVELS],
@@ -108,7 +110,7 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// Makes sure that `item` comes out at `at`, or early enough to be armed anew. Later calls with a later time cost
-    /// nothing: whoever takes the item arms it anew.
+    /// nothing: the caller that takes the item arms it anew.
     pub(crate) fn arm(&mut self, now: Tick, armed: &mut Armed, at: Tick, item: T) {
         let at = at.clamp(now.saturating_add(1), now.saturating_add(FURTHEST / 2));
         if !armed.is_set() || at < armed.at() {
@@ -185,7 +187,7 @@ mod tests {
     #[test]
     fn every_item_comes_out_at_its_tick_whatever_the_steps() {
         for step in [1, 3, 64, 1000, 70_000] {
-            let mut wheel = Wheel::new();
+            let mut wheel = TimerWheel::new();
             let mut start = Vec::new();
             wheel.advance(50, &mut start);
             let ats: Vec<Tick> =
@@ -209,7 +211,7 @@ mod tests {
 
     /// When an item comes due that is armed for `deadline` in every tick named, before the timers run.
     fn due_at(deadline: Tick, nows: impl IntoIterator<Item = Tick>) -> Option<Tick> {
-        let (mut wheel, mut armed, mut due) = (Wheel::new(), Armed::default(), Vec::new());
+        let (mut wheel, mut armed, mut due) = (TimerWheel::new(), Armed::default(), Vec::new());
         nows.into_iter().find(|&now| {
             wheel.arm(now, &mut armed, deadline, ());
             wheel.advance(now, &mut due);
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_near_time_again_and_again_leaves_nothing_in_the_wheel() {
-        let (mut wheel, mut armed, mut due) = (Wheel::new(), Armed::default(), Vec::new());
+        let (mut wheel, mut armed, mut due) = (TimerWheel::new(), Armed::default(), Vec::new());
         wheel.arm(0, &mut armed, 1500, ());
         let mut came_out = Vec::new();
         for now in 1..=1500 {
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_time_that_an_earlier_one_came_before_is_not_lost() {
-        let (mut wheel, mut armed, mut due) = (Wheel::new(), Armed::default(), Vec::new());
+        let (mut wheel, mut armed, mut due) = (TimerWheel::new(), Armed::default(), Vec::new());
         for at in [100, 50, 20] {
             wheel.arm(10, &mut armed, at, ());
         }
@@ -266,7 +268,7 @@ mod tests {
     #[test]
     fn time_goes_on_after_a_thousand_days() {
         let thousand_days = 1000 * 24 * 3600 * 1000 / TICK_MILLIS;
-        let (mut wheel, mut armed, mut due) = (Wheel::new(), Armed::default(), Vec::new());
+        let (mut wheel, mut armed, mut due) = (TimerWheel::new(), Armed::default(), Vec::new());
         wheel.advance(thousand_days, &mut due);
         wheel.arm(thousand_days, &mut armed, thousand_days + 7, ());
         wheel.advance(thousand_days + 6, &mut due);
@@ -283,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_time_that_has_passed_comes_out_with_the_next_tick() {
-        let mut wheel = Wheel::new();
+        let mut wheel = TimerWheel::new();
         wheel.advance(10, &mut Vec::new());
         wheel.insert(3, 'x');
         let mut due = Vec::new();
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn the_wheel_knows_when_it_has_to_be_asked_again() {
-        let mut wheel = Wheel::new();
+        let mut wheel = TimerWheel::new();
         assert_eq!(wheel.until_next(), None);
         wheel.insert(500, ());
         let mut asked = 0;
@@ -314,7 +316,7 @@ mod tests {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) % below
         };
-        let (mut wheel, mut model, mut now) = (Wheel::new(), Vec::new(), 0);
+        let (mut wheel, mut model, mut now) = (TimerWheel::new(), Vec::new(), 0);
         for _ in 0..5000 {
             let at = now + 1 + random(20_000);
             wheel.insert(at, at);

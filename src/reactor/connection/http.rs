@@ -2,27 +2,34 @@
 
 use std::net::SocketAddr;
 
+use super::respond::{encode, reply_to, respond, send_last, too_many_connections};
+use super::streaming::Streaming;
+use super::websocket::{Agreed, WebSocket};
 use crate::auth::Identity;
-use crate::http::{BodyDecoder, BodyFraming, Head, Method, Problem, Reply, Response, Status};
+use crate::http::{BodyDecoder, BodyFraming, Head, Problem, Reply, Response, Status};
 use crate::metrics::Limit;
 use crate::proxy::Forwarded;
+use crate::reactor::api::answer::{Answer, Fallback};
 use crate::reactor::api::attributes::Attributes;
+use crate::reactor::api::peer_info::PeerInfo;
+use crate::reactor::api::stream_response::StreamResponse;
+use crate::reactor::api::ticket::Ticket;
 use crate::reactor::clock::wheel::{Tick, ticks};
-use crate::reactor::connection::streaming::{Follow, Following};
-use crate::reactor::connection::table::State;
-use crate::reactor::connection::websocket::{Agreed, Reach, WebSocket};
-use crate::reactor::reports::incidents::{self, Requester};
-use crate::reactor::service::{Answer, Arrival, Otherwise, Route, Service, Ticket};
-use crate::reactor::state::Turn;
-use crate::transport::{Client, Share};
+use crate::reactor::env::Env;
+use crate::reactor::reports::request;
+use crate::reactor::reports::request::Requester;
+use crate::reactor::service::{Route, Service};
+use crate::reactor::state::LoopState;
+use crate::transport::{Charge, Client};
 
-/// Responses gathered before they are written and the next pipelined request is looked at.
+/// Bytes of responses that are gathered before they are written and the next pipelined request is looked at: one write for
+/// many short answers, and no unbounded buffer for a client that pipelines and does not read.
 const RESPONSES_BYTES_MAX: usize = 256 * 1024;
 
 /// What has arrived of the next request.
 #[derive(Debug)]
-pub(crate) struct Exchange {
-    arrival: Arrival,
+pub(crate) struct Http1 {
+    peer_info: PeerInfo,
     /// When the head, or the body that follows it, has to be complete.
     pub(crate) deadline: Tick,
     /// Bytes not used yet; while a body is being read, its head.
@@ -32,7 +39,7 @@ pub(crate) struct Exchange {
     body: Option<Box<Body>>,
     /// A request that is answered later; nothing is read meanwhile.
     pending: Option<Pending>,
-    held: Share,
+    held: Charge,
 }
 
 #[derive(Debug)]
@@ -45,7 +52,7 @@ struct Pending {
     path: Box<str>,
     /// When it has to be answered, if not within the usual time; and what is answered then if no other answer has come.
     until: Option<Tick>,
-    otherwise: Option<Otherwise>,
+    fallback: Option<Fallback>,
 }
 
 #[derive(Debug)]
@@ -53,16 +60,29 @@ struct Body {
     decoder: BodyDecoder,
     bytes: Vec<u8>,
     /// Who answers.
-    next: Next,
+    next: AfterBody,
 }
 
 /// What follows a body.
 #[derive(Debug)]
-enum Next {
+enum AfterBody {
     /// An answer that does not depend on it.
     Respond(Response),
     /// The service is asked, with what is attached to the request.
     Ask(Attributes),
+}
+
+/// What the connection goes on with.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// More requests; the box is absent between two of them.
+    Http(Option<Box<Http1>>),
+    /// Frames.
+    WebSocket(WebSocket),
+    /// A response that follows a room.
+    Streaming(Box<Streaming>),
+    /// Nothing: all has been said.
+    Drain,
 }
 
 /// What one look at the input came to.
@@ -74,17 +94,17 @@ enum Step {
     /// The connection ends after what has been answered.
     Last,
     /// The last response goes on.
-    Following(State),
+    Streaming(Next),
     /// The connection is a WebSocket from this many bytes on.
     Upgraded(usize, WebSocket),
 }
 
-impl Exchange {
+impl Http1 {
     /// Waits for a head, from now on.
-    pub(crate) fn new(arrival: Arrival, turn: &Turn) -> Exchange {
-        let deadline = turn.now.saturating_add(ticks(turn.limits.handshake_timeout));
-        let held = turn.waiting.share();
-        Exchange { arrival, deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, held }
+    pub(crate) fn new(peer_info: PeerInfo, shared: &LoopState) -> Http1 {
+        let deadline = shared.now.saturating_add(ticks(shared.limits.handshake_timeout));
+        let held = shared.waiting.charge();
+        Http1 { peer_info, deadline, buffer: Vec::new(), searched: 0, body: None, pending: None, held }
     }
 
     /// Whether input waits that could be used without reading.
@@ -107,56 +127,56 @@ impl Exchange {
         self.pending.as_ref().is_some_and(|pending| pending.number == number)
     }
 
-    /// Who waits for an answer, if anybody is known, and the path of the request.
+    /// The user who waits for an answer, if known, and the path of the request.
     pub(crate) fn asked(&self) -> Option<(Option<&str>, &str)> {
         self.pending.as_ref().map(|pending| (pending.user.as_deref(), &*pending.path))
     }
 
     /// Sends the answer that the connection waits for.
-    pub(crate) fn answer<S: Service>(mut self, response: &Response, reach: &mut Reach<'_, S>) -> State {
+    pub(crate) fn answer<S: Service>(mut self, response: &Response, env: &mut Env<'_, S>) -> Next {
         if let Some(pending) = self.pending.take() {
-            self.deadline = self.next_deadline(reach.turn);
-            if incidents::is_refusal(response.status()) {
+            self.deadline = self.next_deadline(env.shared);
+            if request::is_refusal(response.status()) {
                 let requester = Requester { address: pending.address, user: pending.user.as_deref() };
-                incidents::report_late(response, &pending.path, &requester, reach.turn);
+                request::report_late(response, &pending.path, &requester, env.shared);
             }
-            if encode(response, pending.reply, reach).is_none() {
-                return last(reach);
+            if encode(response, pending.reply, env).is_none() {
+                return last(env);
             }
-            reach.turn.send_replies(reach.outbound);
+            env.shared.send_replies(env.outbound);
         }
         self.into_state()
     }
 
     /// The same with an answer that goes on with the messages of a room.
-    pub(crate) fn follow<S: Service>(mut self, follow: Follow, reach: &mut Reach<'_, S>) -> State {
+    pub(crate) fn follow<S: Service>(mut self, follow: StreamResponse, env: &mut Env<'_, S>) -> Next {
         match self.pending.take() {
-            Some(Pending { reply, path, .. }) => begin_following(follow, path, reply, reach),
+            Some(Pending { reply, path, .. }) => begin_streaming(follow, path, reply, env),
             None => self.into_state(),
         }
     }
 
     /// Gives the answer for a request that none has come for in time, if there is one. It lets go of everything that
-    /// waited for an answer, so that what comes of it later finds nobody.
-    pub(crate) fn answer_otherwise<S: Service>(mut self, reach: &mut Reach<'_, S>) -> State {
-        match self.pending.as_mut().and_then(|pending| pending.otherwise.take()) {
-            Some(otherwise) => self.answer(&otherwise.make(), reach),
+    /// waited for an answer, so that what comes of it later is dropped.
+    pub(crate) fn answer_with_fallback<S: Service>(mut self, env: &mut Env<'_, S>) -> Next {
+        match self.pending.as_mut().and_then(|pending| pending.fallback.take()) {
+            Some(fallback) => self.answer(&fallback.make(), env),
             None => self.into_state(),
         }
     }
 
     /// Whether a request waits that is answered in any case.
-    pub(crate) fn has_otherwise(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.otherwise.is_some())
+    pub(crate) fn has_fallback(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.fallback.is_some())
     }
 
     /// Says that what was received, in whole or in part, is not answered any more.
-    pub(crate) fn refuse_rest<S>(&self, reach: &mut Reach<'_, S>) {
+    pub(crate) fn refuse_rest<S>(&self, env: &mut Env<'_, S>) {
         if self.body.is_some() || self.pending.is_some() || !self.buffer.is_empty() {
             let response = Problem::new(Status::SERVICE_UNAVAILABLE, "the server shuts down").response();
             let response = response.header("Retry-After", "1").close();
-            let _ends_anyway = respond(&response, None, &Requester::of(&self.arrival), reach);
-            reach.turn.send_replies(reach.outbound);
+            let _ends_anyway = respond(&response, None, &Requester::of(&self.peer_info), env);
+            env.shared.send_replies(env.outbound);
         }
     }
 
@@ -165,15 +185,15 @@ impl Exchange {
         self.held.bytes()
     }
 
-    fn into_state(mut self) -> State {
+    fn into_state(mut self) -> Next {
         let body = self.body.as_ref().map_or(0, |body| body.bytes.capacity());
         self.held.set(self.buffer.capacity() + body);
         let between_requests = self.body.is_none() && self.pending.is_none() && self.buffer.is_empty();
-        State::Http((!between_requests).then(|| Box::new(self)))
+        Next::Http((!between_requests).then(|| Box::new(self)))
     }
 
     /// Takes what was read and answers whatever is complete.
-    pub(crate) fn receive<S: Service>(mut self, bytes: &mut [u8], reach: &mut Reach<'_, S>) -> State {
+    pub(crate) fn receive<S: Service>(mut self, bytes: &mut [u8], env: &mut Env<'_, S>) -> Next {
         let mut joined;
         let input = if self.body.is_some() || self.buffer.is_empty() {
             bytes
@@ -183,33 +203,33 @@ impl Exchange {
             &mut joined
         };
         let mut used = 0;
-        while used < input.len() && self.pending.is_none() && reach.turn.replies.len() < RESPONSES_BYTES_MAX {
-            match self.step(&input[used..], reach) {
+        while used < input.len() && self.pending.is_none() && env.shared.replies.len() < RESPONSES_BYTES_MAX {
+            match self.step(&input[used..], env) {
                 Step::Used(more) => {
                     used += more;
-                    self.deadline = self.next_deadline(reach.turn);
+                    self.deadline = self.next_deadline(env.shared);
                 }
                 Step::Starved => break,
-                Step::Last => return last(reach),
-                Step::Following(state) => return state,
+                Step::Last => return last(env),
+                Step::Streaming(state) => return state,
                 Step::Upgraded(more, mut websocket) => {
-                    websocket.receive(&mut input[used + more..], reach);
-                    return State::WebSocket(websocket);
+                    websocket.receive(&mut input[used + more..], env);
+                    return Next::WebSocket(websocket);
                 }
             }
         }
-        reach.turn.send_replies(reach.outbound);
+        env.shared.send_replies(env.outbound);
         if self.body.is_none() {
             self.buffer.extend_from_slice(&input[used..]);
         }
         self.into_state()
     }
 
-    fn step<S: Service>(&mut self, input: &[u8], reach: &mut Reach<'_, S>) -> Step {
+    fn step<S: Service>(&mut self, input: &[u8], env: &mut Env<'_, S>) -> Step {
         if self.body.is_some() {
-            return self.read_body(input, reach);
+            return self.read_body(input, env);
         }
-        let limits = reach.turn.limits.clone();
+        let limits = env.shared.limits.clone();
         let (head, len) = match Head::parse(input, self.searched, &limits.head) {
             Ok(Some(parsed)) => parsed,
             Ok(None) => {
@@ -217,72 +237,75 @@ impl Exchange {
                 return Step::Starved;
             }
             Err(error) => {
-                return refuse(error.status(), error.message(), &Requester::of(&self.arrival), reach);
+                return refuse(error.status(), error.message(), &Requester::of(&self.peer_info), env);
             }
         };
         self.searched = 0;
-        let arrival = self.arrival_of(&head, reach.turn);
-        let requester = Requester::of(&arrival);
-        match reach.service.route(&head, &arrival) {
+        let peer_info = self.peer_info_of(&head, env.shared);
+        let requester = Requester::of(&peer_info);
+        match env.service.route(&head, &peer_info) {
             // The connection was not counted, for it is its proxy's.
-            Route::Upgrade { .. } if arrival != self.arrival && reach.turn.is_crowded(arrival.peer.ip()) => {
-                reach.turn.metrics.hit(Limit::ConnectionsPerIp);
+            Route::Upgrade { .. }
+                if peer_info != self.peer_info && env.shared.is_crowded(peer_info.peer.ip()) =>
+            {
+                env.shared.metrics.hit(Limit::ConnectionsPerIp);
                 let response = too_many_connections(Limit::ConnectionsPerIp);
-                let _ends_anyway = respond(&response, Some(&head), &requester, reach);
+                let _ends_anyway = respond(&response, Some(&head), &requester, env);
                 Step::Last
             }
-            Route::Upgrade { endpoint, accepted, message_bytes_max, ration, admission } => {
-                let client = Client { address: arrival.peer, secure: arrival.secure };
-                reach.outbound.stream().set_client(client);
-                accepted.encode(&mut reach.turn.replies);
-                let agreed = Agreed::new(endpoint, &accepted, reach.turn);
+            Route::Upgrade { endpoint, accepted, message_bytes_max, rate_limits, admission } => {
+                let client = Client { address: peer_info.peer, secure: peer_info.secure };
+                env.outbound.stream().set_client(client);
+                accepted.encode(&mut env.shared.replies);
+                let agreed = Agreed::new(endpoint, &accepted, env.shared);
                 // At once: from `open` on, other threads may write to this socket.
-                reach.turn.send_replies(reach.outbound);
-                let websocket = WebSocket::open(agreed, message_bytes_max, ration, &head, admission, reach);
+                env.shared.send_replies(env.outbound);
+                let websocket =
+                    WebSocket::open(agreed, message_bytes_max, rate_limits, &head, admission, env);
                 Step::Upgraded(len, websocket)
             }
             Route::Respond(response) if head.body_framing() == BodyFraming::None => {
-                respond(&response, Some(&head), &requester, reach).map_or(Step::Last, |()| Step::Used(len))
+                respond(&response, Some(&head), &requester, env).map_or(Step::Last, |()| Step::Used(len))
             }
             // The body may never come: the client was told not to expect more, or waits for our word to send it.
             Route::Respond(response) if response.closes() || head.expects_continue() => {
-                let _ends_anyway = respond(&response.close(), Some(&head), &requester, reach);
+                let _ends_anyway = respond(&response.close(), Some(&head), &requester, env);
                 Step::Last
             }
             Route::Respond(response) => {
-                self.expect_body(&head, &input[..len], limits.body_bytes, Next::Respond(response), reach)
+                self.expect_body(&head, &input[..len], limits.body_bytes, AfterBody::Respond(response), env)
             }
             Route::ReadBody { attributes, .. } if head.body_framing() == BodyFraming::None => {
-                self.ask(&head, &[], &arrival, &attributes, len, reach)
+                self.ask(&head, &[], &peer_info, &attributes, len, env)
             }
             Route::ReadBody { bytes_max, attributes } => {
-                self.expect_body(&head, &input[..len], bytes_max, Next::Ask(attributes), reach)
+                self.expect_body(&head, &input[..len], bytes_max, AfterBody::Ask(attributes), env)
             }
         }
     }
 
     /// Where a request comes from, which a proxy may know better than its connection.
-    fn arrival_of(&self, head: &Head<'_>, turn: &Turn) -> Arrival {
-        match Forwarded::read(self.arrival.peer, &turn.limits.trusted, head.fields()) {
+    fn peer_info_of(&self, head: &Head<'_>, shared: &LoopState) -> PeerInfo {
+        match Forwarded::read(self.peer_info.peer, &shared.limits.trusted, head.fields()) {
             Some(Forwarded { client, secure }) => {
-                Arrival { peer: client, secure: secure.unwrap_or(self.arrival.secure), ..self.arrival }
+                PeerInfo { peer: client, secure: secure.unwrap_or(self.peer_info.secure), ..self.peer_info }
             }
-            None => self.arrival,
+            None => self.peer_info,
         }
     }
 
     /// What is under way could not be read until now: its time begins anew.
-    pub(crate) fn put_off(&mut self, turn: &Turn) {
-        self.deadline = self.deadline.max(self.next_deadline(turn));
+    pub(crate) fn put_off(&mut self, shared: &LoopState) {
+        self.deadline = self.deadline.max(self.next_deadline(shared));
     }
 
     /// What is under way ends no later than the limits say now.
-    pub(crate) fn tighten(&mut self, turn: &Turn) {
-        self.deadline = self.deadline.min(self.next_deadline(turn));
+    pub(crate) fn tighten(&mut self, shared: &LoopState) {
+        self.deadline = self.deadline.min(self.next_deadline(shared));
     }
 
-    fn next_deadline(&self, turn: &Turn) -> Tick {
-        let limits = &turn.limits;
+    fn next_deadline(&self, shared: &LoopState) -> Tick {
+        let limits = &shared.limits;
         if let Some(until) = self.pending.as_ref().and_then(|pending| pending.until) {
             return until;
         }
@@ -291,7 +314,7 @@ impl Exchange {
         } else {
             limits.handshake_timeout
         };
-        turn.now.saturating_add(ticks(time))
+        shared.now.saturating_add(ticks(time))
     }
 
     fn expect_body<S>(
@@ -299,31 +322,31 @@ impl Exchange {
         head: &Head<'_>,
         head_bytes: &[u8],
         bytes_max: usize,
-        next: Next,
-        reach: &mut Reach<'_, S>,
+        next: AfterBody,
+        env: &mut Env<'_, S>,
     ) -> Step {
         let mut decoder = BodyDecoder::new(head.body_framing(), bytes_max);
         // A declared length that is too long is refused before anything of it is asked for.
         if let Err(error) = decoder.receive(&[], &mut Vec::new()) {
-            return refuse(error.status(), error.message(), &Requester::of(&self.arrival), reach);
+            return refuse(error.status(), error.message(), &Requester::of(&self.peer_info), env);
         }
         self.buffer = head_bytes.to_vec();
-        if head.expects_continue() && matches!(next, Next::Ask(_)) {
-            reach.turn.replies.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        if head.expects_continue() && matches!(next, AfterBody::Ask(_)) {
+            env.shared.replies.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
         self.body = Some(Box::new(Body { decoder, bytes: Vec::new(), next }));
         Step::Used(head_bytes.len())
     }
 
-    fn read_body<S: Service>(&mut self, input: &[u8], reach: &mut Reach<'_, S>) -> Step {
+    fn read_body<S: Service>(&mut self, input: &[u8], env: &mut Env<'_, S>) -> Step {
         let Some(mut body) = self.body.take() else { return Step::Starved };
         let progress = match body.decoder.receive(input, &mut body.bytes) {
             Ok(progress) => progress,
             Err(error) => {
-                return refuse(error.status(), error.message(), &Requester::of(&self.arrival), reach);
+                return refuse(error.status(), error.message(), &Requester::of(&self.peer_info), env);
             }
         };
-        if matches!(body.next, Next::Respond(_)) {
+        if matches!(body.next, AfterBody::Respond(_)) {
             body.bytes.clear();
         }
         if !progress.complete {
@@ -332,15 +355,15 @@ impl Exchange {
         }
         let head_bytes = std::mem::take(&mut self.buffer);
         // The head was parsed before, so it parses again.
-        let Ok(Some((head, _))) = Head::parse(&head_bytes, 0, &reach.turn.limits.clone().head) else {
+        let Ok(Some((head, _))) = Head::parse(&head_bytes, 0, &env.shared.limits.clone().head) else {
             return Step::Last;
         };
-        let arrival = self.arrival_of(&head, reach.turn);
+        let peer_info = self.peer_info_of(&head, env.shared);
         let used = progress.consumed;
         match body.next {
-            Next::Respond(answer) => respond(&answer, Some(&head), &Requester::of(&arrival), reach)
+            AfterBody::Respond(answer) => respond(&answer, Some(&head), &Requester::of(&peer_info), env)
                 .map_or(Step::Last, |()| Step::Used(used)),
-            Next::Ask(attributes) => self.ask(&head, &body.bytes, &arrival, &attributes, used, reach),
+            AfterBody::Ask(attributes) => self.ask(&head, &body.bytes, &peer_info, &attributes, used, env),
         }
     }
 
@@ -349,28 +372,28 @@ impl Exchange {
         &mut self,
         head: &Head<'_>,
         body: &[u8],
-        arrival: &Arrival,
+        peer_info: &PeerInfo,
         attributes: &Attributes,
         used: usize,
-        reach: &mut Reach<'_, S>,
+        env: &mut Env<'_, S>,
     ) -> Step {
-        let ticket = reach.turn.next_ticket(reach.key);
-        match reach.service.respond(head, body, arrival, attributes, ticket) {
+        let ticket = env.shared.next_ticket(env.key);
+        match env.service.respond(head, body, peer_info, attributes, ticket) {
             Answer::Now(response) => {
                 let identity = attributes.get::<Identity>();
                 let user = identity.as_deref().map(Identity::user);
-                let requester = Requester { address: arrival.peer, user };
-                return respond(&response, Some(head), &requester, reach)
+                let requester = Requester { address: peer_info.peer, user };
+                return respond(&response, Some(head), &requester, env)
                     .map_or(Step::Last, |()| Step::Used(used));
             }
-            Answer::Follow(follow) => {
+            Answer::Stream(follow) => {
                 let path = head.path().into();
-                return Step::Following(begin_following(*follow, path, reply_to(Some(head)), reach));
+                return Step::Streaming(begin_streaming(*follow, path, reply_to(Some(head)), env));
             }
-            Answer::Later => self.expect_answer(head, arrival, attributes, ticket, None),
-            Answer::LaterOr(after, otherwise) => {
-                let until = reach.turn.now.saturating_add(ticks(after));
-                self.expect_answer(head, arrival, attributes, ticket, Some((until, otherwise)));
+            Answer::Pending => self.expect_answer(head, peer_info, attributes, ticket, None),
+            Answer::PendingUntil(after, fallback) => {
+                let until = env.shared.now.saturating_add(ticks(after));
+                self.expect_answer(head, peer_info, attributes, ticket, Some((until, fallback)));
             }
         }
         Step::Used(used)
@@ -379,82 +402,66 @@ impl Exchange {
     fn expect_answer(
         &mut self,
         head: &Head<'_>,
-        arrival: &Arrival,
+        peer_info: &PeerInfo,
         attributes: &Attributes,
         ticket: Ticket,
-        otherwise: Option<(Tick, Otherwise)>,
+        fallback: Option<(Tick, Fallback)>,
     ) {
         debug_assert!(self.pending.is_none(), "a request was taken while another waits for its answer");
-        let (until, otherwise) = otherwise.unzip();
+        let (until, fallback) = fallback.unzip();
         self.pending = Some(Pending {
             number: ticket.number,
             reply: reply_to(Some(head)),
-            address: arrival.peer,
+            address: peer_info.peer,
             user: attributes.get::<Identity>().map(|identity| identity.user().into()),
             path: head.path().into(),
             until,
-            otherwise,
+            fallback,
         });
     }
 }
 
 /// Sends the head of a response that goes on, and joins the room; to a `HEAD` request, the head is all.
-fn begin_following<S: Service>(
-    follow: Follow,
+fn begin_streaming<S: Service>(
+    follow: StreamResponse,
     path: Box<str>,
     reply: Reply,
-    reach: &mut Reach<'_, S>,
-) -> State {
-    let date = reach.turn.date().to_owned();
-    if reply.head_only || follow.head.encode_open(&mut reach.turn.replies, &date).is_err() {
-        let _ends_anyway = encode(&follow.head.close(), reply, reach);
-        return last(reach);
+    env: &mut Env<'_, S>,
+) -> Next {
+    let date = env.shared.date().to_owned();
+    if reply.head_only || follow.head.encode_open(&mut env.shared.replies, &date).is_err() {
+        let _ends_anyway = encode(&follow.head.close(), reply, env);
+        return last(env);
     }
-    reach.turn.send_replies(reach.outbound);
-    State::Following(Box::new(Following::begin(follow, path, reach.key, reach.outbound, reach.turn)))
+    env.shared.send_replies(env.outbound);
+    Next::Streaming(Box::new(Streaming::begin(follow, path, env.key, env.outbound, env.shared)))
 }
 
 /// Ends a connection whose request did not come in time; an idle one is closed without a word.
-pub(crate) fn expire<S>(exchange: Option<&Exchange>, reach: &mut Reach<'_, S>) {
-    match exchange {
-        Some(exchange) if exchange.is_waiting() || exchange.body.is_some() => {
-            reach.turn.metrics.hit(Limit::MessageTimeout);
+pub(crate) fn expire<S>(http1: Option<&Http1>, env: &mut Env<'_, S>) {
+    match http1 {
+        Some(http1) if http1.is_waiting() || http1.body.is_some() => {
+            env.shared.metrics.hit(Limit::MessageTimeout);
         }
-        Some(_) => reach.turn.metrics.hit(Limit::HandshakeTimeout),
-        None => reach.turn.metrics.hit(Limit::IdleTimeout),
+        Some(_) => env.shared.metrics.hit(Limit::HandshakeTimeout),
+        None => env.shared.metrics.hit(Limit::IdleTimeout),
     }
-    if let Some(exchange) = exchange {
-        let (status, detail) = if exchange.is_waiting() {
+    if let Some(http1) = http1 {
+        let (status, detail) = if http1.is_waiting() {
             (Status::SERVICE_UNAVAILABLE, "the answer took too long")
         } else {
             (Status::REQUEST_TIMEOUT, "the request was not complete in time")
         };
-        let in_head = !exchange.is_waiting() && exchange.body.is_none();
+        let in_head = !http1.is_waiting() && http1.body.is_none();
         let limit = if in_head { Limit::HandshakeTimeout } else { Limit::MessageTimeout };
         let response = Problem::new(status, detail).response().close().limited_by(limit.full_key());
-        let _ends_anyway = respond(&response, None, &Requester::of(&exchange.arrival), reach);
+        let _ends_anyway = respond(&response, None, &Requester::of(&http1.peer_info), env);
     }
-    last(reach);
-}
-
-/// Refuses a connection before it said anything.
-pub(crate) fn turn_away<S>(arrival: &Arrival, limit: Limit, reach: &mut Reach<'_, S>) {
-    let _ends_anyway = respond(&too_many_connections(limit), None, &Requester::of(arrival), reach);
-    last(reach);
-}
-
-fn too_many_connections(limit: Limit) -> Response {
-    let response = Problem::new(Status::SERVICE_UNAVAILABLE, "too many connections").response();
-    response.header("Retry-After", "1").close().limited_by(limit.full_key())
+    send_last(env);
 }
 
 /// Answers what cannot be understood, and ends the connection.
-fn refuse<S>(
-    status: Status,
-    detail: &'static str,
-    requester: &Requester<'_>,
-    reach: &mut Reach<'_, S>,
-) -> Step {
+fn refuse<S>(status: Status, detail: &'static str, requester: &Requester<'_>, env: &mut Env<'_, S>) -> Step {
     let limit = match status {
         Status::REQUEST_HEADER_FIELDS_TOO_LARGE => Some(Limit::RequestHeadBytes),
         Status::CONTENT_TOO_LARGE => Some(Limit::BodyBytes),
@@ -462,49 +469,14 @@ fn refuse<S>(
     };
     let mut response = Problem::new(status, detail).response().close();
     if let Some(limit) = limit {
-        reach.turn.metrics.hit(limit);
+        env.shared.metrics.hit(limit);
         response = response.limited_by(limit.full_key());
     }
-    let _ends_anyway = respond(&response, None, requester, reach);
+    let _ends_anyway = respond(&response, None, requester, env);
     Step::Last
 }
 
-fn last<S>(reach: &mut Reach<'_, S>) -> State {
-    reach.turn.send_replies(reach.outbound);
-    reach.outbound.finish();
-    State::Draining
-}
-
-/// Adds a response to the replies. `None` if the connection ends with it.
-fn respond<S>(
-    response: &Response,
-    head: Option<&Head<'_>>,
-    requester: &Requester<'_>,
-    reach: &mut Reach<'_, S>,
-) -> Option<()> {
-    let hint = incidents::hint_for(response, head);
-    if hint.is_some() || incidents::is_refusal(response.status()) {
-        incidents::report(response, head, hint, requester, reach.turn);
-    }
-    encode(response, reply_to(head), reach)
-}
-
-fn reply_to(head: Option<&Head<'_>>) -> Reply {
-    let head_only = head.is_some_and(|head| head.method() == Method::Head);
-    Reply { head_only, keep_alive: head.is_some_and(Head::keep_alive) }
-}
-
-fn encode<S>(response: &Response, reply: Reply, reach: &mut Reach<'_, S>) -> Option<()> {
-    let keep_alive = reply.keep_alive && !response.closes();
-    let date = reach.turn.date().to_owned();
-    let start = reach.turn.replies.len();
-    if let Err(error) = response.encode(&mut reach.turn.replies, Reply { keep_alive, ..reply }, &date) {
-        tracing::error!(%error, "a response could not be written");
-        reach.turn.replies.truncate(start);
-        let failure = Response::new(Status::INTERNAL_SERVER_ERROR).close();
-        let _static_text =
-            failure.encode(&mut reach.turn.replies, Reply { keep_alive: false, ..reply }, &date);
-        return None;
-    }
-    keep_alive.then_some(())
+fn last<S>(env: &mut Env<'_, S>) -> Next {
+    send_last(env);
+    Next::Drain
 }

@@ -1,25 +1,31 @@
-//! One connection, and the table of all of them.
+//! One connection: its states, what it does in each, and the table of all connections.
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`deadlines`] | when its states end |
-//! | [`hold`] | why it is not read |
-//! | [`http`] | requests and responses |
-//! | [`inflation`] | how much is inflated in a turn |
-//! | [`preamble`] | what comes before the first request |
-//! | [`rate_limit`] | how fast a session may send |
-//! | [`streaming`] | responses that follow a room |
+//! | [`states`] | the connection and its states |
 //! | [`table`] | all connections by their keys |
+//! | [`preamble`] | what comes before the first request |
+//! | [`http`], [`respond`] | requests; writing responses |
+//! | [`streaming`] | responses that follow a room |
+//! | [`websocket`] | frames, callbacks |
+//! | [`session_deadlines`], [`course`] | its deadlines: heartbeat, idleness, closing handshake |
 //! | [`unfinished`] | what a session has begun and not ended |
-//! | [`websocket`] | frames |
+//! | [`stall`] | a peer that takes nothing |
+//! | [`rate_limit`] | how fast a session may send |
+//! | [`deadlines`] | when the states end |
+//! | [`pause`] | why a connection is not read for now |
 
+mod course;
 pub(super) mod deadlines;
-pub(super) mod hold;
 pub(super) mod http;
-pub(super) mod inflation;
+pub(super) mod pause;
 pub(super) mod preamble;
-pub(super) mod rate_limit;
+mod rate_limit;
+pub(super) mod respond;
+mod session_deadlines;
+mod stall;
+pub(super) mod states;
 pub(super) mod streaming;
 pub(super) mod table;
-pub(super) mod unfinished;
+mod unfinished;
 pub(super) mod websocket;

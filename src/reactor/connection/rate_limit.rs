@@ -4,59 +4,38 @@ use std::time::Duration;
 
 use crate::metrics::Limit;
 use crate::rate::{Bucket, Rate};
-use crate::reactor::clock::wheel::{TICK_MILLIS, Tick, ticks};
+use crate::reactor::clock::wheel::{Tick, ticks};
+use crate::reactor::limits::RateLimits;
 
-/// Bytes read at once from a session whose messages are rationed: what it can send beyond its rates before it is held
-/// back. Nothing that was read is kept for later.
-pub(crate) const RATIONED_READ_BYTES: usize = 4 * 1024;
-
-const TICKS_PER_SECOND: u32 = 1000 / 20;
-const _: () = assert!(TICK_MILLIS == 20);
-
-/// What the sessions of an endpoint may send.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ration {
-    messages: Option<Rate>,
-    bytes: Option<Rate>,
-}
-
-impl Ration {
-    /// So many messages and bytes a second, 0 without limit; what was not used is saved for `burst`.
-    pub(crate) fn new(messages_per_second: usize, bytes_per_second: usize, burst: Duration) -> Ration {
-        let rate = |per_second| Rate::new(per_second, burst, TICKS_PER_SECOND);
-        Ration { messages: rate(messages_per_second), bytes: rate(bytes_per_second) }
-    }
-}
-
-/// What a session has left of its ration.
+/// What a session may still send.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    ration: Ration,
+pub(crate) struct RateLimiter {
+    rate_limits: RateLimits,
     messages: Bucket,
     bytes: Bucket,
     /// Nothing is read before; 0 while it may send.
     slowed_until: Tick,
 }
 
-impl Meter {
-    /// `None` if nothing is rationed: then nothing has to be measured.
-    pub(crate) fn new(ration: Ration, now: Tick) -> Option<Box<Meter>> {
+impl RateLimiter {
+    /// `None` if nothing is limited: then nothing has to be counted.
+    pub(crate) fn new(rate_limits: RateLimits, now: Tick) -> Option<Box<RateLimiter>> {
         let full = |rate: Option<Rate>| rate.map_or(Bucket::EMPTY, |rate| Bucket::full(&rate, now));
-        let (messages, bytes) = (full(ration.messages), full(ration.bytes));
-        let is_needed = ration.messages.is_some() || ration.bytes.is_some();
-        is_needed.then(|| Box::new(Meter { ration, messages, bytes, slowed_until: 0 }))
+        let (messages, bytes) = (full(rate_limits.messages), full(rate_limits.bytes));
+        let is_needed = rate_limits.messages.is_some() || rate_limits.bytes.is_some();
+        is_needed.then(|| Box::new(RateLimiter { rate_limits, messages, bytes, slowed_until: 0 }))
     }
 
     /// Counts a message. False if it is one too many.
     #[inline]
     pub(crate) fn take_message(&mut self, now: Tick) -> bool {
-        self.ration.messages.is_none_or(|rate| self.messages.take(&rate, 1, now))
+        self.rate_limits.messages.is_none_or(|rate| self.messages.take(&rate, 1, now))
     }
 
     /// Counts what was read. False if it is too much.
     pub(crate) fn take_bytes(&mut self, count: usize, now: Tick) -> bool {
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        self.ration.bytes.is_none_or(|rate| self.bytes.take(&rate, count, now))
+        self.rate_limits.bytes.is_none_or(|rate| self.bytes.take(&rate, count, now))
     }
 
     /// Holds the session back until it is out of debt. Returns for how much longer than before, and because of which
@@ -64,7 +43,7 @@ impl Meter {
     pub(crate) fn slow_down(&mut self, now: Tick) -> Option<(Tick, Limit)> {
         let at = |rate: Option<Rate>, bucket: &Bucket| rate.and_then(|rate| bucket.solvent_at(&rate));
         let (messages, bytes) =
-            (at(self.ration.messages, &self.messages), at(self.ration.bytes, &self.bytes));
+            (at(self.rate_limits.messages, &self.messages), at(self.rate_limits.bytes, &self.bytes));
         let until = messages.max(bytes)?;
         let before = self.slowed_until.max(now);
         self.slowed_until = until.max(before);
@@ -108,21 +87,21 @@ mod tests {
 
     #[test]
     fn who_is_not_rationed_is_not_measured() {
-        assert!(Meter::new(Ration::new(0, 0, SECOND), 0).is_none());
-        assert!(Meter::new(Ration::default(), 0).is_none());
+        assert!(RateLimiter::new(RateLimits::new(0, 0, SECOND), 0).is_none());
+        assert!(RateLimiter::new(RateLimits::default(), 0).is_none());
     }
 
     #[test]
     fn whichever_debt_lasts_longer_decides() {
-        let mut meter = Meter::new(Ration::new(10, 1000, SECOND), 0).unwrap();
-        assert!((0..10).all(|_| meter.take_message(0)) && meter.take_bytes(1000, 0));
-        assert_eq!(meter.slow_down(0), None);
-        assert!(!meter.take_message(0) && !meter.take_bytes(3000, 0));
+        let mut limiter = RateLimiter::new(RateLimits::new(10, 1000, SECOND), 0).unwrap();
+        assert!((0..10).all(|_| limiter.take_message(0)) && limiter.take_bytes(1000, 0));
+        assert_eq!(limiter.slow_down(0), None);
+        assert!(!limiter.take_message(0) && !limiter.take_bytes(3000, 0));
         // A message too many is a tenth of a second, 3,000 bytes are three seconds.
-        assert_eq!((meter.slow_down(0), meter.slowed_until()), (Some((150, Limit::Bytes)), 150));
-        assert_eq!(meter.slow_down(1), None, "it is being held back already");
-        assert!((0..100).any(|_| !meter.take_message(150)));
-        assert_eq!(meter.slow_down(150).map(|(_, limit)| limit), Some(Limit::Messages));
+        assert_eq!((limiter.slow_down(0), limiter.slowed_until()), (Some((150, Limit::Bytes)), 150));
+        assert_eq!(limiter.slow_down(1), None, "it is being held back already");
+        assert!((0..100).any(|_| !limiter.take_message(150)));
+        assert_eq!(limiter.slow_down(150).map(|(_, limit)| limit), Some(Limit::Messages));
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a session has under way, and since when: a message that has begun, input that waits to be inflated, output that its
 //! peer does not take. An idle session has nothing of it and pays for one pointer.
 
+use super::stall::Stall;
 use crate::reactor::clock::wheel::Tick;
-use crate::reactor::connection::inflation::Leftover;
-use crate::reactor::state::Turn;
-use crate::transport::Share;
+use crate::reactor::inflation::Leftover;
+use crate::transport::{Charge, MemoryBudget};
 
 /// Invariant: the box is there only while one of its parts is, but for the moment in which input is taken out.
 #[derive(Debug, Default)]
@@ -15,8 +15,7 @@ struct Parts {
     unfinished: Option<Unfinished>,
     /// Read, and waiting to be inflated: nothing else is read before.
     leftover: Option<Leftover>,
-    /// The write half's progress counter, and when it was first seen at about that value with bytes waiting.
-    stalled: Option<(u32, Tick)>,
+    stall: Option<Stall>,
 }
 
 /// A message that has begun and not ended.
@@ -27,7 +26,7 @@ pub(crate) struct Unfinished {
     whole_at: Tick,
     /// Since when the session is not read, if it is not, for a reason that its message must not suffer for.
     held_back_at: Option<Tick>,
-    pub(crate) held: Share,
+    pub(crate) held: Charge,
 }
 
 impl UnderWay {
@@ -50,9 +49,9 @@ impl UnderWay {
     }
 
     /// The message that is under way, which has begun now unless it was there before.
-    pub(crate) fn message(&mut self, turn: &Turn) -> &mut Unfinished {
+    pub(crate) fn message(&mut self, now: Tick, waiting: &MemoryBudget) -> &mut Unfinished {
         let begin = || {
-            let (since, held) = (turn.now, turn.waiting.share());
+            let (since, held) = (now, waiting.charge());
             Unfinished { since, whole_at: 0, held_back_at: None, held }
         };
         let unfinished = self.0.get_or_insert_default().unfinished.get_or_insert_with(begin);
@@ -80,7 +79,7 @@ impl UnderWay {
         }
     }
 
-    /// So much time does not count against the message.
+    /// This time does not count against the message.
     pub(crate) fn postpone(&mut self, time: Tick) {
         if let Some(unfinished) = self.unfinished_mut() {
             unfinished.since = unfinished.since.saturating_add(time);
@@ -107,13 +106,13 @@ impl UnderWay {
         (self.leftover().is_none() && unfinished.held_back_at.is_none()).then_some(unfinished.since)
     }
 
-    pub(crate) fn stalled(&self) -> Option<(u32, Tick)> {
-        self.0.as_ref()?.stalled
+    pub(crate) fn stall(&self) -> Option<Stall> {
+        self.0.as_ref()?.stall
     }
 
-    pub(crate) fn note_stalled(&mut self, stalled: Option<(u32, Tick)>) {
-        if stalled != self.stalled() {
-            self.0.get_or_insert_default().stalled = stalled;
+    pub(crate) fn note_stall(&mut self, stall: Option<Stall>) {
+        if stall != self.stall() {
+            self.0.get_or_insert_default().stall = stall;
             self.tidy();
         }
     }
@@ -130,7 +129,7 @@ impl UnderWay {
 
     fn tidy(&mut self) {
         let nothing = |parts: &mut Box<Parts>| {
-            parts.unfinished.is_none() && parts.leftover.is_none() && parts.stalled.is_none()
+            parts.unfinished.is_none() && parts.leftover.is_none() && parts.stall.is_none()
         };
         self.0.take_if(nothing);
     }

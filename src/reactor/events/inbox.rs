@@ -3,84 +3,87 @@
 use std::sync::Arc;
 
 use crate::metrics::Limit;
-use crate::reactor::Reactor;
-use crate::reactor::connection::deadlines::http_deadline;
-use crate::reactor::connection::http::Exchange;
-use crate::reactor::connection::table::{Key, State};
-use crate::reactor::connection::websocket::{Reach, WebSocket};
-use crate::reactor::events::readiness::after_event;
-use crate::reactor::events::shutdown::Life;
-use crate::reactor::inbox::mailbox::Letter;
-use crate::reactor::reports::incidents;
-use crate::reactor::service::{Disconnect, Service, Ticket};
+use crate::reactor::api::disconnect::Disconnect;
+use crate::reactor::api::ticket::Ticket;
+use crate::reactor::connection::deadlines::after_event;
+use crate::reactor::connection::http::{Http1, Next};
+use crate::reactor::connection::states::ConnectionState;
+use crate::reactor::connection::websocket::WebSocket;
+use crate::reactor::env::Env;
+use crate::reactor::inbox::message::ReactorMessage;
+use crate::reactor::key::Key;
+use crate::reactor::parts::{Life, Reactor};
+use crate::reactor::reports;
+use crate::reactor::service::Service;
 use crate::rooms::{Command, RejectReason, RoomRequest, SessionEffect, SessionKey};
 use crate::ws::CloseCode;
 
-/// Letters that are dealt with before the sockets get their turn again. A quarter of what the box holds.
-const LETTERS_PER_TURN: usize = 1024;
+/// Messages that are handled before the sockets get their turn again. A quarter of what the inbox holds, so that one turn
+/// does not keep the sockets waiting for all of them.
+const MESSAGES_PER_TURN: usize = 1024;
 
 impl<S: Service> Reactor<S> {
-    /// Reads the letters of one turn: as many as would keep the sockets waiting for long are left for the next.
-    pub(crate) fn read_letters(&mut self) {
-        self.inbox.answer_bell();
-        for _ in 0..LETTERS_PER_TURN {
-            let Some(letter) = self.inbox.next() else {
-                self.letters_wait = false;
+    /// Handles the messages of one turn. The rest waits for the next turn.
+    pub(crate) fn read_inbox(&mut self) {
+        self.inbox.clear_wakeup();
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some(message) = self.inbox.next() else {
+                self.inbox_waits = false;
                 return;
             };
-            self.read_letter(letter);
+            self.take_message(message);
         }
-        // Those beside the box would never have their turn while other threads keep it full.
-        for letter in self.inbox.take_overflow() {
-            self.read_letter(letter);
+        // Messages behind the inbox would never have their turn while other threads keep it full.
+        for message in self.inbox.take_overflow() {
+            self.take_message(message);
         }
-        self.letters_wait = true;
+        self.inbox_waits = true;
     }
 
-    fn read_letter(&mut self, letter: Letter) {
-        match letter {
-            Letter::Effect(effect) => self.carry_out(effect),
-            Letter::Ask(ask) => self.pass_on(ask),
-            Letter::AskShard(shard, ask) => {
-                if let Some(lane) = self.turn.lanes.get_mut(shard) {
+    fn take_message(&mut self, message: ReactorMessage) {
+        match message {
+            ReactorMessage::Effect(effect) => self.carry_out(effect),
+            ReactorMessage::Ask(ask) => self.pass_on(ask),
+            ReactorMessage::AskShard(shard, ask) => {
+                if let Some(lane) = self.shared.lanes.get_mut(shard) {
                     lane.push(Command::Request(ask));
                 }
             }
-            Letter::Response(ticket, response) => {
-                self.answer(ticket, |exchange, reach| exchange.answer(&response, reach));
+            ReactorMessage::Response(ticket, response) => {
+                self.answer(ticket, |http1, env| http1.answer(&response, env));
             }
-            Letter::Follow(ticket, follow) => {
-                self.answer(ticket, |exchange, reach| exchange.follow(*follow, reach));
+            ReactorMessage::Stream(ticket, follow) => {
+                self.answer(ticket, |http1, env| http1.follow(*follow, env));
             }
-            Letter::Closing(key, code, reason) => {
-                self.with_websocket(key, |websocket, reach| websocket.closed_elsewhere(code, &reason, reach));
+            ReactorMessage::Closing(key, code, reason) => {
+                self.with_websocket(key, |websocket, env| websocket.closed_elsewhere(code, &reason, env));
             }
-            Letter::Event(key, event) => {
-                self.with_websocket(key, |websocket, reach| websocket.event(event, reach));
+            ReactorMessage::Event(key, event) => {
+                self.with_websocket(key, |websocket, env| websocket.event(event, env));
             }
-            Letter::Certificate(certificate) => self.certificate = Some(certificate),
+            ReactorMessage::Certificate(certificate) => self.certificate = Some(certificate),
             // Compression was agreed on with each session as it was.
-            Letter::Limits(limits) => {
+            ReactorMessage::Limits(limits) => {
                 let mut limits = *limits;
-                limits.deflate = self.turn.limits.deflate;
+                limits.deflate = self.shared.limits.deflate;
                 // A shutdown that has begun ends when it was to: its steps are counted back from there.
                 if self.life != Life::Serving {
-                    limits.shutdown_grace = self.turn.limits.shutdown_grace;
+                    limits.shutdown_grace = self.shared.limits.shutdown_grace;
                 }
-                self.turn.limits = Arc::new(limits);
+                self.shared.limits = Arc::new(limits);
                 self.review_from = Some(0);
             }
-            Letter::Config(config) => self.service.reconfigure(&config),
-            Letter::Shutdown => self.begin_shutdown(),
+            ReactorMessage::Config(config) => self.service.reconfigure(&config),
+            ReactorMessage::Shutdown => self.begin_shutdown(),
         }
     }
 
-    /// Passes a question on to the shard of its room, unless too much waits there already: whoever asked is told.
+    /// Passes a question on to the shard of its room, unless too much waits there already: then the caller is told.
     fn pass_on(&mut self, ask: Box<RoomRequest>) {
-        let number = ask.room().map_or(0, |room| self.turn.lane_of(room));
-        let lane = &mut self.turn.lanes[usize::from(number)];
+        let number = ask.room().map_or(0, |room| self.shared.lane_of(room));
+        let lane = &mut self.shared.lanes[usize::from(number)];
         if lane.is_flooded() && ask.can_be_refused() {
-            self.turn.metrics.hit(Limit::ShardQueue);
+            self.shared.metrics.hit(Limit::ShardQueue);
             return ask.refuse(RejectReason::Unavailable);
         }
         let bytes = ask.bytes();
@@ -92,7 +95,7 @@ impl<S: Service> Reactor<S> {
         match effect {
             SessionEffect::Close(session, why) => {
                 if let Some(limit) = limit_of(why) {
-                    self.turn.blamed = Some((Key::from_bits(session.0), limit));
+                    self.shared.blamed = Some((Key::from_bits(session.0), limit));
                 }
                 let code = code_of(why);
                 let because =
@@ -107,15 +110,15 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    /// Answers a request that nobody else has answered in time.
+    /// Answers a request whose answer has not come in time with its fallback.
     pub(crate) fn answer_late(&mut self, key: Key) {
-        self.advance_exchange(key, |_| true, Exchange::answer_otherwise);
+        self.advance_exchange(key, |_| true, Http1::answer_with_fallback);
     }
 
-    /// Passes on the answer to a request that has waited for it. One that nobody waits for any more is dropped.
-    fn answer(&mut self, ticket: Ticket, answer: impl FnOnce(Exchange, &mut Reach<'_, S>) -> State) {
-        if !self.advance_exchange(ticket.key, |exchange| exchange.waits_for(ticket.number), answer) {
-            self.turn.metrics.hit(Limit::LateAnswers);
+    /// Passes on the answer to a request that has waited for it. An answer that no request waits for any more is dropped.
+    fn answer(&mut self, ticket: Ticket, answer: impl FnOnce(Http1, &mut Env<'_, S>) -> Next) {
+        if !self.advance_exchange(ticket.key, |http1| http1.waits_for(ticket.number), answer) {
+            self.shared.metrics.hit(Limit::LateAnswers);
         }
     }
 
@@ -123,57 +126,53 @@ impl<S: Service> Reactor<S> {
     fn advance_exchange(
         &mut self,
         key: Key,
-        fits: impl FnOnce(&Exchange) -> bool,
-        advance: impl FnOnce(Exchange, &mut Reach<'_, S>) -> State,
+        fits: impl FnOnce(&Http1) -> bool,
+        advance: impl FnOnce(Http1, &mut Env<'_, S>) -> Next,
     ) -> bool {
-        let Some(slot) = self.slots.get_mut(key) else { return false };
-        let State::Http(exchange) = &mut slot.state else { return false };
-        let Some(exchange) = exchange.take_if(|exchange| fits(exchange)) else { return false };
-        let (turn, service) = (&mut self.turn, &mut self.service);
-        let mut reach = Reach { key, outbound: &slot.outbound, turn, service };
-        slot.state = advance(*exchange, &mut reach);
-        slot.deadline = http_deadline(slot, &self.turn);
-        self.turn.make_ready(key, slot);
-        after_event(key, slot, &mut self.turn);
+        let Some(connection) = self.connections.get_mut(key) else { return false };
+        if !connection.http().is_some_and(fits) {
+            return false;
+        }
+        let Some(http1) = connection.take_http() else { return false };
+        let (shared, service) = (&mut self.shared, &mut self.service);
+        let next = advance(*http1, &mut Env { key, outbound: &connection.outbound, shared, service });
+        connection.advance(next, &mut self.shared);
+        connection.make_ready(key, &mut self.shared);
+        after_event(key, connection, &mut self.shared);
         true
     }
 
     /// Ends a response that follows a room; does nothing to any other connection.
-    pub(crate) fn stop_following(&mut self, key: Key) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        if !matches!(slot.state, State::Following(_)) {
-            return;
+    pub(crate) fn stop_streaming(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.leave_stream(&mut self.shared) {
+            connection.drain(&self.shared);
+            after_event(key, connection, &mut self.shared);
         }
-        if let State::Following(following) = std::mem::replace(&mut slot.state, State::Draining) {
-            following.end(&mut self.turn);
-        }
-        slot.outbound.finish();
-        slot.deadline = 0;
-        after_event(key, slot, &mut self.turn);
     }
 
     fn close(&mut self, session: SessionKey, code: CloseCode, reason: &str, because: Disconnect) {
         let key = Key::from_bits(session.0);
-        if let Some(slot) = self.slots.get(key)
-            && let State::Following(following) = &slot.state
-            && let Some(limit) = incidents::verdict_on(because)
+        if let Some(connection) = self.connections.get(key)
+            && let ConnectionState::Streaming(streaming) = &connection.state
+            && let Some(limit) = reports::session::verdict_on(because)
         {
-            let blamed = self.turn.blamed.take_if(|(blamed, _)| *blamed == key);
+            let blamed = self.shared.blamed.take_if(|(blamed, _)| *blamed == key);
             let limit = limit.or(blamed.map(|(_, limit)| limit.full_key()));
-            following.report(reason, limit, slot.outbound.stream().peer_addr().ok(), &mut self.turn);
+            streaming.report(reason, limit, connection.outbound.stream().peer_addr().ok(), &mut self.shared);
         }
-        self.stop_following(key);
-        self.with_websocket(key, |websocket, reach| websocket.close(code, reason, because, reach));
+        self.stop_streaming(key);
+        self.with_websocket(key, |websocket, env| websocket.close(code, reason, because, env));
     }
 
-    pub(crate) fn with_websocket(&mut self, key: Key, act: impl FnOnce(&mut WebSocket, &mut Reach<'_, S>)) {
-        let Some(slot) = self.slots.get_mut(key) else { return };
-        self.turn.alive_at = slot.alive_at;
-        let mut reach =
-            Reach { key, outbound: &slot.outbound, turn: &mut self.turn, service: &mut self.service };
-        if let State::WebSocket(websocket) = &mut slot.state {
-            act(websocket, &mut reach);
-            after_event(key, slot, &mut self.turn);
+    pub(crate) fn with_websocket(&mut self, key: Key, act: impl FnOnce(&mut WebSocket, &mut Env<'_, S>)) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        self.shared.alive_at = connection.alive_at;
+        let mut env =
+            Env { key, outbound: &connection.outbound, shared: &mut self.shared, service: &mut self.service };
+        if let ConnectionState::WebSocket(websocket) = &mut connection.state {
+            act(websocket, &mut env);
+            after_event(key, connection, &mut self.shared);
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`mailbox`] | both sides of it |
+//! | [`message`] | what they tell it |
+//! | [`channel`] | both sides of the queue |
 
-pub(super) mod mailbox;
+pub(super) mod channel;
+pub(super) mod message;

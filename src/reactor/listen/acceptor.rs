@@ -7,16 +7,17 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
-use crate::reactor::listen::door::Door;
-
+use super::listener::Listener;
 use crate::metrics::{Limit, Metrics};
 
-/// Connections accepted from one listener before everybody else gets a turn.
+/// Maximum number of connections accepted from one listener in a turn. Enough for 100,000 connections in a second at a
+/// thousand turns; more would delay the messages of the sessions that are there.
 const ACCEPTS_PER_TURN: usize = 128;
 /// Failures of a listener in a row after which it is left alone for a moment. A connection that has gone before it was
-/// accepted is one failure; an error that lasts would keep the loop spinning.
+/// accepted is one failure, so a few in a row are usual; an error that lasts would keep the loop spinning.
 const FAILURES_MAX: usize = 16;
-/// The first of the listeners' tokens; they count downwards. No connection has such a token.
+/// The first of the listeners' tokens; they count downwards. No connection has such a token: its generation would have to
+/// be one of the two highest, which are left out.
 const FIRST_TOKEN: usize = usize::MAX - 16;
 /// What a client gets if there is not even a descriptor for it.
 const OUT_OF_DESCRIPTORS: &[u8] =
@@ -27,7 +28,7 @@ const OUT_OF_DESCRIPTORS: &[u8] =
 pub(crate) enum Accepted {
     /// A connection.
     Newcomer(Newcomer),
-    /// Nobody waits.
+    /// No connection waits.
     Drained,
     /// The one that waited is gone, or the listener fails.
     Failed,
@@ -49,20 +50,21 @@ pub(crate) struct Newcomer {
 /// All listening sockets.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
-    listeners: Vec<Listener>,
+    queues: Vec<AcceptQueue>,
     /// Given up for a moment to take a connection and refuse it when there are no descriptors.
     reserve: Option<File>,
     /// Set while no descriptors are left; the kernel does not report again who waits already.
     pub(crate) paused: bool,
     /// How often descriptors ran out.
     metrics: Metrics,
-    /// Nobody was let in since descriptors ran out. The log says so once.
+    /// Descriptors ran out, and no connection was accepted since. The log says so once.
     exhausted: bool,
 }
 
+/// A listening socket, and how accepting goes there.
 #[derive(Debug)]
-struct Listener {
-    door: Door,
+struct AcceptQueue {
+    listener: Listener,
     tls: bool,
     /// More may be waiting: the kernel will not say so again.
     ready: bool,
@@ -78,42 +80,42 @@ impl Acceptor {
     /// # Errors
     /// As `epoll_ctl(2)`.
     pub(crate) fn new(
-        doors: Vec<(Door, bool)>,
+        listeners: Vec<(Listener, bool)>,
         registry: &Registry,
         metrics: Metrics,
     ) -> io::Result<Acceptor> {
-        let mut listeners = Vec::new();
-        for (number, (door, tls)) in doors.into_iter().enumerate() {
-            door.register(registry, Token(FIRST_TOKEN - number))?;
-            listeners.push(Listener { door, tls, ready: true, failures: 0, is_failing: false });
+        let mut queues = Vec::new();
+        for (number, (listener, tls)) in listeners.into_iter().enumerate() {
+            listener.register(registry, Token(FIRST_TOKEN - number))?;
+            queues.push(AcceptQueue { listener, tls, ready: true, failures: 0, is_failing: false });
         }
-        Ok(Acceptor { listeners, reserve: reserve(), paused: false, metrics, exhausted: false })
+        Ok(Acceptor { queues, reserve: reserve(), paused: false, metrics, exhausted: false })
     }
 
     /// Notes an event. False if the token is not a listener's.
     pub(crate) fn note(&mut self, token: Token) -> bool {
-        let listener = FIRST_TOKEN.checked_sub(token.0).and_then(|number| self.listeners.get_mut(number));
-        let Some(listener) = listener else { return false };
-        listener.ready = true;
+        let queue = FIRST_TOKEN.checked_sub(token.0).and_then(|number| self.queues.get_mut(number));
+        let Some(queue) = queue else { return false };
+        queue.ready = true;
         true
     }
 
     /// Whether connections may be waiting.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.paused && self.listeners.iter().any(Listener::may_accept)
+        !self.paused && self.queues.iter().any(AcceptQueue::may_accept)
     }
 
-    /// Whether somebody may be waiting whom no event and no other connection's end will tell of: it has to be tried
-    /// again after a time.
+    /// Whether connections may wait of which no event, and no end of another connection, will tell: accepting has to be
+    /// tried again after a time.
     pub(crate) fn needs_retry(&self) -> bool {
-        self.paused || self.listeners.iter().any(|listener| listener.failures >= FAILURES_MAX)
+        self.paused || self.queues.iter().any(|queue| queue.failures >= FAILURES_MAX)
     }
 
     /// It is time to try again.
     pub(crate) fn retry(&mut self) {
         self.paused = false;
-        for listener in &mut self.listeners {
-            listener.failures = 0;
+        for queue in &mut self.queues {
+            queue.failures = 0;
         }
     }
 
@@ -122,7 +124,7 @@ impl Acceptor {
         if self.paused {
             return;
         }
-        for number in 0..self.listeners.len() {
+        for number in 0..self.queues.len() {
             for _ in 0..ACCEPTS_PER_TURN {
                 match self.accept_from(number) {
                     Accepted::Newcomer(newcomer) => taken(newcomer),
@@ -134,37 +136,37 @@ impl Acceptor {
         }
     }
 
-    /// Somebody may wait at each listener, whatever was heard of it.
+    /// Connections may wait at each listener, whatever was heard of it.
     pub(crate) fn expect_all(&mut self) {
-        for listener in &mut self.listeners {
-            listener.ready = true;
+        for queue in &mut self.queues {
+            queue.ready = true;
         }
     }
 
-    /// Closes the listening sockets: whoever connects from now on is refused by the kernel.
+    /// Closes the listening sockets: the kernel refuses new connections from now on.
     pub(crate) fn stop(&mut self) {
-        self.listeners.clear();
+        self.queues.clear();
     }
 
     fn accept_from(&mut self, number: usize) -> Accepted {
-        let Some(listener) = self.listeners.get_mut(number).filter(|listener| listener.may_accept()) else {
+        let Some(queue) = self.queues.get_mut(number).filter(|queue| queue.may_accept()) else {
             return Accepted::Drained;
         };
-        match listener.door.accept() {
+        match queue.listener.accept() {
             Ok((socket, peer)) => {
                 self.exhausted = false;
-                listener.failures = 0;
-                listener.is_failing = false;
+                queue.failures = 0;
+                queue.is_failing = false;
                 Accepted::Newcomer(Newcomer {
                     socket,
                     peer,
-                    local: listener.door.is_local(),
-                    tls: listener.tls,
+                    local: queue.listener.is_local(),
+                    tls: queue.tls,
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                listener.ready = false;
-                listener.failures = 0;
+                queue.ready = false;
+                queue.failures = 0;
                 Accepted::Drained
             }
             Err(error) if is_exhaustion(&error) => {
@@ -182,9 +184,9 @@ impl Acceptor {
             }
             // The connection that was waiting is gone again; the next one may be fine.
             Err(error) => {
-                listener.failures += 1;
+                queue.failures += 1;
                 tracing::debug!(%error, "accept failed");
-                if listener.failures >= FAILURES_MAX && !std::mem::replace(&mut listener.is_failing, true) {
+                if queue.failures >= FAILURES_MAX && !std::mem::replace(&mut queue.is_failing, true) {
                     tracing::error!(%error, listener = number, "accepting fails again and again, it is tried now and then");
                 }
                 Accepted::Failed
@@ -193,13 +195,13 @@ impl Acceptor {
     }
 
     /// Answers one waiting connection with the descriptor in reserve, so that its client learns what is the matter.
-    /// False if nobody waits, or the reserve is gone.
+    /// False if no connection waits, or the reserve is gone.
     fn refuse_one(&mut self, number: usize) -> bool {
-        let Some(listener) = self.listeners.get(number).filter(|_| self.reserve.take().is_some()) else {
+        let Some(queue) = self.queues.get(number).filter(|_| self.reserve.take().is_some()) else {
             return false;
         };
-        let refused = listener.door.accept().map(|(mut stream, _)| {
-            if !listener.tls {
+        let refused = queue.listener.accept().map(|(mut stream, _)| {
+            if !queue.tls {
                 let _best_effort = stream.write(OUT_OF_DESCRIPTORS);
             }
         });
@@ -208,7 +210,7 @@ impl Acceptor {
     }
 }
 
-impl Listener {
+impl AcceptQueue {
     fn may_accept(&self) -> bool {
         self.ready && self.failures < FAILURES_MAX
     }
@@ -235,16 +237,16 @@ mod tests {
     #[test]
     fn a_listener_that_fails_for_good_is_left_alone_and_the_others_are_not() {
         let poll = Poll::new().unwrap();
-        // A socket that nobody has told to listen refuses to accept, each time.
+        // A socket that does not listen refuses to accept, each time.
         let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         deaf.set_nonblocking(true).unwrap();
-        let deaf = Door::Tcp(mio::net::TcpListener::from_std(deaf.into()));
+        let deaf = Listener::Tcp(mio::net::TcpListener::from_std(deaf.into()));
         let good = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         good.set_nonblocking(true).unwrap();
         let address = good.local_addr().unwrap();
-        let good = Door::Tcp(mio::net::TcpListener::from_std(good));
-        let doors = vec![(deaf, false), (good, false)];
-        let mut acceptor = Acceptor::new(doors, poll.registry(), Metrics::default()).unwrap();
+        let good = Listener::Tcp(mio::net::TcpListener::from_std(good));
+        let listeners = vec![(deaf, false), (good, false)];
+        let mut acceptor = Acceptor::new(listeners, poll.registry(), Metrics::default()).unwrap();
         let mut turns = 0;
         while acceptor.is_ready() {
             acceptor.accept(|_| panic!("nobody has come"));

@@ -1,11 +1,11 @@
-//! Listening sockets.
+//! Listening sockets, and who may come in.
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`acceptor`] | accepting in bounded numbers |
-//! | [`door`] | one listening socket |
+//! | [`acceptor`] | accepting in bounded numbers, exhaustion |
+//! | [`listener`] | one listening socket |
 //! | [`quotas`] | connections of an address, sessions of a user |
 
 pub(super) mod acceptor;
-pub(super) mod door;
+pub(super) mod listener;
 pub(super) mod quotas;

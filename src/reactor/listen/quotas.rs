@@ -1,10 +1,10 @@
-//! Who is here how often: connections of an address, sessions of a user.
+//! Counts per address and user: connections of an address, sessions of a user.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::reactor::connection::table::Key;
+use crate::reactor::key::Key;
 
 /// The bits of an IPv6 address that its owner does not choose: a customer is given a network of 64 bits at least.
 const NETWORK_BITS: u128 = !0 << 64;
@@ -16,6 +16,17 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & NETWORK_BITS)),
         IpAddr::V4(address) => IpAddr::V4(address),
     }
+}
+
+/// What a connection counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Not at all: addresses are not counted, or it is a proxy's.
+    No,
+    /// As one of this address.
+    Address(IpAddr),
+    /// As one that is turned away: there is no room for it, and it is told so.
+    Rejected,
 }
 
 /// Sessions of each user that are in chat rooms. Empty if they are not limited.

@@ -1,9 +1,11 @@
-//! What the operator hears.
+//! What the operator hears of requests and sessions.
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`cut`] | connections that are cut |
-//! | [`incidents`] | requests that were refused, sessions that ended badly |
+//! | [`names`] | the user and the room of a line |
+//! | [`request`] | requests that were refused |
+//! | [`session`] | sessions that ended badly |
 
-pub(super) mod cut;
-pub(super) mod incidents;
+pub(super) mod names;
+pub(super) mod request;
+pub(super) mod session;

@@ -1,72 +1,71 @@
-//! What keeps watch over a session where somebody has to say who they are.
+//! Authentication of a session, where one is needed: its state and its deadline.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Identity;
 use crate::reactor::api::attributes::Attributes;
+use crate::reactor::clock::ending::Ending;
 use crate::reactor::clock::wheel::Tick;
-use crate::reactor::connection::deadlines::Ending;
-use crate::reactor::state::Turn;
 
 /// How far a session has come.
 ///
 /// ```text
-/// Awaited ──token──► Known ──another token──► Known
+/// Pending ──token──► Authenticated ──another token──► Authenticated
 ///    │                 │
 ///    └────────────┬────┘
 ///     deadline, or a bad token: closed with 4401
 /// ```
 #[derive(Debug)]
-pub(crate) enum Standing {
-    /// Nobody knows whose session it is. The application has not heard of it; it will be shown this.
-    Awaited(Box<Hold>),
+pub(crate) enum AuthState {
+    /// The client has not authenticated yet. The application has not heard of the session; it will be shown this.
+    Pending(Box<PendingAuth>),
     /// It is being closed, and the application has not heard of it.
-    Refused,
+    Rejected,
     /// It is this user's.
-    Known(Arc<Identity>),
+    Authenticated(Arc<Identity>),
 }
 
 /// What a session keeps that waits for its token.
 #[derive(Debug)]
-pub(crate) struct Hold {
+pub(crate) struct PendingAuth {
     /// The request that it began with.
     pub(crate) request: Vec<u8>,
     /// What the interceptors have attached to it.
     pub(crate) attributes: Attributes,
 }
 
-/// A session's guard.
+/// Who a session belongs to, and until when.
 #[derive(Debug)]
-pub(crate) struct Guard {
-    pub(crate) standing: Standing,
+pub(crate) struct SessionAuth {
+    pub(crate) state: AuthState,
     ending: Option<Ending>,
     /// The limit for messages that holds from the next one on.
     pub(crate) message_bytes_max: Option<usize>,
-    /// Whether the session's timer knows of the deadline.
-    settled: bool,
+    /// Whether the timer of the connection knows of the deadline.
+    is_armed: bool,
 }
 
-impl Guard {
-    pub(crate) fn new(standing: Standing) -> Guard {
-        Guard { standing, ending: None, message_bytes_max: None, settled: false }
+impl SessionAuth {
+    pub(crate) fn new(state: AuthState) -> SessionAuth {
+        SessionAuth { state, ending: None, message_bytes_max: None, is_armed: false }
     }
 
-    pub(crate) fn into_hold(self) -> Option<Box<Hold>> {
-        match self.standing {
-            Standing::Awaited(hold) => Some(hold),
-            Standing::Refused | Standing::Known(_) => None,
+    pub(crate) fn into_pending(self) -> Option<Box<PendingAuth>> {
+        match self.state {
+            AuthState::Pending(pending) => Some(pending),
+            AuthState::Rejected | AuthState::Authenticated(_) => None,
         }
     }
 
     /// Ends the session after this long.
-    pub(crate) fn end_after(&mut self, time: Duration, turn: &Turn) {
-        self.ending = Some(Ending::after(time, turn));
+    pub(crate) fn end_after(&mut self, time: Duration, now: Tick) {
+        self.ending = Some(Ending::after(time, now));
     }
 
     /// Ends the session at this time since 1970, or never.
-    pub(crate) fn end_at(&mut self, until: Option<Duration>, turn: &Turn) {
-        self.ending = until.map(|until| Ending::by_clock(until, turn));
+    pub(crate) fn end_at(&mut self, until: Option<Duration>, now: Tick) {
+        self.ending = until.map(|until| Ending::by_clock(until, now));
     }
 
     /// When to look whether the session has to end.
@@ -76,13 +75,13 @@ impl Guard {
 
     /// Whether the session needs no looking after before its timer comes out.
     pub(crate) fn is_at_ease(&self) -> bool {
-        self.settled
+        self.is_armed
     }
 
     /// Whether the session has to end now. Where the clock was set back, its end is put off.
-    pub(crate) fn is_over(&mut self, turn: &Turn) -> bool {
-        // Whoever asks arms the timer anew.
-        self.settled = true;
-        self.ending.as_mut().is_some_and(|ending| ending.has_come(turn))
+    pub(crate) fn is_over(&mut self, now: Tick) -> bool {
+        // The caller arms the timer anew.
+        self.is_armed = true;
+        self.ending.as_mut().is_some_and(|ending| ending.has_come(now))
     }
 }

@@ -1,88 +1,24 @@
 //! The handle of a session that any thread may hold.
 
 use std::any::Any;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::http::Head;
 use crate::reactor::api::attributes::Attributes;
-use crate::reactor::connection::table::Key;
-use crate::reactor::inbox::mailbox::{Letter, Mailbox};
+use crate::reactor::api::handshake::Handshake;
+use crate::reactor::inbox::channel::InboxSender;
+use crate::reactor::inbox::message::ReactorMessage;
+use crate::reactor::key::Key;
 use crate::transport::{Outbound, SendError};
 use crate::ws::deflate::Deflate;
 use crate::ws::{CloseCode, OpCode, encode};
-
-/// The name and the value of a header, which need not be text.
-type Header = (Box<str>, Box<[u8]>);
-
-/// The request that a session began with, kept for as long as the session.
-#[derive(Clone)]
-pub struct Handshake {
-    target: Box<str>,
-    headers: Box<[Header]>,
-    peer: SocketAddr,
-}
-
-impl fmt::Debug for Handshake {
-    /// Neither the query nor the headers, where a token may be.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handshake")
-            .field("path", &self.path())
-            .field("peer", &self.peer)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Handshake {
-    pub(crate) fn new(head: &Head<'_>, peer: SocketAddr) -> Handshake {
-        let headers = head.all_headers().map(|(name, value)| (name.into(), value.into())).collect();
-        Handshake { target: head.target().into(), headers, peer }
-    }
-
-    /// The request target: the raw path, and the query after `?`.
-    #[must_use]
-    pub fn target(&self) -> &str {
-        &self.target
-    }
-
-    /// The raw path.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        self.target.split_once('?').map_or(&*self.target, |(path, _)| path)
-    }
-
-    /// The raw query, without `?`; empty if there is none. [`http::query`](crate::http::query) reads it.
-    #[must_use]
-    pub fn query(&self) -> &str {
-        self.target.split_once('?').map_or("", |(_, query)| query)
-    }
-
-    /// The first value of a header, its name compared without regard to case; `None` also if it is not text.
-    #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut matching = self.headers.iter().filter(|(header, _)| header.eq_ignore_ascii_case(name));
-        matching.next().and_then(|(_, value)| std::str::from_utf8(value).ok())
-    }
-
-    /// All headers, as sent: a value may hold bytes that are no UTF-8 (RFC 9110 §5.5).
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.headers.iter().map(|(name, value)| (&**name, &**value))
-    }
-
-    /// The peer's address.
-    #[must_use]
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
-    }
-}
 
 #[derive(Debug)]
 struct Inner {
     key: Key,
     id: u128,
     outbound: Arc<Outbound>,
-    mailbox: Mailbox,
+    inbox: InboxSender,
     /// How messages are compressed; `None` also where those of the callbacks refer back to each other: then these go
     /// between them as they are.
     deflate: Option<Deflate>,
@@ -124,12 +60,12 @@ impl Session {
         key: Key,
         id: u128,
         outbound: Arc<Outbound>,
-        mailbox: Mailbox,
+        inbox: InboxSender,
         deflate: Option<Deflate>,
         handshake: Option<Handshake>,
     ) -> Session {
         let attributes = Mutex::default();
-        Session { inner: Arc::new(Inner { key, id, outbound, mailbox, deflate, handshake, attributes }) }
+        Session { inner: Arc::new(Inner { key, id, outbound, inbox, deflate, handshake, attributes }) }
     }
 
     /// The session's public id: 128 random bits.
@@ -181,28 +117,28 @@ impl Session {
         let mut frame = Vec::new();
         encode::close(&mut frame, Some(code), reason);
         if self.inner.outbound.close_elsewhere(&frame, code) {
-            // Not lost if the mailbox is full: nobody else arms the deadline, or tells the handler. There is one for each
+            // Not lost if the inbox is full: nothing else arms the deadline, or tells the handler. There is one for each
             // session.
-            self.inner.mailbox.post_or_keep(Letter::Closing(self.inner.key, code, reason.into()));
+            self.inner.inbox.post_or_keep(ReactorMessage::Closing(self.inner.key, code, reason.into()));
         }
     }
 
     /// Has the session's handler called with `event`, on the reactor's thread
     /// ([`Handler::event`](crate::server::Handler::event)), unless the session ends before. Waits while the reactor is
-    /// flooded. On the reactor's own thread, which cannot wait for itself, it fails then.
+    /// behind, for ten seconds at most. On the reactor's own thread, which cannot wait for itself, it fails then.
     ///
     /// # Errors
-    /// [`SendError::Full`]: thousands of events wait already. [`SendError::Closed`]: the server is gone.
+    /// [`SendError::Full`]: thousands of events wait already, and the reactor takes none. [`SendError::Closed`]: the server is gone.
     pub fn post_event(&self, event: impl Any + Send) -> Result<(), SendError> {
-        self.inner.mailbox.post_event(self.inner.key, Box::new(event))
+        self.inner.inbox.post_event(self.inner.key, Box::new(event))
     }
 
     /// Bytes that were sent to the session and wait because its peer does not keep up; 0 if it has taken all, as far as
-    /// the kernel's buffers. Whoever sends what is worth nothing when it is late (positions, prices) leaves out a session
-    /// that has not taken the last of it.
+    /// the kernel's buffers. A sender of values that are worth nothing when they are late (positions, prices) leaves out
+    /// a session that has not taken the last of them.
     #[must_use]
     pub fn waiting_bytes(&self) -> usize {
-        self.inner.outbound.untaken()
+        self.inner.outbound.backlog_bytes()
     }
 
     /// Whether the session can still be sent to.

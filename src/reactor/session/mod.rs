@@ -2,14 +2,18 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | [`auth`] | who has to say who they are |
+//! | [`state`] | what is kept of a session |
 //! | [`context`] | during a callback |
+//! | [`rooms`] | joining, publishing, leaving |
 //! | [`handle`] | on any thread |
-//! | [`rooms`] | what it does in rooms |
+//! | [`memberships`] | the rooms that it is in |
 //! | [`timers`] | its timers |
+//! | [`auth`] | authentication: its state and deadline |
 
 pub(super) mod auth;
 pub(super) mod context;
 pub(super) mod handle;
+pub(super) mod memberships;
 pub(super) mod rooms;
+pub(super) mod state;
 pub(super) mod timers;

@@ -1,14 +1,11 @@
 //! The timers of one session: each goes off once, unless it is set again.
 
+use crate::reactor::api::timer::Timer;
 use crate::reactor::clock::wheel::Tick;
-
-/// Names one of a session's timers, by a number of the handler's choosing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Timer(pub u16);
 
 /// Timers that are set. Nearly always one at most, so only several take memory of their own.
 #[derive(Debug, Default)]
-pub(crate) enum Alarms {
+pub(crate) enum SessionTimers {
     #[default]
     None,
     One(Timer, Tick),
@@ -16,18 +13,18 @@ pub(crate) enum Alarms {
     Several(Box<Vec<(Timer, Tick)>>),
 }
 
-impl Alarms {
+impl SessionTimers {
     /// Sets a timer, in place of any time that it was set to.
     pub(crate) fn set(&mut self, timer: Timer, at: Tick) {
         match self {
-            Alarms::None => *self = Alarms::One(timer, at),
-            Alarms::One(other, time) if *other == timer => *time = at,
-            Alarms::One(other, time) => {
-                *self = Alarms::Several(Box::new(vec![(*other, *time), (timer, at)]));
+            SessionTimers::None => *self = SessionTimers::One(timer, at),
+            SessionTimers::One(other, time) if *other == timer => *time = at,
+            SessionTimers::One(other, time) => {
+                *self = SessionTimers::Several(Box::new(vec![(*other, *time), (timer, at)]));
             }
-            Alarms::Several(alarms) => match alarms.iter_mut().find(|(other, _)| *other == timer) {
+            SessionTimers::Several(timers) => match timers.iter_mut().find(|(other, _)| *other == timer) {
                 Some((_, time)) => *time = at,
-                None => alarms.push((timer, at)),
+                None => timers.push((timer, at)),
             },
         }
     }
@@ -35,19 +32,19 @@ impl Alarms {
     /// Forgets a timer.
     pub(crate) fn cancel(&mut self, timer: Timer) {
         match self {
-            Alarms::One(other, _) if *other == timer => *self = Alarms::None,
-            Alarms::None | Alarms::One(..) => {}
-            Alarms::Several(alarms) => alarms.retain(|(other, _)| *other != timer),
+            SessionTimers::One(other, _) if *other == timer => *self = SessionTimers::None,
+            SessionTimers::None | SessionTimers::One(..) => {}
+            SessionTimers::Several(timers) => timers.retain(|(other, _)| *other != timer),
         }
     }
 
     /// Takes a timer that is due.
     pub(crate) fn take_due(&mut self, now: Tick) -> Option<Timer> {
         let due = match self {
-            Alarms::None => None,
-            Alarms::One(timer, at) => (*at <= now).then_some(*timer),
-            Alarms::Several(alarms) => {
-                alarms.iter().filter(|(_, at)| *at <= now).min_by_key(|(_, at)| *at).map(|(timer, _)| *timer)
+            SessionTimers::None => None,
+            SessionTimers::One(timer, at) => (*at <= now).then_some(*timer),
+            SessionTimers::Several(timers) => {
+                timers.iter().filter(|(_, at)| *at <= now).min_by_key(|(_, at)| *at).map(|(timer, _)| *timer)
             }
         }?;
         self.cancel(due);
@@ -57,9 +54,9 @@ impl Alarms {
     /// When the next one goes off.
     pub(crate) fn next(&self) -> Option<Tick> {
         match self {
-            Alarms::None => None,
-            Alarms::One(_, at) => Some(*at),
-            Alarms::Several(alarms) => alarms.iter().map(|(_, at)| *at).min(),
+            SessionTimers::None => None,
+            SessionTimers::One(_, at) => Some(*at),
+            SessionTimers::Several(timers) => timers.iter().map(|(_, at)| *at).min(),
         }
     }
 }
@@ -70,25 +67,25 @@ mod tests {
 
     #[test]
     fn each_timer_goes_off_once_at_the_time_it_was_set_to_last() {
-        let mut alarms = Alarms::default();
+        let mut timers = SessionTimers::default();
         for (timer, at) in [(1, 50), (2, 20), (3, 30), (1, 10), (3, 40)] {
-            alarms.set(Timer(timer), at);
+            timers.set(Timer(timer), at);
         }
-        alarms.cancel(Timer(2));
-        assert_eq!(alarms.next(), Some(10));
-        assert_eq!((alarms.take_due(9), alarms.take_due(10)), (None, Some(Timer(1))));
-        assert_eq!((alarms.take_due(39), alarms.next()), (None, Some(40)));
-        assert_eq!((alarms.take_due(99), alarms.take_due(99)), (Some(Timer(3)), None));
-        assert_eq!(alarms.next(), None);
+        timers.cancel(Timer(2));
+        assert_eq!(timers.next(), Some(10));
+        assert_eq!((timers.take_due(9), timers.take_due(10)), (None, Some(Timer(1))));
+        assert_eq!((timers.take_due(39), timers.next()), (None, Some(40)));
+        assert_eq!((timers.take_due(99), timers.take_due(99)), (Some(Timer(3)), None));
+        assert_eq!(timers.next(), None);
     }
 
     #[test]
     fn a_timer_that_was_cancelled_does_not_go_off() {
-        let mut alarms = Alarms::default();
-        alarms.set(Timer(7), 1);
-        alarms.cancel(Timer(8));
-        assert_eq!(alarms.next(), Some(1));
-        alarms.cancel(Timer(7));
-        assert_eq!((alarms.next(), alarms.take_due(5)), (None, None));
+        let mut timers = SessionTimers::default();
+        timers.set(Timer(7), 1);
+        timers.cancel(Timer(8));
+        assert_eq!(timers.next(), Some(1));
+        timers.cancel(Timer(7));
+        assert_eq!((timers.next(), timers.take_due(5)), (None, None));
     }
 }

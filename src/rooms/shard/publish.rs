@@ -31,7 +31,8 @@ impl<P: Peer> Shard<P> {
         };
         match room.format {
             Format::Relay | Format::Conflated => {
-                room.append_relay(&message, &self.limits, now);
+                let key = message.key();
+                room.append_relay(message.payload(), message.is_text(), key, &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
             }

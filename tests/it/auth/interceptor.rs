@@ -7,7 +7,7 @@ use std::time::Duration;
 use foghorn::auth::Identity;
 use foghorn::http::{Head, Problem, Response, Status};
 use foghorn::server::{
-    Arrival, Attributes, Context, Disconnect, Endpoint, Handler, Interceptor, Router, Session,
+    Attributes, Context, Disconnect, Endpoint, Handler, Interceptor, PeerInfo, Router, Session,
 };
 use foghorn::ws::{CloseCode, Message};
 
@@ -18,7 +18,7 @@ use crate::support::{TestServer, eventually};
 struct ByHeader;
 
 impl Interceptor for ByHeader {
-    fn before(&self, head: &Head<'_>, _: &Arrival, attributes: &mut Attributes) -> Result<(), Response> {
+    fn before(&self, head: &Head<'_>, _: &PeerInfo, attributes: &mut Attributes) -> Result<(), Response> {
         match head.header("X-User") {
             Some("nobody") => Err(Problem::new(Status::FORBIDDEN, "not you").response()),
             Some("panic") => panic!("a bug in an interceptor"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use foghorn::config::Config;
 use foghorn::http::{Response, Status};
 use foghorn::metrics::Limit;
-use foghorn::server::{Answer, Api, Otherwise, Request, Responder};
+use foghorn::server::{Answer, Api, Fallback, Request, Responder};
 
 use crate::support::{Chat, PATIENCE, Raw, TestServer, eventually};
 
@@ -19,8 +19,8 @@ impl Api for Held {
         self.0.lock().expect("nobody has panicked").send(responder).expect("the test is there");
         let otherwise = || Response::new(Status::OK).body("text/plain", &b"otherwise"[..]);
         match request.head.query() {
-            "soon" => Answer::LaterOr(Duration::from_millis(1), Otherwise::new(otherwise)),
-            _ => Answer::Later,
+            "soon" => Answer::PendingUntil(Duration::from_millis(1), Fallback::new(otherwise)),
+            _ => Answer::Pending,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One listening socket: opened here, or passed by whoever started the process.
+//! One listening socket: opened here, or passed by the service manager.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream as StdTcpStream, ToSocketAddrs};
@@ -15,18 +15,19 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use crate::config::Place;
 use crate::transport::HERE;
 
-/// Connections waiting in the kernel to be accepted, at most (the kernel caps it at `net.core.somaxconn`).
+/// Maximum number of connections that wait in the kernel to be accepted. As many as a Linux kernel allows by default
+/// (`net.core.somaxconn`): a whole fleet of clients may reconnect while the process restarts.
 const BACKLOG: i32 = 4096;
 
 /// A listening socket.
 #[derive(Debug)]
-pub(crate) enum Door {
+pub(crate) enum Listener {
     /// On an address and a port.
     Tcp(TcpListener),
     /// On a path.
     Unix {
         socket: UnixListener,
-        /// Absent if the file belongs to somebody else.
+        /// Absent if the file belongs to the service manager.
         _file: Option<SocketFile>,
     },
 }
@@ -39,18 +40,18 @@ pub(crate) struct SocketFile {
     identity: (u64, u64),
 }
 
-impl Door {
+impl Listener {
     /// Opens a socket; `unix_mode` says who may connect to a Unix one.
     ///
     /// # Errors
-    /// As `bind(2)` and `listen(2)`. A path is taken if there is a socket that nobody answers at, but nothing else.
-    pub(crate) fn open(place: &Place, unix_mode: u32) -> io::Result<Door> {
+    /// As `bind(2)` and `listen(2)`. An existing path is replaced only if it is a socket at which no process answers.
+    pub(crate) fn open(place: &Place, unix_mode: u32) -> io::Result<Listener> {
         match place {
-            Place::Tcp(address) => listen_tcp(*address).map(Door::Tcp),
-            Place::Name { host, port } => listen_tcp(look_up(host, *port)?).map(Door::Tcp),
+            Place::Tcp(address) => listen_tcp(*address).map(Listener::Tcp),
+            Place::Name { host, port } => listen_tcp(look_up(host, *port)?).map(Listener::Tcp),
             Place::Unix(path) => {
                 let (socket, file) = listen_unix(path, unix_mode)?;
-                Ok(Door::Unix { socket, _file: Some(file) })
+                Ok(Listener::Unix { socket, _file: Some(file) })
             }
         }
     }
@@ -59,7 +60,7 @@ impl Door {
     ///
     /// # Errors
     /// If it is no listening stream socket.
-    pub(crate) fn take_over(socket: OwnedFd) -> io::Result<Door> {
+    pub(crate) fn take_over(socket: OwnedFd) -> io::Result<Listener> {
         let socket = Socket::from(socket);
         if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a listening stream socket"));
@@ -67,20 +68,20 @@ impl Door {
         socket.set_nonblocking(true)?;
         socket.set_cloexec(true)?;
         if socket.local_addr()?.is_unix() {
-            return Ok(Door::Unix { socket: OwnedFd::from(socket).into(), _file: None });
+            return Ok(Listener::Unix { socket: OwnedFd::from(socket).into(), _file: None });
         }
         socket.set_tcp_nodelay(true)?;
-        Ok(Door::Tcp(TcpListener::from_std(socket.into())))
+        Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
     }
 
     /// Where it really is.
     ///
     /// # Errors
     /// As `getsockname(2)`.
-    pub(crate) fn place(&self) -> io::Result<Place> {
+    pub(crate) fn address(&self) -> io::Result<Place> {
         match self {
-            Door::Tcp(socket) => socket.local_addr().map(Place::Tcp),
-            Door::Unix { socket, .. } => {
+            Listener::Tcp(socket) => socket.local_addr().map(Place::Tcp),
+            Listener::Unix { socket, .. } => {
                 let path = socket.local_addr()?.as_pathname().map(Path::to_owned);
                 Ok(Place::Unix(path.unwrap_or_default()))
             }
@@ -89,8 +90,8 @@ impl Door {
 
     pub(crate) fn register(&self, registry: &Registry, token: Token) -> io::Result<()> {
         let descriptor = match self {
-            Door::Tcp(socket) => socket.as_raw_fd(),
-            Door::Unix { socket, .. } => socket.as_raw_fd(),
+            Listener::Tcp(socket) => socket.as_raw_fd(),
+            Listener::Unix { socket, .. } => socket.as_raw_fd(),
         };
         registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)
     }
@@ -98,8 +99,8 @@ impl Door {
     /// A connection that waits, and where it comes from.
     pub(crate) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         match self {
-            Door::Tcp(socket) => socket.accept(),
-            Door::Unix { socket, .. } => {
+            Listener::Tcp(socket) => socket.accept(),
+            Listener::Unix { socket, .. } => {
                 let (stream, _) = socket.accept()?;
                 stream.set_nonblocking(true)?;
                 let stream = StdTcpStream::from(OwnedFd::from(stream));
@@ -108,9 +109,9 @@ impl Door {
         }
     }
 
-    /// Whether those who come have no address.
+    /// Whether its connections have no address.
     pub(crate) fn is_local(&self) -> bool {
-        matches!(self, Door::Unix { .. })
+        matches!(self, Listener::Unix { .. })
     }
 }
 
@@ -143,13 +144,13 @@ fn listen_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)>
     socket.set_nonblocking(true)?;
     socket.bind(&SockAddr::unix(path)?)?;
     let file = SocketFile { path: path.to_owned(), identity: identity(path)? };
-    // Before it listens: nobody gets in by the mode that the file begins with.
+    // Before it listens: no client gets in by the mode that the file begins with.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     socket.listen(BACKLOG)?;
     Ok((OwnedFd::from(socket).into(), file))
 }
 
-/// Whether a server has left a socket behind: there is one, and nobody answers.
+/// Whether a server has left a socket behind: there is one, and no process answers.
 fn is_stale(path: &Path) -> bool {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     is_socket

@@ -1,0 +1,40 @@
+//! What other threads tell the reactor.
+
+use crate::config::Config;
+use crate::http::Response;
+use crate::reactor::api::stream_response::StreamResponse;
+use crate::reactor::api::ticket::Ticket;
+use crate::reactor::api::user_state::UserState;
+use crate::reactor::key::Key;
+use crate::reactor::limits::ReactorLimits;
+use crate::rooms::{RoomRequest, SessionEffect};
+use crate::transport::Certificate;
+use crate::ws::CloseCode;
+
+/// What other threads tell the reactor.
+#[derive(Debug)]
+pub(crate) enum ReactorMessage {
+    /// A shard wants something done.
+    Effect(SessionEffect),
+    /// A session was closed by a thread of the application, with this code and reason; the frame is out, the deadline is
+    /// not armed yet.
+    Closing(Key, CloseCode, Box<str>),
+    /// Something for a session's handler.
+    Event(Key, UserState),
+    /// The answer to a request.
+    Response(Ticket, Response),
+    /// The same, and it follows a room.
+    Stream(Ticket, Box<StreamResponse>),
+    /// A question to the shard that owns the room it is about.
+    Ask(Box<RoomRequest>),
+    /// A question to this shard.
+    AskShard(usize, Box<RoomRequest>),
+    /// What newcomers are shown from now on.
+    Certificate(Certificate),
+    /// New limits.
+    Limits(Box<ReactorLimits>),
+    /// A new configuration, for the application.
+    Config(Box<Config>),
+    /// Stop serving, in good order.
+    Shutdown,
+}

@@ -1,0 +1,65 @@
+//! The bytes that wait in memory for all connections together.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The bytes that wait for all connections together; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MemoryBudget(Arc<AtomicUsize>);
+
+impl MemoryBudget {
+    /// All charges together.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A charge of 0 bytes.
+    pub(crate) fn charge(&self) -> Charge {
+        Charge { budget: self.clone(), bytes: 0 }
+    }
+}
+
+/// One connection's part of a [`MemoryBudget`]; taken off when dropped.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    budget: MemoryBudget,
+    bytes: usize,
+}
+
+impl Charge {
+    /// Sets the charge.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        // Wrapping, so that one addition serves both directions.
+        self.budget.0.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tally_is_the_sum_of_its_shares() {
+        let budget = MemoryBudget::default();
+        let (mut one, mut other) = (budget.charge(), budget.charge());
+        one.set(10);
+        other.set(5);
+        one.set(3);
+        assert_eq!((budget.bytes(), one.bytes()), (8, 3));
+        drop(one);
+        assert_eq!(budget.bytes(), 5);
+        drop(other);
+        assert_eq!(budget.bytes(), 0);
+    }
+}
