@@ -34,7 +34,7 @@ pub use self::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 pub use self::api::history::{Backlog, History};
 pub use self::api::peer::{Peer, Sent};
 pub use self::api::poll::{Poll, PollResult};
-pub use self::api::publication::Publication;
+pub use self::api::publication::{Publication, RelayMessage};
 pub use self::api::request::{Posting, RoomRequest};
 pub use self::api::store as store_api;
 pub use self::ids::{Arena, MemberKey, Reader, RoomKey, SessionKey, Span, TextSpan};

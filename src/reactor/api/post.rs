@@ -1,6 +1,6 @@
 //! Messages whose sender need not be in the room.
 
-use crate::rooms::{Format, PostError, Posted, Posting, Reply, RoomRequest};
+use crate::rooms::{PostError, Posted, Posting, RelayMessage, Reply, RoomRequest};
 use crate::ws::Message;
 
 /// A message for a chat room. Its sender need not be a member.
@@ -73,7 +73,7 @@ impl<'a> Post<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Relayed<'a> {
     room: &'a str,
-    format: Format,
+    /// In a conflated relay; `None` in others.
     key: Option<&'a [u8]>,
     message: Message<'a>,
 }
@@ -82,22 +82,28 @@ impl<'a> Relayed<'a> {
     /// A message for a relay as in [`JoinRequest::relay`].
     #[must_use]
     pub fn new(room: &'a str, message: Message<'a>) -> Relayed<'a> {
-        Relayed { room, format: Format::Relay, key: None, message }
+        Relayed { room, key: None, message }
     }
 
     /// The latest value of `key`, for a conflated relay as in [`JoinRequest::latest`].
     #[must_use]
     pub fn latest(room: &'a str, key: &'a [u8], value: Message<'a>) -> Relayed<'a> {
-        Relayed { room, format: Format::Conflated, key: Some(key), message: value }
+        Relayed { room, key: Some(key), message: value }
     }
 
     pub(crate) fn ask(self, reply: impl FnOnce(usize) + Send + 'static) -> RoomRequest {
-        let Relayed { room, format, key, message } = self;
-        let (payload, text) = match message {
-            Message::Text(text) => (text.as_bytes(), true),
-            Message::Binary(payload) => (payload, false),
+        let Relayed { room, key, message } = self;
+        let message = match (key, message) {
+            (None, Message::Text(text)) => RelayMessage::Text(text.into()),
+            (None, Message::Binary(payload)) => RelayMessage::Binary(payload.into()),
+            (Some(key), value) => {
+                let (value, is_text) = match value {
+                    Message::Text(text) => (text.as_bytes(), true),
+                    Message::Binary(payload) => (payload, false),
+                };
+                RelayMessage::Keyed { key: key.into(), value: value.into(), is_text }
+            }
         };
-        let (room, payload, key) = (room.into(), payload.into(), key.map(Into::into));
-        RoomRequest::Relay { room, format, payload, text, key, reply: Reply::new(reply) }
+        RoomRequest::Relay { room: room.into(), message, reply: Reply::new(reply) }
     }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::poll::Poll;
+use super::publication::RelayMessage;
 use crate::rooms::ids::RoomId;
 use crate::rooms::limits::bans::TooManyBans;
 use crate::rooms::reasons::{PostError, RejectReason};
 use crate::rooms::reply::Reply;
-use crate::rooms::values::{Format, Joined, Online, Posted, ShardStats, VisibleHead};
+use crate::rooms::values::{Joined, Online, Posted, ShardStats, VisibleHead};
 
 /// A message for a chat room, without a member.
 #[derive(Debug)]
@@ -46,14 +47,8 @@ pub enum RoomRequest {
     Relay {
         /// The room's name.
         room: Box<str>,
-        /// The relay's format.
-        format: Format,
-        /// The payload.
-        payload: Box<[u8]>,
-        /// Whether it is text rather than binary.
-        text: bool,
-        /// Its key, for a conflated relay.
-        key: Option<Box<[u8]>>,
+        /// The message.
+        message: RelayMessage,
         /// The answer.
         reply: Reply<usize>,
     },
@@ -129,7 +124,7 @@ impl RoomRequest {
         match self {
             RoomRequest::Post(post) => post.content.len(),
             RoomRequest::PostAll { posts, .. } => posts.iter().map(|post| post.content.len()).sum(),
-            RoomRequest::Relay { payload, .. } => payload.len(),
+            RoomRequest::Relay { message, .. } => message.published().payload().len(),
             RoomRequest::Position { .. }
             | RoomRequest::Visible { .. }
             | RoomRequest::Poll { .. }

@@ -16,6 +16,7 @@ use crate::rooms::timestamp::Timestamp;
 
 /// The highest number of a message: the largest whole number that every JSON parser keeps exactly. A room that has got
 /// there takes no more.
+// Clients in JavaScript read numbers as doubles: beyond 2^53 two messages would have one number there.
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
 
 /// What a JOIN or LEAVE to be stored says besides its text; the span lies in the text of the batch.

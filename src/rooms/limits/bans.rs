@@ -91,6 +91,7 @@ impl Bans {
     pub fn reserve(&self, room: &str, user: &str) -> Result<BanPlace, TooManyBans> {
         let mut ends = self.ends();
         self.find_place(&mut ends, room, user)?;
+        // Relaxed: it is compared under the lock, and a place that is given back late only refuses one ban more.
         self.reserved.fetch_add(1, Ordering::Relaxed);
         Ok(BanPlace(self.reserved.clone()))
     }
@@ -200,6 +201,7 @@ impl Bans {
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
+        // No code of others runs under the lock, so a panic there leaves nothing half done that would matter: bans go on.
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -52,6 +52,7 @@ impl Publishers {
         publisher: impl FnOnce() -> Box<str>,
         now: Duration,
     ) -> Result<(), Duration> {
+        // A panic of another thread leaves at worst one publisher with a message too many.
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let State { interval, saved, taken } = &mut *state;
         if interval.is_zero() {

@@ -6,6 +6,7 @@ use super::limits::RoomLimits;
 use super::publisher::Publisher;
 use super::state::Room;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::api::publication::Published;
 use crate::rooms::ids::MemberKey;
 use crate::rooms::message::draft::Draft;
 use crate::rooms::message::frame::payload_of;
@@ -44,20 +45,19 @@ impl<P: Peer> Room<P> {
     /// Appends a payload as it is, as the latest value of its key if it has one.
     pub(in crate::rooms) fn append_relay(
         &mut self,
-        payload: &[u8],
-        text: bool,
-        key: Option<&[u8]>,
+        message: &Published<'_>,
         limits: &RoomLimits,
         now: Timestamp,
     ) {
-        let opcode = if text { OpCode::Text } else { OpCode::Binary };
+        let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
+        let payload = message.payload();
         self.last_at = now.after(self.last_at);
         let log = Arc::make_mut(&mut self.log);
         if let Some(conflated) = &mut self.conflated {
             let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);
             encode::frame(&mut frame, opcode, payload);
             log.append(self.last_at, |_| ());
-            conflated.put(log.head(), self.last_at, key, frame, limits.window);
+            conflated.put(log.head(), self.last_at, message.key(), frame, limits.window);
         } else {
             log.append(self.last_at, |out| encode::frame(out, opcode, payload));
         }

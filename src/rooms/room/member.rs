@@ -7,6 +7,14 @@ use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Variant;
 
 /// What a member waits for.
+///
+/// ```text
+///             its socket is full                 what it needs has left the window
+///  Blocked ◄───────────────────── Ready ────────────────────────────────────────────► Reading
+///     │        it can send again    ▲                 a page has come                     │
+///     └─────────────────────────────┴─────────────────────────────────────────────────────┘
+///  any ──► Gone: closed, too slow, thrown out, or its encoding has failed
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms) enum MemberState {
     /// Nothing: it is sent whatever comes.

@@ -3,6 +3,14 @@
 use crate::rooms::timestamp::Timestamp;
 
 /// Whether what is said in a room gets into the store.
+///
+/// ```text
+///          the store refuses what follows          retry_at has come
+///  Linked ───────────────────────────────► Broken ──────────────────► Resetting
+///    ▲                                       ▲                            │
+///    │                                       └─── the store could not ────┤
+///    └─────────────────── the log goes on under another epoch ────────────┘
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms) enum StoreLink {
     /// It does.

@@ -18,6 +18,11 @@ const LOOKS_MAX: usize = 64;
 // A commit takes some milliseconds: after 50 ms some of them are stored. At the limit each join would look at all of them.
 const FRUITLESS_PAUSE_MICROS: u64 = 50_000;
 
+/// How often all invariants are looked at, in builds with assertions: that takes a look at every room and member.
+// Each tick would make tests with thousands of rooms slow; a broken invariant is found within a second all the same.
+#[cfg(debug_assertions)]
+const CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+
 impl<P: Peer> Shard<P> {
     /// Does what is due by now without a command.
     pub fn tick(&mut self, now: Timestamp) {
@@ -121,7 +126,3 @@ impl<P: Peer> Shard<P> {
         }
     }
 }
-
-/// How often all invariants are looked at, in builds with assertions: that takes a look at every room and member.
-#[cfg(debug_assertions)]
-const CHECK_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);

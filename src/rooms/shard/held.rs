@@ -6,6 +6,7 @@ use crate::rooms::ids::MemberKey;
 use crate::rooms::timestamp::Timestamp;
 
 /// What keeping a command costs besides its texts: it stands in a queue, and most have a box of their own.
+// Rounded up: this bounds memory, so an estimate below the truth would be the worse one.
 const COMMAND_BYTES: usize = 128;
 
 impl<P> Command<P> {
@@ -118,9 +119,7 @@ impl RoomRequest {
             RoomRequest::PostAll { posts, .. } => {
                 posts.iter().map(|post| post.room.len() + post.text_bytes()).sum::<usize>()
             }
-            RoomRequest::Relay { payload, key, .. } => {
-                payload.len() + key.as_ref().map_or(0, |key| key.len())
-            }
+            RoomRequest::Relay { message, .. } => message.published().len(),
             RoomRequest::Position { user, .. }
             | RoomRequest::Poll { user, .. }
             | RoomRequest::Kick { user, .. } => user.len(),

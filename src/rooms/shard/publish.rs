@@ -31,8 +31,7 @@ impl<P: Peer> Shard<P> {
         };
         match room.format {
             Format::Relay | Format::Conflated => {
-                let key = message.key();
-                room.append_relay(message.payload(), message.is_text(), key, &self.limits, now);
+                room.append_relay(&message, &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
             }

@@ -7,6 +7,7 @@ use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::Command;
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::api::publication::RelayMessage;
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::ids::RoomId;
 use crate::rooms::reasons::RejectReason;
@@ -20,8 +21,8 @@ impl<P: Peer> Shard<P> {
         match request {
             RoomRequest::Post(post) => self.post(post, now),
             RoomRequest::PostAll { posts, only_asks } => self.post_all(posts, only_asks, now),
-            RoomRequest::Relay { room, format, payload, text, key, reply } => {
-                let receivers = self.relay(&room, format, &payload, (text, key.as_deref()), now);
+            RoomRequest::Relay { room, message, reply } => {
+                let receivers = self.relay(&room, &message, now);
                 reply.send(receivers);
             }
             RoomRequest::Position { .. } | RoomRequest::Poll { .. } | RoomRequest::Online { .. } => {
@@ -85,22 +86,14 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Publishes to a relay that has members; returns how many.
-    fn relay(
-        &mut self,
-        name: &str,
-        format: Format,
-        payload: &[u8],
-        (text, key): (bool, Option<&[u8]>),
-        now: Timestamp,
-    ) -> usize {
-        let Some(&index) = self.names[format as usize].get(name) else { return 0 };
+    fn relay(&mut self, name: &str, message: &RelayMessage, now: Timestamp) -> usize {
+        let Some(&index) = self.names[message.format() as usize].get(name) else { return 0 };
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return 0 };
-        // A chat message has a sender.
-        if room.format == Format::Chat || room.members.is_empty() {
+        if room.members.is_empty() {
             return 0;
         }
         let count = room.member_count();
-        room.append_relay(payload, text, key, &self.limits, now);
+        room.append_relay(&message.published(), &self.limits, now);
         self.messages += 1;
         self.touch(index);
         count
