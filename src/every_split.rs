@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use crate::fuzzing::cut;
+use crate::cut::cut;
 
 /// How many pseudo-random cuttings are tried after the systematic ones.
 const RANDOM_CUTTINGS: u64 = 64;

@@ -6,7 +6,8 @@
 //!
 //! The command `foghorn serve` runs the whole of it. As a library it is this much:
 //!
-//! ```
+#![cfg_attr(feature = "testing", doc = "```")]
+#![cfg_attr(not(feature = "testing"), doc = "```ignore")]
 //! use foghorn::http::Head;
 //! use foghorn::server::{Context, Endpoint, Handler, JoinRequest, Router};
 //! use foghorn::testing::{Connection, Server};
@@ -43,6 +44,23 @@
 //! assert_eq!(client.text()?, "is anybody here?");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Features
+//!
+//! All are on by default. A server with handlers and relay rooms needs none of them: `default-features = false`. What a
+//! program asks for that it was built without (a certificate, keys for tokens, a data directory) is an error at its start.
+//!
+//! | feature | |
+//! |---|---|
+//! | `store` | rooms in an embedded database (SQLite); without it, in memory |
+//! | `tls` | TLS 1.2 and 1.3 |
+//! | `auth` | tokens (JWT): keys, verifying, signing |
+//! | `chat` | JSON chat, REST, server-sent events and long polls, signaling, the chat page |
+//! | `stomp` | STOMP |
+//! | `signals` | `Builder::handle_signals` |
+//! | `testing` | a server inside a test, and clients for it |
+//! | `cli` | the command `foghorn` |
+//! | `bench` | the load generator behind `foghorn bench` |
 //!
 //! # Where to go on
 //!
@@ -96,21 +114,43 @@
 //! An async runtime on the hot path; a lock shared by all connections; a queue without a limit; a copy of a broadcast
 //! per receiver; a second protocol for history; sticky sessions.
 
+#![cfg_attr(
+    not(all(
+        feature = "auth",
+        feature = "bench",
+        feature = "chat",
+        feature = "cli",
+        feature = "signals",
+        feature = "stomp",
+        feature = "store",
+        feature = "testing",
+        feature = "tls",
+    )),
+    allow(dead_code, unreachable_code, unused_imports, reason = "some of it is there for features alone")
+)]
+
 pub mod auth;
+#[cfg(feature = "bench")]
 #[doc(hidden)]
 pub mod bench;
 mod calendar;
+#[cfg(feature = "chat")]
 pub mod chat;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 pub mod config;
+#[cfg(any(test, feature = "fuzzing"))]
+mod cut;
 pub mod demo;
 #[cfg(test)]
 pub(crate) mod every_split;
+#[cfg(feature = "chat")]
 pub mod feed;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(all(test, feature = "auth", feature = "stomp"), feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+#[cfg(all(feature = "chat", feature = "signals", feature = "store", feature = "testing"))]
 pub mod guide;
 #[doc(hidden)]
 pub mod handshake;
@@ -124,16 +164,20 @@ mod reactor;
 #[doc(hidden)]
 pub mod rooms;
 pub mod server;
+#[cfg(feature = "chat")]
 pub mod signaling;
+#[cfg(feature = "stomp")]
 pub mod stomp;
 pub mod store;
+#[cfg(feature = "testing")]
 pub mod testing;
 mod transport;
+#[cfg(feature = "chat")]
 pub mod web;
 mod workers;
 pub mod ws;
 
 /// The code of the README, as a test.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "signals"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::token::TOKEN_BYTES_MAX;
+use super::error::TOKEN_BYTES_MAX;
 
 /// What an AUTH message has besides its token.
 const FRAME_BYTES_MAX: usize = 256;

@@ -11,28 +11,45 @@
 //! | `names` | what can be the name of a user or a room |
 //! | `identity` | who somebody is, and what that allows |
 //! | `policy` | which paths need a token |
+//! | `error` | why a token is not believed |
+//! | `absent` | in a program without the feature `auth`: nobody believes a token |
 //!
 //! A token is never followed anywhere: its `kid` chooses among the keys that are configured, its `jku` and `x5u` are not
 //! read, and with a `crit` it is refused. Nothing here keeps, logs or repeats a token.
 
+#[cfg(not(feature = "auth"))]
+mod absent;
+mod error;
 mod identity;
+#[cfg(feature = "auth")]
 mod issue;
+#[cfg(feature = "auth")]
 mod json;
+#[cfg(feature = "auth")]
 mod keys;
+#[cfg(feature = "auth")]
 mod message;
 mod names;
 pub mod policy;
 mod source;
+#[cfg(feature = "auth")]
 mod token;
 
+#[cfg(not(feature = "auth"))]
+pub(crate) use absent::{AuthMessage, Authority};
+pub use error::{Claim, TOKEN_BYTES_MAX, TokenError};
 pub use identity::Identity;
+#[cfg(feature = "auth")]
 pub use issue::{IssueError, Issuer};
+#[cfg(feature = "auth")]
 pub use keys::{HmacAlgorithm, KeyError, Keys};
+#[cfg(feature = "auth")]
 pub use message::AuthMessage;
 pub use names::USER_BYTES_MAX;
 pub(crate) use names::{NameError, check_name, is_user_name};
 pub use source::{Presented, SUBPROTOCOL, offers_subprotocol};
-pub use token::{Authority, Claim, TOKEN_BYTES_MAX, TokenError};
+#[cfg(feature = "auth")]
+pub use token::Authority;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "auth"))]
 mod tests;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use memchr::memchr;
 
-use super::token::TokenError;
+use super::error::TokenError;
 use crate::http::{Head, Method, Origins, query};
 
 /// The subprotocol before the token, and the one that is agreed on if the endpoint speaks none that was offered.

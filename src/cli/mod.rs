@@ -1,20 +1,30 @@
 //! The command line: the only place that knows of arguments, environment, standard output and exit status.
 
+#[cfg(feature = "store")]
 mod backup;
+#[cfg(feature = "bench")]
 mod bench;
 mod config;
+#[cfg(feature = "store")]
 mod export;
+#[cfg(feature = "store")]
 mod import;
+#[cfg(feature = "store")]
 mod interrupt;
 mod log;
+#[cfg(feature = "store")]
 mod offline;
 mod passed;
+#[cfg(feature = "store")]
 mod remote;
+#[cfg(feature = "store")]
 mod restore;
+#[cfg(feature = "store")]
 mod room_line;
 mod serve;
 mod signals;
 mod start;
+#[cfg(feature = "auth")]
 mod token;
 
 use std::any::Any;
@@ -25,6 +35,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+#[cfg(feature = "bench")]
 use crate::bench::BenchError;
 use crate::config::{Config, ConfigError, Flag, own_variables};
 
@@ -47,16 +58,22 @@ struct Arguments {
 enum Command {
     /// Serve (what happens without a command, too)
     Serve(serve::Arguments),
+    #[cfg(feature = "bench")]
     /// Put a server under load and see what it is capable of
     Bench(bench::BenchArgs),
+    #[cfg(feature = "store")]
     /// Write a room's log as JSON Lines
     Export(export::Arguments),
+    #[cfg(feature = "store")]
     /// Read a room's log from JSON Lines
     Import(import::Arguments),
+    #[cfg(feature = "store")]
     /// Fetch a copy of everything that a running server has stored
     Backup(backup::Arguments),
+    #[cfg(feature = "store")]
     /// Make a data directory of such a copy; every room begins a new epoch
     Restore(restore::Arguments),
+    #[cfg(feature = "auth")]
     /// Print a signed token (JWT) for a server that asks for one
     Token(token::Arguments),
     /// Check a configuration file, or print the default one
@@ -102,6 +119,7 @@ impl<E: std::error::Error + 'static> From<E> for Failure {
 }
 
 /// What was asked of the load generator makes no sense, or it failed.
+#[cfg(feature = "bench")]
 fn bench_failure(error: BenchError) -> Failure {
     if error.is_usage() { Failure::usage(error.to_string()) } else { Failure::from(error) }
 }
@@ -130,11 +148,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
         Command::Serve(arguments) => serve::run(&arguments),
+        #[cfg(feature = "bench")]
         Command::Bench(arguments) => bench::run(arguments).map_err(bench_failure),
+        #[cfg(feature = "store")]
         Command::Export(arguments) => export::run(&arguments),
+        #[cfg(feature = "store")]
         Command::Import(arguments) => import::run(&arguments),
+        #[cfg(feature = "store")]
         Command::Backup(arguments) => backup::run(&arguments),
+        #[cfg(feature = "store")]
         Command::Restore(arguments) => restore::run(&arguments),
+        #[cfg(feature = "auth")]
         Command::Token(arguments) => token::run(arguments),
         Command::Config(ConfigCommand::Check { file }) => config::check(&file),
         Command::Config(ConfigCommand::Default) => config::print_default(),

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+#[cfg(feature = "tls")]
 use rustls::{ClientConnection, StreamOwned};
 
 use super::Failure;
@@ -90,6 +91,7 @@ impl Url {
 enum Connection {
     Tcp(TcpStream),
     Unix(UnixStream),
+    #[cfg(feature = "tls")]
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
@@ -98,6 +100,7 @@ impl Read for Connection {
         match self {
             Connection::Tcp(stream) => stream.read(buffer),
             Connection::Unix(stream) => stream.read(buffer),
+            #[cfg(feature = "tls")]
             Connection::Tls(stream) => stream.read(buffer),
         }
     }
@@ -108,6 +111,7 @@ impl Write for Connection {
         match self {
             Connection::Tcp(stream) => stream.write(bytes),
             Connection::Unix(stream) => stream.write(bytes),
+            #[cfg(feature = "tls")]
             Connection::Tls(stream) => stream.write(bytes),
         }
     }
@@ -116,6 +120,7 @@ impl Write for Connection {
         match self {
             Connection::Tcp(stream) => stream.flush(),
             Connection::Unix(stream) => stream.flush(),
+            #[cfg(feature = "tls")]
             Connection::Tls(stream) => stream.flush(),
         }
     }
@@ -165,8 +170,11 @@ impl Remote {
                 let stream = connect_tcp(host, *port).map_err(|error| cannot(&error))?;
                 match trust {
                     None => Connection::Tcp(stream),
+                    #[cfg(not(feature = "tls"))]
+                    Some(trust) => match trust {},
+                    #[cfg(feature = "tls")]
                     Some(trust) => {
-                        let session = trust.begin().map_err(|error| cannot(&error))?;
+                        let session = trust.connection().map_err(|error| cannot(&error))?;
                         Connection::Tls(Box::new(StreamOwned::new(session, stream)))
                     }
                 }

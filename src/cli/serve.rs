@@ -9,8 +9,10 @@ use super::signals::{Grace, Running};
 use super::{Failure, cannot_print, load_config, log, passed, signals, start};
 use crate::config::{Config, ConfigError, Flag};
 use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_options};
+#[cfg(feature = "stomp")]
+use crate::stomp;
 use crate::store::{Location, Store};
-use crate::{chat, demo, feed, signaling, stomp, web};
+use crate::{chat, demo, feed, signaling, web};
 
 /// As long as the hash of HS256 (RFC 7518 §3.2).
 const SECRET_BYTES_ADVISED: usize = 32;
@@ -104,6 +106,7 @@ fn serve(
     grace: &Grace,
 ) -> Result<Running, Failure> {
     let router = web::routes(chat::routes(demo::routes(Router::new()), config));
+    #[cfg(feature = "stomp")]
     let router = stomp::routes(router, config);
     let router = chat::rest::routes(router, config, &store);
     let router = feed::routes(router, config);

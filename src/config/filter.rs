@@ -1,7 +1,5 @@
 //! Filters of log events: what `tracing` takes, less what is a slip of the pen.
 
-use tracing_subscriber::EnvFilter;
-
 use super::suggestion::nearest;
 
 /// The levels, and none at all.
@@ -24,7 +22,18 @@ pub(super) fn check(text: &str) -> Result<(), String> {
             None => {}
         }
     }
-    EnvFilter::try_new(text).map(drop).map_err(|_| refusal(text))
+    is_parsed(text).then_some(()).ok_or_else(|| refusal(text))
+}
+
+/// What is logged in a program without the feature `cli` is its own business, and so is what a filter may be besides.
+#[cfg(not(feature = "cli"))]
+fn is_parsed(_text: &str) -> bool {
+    true
+}
+
+#[cfg(feature = "cli")]
+fn is_parsed(text: &str) -> bool {
+    tracing_subscriber::EnvFilter::try_new(text).is_ok()
 }
 
 #[cfg(test)]

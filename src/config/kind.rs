@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
+use toml_writer::ToTomlValue;
 
 use super::filter;
 use super::listen::{Listen, ListenError};
@@ -524,5 +525,5 @@ fn endpoint_path(path: &str) -> Result<String, String> {
 
 /// A TOML string.
 fn quoted(text: &str) -> String {
-    toml::Value::from(text).to_string()
+    text.to_toml_value()
 }

@@ -10,7 +10,7 @@ use super::error::Place;
 use super::kind::Given;
 use super::section::{Refusal, Section};
 use super::suggestion::nearest;
-use super::{Auth, Config, ConfigError};
+use super::{Auth, Config, ConfigError, Stomp};
 
 /// An option given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -211,7 +211,30 @@ impl Layers {
         self.check_heartbeat()?;
         self.check_keys()?;
         self.check_tls()?;
+        self.check_features()?;
         Ok(self.config)
+    }
+
+    /// An option of a part that is not there must not look as if it did something.
+    fn check_features(&self) -> Result<(), ConfigError> {
+        let Config { tls, auth, stomp, listen, .. } = &self.config;
+        let speaks_tls = listen.iter().any(|listen| listen.tls) || tls.certificate.is_some();
+        let wanted = [
+            ("tls", cfg!(feature = "tls"), speaks_tls, &["listen", "tls."][..]),
+            ("auth", cfg!(feature = "auth"), auth.is_on(), &["auth."]),
+            ("stomp", cfg!(feature = "stomp"), *stomp != Stomp::default(), &["stomp."]),
+        ];
+        for (feature, is_there, is_wanted, keys) in wanted {
+            let named = |(key, _): &&(String, Place)| keys.iter().any(|start| key.starts_with(start));
+            if is_wanted
+                && !is_there
+                && let Some((key, place)) = self.places.iter().rev().find(named)
+            {
+                let problem = format!("this program was built without the feature `{feature}`");
+                return Err(ConfigError::new(place.clone(), key, problem));
+            }
+        }
+        Ok(())
     }
 
     /// The key of these that was set last, and where.
@@ -293,7 +316,7 @@ fn did_you_mean(similar: Option<&str>) -> String {
     similar.map_or(String::new(), |name| format!(", did you mean {name}?"))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "auth", feature = "stomp", feature = "tls"))]
 mod tests {
     use std::io::Write;
     use std::time::Duration;

@@ -53,8 +53,8 @@ fn played(script: &Script, cuts: Option<Cuts>) -> Transcript {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SplitMix;
     use super::connection;
+    use crate::cut::SplitMix;
 
     #[test]
     fn a_client_gets_the_same_however_its_bytes_are_cut() {

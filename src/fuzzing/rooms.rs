@@ -16,8 +16,8 @@ use super::Numbers;
 
 #[cfg(test)]
 mod tests {
-    use super::super::SplitMix;
     use super::{room_log, shard};
+    use crate::cut::SplitMix;
 
     fn random(seed: u64, len: usize) -> Vec<u8> {
         let mut random = SplitMix(seed);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde_core::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{Response, Status};
 
@@ -18,20 +18,27 @@ pub struct Problem {
     retry_after: Option<Duration>,
 }
 
-/// The members in the order they are written.
-#[derive(Serialize)]
-struct Members<'p> {
-    #[serde(rename = "type")]
-    kind: &'p str,
-    title: &'p str,
-    status: u16,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    detail: &'p str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    code: Option<&'static str>,
-    /// In milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none", rename = "retryAfter")]
-    retry_after: Option<u64>,
+/// The members in the order they are written, `retryAfter` in milliseconds.
+struct Members<'p>(&'p Problem);
+
+impl Serialize for Members<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let problem = self.0;
+        let mut members = serializer.serialize_map(None)?;
+        members.serialize_entry("type", &*problem.kind)?;
+        members.serialize_entry("title", &*problem.title)?;
+        members.serialize_entry("status", &problem.status.code())?;
+        if !problem.detail.is_empty() {
+            members.serialize_entry("detail", &*problem.detail)?;
+        }
+        if let Some(code) = problem.code {
+            members.serialize_entry("code", code)?;
+        }
+        if let Some(time) = problem.retry_after {
+            members.serialize_entry("retryAfter", &u64::try_from(time.as_millis()).unwrap_or(u64::MAX))?;
+        }
+        members.end()
+    }
 }
 
 impl Problem {
@@ -66,15 +73,7 @@ impl Problem {
 
     /// The response that carries it.
     pub fn response(&self) -> Response {
-        let members = Members {
-            kind: &self.kind,
-            title: &self.title,
-            status: self.status.code(),
-            detail: &self.detail,
-            code: self.code,
-            retry_after: self.retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
-        };
-        let response = match serde_json::to_vec(&members) {
+        let response = match serde_json::to_vec(&Members(self)) {
             Ok(json) => Response::new(self.status).body("application/problem+json", json),
             // Strings and numbers always serialise; if ever not, the status still says what counts.
             Err(_) => Response::new(self.status),

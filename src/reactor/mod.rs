@@ -8,7 +8,7 @@
 //! |---|---|
 //! | this one | the loop: poll, one turn |
 //! | [`setup`] | what it starts from |
-//! | [`parts`] | what it consists of |
+//! | [`parts`], [`signals`] | what it consists of; `SIGTERM` and `SIGINT` |
 //! | [`events`] | what it does for each cause: input, messages of other threads, memory, shutdown |
 //! | [`connection`] | one connection: its states, HTTP, WebSocket; the table of all |
 //! | [`reports`] | what the operator hears of requests and sessions |
@@ -45,6 +45,7 @@ mod reports;
 mod service;
 mod session;
 mod setup;
+mod signals;
 mod state;
 
 use std::io;

@@ -7,6 +7,7 @@ use super::connection::table::ConnectionTable;
 use super::inbox::channel::InboxReceiver;
 use super::key::Key;
 use super::listen::acceptor::Acceptor;
+use super::signals::Signals;
 use super::state::LoopState;
 use crate::config::Listen;
 use crate::transport::Certificate;
@@ -24,7 +25,7 @@ pub(crate) const EVENTS_PER_TURN: usize = 1024;
 pub(crate) struct Reactor<S> {
     pub(crate) poll: Poll,
     pub(crate) inbox: InboxReceiver,
-    pub(crate) signals: Option<signal_hook_mio::v1_0::Signals>,
+    pub(crate) signals: Option<Signals>,
     /// When the first of them came.
     pub(crate) signalled_at: Option<Tick>,
     pub(crate) acceptor: Acceptor,

@@ -5,8 +5,6 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use mio::{Poll, Waker};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook_mio::v1_0::Signals;
 
 use super::connection::table::{ConnectionTable, Gauge};
 use super::inbox::channel::InboxSender;
@@ -15,6 +13,7 @@ use super::listen::acceptor::Acceptor;
 use super::listen::listener::Listener;
 use super::parts::{Life, Reactor, SIGNALS, WAKER};
 use super::service::Service;
+use super::signals::register_signals;
 use super::state::LoopState;
 use crate::config::Listen;
 use crate::metrics::Metrics;
@@ -88,7 +87,7 @@ impl<S: Service> Reactor<S> {
             addresses.push(Listen { place: listener.address()?, tls: *tls });
         }
         let acceptor = Acceptor::new(listeners, poll.registry(), setup.metrics.clone())?;
-        let signals = if setup.signals { Some(register_signals(&poll)?) } else { None };
+        let signals = if setup.signals { Some(register_signals(&poll, SIGNALS)?) } else { None };
         let (workers, lanes) = workers::start(
             &setup.rooms,
             &setup.shard_seeds,
@@ -151,11 +150,4 @@ impl From<CertificateError> for StartFailure {
     fn from(error: CertificateError) -> Self {
         StartFailure::Certificate(error)
     }
-}
-
-/// Has the loop hear of `SIGTERM` and `SIGINT`.
-pub(crate) fn register_signals(poll: &Poll) -> io::Result<Signals> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    poll.registry().register(&mut signals, SIGNALS, mio::Interest::READABLE)?;
-    Ok(signals)
 }

@@ -100,6 +100,7 @@ impl Builder {
     }
 
     /// Shuts down on `SIGTERM` and `SIGINT`, for a server that is the whole process. Off by default.
+    #[cfg(feature = "signals")]
     #[must_use]
     pub fn handle_signals(mut self) -> Builder {
         self.signals = true;

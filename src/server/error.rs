@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::rules::KeysError;
+use super::keys::KeysError;
 use crate::config::ConfigError;
 use crate::reactor::{RunFailure, StartFailure};
 use crate::transport::CertificateError;

@@ -48,6 +48,7 @@ mod error;
 mod handler;
 mod history;
 mod interceptor;
+mod keys;
 mod rooms;
 mod router;
 mod rules;
@@ -81,11 +82,12 @@ pub use error::{ReloadError, RunError, StartError};
 pub use handler::{Credentials, Handler, Names};
 pub use history::HistoryRequest;
 pub use interceptor::Interceptor;
+#[cfg(feature = "auth")]
+#[doc(hidden)]
+pub use keys::hmac_algorithm;
+pub use keys::{KeysError, check_keys};
 pub use rooms::{Busy, Rooms};
 pub use router::{Endpoint, Router};
-#[doc(hidden)]
-pub use rules::hmac_algorithm;
-pub use rules::{KeysError, check_keys};
 pub use settings::{RESTART_FREE_KEYS, store_options};
 
 /// A server that listens.

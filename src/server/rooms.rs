@@ -32,7 +32,8 @@ impl std::error::Error for Busy {}
 /// [`Request::rooms`](super::Request::rooms). No call waits; the answers come on the threads of the rooms or of the store,
 /// where `reply` must not block. Whoever wants to wait has a channel:
 ///
-/// ```
+#[cfg_attr(feature = "testing", doc = "```")]
+#[cfg_attr(not(feature = "testing"), doc = "```ignore")]
 /// use std::sync::mpsc::sync_channel;
 /// use foghorn::server::{HistoryRequest, Post, Router, Start};
 ///

@@ -1,14 +1,16 @@
 //! What every store does, wherever it keeps things.
 
-use super::backup::Backups;
-use super::bans::BanChange;
+use super::answer::Purpose;
+use super::backup::{BackupError, BackupId, BackupPart};
 use super::error::StoreError;
 use super::health::Monitor;
-use super::jobs::Purpose;
-use super::quarantine::DamageListener;
+use super::values::BanChange;
 use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
+
+/// Hears of each room that is found to be damaged, once, on a thread of the store. Must not block.
+pub(super) type DamageListener = Box<dyn Fn(RoomId) + Send + Sync>;
 
 /// A store: all calls return at once, and the answer comes by a callback on a thread of the store.
 ///
@@ -83,8 +85,26 @@ pub(super) trait Backend: Send + Sync {
     /// Has `listener` hear of rooms that are found to be damaged, where that can happen.
     fn listen_for_damage(&self, listener: DamageListener);
 
-    /// The way to who makes copies, if there is anything to copy.
-    fn backups(&self) -> Option<&Backups>;
+    /// In memory there is nothing to copy.
+    fn begin_backup(&self, done: Done<Result<BackupId, BackupError>>) -> Result<(), Busy> {
+        done(Err(BackupError::InMemory));
+        Ok(())
+    }
+
+    fn read_backup(
+        &self,
+        _id: BackupId,
+        _offset: u64,
+        done: Done<Result<BackupPart, BackupError>>,
+    ) -> Result<(), Busy> {
+        done(Err(BackupError::InMemory));
+        Ok(())
+    }
+
+    fn end_backup(&self, _id: BackupId, done: Done<Result<(), BackupError>>) -> Result<(), Busy> {
+        done(Err(BackupError::InMemory));
+        Ok(())
+    }
 
     /// The number of the newest message that was removed for good.
     #[cfg(test)]

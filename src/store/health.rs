@@ -1,14 +1,17 @@
 //! How the store is, as its threads find out and everybody may ask.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::epoch;
 use super::error::{Health, StoreError};
 
+/// Notes in the directory of a store that it has failed.
+pub(super) type NoteFailure = fn(&Path) -> io::Result<PathBuf>;
+
 /// The one state that the threads share.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Monitor {
     health: Mutex<Health>,
     /// Whether messages were refused in this run: those of `async` rooms had been shown by then.
@@ -18,18 +21,13 @@ pub(super) struct Monitor {
     /// How often something was refused because the write-ahead log was as long as it may be.
     log_limit_hits: AtomicU64,
     /// Where a failure is noted for the next start; `None` if nothing outlives the process anyway.
-    dir: Option<PathBuf>,
+    dir: Option<(PathBuf, NoteFailure)>,
 }
 
 impl Monitor {
-    pub(super) fn new(dir: Option<PathBuf>) -> Monitor {
-        Monitor {
-            health: Mutex::default(),
-            lost: AtomicBool::new(false),
-            checkpoints_fail: AtomicBool::new(false),
-            log_limit_hits: AtomicU64::new(0),
-            dir,
-        }
+    /// Of a store that notes a failure in `dir`.
+    pub(super) fn noting(dir: &Path, note: NoteFailure) -> Monitor {
+        Monitor { dir: Some((dir.to_owned(), note)), ..Monitor::default() }
     }
 
     pub(super) fn health(&self) -> Health {
@@ -109,8 +107,8 @@ impl Monitor {
                 tracing::error!(%error, "the store has failed: nothing is accepted until a restart");
                 *health = Health::Failed(reason.clone());
                 if let StoreError::Failed(_) = error
-                    && let Some(dir) = &self.dir
-                    && let Err(error) = epoch::note_failure(dir)
+                    && let Some((dir, note)) = &self.dir
+                    && let Err(error) = note(dir)
                 {
                     tracing::error!(%error, "the failure could not be noted for the next start");
                 }

@@ -21,65 +21,44 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the way to the one with it |
-//! | `schema` | tables, migrations, connections |
-//! | `writer`, `log` | rounds and their transactions; what is due next in every room, and who stays where |
-//! | `rows`, `page` | rows as messages; reading parts of a log |
-//! | `registry`, `bans` | rooms and participants; who must not come back where |
-//! | `retention`, `checkpoint` | what is done beside |
-//! | `backup`, `restore` | copies of a database in use, and how one becomes a data directory |
-//! | `epoch`, `mark`, `checksum`, `wal` | noticing what was lost, damaged, or put back from a copy |
-//! | `quarantine` | rooms with damaged rows, which harm no others |
-//! | `locks`, `anchor`, `probe` | being alone with the files, and noticing that they are gone, or well again |
-//! | `jobs`, `admission`, `health`, `error` | what passes between the threads, how much of it, and what can go wrong |
+//! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the one with it (feature `store`) |
+//! | `values`, `backup` | what goes in and out; copies, as their clients see them |
+//! | `threads`, `answer`, `admission` | starting and ending; how requests are answered, and how many may wait |
+//! | `health`, `error` | how a store is, and what can go wrong |
+//! | `entropy` | random numbers and the time |
 
 mod admission;
-mod anchor;
+mod answer;
 mod backend;
 mod backup;
-mod bans;
-mod checkpoint;
-mod checksum;
-mod epoch;
+mod entropy;
 mod error;
 mod health;
 #[cfg(test)]
 mod held;
-mod jobs;
-mod locks;
-mod log_writer;
-mod mark;
 mod memory;
-mod page;
-mod probe;
-mod quarantine;
-mod registry;
-mod restore;
-mod retention;
-mod room_heads;
-mod rows;
-mod schema;
+#[cfg(feature = "store")]
 mod sqlite;
-#[cfg(test)]
+#[cfg(all(test, feature = "store"))]
 mod tests;
 mod threads;
-mod wal;
-mod writer;
+mod values;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::answer::Purpose;
 use self::backend::Backend;
 pub use self::backup::{BackupError, BackupId, BackupPart};
-use self::bans::BanChange;
 pub use self::error::{Busy, Health, OpenError, StoreError};
 #[cfg(test)]
 pub(crate) use self::held::HeldAnswers;
-use self::jobs::Purpose;
-pub use self::registry::{Import, NewRoom, RoomInfo, RoomQuery};
-pub use self::restore::{RestoreError, check_backup, restore};
+#[cfg(feature = "store")]
+pub use self::sqlite::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;
+use self::values::BanChange;
+pub use self::values::{Import, NewRoom, RoomInfo, RoomQuery};
 #[doc(inline)]
 pub use crate::rooms::log::Window;
 #[doc(inline)]
@@ -408,13 +387,7 @@ impl Store {
     /// # Errors
     /// [`Busy`] if too much waits already. The answer is [`BackupError::UnderWay`] while there is another one.
     pub fn begin_backup(&self, done: Done<Result<BackupId, BackupError>>) -> Result<(), Busy> {
-        match self.backend.backups() {
-            Some(backups) => backups.begin(done),
-            None => {
-                done(Err(BackupError::InMemory));
-                Ok(())
-            }
-        }
+        self.backend.begin_backup(done)
     }
 
     /// What there is of a copy from byte `offset` on.
@@ -427,13 +400,7 @@ impl Store {
         offset: u64,
         done: Done<Result<BackupPart, BackupError>>,
     ) -> Result<(), Busy> {
-        match self.backend.backups() {
-            Some(backups) => backups.read(id, offset, done),
-            None => {
-                done(Err(BackupError::InMemory));
-                Ok(())
-            }
-        }
+        self.backend.read_backup(id, offset, done)
     }
 
     /// Removes a copy, which was fetched or is not wanted any more.
@@ -441,13 +408,7 @@ impl Store {
     /// # Errors
     /// [`Busy`] if too much waits already.
     pub fn end_backup(&self, id: BackupId, done: Done<Result<(), BackupError>>) -> Result<(), Busy> {
-        match self.backend.backups() {
-            Some(backups) => backups.end(id, done),
-            None => {
-                done(Err(BackupError::InMemory));
-                Ok(())
-            }
-        }
+        self.backend.end_backup(id, done)
     }
 
     /// How the store is.

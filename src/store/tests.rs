@@ -151,7 +151,7 @@ fn what_was_stored_is_there_after_reopening() {
 fn messages_with_checksums_of_schema_4_are_read_and_watched_beside_newer_ones() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("foghorn.db");
-    Connection::open(&path).unwrap().execute_batch(include_str!("fixtures/schema_4.sql")).unwrap();
+    Connection::open(&path).unwrap().execute_batch(include_str!("sqlite/fixtures/schema_4.sql")).unwrap();
     let (store, threads) = open(dir.path());
     let room = open_room(&store, "lobby");
     assert_eq!((room.head, room.tail), (7, 1));

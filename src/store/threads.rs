@@ -1,40 +1,16 @@
-//! Starting the store's threads and ending them in good order.
+//! The store's threads, whichever store it is.
 
 use std::any::Any;
-use std::collections::HashMap;
-use std::io;
-use std::path::Path;
-use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-use rusqlite::Connection;
+use crossbeam_channel::bounded;
 
-use super::admission::AdmissionLimit;
-use super::anchor::Anchor;
-use super::backup::Backups;
-use super::checkpoint::{self, Checkpointer};
-use super::epoch::{self, Salts};
-use super::error::{OpenError, StoreError};
-use super::health::Monitor;
-use super::jobs::{Job, ReadTask};
-use super::locks::Locks;
-use super::log_writer::LogWriter;
-use super::mark::Before;
+use super::error::OpenError;
 use super::memory;
-use super::page::ReadOptions;
-use super::probe::Prober;
-use super::quarantine::Quarantine;
-use super::registry;
-use super::retention::Retainer;
-use super::schema::{self, Synchronous};
-use super::sqlite::Sqlite;
-use super::writer::{Writer, clock};
-use super::{JOBS_MAX, Location, Options, READS_MAX, Store};
-
-pub(super) const DATABASE_FILE: &str = "foghorn.db";
-const READERS: usize = 2;
+#[cfg(feature = "store")]
+use super::sqlite;
+use super::{Location, Options, Store};
 
 /// The running threads. Dropping it finishes what is queued, closes the database and waits for that; requests made
 /// later are answered with [`StoreError::Stopped`].
@@ -59,131 +35,16 @@ impl StoreThreads {
 
 pub(super) fn start(location: Location, options: Options) -> Result<(Store, StoreThreads), OpenError> {
     match location {
+        #[cfg(not(feature = "store"))]
+        Location::Directory(_) => Err(OpenError::Absent),
+        #[cfg(feature = "store")]
         Location::Directory(dir) => {
-            let (sqlite, threads) = start_on(&dir, &options)?;
+            let (sqlite, threads) = sqlite::start(&dir, &options)?;
             Ok((Store::on(sqlite), StoreThreads { _threads: Box::new(threads) }))
         }
         Location::Memory => {
             let (memory, thread) = memory::start(&options)?;
             Ok((Store::on(memory), StoreThreads { _threads: thread }))
         }
-    }
-}
-
-/// The threads of a store with a database.
-struct SqliteThreads {
-    jobs: Sender<Job>,
-    writer: Option<JoinHandle<Connection>>,
-    reads: Sender<ReadTask>,
-    readers: Vec<JoinHandle<()>>,
-    checkpointer: Option<JoinHandle<()>>,
-    backups: Option<(Backups, JoinHandle<()>)>,
-    monitor: Arc<Monitor>,
-    /// Released when everything else is done.
-    _locks: Locks,
-}
-
-fn start_on(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), OpenError> {
-    let path = dir.join(DATABASE_FILE);
-    let failed = |error: StoreError| OpenError::store(&path, error);
-    let not_started = |error: io::Error| OpenError::io(&path, &error);
-    let locks = Locks::take(dir, &path)?;
-    let before = Before::look(&path);
-    let conn = schema::open_writer(&path, options.database_bytes_max)?;
-    schema::set_synchronous(&conn, Synchronous::Full).map_err(failed)?;
-    let salts = Salts::renew(&conn, dir, &path, before).map_err(failed)?;
-    let anchor = Anchor::drop_at(&path).map_err(not_started)?;
-    let monitor = Arc::new(Monitor::new(Some(dir.to_owned())));
-    let (jobs, received) = bounded(JOBS_MAX + 1);
-    let (reads, tasks) = bounded(READS_MAX + JOBS_MAX + READERS);
-    let Options { window, dedup_window, durability, retention, queue_bytes_max, .. } = *options;
-    let quarantine = Arc::<Quarantine>::default();
-    let read_options =
-        ReadOptions { salts, window, dedup_window, durability, retention, quarantine: quarantine.clone() };
-    let mut threads = SqliteThreads {
-        jobs: jobs.clone(),
-        writer: None,
-        reads: reads.clone(),
-        readers: Vec::new(),
-        checkpointer: None,
-        backups: None,
-        monitor: monitor.clone(),
-        _locks: locks,
-    };
-    for number in 0..READERS {
-        let conn = schema::open_reader(&path).map_err(failed)?;
-        let (tasks, options) = (tasks.clone(), read_options.clone());
-        let read = move || read(&conn, &tasks, &options);
-        let reader = Builder::new().name(format!("reader-{number}")).spawn(read).map_err(not_started)?;
-        threads.readers.push(reader);
-    }
-    let conn_beside = schema::open_checkpointer(&path).map_err(failed)?;
-    let (checkpointer, thread) =
-        Checkpointer::start(conn_beside, monitor.clone(), options.log_bytes_max).map_err(not_started)?;
-    threads.checkpointer = Some(thread);
-    let (backups, thread) = Backups::start(&path, checkpointer.log_is_long()).map_err(not_started)?;
-    threads.backups = Some((backups.clone(), thread));
-    let mut log = LogWriter::new(retention, quarantine.clone());
-    registry::take_back_all(&conn, &mut log).map_err(failed)?;
-    let writer = Writer {
-        conn,
-        jobs: received,
-        readers: reads.clone(),
-        checkpointer,
-        monitor: monitor.clone(),
-        anchor,
-        prober: Prober::new(clock()),
-        options: read_options,
-        log,
-        retainer: Retainer::new(retention, quarantine.clone(), clock()),
-        failed_terms: HashMap::new(),
-        synchronous: Synchronous::Full,
-    };
-    let writer =
-        Builder::new().name("store".into()).spawn(move || writer.run_or_dismiss()).map_err(not_started)?;
-    threads.writer = Some(writer);
-    let (job_limit, read_limit) =
-        (AdmissionLimit::new(JOBS_MAX, queue_bytes_max), AdmissionLimit::new(READS_MAX, usize::MAX));
-    Ok((Sqlite { jobs, job_limit, reads, read_limit, monitor, backups, quarantine }, threads))
-}
-
-impl Drop for SqliteThreads {
-    fn drop(&mut self) {
-        // First of all: it keeps the log from being emptied.
-        if let Some((backups, thread)) = self.backups.take() {
-            backups.stop();
-            let _panic_was_printed = thread.join();
-        }
-        let _writer_is_gone = self.jobs.send(Job::Stop);
-        let conn = self.writer.take().and_then(|writer| writer.join().ok());
-        for _ in &self.readers {
-            let _readers_are_gone = self.reads.send(ReadTask::Stop);
-        }
-        for thread in self.readers.drain(..).chain(self.checkpointer.take()) {
-            let _panic_was_printed = thread.join();
-        }
-        if let Some(conn) = conn
-            && let Err(error) = self.finish(&conn)
-        {
-            tracing::error!(%error, "the store did not end in good order; the next start copes with it");
-        }
-    }
-}
-
-impl SqliteThreads {
-    /// Leaves the database in one file, with the note that nothing is missing.
-    fn finish(&self, conn: &Connection) -> Result<(), StoreError> {
-        if let Some(failure) = self.monitor.failure() {
-            return Err(failure);
-        }
-        schema::set_synchronous(conn, Synchronous::Full)?;
-        epoch::note_end(conn, self.monitor.has_lost())?;
-        checkpoint::finish(conn)
-    }
-}
-
-fn read(conn: &Connection, tasks: &Receiver<ReadTask>, options: &ReadOptions) {
-    while let Ok(ReadTask::Read(job)) = tasks.recv() {
-        job.run(conn, options);
     }
 }

@@ -7,12 +7,9 @@ use std::sync::OnceLock;
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use rustls::ServerConnection;
 
-use super::certificate::Certificate;
 use super::outcome::{Arrived, Taken, uninterrupted};
-use super::tls::Tls;
-use super::trust::Trust;
+use super::tls::{Certificate, Error, Tls, Trust};
 
 /// A non-blocking byte stream, encrypted or not, with its owner. It is used through [`Stream::lend`].
 #[derive(Debug)]
@@ -61,9 +58,8 @@ impl Stream {
     ///
     /// # Errors
     /// If TLS cannot be begun at all.
-    pub(crate) fn secure(socket: TcpStream, certificate: &Certificate) -> Result<Stream, rustls::Error> {
-        let connection = ServerConnection::new(certificate.config().clone())?;
-        Ok(Stream::over(socket, Tls::new(connection)))
+    pub(crate) fn secure(socket: TcpStream, certificate: &Certificate) -> Result<Stream, Error> {
+        Ok(Stream::over(socket, certificate.begin()?))
     }
 
     /// As [`Stream::secure`], from the client's side: the handshake begins with the first write or flush, and what is
@@ -71,8 +67,8 @@ impl Stream {
     ///
     /// # Errors
     /// If TLS cannot be begun at all.
-    pub(crate) fn secure_client(socket: TcpStream, trust: &Trust) -> Result<Stream, rustls::Error> {
-        Ok(Stream::over(socket, Tls::new(trust.begin()?)))
+    pub(crate) fn secure_client(socket: TcpStream, trust: &Trust) -> Result<Stream, Error> {
+        Ok(Stream::over(socket, trust.begin()?))
     }
 
     fn over(socket: TcpStream, tls: Tls) -> Stream {

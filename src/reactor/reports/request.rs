@@ -74,14 +74,13 @@ pub(crate) fn is_refusal(status: Status) -> bool {
 
 /// What a response says about the reason for it.
 pub(crate) fn reason_of(response: &Response) -> Cow<'_, str> {
-    #[derive(serde::Deserialize)]
-    struct Problem<'p> {
-        #[serde(borrow, default)]
-        detail: Cow<'p, str>,
-    }
     let body = response.body_bytes();
-    let detail = serde_json::from_slice(body).map(|Problem { detail }| detail);
-    let text = detail.unwrap_or_else(|_| String::from_utf8_lossy(body));
+    let problem: Option<serde_json::Map<String, serde_json::Value>> = serde_json::from_slice(body).ok();
+    let text = match problem.map(|mut members| members.remove("detail")) {
+        Some(None) => Cow::Borrowed(""),
+        Some(Some(serde_json::Value::String(detail))) => Cow::Owned(detail),
+        Some(Some(_)) | None => String::from_utf8_lossy(body),
+    };
     if text.is_empty() { Cow::Borrowed(response.status().reason()) } else { text }
 }
 

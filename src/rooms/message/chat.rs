@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
 use super::frame::text_frame;
 use super::id::push_id;
 use super::json::{push_number, push_string};
@@ -78,7 +76,7 @@ pub fn push_stored(out: &mut Vec<u8>, room: &str, epoch: u64, stored: &Stored) {
 }
 
 /// A chat message, read back from its JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Chat<'a> {
     /// Its number in the room.
@@ -88,22 +86,16 @@ pub struct Chat<'a> {
     /// Its public id, a UUID.
     pub id: &'a str,
     /// Who sent it.
-    #[serde(borrow)]
     pub sender: Cow<'a, str>,
     /// What it says.
-    #[serde(borrow)]
     pub content: Cow<'a, str>,
     /// What it is.
-    #[serde(rename = "type")]
     pub kind: Kind,
     /// The publisher's own id of it.
-    #[serde(borrow, default, rename = "clientId")]
     pub client_id: Option<Cow<'a, str>>,
     /// Of a JOIN or LEAVE, the user that came or left. Messages of older versions have none.
-    #[serde(borrow, default)]
     pub username: Option<Cow<'a, str>>,
     /// Of a JOIN or LEAVE, the number of users after that.
-    #[serde(default)]
     pub online: Option<u64>,
 }
 

@@ -1,10 +1,7 @@
 //! What a numbered message is.
 
-use serde::Deserialize;
-
 /// What a numbered message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
     /// A member's message.

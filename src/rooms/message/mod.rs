@@ -11,6 +11,7 @@
 //! | `identity` | a client's own id of a message |
 //! | `id` | the public ids of messages |
 //! | `frame` | whole text frames around a payload |
+//! | `read` | a chat message, read back from its JSON |
 //! | `json` | JSON strings and numbers |
 
 pub(in crate::rooms) mod chat;
@@ -22,4 +23,5 @@ pub(in crate::rooms) mod json;
 pub(in crate::rooms) mod kind;
 pub(in crate::rooms) mod notice;
 pub(in crate::rooms) mod presence_text;
+mod read;
 pub(in crate::rooms) mod stored;

@@ -23,14 +23,12 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::rooms::Rooms;
 use super::admission::{AdmissionLimit, Permit};
-use super::backend::Backend;
-use super::backup::Backups;
-use super::bans::BanChange;
+use super::answer::{Answer, Purpose};
+use super::backend::{Backend, DamageListener};
+use super::entropy::{clock, now};
 use super::error::{OpenError, StoreError};
 use super::health::{Monitor, Watch};
-use super::jobs::{Answer, Purpose};
-use super::quarantine::DamageListener;
-use super::writer::{clock, now};
+use super::values::BanChange;
 use super::{Busy, Done, Import, JOBS_MAX, NewRoom, Options, RoomInfo, RoomQuery};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
@@ -69,7 +67,7 @@ impl Drop for MemoryThread {
 /// Starts the thread; what comes second ends it when it is dropped.
 pub(super) fn start(options: &Options) -> Result<(Memory, Box<dyn Any + Send + Sync>), OpenError> {
     let (jobs, received) = bounded(JOBS_MAX + 1);
-    let monitor = Arc::new(Monitor::new(None));
+    let monitor = Arc::new(Monitor::default());
     let evicted = Arc::new(AtomicU64::new(0));
     let rooms_max = Arc::new(AtomicUsize::new(options.memory.rooms));
     let rooms = Rooms::new(options, rooms_max.clone());
@@ -270,10 +268,6 @@ impl Backend for Memory {
 
     /// Memory is not damaged.
     fn listen_for_damage(&self, _listener: DamageListener) {}
-
-    fn backups(&self) -> Option<&Backups> {
-        None
-    }
 
     fn evicted(&self) -> u64 {
         self.evicted.load(Ordering::Relaxed)

@@ -14,11 +14,10 @@ use crate::rooms::store_api::{
     refused_with,
 };
 use crate::rooms::{ID_EPOCH_BITS, Timestamp};
-use crate::store::epoch::{random, random_change};
+use crate::store::answer::Purpose;
+use crate::store::entropy::{random, random_change};
 use crate::store::error::StoreError;
-use crate::store::jobs::Purpose;
-use crate::store::page::RECENT_IDS_MAX;
-use crate::store::registry::{LIST_BYTES_MAX, PARTICIPANTS_MAX, batch_of, made_up_id};
+use crate::store::values::{LIST_BYTES_MAX, PARTICIPANTS_MAX, RECENT_IDS_MAX, batch_of, made_up_id};
 use crate::store::{Import, MemoryLimits, NewRoom, Options, RoomInfo, RoomQuery, SEQ_MAX};
 
 /// A room that nobody has used for so long may be forgotten if there are too many.

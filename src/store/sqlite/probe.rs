@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::error::StoreError;
+use crate::store::error::StoreError;
 
 /// How long the store is left alone after an attempt that failed.
 const PAUSE: Duration = Duration::from_millis(500);

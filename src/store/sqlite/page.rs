@@ -6,7 +6,6 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::epoch::Salts;
-use super::error::StoreError;
 use super::quarantine::Quarantine;
 use super::retention::kept_after;
 use super::rows::{LogRow, integer, message_columns, position, stored};
@@ -15,9 +14,9 @@ use crate::rooms::store_api::{
     Durability, OpenStay, Opened, Page, PageRequest, ReadFrom, RecentId, Retention, RoomId, StayId, Stored,
 };
 use crate::rooms::{Timestamp, content_digest};
+use crate::store::error::StoreError;
+use crate::store::values::RECENT_IDS_MAX;
 
-/// Client ids that an opened room gets back at most.
-pub(super) const RECENT_IDS_MAX: u64 = 131_072;
 /// Messages looked through for them at most.
 const RECENT_IDS_SEARCHED_MAX: u64 = 4 * RECENT_IDS_MAX;
 

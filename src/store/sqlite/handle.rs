@@ -5,23 +5,26 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use rusqlite::Connection;
 
-use super::admission::{AdmissionLimit, Permit};
-use super::backend::Backend;
 use super::backup::Backups;
-use super::bans::{self, BanChange};
-use super::error::StoreError;
-use super::health::Monitor;
-use super::jobs::{Answer, Append, Job, Open, Purpose, ReadJob, ReadTask, Work};
+use super::jobs::{Append, Job, Open, ReadJob, ReadTask, Work};
 use super::log_writer::LogWriter;
-use super::page::{self, ReadOptions};
-use super::quarantine::{DamageListener, Quarantine};
-use super::registry;
-use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
+use super::page::ReadOptions;
+use super::quarantine::Quarantine;
+use super::{bans, page, registry};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
+use crate::store::admission::{AdmissionLimit, Permit};
+use crate::store::answer::{Answer, Purpose};
+use crate::store::backend::Backend;
+use crate::store::backend::DamageListener;
+use crate::store::backup::{BackupError, BackupId, BackupPart};
+use crate::store::error::StoreError;
+use crate::store::health::Monitor;
+use crate::store::values::BanChange;
+use crate::store::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
 
 /// Rooms in a database: one thread writes, others read.
-pub(super) struct Sqlite {
+pub(in crate::store) struct Sqlite {
     pub(super) jobs: Sender<Job>,
     pub(super) job_limit: Arc<AdmissionLimit>,
     pub(super) reads: Sender<ReadTask>,
@@ -149,8 +152,21 @@ impl Backend for Sqlite {
         self.quarantine.listen(listener);
     }
 
-    fn backups(&self) -> Option<&Backups> {
-        Some(&self.backups)
+    fn begin_backup(&self, done: Done<Result<BackupId, BackupError>>) -> Result<(), Busy> {
+        self.backups.begin(done)
+    }
+
+    fn read_backup(
+        &self,
+        id: BackupId,
+        offset: u64,
+        done: Done<Result<BackupPart, BackupError>>,
+    ) -> Result<(), Busy> {
+        self.backups.read(id, offset, done)
+    }
+
+    fn end_backup(&self, id: BackupId, done: Done<Result<(), BackupError>>) -> Result<(), Busy> {
+        self.backups.end(id, done)
     }
 
     fn monitor(&self) -> &Monitor {

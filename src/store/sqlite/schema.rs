@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{OpenError, StoreError};
+use crate::store::error::{OpenError, StoreError};
 
 /// Marks a database as one of this program ("Fogh").
 const APPLICATION_ID: i64 = 0x466f_6768;
@@ -238,7 +238,7 @@ fn migrate(conn: &Connection, steps: &[&str]) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::rows::LogRow;
+    use crate::store::sqlite::rows::LogRow;
 
     fn version(conn: &Connection) -> i64 {
         conn.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()

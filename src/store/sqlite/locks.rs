@@ -4,9 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
-use super::error::OpenError;
 use super::mark::FileId;
 use super::restore;
+use crate::store::error::OpenError;
 
 /// Locked as long as the store is open. Stays behind, empty.
 pub(super) const LOCK_FILE: &str = "foghorn.lock";

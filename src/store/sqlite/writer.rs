@@ -6,24 +6,25 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::anchor::Anchor;
 use super::checkpoint::Checkpointer;
-use super::error::{Health, StoreError};
-use super::health::{Monitor, Watch};
-use super::jobs::{Append, Job, Open, Purpose, ReadJob, ReadTask};
+use super::jobs::{Append, Job, Open, ReadJob, ReadTask};
 use super::log_writer::LogWriter;
 use super::page::{self, ReadOptions};
 use super::probe::Prober;
 use super::registry;
 use super::retention::{Retainer, STEP_MESSAGES, Step};
 use super::schema::{self, Synchronous};
-use crate::rooms::Timestamp;
 use crate::rooms::store_api::{Durability, Opened, RecordBatch};
+use crate::store::answer::Purpose;
+use crate::store::entropy::{clock, now};
+use crate::store::error::{Health, StoreError};
+use crate::store::health::{Monitor, Watch};
 
 /// A round takes no more once it has so many jobs, messages or bytes.
 const ROUND_JOBS_MAX: usize = 512;
@@ -317,15 +318,4 @@ fn note_failure(
     if batch.term >= failed.0 {
         *failed = (batch.term, error.clone());
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
-pub(super) fn clock() -> Instant {
-    Instant::now()
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
-pub(super) fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX / 2))
 }

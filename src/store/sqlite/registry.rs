@@ -2,104 +2,19 @@
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::epoch::{random, random_change};
-use super::error::StoreError;
 use super::log_writer::LogWriter;
 use super::rows::{LogRow, integer, read_settings};
-use crate::rooms::store_api::{
-    Record, RecordBatch, RecordPresence, RoomId, RoomSettings, Stored, StoredPresence,
+use crate::rooms::store_api::{RoomId, RoomSettings};
+use crate::rooms::{ID_EPOCH_BITS, Timestamp};
+use crate::store::entropy::{random, random_change};
+use crate::store::error::StoreError;
+use crate::store::values::{
+    Import, LIST_BYTES_MAX, NewRoom, PARTICIPANTS_MAX, RoomInfo, RoomQuery, batch_of, made_up_id,
 };
-use crate::rooms::{ID_EPOCH_BITS, TextSpan, Timestamp};
 
-/// Participants of one room at most.
-pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
-/// A list of rooms ends early once its texts have so many bytes.
-pub(super) const LIST_BYTES_MAX: usize = 4 << 20;
 const BY_NAME: &str =
     "SELECT id, public_id, name, description, created_by, created_at, durability, messages_max, bytes_max, age_max
      FROM rooms WHERE public_id = ?1";
-
-/// A room to be created.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct NewRoom {
-    /// Its public id; a new one is made up if absent.
-    pub id: Option<Box<str>>,
-    /// Its name.
-    pub name: Box<str>,
-    /// What it is for.
-    pub description: Box<str>,
-    /// Who creates it, and is its first participant.
-    pub created_by: Option<Box<str>>,
-    /// When.
-    pub created_at: Timestamp,
-    /// What it has its own way.
-    pub settings: RoomSettings,
-}
-
-/// A room as it was created, and who takes part in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RoomInfo {
-    /// Its public id. Those that were made up sort by time.
-    pub id: Box<str>,
-    /// Its name.
-    pub name: Box<str>,
-    /// What it is for.
-    pub description: Box<str>,
-    /// Who created it, if anybody in particular.
-    pub created_by: Option<Box<str>>,
-    /// Who takes part, in the order of joining.
-    pub participants: Vec<Box<str>>,
-    /// When it was created.
-    pub created_at: Timestamp,
-    /// What it has its own way.
-    pub settings: RoomSettings,
-}
-
-/// Which rooms to list, in the order of their public ids: those that were made up are in the order of creation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct RoomQuery {
-    /// Only rooms that this user takes part in.
-    pub participant: Option<Box<str>>,
-    /// Rooms at most. The list may end earlier, but never empty, if the rooms are large.
-    pub limit: usize,
-    /// Only rooms behind this public id. There need not be such a room any more.
-    pub after: Option<Box<str>>,
-    /// Only rooms of these public ids, in whatever order.
-    pub among: Option<Box<[Box<str>]>>,
-}
-
-impl RoomQuery {
-    /// The public ids to look for, each once and in their order, if only certain ones are wanted.
-    pub(super) fn names_after(&self) -> Option<Vec<&str>> {
-        let after = self.after.as_deref().unwrap_or_default();
-        let names = self.among.as_deref()?.iter().map(|name| &**name).filter(|name| *name > after);
-        let mut names: Vec<&str> = names.collect();
-        names.sort_unstable();
-        names.dedup();
-        Some(names)
-    }
-}
-
-/// Messages to be put into a room with the numbers and times that they have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Import {
-    /// The room's public id. It is created if need be.
-    pub room: Box<str>,
-    /// What the room is, in the first batch: counts if there is no such room yet, but for the id.
-    pub about: Option<Box<RoomInfo>>,
-    /// What of the epoch is in the messages' ids, in the first batch, if they are to keep them.
-    pub id_epoch: Option<u64>,
-    /// The number of the room's last message, for a batch that continues an import; `None` for the first batch, which
-    /// is refused if the room has, or ever had, messages.
-    pub after: Option<u64>,
-    /// The messages: dense numbers, growing times. The first of all may have any number.
-    pub messages: Vec<Stored>,
-    /// Whether these are the last. Until they have come, the import is taken back when the store is next opened.
-    pub is_last: bool,
-}
 
 /// Sees to it that the room exists.
 pub(super) fn open(conn: &Connection, public_id: &str, now: Timestamp) -> Result<(), StoreError> {
@@ -327,29 +242,6 @@ pub(super) fn take_back_all(conn: &Connection, log: &mut LogWriter) -> Result<()
     Ok(())
 }
 
-pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch> {
-    let mut batch = RecordBatch::default();
-    for Stored { seq, at, kind, sender, content, client_id, presence } in messages {
-        let text = &mut batch.text;
-        let (sender, content) = (TextSpan::store(text, sender)?, TextSpan::store(text, content)?);
-        let client_id = match client_id {
-            Some(id) => Some(TextSpan::store(text, id)?),
-            None => None,
-        };
-        let presence = match presence {
-            Some(StoredPresence { username, online }) => {
-                // Nobody is there: it came and left elsewhere.
-                let username = TextSpan::store(text, username)?;
-                Some(RecordPresence { username, online: *online, stay: None })
-            }
-            None => None,
-        };
-        let (seq, at, kind) = (*seq, *at, *kind);
-        batch.records.push(Record { room, seq, at, kind, sender, content, client_id, presence });
-    }
-    Some(batch)
-}
-
 fn exists(conn: &Connection, public_id: &str) -> Result<bool, StoreError> {
     Ok(id_of(conn, public_id)?.is_some())
 }
@@ -416,23 +308,4 @@ fn with_participants(conn: &Connection, id: RoomId, room: RoomInfo) -> Result<Ro
     let mut query = conn.prepare_cached("SELECT user FROM participants WHERE room = ?1 ORDER BY id")?;
     let users = query.query_map([id.0], |row| row.get(0))?;
     Ok(RoomInfo { participants: users.collect::<Result<_, _>>()?, ..room })
-}
-
-impl RoomInfo {
-    pub(super) fn text_bytes(&self) -> usize {
-        let participants: usize = self.participants.iter().map(|user| user.len()).sum();
-        self.id.len() + self.name.len() + self.description.len() + participants
-    }
-}
-
-/// A UUID (RFC 9562, version 7): milliseconds, then what is left of the microseconds in the upper ten bits of `rand_a`
-/// (§6.2, method 3), so that rooms that come one after the other are listed in this order, then random bits.
-pub(super) fn made_up_id(at: Timestamp) -> Box<str> {
-    let (high, low) = (random(), random());
-    let value = u128::from((at.micros() / 1000) << 16 | 0x7000 | ((at.micros() % 1000) << 2) | (high & 3))
-        << 64
-        | u128::from(low & (u64::MAX >> 2) | 1 << 63);
-    let hex = format!("{value:032x}");
-    let parts = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-    parts.join("-").into()
 }

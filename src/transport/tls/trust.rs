@@ -10,7 +10,9 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStor
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-use super::certificate::{ALPN, CertificateError};
+use super::certificate::ALPN;
+use super::files::CertificateError;
+use super::session::Tls;
 
 /// What a client's connections begin with; cheap to clone.
 #[derive(Clone, Debug)]
@@ -61,7 +63,12 @@ impl Trust {
     }
 
     /// Begins a connection.
-    pub(crate) fn begin(&self) -> Result<ClientConnection, rustls::Error> {
+    pub(in crate::transport) fn begin(&self) -> Result<Tls, rustls::Error> {
+        Ok(Tls::new(self.connection()?))
+    }
+
+    /// As [`Trust::begin`], for a socket that blocks.
+    pub(crate) fn connection(&self) -> Result<ClientConnection, rustls::Error> {
         ClientConnection::new(self.config.clone(), self.server.clone())
     }
 }

@@ -13,8 +13,8 @@ use crossbeam_channel::{Receiver, Sender};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, ErrorCode, MAIN_DB};
 
-use super::error::StoreError;
-use super::health::Monitor;
+use crate::store::error::StoreError;
+use crate::store::health::Monitor;
 
 /// Frames that have to wait before a checkpoint is worth its fsyncs (4 MiB).
 const WAITING_FRAMES_MIN: u64 = 1_000;

@@ -6,9 +6,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::checksum::{Checksum, LegacyChecksum};
-use super::error::StoreError;
 use crate::rooms::store_api::{Durability, RoomId, RoomSettings, Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp};
+use crate::store::error::StoreError;
 
 /// The columns that [`stored`] reads.
 macro_rules! message_columns {

@@ -1,30 +1,22 @@
 //! The certificate and the key by which the server shows who it is.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::aws_lc_rs::{self, Ticketer};
 use rustls::version::{TLS12, TLS13};
-use rustls::{CertificateError as Verdict, RootCertStore, ServerConfig};
+use rustls::{CertificateError as Verdict, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
+use super::files::{CertificateError, CertificateFiles};
+use super::session::Tls;
 use crate::rooms::Timestamp;
 
 /// The only protocol spoken inside TLS (RFC 7301): WebSockets begin with HTTP/1.1.
 pub(super) const ALPN: &[u8] = b"http/1.1";
-
-/// Where certificate and key are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CertificateFiles {
-    /// The certificate and its chain, in this order (PEM).
-    pub(crate) certificate: PathBuf,
-    /// The key of the certificate (PEM).
-    pub(crate) key: PathBuf,
-}
 
 /// Certificate and key, ready for handshakes; cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,12 +45,13 @@ impl Certificate {
             |error: rustls::Error| format!("does not go with the key in {}: {error}", key.display());
         match config {
             Ok(config) => Ok(Certificate { config, path: certificate.as_path().into(), chain: chain.into() }),
-            Err(error) => Err(CertificateError { path: certificate.clone(), problem: problem(error) }),
+            Err(error) => Err(CertificateError::new(certificate, problem(error))),
         }
     }
 
-    pub(super) fn config(&self) -> &Arc<ServerConfig> {
-        &self.config
+    /// Begins a connection.
+    pub(in crate::transport) fn begin(&self) -> Result<Tls, rustls::Error> {
+        Ok(Tls::new(ServerConnection::new(self.config.clone())?))
     }
 
     /// Whether it is the same certificate as another; the key and the chain may differ.
@@ -120,18 +113,7 @@ fn server_config(
     Ok(Arc::new(config))
 }
 
-/// Why certificate and key cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateError {
-    path: PathBuf,
-    problem: String,
-}
-
 impl CertificateError {
-    pub(super) fn new(path: &Path, problem: String) -> CertificateError {
-        CertificateError { path: path.to_owned(), problem }
-    }
-
     pub(super) fn of_file(path: &Path, what: &str, error: &pem::Error) -> CertificateError {
         let problem = if let pem::Error::Io(error) = error {
             format!("cannot be read: {error}")
@@ -143,11 +125,3 @@ impl CertificateError {
         CertificateError::new(path, problem)
     }
 }
-
-impl fmt::Display for CertificateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.problem)
-    }
-}
-
-impl std::error::Error for CertificateError {}

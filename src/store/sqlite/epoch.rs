@@ -15,33 +15,23 @@
 //! million logs is to change one of four numbers.
 
 use std::fs::{self, File};
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, ToSql};
 
 use super::checkpoint;
-use super::error::StoreError;
 use super::mark::{self, Before, FileId, Noted};
 use super::wal;
 use crate::rooms::ID_EPOCH_BITS;
 use crate::rooms::store_api::Durability;
+use crate::store::entropy::random_change;
+use crate::store::error::StoreError;
 
 /// Written beside the database when an fsync failed; the database itself can no longer be trusted to take a note.
 const FAILED_FILE: &str = "foghorn.failed";
 /// Differs from one start of the machine to the next.
 const BOOT_ID_FILE: &str = "/proc/sys/kernel/random/boot_id";
-
-/// Sixty-four random bits.
-pub(super) fn random() -> u64 {
-    RandomState::new().hash_one(0)
-}
-
-/// What an epoch is combined with to make it another one of the same log, whose messages keep their ids.
-pub(super) fn random_change() -> u64 {
-    random() & !ID_EPOCH_BITS
-}
 
 /// What is combined with the epochs of the rooms, by durability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -238,7 +228,7 @@ fn set_meta(conn: &Connection, key: &str, value: impl ToSql) -> Result<(), Store
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schema;
+    use crate::store::sqlite::schema;
 
     const DATABASE: &str = "foghorn.db";
     const BEFORE: Before = Before { frames_committed: None, has_log: true };

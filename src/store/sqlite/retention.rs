@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::error::StoreError;
 use super::quarantine::Quarantine;
 use super::room_heads::{RoomHeads, exceeds};
 use super::rows::{LogPosition, LogRow, integer, read_position};
 use crate::rooms::Timestamp;
 use crate::rooms::store_api::{Retention, RoomId};
+use crate::store::error::StoreError;
 
 /// Messages deleted in one step at most.
 pub(super) const STEP_MESSAGES: u64 = 500;

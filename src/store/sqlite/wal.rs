@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::checkpoint;
-use super::error::StoreError;
+use crate::store::error::StoreError;
 
 /// The header of the index, which is there twice.
 const INDEX_HEADER_BYTES: usize = 48;
@@ -71,7 +71,7 @@ fn read_start(database: &Path, suffix: &str, into: &mut [u8]) -> io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schema;
+    use crate::store::sqlite::schema;
 
     /// A database of three messages' worth of commits, as a killed process leaves it.
     fn killed(dir: &Path) -> std::path::PathBuf {

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mio::net::TcpStream;
 use rustls::Connection;
 
-use super::outcome::{Arrived, Taken, uninterrupted};
+use crate::transport::outcome::{Arrived, Taken, uninterrupted};
 
 /// Plaintext that is encrypted before the socket has taken what was encrypted before: one record (RFC 8446 §5.1). What is
 /// encrypted cannot be taken back, so no more than that waits here.
@@ -21,7 +21,7 @@ const RECORD_WIRE_BYTES: usize = RECORD_BYTES + 1024;
 
 /// One end of a TLS connection.
 #[derive(Debug)]
-pub(super) struct Tls {
+pub(in crate::transport) struct Tls {
     session: Mutex<Session>,
 }
 
@@ -51,34 +51,39 @@ enum Input {
 
 impl Tls {
     /// One end of `connection`, before its handshake.
-    pub(super) fn new(connection: impl Into<Connection>) -> Tls {
+    pub(in crate::transport) fn new(connection: impl Into<Connection>) -> Tls {
         Tls { session: Mutex::new(Session { connection: connection.into(), input: Input::Open }) }
     }
 
     /// Whether the handshake is not complete.
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub(in crate::transport) fn is_handshaking(&self) -> bool {
         self.lock().connection.is_handshaking()
     }
 
-    /// As [`StreamRef::read`](super::stream::StreamRef::read). The upper half of `buffer` is where ciphertext is read into; no
+    /// As [`StreamRef::read`](crate::transport::stream::StreamRef::read). The upper half of `buffer` is where ciphertext is read into; no
     /// plaintext stays behind, since no event would tell of it.
-    pub(super) fn read(&self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
+    pub(in crate::transport) fn read(&self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
         self.lock().read(socket, buffer)
     }
 
-    /// As [`StreamRef::write_parts`](super::stream::StreamRef::write_parts). `full` may come with all bytes taken: then some of
+    /// As [`StreamRef::write_parts`](crate::transport::stream::StreamRef::write_parts). `full` may come with all bytes taken: then some of
     /// them wait here.
-    pub(super) fn write(&self, socket: &TcpStream, first: &[u8], second: &[u8]) -> io::Result<Taken> {
+    pub(in crate::transport) fn write(
+        &self,
+        socket: &TcpStream,
+        first: &[u8],
+        second: &[u8],
+    ) -> io::Result<Taken> {
         self.lock().write(socket, first, second)
     }
 
     /// Writes what waits here. `bytes` counts ciphertext.
-    pub(super) fn flush(&self, socket: &TcpStream) -> io::Result<Taken> {
+    pub(in crate::transport) fn flush(&self, socket: &TcpStream) -> io::Result<Taken> {
         self.lock().flush(socket)
     }
 
     /// Says that nothing more will come (RFC 8446 §6.1). Returns as [`Tls::flush`].
-    pub(super) fn finish(&self, socket: &TcpStream) -> io::Result<Taken> {
+    pub(in crate::transport) fn finish(&self, socket: &TcpStream) -> io::Result<Taken> {
         let mut session = self.lock();
         session.connection.send_close_notify();
         session.flush(socket)

@@ -2,36 +2,13 @@
 
 use rusqlite::Connection;
 
-use super::Done;
-use super::admission::Permit;
-use super::error::StoreError;
 use super::log_writer::LogWriter;
 use super::page::ReadOptions;
 use crate::rooms::Timestamp;
-use crate::rooms::store_api::{Durability, Opened, RecordBatch, RoomId};
-
-/// Somebody who waits for an answer. Gets one whatever happens: if the job is dropped, that it was.
-pub(super) struct Answer<T>(Option<Done<Result<T, StoreError>>>);
-
-impl<T> Answer<T> {
-    pub(super) fn new(done: Done<Result<T, StoreError>>) -> Answer<T> {
-        Answer(Some(done))
-    }
-
-    pub(super) fn send(mut self, outcome: Result<T, StoreError>) {
-        if let Some(done) = self.0.take() {
-            done(outcome);
-        }
-    }
-}
-
-impl<T> Drop for Answer<T> {
-    fn drop(&mut self) {
-        if let Some(done) = self.0.take() {
-            done(Err(StoreError::Stopped));
-        }
-    }
-}
+use crate::rooms::store_api::{Durability, Opened, RecordBatch};
+use crate::store::admission::Permit;
+use crate::store::answer::{Answer, Purpose};
+use crate::store::error::StoreError;
 
 /// A job of the writer.
 pub(super) enum Job {
@@ -96,17 +73,6 @@ pub(super) struct Open {
     pub(super) now: Timestamp,
     pub(super) answer: Answer<Opened>,
     pub(super) permit: Permit,
-}
-
-/// Why a room is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// To be used, if it exists.
-    Find,
-    /// To be used; one that does not exist is created.
-    Create,
-    /// To be used on under another epoch, if it is still this room that has the name.
-    Renew(RoomId),
 }
 
 /// Something to be changed in a transaction that others share.

@@ -4,19 +4,10 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::error::StoreError;
 use super::rows::integer;
 use crate::rooms::Ban;
-
-/// What becomes of bans.
-pub(super) enum BanChange {
-    /// This much of it is left.
-    Keep(Ban),
-    /// It is lifted.
-    Lift { room: Box<str>, user: Box<str> },
-    /// Time has passed.
-    Note { bans: Vec<Ban>, ended: Vec<Ban> },
-}
+use crate::store::error::StoreError;
+use crate::store::values::BanChange;
 
 impl BanChange {
     pub(super) fn apply(self, conn: &Connection) -> Result<(), StoreError> {

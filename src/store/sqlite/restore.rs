@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::error::{OpenError, StoreError};
 use super::locks::{self, LOCK_FILE};
 use super::threads::DATABASE_FILE;
 use super::{epoch, schema, wal};
+use crate::store::error::{OpenError, StoreError};
 
 /// The database while it is not whole.
 pub(super) const UNFINISHED_FILE: &str = "foghorn.restoring";

@@ -9,11 +9,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::error::StoreError;
 use crate::rooms::store_api::RoomId;
-
-/// Hears of each room that is found to be damaged, once, on a thread of the store. Must not block.
-pub(crate) type DamageListener = Box<dyn Fn(RoomId) + Send + Sync>;
+use crate::store::backend::DamageListener;
+use crate::store::error::StoreError;
 
 /// The damaged rooms that were met, and what is wrong with them.
 #[derive(Default)]

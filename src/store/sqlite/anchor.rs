@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::error::StoreError;
+use crate::store::error::StoreError;
 
 /// The files that were opened, by path. Device and inode say which file it is as long as the process lives.
 #[derive(Clone, Debug)]

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::error::StoreError;
 use super::rows::{LogPosition, LogRow};
 use crate::rooms::store_api::{Retention, RoomId, RoomSettings};
+use crate::store::error::StoreError;
 
 /// Maximum number of rooms that are remembered; beyond it all are forgotten and looked up again as needed, which is
 /// simpler than an order of use and costs one query for each room in use.

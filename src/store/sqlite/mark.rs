@@ -21,8 +21,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::epoch::random;
 use super::wal;
+use crate::store::entropy::random;
 
 /// What the names of marks begin with; sixteen hexadecimal digits follow.
 const PREFIX: &str = "foghorn.mark-";

@@ -1,0 +1,39 @@
+//! How requests are answered, and why rooms are opened.
+
+use super::Done;
+use super::error::StoreError;
+use crate::rooms::store_api::RoomId;
+
+/// Somebody who waits for an answer. Gets one whatever happens: if the job is dropped, that it was.
+pub(super) struct Answer<T>(Option<Done<Result<T, StoreError>>>);
+
+impl<T> Answer<T> {
+    pub(super) fn new(done: Done<Result<T, StoreError>>) -> Answer<T> {
+        Answer(Some(done))
+    }
+
+    pub(super) fn send(mut self, outcome: Result<T, StoreError>) {
+        if let Some(done) = self.0.take() {
+            done(outcome);
+        }
+    }
+}
+
+impl<T> Drop for Answer<T> {
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            done(Err(StoreError::Stopped));
+        }
+    }
+}
+
+/// Why a room is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To be used, if it exists.
+    Find,
+    /// To be used; one that does not exist is created.
+    Create,
+    /// To be used on under another epoch, if it is still this room that has the name.
+    Renew(RoomId),
+}
