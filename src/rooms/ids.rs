@@ -1,11 +1,12 @@
 //! The names by which rooms, members, sessions and pieces of a batch are known. They stand below everything else here.
 
 /// A member of one of a shard's rooms. Chosen by the sender of the commands, small and dense: a shard keeps a table
-/// indexed by it. A key may be used again as soon as its [`Command::Leave`] is on the way.
+/// indexed by it. A key may be used again as soon as its [`Command::Leave`](crate::rooms::Command::Leave) is on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberKey(pub u32);
 
-/// The connection that a member stands for, opaque to the rooms: they only hand it back in a [`SessionEffect`](crate::rooms::SessionEffect).
+/// The connection that a member stands for, opaque to the rooms: they only hand it back in a
+/// [`SessionEffect`](crate::rooms::SessionEffect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey(pub u64);
 
@@ -95,7 +96,8 @@ pub struct RoomKey {
     pub(in crate::rooms) number: u64,
 }
 
-/// One stay of a member in a room, while it reads from the store. Keys of members are used again, and one session has many.
+/// One stay of a member in a room, while it reads from the store. Keys of members are used again, and one session has
+/// many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::rooms) struct ReadingMember {
     pub(in crate::rooms) room: RoomKey,

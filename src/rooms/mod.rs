@@ -1,7 +1,7 @@
 //! Rooms, without I/O: a room is a log, a member is a cursor.
 //!
 //! A [`Shard`] owns the rooms whose names hash to it. It takes [`Command`]s and `now`, and answers with writes to
-//! [`Peer`]s (the members' sockets, seen only as that trait) with [`SessionEffect`]s and [`StoreRequest`]s. Nothing here
+//! [`Peer`]s (the members' sockets, seen only as that trait), [`SessionEffect`]s and [`StoreRequest`]s. Nothing here
 //! reads a clock, opens a socket or starts a thread, so a test can run thousands of rooms under virtual time.
 //!
 //! Each folder uses those above it in this table, and none below:

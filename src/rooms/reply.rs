@@ -17,8 +17,8 @@ impl<T> Reply<T> {
         self.deliver(answer);
     }
 
-    /// Answers; false if what takes the answer has panicked. That ends here: it must not end the shard, which owns others'
-    /// rooms.
+    /// Answers; false if what takes the answer has panicked. That ends here: it must not end the shard, which owns
+    /// others' rooms.
     pub(in crate::rooms) fn deliver(self, answer: T) -> bool {
         let taken = catch_unwind(AssertUnwindSafe(|| (self.0)(answer))).is_ok();
         if !taken {

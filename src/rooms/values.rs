@@ -25,7 +25,7 @@ pub enum Variant {
     /// Compressed where that helps (RFC 7692), each message by itself. The member's end must remember as far back as
     /// the window in [`RoomLimits::deflate`](crate::rooms::RoomLimits::deflate).
     Deflated,
-    /// As the member's [`Encoding`] writes them.
+    /// As the member's [`Encoding`](crate::rooms::Encoding) writes them.
     Encoded,
 }
 

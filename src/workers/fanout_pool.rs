@@ -8,7 +8,7 @@ use crate::rooms::{FanoutJob, FanoutPool};
 use crate::transport::Outbound;
 
 /// Maximum number of jobs that wait for a worker; the owner runs what does not fit.
-// A job is a block of members and lasts some 100 microseconds: 64 keep all workers busy until the owner offers more.
+// A job is a block of members: 64 of them keep all workers busy until the owner offers more.
 const JOBS_MAX: usize = 64;
 
 /// A job of another worker, and where it goes when it is done.

@@ -39,7 +39,8 @@ use crate::rooms::{FanoutPool, RoomLimits, Sequential, Shard};
 use crate::store::Store;
 
 /// Maximum number of batches that wait for a shard, besides the one that the reactor is filling.
-// One batch for each turn of the reactor: 16 turns bridge a commit, and what does not fit gathers in the next batch.
+// The reactor hands over one batch a turn: 16 let a shard that is busy for a moment catch up, and what does not fit gathers
+// in the next batch.
 const BATCHES_MAX: usize = 16;
 
 /// The running workers. Dropping it waits for them, until the deadline if that is set, so the handles have to go first.

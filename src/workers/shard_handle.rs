@@ -12,7 +12,7 @@ use crate::rooms::{Command, MemberKey, RoomRequest, SessionEffect, Span, TextSpa
 use crate::transport::Outbound;
 
 /// Number of commands in a batch that could not be handed over from which on the shard counts as congested.
-// The sessions of the shard are not read then. One turn of the reactor gathers fewer, so a shard that keeps up never gets there.
+// Its sessions are not read then, so this bounds what the reactor holds for a shard that does not keep up.
 const CONGESTED_COMMANDS: usize = 4096;
 /// As `CONGESTED_COMMANDS`, for the bytes of the messages in it.
 const CONGESTED_BYTES: usize = 1 << 20;

@@ -11,7 +11,7 @@ use crate::rooms::{Arena, Command, SessionEffect, Shard, StoreRequest, Timestamp
 use crate::transport::Outbound;
 
 /// Members sent to between two looks for commands and answers.
-// About half a millisecond of writes: so long a command waits at most.
+// Four blocks: few milliseconds of writes, for which a command waits at most.
 pub(super) const PUMP_MEMBERS: usize = 1024;
 /// A batch whose buffer grew beyond this is not used again.
 // One large message must not keep its memory in each of the spare batches.
@@ -106,7 +106,8 @@ impl ShardRunner {
         }
     }
 
-    /// Stores everything that was published, as long as there is time for it. No session is left that an effect could concern.
+    /// Stores everything that was published, as long as there is time for it. No session is left that an effect could
+    /// concern.
     pub(super) fn finish(&mut self) {
         self.shard.apply(Command::Barrier, &Arena::default(), now());
         while self.shard.pump(usize::MAX) || self.shard.unstored() > 0 {

@@ -12,7 +12,8 @@ use crate::rooms::{
 use crate::store::{Done, Store, StoreError};
 
 /// Maximum number of answers under way to one shard. A shard that is further behind makes the store wait.
-// More than a shard asks for at a time (asserted below), so that the store, which serves all shards, never waits for one.
+// More than a shard asks for at a time (asserted below), so that the store, which serves all shards, never waits for
+// one.
 const ANSWERS_MAX: usize = 1024;
 const _: () = assert!(STORE_REQUESTS_MAX + 2 * PAGES_MAX + BATCHES_MAX < ANSWERS_MAX);
 

@@ -94,8 +94,8 @@ impl<R: Report> Worker<R> {
     }
 
     fn apply(&mut self, mut batch: Batch) {
-        // Sequentially consistent, as where it is set: either the reactor sees the room in the queue that was just made, or this
-        // sees its flag and wakes it.
+        // Sequentially consistent, as where it is set: either the reactor sees the room in the queue that was just
+        // made, or this sees its flag and wakes it.
         if self.full.swap(false, Ordering::SeqCst) {
             self.report.wake();
         }

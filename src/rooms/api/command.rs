@@ -66,6 +66,7 @@ pub enum Command<P> {
     Request(Box<RoomRequest>),
     /// Answered once everything before it that this member has said, its joining included, has had its effect.
     After(MemberKey, Reply<()>),
-    /// Asks for [`SessionEffect::Passed`](crate::rooms::SessionEffect::Passed) once everything before it is stored and has been sent as far as the sockets took it.
+    /// Asks for [`SessionEffect::Passed`](crate::rooms::SessionEffect::Passed) once everything before it is stored and
+    /// has been sent as far as the sockets took it.
     Barrier,
 }

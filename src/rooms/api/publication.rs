@@ -3,14 +3,16 @@
 use crate::rooms::ids::{Arena, Span, TextSpan};
 use crate::rooms::values::Format;
 
-/// A message of a member. A session does not know what format its room has, so each form has its meaning in each of them.
+/// A message of a member. A session does not know what format its room has, so each form has its meaning in each of
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Publication {
     /// The text of a chat message, or a payload for a relay.
     Text {
         /// The text.
         content: TextSpan,
-        /// In a chat, the client's own id of the message, by which repeats are recognised; in a conflated relay, its key.
+        /// In a chat, the client's own id of the message, by which repeats are recognised; in a conflated relay, its
+        /// key.
         id: Option<TextSpan>,
     },
     /// A binary payload for a relay.

@@ -84,8 +84,8 @@ pub enum RoomRequest {
         /// The answer.
         reply: Reply<Online>,
     },
-    /// Closes all sessions of a user in a chat room with 4001; answered with their number, or that there are too many bans:
-    /// then nothing was done.
+    /// Closes all sessions of a user in a chat room with 4001; answered with their number, or that there are too many
+    /// bans: then nothing was done.
     Kick {
         /// The room's name.
         room: Box<str>,

@@ -150,8 +150,8 @@ pub struct Opened {
     pub recent: Vec<Stored>,
     /// The client ids of the messages within the deduplication window, oldest first.
     pub recent_ids: Vec<RecentId>,
-    /// The stays that have not ended, oldest first. Of a room that was in no shard's memory, their sessions are gone with the
-    /// process that had them.
+    /// The stays that have not ended, oldest first. Of a room that was in no shard's memory, their sessions are gone
+    /// with the process that had them.
     pub open_stays: Vec<OpenStay>,
     /// The room's durability, its own or the configuration's.
     pub durability: Durability,

@@ -46,8 +46,8 @@ pub struct Bans {
     max: AtomicUsize,
     metrics: Metrics,
     /// How many entries `ends` has.
-    // Read without the lock, so that a join costs none while no user is banned. Released after an insert and acquired before
-    // a look: who sees the count sees the ban.
+    // Read without the lock, so that a join costs none while no user is banned. Released after an insert and acquired
+    // before a look: who sees the count sees the ban.
     count: AtomicUsize,
     /// Places kept for bans that are being written down. Changed while `ends` is locked, but for what is given back.
     reserved: Arc<AtomicUsize>,
@@ -201,7 +201,8 @@ impl Bans {
     }
 
     fn ends(&self) -> MutexGuard<'_, Ends> {
-        // No code of others runs under the lock, so a panic there leaves nothing half done that would matter: bans go on.
+        // No code of others runs under the lock, so a panic there leaves nothing half done that would matter: bans go
+        // on.
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

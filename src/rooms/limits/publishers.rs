@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// Maximum number of publishers remembered at once. Beyond it the publishers that have saved up everything are forgotten,
-/// which changes nothing for them; if there are none, a new publisher is told to wait.
+/// Maximum number of publishers remembered at once. Beyond it the publishers that have saved up everything are
+/// forgotten, which changes nothing for them; if there are none, a new publisher is told to wait.
 // About 100 bytes each, so 6 MiB: more than the users that publish by REST within the time that they can save up.
 const PUBLISHERS_MAX: usize = 65_536;
 

@@ -1,7 +1,8 @@
 //! Conflation: a room in which only the latest message of each key counts.
 //!
-//! Games and telemetry publish states: a member that lags wants the newest state of each thing, not the way to it. Such a
-//! room keeps the messages that no later one has replaced instead of a window of its log; it skips the numbers of the others.
+//! Games and telemetry publish states: a member that lags wants the newest state of each thing, not the way to it. Such
+//! a room keeps the messages that no later one has replaced instead of a window of its log; it skips the numbers of the
+//! others.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -96,8 +97,8 @@ impl Conflated {
         self.sent = Scratch::default();
     }
 
-    /// What counts of the messages after `cursor` up to `last`, the newest one, in the form of `encoding`, or plain. The others are there,
-    /// too, without a byte.
+    /// What counts of the messages after `cursor` up to `last`, the newest one, in the form of `encoding`, or plain.
+    /// The others are there, too, without a byte.
     pub(in crate::rooms) fn log(
         &mut self,
         encoding: Option<&Arc<dyn Encoding>>,

@@ -10,8 +10,8 @@ use crate::ws::deflate::Deflate;
 
 /// The messages of a log compressed (RFC 7692), each by itself.
 ///
-/// A member needs nothing of it: a plain frame is as good as a compressed one (RSV1 is the frame's own), so a member that
-/// lags behind its beginning is sent the plain ones.
+/// A member needs nothing of it: a plain frame is as good as a compressed one (RSV1 is the frame's own), so a member
+/// that lags behind its beginning is sent the plain ones.
 #[derive(Debug, Default)]
 pub(in crate::rooms) struct Deflated(View);
 

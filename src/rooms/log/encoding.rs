@@ -108,8 +108,8 @@ pub(in crate::rooms) fn write_entry(encoding: &dyn Encoding, entry: &Entry<'_>, 
     encoding.address(&shared, out);
 }
 
-/// Appends to `out`, which follows the log, the messages after `cursor` up to `last` as a member with this encoding is sent
-/// them. `shared` holds what its family shares of them. `None` if that does not reach back so far.
+/// Appends to `out`, which follows the log, the messages after `cursor` up to `last` as a member with this encoding is
+/// sent them. `shared` holds what its family shares of them. `None` if that does not reach back so far.
 pub(in crate::rooms) fn address_log(
     encoding: &dyn Encoding,
     shared: &Log,

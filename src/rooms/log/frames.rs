@@ -3,7 +3,7 @@
 use crate::rooms::timestamp::Timestamp;
 
 /// Minimum number of dead bytes for a compaction.
-// One page: moving less costs a call and frees nothing that an allocator could use.
+// The buffers of small rooms stay below it and are never moved.
 const COMPACT_BYTES_MIN: usize = 4 * 1024;
 
 /// How much of a room's log stays in memory.
@@ -146,8 +146,8 @@ impl Log {
         self.head += 1;
     }
 
-    /// Lets messages up to `fanned_out` leave the window, oldest first, as long as it is larger than `window`. The newest
-    /// message always stays.
+    /// Lets messages up to `fanned_out` leave the window, oldest first, as long as it is larger than `window`. The
+    /// newest message always stays.
     ///
     /// Compacting moves the live bytes to the front; it happens when they are the smaller half, so each byte is moved
     /// once on average.
@@ -208,8 +208,8 @@ impl Log {
         Some((slice.entries.first()?.at, slice.bytes()))
     }
 
-    /// When the message `seq` was published, for those in the window and the one before; `None` for others. Zero if it is
-    /// not known.
+    /// When the message `seq` was published, for those in the window and the one before; `None` for others. Zero if it
+    /// is not known.
     #[must_use]
     pub fn time_of(&self, seq: u64) -> Option<Timestamp> {
         let following = usize::try_from(self.head.checked_sub(seq)?).ok()?;

@@ -17,8 +17,8 @@ pub(in crate::rooms) struct View {
 pub(in crate::rooms) type Plain<'a> = (u64, Timestamp, &'a [u8]);
 
 impl View {
-    /// The messages after `cursor` up to `last`, which the plain log has. Each is written when it is asked for first, and
-    /// once for all members. `None` for a cursor before the beginning.
+    /// The messages after `cursor` up to `last`, which the plain log has. Each is written when it is asked for first,
+    /// and once for all members. `None` for a cursor before the beginning.
     pub(in crate::rooms) fn slice(
         &mut self,
         plain: &Log,

@@ -69,8 +69,8 @@ impl Envelope<'_> {
     }
 }
 
-/// Appends a message from the store as the JSON object that the members of its room were sent: `epoch` is the one that it
-/// was read under.
+/// Appends a message from the store as the JSON object that the members of its room were sent: `epoch` is the one that
+/// it was read under.
 pub fn push_stored(out: &mut Vec<u8>, room: &str, epoch: u64, stored: &Stored) {
     Envelope::of(room, epoch, stored).encode_json(out);
 }

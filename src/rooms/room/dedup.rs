@@ -9,7 +9,8 @@ use crate::rooms::message::identity::Identified;
 use crate::rooms::timestamp::Timestamp;
 
 /// Maximum number of ids remembered for a room; beyond it the oldest is forgotten before its time.
-// An id takes about 80 bytes, so 10 MiB. With the default window of 120 s it is reached at 1,000 messages with id a second.
+// An id takes about 80 bytes, so 10 MiB. With the default window of 120 s it is reached at 1,000 messages with id a
+// second.
 const IDS_MAX: usize = 131_072;
 
 /// The message that was first published with an id.

@@ -9,18 +9,18 @@ use crate::rooms::message::kind::Kind;
 use crate::rooms::timestamp::Timestamp;
 
 /// How long after a refusal the notices of a room are tried again; twice as long after each further one.
-// As long as a store is given for a retry elsewhere: a shorter one would only fill its queue with what it refuses.
+// A shorter one would have a store that refuses everything asked again and again by each of its rooms.
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 
 /// Maximum pause between two attempts.
-// A store that refuses one room may do so for good. Each attempt is one small batch, so 16 s are seldom enough, and a room
-// whose store is back shows its notices soon.
+// A store that refuses one room may do so for good. Each attempt is one small batch, so 16 s are seldom enough, and a
+// room whose store is back shows its notices soon.
 pub(in crate::rooms) const PAUSE_MAX: Duration = Duration::from_secs(16);
 
 /// The notices of one room that the store has refused, and those behind them.
 ///
-/// Invariant: holds at most the JOIN of each member that is there, and the LEAVE of each stay whose JOIN is stored. So it
-/// is bounded as members are.
+/// Invariant: holds at most the JOIN of each member that is there, and the LEAVE of each stay whose JOIN is stored. So
+/// it is bounded as members are.
 #[derive(Debug, Default)]
 pub(in crate::rooms) struct Delayed {
     /// In the order in which they happened.

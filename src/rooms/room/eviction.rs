@@ -9,8 +9,8 @@ use crate::rooms::api::settings::Retention;
 use crate::rooms::timestamp::Timestamp;
 
 impl<P: Peer> Room<P> {
-    /// Lets the messages leave the window that are not needed in memory any more: what every member that was ready has been sent and,
-    /// in a room that is stored, can be read from there.
+    /// Lets the messages leave the window that are not needed in memory any more: what every member that was ready has
+    /// been sent and, in a room that is stored, can be read from there.
     pub(in crate::rooms) fn evict(&mut self, limits: &RoomLimits) {
         let upto = if self.record_as().is_some() {
             self.positions.fanned_out().min(self.positions.stored())

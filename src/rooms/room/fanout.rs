@@ -17,7 +17,8 @@ use crate::rooms::values::{Format, Variant};
 
 /// How far the log may grow past its window while members that can take messages have not had their turn yet; then
 /// they get it before anything more is appended.
-// Four windows: a burst is sent in few large writes, and a room cannot grow without end while its shard has others to serve.
+// Four windows: a burst is sent in few large writes, and a room cannot grow without end while its shard has others to
+// serve.
 const PENDING_WINDOWS_MAX: usize = 4;
 
 impl<P: Peer> Room<P> {
@@ -73,8 +74,8 @@ impl<P: Peer> Room<P> {
         self.positions.fanned_out() == self.positions.visible()
     }
 
-    /// Has the fan-out pool send to the blocks from the member at `from` to the one before `end` at least; returns where it got
-    /// to. The owner of the room waits: nothing about it changes meanwhile.
+    /// Has the fan-out pool send to the blocks from the member at `from` to the one before `end` at least; returns
+    /// where it got to. The owner of the room waits: nothing about it changes meanwhile.
     fn fan_out_in_parallel(
         &mut self,
         from: usize,

@@ -11,7 +11,7 @@ pub struct BlockSize {
 }
 
 impl BlockSize {
-    /// 256 members: sending to them takes some 100 microseconds, which is what other rooms wait for at most.
+    /// 256 members: writing to them all takes less than a millisecond, for which the other rooms of the shard wait.
     // Fewer would hand over more jobs than they are worth, more would make small rooms of the shard wait for a huge one.
     pub const DEFAULT: BlockSize = BlockSize::new(256);
 

@@ -81,8 +81,8 @@ impl<P: Peer> Room<P> {
         PageOutcome::Applied
     }
 
-    /// Sends a member what a page has after its cursor. Plain for everybody: a page is for one member alone, whom compressing
-    /// it would serve at the cost of the room.
+    /// Sends a member what a page has after its cursor. Plain for everybody: a page is for one member alone, whom
+    /// compressing it would serve at the cost of the room.
     fn send_page(&mut self, position: usize, page: &Page) {
         let Some(member) = self.members.get_mut(position) else { return };
         let mut log = Log::after(member.cursor);

@@ -96,7 +96,8 @@ impl<P: Peer> Room<P> {
         }
     }
 
-    /// Tells the publishers of the messages that were taken back, and of their repeats; `ids` are those messages' own ids.
+    /// Tells the publishers of the messages that were taken back, and of their repeats; `ids` are those messages' own
+    /// ids.
     pub(in crate::rooms) fn answer_rolled_back(
         &mut self,
         ids: Vec<Option<Box<str>>>,

@@ -1,8 +1,8 @@
 //! What a room keeps no longer, in memory as on disk: by age, by count, by bytes.
 //!
-//! The store deletes on disk, a little at a time, and reads nothing of what it has not deleted yet. The room does the same
-//! to its window, so that every reader gets the same GAP wherever the messages were. Members that are sent messages as
-//! they come are no such readers: what they have not had their turn for stays until then.
+//! The store deletes on disk, a little at a time, and reads nothing of what it has not deleted yet. The room does the
+//! same to its window, so that every reader gets the same GAP wherever the messages were. Members that are sent
+//! messages as they come are no such readers: what they have not had their turn for stays until then.
 
 use std::collections::VecDeque;
 

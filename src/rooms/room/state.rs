@@ -58,7 +58,8 @@ pub(in crate::rooms) struct Room<P> {
     /// What the members are sent instead of the log, in a conflated relay.
     pub(in crate::rooms) conflated: Option<Box<Conflated>>,
     pub(in crate::rooms) polls: Vec<WaitingPoll>,
-    /// When the message before the oldest one that can be read was published, as far as is known: a reader that has everything up to then lost nothing.
+    /// When the message before the oldest one that can be read was published, as far as is known: a reader that has
+    /// everything up to then lost nothing.
     pub(in crate::rooms) gone_at: Timestamp,
     pub(in crate::rooms) retained: Retained,
     pub(in crate::rooms) last_at: Timestamp,
@@ -67,7 +68,8 @@ pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) round: Option<Round>,
     /// Who published the messages after `visible`, in order.
     pub(in crate::rooms) unstored: VecDeque<Publisher>,
-    /// JOINs and LEAVEs that the store has refused. Invariant: empty if `unstored` has a JOIN or LEAVE, which happened later.
+    /// JOINs and LEAVEs that the store has refused. Invariant: empty if `unstored` has a JOIN or LEAVE, which happened
+    /// later.
     pub(in crate::rooms) delayed: Delayed,
     /// Messages that came again and whose first is after `visible`.
     pub(in crate::rooms) repeats: Vec<Repeat>,
@@ -169,8 +171,8 @@ impl<P: Peer> Room<P> {
         is_left && self.unstored.is_empty() && (is_stored || self.deleted || self.damaged)
     }
 
-    /// Whether nothing can be appended at the moment, since no member could be shown it: the room is damaged, has used up its
-    /// numbers, or waits until its log goes on in the store.
+    /// Whether nothing can be appended at the moment, since no member could be shown it: the room is damaged, has used
+    /// up its numbers, or waits until its log goes on in the store.
     pub(in crate::rooms) fn is_closed(&self) -> bool {
         self.is_ended() || (self.waits_for_store() && self.link != StoreLink::Linked)
     }

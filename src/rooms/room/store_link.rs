@@ -15,7 +15,8 @@ use crate::rooms::timestamp::Timestamp;
 pub(in crate::rooms) enum StoreLink {
     /// It does.
     Linked,
-    /// It does not: the store has not the messages before it. The log is to begin anew, which is tried again at this time.
+    /// It does not: the store has not the messages before it. The log is to begin anew, which is tried again at this
+    /// time.
     Broken {
         /// Not to be tried before.
         retry_at: Timestamp,

@@ -17,7 +17,7 @@ pub(in crate::rooms) struct WaitingPoll {
     pub(in crate::rooms) limit: usize,
     /// From then on no client waits for the answer.
     pub(in crate::rooms) until: Timestamp,
-    /// As [`Poll::waiter`].
+    /// As [`Poll::waiter`](crate::rooms::Poll::waiter).
     pub(in crate::rooms) waiter: Option<Weak<()>>,
     pub(in crate::rooms) reply: Reply<Result<PollResult, RejectReason>>,
     pub(in crate::rooms) _counted: Counted,

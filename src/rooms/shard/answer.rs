@@ -43,8 +43,8 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// The store has refused these rooms: everything in them that was not committed is taken back. What was shown already,
-    /// in `async` rooms, is lost to the store.
+    /// The store has refused these rooms: everything in them that was not committed is taken back. What was shown
+    /// already, in `async` rooms, is lost to the store.
     fn roll_back(&mut self, lost: Vec<RoomKey>, refused: Refused, now: Timestamp) {
         for key in lost {
             let member_index = &self.member_index;

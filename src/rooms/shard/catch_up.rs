@@ -6,7 +6,7 @@ use crate::rooms::ids::{MemberKey, ReadingMember};
 use crate::rooms::timestamp::Timestamp;
 
 /// Maximum number of pages under way; other members that read wait for one of these.
-// 16 pages of 256 KiB bound the memory of a shard, and the readers of the store are fewer than that.
+// Times the size of a page, this bounds the memory of a shard for pages; more would only wait in the queue of the store.
 pub(crate) const PAGES_MAX: usize = 16;
 
 /// Members that read from the store.

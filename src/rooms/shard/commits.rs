@@ -15,10 +15,10 @@ use crate::rooms::timestamp::Timestamp;
 /// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.
 pub(crate) const BATCHES_MAX: usize = 4;
 /// Maximum number of records that wait for the store; beyond it the shard takes no commands.
-// Some 10 ms of a disk that commits well: enough for full batches, little enough that a publisher feels a slow store.
+// Enough for several full batches under way, little enough that publishers feel a slow store before memory does.
 const RECORDS_MAX: usize = 16_384;
 /// As `RECORDS_MAX`, in bytes of the batch that is being filled.
-// A batch is one transaction: 2 MiB keep it within the page cache of the database.
+// A batch is one transaction, and all of it lies in memory until its commit.
 const BYTES_MAX: usize = 2 << 20;
 
 /// The last message of a room in a batch.
@@ -137,8 +137,8 @@ impl PendingCommits {
         }
     }
 
-    /// The oldest batch under way is stored, but for these rooms. What was said there since was built on what is lost: it
-    /// is taken back here, and the store refuses what is on its way already, since it does not follow.
+    /// The oldest batch under way is stored, but for these rooms. What was said there since was built on what is lost:
+    /// it is taken back here, and the store refuses what is on its way already, since it does not follow.
     pub(super) fn committed(&mut self, refused: &[RoomId]) -> CommitOutcome {
         let Some(UnderWay { rooms, records, together, .. }) = self.under_way.pop_front() else {
             debug_assert!(false, "an answer to no batch");

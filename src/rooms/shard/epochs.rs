@@ -4,7 +4,8 @@ use super::state::Shard;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::{RoomKey, StayId};
 
-/// A number that no other counter of any shard and process comes to: SplitMix64's finaliser over a random seed and a counter.
+/// A number that no other counter of any shard and process comes to: SplitMix64's finaliser over a random seed and a
+/// counter.
 pub(super) const fn mixed(seed: u64, counter: u64) -> u64 {
     let mut mixed = seed.wrapping_add(counter.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -12,10 +12,12 @@ const LINGER_MICROS: u64 = 30_000_000;
 // A window may have a megabyte: a thousand of them is what a server can spare for clients that may come back.
 const LINGERING_MAX: usize = 1024;
 /// Maximum number of rooms that one command looks at.
-// A crowd of rooms that cannot be forgotten yet must cost each command little; each LEAVE adds one room and removes up to 64.
+// A crowd of rooms that cannot be forgotten yet must cost each command little; each LEAVE adds one room and removes up
+// to 64.
 const LOOKS_MAX: usize = 64;
 /// How long the rooms are not looked through again after none could be forgotten, in microseconds.
-// A commit takes some milliseconds: after 50 ms some of them are stored. At the limit each join would look at all of them.
+// A commit takes some milliseconds: after 50 ms some of them are stored. At the limit each join would look at all of
+// them.
 const FRUITLESS_PAUSE_MICROS: u64 = 50_000;
 
 /// How often all invariants are looked at, in builds with assertions: that takes a look at every room and member.

@@ -20,7 +20,8 @@ impl Polls {
     }
 
     pub(in crate::rooms) fn enter(&self) -> Counted {
-        // Relaxed: the number bounds memory and publishes nothing else. Atomic, for a reply may be dropped on another thread.
+        // Relaxed: the number bounds memory and publishes nothing else. Atomic, for a reply may be dropped on another
+        // thread.
         self.count.fetch_add(1, Ordering::Relaxed);
         Counted(self.count.clone())
     }

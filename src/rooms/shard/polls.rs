@@ -9,7 +9,7 @@ use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Position;
 
 /// Maximum number of polls that wait in one shard.
-// As many as a shard can have connections, about: a poll holds one.
+// Each takes memory and a connection until its time has passed; a further one is refused at once.
 const WAITING_MAX: usize = 16_384;
 /// Minimum interval between two searches for polls that have ended, while `WAITING_MAX` wait.
 // A search looks at every room: once a second bounds that.

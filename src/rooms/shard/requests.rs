@@ -133,7 +133,8 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// The room of this name, and of this id if it is stored, was deleted; returns how many sessions are closed for that.
+    /// The room of this name, and of this id if it is stored, was deleted; returns how many sessions are closed for
+    /// that.
     fn close_deleted(&mut self, name: &str, id: Option<RoomId>) -> usize {
         let Some(&index) = self.names[Format::Chat as usize].get(name) else { return 0 };
         match (&mut self.rooms[index], id) {

@@ -67,7 +67,8 @@ pub(super) struct Held<P> {
     pub(super) command: Command<P>,
     pub(super) since: Timestamp,
     pub(super) bytes: usize,
-    /// It is a reader that was greeted as at an empty room, and goes on waiting. Invariant: those stand before all others.
+    /// It is a reader that was greeted as at an empty room, and goes on waiting. Invariant: those stand before all
+    /// others.
     pub(super) is_greeted: bool,
 }
 

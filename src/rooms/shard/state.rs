@@ -72,8 +72,8 @@ pub struct Shard<P> {
 }
 
 impl<P: Peer> Shard<P> {
-    /// An empty shard, the `number`th, whose huge rooms `fanout_pool` helps to pump. `epoch_seed` must be random: it is what
-    /// makes an epoch unique.
+    /// An empty shard, the `number`th, whose huge rooms `fanout_pool` helps to pump. `epoch_seed` must be random: it is
+    /// what makes an epoch unique.
     #[must_use]
     pub fn new(
         limits: RoomLimits,
@@ -134,13 +134,14 @@ impl<P: Peer> Shard<P> {
     }
 
     /// The messages to be stored next, if there are any and the store has not too many of them already. Answered by
-    /// [`StoreAnswer::Committed`] or [`StoreAnswer::Refused`], in order.
+    /// [`Committed`](crate::rooms::StoreAnswer::Committed) or [`Refused`](crate::rooms::StoreAnswer::Refused), in
+    /// order.
     pub fn take_batch(&mut self) -> Option<RecordBatch> {
         self.commits.take_batch()
     }
 
-    /// The batch that [`Shard::take_batch`] has just handed out comes back, for the store has no room for it now. Nothing
-    /// may happen to the shard in between.
+    /// The batch that [`Shard::take_batch`] has just handed out comes back, for the store has no room for it now.
+    /// Nothing may happen to the shard in between.
     pub fn put_back(&mut self, batch: RecordBatch) {
         self.commits.put_back(batch);
     }

@@ -1,5 +1,5 @@
-//! JOIN and LEAVE: one of each for every stay that is announced, however often the store refuses them and whatever becomes
-//! of the process.
+//! JOIN and LEAVE: one of each for every stay that is announced, however often the store refuses them and whatever
+//! becomes of the process.
 //!
 //! ```text
 //!   notify ───► the log, unstored ──► stored

@@ -1,4 +1,5 @@
-//! Rooms on their way from the store: what happens to them meanwhile waits in order. The room itself is in `room_opening`.
+//! Rooms on their way from the store: what happens to them meanwhile waits in order. The room itself is in
+//! `room_opening`.
 //!
 //! | file | subject |
 //! |---|---|

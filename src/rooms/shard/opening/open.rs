@@ -12,7 +12,8 @@ use crate::rooms::shard::state::{RoomSlot, Shard};
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
-/// Maximum number of times that the store is asked for one room, which is deleted again and again while it is being opened.
+/// Maximum number of times that the store is asked for one room, which is deleted again and again while it is being
+/// opened.
 // Each attempt needs one more deletion by REST: a client that deletes in a loop must not hold a request for ever.
 const ATTEMPTS_MAX: u32 = 64;
 

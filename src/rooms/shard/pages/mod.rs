@@ -15,7 +15,7 @@ use crate::rooms::room::page::PageOutcome;
 use crate::rooms::timestamp::Timestamp;
 
 /// Maximum number of messages of a page, and of bytes of their texts.
-// One page is one write to a socket whose buffer is about as large: a larger one would wait in memory.
+// A page lies in memory until it is sent: small enough for several at a time, large enough to catch up in few reads.
 const PAGE_MESSAGES: usize = 256;
 const PAGE_BYTES: usize = 256 * 1024;
 /// Maximum number of times that a page is asked for again because it does not fit the request.
