@@ -107,12 +107,9 @@ impl Log {
         let parts = [sender, content, id.unwrap_or_default()];
         let mut texts = String::with_capacity(parts.iter().map(|part| part.len()).sum());
         parts.into_iter().for_each(|part| texts.push_str(part));
-        let presence = match record.presence {
-            Some(RecordPresence { username, online, .. }) => {
-                Some(Box::new(StoredPresence { username: username.of(text).into(), online }))
-            }
-            None => None,
-        };
+        let presence = record.presence.map(|RecordPresence { username, online, .. }| {
+            Box::new(StoredPresence { username: username.of(text).into(), online })
+        });
         let (sender_len, content_len, has_client_id) = (sender.len(), content.len(), id.is_some());
         let (at, kind, texts) = (record.at, record.kind, texts.into_boxed_str());
         let entry = LogEntry { at, kind, sender_len, content_len, has_client_id, texts, presence };
