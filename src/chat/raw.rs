@@ -115,7 +115,7 @@ impl Relay {
         let request =
             if self.is_conflated(&room) { JoinRequest::latest(&room) } else { JoinRequest::relay(&room) };
         let request = match (is_framed, start) {
-            (true, start) => request.start(start).hello(true).encoding(Arc::new(Framed)),
+            (true, start) => request.start(start).welcome(true).encoding(Arc::new(Framed)),
             (false, Start::Live | Start::Last(_)) => request.start(start),
             (false, Start::After { .. } | Start::Since(_)) => {
                 let reason = format!("recovery needs the subprotocol {SUBPROTOCOL}");

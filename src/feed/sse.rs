@@ -42,7 +42,7 @@ impl Way for Events {
         let encoding = Arc::new(Event);
         let follow = StreamResponse::new(head, &wanted.room, encoding)
             .start(start)
-            .hello(true)
+            .welcome(true)
             .user(&wanted.user)
             .beat(self.beat, BEAT)
             .until(wanted.identity.as_deref().and_then(Identity::expiry));

@@ -64,6 +64,15 @@ impl<S: Service> Reactor<S> {
                 Queue::Inflating => self.shared.inflating.has_waiting(key),
             };
             debug_assert!(is_listed, "{key:?} is not on its list: {connection:?}");
+            let is_tidy = match &connection.state {
+                ConnectionState::WebSocket(websocket) => websocket.is_tidy(),
+                ConnectionState::Http(_)
+                | ConnectionState::Idle { .. }
+                | ConnectionState::Preamble(_)
+                | ConnectionState::Streaming(_)
+                | ConnectionState::Draining { .. } => true,
+            };
+            debug_assert!(is_tidy, "{key:?} keeps an empty box: {connection:?}");
             let may_last = matches!(connection.state, ConnectionState::Idle { until: None });
             debug_assert!(has_timer || may_last, "{key:?} has no deadline: {connection:?}");
             // What the limits say that have changed holds once all connections have been looked at.

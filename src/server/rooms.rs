@@ -227,7 +227,7 @@ impl Rooms {
     /// there.
     pub fn close_deleted(&self, room: &str, id: RoomId, reply: impl FnOnce(usize) + Send + 'static) {
         let ask = RoomRequest::Close { room: room.into(), id: Some(id), reply: Reply::new(reply) };
-        self.inbox.post_or_keep(ReactorMessage::Ask(Box::new(ask)));
+        self.inbox.post_or_keep(ReactorMessage::Request(Box::new(ask)));
     }
 
     /// What does each shard hold? Each looks at all of its members for that.
@@ -276,17 +276,17 @@ impl Rooms {
                     reply(gathered.0.iter().flatten().cloned().collect());
                 }
             });
-            self.post_letter(ReactorMessage::AskShard(shard, Box::new(ask(reply))))?;
+            self.post_message(ReactorMessage::RequestShard(shard, Box::new(ask(reply))))?;
         }
         Ok(())
     }
 
     fn ask(&self, ask: RoomRequest) -> Result<(), Busy> {
-        self.post_letter(ReactorMessage::Ask(Box::new(ask)))
+        self.post_message(ReactorMessage::Request(Box::new(ask)))
     }
 
-    fn post_letter(&self, letter: ReactorMessage) -> Result<(), Busy> {
-        if self.inbox.try_post(letter) {
+    fn post_message(&self, message: ReactorMessage) -> Result<(), Busy> {
+        if self.inbox.try_post(message) {
             return Ok(());
         }
         self.metrics.hit(Limit::ShardQueue);

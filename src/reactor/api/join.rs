@@ -19,7 +19,7 @@ pub struct JoinRequest<'a> {
     pub(crate) user: &'a str,
     pub(crate) format: Format,
     pub(crate) start: Start,
-    pub(crate) hello: bool,
+    pub(crate) welcome: bool,
     pub(crate) announced: bool,
     pub(crate) creates: bool,
     pub(crate) nameless: bool,
@@ -49,9 +49,9 @@ impl<'a> JoinRequest<'a> {
 
     fn new(room: &'a str, user: &'a str, format: Format) -> JoinRequest<'a> {
         let start = Start::Live;
-        let (hello, announced, creates, nameless) = (false, true, true, false);
+        let (welcome, announced, creates, nameless) = (false, true, true, false);
         let (encoding, reply) = (None, None);
-        JoinRequest { room, user, format, start, hello, announced, creates, nameless, encoding, reply }
+        JoinRequest { room, user, format, start, welcome, announced, creates, nameless, encoding, reply }
     }
 
     /// Begins elsewhere in the room's log.
@@ -63,8 +63,8 @@ impl<'a> JoinRequest<'a> {
 
     /// Whether to begin with a WELCOME.
     #[must_use]
-    pub fn hello(mut self, hello: bool) -> JoinRequest<'a> {
-        self.hello = hello;
+    pub fn welcome(mut self, welcome: bool) -> JoinRequest<'a> {
+        self.welcome = welcome;
         self
     }
 

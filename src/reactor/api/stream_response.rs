@@ -15,7 +15,7 @@ pub struct StreamResponse {
     pub(crate) user: Box<str>,
     pub(crate) encoding: Arc<dyn Encoding>,
     pub(crate) start: Start,
-    pub(crate) hello: bool,
+    pub(crate) welcome: bool,
     pub(crate) beat: Option<(Duration, &'static [u8])>,
     pub(crate) until: Option<Duration>,
 }
@@ -25,7 +25,7 @@ impl StreamResponse {
     #[must_use]
     pub fn new(head: Response, room: &str, encoding: Arc<dyn Encoding>) -> StreamResponse {
         let (room, user, start) = (room.into(), "".into(), Start::Live);
-        StreamResponse { head, room, user, encoding, start, hello: false, beat: None, until: None }
+        StreamResponse { head, room, user, encoding, start, welcome: false, beat: None, until: None }
     }
 
     /// Begins elsewhere in the room's log.
@@ -37,8 +37,8 @@ impl StreamResponse {
 
     /// Whether to begin with a WELCOME.
     #[must_use]
-    pub fn hello(mut self, hello: bool) -> StreamResponse {
-        self.hello = hello;
+    pub fn welcome(mut self, welcome: bool) -> StreamResponse {
+        self.welcome = welcome;
         self
     }
 

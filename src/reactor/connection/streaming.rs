@@ -39,9 +39,13 @@ impl Streaming {
         outbound: &Arc<Outbound>,
         shared: &mut LoopState,
     ) -> Streaming {
-        let StreamResponse { room, user, encoding, start, hello, beat, until, .. } = follow;
-        let request =
-            JoinRequest::chat(&room, &user).start(start).hello(hello).silent().reading().encoding(encoding);
+        let StreamResponse { room, user, encoding, start, welcome, beat, until, .. } = follow;
+        let request = JoinRequest::chat(&room, &user)
+            .start(start)
+            .welcome(welcome)
+            .silent()
+            .reading()
+            .encoding(encoding);
         let membership = shared.enter(key, outbound, request, None);
         let beat = beat.map(|(interval, bytes)| {
             (ticks(interval), bytes, shared.now.saturating_add(shared.spread(key, interval)))

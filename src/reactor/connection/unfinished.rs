@@ -127,6 +127,14 @@ impl UnderWay {
         self.0.as_mut()?.unfinished.as_mut()
     }
 
+    /// Whether the invariant holds.
+    #[cfg(debug_assertions)]
+    pub(crate) fn is_tidy(&self) -> bool {
+        self.0.as_ref().is_none_or(|parts| {
+            parts.unfinished.is_some() || parts.leftover.is_some() || parts.stall.is_some()
+        })
+    }
+
     fn tidy(&mut self) {
         let nothing = |parts: &mut Box<Parts>| {
             parts.unfinished.is_none() && parts.leftover.is_none() && parts.stall.is_none()

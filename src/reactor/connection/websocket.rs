@@ -211,6 +211,12 @@ impl WebSocket {
         self.protocol.phase() == Phase::Closed
     }
 
+    /// Whether an idle session takes no memory for what it has under way.
+    #[cfg(debug_assertions)]
+    pub(crate) fn is_tidy(&self) -> bool {
+        self.under_way.is_tidy()
+    }
+
     /// Whether a Close frame has been sent.
     pub(crate) fn is_closing(&self) -> bool {
         self.protocol.phase() != Phase::Open

@@ -43,10 +43,10 @@ impl<S: Service> Reactor<S> {
     fn take_message(&mut self, message: ReactorMessage) {
         match message {
             ReactorMessage::Effect(effect) => self.carry_out(effect),
-            ReactorMessage::Ask(ask) => self.pass_on(ask),
-            ReactorMessage::AskShard(shard, ask) => {
+            ReactorMessage::Request(request) => self.pass_on(request),
+            ReactorMessage::RequestShard(shard, request) => {
                 if let Some(lane) = self.shared.lanes.get_mut(shard) {
-                    lane.push(Command::Request(ask));
+                    lane.push(Command::Request(request));
                 }
             }
             ReactorMessage::Response(ticket, response) => {
@@ -78,16 +78,16 @@ impl<S: Service> Reactor<S> {
         }
     }
 
-    /// Passes a question on to the shard of its room, unless too much waits there already: then the caller is told.
-    fn pass_on(&mut self, ask: Box<RoomRequest>) {
-        let number = ask.room().map_or(0, |room| self.shared.lane_of(room));
+    /// Passes a request on to the shard of its room, unless too much waits there already: then the caller is told.
+    fn pass_on(&mut self, request: Box<RoomRequest>) {
+        let number = request.room().map_or(0, |room| self.shared.lane_of(room));
         let lane = &mut self.shared.lanes[usize::from(number)];
-        if lane.is_flooded() && ask.can_be_refused() {
+        if lane.is_flooded() && request.can_be_refused() {
             self.shared.metrics.hit(Limit::ShardQueue);
-            return ask.refuse(RejectReason::Unavailable);
+            return request.refuse(RejectReason::Unavailable);
         }
-        let bytes = ask.bytes();
-        lane.request(ask, bytes);
+        let bytes = request.bytes();
+        lane.request(request, bytes);
     }
 
     /// Does what a shard wants done.

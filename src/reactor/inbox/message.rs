@@ -25,10 +25,10 @@ pub(crate) enum ReactorMessage {
     Response(Ticket, Response),
     /// The same, and it follows a room.
     Stream(Ticket, Box<StreamResponse>),
-    /// A question to the shard that owns the room it is about.
-    Ask(Box<RoomRequest>),
-    /// A question to this shard.
-    AskShard(usize, Box<RoomRequest>),
+    /// A request to the shard that owns its room.
+    Request(Box<RoomRequest>),
+    /// A request to this shard.
+    RequestShard(usize, Box<RoomRequest>),
     /// What newcomers are shown from now on.
     Certificate(Certificate),
     /// New limits.

@@ -144,9 +144,13 @@ impl SessionState {
         request
     }
 
-    /// The session ends. False if it has ended before.
-    pub(crate) fn end(&mut self) -> bool {
-        std::mem::replace(&mut self.closing, Closing::Ended) != Closing::Ended
+    /// The session ends: the service is being told.
+    pub(crate) fn end(&mut self) {
+        debug_assert!(
+            self.rare.as_ref().is_none_or(|rare| rare.close_request.is_none()),
+            "a Close frame that was asked for would not be sent"
+        );
+        self.closing = Closing::Ended;
     }
 
     /// Whether messages refer back to earlier ones.
