@@ -20,9 +20,9 @@ const SUMS_MAX: usize = 100;
 impl<S: Service> Reactor<S> {
     /// To be called at the end of a turn.
     pub(crate) fn check_turn(&self) {
-        // A lane that could not hand its batch over is rung for, work of the application keeps the loop awake.
+        // A shard whose queue is full wakes the loop when it has room, work of the application keeps it awake.
         let wakes =
-            !self.shared.background.is_empty() || self.shared.lanes.iter().any(ShardHandle::is_congested);
+            !self.shared.background.is_empty() || self.shared.shards.iter().any(ShardHandle::is_congested);
         debug_assert!(
             self.shared.held.is_empty() || wakes,
             "connections are held back, and nothing lets them go on"

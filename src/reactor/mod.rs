@@ -1,7 +1,7 @@
 //! The one thread that polls: it accepts, reads, parses, runs timers, opens and frees connections.
 //!
 //! It never blocks, and no peer can make it work for long: accepting and reading have budgets per turn, and a peer
-//! with more waits for the next turn. Upwards it knows only the [`Service`] trait, downwards the shards' lanes and the
+//! with more waits for the next turn. Upwards it knows only the [`Service`] trait, downwards the handles of the shards and the
 //! connections' write halves.
 //!
 //! | module | subject |
@@ -15,7 +15,7 @@
 //! | [`env`] | what a session borrows during an event |
 //! | [`service`] | what the application above has to answer |
 //! | [`session`] | what a handler can do with a session, on this thread and on others |
-//! | [`state`] | what one turn shares: time, replies, lanes |
+//! | [`state`] | what one turn shares: time, replies, shards |
 //! | [`inflation`] | how much is inflated in one turn, and what waits for its turn |
 //! | [`incidents`] | which lines may be written to the log |
 //! | [`listen`] | listening sockets, exhaustion, quotas |
@@ -191,7 +191,7 @@ impl<S: Service> Reactor<S> {
     /// Hands the commands of this turn to their shards, and does what those say that are run here.
     fn dispatch(&mut self) -> Result<(), ShardGone> {
         let mut effects = std::mem::take(&mut self.shared.effects);
-        let dispatched = self.shared.lanes.iter_mut().try_for_each(|lane| lane.dispatch(&mut effects));
+        let dispatched = self.shared.shards.iter_mut().try_for_each(|shard| shard.dispatch(&mut effects));
         effects.drain(..).for_each(|effect| self.carry_out(effect));
         self.shared.effects = effects;
         dispatched

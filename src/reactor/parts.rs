@@ -47,7 +47,7 @@ pub(crate) struct Reactor<S> {
     pub(crate) inbox_waits: bool,
     /// The place of the next connection whose deadlines are looked at anew, after the limits have changed.
     pub(crate) review_from: Option<usize>,
-    /// Last, so that the lanes and the inbox are gone when it waits for the threads.
+    /// Last, so that the handles of the shards and the inbox are gone when it waits for the threads.
     pub(crate) workers: Workers,
 }
 

@@ -88,7 +88,7 @@ impl<S: Service> Reactor<S> {
         }
         let acceptor = Acceptor::new(listeners, poll.registry(), setup.metrics.clone())?;
         let signals = if setup.signals { Some(register_signals(&poll, SIGNALS)?) } else { None };
-        let (workers, lanes) = workers::start(
+        let (workers, shards) = workers::start(
             &setup.rooms,
             &setup.shard_seeds,
             setup.shard_here,
@@ -108,7 +108,7 @@ impl<S: Service> Reactor<S> {
             connections: ConnectionTable::new(gauge),
             shared: LoopState::new(
                 Arc::new(setup.limits),
-                lanes,
+                shards,
                 sender,
                 setup.metrics,
                 setup.subprotocols,

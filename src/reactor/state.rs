@@ -1,4 +1,4 @@
-//! What everything that happens in one turn of the loop shares: the time, the replies, the lanes to the shards.
+//! What everything that happens in one turn of the loop shares: the time, the replies, the handles of the shards.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -40,7 +40,7 @@ pub(crate) struct LoopState {
     pub(crate) replies: Vec<u8>,
     /// For messages that arrive in pieces.
     pub(crate) spares: Spares,
-    pub(crate) lanes: Vec<ShardHandle>,
+    pub(crate) shards: Vec<ShardHandle>,
     /// For what the shards that are run here want done; empty between turns.
     pub(crate) effects: Vec<SessionEffect>,
     pub(crate) inbox: InboxSender,
@@ -88,7 +88,7 @@ pub(crate) struct LoopState {
 impl LoopState {
     pub(crate) fn new(
         limits: Arc<ReactorLimits>,
-        lanes: Vec<ShardHandle>,
+        shards: Vec<ShardHandle>,
         inbox: InboxSender,
         metrics: Metrics,
         subprotocols: Vec<Vec<String>>,
@@ -100,7 +100,7 @@ impl LoopState {
             timers: TimerWheel::new(),
             replies: Vec::new(),
             spares: Spares::default(),
-            lanes,
+            shards,
             effects: Vec::new(),
             inbox,
             alive_at: 0,
@@ -146,7 +146,7 @@ impl LoopState {
         !self.ready.is_empty()
             || self.inflating.is_waiting()
             || !self.background.is_empty()
-            || self.lanes.iter().any(ShardHandle::has_work)
+            || self.shards.iter().any(ShardHandle::has_work)
     }
 
     /// How long the loop may sleep, if it has to wake up at `alarm`.
@@ -156,7 +156,7 @@ impl LoopState {
         }
         let next = self.timers.until_next().map(|next| self.now.saturating_add(next));
         let timer = next.into_iter().chain(alarm).min().map(|at| self.clock.until(at));
-        timer.into_iter().chain(self.lanes.iter().filter_map(ShardHandle::dispatch_within)).min()
+        timer.into_iter().chain(self.shards.iter().filter_map(ShardHandle::dispatch_within)).min()
     }
 
     /// The `Date` header's value.
@@ -191,9 +191,9 @@ impl LoopState {
     }
 
     /// The shard that owns a room. The hash is keyed, so that a client cannot choose names that all fall on one shard.
-    pub(crate) fn lane_of(&self, room: &str) -> u16 {
-        let lanes = self.lanes.len() as u64;
-        u16::try_from(self.hashers[0].hash_one(room) % lanes).unwrap_or(0)
+    pub(crate) fn shard_of(&self, room: &str) -> u16 {
+        let shards = self.shards.len() as u64;
+        u16::try_from(self.hashers[0].hash_one(room) % shards).unwrap_or(0)
     }
 
     /// Does the parts of this turn.

@@ -9,7 +9,7 @@ use crate::ws::CloseCode;
 /// A session's place in a room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Membership {
-    pub(crate) lane: u16,
+    pub(crate) shard: u16,
     pub(crate) member: MemberKey,
 }
 

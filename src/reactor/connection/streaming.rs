@@ -56,12 +56,12 @@ impl Streaming {
 
     /// Leaves the room, once: the member's key may name another member from now on.
     pub(crate) fn end(self, shared: &mut LoopState) {
-        shared.lanes[usize::from(self.membership.lane)].push(Command::Leave(self.membership.member));
+        shared.shards[usize::from(self.membership.shard)].push(Command::Leave(self.membership.member));
     }
 
     /// The socket refused bytes of the room and takes some now.
     pub(crate) fn resume(&self, shared: &mut LoopState) {
-        shared.lanes[usize::from(self.membership.lane)].push(Command::Resume(self.membership.member));
+        shared.shards[usize::from(self.membership.shard)].push(Command::Resume(self.membership.member));
     }
 
     /// Does what is due by now. False if the response has to end.

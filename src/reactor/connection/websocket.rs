@@ -18,7 +18,7 @@ use crate::reactor::reports;
 use crate::reactor::reports::names;
 use crate::reactor::reports::session::End;
 use crate::reactor::service::{Admission, Service};
-use crate::reactor::session::state::{CloseRequest, LaneNumber, SessionState};
+use crate::reactor::session::state::{CloseRequest, SessionState, ShardNumber};
 use crate::reactor::session::timers::SessionTimers;
 use crate::reactor::state::LoopState;
 use crate::rooms::Command;
@@ -224,10 +224,10 @@ impl WebSocket {
 
     /// Whether a shard that this session publishes to is too far behind to read on.
     pub(crate) fn is_held(&self, shared: &LoopState) -> bool {
-        let joined = self.state.memberships.as_slice().iter().map(|membership| membership.lane);
+        let joined = self.state.memberships.as_slice().iter().map(|membership| membership.shard);
         joined
-            .chain(self.state.posts_to.map(LaneNumber::get))
-            .any(|lane| shared.lanes[usize::from(lane)].is_congested())
+            .chain(self.state.posts_to.map(ShardNumber::get))
+            .any(|shard| shared.shards[usize::from(shard)].is_congested())
     }
 
     /// Begins the closing handshake for a reason of the server's own.
@@ -281,7 +281,7 @@ impl WebSocket {
         let (service, mut cx) = env.context(&mut self.state);
         service.close(&mut cx, because);
         for membership in std::mem::take(&mut self.state.memberships).as_slice() {
-            env.shared.lanes[usize::from(membership.lane)].push(Command::Leave(membership.member));
+            env.shared.shards[usize::from(membership.shard)].push(Command::Leave(membership.member));
         }
         self.state.handle = None;
         self.state.timers = SessionTimers::None;
@@ -297,7 +297,7 @@ impl WebSocket {
     /// The rooms refused this session's last bytes and can go on now.
     pub(crate) fn resume(&self, shared: &mut LoopState) {
         for membership in self.state.memberships.as_slice() {
-            shared.lanes[usize::from(membership.lane)].push(Command::Resume(membership.member));
+            shared.shards[usize::from(membership.shard)].push(Command::Resume(membership.member));
         }
     }
 

@@ -45,8 +45,8 @@ impl<S: Service> Reactor<S> {
             ReactorMessage::Effect(effect) => self.carry_out(effect),
             ReactorMessage::Request(request) => self.pass_on(request),
             ReactorMessage::RequestShard(shard, request) => {
-                if let Some(lane) = self.shared.lanes.get_mut(shard) {
-                    lane.push(Command::Request(request));
+                if let Some(shard) = self.shared.shards.get_mut(shard) {
+                    shard.push(Command::Request(request));
                 }
             }
             ReactorMessage::Response(ticket, response) => {
@@ -80,14 +80,14 @@ impl<S: Service> Reactor<S> {
 
     /// Passes a request on to the shard of its room, unless too much waits there already: then the caller is told.
     fn pass_on(&mut self, request: Box<RoomRequest>) {
-        let number = request.room().map_or(0, |room| self.shared.lane_of(room));
-        let lane = &mut self.shared.lanes[usize::from(number)];
-        if lane.is_flooded() && request.can_be_refused() {
+        let number = request.room().map_or(0, |room| self.shared.shard_of(room));
+        let shard = &mut self.shared.shards[usize::from(number)];
+        if shard.is_flooded() && request.can_be_refused() {
             self.shared.metrics.hit(Limit::ShardQueue);
             return request.refuse(RejectReason::Unavailable);
         }
         let bytes = request.bytes();
-        lane.request(request, bytes);
+        shard.request(request, bytes);
     }
 
     /// Does what a shard wants done.

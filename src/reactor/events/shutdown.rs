@@ -89,10 +89,10 @@ impl<S: Service> Reactor<S> {
                     return;
                 }
                 self.stop_finishing();
-                for lane in &mut self.shared.lanes {
-                    lane.push(Command::Barrier);
+                for shard in &mut self.shared.shards {
+                    shard.push(Command::Barrier);
                 }
-                self.life = Life::Flushing(self.shared.lanes.len(), deadline);
+                self.life = Life::Flushing(self.shared.shards.len(), deadline);
             }
             Life::Flushing(0, deadline) => self.close_all(deadline),
             Life::Flushing(_, deadline) if self.shared.now >= self.flushed_by(deadline) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::handle::Session;
-use super::state::LaneNumber;
+use super::state::ShardNumber;
 use crate::metrics::Limit;
 use crate::reactor::api::join::{JoinRequest, Membership, RoomError};
 use crate::reactor::api::post::Post;
@@ -63,7 +63,7 @@ impl Context<'_> {
     /// Leaves a room. Does nothing if the session is not in it (any more).
     pub fn leave(&mut self, membership: Membership) {
         if self.state.memberships.remove(membership) {
-            self.shared.lanes[usize::from(membership.lane)].push(Command::Leave(membership.member));
+            self.shared.shards[usize::from(membership.shard)].push(Command::Leave(membership.member));
         }
     }
 
@@ -71,7 +71,7 @@ impl Context<'_> {
     /// joining or leaving included) has had its effect.
     pub fn after(&mut self, membership: Membership, reply: impl FnOnce() + Send + 'static) {
         let reply = Reply::new(contained(self.session().clone(), |()| reply()));
-        self.shared.lanes[usize::from(membership.lane)].push(Command::After(membership.member, reply));
+        self.shared.shards[usize::from(membership.shard)].push(Command::After(membership.member, reply));
     }
 
     /// Tells the session alone, as a member of this room, that something it said was not done: an ERROR between
@@ -84,7 +84,7 @@ impl Context<'_> {
         client_id: Option<Box<str>>,
     ) {
         let fault = Box::new(Fault { code, content: content.into(), client_id });
-        self.shared.lanes[usize::from(membership.lane)].push(Command::Tell(membership.member, fault));
+        self.shared.shards[usize::from(membership.shard)].push(Command::Tell(membership.member, fault));
     }
 
     /// The rooms that the session is in, in the order of joining.
@@ -156,30 +156,30 @@ impl Context<'_> {
     ) -> Result<(), RoomError> {
         self.may_act(post.room, post.sender)?;
         let reply = contained(self.session().clone(), reply);
-        let number = self.shared.lane_of(post.room);
-        self.state.posts_to = LaneNumber::new(number);
-        let lane = &mut self.shared.lanes[usize::from(number)];
+        let number = self.shared.shard_of(post.room);
+        self.state.posts_to = ShardNumber::new(number);
+        let shard = &mut self.shared.shards[usize::from(number)];
         // From congestion on the session is not read; what had been read by then is taken.
-        if lane.is_flooded() {
+        if shard.is_flooded() {
             self.shared.metrics.hit(Limit::ShardQueue);
             return Err(RoomError::Busy);
         }
-        lane.request(Box::new(post.ask(reply)), post.content.len());
+        shard.request(Box::new(post.ask(reply)), post.content.len());
         Ok(())
     }
 
     /// Whether [`Context::post`] would take this.
     pub(crate) fn may_post(&self, post: &Post<'_>) -> Result<(), RoomError> {
         self.may_act(post.room, post.sender)?;
-        let lane = &self.shared.lanes[usize::from(self.shared.lane_of(post.room))];
-        if lane.is_flooded() { Err(RoomError::Busy) } else { Ok(()) }
+        let shard = &self.shared.shards[usize::from(self.shared.shard_of(post.room))];
+        if shard.is_flooded() { Err(RoomError::Busy) } else { Ok(()) }
     }
 
     /// Whether these rooms are in the hands of one thread, which publishes all that is [posted](Context::post_all) together
     /// or nothing.
     pub(crate) fn are_together<'r>(&self, mut rooms: impl Iterator<Item = &'r str>) -> bool {
-        let first = rooms.next().map(|room| self.shared.lane_of(room));
-        first.is_none_or(|first| rooms.all(|room| self.shared.lane_of(room) == first))
+        let first = rooms.next().map(|room| self.shared.shard_of(room));
+        first.is_none_or(|first| rooms.all(|room| self.shared.shard_of(room) == first))
     }
 
     /// Publishes as [`Context::post`] what it [may](Context::may_post), of the rooms that are together all or nothing. With
@@ -188,16 +188,16 @@ impl Context<'_> {
     where
         F: FnOnce(Result<Posted, PostError>) + Send + 'static,
     {
-        let mut by_lane = BTreeMap::<u16, Vec<Posting>>::new();
+        let mut by_shard = BTreeMap::<u16, Vec<Posting>>::new();
         for (post, reply) in posts {
             let reply = contained(self.session().clone(), reply);
-            by_lane.entry(self.shared.lane_of(post.room)).or_default().push(post.posting(reply));
+            by_shard.entry(self.shared.shard_of(post.room)).or_default().push(post.posting(reply));
         }
-        for (number, posts) in by_lane {
-            self.state.posts_to = LaneNumber::new(number);
+        for (number, posts) in by_shard {
+            self.state.posts_to = ShardNumber::new(number);
             let ask = RoomRequest::PostAll { posts, only_asks };
             let bytes = ask.bytes();
-            self.shared.lanes[usize::from(number)].request(Box::new(ask), bytes);
+            self.shared.shards[usize::from(number)].request(Box::new(ask), bytes);
         }
     }
 
@@ -218,9 +218,9 @@ impl Context<'_> {
         if !self.memberships().contains(&to) {
             return Err(RoomError::Closed);
         }
-        let lane = &mut self.shared.lanes[usize::from(to.lane)];
-        let message = store(lane).ok_or(RoomError::TooBig)?;
-        lane.push(Command::Publish { member: to.member, message });
+        let shard = &mut self.shared.shards[usize::from(to.shard)];
+        let message = store(shard).ok_or(RoomError::TooBig)?;
+        shard.push(Command::Publish { member: to.member, message });
         Ok(())
     }
 }
@@ -262,11 +262,11 @@ impl LoopState {
             Some(_) | None => Variant::Plain,
         };
         let (number, session_id, session) =
-            (self.lane_of(room), self.session_id(key), SessionKey(key.to_bits()));
+            (self.shard_of(room), self.session_id(key), SessionKey(key.to_bits()));
         let (room, user, peer) = (room.into(), user.into(), outbound.clone());
-        let lane = &mut self.lanes[usize::from(number)];
-        let member = lane.new_member();
-        lane.push(Command::Join(Box::new(Join {
+        let shard = &mut self.shards[usize::from(number)];
+        let member = shard.new_member();
+        shard.push(Command::Join(Box::new(Join {
             member,
             session,
             session_id,
@@ -282,6 +282,6 @@ impl LoopState {
             encoding,
             reply,
         })));
-        Membership { lane: number, member }
+        Membership { shard: number, member }
     }
 }

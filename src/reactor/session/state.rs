@@ -57,7 +57,7 @@ pub(crate) struct SessionState {
     pub(crate) user_state: Option<UserState>,
     pub(crate) memberships: Memberships,
     /// The shard that it last posted to without being in a room there.
-    pub(crate) posts_to: Option<LaneNumber>,
+    pub(crate) posts_to: Option<ShardNumber>,
     pub(crate) handle: Option<Session>,
     /// The client may send compressed messages.
     pub(crate) inflates: bool,
@@ -164,13 +164,13 @@ impl SessionState {
     }
 }
 
-/// The number of a shard's lane, which takes two bytes also where there may be none.
+/// The number of a shard, which takes two bytes also where there may be none.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LaneNumber(NonZeroU16);
+pub(crate) struct ShardNumber(NonZeroU16);
 
-impl LaneNumber {
-    pub(crate) fn new(number: u16) -> Option<LaneNumber> {
-        NonZeroU16::new(number.checked_add(1)?).map(LaneNumber)
+impl ShardNumber {
+    pub(crate) fn new(number: u16) -> Option<ShardNumber> {
+        NonZeroU16::new(number.checked_add(1)?).map(ShardNumber)
     }
 
     pub(crate) fn get(self) -> u16 {
