@@ -1,101 +1,23 @@
 //! The server as one STOMP session sees it: rooms, queues, and its own connection.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::consumer::{Blocked, SessionConsumer};
-use super::destination::{Destination, DestinationKind};
+use super::consumer::SessionConsumer;
+use super::destination::DestinationKind;
 use super::encoding::RoomEncoding;
 use super::fault::Fault;
-use super::message::{Message, MessageId, SubscriberKey, cost_of};
+use super::message::{MessageId, SubscriberKey, cost_of};
 use super::pending_ops::PendingOps;
-use super::queues::{Change, QueueLimits, Queues};
+use super::queues::Change;
 use super::session::{
     Broker, Effect, Heartbeat, Operation, Profile, Progress, QueueChange, Sending, Subscription,
 };
-use super::users::{Owner, UserQueues};
-use super::{CHECK_LIVENESS, CONNECT, HEARTBEAT};
-use crate::server::{
-    Context, JoinRequest, Membership, Post, PostError, Posted, RejectReason, RoomError, Start, Timer,
-};
+use super::shared_queues::{Attached, SharedQueues};
+use super::subscriptions::Subscriptions;
+use super::timers::{CHECK_LIVENESS, CONNECT, HEARTBEAT};
+use super::users::Owner;
+use crate::server::{Context, JoinRequest, Post, PostError, Posted, RejectReason, RoomError, Start, Timer};
 use crate::ws::CloseCode;
-
-/// What all sessions share. Handlers are called on one thread, so nobody ever waits for a lock.
-#[derive(Debug)]
-pub(super) struct SharedQueues {
-    seed: u64,
-    numbers: AtomicU64,
-    queues: Mutex<Queues<SessionConsumer>>,
-    users: Mutex<UserQueues<SessionConsumer>>,
-}
-
-impl SharedQueues {
-    pub(super) fn new(limits: QueueLimits, seed: u64) -> SharedQueues {
-        let (queues, users) = (Mutex::new(Queues::new(limits)), Mutex::default());
-        SharedQueues { seed, numbers: AtomicU64::new(1), queues, users }
-    }
-
-    pub(super) fn queues(&self) -> MutexGuard<'_, Queues<SessionConsumer>> {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn users(&self) -> MutexGuard<'_, UserQueues<SessionConsumer>> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn message(&self, profile: &Profile, sending: Sending<'_>) -> Message {
-        Message {
-            id: MessageId { seed: self.seed, number: self.numbers.fetch_add(1, Ordering::Relaxed) },
-            sender: profile.user().into(),
-            headers: sending.headers,
-            body: sending.body.into_owned().into(),
-        }
-    }
-
-    /// Ends a subscription to a queue.
-    fn detach(&self, key: SubscriberKey, attached: Attached) {
-        let name = attached.destination.name();
-        match attached.owner {
-            None => self.queues().unsubscribe(name, key),
-            Some(owner) => self.users().unsubscribe(owner, name, key),
-        }
-    }
-}
-
-/// A subscription to a queue: of everybody, or of one owner.
-#[derive(Debug)]
-struct Attached {
-    destination: Destination,
-    owner: Option<Owner>,
-}
-
-/// What a session is subscribed to, by its own numbers.
-#[derive(Debug, Default)]
-pub(super) struct Subscriptions {
-    rooms: HashMap<u32, Membership>,
-    queues: HashMap<u32, Attached>,
-    /// Queues whose messages did not fit.
-    pub(super) blocked: Vec<Blocked>,
-}
-
-impl Subscriptions {
-    /// Leaves the queues: what is not acknowledged is for others.
-    pub(super) fn leave_queues(&mut self, session: u128, shared: &SharedQueues) {
-        let mut by_queue: HashMap<Box<str>, Vec<SubscriberKey>> = HashMap::new();
-        for (number, attached) in self.queues.drain() {
-            let key = SubscriberKey { session, number };
-            match attached.owner {
-                None => by_queue.entry(attached.destination.name().into()).or_default().push(key),
-                Some(_) => shared.detach(key, attached),
-            }
-        }
-        // All of a queue's at once, or the first would hand over to the next, which is lost as well.
-        for (queue, keys) in by_queue {
-            shared.queues().unsubscribe_all(&queue, &keys);
-        }
-    }
-}
 
 /// What a session asks its server through, during one callback.
 #[derive(Debug)]

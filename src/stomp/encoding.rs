@@ -1,8 +1,10 @@
 //! A room's messages as MESSAGE frames.
 
 use super::codec::{Command, Escaping, FrameWriter, Version};
+use super::error_frame::{TEXT, error_frame};
+use super::message::GAP_ID;
 use super::queues::AckMode;
-use super::session::{ACK_SEPARATOR, Subscription, TEXT, error_frame};
+use super::session::{ACK_SEPARATOR, Subscription};
 use crate::server::{Encoding, Entry, Notice, Timestamp};
 use crate::ws::{OpCode, encode};
 
@@ -10,9 +12,6 @@ use crate::ws::{OpCode, encode};
 /// older; the newer only adds the carriage return, which no header of a room's message needs.
 const RAW: u32 = 0x5354_0000;
 const ESCAPED: u32 = 0x5354_0001;
-
-/// What the id of a GAP begins with.
-const GAP_ID: &str = "gap-";
 
 /// How one subscription is sent the messages of its room.
 #[derive(Debug)]
@@ -53,13 +52,6 @@ pub(super) fn has_ack(version: Version, subscription: &Subscription) -> bool {
 /// An `ack` header up to the message's id.
 pub(super) fn ack_prefix(subscription: &Subscription) -> String {
     format!("ack:{}{ACK_SEPARATOR}", subscription.number)
-}
-
-/// Whether a room's message can have this id.
-pub(super) fn is_room_message_id(id: &str) -> bool {
-    let is_uuid = id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    let is_gap = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
-    is_uuid || id.len() <= 64 && id.strip_prefix(GAP_ID).is_some_and(is_gap)
 }
 
 /// Both begin with the message's id, so that the label can borrow it for its `ack` header.
@@ -134,6 +126,7 @@ fn id_line(shared: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
     use crate::stomp::destination::{Destination, Purpose};
+    use crate::stomp::message::is_room_message_id;
 
     fn encoding(version: Version, mode: AckMode) -> RoomEncoding {
         let destination = Destination::parse("/topic/a:b", Purpose::Subscribe).unwrap();

@@ -32,6 +32,16 @@ impl fmt::Display for MessageId {
     }
 }
 
+/// What the id of a GAP begins with.
+pub(super) const GAP_ID: &str = "gap-";
+
+/// Whether a room's message can have this id.
+pub(super) fn is_room_message_id(id: &str) -> bool {
+    let is_uuid = id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let is_gap = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    is_uuid || id.len() <= 64 && id.strip_prefix(GAP_ID).is_some_and(is_gap)
+}
+
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Message {

@@ -8,13 +8,17 @@
 //! | `codec` | frames from bytes and to bytes |
 //! | `session` | the protocol of one session |
 //! | `destination` | what a destination leads to |
-//! | `fault` | why a session is told ERROR |
+//! | `fault`, `error_frame` | why a session ends with ERROR, and that frame |
 //! | `encoding` | a room's messages as frames |
-//! | `queues`, `users` | queues of everybody, and of one user's sessions |
+//! | `queues`, `users` | queues that all users share, and queues of one user's sessions |
 //! | `message` | what is in these |
-//! | `broker` | what a session asks for, done |
-//! | `pending` | what it has asked the rooms for, on its way |
+//! | `shared_queues`, `subscriptions` | the queues of this server, and what one session is subscribed to |
 //! | `consumer` | the way from a queue to a socket |
+//! | `adapter` | does what a session asks for |
+//! | `pending_ops` | what a session has asked the rooms for and is not done yet |
+//! | `timers`, `liveness` | the timers of a session, and whether its client is alive |
+//! | `token` | a token in a frame |
+//! | `settings` | limits and times, as the configuration has them now |
 //!
 //! `codec`, `session`, `queues` and `users` are pure: no socket, no clock, no thread.
 
@@ -23,58 +27,41 @@ pub(crate) mod codec;
 mod consumer;
 pub(crate) mod destination;
 mod encoding;
+mod error_frame;
 pub(crate) mod fault;
+mod liveness;
 pub(crate) mod message;
 mod pending_ops;
 pub(crate) mod queues;
 pub(crate) mod session;
 mod settings;
+mod shared_queues;
+mod subscriptions;
+mod timers;
+mod token;
 pub(crate) mod users;
 
 use std::any::Any;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
 
-use memchr::memmem;
-
-use self::adapter::{BrokerAdapter, SharedQueues, Subscriptions};
-use self::codec::{Command, Decoder, FrameLimits, Version};
+use self::adapter::BrokerAdapter;
+use self::codec::{Decoder, Version};
 use self::consumer::Blocked;
-use self::destination::AUTH_DESTINATION;
+use self::error_frame::error_frame;
 use self::fault::Fault;
+use self::liveness::Liveness;
 use self::pending_ops::{Completion, PendingOps};
-use self::session::{HandshakeInfo, Heartbeat, Session, error_frame};
+use self::session::{HandshakeInfo, Heartbeat, Session};
 use self::settings::{Settings, queue_limits};
+use self::shared_queues::SharedQueues;
+use self::subscriptions::Subscriptions;
+use self::timers::{CHECK_LIVENESS, CONNECT, HEARTBEAT, RESUME, RESUME_AFTER, UNFINISHED};
+use self::token::token_in;
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::{Head, query as pairs};
 use crate::server::{Context, Credentials, Disconnect, Endpoint, Handler, Names, Router, Timer};
 use crate::ws::Message;
-
-/// Headers of a frame at most.
-const HEADERS_MAX: usize = 64;
-/// Bytes of a line of a frame at most.
-const LINE_BYTES_MAX: usize = 4096;
-
-/// A sign of life is due.
-const HEARTBEAT: Timer = Timer(0);
-/// It is time to look whether the client has said anything.
-const CHECK_LIVENESS: Timer = Timer(1);
-/// A frame is not finished.
-const UNFINISHED: Timer = Timer(2);
-/// CONNECT has not come.
-const CONNECT: Timer = Timer(3);
-/// Queues whose messages did not fit may try again.
-const RESUME: Timer = Timer(4);
-
-/// How long a queue waits for a session that takes no more.
-const RESUME_AFTER: Duration = Duration::from_millis(50);
-
-/// A client is looked after so often within the time that it promised to say something in.
-const LOOKS: u32 = 2;
-/// It has said nothing on so many looks when it is given up: for twice as long as it promised, and half as long at most
-/// besides.
-const SILENT_LOOKS_MAX: u32 = 2 * LOOKS;
 
 /// Adds `/ws/stomp`.
 #[must_use]
@@ -99,10 +86,7 @@ struct Connection {
     subscriptions: Subscriptions,
     pending: PendingOps,
     heartbeat: Heartbeat,
-    /// Something has come since the last look.
-    is_heard: bool,
-    /// Looks on which nothing had come.
-    silent_looks: u32,
+    liveness: Liveness,
     /// Whether the timer of an unfinished frame runs.
     is_unfinished: bool,
     /// The message that is being read begins with a token, which was accepted.
@@ -172,15 +156,14 @@ impl Handler for Stomp {
             subscriptions: Subscriptions::default(),
             pending: PendingOps::default(),
             heartbeat: Heartbeat::default(),
-            is_heard: false,
-            silent_looks: 0,
+            liveness: Liveness::default(),
             is_unfinished: false,
             has_renewed: false,
         }
     }
 
     fn message(&self, cx: &mut Context<'_>, connection: &mut Connection, message: Message<'_>) {
-        connection.is_heard = true;
+        connection.liveness.note_input();
         let mut input = bytes_of(&message);
         // A bad one has ended the session before.
         connection.has_renewed =
@@ -220,12 +203,11 @@ impl Handler for Stomp {
                     .for_each(|interval| cx.set_timer(HEARTBEAT, interval));
             }
             CHECK_LIVENESS => {
-                // A client that is held back has its heart-beats read late; that it takes what waits for it shows that it lives.
-                let has_shown_life =
-                    connection.heartbeat.check_interval().is_some_and(|look| cx.silent_for() < look);
-                let is_heard = std::mem::take(&mut connection.is_heard) || has_shown_life;
-                connection.silent_looks = if is_heard { 0 } else { connection.silent_looks + 1 };
-                if connection.silent_looks >= SILENT_LOOKS_MAX {
+                // A client that is held back has its heart-beats read late; that it takes what waits for it shows that
+                // it lives.
+                let takes =
+                    connection.heartbeat.check_interval().is_some_and(|since| cx.silent_for() < since);
+                if !connection.liveness.check(takes) {
                     return self.fail(cx, connection, Fault::Silent);
                 }
                 connection
@@ -312,43 +294,4 @@ fn bytes_of<'m>(message: &Message<'m>) -> &'m [u8] {
 
 fn version_of(subprotocol: &str) -> Option<Version> {
     Version::ALL.into_iter().find(|version| version.subprotocol() == subprotocol)
-}
-
-/// Bytes of a frame's head at most in which its destination is looked for.
-const HEAD_BYTES_MAX: usize = 8 * 1024;
-
-/// The token in a CONNECT, or a SEND to the server itself, that comes whole and at the beginning of its message. One that
-/// has two is as good as one with a bad one.
-fn token_in(payload: &[u8], limits: FrameLimits) -> Option<String> {
-    let line_ends = payload.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let mut rest = &payload[line_ends..];
-    let begins = |command: Command| rest.starts_with(command.name().as_bytes());
-    // Every SEND of a session with a token passes here.
-    let may_renew = || {
-        let head = &rest[..rest.len().min(HEAD_BYTES_MAX)];
-        begins(Command::Send) && memmem::find(head, AUTH_DESTINATION.as_bytes()).is_some()
-    };
-    if !begins(Command::Connect) && !begins(Command::Stomp) && !may_renew() {
-        return None;
-    }
-    let mut decoder = Decoder::new(limits);
-    let frame = decoder.poll(&mut rest).ok()??;
-    let is_connect = matches!(frame.command(), Command::Connect | Command::Stomp);
-    let is_for_us = || frame.header("destination").as_deref() == Some(AUTH_DESTINATION);
-    let is_renewal = frame.command() == Command::Send && is_for_us();
-    if !is_connect && !is_renewal {
-        return None;
-    }
-    let bearer = ["Authorization", "authorization"].into_iter().find_map(|name| frame.header(name));
-    let bearer = bearer.map(|value| bearer_of(&value).unwrap_or_default().to_owned());
-    let others = ["passcode", "token"].map(|name| frame.header(name).map(std::borrow::Cow::into_owned));
-    let mut given = [bearer].into_iter().chain(others).flatten().filter(|token| !token.is_empty());
-    let token = given.next()?;
-    Some(if given.next().is_none() { token } else { String::new() })
-}
-
-/// What follows `Bearer`, in any case (RFC 9110 §11.1).
-fn bearer_of(value: &str) -> Option<&str> {
-    let (scheme, token) = value.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start())
 }

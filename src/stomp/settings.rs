@@ -6,8 +6,12 @@ use std::time::Duration;
 use super::codec::FrameLimits;
 use super::queues::QueueLimits;
 use super::session::SessionLimits;
-use super::{HEADERS_MAX, LINE_BYTES_MAX};
 use crate::config::Config;
+
+/// Maximum number of headers in a frame. Clients send about ten.
+const HEADERS_MAX: usize = 64;
+/// Maximum number of bytes in a line of a frame: room for a token, which is the longest value that clients send.
+const LINE_BYTES_MAX: usize = 4096;
 
 /// A value that changes when the configuration is read anew. Read with each message, so it is no lock.
 #[derive(Debug, Default)]

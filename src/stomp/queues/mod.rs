@@ -1,7 +1,7 @@
 //! Queues: each message goes to exactly one of the subscribers, by turns, and waits while there is none.
 //!
 //! What a subscriber has not acknowledged belongs to the queue still: when it says no, leaves, or is lost, that goes
-//! back to its place at the front, in order.
+//! back to its place at the front, in order. `check` says whether several changes can be made, before any is.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;

@@ -1,17 +1,13 @@
 //! ACK and NACK: which message is meant.
 
-use super::connected::{Connected, Subscription};
+use super::broker::{Broker, QueueChange};
 use super::sending::ACK;
-use super::{Broker, Profile, QueueChange};
+use super::subscription::{ACK_SEPARATOR, ByName, Profile, Subscription};
 use crate::stomp::codec::{Command, Frame, Version};
 use crate::stomp::destination::DestinationKind;
-use crate::stomp::encoding::is_room_message_id;
 use crate::stomp::fault::Fault;
-use crate::stomp::message::MessageId;
+use crate::stomp::message::{MessageId, is_room_message_id};
 use crate::stomp::queues::AckMode;
-
-/// What stands before a message's id in an `ack` header: the number of the subscription, and this.
-pub(crate) const ACK_SEPARATOR: char = '.';
 
 /// A message that a client has dealt with, or will not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +19,13 @@ pub(super) struct Acknowledgement {
 }
 
 impl Acknowledgement {
-    pub(super) fn parse(frame: &Frame<'_>, connected: &Connected) -> Result<Acknowledgement, Fault> {
+    pub(super) fn parse(
+        frame: &Frame<'_>,
+        version: Version,
+        subscriptions: &ByName,
+    ) -> Result<Acknowledgement, Fault> {
         let accept = frame.command() == Command::Ack;
-        if connected.profile.version == Version::V12 {
+        if version == Version::V12 {
             let id = frame.header("id").ok_or(Fault::Missing("id"))?;
             let (number, message) = id.split_once(ACK_SEPARATOR).ok_or(Fault::NoMessage)?;
             let number = number.parse().map_err(|_| Fault::NoMessage)?;
@@ -33,39 +33,45 @@ impl Acknowledgement {
         }
         let message = frame.header("message-id").ok_or(Fault::Missing("message-id"))?;
         let subscription = match frame.header("subscription") {
-            Some(id) => Some(connected.subscriptions.get(&*id).ok_or(Fault::NoSubscription)?.number),
-            None if connected.profile.version == Version::V10 => None,
+            Some(id) => Some(subscriptions.get(&*id).ok_or(Fault::NoSubscription)?.number),
+            None if version == Version::V10 => None,
             None => return Err(Fault::Missing("subscription")),
         };
         Ok(Acknowledgement { subscription, message: message.into(), accept })
     }
 
     /// Whether there is a subscription that it can be about.
-    pub(super) fn check(&self, connected: &Connected) -> Result<(), Fault> {
-        if connected.subscriptions.values().any(|subscription| self.suits(subscription)) {
+    pub(super) fn check(&self, subscriptions: &ByName) -> Result<(), Fault> {
+        if subscriptions.values().any(|subscription| self.suits(subscription)) {
             Ok(())
         } else {
             Err(Fault::NoMessage)
         }
     }
 
-    pub(super) fn ack(&self, connected: &Connected, broker: &mut impl Broker) -> Result<(), Fault> {
-        let mut meant = connected.subscriptions.values().filter(|subscription| self.suits(subscription));
-        let acked = meant.any(|subscription| self.ack_in(&connected.profile, subscription, broker));
+    pub(super) fn ack(
+        &self,
+        profile: &Profile,
+        subscriptions: &ByName,
+        broker: &mut impl Broker,
+    ) -> Result<(), Fault> {
+        let mut meant = subscriptions.values().filter(|subscription| self.suits(subscription));
+        let acked = meant.any(|subscription| self.ack_in(profile, subscription, broker));
         if acked { Ok(()) } else { Err(Fault::NoMessage) }
     }
 
     /// What it changes in a queue, at COMMIT; nothing where nothing waits for an acknowledgement.
     pub(super) fn change(
         &self,
-        connected: &Connected,
+        profile: &Profile,
+        subscriptions: &ByName,
         broker: &impl Broker,
     ) -> Result<Option<QueueChange>, Fault> {
-        let meant = connected.subscriptions.values().filter(|subscription| self.suits(subscription));
+        let meant = subscriptions.values().filter(|subscription| self.suits(subscription));
         for subscription in meant {
             match (subscription.destination.kind(), MessageId::parse(&self.message)) {
                 (DestinationKind::Room | DestinationKind::UserQueue, _) => return Ok(None),
-                (DestinationKind::Queue, Some(id)) if broker.holds(&connected.profile, subscription, id) => {
+                (DestinationKind::Queue, Some(id)) if broker.holds(profile, subscription, id) => {
                     let (subscription, accept) = (subscription.clone(), self.accept);
                     return Ok(Some(QueueChange::Ack { subscription, id, accept }));
                 }

@@ -1,7 +1,10 @@
 //! What a session asks of the server.
 
-use super::{Heartbeat, Profile, QueueChange, Sending, Subscription};
+use super::heartbeat::Heartbeat;
+use super::sending::Sending;
+use super::subscription::{Profile, Subscription};
 use crate::server::Start;
+use crate::stomp::destination::DestinationKind;
 use crate::stomp::fault::Fault;
 use crate::stomp::message::MessageId;
 use crate::ws::CloseCode;
@@ -31,6 +34,13 @@ pub(crate) enum Progress {
     Later,
 }
 
+/// What a transaction does to a queue.
+#[derive(Clone, Debug)]
+pub(crate) enum QueueChange {
+    Send(Sending<'static>),
+    Ack { subscription: Subscription, id: MessageId, accept: bool },
+}
+
 /// The server as a session sees it.
 pub(crate) trait Broker {
     /// Sends one frame.
@@ -47,6 +57,15 @@ pub(crate) trait Broker {
 
     /// Whether the user may enter the room or use the queue of this name.
     fn permit(&self, name: &str) -> Result<(), Fault>;
+
+    /// Whether the user may send this.
+    fn permit_sending(&self, sending: &Sending<'_>) -> Result<(), Fault> {
+        match sending.destination.kind() {
+            DestinationKind::Room | DestinationKind::Queue => self.permit(sending.destination.name()),
+            // It reaches no other user.
+            DestinationKind::UserQueue => Ok(()),
+        }
+    }
 
     /// Whether the frame that is being handled has brought a token that was accepted; asked once for each.
     fn take_renewal(&mut self) -> bool;

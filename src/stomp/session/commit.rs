@@ -4,20 +4,12 @@
 //! that one thread has take their part together or not at all; if there are others, all are asked whether they would,
 //! before any does. The queues are changed when the rooms have taken their part.
 
-use super::connected::{Connected, Subscription};
+use super::broker::{Broker, Operation, QueueChange};
 use super::sending::Sending;
+use super::subscription::{ByName, Profile};
 use super::transactions::Deferred;
-use super::{Broker, Operation, Profile};
 use crate::stomp::destination::DestinationKind;
 use crate::stomp::fault::Fault;
-use crate::stomp::message::MessageId;
-
-/// What a transaction does to a queue.
-#[derive(Clone, Debug)]
-pub(crate) enum QueueChange {
-    Send(Sending<'static>),
-    Ack { subscription: Subscription, id: MessageId, accept: bool },
-}
 
 /// What is still to be done.
 #[derive(Debug)]
@@ -33,15 +25,18 @@ impl Commit {
     /// Orders a transaction, after it was found that it can be done.
     pub(super) fn plan(
         transaction: Vec<Deferred>,
-        connected: &Connected,
+        profile: &Profile,
+        subscriptions: &ByName,
         broker: &impl Broker,
     ) -> Result<Commit, Fault> {
         let (mut rooms, mut queues) = (Vec::new(), Vec::new());
         for deferred in transaction {
             match deferred {
-                Deferred::Ack(acknowledgement) => queues.extend(acknowledgement.change(connected, broker)?),
+                Deferred::Ack(acknowledgement) => {
+                    queues.extend(acknowledgement.change(profile, subscriptions, broker)?)
+                }
                 Deferred::Send(sending) => {
-                    sending.permit(broker)?;
+                    broker.permit_sending(&sending)?;
                     match sending.destination.kind() {
                         DestinationKind::Room => rooms.push(sending),
                         DestinationKind::Queue | DestinationKind::UserQueue => {
@@ -51,7 +46,7 @@ impl Commit {
                 }
             }
         }
-        broker.check(&connected.profile, &queues)?;
+        broker.check(profile, &queues)?;
         Ok(Commit { rooms, is_asked: false, queues })
     }
 

@@ -3,38 +3,25 @@
 use std::collections::HashMap;
 
 use super::acknowledgement::{Acknowledgement, ack_mode};
+use super::broker::{Broker, Effect, Operation, Progress};
 use super::commit::Commit;
+use super::limits::SessionLimits;
 use super::sending::{DESTINATION, Sending, TRANSACTION};
+use super::subscription::{ByName, ENTRY_BYTES, Profile, Subscription};
 use super::transactions::{Deferred, Transactions};
-use super::{Broker, Effect, Operation, Profile, Progress, SessionLimits};
 use crate::chat::query;
 use crate::server::Start;
 use crate::stomp::codec::{Command, Escaping, Frame, FrameWriter, Version};
 use crate::stomp::destination::{AUTH_DESTINATION, Destination, DestinationKind, Purpose};
 use crate::stomp::fault::Fault;
-use crate::stomp::queues::AckMode;
 use crate::stomp::users::Owner;
-
-/// What something takes up in a table, about, besides its texts.
-const ENTRY_BYTES: usize = 128;
-
-/// A subscription of one session.
-#[derive(Clone, Debug)]
-pub(crate) struct Subscription {
-    /// The session's own number of it, never used twice.
-    pub(crate) number: u32,
-    /// The client's name of it.
-    pub(crate) id: Box<str>,
-    pub(crate) destination: Destination,
-    pub(crate) mode: AckMode,
-}
 
 /// A session after CONNECT.
 #[derive(Debug)]
 pub(super) struct Connected {
     pub(super) profile: Profile,
     /// By the client's names.
-    pub(super) subscriptions: HashMap<Box<str>, Subscription>,
+    subscriptions: ByName,
     subscribed: u32,
     transactions: Transactions,
     pending: HashMap<Operation, Pending>,
@@ -60,13 +47,6 @@ impl Pending {
     fn cost(&self) -> usize {
         let receipt = self.receipt.as_ref().map_or(0, |receipt| receipt.len());
         ENTRY_BYTES + receipt + self.commit.as_ref().map_or(0, Commit::cost)
-    }
-}
-
-impl Subscription {
-    /// Bytes that it takes up, about: its name is kept twice, its destination here and where it leads to.
-    fn cost(&self) -> usize {
-        ENTRY_BYTES + 2 * (self.id.len() + self.destination.text().len())
     }
 }
 
@@ -159,7 +139,7 @@ impl Connected {
         }
         let sending = Sending::parse(frame)?;
         self.speak_of(&sending.destination);
-        sending.permit(broker)?;
+        broker.permit_sending(&sending)?;
         if let Some(name) = frame.header(TRANSACTION) {
             self.transactions.defer(&name, Deferred::Send(sending.into_owned()), limits)?;
             self.confirm(frame, None, broker);
@@ -235,16 +215,18 @@ impl Connected {
         limits: &SessionLimits,
         broker: &mut impl Broker,
     ) -> Result<(), Fault> {
-        let acknowledgement = Acknowledgement::parse(frame, self)?;
-        let Some(name) = frame.header(TRANSACTION) else { return acknowledgement.ack(self, broker) };
-        acknowledgement.check(self)?;
+        let acknowledgement = Acknowledgement::parse(frame, self.profile.version, &self.subscriptions)?;
+        let Some(name) = frame.header(TRANSACTION) else {
+            return acknowledgement.ack(&self.profile, &self.subscriptions, broker);
+        };
+        acknowledgement.check(&self.subscriptions)?;
         self.transactions.defer(&name, Deferred::Ack(acknowledgement), limits)
     }
 
     /// Does what has waited: all of it, or nothing.
     fn commit(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) -> Result<(), Fault> {
         let transaction = self.transactions.end(&transaction(frame)?)?;
-        let commit = Commit::plan(transaction, self, broker)?;
+        let commit = Commit::plan(transaction, &self.profile, &self.subscriptions, broker)?;
         let receipt = frame.header("receipt").map(|receipt| receipt.into());
         // What nobody waits for comes back as a number alone.
         let operation = (receipt.is_some() || commit.has_more_steps()).then(|| self.next_operation());

@@ -2,62 +2,40 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `connect` | CONNECT: version, user, heart-beats |
+//! | `connect`, `heartbeat` | CONNECT: version, user, heart-beats |
 //! | `connected` | every other frame, and what is answered later |
+//! | `subscription` | whose session it is, and one subscription of it |
 //! | `sending` | SEND |
 //! | `acknowledgement` | ACK, NACK |
 //! | `transactions` | what waits for COMMIT |
 //! | `commit` | COMMIT: all of it, or nothing |
 //! | `broker` | what a session asks of the server |
+//! | `limits` | what a session may cost |
 
 mod acknowledgement;
 mod broker;
 mod commit;
 mod connect;
 mod connected;
+mod heartbeat;
+mod limits;
 mod sending;
+mod subscription;
 mod transactions;
 
-use std::time::Duration;
-
 use self::connected::Connected;
-use super::codec::{Command, Escaping, Frame, FrameWriter, Version};
+use super::codec::{Command, Frame, Version};
 use super::destination::Destination;
+use super::error_frame::error_frame;
 use super::fault::Fault;
 use crate::ws::CloseCode;
 
-pub(crate) use acknowledgement::ACK_SEPARATOR;
-pub(crate) use broker::{Broker, Effect, Operation, Progress};
-pub(crate) use commit::QueueChange;
-pub(crate) use connect::{Heartbeat, Profile};
-pub(crate) use connected::Subscription;
+pub(crate) use broker::{Broker, Effect, Operation, Progress, QueueChange};
+pub(crate) use connect::HandshakeInfo;
+pub(crate) use heartbeat::Heartbeat;
+pub(crate) use limits::SessionLimits;
 pub(crate) use sending::Sending;
-
-/// What bodies that the server wrote are.
-pub(crate) const TEXT: &str = "text/plain;charset=utf-8";
-
-/// What a session may cost, and its heart-beats.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SessionLimits {
-    /// How often the server would say and hear something; zero is never.
-    pub(crate) heartbeat: Duration,
-    pub(crate) subscriptions_max: usize,
-    pub(crate) transactions_max: usize,
-    /// Bytes of what waits in all transactions.
-    pub(crate) transaction_bytes_max: usize,
-}
-
-/// What is known of a session before its first frame.
-#[derive(Clone, Debug)]
-pub(crate) struct HandshakeInfo {
-    pub(crate) id: u128,
-    /// The version of the subprotocol that was agreed on, if any was.
-    pub(crate) subprotocol: Option<Version>,
-    /// The user, if that was proved.
-    pub(crate) proved: Option<Box<str>>,
-    /// The user as the address of the WebSocket has it.
-    pub(crate) given: Option<Box<str>>,
-}
+pub(crate) use subscription::{ACK_SEPARATOR, Profile, Subscription};
 
 /// One session.
 #[derive(Debug)]
@@ -234,28 +212,6 @@ impl Session {
 
 fn wants_version(fault: Fault) -> bool {
     matches!(fault, Fault::NoCommonVersion | Fault::OtherSubprotocol)
-}
-
-/// An ERROR frame; `versions`: it tells which versions there are.
-pub(crate) fn error_frame(
-    message: &str,
-    explanation: &str,
-    receipt: Option<&str>,
-    version: Option<Version>,
-    versions: bool,
-) -> Vec<u8> {
-    let mut frame = Vec::new();
-    let names = match version {
-        Some(version) if versions => version.name(),
-        Some(_) | None => "1.0,1.1,1.2",
-    };
-    FrameWriter::new(&mut frame, Command::Error, version.map_or(Escaping::None, Escaping::of))
-        .optional("version", versions.then_some(names))
-        .header("message", message)
-        .optional("receipt-id", receipt)
-        .header("content-type", TEXT)
-        .body(explanation.as_bytes());
-    frame
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::Broker;
 use crate::chat::incoming::ID_BYTES_MAX;
 use crate::stomp::codec::{CONTENT_LENGTH, Frame};
 use crate::stomp::destination::{Destination, DestinationKind, Purpose};
@@ -81,15 +80,6 @@ impl<'f> Sending<'f> {
             headers,
             mandatory,
         })
-    }
-
-    /// Whether the user may send it.
-    pub(super) fn permit(&self, broker: &impl Broker) -> Result<(), Fault> {
-        match self.destination.kind() {
-            DestinationKind::Room | DestinationKind::Queue => broker.permit(self.destination.name()),
-            // It reaches nobody else.
-            DestinationKind::UserQueue => Ok(()),
-        }
     }
 
     pub(super) fn into_owned(self) -> Sending<'static> {

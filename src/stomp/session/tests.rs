@@ -1,5 +1,7 @@
 //! Sessions with a server that writes down what it is asked for.
 
+use std::time::Duration;
+
 use super::*;
 use crate::server::Start;
 use crate::stomp::codec::{Decoder, FrameLimits};

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::SessionLimits;
 use super::acknowledgement::Acknowledgement;
+use super::limits::SessionLimits;
 use super::sending::Sending;
 use crate::stomp::fault::Fault;
 
