@@ -1,13 +1,14 @@
 //! Connections that come, say one thing, hear it back and go.
 
 use super::clock::Nanos;
-use super::drive::Work;
+use super::connections::{Connections, Traffic};
+use super::delivery_checker::Faults;
 use super::error::{BenchError, Lost};
-use super::fleet::{Fleet, Traffic};
-use super::ledger::Faults;
 use super::meter::Meter;
+use super::payload::{Mark, Template};
+use super::payload_id::PayloadId;
 use super::plan::Plan;
-use super::stamp::{Mark, Stamp, Template};
+use super::work::Work;
 use crate::ws::OpCode;
 
 const KEY: [u8; 4] = [0x71, 0x0c, 0xbb, 0x2e];
@@ -75,84 +76,89 @@ impl Churn {
         }
     }
 
-    fn take_step(&mut self, step: Step, fleet: &mut Fleet) -> Result<(), BenchError> {
+    fn take_step(&mut self, step: Step, connections: &mut Connections) -> Result<(), BenchError> {
         let failed = |connection, error| BenchError::Lost { connection, how: Lost::Failed(error) };
         match step {
-            Step::Ask(link) => {
-                let publisher = u32::try_from(link).unwrap_or(u32::MAX);
+            Step::Ask(connection) => {
+                let publisher = u32::try_from(connection).unwrap_or(u32::MAX);
                 self.scratch.clear();
                 self.template.append(
                     &mut self.scratch,
                     0,
-                    Stamp { publisher, number: self.cycles[link].number },
+                    PayloadId { publisher, number: self.cycles[connection].number },
                 );
-                fleet.link(link).send(&self.scratch).map_err(|error| failed(link, error))
+                connections
+                    .connection(connection)
+                    .send(&self.scratch)
+                    .map_err(|error| failed(connection, error))
             }
-            Step::Close(link) => fleet.link(link).close().map_err(|error| failed(link, error)),
-            Step::Reconnect(link) if self.finishing => {
-                self.cycles[link].stage = Stage::Done;
+            Step::Close(connection) => {
+                connections.connection(connection).close().map_err(|error| failed(connection, error))
+            }
+            Step::Reconnect(connection) if self.finishing => {
+                self.cycles[connection].stage = Stage::Done;
                 Ok(())
             }
-            Step::Reconnect(link) => {
-                let now = fleet.clock.now();
-                let cycle = &mut self.cycles[link];
+            Step::Reconnect(connection) => {
+                let now = connections.clock.now();
+                let cycle = &mut self.cycles[connection];
                 *cycle = Cycle { began: now, stage: Stage::Opening, number: cycle.number.wrapping_add(1) };
                 self.meter.sent(now, now);
-                fleet.reconnect(link, 0, link)
+                connections.reconnect(connection, 0, connection)
             }
         }
     }
 }
 
 impl Traffic for Churn {
-    fn message(&mut self, link: usize, mark: Option<Mark>, _now: Nanos) {
-        let Some(Mark::Stamp(stamp)) = mark else { return };
-        let cycle = &mut self.cycles[link];
+    fn message(&mut self, connection: usize, mark: Option<Mark>, _now: Nanos) {
+        let Some(Mark::PayloadId(id)) = mark else { return };
+        let cycle = &mut self.cycles[connection];
         // In a room, other members' messages are heard, too.
-        if stamp.publisher as usize != link {
+        if id.publisher as usize != connection {
             return;
         }
-        if stamp.number != cycle.number {
+        if id.number != cycle.number {
             self.faults.stray += 1;
         } else if cycle.stage == Stage::Asked {
             cycle.stage = Stage::Closing;
-            self.steps.push(Step::Close(link));
+            self.steps.push(Step::Close(connection));
         } else {
             self.faults.duplicate += 1;
         }
     }
 
-    fn opened(&mut self, link: usize) {
-        self.cycles[link].stage = Stage::Asked;
-        self.steps.push(Step::Ask(link));
+    fn opened(&mut self, connection: usize) {
+        self.cycles[connection].stage = Stage::Asked;
+        self.steps.push(Step::Ask(connection));
     }
 
-    fn lost(&mut self, link: usize, how: Lost) -> Result<(), BenchError> {
-        match (self.cycles[link].stage, how) {
+    fn lost(&mut self, connection: usize, how: Lost) -> Result<(), BenchError> {
+        match (self.cycles[connection].stage, how) {
             // Some servers reset a connection that they have closed.
             (Stage::Closing, Lost::Closed | Lost::Ended | Lost::Failed(_)) => {
-                self.steps.push(Step::Reconnect(link));
+                self.steps.push(Step::Reconnect(connection));
                 Ok(())
             }
             // What the system still says of a connection that is over.
             (Stage::Done, _) => Ok(()),
             (Stage::Opening, Lost::Refused(error)) => Err(BenchError::Handshake(error)),
             (Stage::Opening | Stage::Asked | Stage::Closing, how) => {
-                Err(BenchError::Lost { connection: link, how })
+                Err(BenchError::Lost { connection: connection, how })
             }
         }
     }
 }
 
 impl Work for Churn {
-    fn pump(&mut self, fleet: &mut Fleet) -> Result<Option<Nanos>, BenchError> {
+    fn pump(&mut self, connections: &mut Connections) -> Result<Option<Nanos>, BenchError> {
         let mut steps = std::mem::take(&mut self.steps);
         for step in steps.drain(..) {
-            if let Step::Reconnect(link) = step {
-                let (began, now) = (self.cycles[link].began, fleet.clock.now());
+            if let Step::Reconnect(connection) = step {
+                let (began, now) = (self.cycles[connection].began, connections.clock.now());
                 self.meter.delivered(began, now);
             }
-            self.take_step(step, fleet)?;
+            self.take_step(step, connections)?;
         }
         self.steps = steps;
         Ok(None)
@@ -162,9 +168,9 @@ impl Work for Churn {
         self.cycles.iter().filter(|cycle| cycle.stage != Stage::Done).count() as u64
     }
 
-    fn finish(&mut self, fleet: &mut Fleet) -> Result<(), BenchError> {
+    fn finish(&mut self, connections: &mut Connections) -> Result<(), BenchError> {
         self.finishing = true;
-        self.pump(fleet).map(|_| ())
+        self.pump(connections).map(|_| ())
     }
 
     fn meter(&mut self) -> &mut Meter {

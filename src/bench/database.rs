@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
-use super::flow::PROBE_LETTERS;
+use super::payload_id::PROBE_LETTERS;
 
 /// The file in a server's data directory.
 const FILE: &str = "foghorn.db";
@@ -16,28 +16,28 @@ const COMMITS_AT: std::ops::Range<usize> = 8..12;
 
 /// What a database has taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Stock {
+pub struct DbSnapshot {
     /// Messages, notices included.
     pub messages: u64,
     /// Transactions.
     pub commits: u64,
 }
 
-impl Stock {
+impl DbSnapshot {
     /// Looks into the database in `directory`; `None` if it cannot be read.
-    pub(super) fn of(directory: &Path) -> Option<Stock> {
+    pub(super) fn of(directory: &Path) -> Option<DbSnapshot> {
         let conn = open(directory).ok()?;
         // Numbers are dense, and the tree is ordered by them: one look for each room.
         let newest = "SELECT total((SELECT max(seq) FROM messages WHERE room = rooms.id)) FROM rooms";
         let messages: f64 = conn.query_row(newest, [], |row| row.get(0)).ok()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let messages = messages as u64;
-        Some(Stock { messages, commits: commits(directory).ok()? })
+        Some(DbSnapshot { messages, commits: commits(directory).ok()? })
     }
 
     /// What came in since `earlier`.
-    pub(super) fn since(self, earlier: Stock) -> Stock {
-        Stock {
+    pub(super) fn since(self, earlier: DbSnapshot) -> DbSnapshot {
+        DbSnapshot {
             messages: self.messages.saturating_sub(earlier.messages),
             // The counter has thirty-two bits and goes round.
             commits: (self.commits + (1 << 32) - earlier.commits) % (1 << 32),
@@ -78,13 +78,13 @@ mod tests {
     #[test]
     fn messages_and_commits_are_counted_from_outside() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(Stock::of(dir.path()), None);
+        assert_eq!(DbSnapshot::of(dir.path()), None);
         let conn = Connection::open(dir.path().join(FILE)).unwrap();
         conn.pragma_update(None, "journal_mode", "WAL").unwrap();
         let tables = "CREATE TABLE rooms (id INTEGER PRIMARY KEY); INSERT INTO rooms VALUES (1), (2), (3);
                       CREATE TABLE messages (room, seq, kind, content, PRIMARY KEY (room, seq))";
         conn.execute_batch(tables).unwrap();
-        let before = Stock::of(dir.path()).unwrap();
+        let before = DbSnapshot::of(dir.path()).unwrap();
         assert_eq!(before.messages, 0);
         for first in [1, 4] {
             let tx = conn.unchecked_transaction().unwrap();
@@ -94,15 +94,15 @@ mod tests {
             }
             tx.commit().unwrap();
         }
-        let grown = Stock::of(dir.path()).unwrap().since(before);
-        assert_eq!(grown, Stock { messages: 6, commits: 2 });
+        let grown = DbSnapshot::of(dir.path()).unwrap().since(before);
+        assert_eq!(grown, DbSnapshot { messages: 6, commits: 2 });
         assert!((grown.batch() - 3.0).abs() < 1e-9);
         assert_eq!(kept(dir.path()), Ok(5));
     }
 
     #[test]
     fn the_counter_of_commits_goes_round() {
-        let stock = |commits| Stock { messages: 0, commits };
+        let stock = |commits| DbSnapshot { messages: 0, commits };
         assert_eq!(stock(3).since(stock(u64::from(u32::MAX) - 1)).commits, 5);
     }
 }

@@ -5,18 +5,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::ceiling::{self, Rows};
 use super::clock::{Clock, nanos};
-use super::database::{self, Stock};
-use super::drive::PATIENCE;
+use super::database::{self, DbSnapshot};
 use super::error::BenchError;
-use super::fleet::Wait;
+use super::phases::PATIENCE;
+use super::plan::Wait;
 use super::plan::{Plan, Workload};
-use super::report::{Progress, Report, Verdict};
+use super::progress::Progress;
+use super::progress::Verdict;
+use super::report::Report;
 use super::series::{Run, Series};
 use super::spawn::Spawned;
+use super::sqlite_baseline::{self, Rows};
 use super::target::Target;
-use super::{Ceiling, run};
+use super::{SqliteBaseline, run};
 use crate::rooms::store_api::Durability;
 
 /// How the servers of such a series are started.
@@ -84,9 +86,9 @@ fn one(
     if durability > Durability::Off {
         check(&mut report, scratch.path())?;
     }
-    progress(Progress::Ceiling);
-    let ceiling = ceiling(&plan, &report, scratch.path(), durability)?;
-    Ok(Run { name: durability.name().to_owned(), report, ceiling })
+    progress(Progress::SqliteBaseline);
+    let baseline = baseline(&plan, &report, scratch.path(), durability)?;
+    Ok(Run { name: durability.name().to_owned(), report, ceiling: baseline })
 }
 
 /// What has been shown and is not there is lost.
@@ -104,10 +106,10 @@ fn check(report: &mut Report, data: &Path) -> Result<(), BenchError> {
 #[expect(clippy::disallowed_methods, reason = "another process tells nobody when it is done")]
 fn await_quiet(data: &Path) {
     let clock = Clock::new();
-    let mut last = Stock::of(data);
+    let mut last = DbSnapshot::of(data);
     while clock.now() < nanos(PATIENCE) {
         std::thread::sleep(Duration::from_millis(200));
-        let stock = Stock::of(data);
+        let stock = DbSnapshot::of(data);
         if stock == last {
             return;
         }
@@ -115,12 +117,12 @@ fn await_quiet(data: &Path) {
     }
 }
 
-fn ceiling(
+fn baseline(
     plan: &Plan,
     report: &Report,
     directory: &Path,
     durability: Durability,
-) -> Result<Option<Ceiling>, BenchError> {
+) -> Result<Option<SqliteBaseline>, BenchError> {
     let Workload::Fanout(rooms) = plan.workload else { return Ok(None) };
     let Some(stored) = report.stored.filter(|stored| stored.commits > 0 && durability > Durability::Off)
     else {
@@ -133,7 +135,7 @@ fn ceiling(
         super::Pace::Rate(_) => 1,
     };
     let rows = Rows { rooms: rooms.rooms, run, size: plan.size, batch, durability };
-    let measured = ceiling::measure(directory, rows, plan.measure);
+    let measured = sqlite_baseline::measure(directory, rows, plan.measure);
     let failed = |error| BenchError::System("measure SQLite", io::Error::other(error));
     measured.map(Some).map_err(failed)
 }

@@ -1,6 +1,6 @@
 //! What a chat room says, read by its place in the room's log instead of by the publisher's count.
 
-use super::stamp::Stamp;
+use super::payload_id::PayloadId;
 
 /// How much of a payload is looked at. The load's own messages are shorter, so the number at their end is in it.
 pub(super) const ENTRY_BYTES_MAX: usize = 512;
@@ -16,7 +16,7 @@ pub(super) enum Entry {
         /// Its number in the room.
         seq: u64,
         /// `None` for notices.
-        stamp: Option<Stamp>,
+        id: Option<PayloadId>,
     },
     /// The greeting: where the log stood when the member joined.
     Welcome {
@@ -31,7 +31,7 @@ pub(super) enum Entry {
 
 impl Entry {
     /// Reads a payload; `None` if it is none of these.
-    pub(super) fn parse(payload: &[u8], content: impl FnOnce(&[u8]) -> Option<Stamp>) -> Option<Entry> {
+    pub(super) fn parse(payload: &[u8], content: impl FnOnce(&[u8]) -> Option<PayloadId>) -> Option<Entry> {
         if payload.starts_with(b"{\"type\":\"GAP\"") {
             return Some(Entry::Gap);
         }
@@ -42,7 +42,7 @@ impl Entry {
         }
         // The number stands at the end, behind whatever people have written.
         let seq = number(after(payload, b",\"seq\":")?)?;
-        Some(Entry::Message { seq, stamp: content(payload) })
+        Some(Entry::Message { seq, id: content(payload) })
     }
 }
 
@@ -70,9 +70,9 @@ mod tests {
     fn the_frames_of_a_room_are_told_apart() {
         let message =
             r#"{"id":"1","roomId":"r","sender":"a","content":",\"seq\":9}","type":"MESSAGE","seq":170}"#;
-        assert_eq!(parsed(message), Some(Entry::Message { seq: 170, stamp: None }));
+        assert_eq!(parsed(message), Some(Entry::Message { seq: 170, id: None }));
         let with_id = r#"{"content":"x","seq":3,"clientId":"c"}"#;
-        assert_eq!(parsed(with_id), Some(Entry::Message { seq: 3, stamp: None }));
+        assert_eq!(parsed(with_id), Some(Entry::Message { seq: 3, id: None }));
         let welcome =
             r#"{"type":"WELCOME","roomId":"r","username":"u","epoch":"00000000000000ff","seq":4,"online":1}"#;
         assert_eq!(parsed(welcome), Some(Entry::Welcome { epoch: 255, seq: 4 }));

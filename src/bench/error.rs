@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use super::report::Verdict;
+use super::progress::Verdict;
 use crate::handshake::client::ClientError;
 use crate::ws::ProtocolError;
 

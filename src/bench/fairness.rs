@@ -2,7 +2,7 @@
 
 use super::error::BenchError;
 use super::plan::{Plan, Rooms, Workload};
-use super::report::Progress;
+use super::progress::Progress;
 use super::run;
 use super::series::{Run, Series};
 use super::target::Target;
@@ -23,7 +23,7 @@ pub fn fairness(
     let mut runs = Vec::new();
     for (number, (name, crowd_rate)) in (1..).zip([("silent crowd", None), ("loud crowd", Some(rate))]) {
         progress(Progress::Part { name, number, of: 2 });
-        let workload = Workload::Beside { rooms, crowd, crowd_rate };
+        let workload = Workload::MixedLoad { rooms, crowd, crowd_rate };
         let report = run(&Plan { workload, ..plan.clone() }, target, progress)?;
         runs.push(Run { name: name.to_owned(), report, ceiling: None });
     }

@@ -4,19 +4,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::clock::{Nanos, nanos};
-use super::drive::Work;
+use super::connections::{Connections, SILENCE_MAX, Traffic};
+use super::delivery_checker::{DeliveryChecker, Faults};
 use super::error::BenchError;
-use super::fleet::{Fleet, SILENCE_MAX, Traffic};
-use super::ledger::{Faults, Ledger};
 use super::meter::Meter;
+use super::payload::{Mark, Template};
+use super::payload_id::PROBE;
+use super::payload_id::PayloadId;
 use super::plan::{Pace, Plan, Rooms};
-use super::stamp::{Mark, Stamp, Template};
+use super::work::Work;
 use crate::ws::OpCode;
 
-/// The publisher of the messages that show that a room is complete.
-const PROBE: u32 = u32::MAX;
-/// What the stamp of such a message begins with.
-pub(super) const PROBE_LETTERS: &str = "OOOOOOOO";
 /// How often a room is probed until every member has answered.
 const PROBE_EVERY: Duration = Duration::from_millis(100);
 /// Messages under way in an open loop at most; a server that is so far behind will not catch up.
@@ -54,7 +52,7 @@ pub(super) struct Flow {
     template: Template,
     room_of: Vec<u32>,
     publishers: Vec<Publisher>,
-    ledger: Ledger,
+    checker: DeliveryChecker,
     meter: Meter,
     /// Publishers that may send something, each once.
     due: Vec<u32>,
@@ -63,7 +61,7 @@ pub(super) struct Flow {
     scheduled: u64,
     began: Option<Nanos>,
     /// Members that have not heard a probe.
-    deaf: Vec<bool>,
+    unprobed: Vec<bool>,
     scratch: Vec<u8>,
 }
 
@@ -85,13 +83,13 @@ impl Flow {
             template: Template::new(plan.protocol.layout(), opcode, plan.size, KEY),
             room_of: (0..members).map(|member| number(member / rooms.members)).collect(),
             publishers: (0..publishers).map(|_| publisher()).collect(),
-            ledger: Ledger::new(members, rooms.publishers),
+            checker: DeliveryChecker::new(members, rooms.publishers),
             meter: Meter::new(),
             due: if window > 0 { (0..number(publishers)).collect() } else { Vec::new() },
             outstanding: 0,
             scheduled: 0,
             began: None,
-            deaf: vec![true; members],
+            unprobed: vec![true; members],
             scratch: Vec::new(),
         }
     }
@@ -118,11 +116,11 @@ impl Flow {
     }
 
     /// Stalls the members that are to be stalled.
-    pub(super) fn stall(&mut self, fleet: &mut Fleet) -> Result<(), BenchError> {
+    pub(super) fn stall(&mut self, connections: &mut Connections) -> Result<(), BenchError> {
         for member in 0..self.room_of.len() {
             if member % self.rooms.members >= self.reading as usize {
-                let link = fleet.link(self.first_link + member);
-                link.stall().map_err(|error| BenchError::System("stall a member", error))?;
+                let connection = connections.connection(self.first_link + member);
+                connection.stall().map_err(|error| BenchError::System("stall a member", error))?;
             }
         }
         Ok(())
@@ -130,7 +128,7 @@ impl Flow {
 
     /// What has gone wrong, if nothing comes any more.
     pub(super) fn faults(&self) -> Faults {
-        self.ledger.faults(|member, publisher| {
+        self.checker.faults(|member, publisher| {
             let reads = member % self.rooms.members < self.reading as usize;
             let room = self.room_of[member] as usize;
             reads.then(|| self.publishers[room * self.rooms.publishers + publisher].next)
@@ -144,53 +142,53 @@ impl Flow {
     }
 
     /// Prepares the publisher's next message.
-    fn stamp(&mut self, number: usize, intended: Nanos) -> Stamp {
+    fn id(&mut self, number: usize, intended: Nanos) -> PayloadId {
         let publisher = &mut self.publishers[number];
         publisher.flights.push_back(Flight { intended, left: self.reading });
         let of_all = u32::try_from(number).map_or(PROBE, |number| self.first_publisher + number);
-        let stamp = Stamp { publisher: of_all, number: publisher.next };
+        let id = PayloadId { publisher: of_all, number: publisher.next };
         publisher.next += 1;
         self.outstanding += 1;
-        stamp
+        id
     }
 
     /// Sends what the windows allow; all messages of one publisher leave in one write.
-    fn fill_windows(&mut self, fleet: &mut Fleet) -> Result<(), BenchError> {
+    fn fill_windows(&mut self, connections: &mut Connections) -> Result<(), BenchError> {
         for number in std::mem::take(&mut self.due) {
             let number = number as usize;
-            let now = fleet.clock.now();
+            let now = connections.clock.now();
             self.scratch.clear();
             for _ in 0..std::mem::take(&mut self.publishers[number].free) {
-                let stamp = self.stamp(number, now);
+                let id = self.id(number, now);
                 let room = number / self.rooms.publishers;
-                self.template.append(&mut self.scratch, room, stamp);
+                self.template.append(&mut self.scratch, room, id);
                 self.meter.sent(now, now);
             }
-            let link = self.link_of(number);
-            send(fleet, link, &self.scratch)?;
+            let connection = self.link_of(number);
+            send(connections, connection, &self.scratch)?;
         }
         Ok(())
     }
 
     /// Sends what the schedule says; the time of the next message.
-    fn keep_schedule(&mut self, rate: f64, fleet: &mut Fleet) -> Result<Nanos, BenchError> {
-        let now = fleet.clock.now();
+    fn keep_schedule(&mut self, rate: f64, connections: &mut Connections) -> Result<Nanos, BenchError> {
+        let now = connections.clock.now();
         let began = *self.began.get_or_insert(now);
         loop {
             let intended = began + scheduled_at(self.scheduled, rate);
-            let now = fleet.clock.now();
+            let now = connections.clock.now();
             if intended > now || self.outstanding >= OUTSTANDING_MAX {
                 return Ok(intended);
             }
             let publishers = self.publishers.len() as u64;
             let number = usize::try_from(self.scheduled % publishers).unwrap_or(0);
             self.scheduled += 1;
-            let stamp = self.stamp(number, intended);
+            let id = self.id(number, intended);
             self.scratch.clear();
-            self.template.append(&mut self.scratch, number / self.rooms.publishers, stamp);
+            self.template.append(&mut self.scratch, number / self.rooms.publishers, id);
             self.meter.sent(intended, now);
-            let link = self.link_of(number);
-            send(fleet, link, &self.scratch)?;
+            let connection = self.link_of(number);
+            send(connections, connection, &self.scratch)?;
         }
     }
 }
@@ -198,27 +196,27 @@ impl Flow {
 /// Traffic whose members have to join before it can begin.
 pub(super) trait Joining: Traffic {
     /// Publishes once in each room in which somebody has heard nothing yet. False if there is none.
-    fn probe(&mut self, fleet: &mut Fleet) -> Result<bool, BenchError>;
+    fn probe(&mut self, connections: &mut Connections) -> Result<bool, BenchError>;
 
     /// Grows with everything that comes.
-    fn heard(&self) -> u64;
+    fn received(&self) -> u64;
 }
 
 /// Publishes in each room until every member has heard it, so that nobody misses the first message for having joined
 /// too late.
-pub(super) fn settle<J: Joining>(joining: &mut J, fleet: &mut Fleet) -> Result<(), BenchError> {
-    let mut heard_at = fleet.clock.now();
-    while joining.probe(fleet)? {
-        let mut until = fleet.clock.now() + nanos(PROBE_EVERY);
-        while fleet.clock.now() < until {
-            let heard = joining.heard();
-            fleet.turn(PROBE_EVERY, joining)?;
-            if joining.heard() > heard {
-                heard_at = fleet.clock.now();
-                until = heard_at + nanos(PROBE_EVERY);
+pub(super) fn settle<J: Joining>(joining: &mut J, connections: &mut Connections) -> Result<(), BenchError> {
+    let mut received_at = connections.clock.now();
+    while joining.probe(connections)? {
+        let mut until = connections.clock.now() + nanos(PROBE_EVERY);
+        while connections.clock.now() < until {
+            let received = joining.received();
+            connections.turn(PROBE_EVERY, joining)?;
+            if joining.received() > received {
+                received_at = connections.clock.now();
+                until = received_at + nanos(PROBE_EVERY);
             }
         }
-        if fleet.clock.now() - heard_at > nanos(SILENCE_MAX) {
+        if connections.clock.now() - received_at > nanos(SILENCE_MAX) {
             return Err(BenchError::Silent("waiting for the members to join"));
         }
     }
@@ -226,22 +224,22 @@ pub(super) fn settle<J: Joining>(joining: &mut J, fleet: &mut Fleet) -> Result<(
 }
 
 impl Joining for Flow {
-    fn probe(&mut self, fleet: &mut Fleet) -> Result<bool, BenchError> {
+    fn probe(&mut self, connections: &mut Connections) -> Result<bool, BenchError> {
         let mut any = false;
         for room in 0..self.rooms.rooms {
             let members = room * self.rooms.members..(room + 1) * self.rooms.members;
-            if self.deaf[members.clone()].contains(&true) {
+            if self.unprobed[members.clone()].contains(&true) {
                 any = true;
                 self.scratch.clear();
-                self.template.append(&mut self.scratch, room, Stamp { publisher: PROBE, number: 0 });
-                send(fleet, self.first_link + members.start, &self.scratch)?;
+                self.template.append(&mut self.scratch, room, PayloadId { publisher: PROBE, number: 0 });
+                send(connections, self.first_link + members.start, &self.scratch)?;
             }
         }
         Ok(any)
     }
 
-    fn heard(&self) -> u64 {
-        self.meter.heard
+    fn received(&self) -> u64 {
+        self.meter.received
     }
 }
 
@@ -251,32 +249,32 @@ fn scheduled_at(number: u64, rate: f64) -> Nanos {
     (number as f64 * 1e9 / rate) as Nanos
 }
 
-fn send(fleet: &mut Fleet, link: usize, frames: &[u8]) -> Result<(), BenchError> {
-    let sent = fleet.link(link).send(frames);
-    sent.map_err(|error| BenchError::Lost { connection: link, how: super::error::Lost::Failed(error) })
+fn send(connections: &mut Connections, connection: usize, frames: &[u8]) -> Result<(), BenchError> {
+    let sent = connections.connection(connection).send(frames);
+    sent.map_err(|error| BenchError::Lost { connection: connection, how: super::error::Lost::Failed(error) })
 }
 
 impl Traffic for Flow {
     #[inline]
-    fn message(&mut self, link: usize, mark: Option<Mark>, now: Nanos) {
-        let link = link - self.first_link;
-        let Some(Mark::Stamp(stamp)) = mark else {
+    fn message(&mut self, connection: usize, mark: Option<Mark>, now: Nanos) {
+        let connection = connection - self.first_link;
+        let Some(Mark::PayloadId(id)) = mark else {
             // A notice, or a greeting.
-            self.meter.heard += 1;
+            self.meter.received += 1;
             return;
         };
-        if stamp.publisher == PROBE {
-            self.deaf[link] = false;
-            self.meter.heard += 1;
+        if id.publisher == PROBE {
+            self.unprobed[connection] = false;
+            self.meter.received += 1;
             return;
         }
-        let stamp = Stamp { publisher: stamp.publisher.wrapping_sub(self.first_publisher), ..stamp };
-        let first_publisher = self.room_of[link] as usize * self.rooms.publishers;
-        if !self.ledger.note(link, first_publisher, stamp) {
+        let id = PayloadId { publisher: id.publisher.wrapping_sub(self.first_publisher), ..id };
+        let first_publisher = self.room_of[connection] as usize * self.rooms.publishers;
+        if !self.checker.note(connection, first_publisher, id) {
             return;
         }
-        let publisher = &mut self.publishers[stamp.publisher as usize];
-        let Some(flight) = stamp
+        let publisher = &mut self.publishers[id.publisher as usize];
+        let Some(flight) = id
             .number
             .checked_sub(publisher.first)
             .and_then(|behind| publisher.flights.get_mut(behind as usize))
@@ -295,7 +293,7 @@ impl Traffic for Flow {
         }
         if let Pace::Window(_) = self.rooms.pace {
             if publisher.free == 0 {
-                self.due.push(stamp.publisher);
+                self.due.push(id.publisher);
             }
             publisher.free += 1;
         }
@@ -303,10 +301,10 @@ impl Traffic for Flow {
 }
 
 impl Work for Flow {
-    fn pump(&mut self, fleet: &mut Fleet) -> Result<Option<Nanos>, BenchError> {
+    fn pump(&mut self, connections: &mut Connections) -> Result<Option<Nanos>, BenchError> {
         match self.rooms.pace {
-            Pace::Window(_) => self.fill_windows(fleet).map(|()| None),
-            Pace::Rate(rate) => self.keep_schedule(rate, fleet).map(Some),
+            Pace::Window(_) => self.fill_windows(connections).map(|()| None),
+            Pace::Rate(rate) => self.keep_schedule(rate, connections).map(Some),
         }
     }
 
@@ -326,7 +324,7 @@ impl Work for Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::fleet::Wait;
+    use crate::bench::plan::Wait;
     use crate::bench::plan::{Protocol, Workload};
 
     fn flow(rooms: Rooms) -> Flow {
@@ -350,37 +348,37 @@ mod tests {
         assert_eq!(std::mem::take(&mut flow.due), [0, 1, 2, 3]);
         assert_eq!([0, 1, 2, 3].map(|publisher| flow.link_of(publisher)), [0, 1, 4, 5]);
         flow.publishers[3].free = 0;
-        let stamp = flow.stamp(3, 0);
+        let id = flow.id(3, 0);
         for member in [6, 4] {
-            flow.message(member, Some(Mark::Stamp(stamp)), 10);
+            flow.message(member, Some(Mark::PayloadId(id)), 10);
             assert_eq!((flow.outstanding, flow.due.len()), (1, 0));
         }
-        flow.message(4, Some(Mark::Stamp(stamp)), 10);
+        flow.message(4, Some(Mark::PayloadId(id)), 10);
         assert_eq!(flow.outstanding, 1, "a repetition completes nothing");
-        flow.message(5, Some(Mark::Stamp(stamp)), 10);
+        flow.message(5, Some(Mark::PayloadId(id)), 10);
         assert_eq!((flow.outstanding, &flow.due[..], flow.publishers[3].free), (0, &[3][..], 1));
-        flow.message(0, Some(Mark::Stamp(stamp)), 10);
+        flow.message(0, Some(Mark::PayloadId(id)), 10);
         assert_eq!(flow.faults(), Faults { duplicate: 1, stray: 1, ..Faults::default() });
     }
 
     #[test]
     fn messages_that_overtake_each_other_keep_their_flights() {
         let mut flow = flow(Rooms { rooms: 1, members: 1, publishers: 1, stalled: 0, pace: Pace::Rate(1.0) });
-        let stamps = [flow.stamp(0, 0), flow.stamp(0, 0), flow.stamp(0, 0)];
-        flow.message(0, Some(Mark::Stamp(stamps[1])), 1);
+        let stamps = [flow.id(0, 0), flow.id(0, 0), flow.id(0, 0)];
+        flow.message(0, Some(Mark::PayloadId(stamps[1])), 1);
         assert_eq!((flow.outstanding, flow.publishers[0].first), (2, 0));
         assert_eq!(flow.faults(), Faults { missing: 2, ..Faults::default() });
-        flow.message(0, Some(Mark::Stamp(stamps[0])), 1);
-        flow.message(0, Some(Mark::Stamp(stamps[2])), 1);
+        flow.message(0, Some(Mark::PayloadId(stamps[0])), 1);
+        flow.message(0, Some(Mark::PayloadId(stamps[2])), 1);
         assert_eq!((flow.outstanding, flow.publishers[0].first), (0, 3));
         assert_eq!(flow.faults(), Faults { out_of_order: 1, ..Faults::default() });
     }
 
     #[test]
     fn probes_are_recognised_by_how_they_begin() {
-        let letters = |publisher| Stamp { publisher, number: 0 }.letters();
-        assert!(letters(PROBE).starts_with(PROBE_LETTERS.as_bytes()));
-        assert!(!letters(PROBE - 1).starts_with(PROBE_LETTERS.as_bytes()));
+        let letters = |publisher| PayloadId { publisher, number: 0 }.letters();
+        assert!(letters(PROBE).starts_with(crate::bench::payload_id::PROBE_LETTERS.as_bytes()));
+        assert!(!letters(PROBE - 1).starts_with(crate::bench::payload_id::PROBE_LETTERS.as_bytes()));
     }
 
     #[test]
@@ -389,10 +387,10 @@ mod tests {
         let rooms = Rooms { rooms: 1, members: 2, publishers: 1, stalled: 0, pace: Pace::Rate(1.0) };
         let mut second = flow(rooms).behind(&first);
         assert_eq!((second.first_link(), second.link_of(0)), (6, 6));
-        let stamp = second.stamp(0, 0);
-        assert_eq!(stamp.publisher, 2);
-        second.message(6, Some(Mark::Stamp(stamp)), 1);
-        second.message(7, Some(Mark::Stamp(Stamp { publisher: 1, number: 0 })), 1);
+        let id = second.id(0, 0);
+        assert_eq!(id.publisher, 2);
+        second.message(6, Some(Mark::PayloadId(id)), 1);
+        second.message(7, Some(Mark::PayloadId(PayloadId { publisher: 1, number: 0 })), 1);
         assert_eq!(second.faults(), Faults { stray: 1, missing: 1, ..Faults::default() });
     }
 

@@ -3,7 +3,8 @@
 use super::meter::Slice;
 use super::plan::Workload;
 use super::plot::{Axis, Line, number, push_plot};
-use super::report::{Report, Verdict};
+use super::progress::Verdict;
+use super::report::Report;
 use super::series::Series;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:800px;margin:2rem auto;padding:0 1rem;\
@@ -104,7 +105,9 @@ impl Report {
     /// What is counted as a delivery.
     fn unit(&self) -> &'static str {
         match self.plan.workload {
-            Workload::Fanout(_) | Workload::Idle { .. } | Workload::Beside { .. } => "deliveries per second",
+            Workload::Fanout(_) | Workload::Idle { .. } | Workload::MixedLoad { .. } => {
+                "deliveries per second"
+            }
             Workload::Churn { .. } => "cycles per second",
             Workload::Recovery(_) => "recoveries per second",
         }
@@ -112,7 +115,7 @@ impl Report {
 
     fn unit_of_cost(&self) -> &'static str {
         match self.plan.workload {
-            Workload::Fanout(_) | Workload::Idle { .. } | Workload::Beside { .. } => "delivery",
+            Workload::Fanout(_) | Workload::Idle { .. } | Workload::MixedLoad { .. } => "delivery",
             Workload::Churn { .. } => "cycle",
             Workload::Recovery(_) => "recovery",
         }
@@ -142,7 +145,7 @@ impl Report {
         let (name, text, of_each) = match self.plan.workload {
             Workload::Fanout(_)
             | Workload::Idle { .. }
-            | Workload::Beside { .. }
+            | Workload::MixedLoad { .. }
             | Workload::Churn { .. } => {
                 ("throughput", format!("{rate} {unit} ({sent} messages, {deliveries} deliveries)"), "latency")
             }
@@ -174,7 +177,7 @@ impl Report {
                 Workload::Recovery(_) => "recovery (handshake, joining, everything missed)",
                 Workload::Fanout(_)
                 | Workload::Idle { .. }
-                | Workload::Beside { .. }
+                | Workload::MixedLoad { .. }
                 | Workload::Churn { .. } => self.unit_of_cost(),
             };
             lines.push((

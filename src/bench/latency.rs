@@ -2,7 +2,7 @@
 
 use super::error::BenchError;
 use super::plan::{Pace, Plan, Rooms, Workload};
-use super::report::Progress;
+use super::progress::Progress;
 use super::series::{Run, Series};
 use super::target::Target;
 use super::{Report, run};

@@ -113,7 +113,7 @@ pub(super) struct Meter {
     began: Nanos,
     ended: Nanos,
     /// Deliveries since the program started, measured or not.
-    pub(super) heard: u64,
+    pub(super) received: u64,
     /// Deliveries that arrived while measuring.
     pub(super) deliveries: u64,
     /// Messages sent while measuring.
@@ -138,7 +138,7 @@ impl Meter {
             measuring: false,
             began: Nanos::MAX,
             ended: Nanos::MAX,
-            heard: 0,
+            received: 0,
             deliveries: 0,
             sent: 0,
             completed: 0,
@@ -176,7 +176,7 @@ impl Meter {
 
     #[inline]
     pub(super) fn delivered(&mut self, intended: Nanos, now: Nanos) {
-        self.heard += 1;
+        self.received += 1;
         let latency = now.saturating_sub(intended);
         if self.measuring {
             self.slice_deliveries += 1;
@@ -250,7 +250,7 @@ mod tests {
         meter.end(300 * ms);
         meter.delivered(0, 400 * ms);
         meter.completed(300 * ms, 400 * ms);
-        assert_eq!((meter.heard, meter.deliveries, meter.sent, meter.slices.len()), (5, 3, 1, 1));
+        assert_eq!((meter.received, meter.deliveries, meter.sent, meter.slices.len()), (5, 3, 1, 1));
         assert_eq!(meter.completed, 2);
         assert!((meter.slices[0].deliveries_per_second - 4.0).abs() < 1e-9);
         assert!((meter.seconds() - 0.29).abs() < 1e-9);

@@ -1,81 +1,87 @@
 //! The load engine behind `foghorn bench` and `cargo bench --bench server`.
 //!
 //! One thread holds all connections. Messages are masked frames prepared beforehand, of which only the number changes
-//! (`stamp`); what comes back is walked over header by header (`walk`), checked against what must come
-//! (`ledger`) and timed against the moment at which it *should* have been sent (`meter`), so that a server that
+//! (`payload`); what comes back is walked over header by header (`frame_scanner`), checked against what must come
+//! (`delivery_checker`) and timed against the moment at which it *should* have been sent (`meter`), so that a server that
 //! holds up the load does not look faster for it. Meanwhile `/proc` tells what the server uses (`process`).
 //!
 //! | file | subject |
 //! |---|---|
 //! | this one | a run, from the plan to the report |
 //! | `plan`, `target` | what is to be done, to whom |
-//! | `fleet`, `link` | the loop, one connection |
-//! | `stamp`, `body`, `entry`, `walk`, `ledger` | what is sent, found and expected |
-//! | `flow`, `beside`, `churn`, `recovery` | the traffic of each workload |
-//! | `drive`, `meter`, `clock` | warming up, measuring, draining |
+//! | `connections`, `connection` | the loop, one connection |
+//! | `payload`, `payload_id`, `body`, `entry`, `frame_scanner`, `delivery_checker` | what is sent, found and expected |
+//! | `flow`, `mixed_load`, `churn`, `recovery` | the traffic of each workload |
+//! | `setup`, `phases`, `work` | opening connections; warming up, measuring, draining; what a workload does |
+//! | `meter`, `clock`, `usage` | what is counted, by which clock, and what it cost |
 //! | `process`, `spawn`, `database` | the server's process and what it stores |
-//! | `durable`, `ceiling`, `latency`, `fairness`, `series` | runs that only say something together |
-//! | `report`, `html`, `plot` | what comes out |
+//! | `durable`, `sqlite_baseline`, `latency`, `fairness`, `series` | runs that only say something together |
+//! | `progress`, `report`, `html`, `plot`, `error` | how far a run is, what comes out, and why nothing does |
 //!
 //! Any server can be measured that sends back what it gets, to the sender or to a room.
 
-mod beside;
 mod body;
-mod ceiling;
 mod churn;
 mod clock;
+mod connection;
+mod connections;
 mod database;
-mod drive;
+mod delivery_checker;
 mod durable;
 mod entry;
 mod error;
 mod fairness;
-mod fleet;
 mod flow;
+mod frame_scanner;
 mod html;
 mod latency;
-mod ledger;
-mod link;
 mod meter;
+mod mixed_load;
+mod payload;
+mod payload_id;
+mod phases;
 mod plan;
 mod plot;
 mod process;
+mod progress;
 mod recovery;
 mod report;
 mod series;
+mod setup;
 mod spawn;
-mod stamp;
+mod sqlite_baseline;
 mod target;
-mod walk;
+mod usage;
+mod work;
 
 use std::time::Duration;
 
-use self::beside::Beside;
 use self::churn::Churn;
 use self::clock::Nanos;
-use self::drive::Work;
-use self::fleet::{Fleet, Traffic};
+use self::connections::{Connections, Traffic};
 use self::flow::Flow;
 use self::meter::Meter;
-use self::report::Setting;
-use self::stamp::Mark;
+use self::mixed_load::MixedLoad;
+use self::payload::Mark;
+use self::setup::Setup;
+use self::work::Work;
 use crate::ws::OpCode;
 
-pub use self::ceiling::Ceiling;
-pub use self::database::Stock;
+pub use self::database::DbSnapshot;
+pub use self::delivery_checker::Faults;
 pub use self::durable::{Durable, Stored, durable};
 pub use self::error::{BenchError, Lost};
 pub use self::fairness::fairness;
-pub use self::fleet::Wait;
 pub use self::html::{page, series_page};
 pub use self::latency::{SHARES, latency, saturation};
-pub use self::ledger::Faults;
 pub use self::meter::{Slice, Summary};
-pub use self::plan::{Pace, Plan, Protocol, Returning, Rooms, Workload};
+pub use self::plan::{Pace, Plan, Protocol, Returning, Rooms, Wait, Workload};
 pub use self::process::ThreadTime;
-pub use self::report::{Memory, Progress, Report, ServerCost, Verdict};
+pub use self::progress::{Progress, Verdict};
+pub use self::report::{Memory, Report, ServerCost};
 pub use self::series::{Run, Series};
 pub use self::spawn::Spawned;
+pub use self::sqlite_baseline::SqliteBaseline;
 pub use self::target::{Believed, Target};
 
 /// How long idle connections settle before memory is read.
@@ -88,113 +94,69 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// [`Verdict`] that tells why.
 pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> Result<Report, BenchError> {
     plan.check()?;
-    let mut fleet = Fleet::new(target.clone(), plan.layout(), plan.size, plan.wait)?;
+    let mut connections = Connections::new(target.clone(), plan.layout(), plan.size, plan.wait)?;
     let opcode = match plan.protocol {
         Protocol::Text | Protocol::Chat | Protocol::Stomp => OpCode::Text,
         Protocol::Binary => OpCode::Binary,
     };
-    let mut opening = Opening::begin(plan, target, &fleet);
+    let mut setup = Setup::begin(plan, target, &connections);
     let report = match plan.workload {
         Workload::Fanout(rooms) => {
             let mut flow = Flow::new(plan, rooms, opcode);
             let place = in_rooms(rooms.members);
-            opening.open(&mut fleet, rooms.rooms * rooms.members, place, "", &mut flow, progress)?;
+            setup.open(&mut connections, rooms.rooms * rooms.members, place, "", &mut flow, progress)?;
             progress(Progress::WarmingUp);
-            flow::settle(&mut flow, &mut fleet)?;
-            flow.stall(&mut fleet)?;
-            let setting = opening.finish(&fleet);
-            let used = drive::drive(plan, &mut fleet, &mut flow, progress)?;
-            let report = Report::new(setting, flow.counted(), flow.faults().and(fleet.faults()), used);
+            flow::settle(&mut flow, &mut connections)?;
+            flow.stall(&mut connections)?;
+            let setting = setup.finish(&connections);
+            let used = phases::run(plan, &mut connections, &mut flow, progress)?;
+            let report = Report::new(setting, flow.counted(), flow.faults().and(connections.faults()), used);
             Report { published: flow.published(), ..report }
         }
-        Workload::Beside { rooms, crowd, crowd_rate } => {
-            let mut beside = Beside::new(plan, rooms, crowd, crowd_rate, opcode);
+        Workload::MixedLoad { rooms, crowd, crowd_rate } => {
+            let mut mixed = MixedLoad::new(plan, rooms, crowd, crowd_rate, opcode);
             let small = rooms.rooms * rooms.members;
-            let place =
-                |link| if link < small { in_rooms(rooms.members)(link) } else { (rooms.rooms, link - small) };
-            opening.open(&mut fleet, small + crowd, place, "", &mut beside, progress)?;
+            let place = |connection| {
+                if connection < small {
+                    in_rooms(rooms.members)(connection)
+                } else {
+                    (rooms.rooms, connection - small)
+                }
+            };
+            setup.open(&mut connections, small + crowd, place, "", &mut mixed, progress)?;
             progress(Progress::WarmingUp);
-            flow::settle(&mut beside, &mut fleet)?;
-            let setting = opening.finish(&fleet);
-            let used = drive::drive(plan, &mut fleet, &mut beside, progress)?;
-            Report::new(setting, beside.counted(), beside.faults().and(fleet.faults()), used)
+            flow::settle(&mut mixed, &mut connections)?;
+            let setting = setup.finish(&connections);
+            let used = phases::run(plan, &mut connections, &mut mixed, progress)?;
+            Report::new(setting, mixed.counted(), mixed.faults().and(connections.faults()), used)
         }
-        Workload::Recovery(returning) => recovery::run(plan, returning, opening, &mut fleet, progress)?,
-        Workload::Churn { connections } => {
-            let mut churn = Churn::new(plan, connections, opcode);
-            opening.open(&mut fleet, connections, in_rooms(connections), "", &mut churn, progress)?;
+        Workload::Recovery(returning) => recovery::run(plan, returning, setup, &mut connections, progress)?,
+        Workload::Churn { connections: size } => {
+            let mut churn = Churn::new(plan, size, opcode);
+            setup.open(&mut connections, size, in_rooms(size), "", &mut churn, progress)?;
             progress(Progress::WarmingUp);
-            let setting = opening.finish(&fleet);
-            let used = drive::drive(plan, &mut fleet, &mut churn, progress)?;
-            let faults = churn.faults().and(fleet.faults());
+            let setting = setup.finish(&connections);
+            let used = phases::run(plan, &mut connections, &mut churn, progress)?;
+            let faults = churn.faults().and(connections.faults());
             Report::new(setting, churn.meter(), faults, used)
         }
         Workload::Idle { rooms, members } => {
             let mut silence = Silence { meter: Meter::new() };
-            opening.open(&mut fleet, rooms * members, in_rooms(members), "", &mut silence, progress)?;
+            setup.open(&mut connections, rooms * members, in_rooms(members), "", &mut silence, progress)?;
             progress(Progress::WarmingUp);
-            listen(&mut fleet, &mut silence)?;
-            let setting = opening.finish(&fleet);
-            let used = drive::drive(plan, &mut fleet, &mut silence, progress)?;
+            listen(&mut connections, &mut silence)?;
+            let setting = setup.finish(&connections);
+            let used = phases::run(plan, &mut connections, &mut silence, progress)?;
             Report::new(setting, &silence.meter, Faults::default(), used)
         }
     };
-    fleet.clear();
+    connections.clear();
     Ok(report)
 }
 
 /// Room after room of so many members.
 fn in_rooms(members: usize) -> impl Fn(usize) -> (usize, usize) {
-    move |link| (link / members, link % members)
-}
-
-/// The stage in which connections are opened, timed and weighed.
-struct Opening {
-    plan: Plan,
-    url: String,
-    memory_before: Option<u64>,
-    began: Nanos,
-    took: Duration,
-}
-
-impl Opening {
-    fn begin(plan: &Plan, target: &Target, fleet: &Fleet) -> Opening {
-        Opening {
-            plan: plan.clone(),
-            url: target.url(),
-            memory_before: plan.server.and_then(process::resident_bytes),
-            began: fleet.clock.now(),
-            took: Duration::ZERO,
-        }
-    }
-
-    /// Opens `of` connections. `place` says for each its room and its number in it; `query` is added to the path.
-    fn open<T: Traffic>(
-        &mut self,
-        fleet: &mut Fleet,
-        of: usize,
-        place: impl Fn(usize) -> (usize, usize),
-        query: &str,
-        traffic: &mut T,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<(), BenchError> {
-        let path = |target: &Target, link| {
-            let (room, member) = place(link);
-            target.path(room, member) + query
-        };
-        fleet.open(of, path, traffic, |opened| progress(Progress::Connecting { opened, of }))?;
-        self.took = Duration::from_nanos(fleet.clock.now() - self.began);
-        Ok(())
-    }
-
-    /// Everything is open; the load may begin.
-    fn finish(self, fleet: &Fleet) -> Setting {
-        let connections = fleet.len() as u64;
-        let open = self.plan.server.and_then(process::resident_bytes);
-        let memory = self.memory_before.zip(open);
-        let memory = memory.map(|(before, open)| Memory { before, open, after: open, connections });
-        Setting { plan: self.plan, url: self.url, connections, connecting: self.took, memory }
-    }
+    move |connection| (connection / members, connection % members)
 }
 
 /// The traffic of connections that do nothing.
@@ -204,12 +166,12 @@ struct Silence {
 
 impl Traffic for Silence {
     fn message(&mut self, _link: usize, _mark: Option<Mark>, _now: Nanos) {
-        self.meter.heard += 1;
+        self.meter.received += 1;
     }
 }
 
 impl Work for Silence {
-    fn pump(&mut self, _fleet: &mut Fleet) -> Result<Option<Nanos>, BenchError> {
+    fn pump(&mut self, _fleet: &mut Connections) -> Result<Option<Nanos>, BenchError> {
         Ok(None)
     }
 
@@ -223,13 +185,13 @@ impl Work for Silence {
 }
 
 /// Lets greetings and notices come in until there are no more.
-fn listen(fleet: &mut Fleet, silence: &mut Silence) -> Result<(), BenchError> {
-    let mut until = fleet.clock.now() + clock::nanos(SETTLE);
-    while fleet.clock.now() < until {
-        let heard = silence.meter.heard;
-        fleet.turn(SETTLE / 10, silence)?;
-        if silence.meter.heard != heard {
-            until = fleet.clock.now() + clock::nanos(SETTLE);
+fn listen(connections: &mut Connections, silence: &mut Silence) -> Result<(), BenchError> {
+    let mut until = connections.clock.now() + clock::nanos(SETTLE);
+    while connections.clock.now() < until {
+        let received = silence.meter.received;
+        connections.turn(SETTLE / 10, silence)?;
+        if silence.meter.received != received {
+            until = connections.clock.now() + clock::nanos(SETTLE);
         }
     }
     Ok(())

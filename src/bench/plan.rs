@@ -7,8 +7,18 @@ use serde::Serialize;
 
 use super::entry::CONTENT_BYTES_MAX;
 use super::error::BenchError;
-use super::fleet::Wait;
-use super::stamp::{Layout, STAMP_BYTES};
+use super::payload::Layout;
+use super::payload_id::PAYLOAD_ID_BYTES;
+
+/// How the loop waits when nothing happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// It asks again at once. For a thread that has a processor to itself: the time to wake up is not part of what is
+    /// measured.
+    Spin,
+    /// It sleeps.
+    Sleep,
+}
 
 /// How fast messages are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -68,7 +78,8 @@ pub enum Workload {
         connections: usize,
     },
     /// Publishers to rooms, beside a room with a crowd in it. Measured are the rooms.
-    Beside {
+    #[serde(rename = "beside")]
+    MixedLoad {
         /// The rooms.
         rooms: Rooms,
         /// Members of the crowded room.
@@ -138,7 +149,9 @@ impl Plan {
     /// Whether messages are sent on schedule.
     pub(super) fn is_open_loop(&self) -> bool {
         match self.workload {
-            Workload::Fanout(rooms) | Workload::Beside { rooms, .. } => matches!(rooms.pace, Pace::Rate(_)),
+            Workload::Fanout(rooms) | Workload::MixedLoad { rooms, .. } => {
+                matches!(rooms.pace, Pace::Rate(_))
+            }
             Workload::Idle { .. } | Workload::Churn { .. } | Workload::Recovery(_) => false,
         }
     }
@@ -157,13 +170,13 @@ impl Plan {
         if self.protocol == Protocol::Stomp && !matches!(self.workload, Workload::Fanout(_)) {
             return wrong("STOMP is for fan-out alone");
         }
-        if self.size < STAMP_BYTES {
+        if self.size < PAYLOAD_ID_BYTES {
             return wrong("a message needs at least 16 bytes, for its number");
         }
         match self.workload {
             Workload::Fanout(rooms) => rooms.check(),
-            Workload::Beside { crowd: 0, .. } => wrong("there must be somebody in the crowd"),
-            Workload::Beside { rooms, crowd_rate, .. } => {
+            Workload::MixedLoad { crowd: 0, .. } => wrong("there must be somebody in the crowd"),
+            Workload::MixedLoad { rooms, crowd_rate, .. } => {
                 crowd_rate.map_or(Ok(()), |rate| Pace::Rate(rate).check()).and_then(|()| rooms.check())
             }
             Workload::Recovery(Returning { rooms, members, .. }) if rooms == 0 || members == 0 => {
@@ -241,9 +254,9 @@ mod tests {
         }
         assert!(plan(Workload::Idle { rooms: 1, members: 0 }, 16).check().is_err());
         assert!(plan(Workload::Churn { connections: 0 }, 16).check().is_err());
-        let beside =
-            |crowd, rate| plan(Workload::Beside { rooms, crowd, crowd_rate: Some(rate) }, 16).check();
-        assert!(beside(1, 1.0).is_ok() && beside(0, 1.0).is_err() && beside(1, 0.0).is_err());
+        let mixed =
+            |crowd, rate| plan(Workload::MixedLoad { rooms, crowd, crowd_rate: Some(rate) }, 16).check();
+        assert!(mixed(1, 1.0).is_ok() && mixed(0, 1.0).is_err() && mixed(1, 0.0).is_err());
         let returning = Returning { rooms: 1, members: 1, missed: 0, behind: 0 };
         let recovery = |protocol, returning, size| {
             Plan { protocol, ..plan(Workload::Recovery(returning), size) }.check()

@@ -1,118 +1,21 @@
 //! What a run has shown.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::database::Stock;
-use super::drive::Used;
-use super::ledger::Faults;
+use super::database::DbSnapshot;
+use super::delivery_checker::Faults;
 use super::meter::{Meter, Slice, Summary};
 use super::plan::{Plan, Workload};
 use super::process::{self, ThreadTime};
+use super::progress::Verdict;
+use super::usage::Used;
 
 /// From this share of its time on, a load generator is taken to be what limits the run.
 const BUSY_MAX: f64 = 0.9;
 /// Milliseconds by which one message in a hundred may be sent too late in an open loop.
 const LATENESS_MAX: f64 = 2.0;
-
-/// How far a run has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// One run of several begins.
-    Part {
-        /// What it is about.
-        name: &'static str,
-        /// Which one, from 1.
-        number: usize,
-        /// How many there are.
-        of: usize,
-    },
-    /// Connections are being opened.
-    Connecting {
-        /// Open by now.
-        opened: usize,
-        /// To be opened.
-        of: usize,
-    },
-    /// The members join, the load begins.
-    WarmingUp,
-    /// The load is measured.
-    Measuring {
-        /// For so long by now.
-        elapsed: Duration,
-        /// So long in all.
-        of: Duration,
-    },
-    /// Those who were cut off are coming back.
-    Recovering {
-        /// Have everything by now.
-        back: usize,
-        /// Were cut off.
-        of: usize,
-    },
-    /// The last messages are waited for.
-    Draining,
-    /// What SQLite does by itself is measured.
-    Ceiling,
-}
-
-/// What the run is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "verdict")]
-pub enum Verdict {
-    /// The figures are the server's.
-    Result,
-    /// The load generator was the bottleneck of a closed loop: throughput and latencies are its own. What a delivery
-    /// costs the server is a result all the same.
-    GeneratorBusy,
-    /// The load generator could not send when it should have: nothing can be said about the server.
-    GeneratorLate,
-    /// The server fell so far behind that the run was given up, or messages stopped coming.
-    Overloaded,
-    /// Messages were lost, repeated or mixed up: how fast that was does not matter.
-    Incorrect,
-}
-
-impl Verdict {
-    /// Whether the run says something about the server.
-    #[must_use]
-    pub fn is_result(&self) -> bool {
-        match self {
-            Verdict::Result | Verdict::GeneratorBusy => true,
-            Verdict::GeneratorLate | Verdict::Overloaded | Verdict::Incorrect => false,
-        }
-    }
-
-    /// Whether throughput and latencies are the server's.
-    #[must_use]
-    pub fn has_speed(&self) -> bool {
-        match self {
-            Verdict::Result => true,
-            Verdict::GeneratorBusy | Verdict::GeneratorLate | Verdict::Overloaded | Verdict::Incorrect => {
-                false
-            }
-        }
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Verdict::Result => "result",
-            Verdict::GeneratorBusy => {
-                "no throughput and no latency: the load generator was the bottleneck, they are its own; what a \
-                 delivery costs the server is a result"
-            }
-            Verdict::GeneratorLate => {
-                "no result: the load generator could not keep its schedule; ask for a lower rate"
-            }
-            Verdict::Overloaded => "no result: the server could not keep up",
-            Verdict::Incorrect => "no result: messages were lost, repeated, garbled or mixed up",
-        })
-    }
-}
 
 /// What the server used.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -185,7 +88,7 @@ pub struct Report {
     /// The server's memory, if it runs on this machine.
     pub memory: Option<Memory>,
     /// What the server stored in that time, if its database is known.
-    pub stored: Option<Stock>,
+    pub stored: Option<DbSnapshot>,
     /// Part of the time in which the load generator had something to do.
     pub generator_busy: f64,
     /// Processor time of the load generator per delivery, in microseconds.
@@ -217,7 +120,7 @@ impl Report {
             after: plan.server.and_then(process::resident_bytes).unwrap_or(memory.open),
             ..memory
         });
-        let all = meter.deliveries + used.besides;
+        let all = meter.deliveries + used.unmetered;
         let per_delivery = |time: Duration| 1e6 / ratio(all, time.as_secs_f64());
         let server = used.server.filter(|_| meter.deliveries > 0).map(|usage| ServerCost {
             cpu_micros: per_delivery(usage.total()),
@@ -289,7 +192,7 @@ fn verdict(plan: &Plan, faults: Faults, stuck: bool, busy: f64, lateness: f64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::fleet::Wait;
+    use crate::bench::plan::Wait;
     use crate::bench::plan::{Pace, Protocol, Rooms};
 
     fn plan(pace: Pace) -> Plan {

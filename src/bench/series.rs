@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::ceiling::Ceiling;
 use super::plot::number;
-use super::report::{Report, Verdict};
+use super::progress::Verdict;
+use super::report::Report;
+use super::sqlite_baseline::SqliteBaseline;
 
 /// One of several runs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -14,7 +15,7 @@ pub struct Run {
     /// What it has shown.
     pub report: Report,
     /// What SQLite did by itself with the same rows.
-    pub ceiling: Option<Ceiling>,
+    pub ceiling: Option<SqliteBaseline>,
 }
 
 impl Run {

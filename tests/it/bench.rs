@@ -375,7 +375,7 @@ fn small_rooms_are_measured_beside_a_crowd() {
         assert!(run.report.deliveries <= 5 * run.report.sent + 200, "the crowd's deliveries count apart");
     }
     let rate = |run: &bench::Run| {
-        let Workload::Beside { crowd_rate, .. } = run.report.plan.workload else { panic!("{run:?}") };
+        let Workload::MixedLoad { crowd_rate, .. } = run.report.plan.workload else { panic!("{run:?}") };
         crowd_rate
     };
     assert_eq!((rate(silent), rate(loud)), (None, Some(50.0)));

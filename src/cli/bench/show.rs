@@ -34,7 +34,7 @@ impl Bar {
             }
             Progress::Recovering { back, of } => self.count("recovering", back as u64, of as u64),
             Progress::Draining => self.say("waiting for the last messages"),
-            Progress::Ceiling => self.say("measuring what SQLite does by itself"),
+            Progress::SqliteBaseline => self.say("measuring what SQLite does by itself"),
         }
     }
 

@@ -6,13 +6,11 @@
 
 use super::body::{Body, End, FILLER};
 use super::entry::{ENTRY_BYTES_MAX, Entry};
+use super::payload_id::{PAYLOAD_ID_BYTES, PayloadId};
 use crate::ws::OpCode;
 use crate::ws::encode;
 use crate::ws::header::HEADER_BYTES_MAX;
 use crate::ws::mask::Mask;
-
-/// Length of a stamp.
-pub(super) const STAMP_BYTES: usize = 16;
 
 /// What comes before the stamp in a chat message, from either side.
 const CONTENT: &[u8] = b"\"content\":\"";
@@ -25,63 +23,13 @@ const NO_ROOM: &[u8] = b"000000";
 /// How far into a chat message its content may begin: room, sender and id come before it.
 const CONTENT_WITHIN: usize = 512;
 
-/// The number of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    /// Who sent it, counted over all rooms.
-    pub(super) publisher: u32,
-    /// Which of the publisher's messages it is, from 0.
-    pub(super) number: u32,
-}
-
 /// What a received message is recognised by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     /// Its publisher's count.
-    Stamp(Stamp),
+    PayloadId(PayloadId),
     /// Its place in the room's log.
     Entry(Entry),
-}
-
-/// `@` to `O` stand for the sixteen values of four bits.
-const LETTERS: u64 = u64::from_be_bytes([b'@'; 8]);
-const LETTER_BITS: u64 = u64::from_be_bytes([0xf0; 8]);
-
-impl Stamp {
-    /// The stamp as it stands in a payload.
-    pub(super) fn letters(self) -> [u8; STAMP_BYTES] {
-        let mut letters = [0; STAMP_BYTES];
-        letters[..8].copy_from_slice(&spread(self.publisher));
-        letters[8..].copy_from_slice(&spread(self.number));
-        letters
-    }
-
-    fn parse(letters: &[u8]) -> Option<Stamp> {
-        let (publisher, rest) = letters.split_first_chunk()?;
-        let number = rest.first_chunk()?;
-        Some(Stamp { publisher: gather(*publisher)?, number: gather(*number)? })
-    }
-}
-
-/// Eight groups of four bits, the highest first.
-fn spread(value: u32) -> [u8; 8] {
-    let mut bits = u64::from(value);
-    bits = (bits | bits << 16) & 0x0000_ffff_0000_ffff;
-    bits = (bits | bits << 8) & 0x00ff_00ff_00ff_00ff;
-    bits = (bits | bits << 4) & 0x0f0f_0f0f_0f0f_0f0f;
-    (bits | LETTERS).to_be_bytes()
-}
-
-fn gather(letters: [u8; 8]) -> Option<u32> {
-    let letters = u64::from_be_bytes(letters);
-    if letters & LETTER_BITS != LETTERS {
-        return None;
-    }
-    let mut bits = letters & !LETTER_BITS;
-    bits = (bits | bits >> 4) & 0x00ff_00ff_00ff_00ff;
-    bits = (bits | bits >> 8) & 0x0000_ffff_0000_ffff;
-    bits = (bits | bits >> 16) & 0xffff_ffff;
-    u32::try_from(bits).ok()
 }
 
 /// Where in a payload the stamp stands.
@@ -114,7 +62,7 @@ impl Finder {
 
     /// The same, which checks that messages of `size` bytes of content have come whole.
     pub(super) fn checking(self, size: usize) -> Finder {
-        Finder { filler_bytes: Some((size.max(STAMP_BYTES) - STAMP_BYTES) as u64), ..self }
+        Finder { filler_bytes: Some((size.max(PAYLOAD_ID_BYTES) - PAYLOAD_ID_BYTES) as u64), ..self }
     }
 
     /// What has to follow in the payload in which this mark was found last.
@@ -122,7 +70,7 @@ impl Finder {
     pub(super) fn body(&self, mark: Option<Mark>) -> Option<Body> {
         let filler = self.filler_bytes?;
         match mark {
-            Some(Mark::Stamp(_) | Mark::Entry(Entry::Message { stamp: Some(_), .. })) => {}
+            Some(Mark::PayloadId(_) | Mark::Entry(Entry::Message { id: Some(_), .. })) => {}
             Some(Mark::Entry(_)) | None => return None,
         }
         let (start, end) = match self.layout {
@@ -130,13 +78,13 @@ impl Finder {
             Layout::Stomp => (self.guess, End::Byte(0)),
             Layout::Chat | Layout::Log => (self.guess, End::Byte(b'"')),
         };
-        Some(Body { before: (start + STAMP_BYTES) as u64, filler, end, sound: true })
+        Some(Body { before: (start + PAYLOAD_ID_BYTES) as u64, filler, end, sound: true })
     }
 
     /// How much of a payload has to be seen to find its mark.
     pub(super) fn prefix_bytes(&self) -> usize {
         match self.layout {
-            Layout::Plain => STAMP_BYTES,
+            Layout::Plain => PAYLOAD_ID_BYTES,
             Layout::Chat | Layout::Stomp => CONTENT_WITHIN,
             Layout::Log => ENTRY_BYTES_MAX,
         }
@@ -146,9 +94,9 @@ impl Finder {
     #[inline]
     pub(super) fn find(&mut self, payload: &[u8]) -> Option<Mark> {
         match self.layout {
-            Layout::Plain => Stamp::parse(payload).map(Mark::Stamp),
-            Layout::Chat => self.find_behind(CONTENT, payload).map(Mark::Stamp),
-            Layout::Stomp => self.find_behind(END_OF_HEADERS, payload).map(Mark::Stamp),
+            Layout::Plain => PayloadId::parse(payload).map(Mark::PayloadId),
+            Layout::Chat => self.find_behind(CONTENT, payload).map(Mark::PayloadId),
+            Layout::Stomp => self.find_behind(END_OF_HEADERS, payload).map(Mark::PayloadId),
             Layout::Log => {
                 Entry::parse(payload, |payload| self.find_behind(CONTENT, payload)).map(Mark::Entry)
             }
@@ -156,14 +104,14 @@ impl Finder {
     }
 
     #[inline]
-    fn find_behind(&mut self, before: &'static [u8], payload: &[u8]) -> Option<Stamp> {
+    fn find_behind(&mut self, before: &'static [u8], payload: &[u8]) -> Option<PayloadId> {
         let begins = |at: usize| payload.get(at - before.len()..at) == Some(before);
         if !begins(self.guess) {
             let within = &payload[..payload.len().min(CONTENT_WITHIN)];
             let at = within.windows(before.len()).position(|window| window == before)?;
             self.guess = at + before.len();
         }
-        Stamp::parse(payload.get(self.guess..)?)
+        PayloadId::parse(payload.get(self.guess..)?)
     }
 }
 
@@ -184,7 +132,7 @@ impl Template {
     /// All frames of a template have one masking key: what is measured costs the server the same, and nothing secret
     /// is sent.
     pub(super) fn new(layout: Layout, opcode: OpCode, size: usize, key: [u8; 4]) -> Template {
-        let content = vec![FILLER; size.max(STAMP_BYTES)];
+        let content = vec![FILLER; size.max(PAYLOAD_ID_BYTES)];
         let send = [DESTINATION, NO_ROOM, END_OF_HEADERS].concat();
         let (before, after): (&[u8], &[u8]) = match layout {
             Layout::Plain => (b"", b""),
@@ -205,10 +153,10 @@ impl Template {
     }
 
     /// Appends the frame with this stamp, for this room if the frame says for which it is.
-    pub(super) fn append(&self, out: &mut Vec<u8>, room: usize, stamp: Stamp) {
+    pub(super) fn append(&self, out: &mut Vec<u8>, room: usize, id: PayloadId) {
         let start = out.len();
         out.extend_from_slice(&self.frame);
-        fill(&mut out[start + self.stamp_at..], &mut stamp.letters(), self.mask);
+        fill(&mut out[start + self.stamp_at..], &mut id.letters(), self.mask);
         if let Some((at, mask)) = self.room {
             fill(&mut out[start + at..], format!("{room:06}").as_bytes().to_vec().as_mut_slice(), mask);
         }
@@ -239,9 +187,9 @@ mod tests {
     use super::*;
     use crate::ws::{Connection, Decoder, Incoming, Input, Message, Role};
 
-    fn payload(template: &Template, stamp: Stamp) -> String {
+    fn payload(template: &Template, id: PayloadId) -> String {
         let mut wire = Vec::new();
-        template.append(&mut wire, 12, stamp);
+        template.append(&mut wire, 12, id);
         let mut connection = Connection::new(Decoder::new(Role::Server, 1 << 20));
         let Some(Incoming::Message(Message::Text(text))) = connection.poll(&mut Input::new(&mut wire)) else {
             panic!("the frame holds a text message");
@@ -252,10 +200,10 @@ mod tests {
     #[test]
     fn every_stamp_is_read_back() {
         for number in [0, 1, 15, 16, 0xdead_beef, u32::MAX] {
-            let stamp = Stamp { publisher: number.rotate_left(7), number };
-            assert_eq!(Stamp::parse(&stamp.letters()), Some(stamp));
+            let id = PayloadId { publisher: number.rotate_left(7), number };
+            assert_eq!(PayloadId::parse(&id.letters()), Some(id));
         }
-        assert_eq!(&Stamp { publisher: 0, number: 0x1f }.letters(), b"@@@@@@@@@@@@@@AO");
+        assert_eq!(&PayloadId { publisher: 0, number: 0x1f }.letters(), b"@@@@@@@@@@@@@@AO");
     }
 
     #[test]
@@ -263,40 +211,40 @@ mod tests {
         for letters in
             [&b"@@@@@@@@@@@@@@@"[..], b"@@@@@@@@@@@@@@@P", b"?@@@@@@@@@@@@@@@", b"someone else's text"]
         {
-            assert_eq!(Stamp::parse(letters), None);
+            assert_eq!(PayloadId::parse(letters), None);
         }
     }
 
     #[test]
     fn a_prepared_frame_carries_the_stamp_under_its_mask() {
-        let stamp = Stamp { publisher: 7, number: 300 };
+        let id = PayloadId { publisher: 7, number: 300 };
         let key = [1, 2, 3, 4];
         for size in [16, 17, 128, 70_000] {
-            let plain = payload(&Template::new(Layout::Plain, OpCode::Text, size, key), stamp);
+            let plain = payload(&Template::new(Layout::Plain, OpCode::Text, size, key), id);
             assert_eq!(plain.len(), size);
-            assert_eq!(Finder::new(Layout::Plain).find(plain.as_bytes()), Some(Mark::Stamp(stamp)));
-            let chat = payload(&Template::new(Layout::Chat, OpCode::Text, size, key), stamp);
+            assert_eq!(Finder::new(Layout::Plain).find(plain.as_bytes()), Some(Mark::PayloadId(id)));
+            let chat = payload(&Template::new(Layout::Chat, OpCode::Text, size, key), id);
             assert_eq!(chat.len(), size + "{\"content\":\"\"}".len());
-            assert_eq!(Finder::new(Layout::Chat).find(chat.as_bytes()), Some(Mark::Stamp(stamp)));
-            let stomp = payload(&Template::new(Layout::Stomp, OpCode::Text, size, key), stamp);
+            assert_eq!(Finder::new(Layout::Chat).find(chat.as_bytes()), Some(Mark::PayloadId(id)));
+            let stomp = payload(&Template::new(Layout::Stomp, OpCode::Text, size, key), id);
             assert!(
                 stomp.starts_with("SEND\ndestination:/topic/r000012\n\n")
                     && stomp.ends_with("x\0") | (size == 16)
             );
-            assert_eq!(Finder::new(Layout::Stomp).find(stomp.as_bytes()), Some(Mark::Stamp(stamp)));
+            assert_eq!(Finder::new(Layout::Stomp).find(stomp.as_bytes()), Some(Mark::PayloadId(id)));
         }
     }
 
     #[test]
     fn the_content_of_a_broadcast_is_found_wherever_it_begins() {
         let mut finder = Finder::new(Layout::Chat);
-        let stamp = Stamp { publisher: 1, number: 2 };
-        let letters = String::from_utf8(stamp.letters().to_vec()).unwrap();
+        let id = PayloadId { publisher: 1, number: 2 };
+        let letters = String::from_utf8(id.letters().to_vec()).unwrap();
         for sender in ["a", "somebody", "a", "a"] {
             let text =
                 format!("{{\"id\":\"1\",\"sender\":\"{sender}\",\"content\":\"{letters}xx\",\"seq\":1}}");
-            assert_eq!(finder.find(text.as_bytes()), Some(Mark::Stamp(stamp)));
-            let entry = Entry::Message { seq: 1, stamp: Some(stamp) };
+            assert_eq!(finder.find(text.as_bytes()), Some(Mark::PayloadId(id)));
+            let entry = Entry::Message { seq: 1, id: Some(id) };
             assert_eq!(Finder::new(Layout::Log).find(text.as_bytes()), Some(Mark::Entry(entry)));
         }
         assert_eq!(finder.find(b"{\"type\":\"GAP\"}"), None);

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::stamp::Stamp;
+use super::payload_id::PayloadId;
 
 /// Holes that are remembered, to tell a late message from a repeated one. A server that loses more has failed anyway.
 const HOLES_MAX: usize = 1 << 20;
@@ -67,7 +67,7 @@ impl fmt::Display for Faults {
 
 /// The next number that each member waits for, from each publisher of its room.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(super) struct DeliveryChecker {
     /// Publishers of one room.
     publishers: usize,
     next: Vec<u32>,
@@ -76,9 +76,9 @@ pub(super) struct Ledger {
     faults: Faults,
 }
 
-impl Ledger {
-    pub(super) fn new(members: usize, publishers: usize) -> Ledger {
-        Ledger {
+impl DeliveryChecker {
+    pub(super) fn new(members: usize, publishers: usize) -> DeliveryChecker {
+        DeliveryChecker {
             publishers,
             next: vec![0; members * publishers],
             holes: HashSet::new(),
@@ -89,19 +89,19 @@ impl Ledger {
     /// Notes a delivery to a member of a room whose publishers are `first_publisher` and those after it. True if it
     /// was new to the member.
     #[inline]
-    pub(super) fn note(&mut self, member: usize, first_publisher: usize, stamp: Stamp) -> bool {
-        let publisher = (stamp.publisher as usize).wrapping_sub(first_publisher);
+    pub(super) fn note(&mut self, member: usize, first_publisher: usize, id: PayloadId) -> bool {
+        let publisher = (id.publisher as usize).wrapping_sub(first_publisher);
         if publisher >= self.publishers {
             self.faults.stray += 1;
             return false;
         }
         let place = member * self.publishers + publisher;
         let expected = self.next[place];
-        if stamp.number == expected {
+        if id.number == expected {
             self.next[place] = expected + 1;
             return true;
         }
-        self.note_unexpected(place, expected, stamp.number)
+        self.note_unexpected(place, expected, id.number)
     }
 
     #[cold]
@@ -150,11 +150,11 @@ mod tests {
     use super::*;
 
     fn faults_of(numbers: &[u32], sent: u32) -> Faults {
-        let mut ledger = Ledger::new(2, 1);
+        let mut checker = DeliveryChecker::new(2, 1);
         for &number in numbers {
-            ledger.note(1, 5, Stamp { publisher: 5, number });
+            checker.note(1, 5, PayloadId { publisher: 5, number });
         }
-        ledger.faults(|member, _| (member == 1).then_some(sent))
+        checker.faults(|member, _| (member == 1).then_some(sent))
     }
 
     #[test]
@@ -170,10 +170,10 @@ mod tests {
 
     #[test]
     fn a_message_of_another_room_is_stray() {
-        let mut ledger = Ledger::new(4, 2);
+        let mut checker = DeliveryChecker::new(4, 2);
         for (publisher, new) in [(1, false), (2, true), (3, true), (4, false)] {
-            assert_eq!(ledger.note(3, 2, Stamp { publisher, number: 0 }), new);
+            assert_eq!(checker.note(3, 2, PayloadId { publisher, number: 0 }), new);
         }
-        assert_eq!(ledger.faults(|_, _| None), Faults { stray: 2, ..Faults::default() });
+        assert_eq!(checker.faults(|_, _| None), Faults { stray: 2, ..Faults::default() });
     }
 }

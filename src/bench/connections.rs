@@ -6,12 +6,13 @@ use std::time::Duration;
 use mio::{Events, Poll, Token};
 
 use super::clock::{Clock, Nanos, nanos};
+use super::connection::{Change, Connection, Received};
+use super::delivery_checker::Faults;
 use super::error::{BenchError, Lost};
-use super::ledger::Faults;
-use super::link::{Change, Heard, Link};
-use super::stamp::{self, Finder, Layout, Mark};
+use super::frame_scanner::Item;
+use super::payload::{self, Finder, Layout, Mark};
+use super::plan::Wait;
 use super::target::Target;
-use super::walk::Item;
 use crate::handshake::client::{self, ClientKey};
 
 /// Connections that are being opened at one time: below the backlog of a listening socket.
@@ -29,27 +30,17 @@ pub(super) const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// What the load does with what comes.
 pub(super) trait Traffic {
     /// A message came whole.
-    fn message(&mut self, link: usize, mark: Option<Mark>, now: Nanos);
+    fn message(&mut self, connection: usize, mark: Option<Mark>, now: Nanos);
 
     /// A connection is open.
-    fn opened(&mut self, link: usize) {
-        let _ = link;
+    fn opened(&mut self, connection: usize) {
+        let _ = connection;
     }
 
     /// A connection ended. An error ends the run.
-    fn lost(&mut self, link: usize, how: Lost) -> Result<(), BenchError> {
-        Err(BenchError::Lost { connection: link, how })
+    fn lost(&mut self, connection: usize, how: Lost) -> Result<(), BenchError> {
+        Err(BenchError::Lost { connection, how })
     }
-}
-
-/// How the loop waits when nothing happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// It asks again at once. For a thread that has a processor to itself: the time to wake up is not part of what is
-    /// measured.
-    Spin,
-    /// It sleeps.
-    Sleep,
 }
 
 /// Where the time of the loop went.
@@ -69,10 +60,10 @@ impl Share {
 }
 
 /// The connections and the loop that serves them.
-pub(super) struct Fleet {
+pub(super) struct Connections {
     poll: Poll,
     events: Events,
-    links: Vec<Link>,
+    connections: Vec<Connection>,
     buffer: Box<[u8]>,
     layout: Layout,
     finder: Finder,
@@ -88,13 +79,18 @@ pub(super) struct Fleet {
     pub(super) clock: Clock,
 }
 
-impl Fleet {
+impl Connections {
     /// `size` is that of each message's content.
-    pub(super) fn new(target: Target, layout: Layout, size: usize, wait: Wait) -> Result<Fleet, BenchError> {
-        Ok(Fleet {
+    pub(super) fn new(
+        target: Target,
+        layout: Layout,
+        size: usize,
+        wait: Wait,
+    ) -> Result<Connections, BenchError> {
+        Ok(Connections {
             poll: Poll::new().map_err(|error| BenchError::System("poll", error))?,
             events: Events::with_capacity(EVENTS_MAX),
-            links: Vec::new(),
+            connections: Vec::new(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
             layout,
             finder: Finder::new(layout).checking(size),
@@ -112,13 +108,13 @@ impl Fleet {
 
     /// Connections there are, open or on the way.
     pub(super) fn len(&self) -> usize {
-        self.links.len()
+        self.connections.len()
     }
 
     /// A connection, to do something with it.
-    pub(super) fn link(&mut self, link: usize) -> &mut Link {
+    pub(super) fn connection(&mut self, connection: usize) -> &mut Connection {
         self.worked = true;
-        &mut self.links[link]
+        &mut self.connections[connection]
     }
 
     /// Messages that have come otherwise than they were sent.
@@ -139,22 +135,24 @@ impl Fleet {
         traffic: &mut T,
         mut progress: impl FnMut(usize),
     ) -> Result<(), BenchError> {
-        let first = self.links.len();
-        let (mut opened, mut heard_at) = (0, self.clock.now());
+        let first = self.connections.len();
+        let (mut opened, mut received_at) = (0, self.clock.now());
         while opened < count {
-            while self.links.len() - first < count && self.links.len() - first < opened + OPENING_MAX {
-                let number = self.links.len();
-                let link = self.new_link(number, &path(&self.target, number))?;
-                self.links.push(link);
+            while self.connections.len() - first < count
+                && self.connections.len() - first < opened + OPENING_MAX
+            {
+                let number = self.connections.len();
+                let connection = self.new_connection(number, &path(&self.target, number))?;
+                self.connections.push(connection);
             }
             let mut counting = Counting { traffic, opened: 0 };
             self.turn(Duration::from_millis(100), &mut counting)?;
             if counting.opened > 0 {
                 opened += counting.opened;
-                heard_at = self.clock.now();
+                received_at = self.clock.now();
                 progress(opened);
             }
-            if self.clock.now() - heard_at > nanos(SILENCE_MAX) {
+            if self.clock.now() - received_at > nanos(SILENCE_MAX) {
                 return Err(BenchError::Silent("connecting"));
             }
         }
@@ -162,30 +160,35 @@ impl Fleet {
     }
 
     /// Replaces a connection by a new one.
-    pub(super) fn reconnect(&mut self, link: usize, room: usize, member: usize) -> Result<(), BenchError> {
-        self.links[link] = self.new_link(link, &self.target.path(room, member))?;
+    pub(super) fn reconnect(
+        &mut self,
+        connection: usize,
+        room: usize,
+        member: usize,
+    ) -> Result<(), BenchError> {
+        self.connections[connection] = self.new_connection(connection, &self.target.path(room, member))?;
         Ok(())
     }
 
-    fn new_link(&self, number: usize, path: &str) -> Result<Link, BenchError> {
+    fn new_connection(&self, number: usize, path: &str) -> Result<Connection, BenchError> {
         let authorization = self.target.authorization();
         let fields: Vec<_> = authorization.iter().map(|value| ("Authorization", value.as_str())).collect();
         let mut request = client::request(&self.target.host, path, &self.key, &fields)
             .map_err(|_| BenchError::Target(self.target.url(), "it does not fit a request".to_owned()))?;
-        request.extend(stamp::greeting(self.layout, path, GREETING_KEY));
-        Link::connect(&self.target, request, self.poll.registry(), Token(number))
+        request.extend(payload::greeting(self.layout, path, GREETING_KEY));
+        Connection::connect(&self.target, request, self.poll.registry(), Token(number))
             .map_err(|error| BenchError::Connect { opened: number, error })
     }
 
     /// Closes all connections at once.
     pub(super) fn clear(&mut self) {
-        self.links.clear();
+        self.connections.clear();
     }
 
     /// Cuts all connections from number `first` on: they are gone without a word.
     pub(super) fn cut(&mut self, first: usize) -> Result<(), BenchError> {
-        for link in self.links.drain(first..) {
-            link.cut().map_err(|error| BenchError::System("cut a connection", error))?;
+        for connection in self.connections.drain(first..) {
+            connection.cut().map_err(|error| BenchError::System("cut a connection", error))?;
         }
         Ok(())
     }
@@ -197,11 +200,11 @@ impl Fleet {
         }
         for event in &self.events {
             let number = event.token().0;
-            let Some(link) = self.links.get_mut(number) else { continue };
+            let Some(connection) = self.connections.get_mut(number) else { continue };
             if event.is_writable()
-                && let Err(how) = link.on_writable()
+                && let Err(how) = connection.on_writable()
             {
-                lose(link, number, how, traffic)?;
+                lose(connection, number, how, traffic)?;
                 continue;
             }
             if !event.is_readable() {
@@ -216,13 +219,13 @@ impl Fleet {
                         traffic.message(number, mark, now);
                     }
                 };
-                let Heard { len, more, change } =
-                    link.read(&mut self.buffer, &self.key, &mut self.finder, sink);
+                let Received { len, more, change } =
+                    connection.read(&mut self.buffer, &self.key, &mut self.finder, sink);
                 match change {
                     Change::None => {}
                     Change::Opened => traffic.opened(number),
                     Change::Lost(how) => {
-                        lose(link, number, how, traffic)?;
+                        lose(connection, number, how, traffic)?;
                         break;
                     }
                 }
@@ -262,9 +265,14 @@ impl Fleet {
     }
 }
 
-fn lose<T: Traffic>(link: &Link, number: usize, how: Lost, traffic: &mut T) -> Result<(), BenchError> {
+fn lose<T: Traffic>(
+    connection: &Connection,
+    number: usize,
+    how: Lost,
+    traffic: &mut T,
+) -> Result<(), BenchError> {
     // What becomes of a stalled member is for the server to decide.
-    if link.is_stalled() { Ok(()) } else { traffic.lost(number, how) }
+    if connection.is_stalled() { Ok(()) } else { traffic.lost(number, how) }
 }
 
 /// Counts the connections that were opened, on the way to the traffic proper.
@@ -274,20 +282,20 @@ struct Counting<'t, T> {
 }
 
 impl<T: Traffic> Traffic for Counting<'_, T> {
-    fn message(&mut self, link: usize, mark: Option<Mark>, now: Nanos) {
-        self.traffic.message(link, mark, now);
+    fn message(&mut self, connection: usize, mark: Option<Mark>, now: Nanos) {
+        self.traffic.message(connection, mark, now);
     }
 
-    fn opened(&mut self, link: usize) {
+    fn opened(&mut self, connection: usize) {
         self.opened += 1;
-        self.traffic.opened(link);
+        self.traffic.opened(connection);
     }
 
-    fn lost(&mut self, link: usize, how: Lost) -> Result<(), BenchError> {
+    fn lost(&mut self, connection: usize, how: Lost) -> Result<(), BenchError> {
         match how {
-            Lost::Failed(error) => Err(BenchError::Connect { opened: link, error }),
+            Lost::Failed(error) => Err(BenchError::Connect { opened: connection, error }),
             Lost::Refused(error) => Err(BenchError::Handshake(error)),
-            Lost::Closed | Lost::Ended | Lost::Protocol(_) => self.traffic.lost(link, how),
+            Lost::Closed | Lost::Ended | Lost::Protocol(_) => self.traffic.lost(connection, how),
         }
     }
 }

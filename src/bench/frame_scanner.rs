@@ -1,7 +1,7 @@
 //! Received frames, walked over header by header: no payload is copied, and of a long one only the start is looked at.
 
 use super::body::Body;
-use super::stamp::{Finder, Mark};
+use super::payload::{Finder, Mark};
 use crate::ws::header::{self, CONTROL_BYTES_MAX};
 use crate::ws::{OpCode, ProtocolError, Role};
 
@@ -36,7 +36,7 @@ struct Message {
 
 /// Where in the stream of frames a connection is.
 #[derive(Debug, Default)]
-pub(super) struct Walker {
+pub(super) struct FrameScanner {
     /// The start of a frame that was cut off before its mark. Empty nearly always.
     carry: Vec<u8>,
     /// Bytes of the current frame that are still to come.
@@ -46,13 +46,13 @@ pub(super) struct Walker {
     message: Option<Message>,
 }
 
-impl Walker {
+impl FrameScanner {
     /// Walks over what was read and hands every item to `sink`.
     ///
     /// # Errors
     /// The rule that the server broke.
     #[inline]
-    pub(super) fn walk(
+    pub(super) fn scan(
         &mut self,
         mut bytes: &[u8],
         finder: &mut Finder,
@@ -176,7 +176,8 @@ impl Walker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::stamp::{Layout, STAMP_BYTES, Stamp};
+    use crate::bench::payload::Layout;
+    use crate::bench::payload_id::{PAYLOAD_ID_BYTES, PayloadId};
     use crate::every_split::every_split;
     use crate::ws::encode;
 
@@ -189,12 +190,13 @@ mod tests {
 
     fn walked(layout: Layout, wire: &[u8]) -> Result<Vec<Found>, ProtocolError> {
         every_split(wire, |pieces| {
-            let (mut walker, mut finder, mut found) = (Walker::default(), Finder::new(layout), Vec::new());
+            let (mut scanner, mut finder, mut found) =
+                (FrameScanner::default(), Finder::new(layout), Vec::new());
             for piece in pieces {
-                walker.walk(piece, &mut finder, |item| {
+                scanner.scan(piece, &mut finder, |item| {
                     found.push(match item {
-                        Item::Message { mark: Some(Mark::Stamp(stamp)), bytes, .. } => {
-                            Found::Message(Some(stamp.number), bytes)
+                        Item::Message { mark: Some(Mark::PayloadId(id)), bytes, .. } => {
+                            Found::Message(Some(id.number), bytes)
                         }
                         Item::Message { mark: None | Some(Mark::Entry(_)), bytes, .. } => {
                             Found::Message(None, bytes)
@@ -209,7 +211,7 @@ mod tests {
     }
 
     fn stamped(number: u32, len: usize) -> Vec<u8> {
-        let mut payload = Stamp { publisher: 3, number }.letters().to_vec();
+        let mut payload = PayloadId { publisher: 3, number }.letters().to_vec();
         payload.resize(len, b'x');
         payload
     }
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn messages_of_every_length_form_are_found_in_order() {
         let mut wire = Vec::new();
-        for (number, len) in [(0, STAMP_BYTES), (1, 125), (2, 126), (3, 1000)] {
+        for (number, len) in [(0, PAYLOAD_ID_BYTES), (1, 125), (2, 126), (3, 1000)] {
             encode::binary(&mut wire, &stamped(number, len));
         }
         encode::text(&mut wire, "short");
@@ -250,8 +252,8 @@ mod tests {
 
     #[test]
     fn the_content_of_a_chat_message_is_found_across_cuts() {
-        let stamp = Stamp { publisher: 3, number: 77 }.letters();
-        let text = format!("{{\"id\":\"1\",\"content\":\"{}yz\"}}", String::from_utf8_lossy(&stamp));
+        let id = PayloadId { publisher: 3, number: 77 }.letters();
+        let text = format!("{{\"id\":\"1\",\"content\":\"{}yz\"}}", String::from_utf8_lossy(&id));
         let mut wire = Vec::new();
         encode::text(&mut wire, &text);
         assert_eq!(walked(Layout::Chat, &wire).unwrap(), [Found::Message(Some(77), text.len() as u64)]);
@@ -260,10 +262,10 @@ mod tests {
     #[test]
     fn a_body_that_is_cut_or_garbled_is_noticed_however_it_comes() {
         let chat = |body: &str| {
-            let stamp = Stamp { publisher: 3, number: 77 }.letters();
-            format!("{{\"id\":\"1\",\"content\":\"{}{body}\",\"seq\":1}}", String::from_utf8_lossy(&stamp))
+            let id = PayloadId { publisher: 3, number: 77 }.letters();
+            format!("{{\"id\":\"1\",\"content\":\"{}{body}\",\"seq\":1}}", String::from_utf8_lossy(&id))
         };
-        let plain = |body: &str| [&stamped(1, STAMP_BYTES)[..], body.as_bytes()].concat();
+        let plain = |body: &str| [&stamped(1, PAYLOAD_ID_BYTES)[..], body.as_bytes()].concat();
         let filler = "x".repeat(20);
         let wrong =
             ["x".repeat(19), "x".repeat(21), format!("{}y", &filler[1..]), format!("y{}", &filler[1..])];
@@ -281,10 +283,10 @@ mod tests {
             (Layout::Chat, chat_wire, expected.clone()),
         ] {
             let found = every_split(&wire, |pieces| {
-                let mut finder = Finder::new(layout).checking(STAMP_BYTES + 20);
-                let (mut walker, mut found) = (Walker::default(), Vec::new());
+                let mut finder = Finder::new(layout).checking(PAYLOAD_ID_BYTES + 20);
+                let (mut scanner, mut found) = (FrameScanner::default(), Vec::new());
                 for piece in pieces {
-                    let walked = walker.walk(piece, &mut finder, |item| {
+                    let walked = scanner.scan(piece, &mut finder, |item| {
                         if let Item::Message { whole, .. } = item {
                             found.push(whole);
                         }

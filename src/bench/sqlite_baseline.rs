@@ -32,7 +32,7 @@ pub(super) struct Rows {
 
 /// What the plain loop has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Ceiling {
+pub struct SqliteBaseline {
     /// Rows of one transaction.
     pub batch: usize,
     /// Rows per second.
@@ -45,7 +45,7 @@ pub struct Ceiling {
 ///
 /// One thread, one prepared statement, everything else as SQLite has it by default; what a server has to do besides is
 /// left out.
-pub(super) fn measure(directory: &Path, rows: Rows, time: Duration) -> rusqlite::Result<Ceiling> {
+pub(super) fn measure(directory: &Path, rows: Rows, time: Duration) -> rusqlite::Result<SqliteBaseline> {
     let conn = Connection::open(directory.join("ceiling.db"))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = if rows.durability == Durability::Fsync { "FULL" } else { "NORMAL" };
@@ -69,7 +69,7 @@ pub(super) fn measure(directory: &Path, rows: Rows, time: Duration) -> rusqlite:
     let seconds = Duration::from_nanos(clock.now()).as_secs_f64();
     let own = process::own_thread_time().unwrap_or_default().saturating_sub(own);
     let count = count as f64;
-    Ok(Ceiling {
+    Ok(SqliteBaseline {
         batch: rows.batch,
         rows_per_second: count / seconds,
         cpu_micros: own.as_secs_f64() * 1e6 / count.max(1.0),

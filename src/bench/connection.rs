@@ -8,9 +8,9 @@ use mio::{Registry, Token};
 use socket2::SockRef;
 
 use super::error::Lost;
-use super::stamp::Finder;
+use super::frame_scanner::{FrameScanner, Item};
+use super::payload::Finder;
 use super::target::Target;
-use super::walk::{Item, Walker};
 use crate::handshake::client::{self, ClientKey};
 use crate::transport::{Arrived, Stream};
 use crate::ws::{OpCode, encode};
@@ -45,7 +45,7 @@ pub(super) enum Change {
 
 /// What one read came to.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct Received {
     /// Bytes that were there.
     pub(super) len: usize,
     /// Whether there may be others, which no event will tell of.
@@ -53,31 +53,31 @@ pub(super) struct Heard {
     pub(super) change: Change,
 }
 
-impl Heard {
-    fn nothing(change: Change) -> Heard {
-        Heard { len: 0, more: false, change }
+impl Received {
+    fn nothing(change: Change) -> Received {
+        Received { len: 0, more: false, change }
     }
 }
 
 /// A client connection.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     stream: Stream,
     state: State,
-    walker: Walker,
+    scanner: FrameScanner,
     unsent: Vec<u8>,
     /// Whether incoming bytes are taken.
     reads: bool,
 }
 
-impl Link {
+impl Connection {
     /// Begins to connect; `request` goes out when that has succeeded.
     pub(super) fn connect(
         target: &Target,
         request: Vec<u8>,
         registry: &Registry,
         token: Token,
-    ) -> io::Result<Link> {
+    ) -> io::Result<Connection> {
         let socket = TcpStream::connect(target.addr)?;
         socket.set_nodelay(true)?;
         let mut stream = match &target.trust {
@@ -86,7 +86,7 @@ impl Link {
         };
         stream.register(registry, token)?;
         let state = State::Connecting(request);
-        Ok(Link { stream, state, walker: Walker::default(), unsent: Vec::new(), reads: true })
+        Ok(Connection { stream, state, scanner: FrameScanner::default(), unsent: Vec::new(), reads: true })
     }
 
     /// From now on nothing is read: the member is stalled.
@@ -153,23 +153,25 @@ impl Link {
         key: &ClientKey,
         finder: &mut Finder,
         sink: impl FnMut(Item<'_>),
-    ) -> Heard {
+    ) -> Received {
         if !self.reads || matches!(self.state, State::Connecting(_)) {
-            return Heard::nothing(Change::None);
+            return Received::nothing(Change::None);
         }
         let (len, more) = match self.stream.lend().read(buffer) {
             Ok(Arrived::Bytes { count, more }) => (count, more),
-            Ok(Arrived::End) => return Heard::nothing(Change::Lost(Lost::Ended)),
+            Ok(Arrived::End) => return Received::nothing(Change::Lost(Lost::Ended)),
             Ok(Arrived::Broken) => {
                 let error =
                     io::Error::new(io::ErrorKind::InvalidData, "TLS failed: is the certificate trusted?");
-                return Heard::nothing(Change::Lost(Lost::Failed(error)));
+                return Received::nothing(Change::Lost(Lost::Failed(error)));
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::nothing(Change::None),
-            Err(error) => return Heard::nothing(Change::Lost(Lost::Failed(error))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Received::nothing(Change::None);
+            }
+            Err(error) => return Received::nothing(Change::Lost(Lost::Failed(error))),
         };
         let change = self.receive(&buffer[..len], key, finder, sink).unwrap_or_else(Change::Lost);
-        Heard { len, more, change }
+        Received { len, more, change }
     }
 
     fn receive(
@@ -205,8 +207,8 @@ impl Link {
         mut sink: impl FnMut(Item<'_>),
     ) -> Result<(), Lost> {
         let (mut pongs, mut closed) = (Vec::new(), false);
-        self.walker
-            .walk(bytes, finder, |item| match item {
+        self.scanner
+            .scan(bytes, finder, |item| match item {
                 Item::Ping(payload) => encode::masked(&mut pongs, OpCode::Pong, payload, CONTROL_KEY),
                 Item::Close => closed = true,
                 Item::Message { .. } => sink(item),
