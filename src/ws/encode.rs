@@ -1,7 +1,7 @@
 //! From payloads to frames (RFC 6455 §5.2). Each frame is a whole message or a control frame: this end never
 //! fragments, since what it sends is already in memory.
 
-use super::close::CloseCode;
+use super::close_code::CloseCode;
 use super::header::CONTROL_BYTES_MAX;
 use super::mask::Mask;
 use super::message::OpCode;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-use super::close::CloseCode;
+use super::close_code::CloseCode;
 
 /// The rule that the peer broke. The connection fails with [`ProtocolError::close_code`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

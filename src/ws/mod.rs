@@ -3,6 +3,17 @@
 //! [`Connection`] turns received bytes into messages and the steps of the closing handshake; [`encode`] turns
 //! payloads into frames. Neither knows a socket, a thread or a clock.
 //!
+//! | file | subject |
+//! |---|---|
+//! | `connection` | messages, and the steps of the closing handshake |
+//! | `decoder`, `unfinished` | frames from bytes; what has come of a message so far |
+//! | `message`, `rules` | messages and control frames; which frames may follow which |
+//! | `header`, `mask`, `encode` | headers of frames, masking keys, frames from payloads |
+//! | `text`, `utf8` | a text that was checked, and checking it as it comes |
+//! | `close`, `close_code`, `error` | bodies of Close frames, their codes, and the rules that a peer can break |
+//! | `buffer` | the bytes that were received |
+//! | `deflate` | compressed messages |
+//!
 //! ```
 //! use foghorn::ws::{Connection, Decoder, Incoming, Input, Message, Role, encode};
 //!
@@ -17,6 +28,7 @@
 
 mod buffer;
 mod close;
+mod close_code;
 mod connection;
 mod decoder;
 pub mod deflate;
@@ -35,7 +47,8 @@ mod unfinished;
 pub mod utf8;
 
 pub use buffer::Spares;
-pub use close::{Close, CloseCode};
+pub use close::Close;
+pub use close_code::CloseCode;
 pub use connection::{Connection, Incoming, Phase};
 pub use decoder::Decoder;
 pub use error::ProtocolError;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::{FLUSH_TAIL, History, WindowBits};
+use super::history::{FLUSH_TAIL, History, WindowBits};
 use crate::ws::encode;
 use crate::ws::header::RSV1;
 use crate::ws::message::OpCode;

@@ -5,7 +5,8 @@ use std::fmt;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::{Allowance, FLUSH_TAIL, History, WindowBits};
+use super::allowance::Allowance;
+use super::history::{FLUSH_TAIL, History, WindowBits};
 use crate::ws::ProtocolError;
 
 /// What comes out of one step at most. The caller looks at its limit between two steps.

@@ -2,7 +2,8 @@
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 
-use super::{Deflate, FLUSH_TAIL, History, Level, WindowBits};
+use super::history::FLUSH_TAIL;
+use super::{Deflate, History, Level, WindowBits};
 use crate::every_split::every_split;
 use crate::ws::{CloseCode, Decoder, Event, Input, Message, OpCode, ProtocolError, Role, encode};
 

@@ -1,31 +1,10 @@
-//! Compressed messages: permessage-deflate (RFC 7692), without I/O.
-//!
-//! A message is compressed alone, or refers back to what was sent before it (*context takeover*). What it may refer to
-//! is nothing but the last bytes of the earlier messages, so a context is kept as just those bytes, its [`History`]:
-//! the compressors themselves, which are large, belong to threads and never to connections.
-//!
-//! | file | subject |
-//! |---|---|
-//! | this one | windows, histories, and what both directions share |
-//! | `allowance` | how much may be inflated at once |
-//! | `inflater` | from a compressed message to its payload, piece by piece |
-//! | `deflater` | from a payload to a compressed frame |
-
-mod allowance;
-mod deflater;
-mod inflater;
-#[cfg(test)]
-mod tests;
+//! What a compressed message may refer back to.
 
 use std::num::NonZeroU8;
 
-pub(in crate::ws) use allowance::Allowance;
-pub use deflater::{Deflate, Level};
-pub(in crate::ws) use inflater::Inflation;
-
 /// The end of a flushed stream, which both sides know and nobody sends (RFC 7692 §7.2.1): an empty stored block
 /// without its first bits.
-const FLUSH_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+pub(super) const FLUSH_TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
 /// The base-2 logarithm of an LZ77 window, from 8 to 15.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +38,7 @@ impl WindowBits {
 #[derive(Debug)]
 pub struct History {
     /// Invariant: at most `window.bytes()`.
-    bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     window: WindowBits,
 }
 
@@ -84,7 +63,7 @@ impl History {
         self.bytes.extend_from_slice(message);
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
