@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::ConfigError;
-use super::error::Place;
+use super::error::Origin;
 
 /// What the names of our variables begin with.
 pub(super) const VARIABLE_PREFIX: &str = "FOGHORN_";
@@ -22,7 +22,7 @@ pub fn own_variables(
         |(name, _): &(OsString, OsString)| name.as_encoded_bytes().starts_with(VARIABLE_PREFIX.as_bytes());
     let text = |(name, value): (OsString, OsString)| {
         let not_text = |name: &OsString, what| ConfigError {
-            place: Place::Variable { name: name.to_string_lossy().escape_debug().to_string() },
+            origin: Origin::Variable { name: name.to_string_lossy().escape_debug().to_string() },
             key: None,
             problem: format!("{what} is not UTF-8"),
         };

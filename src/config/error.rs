@@ -5,7 +5,7 @@ use std::fmt;
 /// A configuration that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    pub(super) place: Place,
+    pub(super) origin: Origin,
     /// The key in question; `None` if the file as a whole could not be read.
     pub(super) key: Option<String>,
     /// What is wrong, and what would be right.
@@ -14,7 +14,7 @@ pub struct ConfigError {
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Origin {
     /// The file itself.
     File { path: String },
     /// A line of the file, counted from 1.
@@ -28,14 +28,14 @@ pub(super) enum Place {
 }
 
 impl ConfigError {
-    pub(super) fn new(place: Place, key: &str, problem: impl Into<String>) -> ConfigError {
-        ConfigError { place, key: Some(key.to_owned()), problem: problem.into() }
+    pub(super) fn new(origin: Origin, key: &str, problem: impl Into<String>) -> ConfigError {
+        ConfigError { origin, key: Some(key.to_owned()), problem: problem.into() }
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.place)?;
+        write!(f, "{}: ", self.origin)?;
         if let Some(key) = &self.key {
             write!(f, "{key}: ")?;
         }
@@ -45,14 +45,14 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-impl fmt::Display for Place {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File { path } => f.write_str(path),
-            Place::Line { path, line } => write!(f, "{path}:{line}"),
-            Place::Variable { name } => write!(f, "environment variable {name}"),
-            Place::Flag { name } => write!(f, "option {name}"),
-            Place::Program => f.write_str("configuration"),
+            Origin::File { path } => f.write_str(path),
+            Origin::Line { path, line } => write!(f, "{path}:{line}"),
+            Origin::Variable { name } => write!(f, "environment variable {name}"),
+            Origin::Flag { name } => write!(f, "option {name}"),
+            Origin::Program => f.write_str("configuration"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One declaration per section: its struct, its defaults, how its keys are set, and how they are written.
 
-use super::kind::{Given, Written};
+use super::value::{RawValue, Rendered};
 
 /// Why a key could not be set.
 pub(super) enum Refusal {
@@ -26,7 +26,7 @@ pub(super) trait Section {
     }
 
     /// Sets one key.
-    fn set(&mut self, key: &str, given: &Given<'_>) -> Result<(), Refusal>;
+    fn set(&mut self, key: &str, raw: &RawValue<'_>) -> Result<(), Refusal>;
 
     /// Appends every key, each under its comment, and every table.
     fn write(&self, out: &mut String);
@@ -42,10 +42,10 @@ pub(super) fn write_comment(lines: &[&str], out: &mut String) {
 }
 
 /// Appends a key and its value.
-pub(super) fn write_key(key: &str, written: Written, out: &mut String) {
-    let (sign, value) = match written {
-        Written::Value(value) => ("", value),
-        Written::Example(value) => ("# ", value),
+pub(super) fn write_key(key: &str, rendered: Rendered, out: &mut String) {
+    let (sign, value) = match rendered {
+        Rendered::Value(value) => ("", value),
+        Rendered::Example(value) => ("# ", value),
     };
     for part in [sign, key, " = ", &value, "\n\n"] {
         out.push_str(part);
@@ -117,18 +117,18 @@ macro_rules! section {
             fn set(
                 &mut self,
                 key: &str,
-                given: &$crate::config::kind::Given<'_>,
+                raw: &$crate::config::value::RawValue<'_>,
             ) -> Result<(), $crate::config::section::Refusal> {
-                use $crate::config::{kind::Kind, section::Refusal};
+                use $crate::config::{value::ValueKind, section::Refusal};
                 match key {
-                    $(stringify!($key) => self.$key = $kind.read(given).map_err(Refusal::Value)?,)+
+                    $(stringify!($key) => self.$key = $kind.read(raw).map_err(Refusal::Value)?,)+
                     _ => return Err(Refusal::Unknown),
                 }
                 Ok(())
             }
 
             fn write(&self, out: &mut String) {
-                use $crate::config::{kind::Kind, section};
+                use $crate::config::{value::ValueKind, section};
                 $(
                     section::write_comment(&[$($doc),+], out);
                     section::write_key(stringify!($key), $kind.write(&self.$key), out);

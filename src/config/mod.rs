@@ -2,6 +2,15 @@
 //!
 //! Defaults are overruled by a TOML file, that by the environment, that by the command line. An unknown key, a value
 //! out of its range or without its unit is an error that names the key and its place, never a guess.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `section` | declares a table: its keys, their defaults, their kinds |
+//! | `value`, `kind` | how the values of a key are read and written; every kind of value |
+//! | `load` | the file, the environment and the command line, one over the other |
+//! | `environment` | variables of the environment |
+//! | `unit`, `listen`, `filter`, `secret` | durations and sizes; addresses to listen on; filters of the log; what is never printed |
+//! | `error`, `suggestion` | what is wrong, where, and what was probably meant |
 
 mod environment;
 mod error;
@@ -13,6 +22,7 @@ mod secret;
 mod section;
 mod suggestion;
 mod unit;
+mod value;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -112,7 +122,7 @@ section! {
     /// Proxies in front of the server, and what they say about its clients.
     Proxy {
         /// The proxies that are believed, as networks ("10.0.0.0/8") or addresses: for these, X-Forwarded-For,
-        /// X-Forwarded-Proto and Forwarded say whose request it is. From anybody else they are ignored.
+        /// X-Forwarded-Proto and Forwarded say whose request it is. From other peers they are ignored.
         trusted: Trusted = Trusted::default(), Networks;
         /// Whether every connection begins with a PROXY header (version 1 or 2); one without is closed. It is believed
         /// if it comes from a trusted proxy.
@@ -181,7 +191,7 @@ section! {
         opening_bytes: usize = 64 * MIB, Bytes(64 * KIB..=64 * GIB);
         /// Members of one room at once; 0 is no limit.
         members_per_room: usize = 0, Count { range: 1..=CONNECTIONS_MAX, zero: true };
-        /// Bans in all rooms together. One more is answered with 503, and bans nobody.
+        /// Bans in all rooms together. One more is answered with 503, and the user is not banned.
         bans: usize = 100_000, Count { range: 1..=10_000_000, zero: false };
     }
 }
@@ -206,7 +216,7 @@ section! {
         window_messages: usize = 256, Count { range: 1..=1_000_000, zero: false };
         /// The most bytes of a room kept in memory.
         window_bytes: usize = MIB, Bytes(4 * KIB..=GIB);
-        /// From so many members on, a room is sent its messages by all workers together; 0 is never.
+        /// Number of members from which all workers together send a room its messages; 0 is never.
         lane_members: usize = 2000, Count { range: 1..=CONNECTIONS_MAX, zero: true };
         /// What becomes of a member that falls behind the window: "catch-up" sends it what it missed from the store,
         /// "gap" tells it what it lost and goes on with the newest message, "close" ends its session with 4008.
@@ -224,7 +234,7 @@ section! {
 section! {
     /// What is kept of chat rooms, and how safely. A room can have these its own way.
     History {
-        /// What a message has survived before anybody is shown it: "commit" the end of the process, "fsync" the loss
+        /// What a message has survived before a member is shown it: "commit" the end of the process, "fsync" the loss
         /// of power, "async" nothing (it is shown at once and stored soon), "off" nothing (it is never stored).
         durability: Durability = Durability::Commit, Choice(&[
             ("commit", Durability::Commit),
@@ -256,11 +266,11 @@ section! {
 section! {
     /// Chat rooms.
     Chat {
-        /// Whether a room that nobody created is created by its first member; otherwise that is refused with 1008.
+        /// Whether the first member of a room creates it; otherwise a member of a room that was not created is refused with 1008.
         open_rooms: bool = true, Switch;
-        /// What the room is told when somebody comes; {username} stands for the name.
+        /// What the room is told when a user comes; {username} stands for the name.
         join_notice: String = "{username} joined".to_owned(), Notice;
-        /// What the room is told when somebody leaves.
+        /// What the room is told when a user leaves.
         leave_notice: String = "{username} left".to_owned(), Notice;
         /// A room with more members than this does not announce who comes, nor that they leave; they are counted as
         /// online all the same. 0 announces everybody. Each notice goes to all members: what a room of n members costs
@@ -330,9 +340,9 @@ section! {
         jwt_public_key_file: Option<PathBuf> = None, File { example: "/etc/foghorn/tokens.pem" };
         /// A file with several keys, as a JSON Web Key Set; a token names one of them by its `kid`.
         jwks_file: Option<PathBuf> = None, File { example: "/etc/foghorn/jwks.json" };
-        /// Whom tokens have to be for (`aud`). Not set: only tokens that name nobody are taken.
+        /// Whom tokens have to be for (`aud`). Not set: only tokens without an audience are accepted.
         audience: Option<String> = None, Text { example: "chat" };
-        /// Who tokens have to be from (`iss`). Not set: anybody with the key.
+        /// Who tokens have to be from (`iss`). Not set: every issuer that has the key.
         issuer: Option<String> = None, Text { example: "https://login.example" };
         /// How far the clocks of those who sign may be off, for `exp` and `nbf`.
         leeway: Duration = Duration::ZERO, Time { range: Duration::from_secs(1)..=Duration::from_secs(600), zero: true };
@@ -357,7 +367,7 @@ section! {
         transactions: usize = 100, Count { range: 1..=10_000, zero: false };
         /// What may wait in all transactions of one session.
         transaction_bytes: usize = MIB, Bytes(KIB..=GIB);
-        /// Messages of a queue that one subscription has not acknowledged; with so many it is sent no more.
+        /// Maximum number of messages of a queue that one subscription has not acknowledged; at the maximum it is sent no more.
         unacknowledged: usize = 1000, Count { range: 1..=1_000_000, zero: false };
         /// Messages that wait in a queue for a subscriber; one more is refused.
         queue_length: usize = 10_000, Count { range: 1..=10_000_000, zero: false };
@@ -410,7 +420,7 @@ pub enum OnLag {
     Close,
 }
 
-/// What a message has survived before anybody is shown it.
+/// What a message has survived before a member is shown it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {
@@ -457,7 +467,7 @@ impl Config {
     pub fn to_toml(&self) -> String {
         let mut out = String::from(
             "# The configuration of foghorn. Every key can be overruled by the environment: limits.message_bytes by\n\
-             # FOGHORN_LIMITS_MESSAGE_BYTES; a list or a table is written there as it is here, or with commas. Durations\n\
+             # FOGHORN_LIMITS_MESSAGE_BYTES; a list or a table is rendered there as it is here, or with commas. Durations\n\
              # have a unit (ms, s, min, h, d), and so have sizes (B, KiB, MiB, GiB).\n\n",
         );
         self.write(&mut out);
