@@ -51,5 +51,6 @@ pub use source::{Presented, SUBPROTOCOL, offers_subprotocol};
 #[cfg(feature = "auth")]
 pub use token::Authority;
 
-#[cfg(all(test, feature = "auth"))]
+#[cfg(test)]
+#[cfg(feature = "auth")]
 mod tests;

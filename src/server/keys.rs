@@ -101,7 +101,8 @@ pub fn hmac_algorithm(algorithm: config::HmacAlgorithm) -> HmacAlgorithm {
     }
 }
 
-#[cfg(all(test, feature = "auth"))]
+#[cfg(test)]
+#[cfg(feature = "auth")]
 mod tests {
     use super::*;
 

@@ -39,7 +39,8 @@ mod held;
 mod memory;
 #[cfg(feature = "store")]
 mod sqlite;
-#[cfg(all(test, feature = "store"))]
+#[cfg(test)]
+#[cfg(feature = "store")]
 mod tests;
 mod threads;
 mod values;
