@@ -154,7 +154,7 @@ impl Server {
     /// # Errors
     /// As [`Server::run`].
     #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn settle(&mut self, elapsed: Duration) -> Result<(), RunError> {
+    pub(crate) fn run_until_idle(&mut self, elapsed: Duration) -> Result<(), RunError> {
         self.reactor.run_until_idle(elapsed).map_err(RunError)
     }
 

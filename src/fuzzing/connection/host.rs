@@ -96,7 +96,7 @@ impl Host {
     }
 
     fn settle(&mut self) {
-        self.server.settle(self.now).expect("the server goes on");
+        self.server.run_until_idle(self.now).expect("the server goes on");
     }
 
     /// Turns and reads until neither brings anything new.
