@@ -144,7 +144,7 @@ impl Traffic for Churn {
             (Stage::Done, _) => Ok(()),
             (Stage::Opening, Lost::Refused(error)) => Err(BenchError::Handshake(error)),
             (Stage::Opening | Stage::Asked | Stage::Closing, how) => {
-                Err(BenchError::Lost { connection: connection, how })
+                Err(BenchError::Lost { connection, how })
             }
         }
     }

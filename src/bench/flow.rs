@@ -251,7 +251,7 @@ fn scheduled_at(number: u64, rate: f64) -> Nanos {
 
 fn send(connections: &mut Connections, connection: usize, frames: &[u8]) -> Result<(), BenchError> {
     let sent = connections.connection(connection).send(frames);
-    sent.map_err(|error| BenchError::Lost { connection: connection, how: super::error::Lost::Failed(error) })
+    sent.map_err(|error| BenchError::Lost { connection, how: super::error::Lost::Failed(error) })
 }
 
 impl Traffic for Flow {
