@@ -3,10 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use jsonwebtoken::{EncodingKey, Header};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 
 use super::keys::HmacAlgorithm;
+use super::signature::signed;
+use super::token::name;
 use super::{TOKEN_BYTES_MAX, USER_BYTES_MAX, is_user_name};
 
 /// Signs tokens with a secret.
@@ -104,9 +107,12 @@ impl Issuer {
             rooms,
             admin,
         };
-        let header = Header::new(self.algorithm.algorithm());
-        let token = jsonwebtoken::encode(&header, &claims, &EncodingKey::from_secret(&self.secret))
-            .map_err(|_| IssueError::Unsigned)?;
+        let algorithm = self.algorithm.algorithm();
+        let header = format!(r#"{{"typ":"JWT","alg":"{}"}}"#, name(algorithm));
+        let claims = serde_json::to_vec(&claims).map_err(|_| IssueError::Unsigned)?;
+        let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+        let signature = signed(algorithm, &self.secret, message.as_bytes()).ok_or(IssueError::Unsigned)?;
+        let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
         if token.len() > TOKEN_BYTES_MAX { Err(IssueError::TooLong) } else { Ok(token) }
     }
 }

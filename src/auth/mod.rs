@@ -6,6 +6,7 @@
 //! | `token` | a token is checked: shape, algorithm, signature, claims |
 //! | `json` | JSON of strangers, read strictly |
 //! | `issue` | a token is signed |
+//! | `signature` | what a key verifies, and what a secret signs |
 //! | `source` | where in a request a token lies |
 //! | `message` | a token that comes as a message |
 //! | `names` | what can be the name of a user or a room |
@@ -31,6 +32,8 @@ mod keys;
 mod message;
 mod names;
 pub mod policy;
+#[cfg(feature = "auth")]
+mod signature;
 mod source;
 #[cfg(feature = "auth")]
 mod token;

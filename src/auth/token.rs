@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, crypto};
+use jsonwebtoken::Algorithm;
 use serde::Deserialize;
 
 use super::error::{Claim, TOKEN_BYTES_MAX, TokenError};
 use super::json::{self, Seconds};
 use super::keys::Keys;
+use super::signature::is_genuine;
 use super::{Identity, is_user_name};
 
 /// What tokens are checked against.
@@ -110,7 +111,8 @@ impl Authority {
         if header.alg != name(key.algorithm) {
             return Err(TokenError::Algorithm);
         }
-        if !matches!(crypto::verify(signature, message.as_bytes(), &key.key, key.algorithm), Ok(true)) {
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Signature)?;
+        if !is_genuine(key.algorithm, key.key.kind(), message.as_bytes(), &signature) {
             return Err(TokenError::Signature);
         }
         let claims: Claims = part(claims).ok_or_else(|| wrong_claim(claims))?;
@@ -189,7 +191,7 @@ fn part<T: serde::de::DeserializeOwned>(text: &str) -> Option<T> {
     clippy::wildcard_enum_match_arm,
     reason = "the algorithms of another crate, half of which are not ours"
 )]
-fn name(algorithm: Algorithm) -> &'static str {
+pub(super) fn name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::HS256 => "HS256",
         Algorithm::HS384 => "HS384",

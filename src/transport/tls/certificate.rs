@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
-use rustls::crypto::aws_lc_rs::{self, Ticketer};
+use rustls::crypto::ring::{self, Ticketer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{CertificateError as Verdict, RootCertStore, ServerConfig, ServerConnection};
 use rustls_pki_types::pem::{self, PemObject};
@@ -88,7 +88,7 @@ impl Certificate {
         let (leaf, others) = self.chain.split_first()?;
         let mut roots = RootCertStore::empty();
         roots.add(leaf.clone()).ok()?;
-        let provider = Arc::new(aws_lc_rs::default_provider());
+        let provider = Arc::new(ring::default_provider());
         let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().ok()?;
         let name = ServerName::try_from("localhost").ok()?;
         match verifier.verify_server_cert(leaf, others, &name, &[], UnixTime::now()) {
@@ -102,7 +102,7 @@ fn server_config(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_protocol_versions(&[&TLS13, &TLS12])?
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
