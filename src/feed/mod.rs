@@ -32,7 +32,7 @@ pub fn routes(router: Router, config: &Config) -> Router {
 }
 
 /// What a request asks for.
-struct Wanted<'r> {
+struct FeedRequest<'r> {
     room: Cow<'r, str>,
     /// Who asks; empty if nobody knows.
     user: Cow<'r, str>,
@@ -44,15 +44,15 @@ struct Wanted<'r> {
 }
 
 /// One of the two ways.
-trait Way: Send + Sync + 'static {
+trait FeedKind: Send + Sync + 'static {
     const PREFIX: &'static str;
 
-    fn answer(&self, wanted: Wanted<'_>, responder: Responder) -> Result<Answer, Response>;
+    fn answer(&self, feed: FeedRequest<'_>, responder: Responder) -> Result<Answer, Response>;
 }
 
 struct Feed<W>(W);
 
-impl<W: Way> Api for Feed<W> {
+impl<W: FeedKind> Api for Feed<W> {
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
         let access = Access::of(request.origins, request.head, request.arrival.secure);
         let fields = Fields(access.headers());
@@ -60,20 +60,20 @@ impl<W: Way> Api for Feed<W> {
             (Access::Stranger, _) => Err(problem(Status::FORBIDDEN, "this origin is not allowed")),
             (_, Method::Options) => Err(options()),
             (_, Method::Get | Method::Head) => {
-                let wanted = Wanted::parse(W::PREFIX, request, fields.clone());
-                wanted.and_then(|wanted| self.0.answer(wanted, responder))
+                let feed = FeedRequest::parse(W::PREFIX, request, fields.clone());
+                feed.and_then(|feed| self.0.answer(feed, responder))
             }
             (Access::Client | Access::Page { .. }, _) => {
                 let response = problem(Status::METHOD_NOT_ALLOWED, "a feed can only be read");
                 Err(response.header("Allow", "GET, HEAD, OPTIONS"))
             }
         };
-        answer.unwrap_or_else(|refusal| Answer::Now(fields.dress(refusal)))
+        answer.unwrap_or_else(|refusal| Answer::Now(fields.apply(refusal)))
     }
 }
 
-impl<'r> Wanted<'r> {
-    fn parse(prefix: &str, request: &'r Request<'r>, fields: Fields) -> Result<Wanted<'r>, Response> {
+impl<'r> FeedRequest<'r> {
+    fn parse(prefix: &str, request: &'r Request<'r>, fields: Fields) -> Result<FeedRequest<'r>, Response> {
         let bad = |error: &dyn std::fmt::Display| problem(Status::BAD_REQUEST, error.to_string());
         let head = request.head;
         let segment = head.path().strip_prefix(prefix).unwrap_or_default();
@@ -98,7 +98,7 @@ impl<'r> Wanted<'r> {
             (None, None) => Cow::Borrowed(""),
         };
         let start = query::start(head.query()).map_err(|error| bad(&error))?;
-        Ok(Wanted { room, user, identity, start, request, fields })
+        Ok(FeedRequest { room, user, identity, start, request, fields })
     }
 }
 
@@ -108,7 +108,7 @@ struct Fields(Vec<(&'static str, String)>);
 
 impl Fields {
     /// An answer for this reader alone, and not for later.
-    fn dress(&self, response: Response) -> Response {
+    fn apply(&self, response: Response) -> Response {
         let response =
             response.header("Cache-Control", "no-store").header("X-Content-Type-Options", "nosniff");
         let response = response.header("Vary", "Origin");

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::{Fields, Wanted, Way, busy, problem, refusal};
+use super::{FeedKind, FeedRequest, Fields, busy, problem, refusal};
 use crate::auth::{Identity, TokenError};
 use crate::chat::query::parse_number;
 use crate::chat::rest::messages;
@@ -26,36 +26,36 @@ const EXPIRY_SLACK: Duration = Duration::from_millis(100);
 /// The polls.
 pub(super) struct Polls;
 
-impl Way for Polls {
+impl FeedKind for Polls {
     const PREFIX: &'static str = super::POLL;
 
-    fn answer(&self, wanted: Wanted<'_>, responder: Responder) -> Result<Answer, Response> {
-        let wait = number(&wanted, "wait", 0..=WAIT_MAX.as_secs())?.map_or(WAIT_DEFAULT, Duration::from_secs);
-        let limit = number(&wanted, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
+    fn answer(&self, feed: FeedRequest<'_>, responder: Responder) -> Result<Answer, Response> {
+        let wait = number(&feed, "wait", 0..=WAIT_MAX.as_secs())?.map_or(WAIT_DEFAULT, Duration::from_secs);
+        let limit = number(&feed, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
         // A poll ends with its token, like a stream.
-        let expiry = wanted.identity.as_deref().and_then(Identity::expiry);
+        let expiry = feed.identity.as_deref().and_then(Identity::expiry);
         let left = expiry.map_or(Duration::MAX, |expiry| expiry.saturating_sub(unix_time()) + EXPIRY_SLACK);
         let ends_with_token = left < wait;
         let wait = wait.min(left);
-        let reader = Arc::new(Reader {
+        let waiter = Arc::new(Waiter {
             ends_with_token,
-            fields: wanted.fields,
+            fields: feed.fields,
             waits_at: OnceLock::new(),
             responder: Mutex::new(Some(responder)),
         });
-        let (waiting, asking, asker) = (Arc::downgrade(&reader), Arc::downgrade(&reader), Arc::new(()));
+        let (waiting, asking, alive) = (Arc::downgrade(&waiter), Arc::downgrade(&waiter), Arc::new(()));
         // Without a wait nobody else keeps it.
-        let keeper = wait.is_zero().then(|| reader.clone());
-        let request = HistoryRequest::new(&wanted.room, wanted.start)
-            .user(&wanted.user)
+        let keeper = wait.is_zero().then(|| waiter.clone());
+        let request = HistoryRequest::new(&feed.room, feed.start)
+            .user(&feed.user)
             .limit(usize::try_from(limit).unwrap_or(usize::MAX))
             .wait(wait, move |position| {
                 let _told_before = waiting.upgrade().map(|waiting| waiting.waits_at.set(position));
             })
-            .asker(&asker);
-        let asked = wanted.request.rooms.history(request, move |history| {
-            if let Some(reader) = asking.upgrade() {
-                reader.answer(history);
+            .asker(&alive);
+        let asked = feed.request.rooms.history(request, move |history| {
+            if let Some(waiter) = asking.upgrade() {
+                waiter.answer(history);
             }
             drop(keeper);
         });
@@ -66,8 +66,8 @@ impl Way for Polls {
             // Dropped as soon as nobody waits any more, whether because of an answer or because the client has gone: then
             // the room keeps little more than a place in a queue until it looks there.
             let nothing = move || {
-                drop(asker);
-                reader.nothing()
+                drop(alive);
+                waiter.nothing()
             };
             Answer::PendingUntil(wait, Fallback::new(nothing))
         })
@@ -76,12 +76,12 @@ impl Way for Polls {
 
 /// A number from the query.
 fn number(
-    wanted: &Wanted<'_>,
+    feed: &FeedRequest<'_>,
     name: &'static str,
     range: std::ops::RangeInclusive<u64>,
 ) -> Result<Option<u64>, Response> {
     let bad = |detail: Cow<'static, str>| problem(Status::BAD_REQUEST, detail);
-    let value = crate::http::query::get(wanted.request.head.query(), name);
+    let value = crate::http::query::get(feed.request.head.query(), name);
     let Some(value) = value.map_err(|error| bad(error.to_string().into()))? else { return Ok(None) };
     let number = parse_number(name, &value).ok().filter(|number| range.contains(number));
     let rule = || bad(format!("{name} is not between {} and {}", range.start(), range.end()).into());
@@ -89,7 +89,7 @@ fn number(
 }
 
 /// One request that waits for its answer.
-struct Reader {
+struct Waiter {
     /// The time that is up is that of the token.
     ends_with_token: bool,
     fields: Fields,
@@ -98,11 +98,11 @@ struct Reader {
     responder: Mutex<Option<Responder>>,
 }
 
-impl Reader {
+impl Waiter {
     fn answer(&self, history: Result<History, RejectReason>) {
         let response = match history {
             Ok(History { json, position, .. }) => self.array(json, position),
-            Err(why) => self.fields.dress(refusal(why)),
+            Err(why) => self.fields.apply(refusal(why)),
         };
         let responder = self.responder.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(responder) = responder {
@@ -115,16 +115,16 @@ impl Reader {
         if self.ends_with_token {
             let expired = TokenError::Expired;
             let response = problem(Status::UNAUTHORIZED, expired.message());
-            return self.fields.dress(response.header("WWW-Authenticate", expired.challenge()));
+            return self.fields.apply(response.header("WWW-Authenticate", expired.challenge()));
         }
         match self.waits_at.get() {
             Some(position) => self.array(b"[]".to_vec(), *position),
-            None => self.fields.dress(busy()),
+            None => self.fields.apply(busy()),
         }
     }
 
     /// The answer; `position` is where the next poll goes on.
     fn array(&self, json: Vec<u8>, position: Position) -> Response {
-        self.fields.dress(Response::json(Status::OK, json)).header(messages::POSITION, position.to_string())
+        self.fields.apply(Response::json(Status::OK, json)).header(messages::POSITION, position.to_string())
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Wanted, Way, busy, problem, refusal};
+use super::{FeedKind, FeedRequest, busy, problem, refusal};
 use crate::auth::Identity;
 use crate::chat::query;
 use crate::http::{self, Method, Response, Status};
@@ -24,43 +24,43 @@ pub(super) struct Events {
     pub(super) beat: Duration,
 }
 
-impl Way for Events {
+impl FeedKind for Events {
     const PREFIX: &'static str = super::SSE;
 
-    fn answer(&self, wanted: Wanted<'_>, responder: Responder) -> Result<Answer, Response> {
+    fn answer(&self, feed: FeedRequest<'_>, responder: Responder) -> Result<Answer, Response> {
         // What a browser saw last outranks where the page wanted to begin.
-        let start = match last_event_id(&wanted)? {
+        let start = match last_event_id(&feed)? {
             Some(Position { epoch, seq }) => Start::After { seq, epoch: Some(epoch) },
-            None => wanted.start,
+            None => feed.start,
         };
         let head =
             Response::new(Status::OK).body("text/event-stream", &[][..]).header("X-Accel-Buffering", "no");
-        let head = wanted.fields.dress(head);
-        if wanted.request.head.method() == Method::Head {
+        let head = feed.fields.apply(head);
+        if feed.request.head.method() == Method::Head {
             return Ok(Answer::Now(head.close()));
         }
         let encoding = Arc::new(Event);
-        let follow = StreamResponse::new(head, &wanted.room, encoding)
+        let follow = StreamResponse::new(head, &feed.room, encoding)
             .start(start)
             .welcome(true)
-            .user(&wanted.user)
+            .user(&feed.user)
             .beat(self.beat, BEAT)
-            .until(wanted.identity.as_deref().and_then(Identity::expiry));
-        let fields = wanted.fields;
+            .until(feed.identity.as_deref().and_then(Identity::expiry));
+        let fields = feed.fields;
         // A browser comes back for ever to a stream that ends, and leaves alone what is refused.
         let reply = move |position: Result<_, _>| match position {
             Ok(_) => responder.follow(follow),
-            Err(why) => responder.respond(fields.dress(refusal(why))),
+            Err(why) => responder.respond(fields.apply(refusal(why))),
         };
-        wanted.request.rooms.position(&wanted.room, &wanted.user, reply).map_err(|_| busy())?;
+        feed.request.rooms.position(&feed.room, &feed.user, reply).map_err(|_| busy())?;
         Ok(Answer::Pending)
     }
 }
 
 /// The position that a browser brings back: in the field, or, where something plays the browser that cannot set fields, in
 /// the query.
-fn last_event_id(wanted: &Wanted<'_>) -> Result<Option<Position>, Response> {
-    let head = wanted.request.head;
+fn last_event_id(feed: &FeedRequest<'_>) -> Result<Option<Position>, Response> {
+    let head = feed.request.head;
     let bad = |source| problem(Status::BAD_REQUEST, format!("{source} is not a position"));
     let in_field = head.fields().only(FIELD).map_err(|_| bad(FIELD))?.filter(|id| !id.is_empty());
     let in_query = http::query::get(head.query(), PARAMETER).map_err(|_| bad(PARAMETER))?;

@@ -46,7 +46,7 @@ impl<'r> Access<'r> {
 
     /// Adds these fields, and that the answer depends on who asks.
     #[must_use]
-    pub fn dress(&self, response: Response) -> Response {
+    pub fn apply(&self, response: Response) -> Response {
         let response = response.header("Vary", "Origin");
         self.headers().into_iter().fold(response, |response, (name, value)| response.header(name, value))
     }

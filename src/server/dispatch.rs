@@ -148,7 +148,7 @@ impl Dispatch {
         let rules = self.rules.now();
         let origins = rules.origins_of(head.path(), None);
         let access = Access::of(origins, head, arrival.secure);
-        let mut attributes = self.intercept(head, arrival).map_err(|response| access.dress(response))?;
+        let mut attributes = self.intercept(head, arrival).map_err(|response| access.apply(response))?;
         let token_policy =
             rules.token_policy.as_ref().filter(|_| policy::request_needs_token(head.method(), head.path()));
         if let Some(token_policy) = token_policy
@@ -160,13 +160,13 @@ impl Dispatch {
                 tracing::debug!(peer = %arrival.peer, %error, "token refused");
                 let response = Problem::new(Status::UNAUTHORIZED, error.message()).response();
                 let response = response.header("WWW-Authenticate", error.challenge());
-                access.dress(response.header("Cache-Control", "no-store"))
+                access.apply(response.header("Cache-Control", "no-store"))
             })?);
         }
         if has_encoded_body(head) {
             let problem =
                 Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, "the body must not have a Content-Encoding");
-            return Err(access.dress(problem.response().header("Accept-Encoding", "identity")));
+            return Err(access.apply(problem.response().header("Accept-Encoding", "identity")));
         }
         Ok(attributes)
     }

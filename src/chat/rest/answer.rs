@@ -2,28 +2,28 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use crate::http::{Access, Head, Method, Response, Status};
 use crate::server::Responder;
 
 /// What the request says about any answer to it.
 #[derive(Clone, Debug)]
-pub(super) struct Manner {
+pub(super) struct ResponsePolicy {
     /// Header fields for the web page that asks.
     cors: Vec<(&'static str, String)>,
     /// The entity tags that the client has, if it may be told that nothing changed.
     known: Vec<String>,
 }
 
-impl Manner {
-    pub(super) fn new(access: &Access<'_>, head: &Head<'_>) -> Manner {
+impl ResponsePolicy {
+    pub(super) fn new(access: &Access<'_>, head: &Head<'_>) -> ResponsePolicy {
         let reads = matches!(head.method(), Method::Get | Method::Head);
         let known = head.fields().list("If-None-Match").filter(|_| reads).map(str::to_owned).collect();
-        Manner { cors: access.headers(), known }
+        ResponsePolicy { cors: access.headers(), known }
     }
 
     /// An answer for this client alone, and not for later.
-    pub(super) fn dress(&self, response: Response) -> Response {
+    pub(super) fn apply(&self, response: Response) -> Response {
         self.dress_for_page(response).header("Cache-Control", "no-store")
     }
 
@@ -60,31 +60,31 @@ fn entity_tag(json: &[u8]) -> String {
 
 /// A request that waits for its answer. Clones are for the same request; the first answer counts.
 #[derive(Clone, Debug)]
-pub(super) struct Pending {
+pub(super) struct PendingResponse {
     shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
 struct Shared {
     responder: Mutex<Option<Responder>>,
-    manner: Manner,
+    policy: ResponsePolicy,
 }
 
-impl Pending {
-    pub(super) fn new(responder: Responder, manner: Manner) -> Pending {
-        Pending { shared: Arc::new(Shared { responder: Mutex::new(Some(responder)), manner }) }
+impl PendingResponse {
+    pub(super) fn new(responder: Responder, policy: ResponsePolicy) -> PendingResponse {
+        PendingResponse { shared: Arc::new(Shared { responder: Mutex::new(Some(responder)), policy }) }
     }
 
     /// Answers. Not on the reactor's thread, as for [`Responder::respond`].
-    pub(super) fn send(&self, answer: Result<Response, Refusal>) {
-        let response = answer.unwrap_or_else(Refusal::response);
-        self.respond(self.shared.manner.dress(response));
+    pub(super) fn send(&self, answer: Result<Response, ApiError>) {
+        let response = answer.unwrap_or_else(ApiError::response);
+        self.respond(self.shared.policy.apply(response));
     }
 
     /// Answers with JSON that has an entity tag, and further header fields.
-    pub(super) fn send_tagged(&self, json: Result<Vec<u8>, Refusal>, headers: Vec<(&'static str, String)>) {
+    pub(super) fn send_tagged(&self, json: Result<Vec<u8>, ApiError>, headers: Vec<(&'static str, String)>) {
         match json {
-            Ok(json) => self.respond(self.shared.manner.dress_tagged(json, headers)),
+            Ok(json) => self.respond(self.shared.policy.dress_tagged(json, headers)),
             Err(refusal) => self.send(Err(refusal)),
         }
     }

@@ -8,7 +8,7 @@
 
 use serde::Serialize;
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use super::{Call, json};
 use crate::http::{Problem, Response, Status};
 use crate::store::{BackupError, BackupId, BackupPart};
@@ -27,7 +27,7 @@ struct Progress {
     total: u64,
 }
 
-pub(super) fn begin(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn begin(call: Call<'_>) -> Result<(), ApiError> {
     let pending = call.pending.clone();
     let done = move |begun: Result<BackupId, BackupError>| {
         let begun = begun.map(|BackupId(id)| Begun { id: format!("{id:016x}") });
@@ -36,7 +36,7 @@ pub(super) fn begin(call: Call<'_>) -> Result<(), Refusal> {
     Ok(call.store.begin_backup(Box::new(done))?)
 }
 
-pub(super) fn read(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn read(call: Call<'_>) -> Result<(), ApiError> {
     let (id, offset) = (id(&call)?, call.params.number("offset")?.unwrap_or(0));
     let pending = call.pending.clone();
     let done = move |part: Result<BackupPart, BackupError>| {
@@ -45,7 +45,7 @@ pub(super) fn read(call: Call<'_>) -> Result<(), Refusal> {
     Ok(call.store.read_backup(id, offset, Box::new(done))?)
 }
 
-pub(super) fn end(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn end(call: Call<'_>) -> Result<(), ApiError> {
     let id = id(&call)?;
     let pending = call.pending.clone();
     let done = move |ended: Result<(), BackupError>| {
@@ -54,13 +54,13 @@ pub(super) fn end(call: Call<'_>) -> Result<(), Refusal> {
     Ok(call.store.end_backup(id, Box::new(done))?)
 }
 
-fn id(call: &Call<'_>) -> Result<BackupId, Refusal> {
+fn id(call: &Call<'_>) -> Result<BackupId, ApiError> {
     let text = call.params.text("id")?.unwrap_or_default();
     let id = u64::from_str_radix(&text, 16).ok().filter(|_| text.len() == 16);
-    id.map(BackupId).ok_or_else(|| Refusal::malformed("id is not the one of a backup"))
+    id.map(BackupId).ok_or_else(|| ApiError::malformed("id is not the one of a backup"))
 }
 
-fn response(part: BackupPart) -> Result<Response, Refusal> {
+fn response(part: BackupPart) -> Result<Response, ApiError> {
     match part {
         BackupPart::Copying { copied, total } => json(Status::ACCEPTED, &Progress { copied, total }),
         BackupPart::Piece { bytes, total } => Ok(Response::new(Status::OK)
@@ -69,14 +69,14 @@ fn response(part: BackupPart) -> Result<Response, Refusal> {
     }
 }
 
-fn refusal(error: BackupError) -> Refusal {
+fn refusal(error: BackupError) -> ApiError {
     let status = match error {
         BackupError::InMemory => Status::CONFLICT,
         BackupError::NoSuchBackup => Status::NOT_FOUND,
         BackupError::UnderWay | BackupError::Failed(_) => Status::SERVICE_UNAVAILABLE,
     };
     let response = Problem::new(status, error.to_string()).response();
-    Refusal::new(if status == Status::SERVICE_UNAVAILABLE {
+    ApiError::new(if status == Status::SERVICE_UNAVAILABLE {
         response.header("Retry-After", RETRY_AFTER)
     } else {
         response

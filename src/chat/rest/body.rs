@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use crate::http::{Head, Problem, Status};
 
 /// The fields of an object that the action knows; the others were skipped.
@@ -35,7 +35,7 @@ impl<'b> Fields<'b> {
         head: &Head<'_>,
         body: &'b [u8],
         names: &'static [&'static str],
-    ) -> Result<Fields<'b>, Refusal> {
+    ) -> Result<Fields<'b>, ApiError> {
         if !head.header("Content-Type").is_some_and(is_json) {
             let detail = "the body must be JSON, and Content-Type say so: application/json";
             return Err(Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, detail).into());
@@ -43,8 +43,8 @@ impl<'b> Fields<'b> {
         Fields::of_json(body, names)
     }
 
-    fn of_json(body: &'b [u8], names: &'static [&'static str]) -> Result<Fields<'b>, Refusal> {
-        let malformed = |error: serde_json::Error| Refusal::malformed(format!("the body: {error}"));
+    fn of_json(body: &'b [u8], names: &'static [&'static str]) -> Result<Fields<'b>, ApiError> {
+        let malformed = |error: serde_json::Error| ApiError::malformed(format!("the body: {error}"));
         let mut json = serde_json::Deserializer::from_slice(body);
         let mut values: Vec<Option<Value<'b>>> = names.iter().map(|_| None).collect();
         json.deserialize_map(Known { names, path: "", values: &mut values }).map_err(malformed)?;
@@ -53,38 +53,38 @@ impl<'b> Fields<'b> {
     }
 
     /// A field that must be there.
-    pub(super) fn required(&mut self, name: &'static str) -> Result<Cow<'b, str>, Refusal> {
-        self.optional(name)?.ok_or_else(|| Refusal::field(name, "is missing"))
+    pub(super) fn required(&mut self, name: &'static str) -> Result<Cow<'b, str>, ApiError> {
+        self.optional(name)?.ok_or_else(|| ApiError::field(name, "is missing"))
     }
 
     /// A field that may be missing, or null, which means the same.
-    pub(super) fn optional(&mut self, name: &'static str) -> Result<Option<Cow<'b, str>>, Refusal> {
+    pub(super) fn optional(&mut self, name: &'static str) -> Result<Option<Cow<'b, str>>, ApiError> {
         match self.take(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Text(text)) => Ok(Some(text)),
             Some(Value::Number(_) | Value::Object | Value::Other) => {
-                Err(Refusal::field(name, "must be a string"))
+                Err(ApiError::field(name, "must be a string"))
             }
         }
     }
 
     /// As [`Fields::optional`], of a field that is a number.
-    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, Refusal> {
+    pub(super) fn number(&mut self, name: &'static str) -> Result<Option<u64>, ApiError> {
         match self.take(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Number(number)) => Ok(Some(number)),
             Some(Value::Text(_) | Value::Object | Value::Other) => {
-                Err(Refusal::field(name, "must be a whole number, 0 or more"))
+                Err(ApiError::field(name, "must be a whole number, 0 or more"))
             }
         }
     }
 
     /// A field that may be missing, and otherwise must be an object, whose fields are asked for one by one.
-    pub(super) fn object(&mut self, name: &'static str) -> Result<(), Refusal> {
+    pub(super) fn object(&mut self, name: &'static str) -> Result<(), ApiError> {
         match self.take(name) {
             None | Some(Value::Null | Value::Object) => Ok(()),
             Some(Value::Text(_) | Value::Number(_) | Value::Other) => {
-                Err(Refusal::field(name, "must be an object"))
+                Err(ApiError::field(name, "must be an object"))
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What web pages may ask of the interface.
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use crate::http::{Access, Head, Problem, Response, Status};
 
 /// Request header fields that a page may set.
@@ -9,7 +9,7 @@ const HEADERS_ALLOWED: &str = "Authorization, Content-Type, Idempotency-Key, If-
 const MAX_AGE: &str = "600";
 
 /// Refuses strangers.
-pub(super) fn demand(access: &Access<'_>) -> Result<(), Refusal> {
+pub(super) fn require(access: &Access<'_>) -> Result<(), ApiError> {
     match access {
         Access::Client | Access::Page { .. } => Ok(()),
         Access::Stranger => Err(Problem::new(Status::FORBIDDEN, "this origin is not allowed").into()),
@@ -18,8 +18,8 @@ pub(super) fn demand(access: &Access<'_>) -> Result<(), Refusal> {
 
 /// Answers `OPTIONS` on a path with these methods: what may be done, to a browser that asks for a page whether that page
 /// may do it.
-pub(super) fn options(access: &Access<'_>, head: &Head<'_>, allow: String) -> Result<Response, Refusal> {
-    demand(access)?;
+pub(super) fn options(access: &Access<'_>, head: &Head<'_>, allow: String) -> Result<Response, ApiError> {
+    require(access)?;
     let response = Response::new(Status::NO_CONTENT).header("Allow", allow.clone());
     if head.header("Access-Control-Request-Method").is_none() {
         return Ok(response);

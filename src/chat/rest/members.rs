@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::answer::Pending;
-use super::refusal::Refusal;
+use super::answer::PendingResponse;
+use super::error::ApiError;
 use super::{Call, json, now, time_text};
 use crate::http::{Problem, Response, Status};
 use crate::rooms::{Ban, OnlineSession, Timestamp, TooManyBans};
@@ -17,12 +17,12 @@ struct Online<'r> {
     /// Users, each counted once.
     count: usize,
     users: Vec<&'r str>,
-    sessions: Vec<Session<'r>>,
+    sessions: Vec<MemberSession<'r>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Session<'r> {
+struct MemberSession<'r> {
     session_id: String,
     username: &'r str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,10 +31,10 @@ struct Session<'r> {
     lag: u64,
 }
 
-impl<'r> Session<'r> {
+impl<'r> MemberSession<'r> {
     /// The address is nothing to strangers.
-    fn new(session: &'r OnlineSession, shows_address: bool) -> Session<'r> {
-        Session {
+    fn new(session: &'r OnlineSession, shows_address: bool) -> MemberSession<'r> {
+        MemberSession {
             session_id: format!("{:032x}", session.id),
             username: &session.user,
             address: session.address.filter(|_| shows_address).map(|address| address.to_string()),
@@ -51,16 +51,16 @@ struct Closed {
 
 /// The shard says who is there. Then the store says whether the room exists, and its thread, not the shard's, writes the
 /// answer, which may be long.
-pub(super) fn online(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn online(call: Call<'_>) -> Result<(), ApiError> {
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
-    let shows_addresses = call.permit.shows_addresses();
+    let shows_addresses = call.authorization.shows_addresses();
     call.rooms.online(call.room, move |mut online| {
         let later = pending.clone();
         let done = move |found: Result<RoomInfo, StoreError>| {
-            later.send(found.map_err(Refusal::from).and_then(|_room| {
+            later.send(found.map_err(ApiError::from).and_then(|_room| {
                 online.sessions.sort_unstable_by_key(|session| (session.joined_at, session.id));
                 let users: Vec<&str> = online.users.iter().map(Arc::as_ref).collect();
-                let session = |session| Session::new(session, shows_addresses);
+                let session = |session| MemberSession::new(session, shows_addresses);
                 let sessions = online.sessions.iter().map(session).collect();
                 json(Status::OK, &Online { count: users.len(), users, sessions })
             }));
@@ -84,12 +84,12 @@ struct Banned<'b> {
 
 /// Throws a user out. A ban is kept first, so that whoever was told of it is not let in after a restart; it may be of a
 /// room or a user that nobody has seen.
-pub(super) fn kick(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn kick(call: Call<'_>) -> Result<(), ApiError> {
     let (user, time) = (call.params.username()?.into_owned(), call.params.ban()?);
     let (pending, rooms, room) = (call.pending.clone(), call.rooms.clone(), Box::<str>::from(call.room));
     // The store must not hold a ban that does not hold.
     let place = time.map(|_| rooms.bans().reserve(&room, &user)).transpose();
-    let place = place.map_err(|TooManyBans| Refusal::too_many_bans())?;
+    let place = place.map_err(|TooManyBans| ApiError::too_many_bans())?;
     let ban = time.map(|left| Ban { room: room.clone(), user: user.as_str().into(), left });
     let carry_out = move || {
         // Here, on the store's thread: in the order in which the store hears of bans, and of their being lifted.
@@ -98,7 +98,7 @@ pub(super) fn kick(call: Call<'_>) -> Result<(), Refusal> {
         }
         let later = pending.clone();
         let reply = move |closed: Result<usize, TooManyBans>| {
-            let closed = closed.map_err(|TooManyBans| Refusal::too_many_bans());
+            let closed = closed.map_err(|TooManyBans| ApiError::too_many_bans());
             later.send(closed.and_then(|closed| json(Status::OK, &Closed { closed })));
         };
         if let Err(busy) = rooms.kick(&room, &user, None, reply) {
@@ -114,7 +114,7 @@ pub(super) fn kick(call: Call<'_>) -> Result<(), Refusal> {
 }
 
 /// Goes on, unless the store has refused.
-fn answered<T>(outcome: Result<T, StoreError>, pending: &Pending, go_on: impl FnOnce()) {
+fn answered<T>(outcome: Result<T, StoreError>, pending: &PendingResponse, go_on: impl FnOnce()) {
     match outcome {
         Ok(_) => go_on(),
         Err(error) => pending.send(Err(error.into())),
@@ -122,7 +122,7 @@ fn answered<T>(outcome: Result<T, StoreError>, pending: &Pending, go_on: impl Fn
 }
 
 /// The bans of a room, which need not be there.
-pub(super) fn bans(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn bans(call: Call<'_>) -> Result<(), ApiError> {
     let (bans, now) = (call.rooms.bans().of_room(call.room), now());
     let banned = bans.iter().map(|ban| {
         let micros = u64::try_from(ban.left.as_micros()).unwrap_or(u64::MAX);
@@ -137,11 +137,11 @@ pub(super) fn bans(call: Call<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn lift(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn lift(call: Call<'_>) -> Result<(), ApiError> {
     let (rooms, pending) = (call.rooms.clone(), call.pending.clone());
     let (room, user): (Box<str>, Box<str>) = (call.room.into(), call.user.into());
     let done = move |lifted: Result<(), StoreError>| {
-        pending.send(lifted.map_err(Refusal::from).and_then(|()| {
+        pending.send(lifted.map_err(ApiError::from).and_then(|()| {
             let no_ban = || Problem::new(Status::NOT_FOUND, "this user is not banned from the room").into();
             if rooms.bans().lift(&room, &user) {
                 Ok(Response::new(Status::NO_CONTENT))

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::answer::Pending;
+use super::answer::PendingResponse;
 use super::body::Fields;
+use super::error::ApiError;
 use super::params::Params;
-use super::refusal::Refusal;
 use super::rooms::user;
 use super::{Call, now};
 use crate::chat::incoming::ID_BYTES_MAX;
@@ -25,7 +25,7 @@ const PAGE_BYTES: usize = 4 << 20;
 pub(crate) const POSITION: &str = "Foghorn-Position";
 
 /// Newest first; oldest first if the request says after what.
-pub(super) fn read(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn read(call: Call<'_>) -> Result<(), ApiError> {
     let request = page_request(call.params)?;
     let (store, rooms, pending) = (call.store.clone(), call.rooms.clone(), call.pending.clone());
     Reading { store, rooms, room: call.room.into(), request, pending }.begin();
@@ -39,7 +39,7 @@ struct Reading {
     rooms: Rooms,
     room: Box<str>,
     request: PageRequest,
-    pending: Pending,
+    pending: PendingResponse,
 }
 
 impl Reading {
@@ -52,7 +52,7 @@ impl Reading {
         let (rooms, room, pending) = (self.rooms.clone(), self.room.clone(), self.pending.clone());
         let asked = rooms.visible(&room, move |visible| match visible {
             Ok(visible) => go_on(self, visible),
-            Err(_flooded) => self.pending.send(Err(Refusal::busy())),
+            Err(_flooded) => self.pending.send(Err(ApiError::busy())),
         });
         if let Err(busy) = asked {
             pending.send(Err(busy.into()));
@@ -91,10 +91,10 @@ impl Reading {
     }
 }
 
-fn page_request(params: Params<'_>) -> Result<PageRequest, Refusal> {
+fn page_request(params: Params<'_>) -> Result<PageRequest, ApiError> {
     let (after, since) = (params.number("after")?, params.time("since")?);
     let from = match (after, since) {
-        (Some(_), Some(_)) => return Err(Refusal::malformed("after and since exclude each other")),
+        (Some(_), Some(_)) => return Err(ApiError::malformed("after and since exclude each other")),
         (Some(seq), None) => ReadFrom::Seq(seq),
         (None, Some(time)) => ReadFrom::Time(time),
         (None, None) => ReadFrom::Seq(0),
@@ -142,21 +142,21 @@ pub(crate) fn array(room: &str, page: &Page) -> Vec<u8> {
 }
 
 /// Publishes in the name of `sender`. A repeat is answered as its first attempt was.
-pub(super) fn post(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn post(call: Call<'_>) -> Result<(), ApiError> {
     let mut fields = Fields::parse(call.request.head, call.request.body, &["sender", "content", "id"])?;
-    let sender = call.permit.user(fields.optional("sender")?)?;
-    let sender = user("sender", sender.ok_or_else(|| Refusal::field("sender", "is missing"))?)?;
+    let sender = call.authorization.user(fields.optional("sender")?)?;
+    let sender = user("sender", sender.ok_or_else(|| ApiError::field("sender", "is missing"))?)?;
     let content = fields.required("content")?;
     // As many as a member may send.
     let content_bytes_max = call.request.message_bytes;
     if content.len() > content_bytes_max {
-        return Err(Refusal::too_large("content", content_bytes_max));
+        return Err(ApiError::too_large("content", content_bytes_max));
     }
     query::name("the room's id", Some(Cow::Borrowed(call.room)), ROOM_BYTES_MAX)?;
     let id = fields.optional("id")?.filter(|id| !id.is_empty());
     let id = message_id(id, idempotency_key(call.request.head)?)?;
-    if let Some(publisher) = call.permit.publisher(call.request.arrival.peer.ip()) {
-        call.rooms.may_publish(|| publisher).map_err(Refusal::too_many_messages)?;
+    if let Some(publisher) = call.authorization.publisher(call.request.arrival.peer.ip()) {
+        call.rooms.may_publish(|| publisher).map_err(ApiError::too_many_messages)?;
     }
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
     let reply = move |posted| match posted {
@@ -174,7 +174,7 @@ fn created(json: Vec<u8>) -> Response {
 }
 
 /// Answers with a message that was published before and is no longer in memory.
-fn reread(store: &Store, room: &str, seq: u64, pending: &Pending) {
+fn reread(store: &Store, room: &str, seq: u64, pending: &PendingResponse) {
     let request = PageRequest {
         from: ReadFrom::Seq(seq.saturating_sub(1)),
         messages_max: 1,
@@ -185,7 +185,7 @@ fn reread(store: &Store, room: &str, seq: u64, pending: &Pending) {
     };
     let (later, name) = (pending.clone(), Box::<str>::from(room));
     let done = move |page: Result<Page, StoreError>| {
-        later.send(page.map_err(Refusal::from).and_then(|page| {
+        later.send(page.map_err(ApiError::from).and_then(|page| {
             let gone = "the message was published before and is no longer kept";
             let message = page.messages.first().ok_or_else(|| Problem::new(Status::CONFLICT, gone))?;
             let mut json = Vec::new();
@@ -199,9 +199,9 @@ fn reread(store: &Store, room: &str, seq: u64, pending: &Pending) {
 }
 
 /// The value of `Idempotency-Key`, with or without the quotes of a structured field.
-fn idempotency_key<'h>(head: &Head<'h>) -> Result<Option<&'h str>, Refusal> {
+fn idempotency_key<'h>(head: &Head<'h>) -> Result<Option<&'h str>, ApiError> {
     let key = head.fields().only("Idempotency-Key").map_err(|error| {
-        Refusal::malformed(match error {
+        ApiError::malformed(match error {
             FieldError::Repeated => "Idempotency-Key comes more than once",
             FieldError::NotText => "Idempotency-Key is not UTF-8",
         })
@@ -209,19 +209,19 @@ fn idempotency_key<'h>(head: &Head<'h>) -> Result<Option<&'h str>, Refusal> {
     let unquoted = key.map(|key| key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key));
     match unquoted {
         Some(key) if !is_message_id(key) => {
-            Err(Refusal::malformed(format!("Idempotency-Key must have 1 to {ID_BYTES_MAX} bytes")))
+            Err(ApiError::malformed(format!("Idempotency-Key must have 1 to {ID_BYTES_MAX} bytes")))
         }
         unquoted => Ok(unquoted),
     }
 }
 
 /// The id by which a repeat is known: from the body or from the head, but not two different ones.
-fn message_id<'r>(id: Option<Cow<'r, str>>, key: Option<&'r str>) -> Result<Option<Cow<'r, str>>, Refusal> {
+fn message_id<'r>(id: Option<Cow<'r, str>>, key: Option<&'r str>) -> Result<Option<Cow<'r, str>>, ApiError> {
     match (id, key) {
         (Some(id), _) if !is_message_id(&id) => {
-            Err(Refusal::field("id", format_args!("must have 1 to {ID_BYTES_MAX} bytes")))
+            Err(ApiError::field("id", format_args!("must have 1 to {ID_BYTES_MAX} bytes")))
         }
-        (Some(id), Some(key)) if id != key => Err(Refusal::field("id", "differs from Idempotency-Key")),
+        (Some(id), Some(key)) if id != key => Err(ApiError::field("id", "differs from Idempotency-Key")),
         (Some(id), _) => Ok(Some(id)),
         (None, key) => Ok(key.map(Cow::Borrowed)),
     }

@@ -1,27 +1,27 @@
 //! The chat over HTTP: rooms, their messages, who is in them; and how the server is.
 //!
-//! A request is routed, its origin and its permit checked, its input validated, all on the reactor's thread; what takes time is asked of
+//! A request is routed, its origin and its rights checked, its input validated, all on the reactor's thread; what takes time is asked of
 //! the store or of the rooms, and whoever has the answer sends it. Every error is a problem document (RFC 9457).
 //!
 //! | file | subject |
 //! |---|---|
 //! | `routes` | which path and method means which action |
-//! | `permit` | what the user may do |
+//! | `authorization` | what the user may do |
 //! | `cors` | what web pages may ask |
 //! | `params`, `body` | what comes in the query and in the body |
-//! | `answer`, `refusal` | what goes back, at once or later |
+//! | `answer`, `error` | what goes back, at once or later |
 //! | `rooms`, `messages`, `members`, `status`, `backup` | the actions |
 //! | `settings` | what a room has its own way |
 
 mod answer;
+mod authorization;
 mod backup;
 mod body;
 mod cors;
+mod error;
 mod members;
 pub(crate) mod messages;
 mod params;
-mod permit;
-mod refusal;
 mod rooms;
 mod routes;
 mod settings;
@@ -30,10 +30,10 @@ mod status;
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use self::answer::{Manner, Pending};
+use self::answer::{PendingResponse, ResponsePolicy};
+use self::authorization::Authorization;
+use self::error::ApiError;
 use self::params::Params;
-use self::permit::Permit;
-use self::refusal::Refusal;
 use self::routes::{Action, Found};
 use super::query;
 use crate::config::Config;
@@ -68,20 +68,20 @@ struct Call<'r> {
     room: &'r str,
     /// The user whom the path names; empty on paths that name none.
     user: &'r str,
-    permit: Permit,
+    authorization: Authorization,
     /// For the answer, if it comes later.
-    pending: Pending,
+    pending: PendingResponse,
 }
 
 impl Api for Rest {
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
         let access = Access::of(request.origins, request.head, request.arrival.secure);
-        let manner = Manner::new(&access, request.head);
-        let answer = self.answer(request, &access, Pending::new(responder, manner.clone()));
+        let policy = ResponsePolicy::new(&access, request.head);
+        let answer = self.answer(request, &access, PendingResponse::new(responder, policy.clone()));
         match answer {
-            Ok(None) => Answer::Pending,
-            Ok(Some(response)) => Answer::Now(manner.dress(response)),
-            Err(refusal) => Answer::Now(manner.dress(refusal.response())),
+            Ok(None) => Answer::PendingResponse,
+            Ok(Some(response)) => Answer::Now(policy.apply(response)),
+            Err(refusal) => Answer::Now(policy.apply(refusal.response())),
         }
     }
 }
@@ -92,22 +92,22 @@ impl Rest {
         &self,
         request: &Request<'_>,
         access: &Access<'_>,
-        pending: Pending,
-    ) -> Result<Option<Response>, Refusal> {
+        pending: PendingResponse,
+    ) -> Result<Option<Response>, ApiError> {
         let head = request.head;
         let (action, room, user) = match routes::find(head.path(), head.method())? {
             Found::Action(action, room, user) => (action, room, user),
             Found::Options(allow) => return cors::options(access, head, allow).map(Some),
         };
         if action.changes_something() {
-            cors::demand(access)?;
+            cors::require(access)?;
         }
-        let permit = Permit::new(request.identity(), request.is_local());
-        permit.demand(action, &room)?;
-        if let Some(user) = permit.known_user(action)
+        let authorization = Authorization::new(request.identity(), request.is_local());
+        authorization.require(action, &room)?;
+        if let Some(user) = authorization.known_user(action)
             && request.rooms.bans().holds(&room, user)
         {
-            return Err(Refusal::banned());
+            return Err(ApiError::banned());
         }
         let call = Call {
             store: &self.store,
@@ -116,7 +116,7 @@ impl Rest {
             params: Params::new(head.query()),
             room: &room,
             user: &user,
-            permit,
+            authorization,
             pending,
         };
         call.carry_out(action)?;
@@ -126,20 +126,20 @@ impl Rest {
 
 impl<'r> Call<'r> {
     /// The user in whose name this is done: the parameter `username`, or whoever asks.
-    fn username(&self) -> Result<Cow<'r, str>, Refusal> {
-        let user = self.permit.user(self.params.text("username")?)?;
+    fn username(&self) -> Result<Cow<'r, str>, ApiError> {
+        let user = self.authorization.user(self.params.text("username")?)?;
         let user = query::user(user, None)?;
-        self.demand_no_ban(&user)?;
+        self.require_no_ban(&user)?;
         Ok(user)
     }
 
     /// Refuses what would be done for a user who is banned from the room.
-    fn demand_no_ban(&self, user: &str) -> Result<(), Refusal> {
-        if self.rooms.bans().holds(self.room, user) { Err(Refusal::banned()) } else { Ok(()) }
+    fn require_no_ban(&self, user: &str) -> Result<(), ApiError> {
+        if self.rooms.bans().holds(self.room, user) { Err(ApiError::banned()) } else { Ok(()) }
     }
 
     /// Begins the action; its answer goes to `pending`.
-    fn carry_out(self, action: Action) -> Result<(), Refusal> {
+    fn carry_out(self, action: Action) -> Result<(), ApiError> {
         match action {
             Action::CreateRoom => rooms::create(self),
             Action::ListRooms => rooms::list(self),
@@ -164,12 +164,12 @@ impl<'r> Call<'r> {
 }
 
 /// A response of JSON.
-fn json<T: serde::Serialize>(status: Status, value: &T) -> Result<Response, Refusal> {
+fn json<T: serde::Serialize>(status: Status, value: &T) -> Result<Response, ApiError> {
     Ok(Response::json(status, encode(value)?))
 }
 
 /// What is answered here is strings and numbers, which always serialise.
-fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, Refusal> {
+fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
     let unwritable = "the answer could not be written";
     serde_json::to_vec(value).map_err(|_| Problem::new(Status::INTERNAL_SERVER_ERROR, unwritable).into())
 }

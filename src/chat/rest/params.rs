@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use crate::chat::query::{self, QueryError, USER_BYTES_MAX};
 use crate::config::parse_duration;
 use crate::server::Timestamp;
@@ -22,43 +22,43 @@ impl<'q> Params<'q> {
         Params(query)
     }
 
-    pub(super) fn text(self, name: &str) -> Result<Option<Cow<'q, str>>, Refusal> {
+    pub(super) fn text(self, name: &str) -> Result<Option<Cow<'q, str>>, ApiError> {
         Ok(crate::http::query::get(self.0, name).map_err(|_| QueryError::Malformed)?)
     }
 
     /// A user's name, perhaps an old one.
-    pub(super) fn user(self, name: &'static str) -> Result<Option<Cow<'q, str>>, Refusal> {
+    pub(super) fn user(self, name: &'static str) -> Result<Option<Cow<'q, str>>, ApiError> {
         let value = self.text(name)?;
         Ok(value.map(|value| query::older_name(name, Some(value), USER_BYTES_MAX)).transpose()?)
     }
 
     /// The parameter `username`, which must be there; perhaps an old name.
-    pub(super) fn username(self) -> Result<Cow<'q, str>, Refusal> {
+    pub(super) fn username(self) -> Result<Cow<'q, str>, ApiError> {
         Ok(query::older_name("username", self.text("username")?, USER_BYTES_MAX)?)
     }
 
-    pub(super) fn number(self, name: &'static str) -> Result<Option<u64>, Refusal> {
+    pub(super) fn number(self, name: &'static str) -> Result<Option<u64>, ApiError> {
         Ok(self.text(name)?.map(|value| query::parse_number(name, &value)).transpose()?)
     }
 
     /// The parameter `limit`, or what holds without one.
-    pub(super) fn limit(self, range: RangeInclusive<usize>, default: usize) -> Result<usize, Refusal> {
+    pub(super) fn limit(self, range: RangeInclusive<usize>, default: usize) -> Result<usize, ApiError> {
         let Some(limit) = self.number("limit")? else { return Ok(default) };
         usize::try_from(limit).ok().filter(|limit| range.contains(limit)).ok_or_else(|| {
-            Refusal::malformed(format!("limit is not between {} and {}", range.start(), range.end()))
+            ApiError::malformed(format!("limit is not between {} and {}", range.start(), range.end()))
         })
     }
 
-    pub(super) fn time(self, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
+    pub(super) fn time(self, name: &'static str) -> Result<Option<Timestamp>, ApiError> {
         Ok(self.text(name)?.map(|value| query::parse_time(&value)).transpose()?)
     }
 
     /// The parameter `ban`.
-    pub(super) fn ban(self) -> Result<Option<Duration>, Refusal> {
+    pub(super) fn ban(self) -> Result<Option<Duration>, ApiError> {
         let Some(value) = self.text("ban")? else { return Ok(None) };
         let ban = parse_duration(&value).ok().filter(|ban| (BAN_MIN..=BAN_MAX).contains(ban));
         let rule = "ban is not a duration like \"60s\", \"10min\" or \"1h\", from \"1s\" to \"365d\"";
-        ban.map(Some).ok_or_else(|| Refusal::malformed(rule))
+        ban.map(Some).ok_or_else(|| ApiError::malformed(rule))
     }
 }
 

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::answer::Pending;
+use super::answer::PendingResponse;
 use super::body::Fields;
-use super::refusal::Refusal;
+use super::error::ApiError;
 use super::routes::Action;
 use super::settings::{self, Settings};
 use super::{Call, encode, json, now, time_text};
@@ -57,26 +57,27 @@ impl<'r> From<&'r RoomInfo> for Room<'r> {
     }
 }
 
-pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn create(call: Call<'_>) -> Result<(), ApiError> {
     let mut fields = Fields::parse(call.request.head, call.request.body, FIELDS)?;
     let name = fields.required("name")?;
     let description = fields.optional("description")?.unwrap_or_default();
-    let created_by = call.permit.user(fields.optional("createdBy")?)?;
-    let created_by = user("createdBy", created_by.ok_or_else(|| Refusal::field("createdBy", "is missing"))?)?;
+    let created_by = call.authorization.user(fields.optional("createdBy")?)?;
+    let created_by =
+        user("createdBy", created_by.ok_or_else(|| ApiError::field("createdBy", "is missing"))?)?;
     if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX {
-        return Err(Refusal::field("name", format_args!("must have 1 to {NAME_CHARS_MAX} characters")));
+        return Err(ApiError::field("name", format_args!("must have 1 to {NAME_CHARS_MAX} characters")));
     }
     match check_name(&name, usize::MAX) {
         Ok(()) => {}
-        Err(NameError::Control) => return Err(Refusal::field("name", "has a control character")),
-        Err(NameError::Reserved) => return Err(Refusal::field("name", "is one that means something else")),
+        Err(NameError::Control) => return Err(ApiError::field("name", "has a control character")),
+        Err(NameError::Reserved) => return Err(ApiError::field("name", "is one that means something else")),
         Err(NameError::Empty | NameError::TooLong | NameError::Invisible) => {
-            return Err(Refusal::field("name", "has nothing that can be seen"));
+            return Err(ApiError::field("name", "has nothing that can be seen"));
         }
     }
     if description.chars().count() > DESCRIPTION_CHARS_MAX {
         let rule = format_args!("must have up to {DESCRIPTION_CHARS_MAX} characters");
-        return Err(Refusal::field("description", rule));
+        return Err(ApiError::field("description", rule));
     }
     let room = NewRoom {
         id: None,
@@ -87,13 +88,13 @@ pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
         settings: settings::parse(&mut fields)?,
     };
     if !call.rooms.may_create(room.created_at) {
-        return Err(Refusal::too_many_new_rooms());
+        return Err(ApiError::too_many_new_rooms());
     }
     let pending = call.pending.clone();
     call.store.create_room(
         room,
         Box::new(move |created| {
-            pending.send(created.map_err(Refusal::from).and_then(|room| {
+            pending.send(created.map_err(ApiError::from).and_then(|room| {
                 let location = format!("/api/chat/rooms/{}", room.id);
                 Ok(json(Status::CREATED, &Room::from(&room))?.header("Location", location))
             }));
@@ -103,23 +104,23 @@ pub(super) fn create(call: Call<'_>) -> Result<(), Refusal> {
 }
 
 /// A field that is a user's name.
-pub(super) fn user<'b>(field: &'static str, value: Cow<'b, str>) -> Result<Cow<'b, str>, Refusal> {
+pub(super) fn user<'b>(field: &'static str, value: Cow<'b, str>) -> Result<Cow<'b, str>, ApiError> {
     query::name(field, Some(value), USER_BYTES_MAX).map_err(|_| {
         let rule = format_args!(
             "must have 1 to {USER_BYTES_MAX} bytes, something to be seen and no control characters, and not be SYSTEM, . or .."
         );
-        Refusal::field(field, rule)
+        ApiError::field(field, rule)
     })
 }
 
-pub(super) fn list(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn list(call: Call<'_>) -> Result<(), ApiError> {
     let params = call.params;
     let query = RoomQuery {
         participant: params.user("participant")?.map(Into::into),
         limit: params.limit(1..=LIMIT_MAX, LIMIT_DEFAULT)?,
         after: params.text("after")?.map(Into::into),
         // In the query, not after it: a page has as many rooms as were asked for, if there are so many.
-        among: call.permit.visible_rooms(),
+        among: call.authorization.visible_rooms(),
     };
     let pending = call.pending.clone();
     call.store.rooms(
@@ -135,7 +136,7 @@ pub(super) fn list(call: Call<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn show(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn show(call: Call<'_>) -> Result<(), ApiError> {
     let pending = call.pending.clone();
     call.store.room(
         call.room,
@@ -148,7 +149,7 @@ pub(super) fn show(call: Call<'_>) -> Result<(), Refusal> {
 }
 
 /// Deletes the room, then sees its members off: those of this very room, not of one that has its name by then.
-pub(super) fn delete(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn delete(call: Call<'_>) -> Result<(), ApiError> {
     let (pending, rooms, room) = (call.pending.clone(), call.rooms.clone(), Box::<str>::from(call.room));
     call.store.delete_room(
         call.room,
@@ -162,27 +163,27 @@ pub(super) fn delete(call: Call<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-pub(super) fn join(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn join(call: Call<'_>) -> Result<(), ApiError> {
     let user = call.username()?;
     call.store.join_participant(call.room, &user, changed(&call.pending))?;
     Ok(())
 }
 
-pub(super) fn leave(call: Call<'_>) -> Result<(), Refusal> {
-    let user = call.permit.user(call.params.text("username")?)?;
+pub(super) fn leave(call: Call<'_>) -> Result<(), ApiError> {
+    let user = call.authorization.user(call.params.text("username")?)?;
     let user = query::older_name("username", user, USER_BYTES_MAX)?;
     // Without tokens the name is the one who asks; an administrator may take anybody out.
-    if call.permit.known_user(Action::LeaveRoom).is_none() {
-        call.demand_no_ban(&user)?;
+    if call.authorization.known_user(Action::LeaveRoom).is_none() {
+        call.require_no_ban(&user)?;
     }
     call.store.leave_participant(call.room, &user, changed(&call.pending))?;
     Ok(())
 }
 
 /// Answers with the room as it has become.
-fn changed(pending: &Pending) -> Done<Result<RoomInfo, StoreError>> {
+fn changed(pending: &PendingResponse) -> Done<Result<RoomInfo, StoreError>> {
     let pending = pending.clone();
     Box::new(move |room| {
-        pending.send(room.map_err(Refusal::from).and_then(|room| json(Status::OK, &Room::from(&room))));
+        pending.send(room.map_err(ApiError::from).and_then(|room| json(Status::OK, &Room::from(&room))));
     })
 }

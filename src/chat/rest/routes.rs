@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use crate::chat::query::{ROOM_BYTES_MAX, USER_BYTES_MAX, older_name};
 use crate::http::{Method, Problem, Status, query};
 
@@ -166,7 +166,7 @@ pub(super) enum Found<'p> {
 }
 
 /// Finds the action, or says which of path and method is wrong.
-pub(super) fn find(path: &str, method: Method) -> Result<Found<'_>, Refusal> {
+pub(super) fn find(path: &str, method: Method) -> Result<Found<'_>, ApiError> {
     let found = ROUTES.iter().find_map(|&(pattern, actions)| Some((names_in(path, pattern)?, actions)));
     let Some(((room, user), actions)) = found else {
         return Err(Problem::new(Status::NOT_FOUND, "there is nothing at this path").into());
@@ -177,7 +177,7 @@ pub(super) fn find(path: &str, method: Method) -> Result<Found<'_>, Refusal> {
     let asked = if method == Method::Head { Method::Get } else { method };
     let Some(&(_, action)) = actions.iter().find(|(method, _)| *method == asked) else {
         let problem = Problem::new(Status::METHOD_NOT_ALLOWED, "the path does not have this method");
-        return Err(Refusal::new(problem.response().header("Allow", allow(actions))));
+        return Err(ApiError::new(problem.response().header("Allow", allow(actions))));
     };
     let none = Ok(Cow::Borrowed(""));
     Ok(Found::Action(action, room.map_or(none, room_id)?, user.map_or(Ok(Cow::Borrowed("")), user_name)?))
@@ -198,18 +198,18 @@ fn names_in<'p>(path: &'p str, pattern: &str) -> Option<(Option<&'p str>, Option
 }
 
 /// Decodes a user's name, perhaps an old one.
-fn user_name(segment: &str) -> Result<Cow<'_, str>, Refusal> {
+fn user_name(segment: &str) -> Result<Cow<'_, str>, ApiError> {
     let name = query::decode_path_segment(segment)
         .map_err(|error| Problem::new(Status::BAD_REQUEST, format!("the user's name has a {error}")))?;
     Ok(older_name("the user's name", Some(name), USER_BYTES_MAX)?)
 }
 
 /// Decodes a room's id. What cannot be one, no room has.
-fn room_id(segment: &str) -> Result<Cow<'_, str>, Refusal> {
+fn room_id(segment: &str) -> Result<Cow<'_, str>, ApiError> {
     let id = query::decode_path_segment(segment)
         .map_err(|error| Problem::new(Status::BAD_REQUEST, format!("the room's id has a {error}")))?;
     if id.len() > ROOM_BYTES_MAX || id.chars().any(char::is_control) {
-        return Err(Refusal::no_such_room());
+        return Err(ApiError::no_such_room());
     }
     Ok(id)
 }

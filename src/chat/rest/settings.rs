@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::body::Fields;
-use super::refusal::Refusal;
+use super::error::ApiError;
 use crate::config::{parse_duration, write_duration};
 use crate::rooms::store_api::{Durability, RoomSettings};
 
@@ -61,7 +61,7 @@ impl From<&RoomSettings> for Settings {
 }
 
 /// Takes the settings out of a body.
-pub(super) fn parse(fields: &mut Fields<'_>) -> Result<RoomSettings, Refusal> {
+pub(super) fn parse(fields: &mut Fields<'_>) -> Result<RoomSettings, ApiError> {
     fields.object(RETENTION)?;
     Ok(RoomSettings {
         durability: fields.optional(DURABILITY)?.map(|name| durability(&name)).transpose()?,
@@ -71,25 +71,25 @@ pub(super) fn parse(fields: &mut Fields<'_>) -> Result<RoomSettings, Refusal> {
     })
 }
 
-fn durability(name: &str) -> Result<Durability, Refusal> {
+fn durability(name: &str) -> Result<Durability, ApiError> {
     Durability::from_name(name).ok_or_else(|| {
         let names = Durability::ALL.map(|durability| format!("{:?}", durability.name())).join(", ");
-        Refusal::field(DURABILITY, format_args!("must be one of {names}"))
+        ApiError::field(DURABILITY, format_args!("must be one of {names}"))
     })
 }
 
-fn limit(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<u64>, Refusal> {
+fn limit(fields: &mut Fields<'_>, name: &'static str) -> Result<Option<u64>, ApiError> {
     let limit = fields.number(name)?;
     if limit.is_some_and(|limit| limit > LIMIT_MAX) {
-        return Err(Refusal::field(name, format_args!("must not be more than {LIMIT_MAX}")));
+        return Err(ApiError::field(name, format_args!("must not be more than {LIMIT_MAX}")));
     }
     Ok(limit)
 }
 
-fn age(text: &str) -> Result<Duration, Refusal> {
+fn age(text: &str) -> Result<Duration, ApiError> {
     let age = parse_duration(text).ok().filter(|age| age.is_zero() || AGES.contains(age));
     let rule = "must be a duration like \"90s\", \"12h\" or \"30d\", up to \"3650d\"; \"0\" is for ever";
-    age.ok_or_else(|| Refusal::field(AGE, rule))
+    age.ok_or_else(|| ApiError::field(AGE, rule))
 }
 
 #[cfg(test)]

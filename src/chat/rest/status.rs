@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use super::{Call, json};
 use crate::http::Status;
 use crate::metrics::{Limit, LogLines};
@@ -66,7 +66,7 @@ struct Alive {
 
 const ALIVE: Alive = Alive { status: "ok" };
 
-pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
     let (pending, store, rooms) = (call.pending.clone(), call.store.clone(), call.rooms.clone());
     call.rooms.stats(move |shards| {
         let connections = rooms.connections();
@@ -98,7 +98,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), Refusal> {
 }
 
 /// Is alive whoever gets an answer from every shard. A shard that hangs leaves the request to its deadline.
-pub(super) fn health(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn health(call: Call<'_>) -> Result<(), ApiError> {
     let pending = call.pending.clone();
     call.rooms.ping(move || pending.send(json(Status::OK, &ALIVE)))?;
     Ok(())
@@ -109,11 +109,12 @@ pub(super) fn health(call: Call<'_>) -> Result<(), Refusal> {
 const OPENING_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// As [`health`], and no room has waited too long for the store.
-fn openings(call: Call<'_>) -> Result<(), Refusal> {
+fn openings(call: Call<'_>) -> Result<(), ApiError> {
     let pending = call.pending.clone();
     call.rooms.opening_age(move |age| match age {
         Some(age) if age > OPENING_AGE_MAX => {
-            pending.send(Err(Refusal::unavailable("a room has been on its way from the store for too long")));
+            pending
+                .send(Err(ApiError::unavailable("a room has been on its way from the store for too long")));
         }
         Some(_) | None => pending.send(json(Status::OK, &ALIVE)),
     })?;
@@ -121,10 +122,10 @@ fn openings(call: Call<'_>) -> Result<(), Refusal> {
 }
 
 /// Is ready who is alive and can store.
-pub(super) fn readiness(call: Call<'_>) -> Result<(), Refusal> {
+pub(super) fn readiness(call: Call<'_>) -> Result<(), ApiError> {
     match call.store.health() {
         Health::Healthy => openings(call),
-        Health::Unavailable(_) => Err(Refusal::unavailable("nothing can be stored at the moment")),
-        Health::Failed(_) => Err(Refusal::unavailable("nothing is stored until the server is restarted")),
+        Health::Unavailable(_) => Err(ApiError::unavailable("nothing can be stored at the moment")),
+        Health::Failed(_) => Err(ApiError::unavailable("nothing is stored until the server is restarted")),
     }
 }

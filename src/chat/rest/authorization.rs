@@ -4,22 +4,22 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use super::routes::Action;
 use crate::auth::Identity;
 use crate::reactor::network;
 
-/// The permit of one request.
+/// What the user of one request may do.
 #[derive(Clone, Debug)]
-pub(super) struct Permit {
+pub(super) struct Authorization {
     identity: Option<Arc<Identity>>,
     is_local: bool,
 }
 
-impl Permit {
+impl Authorization {
     /// `is_local`: the request was sent on this machine, which counts where nobody has an identity.
-    pub(super) fn new(identity: Option<Arc<Identity>>, is_local: bool) -> Permit {
-        Permit { identity, is_local }
+    pub(super) fn new(identity: Option<Arc<Identity>>, is_local: bool) -> Authorization {
+        Authorization { identity, is_local }
     }
 
     /// The user who asks, for whom this door may be closed; administrators lift bans, their own among them.
@@ -45,34 +45,34 @@ impl Permit {
 
     /// Refuses an action that is not allowed, in the room that the path names (empty if none). Whether there is such a
     /// room has no influence.
-    pub(super) fn demand(&self, action: Action, room: &str) -> Result<(), Refusal> {
+    pub(super) fn require(&self, action: Action, room: &str) -> Result<(), ApiError> {
         let Some(identity) = &self.identity else {
             if action.is_local_without_keys() && !self.is_local {
                 let rule = "without keys for tokens this is answered on the server's own machine alone, at a loopback address";
-                return Err(Refusal::forbidden(rule));
+                return Err(ApiError::forbidden(rule));
             }
             return Ok(());
         };
         if action.needs_admin() && !identity.is_admin() {
-            return Err(Refusal::forbidden("only an administrator may do this"));
+            return Err(ApiError::forbidden("only an administrator may do this"));
         }
         if !room.is_empty() && !identity.may_enter(room) {
-            return Err(Refusal::forbidden("the token does not allow this room"));
+            return Err(ApiError::forbidden("the token does not allow this room"));
         }
         if action.needs_all_rooms() && identity.is_limited() {
-            return Err(Refusal::forbidden("the token allows certain rooms only"));
+            return Err(ApiError::forbidden("the token allows certain rooms only"));
         }
         Ok(())
     }
 
     /// The user in whose name something is to be done: the one given, who must be the one who asks, or that one. None if
     /// none is given and nobody knows.
-    pub(super) fn user<'q>(&self, given: Option<Cow<'q, str>>) -> Result<Option<Cow<'q, str>>, Refusal> {
+    pub(super) fn user<'q>(&self, given: Option<Cow<'q, str>>) -> Result<Option<Cow<'q, str>>, ApiError> {
         let Some(identity) = &self.identity else { return Ok(given) };
         match given.filter(|given| !given.is_empty()) {
             None => Ok(Some(Cow::Owned(identity.user().to_owned()))),
             Some(given) if given == identity.user() || identity.is_admin() => Ok(Some(given)),
-            Some(_) => Err(Refusal::forbidden("the token is another user's")),
+            Some(_) => Err(ApiError::forbidden("the token is another user's")),
         }
     }
 
@@ -86,16 +86,16 @@ impl Permit {
 mod tests {
     use super::*;
 
-    fn permit(identity: Identity) -> Permit {
-        Permit::new(Some(Arc::new(identity)), false)
+    fn authorization(identity: Identity) -> Authorization {
+        Authorization::new(Some(Arc::new(identity)), false)
     }
 
     #[test]
     fn a_token_allows_what_it_says_and_no_token_everything() {
-        let (nobody, user) = (Permit::new(None, true), permit(Identity::new("u")));
+        let (nobody, user) = (Authorization::new(None, true), authorization(Identity::new("u")));
         let (admin, limited) =
-            (permit(Identity::new("a").admin(true)), permit(Identity::new("u").rooms(["r"])));
-        let chief = permit(Identity::new("a").admin(true).rooms(["r"]));
+            (authorization(Identity::new("a").admin(true)), authorization(Identity::new("u").rooms(["r"])));
+        let chief = authorization(Identity::new("a").admin(true).rooms(["r"]));
         let cases = [
             (Action::Kick, "r", [true, false, true, false, true]),
             (Action::Kick, "s", [true, false, true, false, false]),
@@ -117,15 +117,15 @@ mod tests {
             (Action::CheckHealth, "", [true, true, true, true, true]),
         ];
         for (action, room, expected) in cases {
-            let permits = [&nobody, &user, &admin, &limited, &chief];
-            let allowed = permits.map(|permit| permit.demand(action, room).is_ok());
+            let authorization = [&nobody, &user, &admin, &limited, &chief];
+            let allowed = authorization.map(|authorization| authorization.require(action, room).is_ok());
             assert_eq!(allowed, expected, "{action:?} in {room:?}");
         }
     }
 
     #[test]
     fn without_keys_what_concerns_others_is_for_this_machine_alone() {
-        let (here, elsewhere) = (Permit::new(None, true), Permit::new(None, false));
+        let (here, elsewhere) = (Authorization::new(None, true), Authorization::new(None, false));
         let cases = [
             (Action::Kick, false),
             (Action::ListBans, false),
@@ -138,21 +138,22 @@ mod tests {
             (Action::ReadMessages, true),
         ];
         for (action, everywhere) in cases {
-            assert!(here.demand(action, "r").is_ok(), "{action:?}");
-            assert_eq!(elsewhere.demand(action, "r").is_ok(), everywhere, "{action:?}");
+            assert!(here.require(action, "r").is_ok(), "{action:?}");
+            assert_eq!(elsewhere.require(action, "r").is_ok(), everywhere, "{action:?}");
         }
         assert!(here.shows_addresses() && !elsewhere.shows_addresses());
-        assert!(!permit(Identity::new("u")).shows_addresses());
+        assert!(!authorization(Identity::new("u")).shows_addresses());
     }
 
     #[test]
     fn a_name_is_ones_own_unless_one_is_an_administrator() {
-        let user = |permit: &Permit, given: Option<&'static str>| {
-            permit.user(given.map(Cow::Borrowed)).map(|user| user.map(Cow::into_owned)).ok()
+        let user = |authorization: &Authorization, given: Option<&'static str>| {
+            authorization.user(given.map(Cow::Borrowed)).map(|user| user.map(Cow::into_owned)).ok()
         };
-        let (alice, admin) = (permit(Identity::new("alice")), permit(Identity::new("root").admin(true)));
-        assert_eq!(user(&Permit::new(None, false), Some("x")), Some(Some("x".into())));
-        assert_eq!(user(&Permit::new(None, false), None), Some(None));
+        let (alice, admin) =
+            (authorization(Identity::new("alice")), authorization(Identity::new("root").admin(true)));
+        assert_eq!(user(&Authorization::new(None, false), Some("x")), Some(Some("x".into())));
+        assert_eq!(user(&Authorization::new(None, false), None), Some(None));
         assert_eq!(user(&alice, None), Some(Some("alice".into())));
         assert_eq!(user(&alice, Some("")), Some(Some("alice".into())));
         assert_eq!(user(&alice, Some("alice")), Some(Some("alice".into())));

@@ -16,75 +16,75 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// The answer to a request that is not done.
 #[derive(Debug)]
-pub(super) struct Refusal(Response);
+pub(super) struct ApiError(Response);
 
-impl Refusal {
-    pub(super) fn new(response: Response) -> Refusal {
-        Refusal(response)
+impl ApiError {
+    pub(super) fn new(response: Response) -> ApiError {
+        ApiError(response)
     }
 
-    pub(super) fn no_such_room() -> Refusal {
+    pub(super) fn no_such_room() -> ApiError {
         Problem::new(Status::NOT_FOUND, "there is no such room").code("not_found").into()
     }
 
     /// What is named by the query or the head is wrong.
-    pub(super) fn malformed(detail: impl Into<String>) -> Refusal {
+    pub(super) fn malformed(detail: impl Into<String>) -> ApiError {
         Problem::new(Status::BAD_REQUEST, detail.into()).into()
     }
 
     /// A field of the body is wrong.
-    pub(super) fn field(name: &str, rule: impl std::fmt::Display) -> Refusal {
+    pub(super) fn field(name: &str, rule: impl std::fmt::Display) -> ApiError {
         Problem::new(Status::UNPROCESSABLE_CONTENT, format!("{name} {rule}")).into()
     }
 
     /// Whoever asks may not do this (RFC 6750 §3.1).
-    pub(super) fn forbidden(detail: &'static str) -> Refusal {
+    pub(super) fn forbidden(detail: &'static str) -> ApiError {
         let challenge =
             format!("Bearer realm=\"foghorn\", error=\"insufficient_scope\", error_description=\"{detail}\"");
         let problem = Problem::new(Status::FORBIDDEN, detail).code("forbidden");
-        Refusal(problem.response().header("WWW-Authenticate", challenge))
+        ApiError(problem.response().header("WWW-Authenticate", challenge))
     }
 
     /// Whoever asks, or would be helped, was banned from the room.
-    pub(super) fn banned() -> Refusal {
+    pub(super) fn banned() -> ApiError {
         let error = PostError::Banned;
         Problem::new(Status::FORBIDDEN, error.text()).code(error.code()).into()
     }
 
     /// Nothing can be done at the moment.
-    pub(super) fn unavailable(detail: &'static str) -> Refusal {
+    pub(super) fn unavailable(detail: &'static str) -> ApiError {
         Problem::new(Status::SERVICE_UNAVAILABLE, detail).code("unavailable").retry_after(RETRY_AFTER).into()
     }
 
     /// A message is longer than any may be.
-    pub(super) fn too_large(field: &str, bytes_max: usize) -> Refusal {
+    pub(super) fn too_large(field: &str, bytes_max: usize) -> ApiError {
         let detail = format!("{field} is longer than {bytes_max} bytes");
         Problem::new(Status::CONTENT_TOO_LARGE, detail).code("too_large").into()
     }
 
-    pub(super) fn too_many_new_rooms() -> Refusal {
+    pub(super) fn too_many_new_rooms() -> ApiError {
         let problem = Problem::new(Status::TOO_MANY_REQUESTS, "too many rooms are being created");
         let response = problem.code("rate_limited").retry_after(RETRY_AFTER).response();
-        Refusal(response.limited_by(Limit::RoomCreations.full_key()))
+        ApiError(response.limited_by(Limit::RoomCreations.full_key()))
     }
 
     /// Whoever publishes is to do so again after this time.
-    pub(super) fn too_many_messages(retry_after: Duration) -> Refusal {
+    pub(super) fn too_many_messages(retry_after: Duration) -> ApiError {
         let problem = Problem::new(Status::TOO_MANY_REQUESTS, "too many messages are being published");
         // What is told in milliseconds must not come out as nothing to wait for.
         let response = problem.code("rate_limited").retry_after(retry_after.max(MILLISECOND)).response();
-        Refusal(response.limited_by(Limit::Messages.full_key()))
+        ApiError(response.limited_by(Limit::Messages.full_key()))
     }
 
     /// There are as many bans as there may be: this one bans nobody.
-    pub(super) fn too_many_bans() -> Refusal {
+    pub(super) fn too_many_bans() -> ApiError {
         let problem =
             Problem::new(Status::SERVICE_UNAVAILABLE, "there are too many bans").code("unavailable");
-        Refusal(problem.retry_after(RETRY_AFTER).response().limited_by(Limit::Bans.full_key()))
+        ApiError(problem.retry_after(RETRY_AFTER).response().limited_by(Limit::Bans.full_key()))
     }
 
-    pub(super) fn busy() -> Refusal {
-        Refusal::unavailable("the server has too much to do")
+    pub(super) fn busy() -> ApiError {
+        ApiError::unavailable("the server has too much to do")
     }
 
     pub(super) fn response(self) -> Response {
@@ -92,14 +92,14 @@ impl Refusal {
     }
 }
 
-impl From<Problem> for Refusal {
-    fn from(problem: Problem) -> Refusal {
-        Refusal(problem.response())
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> ApiError {
+        ApiError(problem.response())
     }
 }
 
-impl From<QueryError> for Refusal {
-    fn from(error: QueryError) -> Refusal {
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> ApiError {
         match error {
             QueryError::TooLong(_)
             | QueryError::ControlCharacter(_)
@@ -111,30 +111,30 @@ impl From<QueryError> for Refusal {
             | QueryError::Missing(_)
             | QueryError::NotANumber(_)
             | QueryError::NotATime
-            | QueryError::NotAnEpoch => Refusal::malformed(error.to_string()),
+            | QueryError::NotAnEpoch => ApiError::malformed(error.to_string()),
         }
     }
 }
 
-impl From<store::Busy> for Refusal {
-    fn from(_: store::Busy) -> Refusal {
-        Refusal::busy()
+impl From<store::Busy> for ApiError {
+    fn from(_: store::Busy) -> ApiError {
+        ApiError::busy()
     }
 }
 
-impl From<server::Busy> for Refusal {
-    fn from(_: server::Busy) -> Refusal {
-        Refusal::busy()
+impl From<server::Busy> for ApiError {
+    fn from(_: server::Busy) -> ApiError {
+        ApiError::busy()
     }
 }
 
-impl From<PostError> for Refusal {
-    fn from(error: PostError) -> Refusal {
+impl From<PostError> for ApiError {
+    fn from(error: PostError) -> ApiError {
         match error {
-            PostError::NoSuchRoom => Refusal::no_such_room(),
-            PostError::Unavailable => Refusal::unavailable("the message cannot be stored at the moment"),
-            PostError::Busy | PostError::NoReceiver => Refusal::busy(),
-            PostError::Banned => Refusal::banned(),
+            PostError::NoSuchRoom => ApiError::no_such_room(),
+            PostError::Unavailable => ApiError::unavailable("the message cannot be stored at the moment"),
+            PostError::Busy | PostError::NoReceiver => ApiError::busy(),
+            PostError::Banned => ApiError::banned(),
             PostError::IdReused => {
                 Problem::new(Status::UNPROCESSABLE_CONTENT, error.text()).code(error.code()).into()
             }
@@ -142,22 +142,22 @@ impl From<PostError> for Refusal {
     }
 }
 
-impl From<StoreError> for Refusal {
+impl From<StoreError> for ApiError {
     /// The reasons that the store gives are for the log: they may name files.
-    fn from(error: StoreError) -> Refusal {
+    fn from(error: StoreError) -> ApiError {
         match error {
-            StoreError::NoSuchRoom => Refusal::no_such_room(),
+            StoreError::NoSuchRoom => ApiError::no_such_room(),
             StoreError::RoomExists | StoreError::TooManyParticipants => {
                 Problem::new(Status::CONFLICT, error.to_string()).into()
             }
-            StoreError::Malformed => Refusal::malformed(error.to_string()),
+            StoreError::Malformed => ApiError::malformed(error.to_string()),
             StoreError::Unavailable(_) | StoreError::Stopped => {
-                Refusal::unavailable("the store is unavailable at the moment")
+                ApiError::unavailable("the store is unavailable at the moment")
             }
             StoreError::Failed(_) => {
-                Refusal::unavailable("the store accepts nothing until the server is restarted")
+                ApiError::unavailable("the store accepts nothing until the server is restarted")
             }
-            StoreError::RoomDamaged { .. } => Refusal::unavailable("what is stored of the room is damaged"),
+            StoreError::RoomDamaged { .. } => ApiError::unavailable("what is stored of the room is damaged"),
             StoreError::Damaged(_) | StoreError::OutOfOrder { .. } => {
                 tracing::error!(%error, "a request failed");
                 Problem::new(Status::INTERNAL_SERVER_ERROR, "what was asked for is damaged").into()
