@@ -11,7 +11,6 @@
 //! | `message` | a token that comes as a message |
 //! | `names` | what can be the name of a user or a room |
 //! | `identity` | who somebody is, and what that allows |
-//! | `policy` | which paths need a token |
 //! | `error` | why a token is not believed |
 //! | `absent` | in a program without the feature `auth`: nobody believes a token |
 //!
@@ -31,7 +30,6 @@ mod keys;
 #[cfg(feature = "auth")]
 mod message;
 mod names;
-pub mod policy;
 #[cfg(feature = "auth")]
 mod signature;
 mod source;

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::{FeedKind, FeedRequest, Fields, busy, problem, refusal};
+use super::request::{FeedKind, FeedRequest, busy, no_store, problem, refusal};
 use crate::auth::{Identity, TokenError};
 use crate::chat::query::parse_number;
 use crate::chat::rest::messages;
-use crate::http::{Response, Status};
+use crate::http::{CorsFields, Response, Status};
 use crate::reactor::unix_time;
 use crate::server::{Answer, Busy, Fallback, History, HistoryRequest, Position, RejectReason, Responder};
 
@@ -27,7 +27,7 @@ const EXPIRY_SLACK: Duration = Duration::from_millis(100);
 pub(super) struct Polls;
 
 impl FeedKind for Polls {
-    const PREFIX: &'static str = super::POLL;
+    const PREFIX: &'static str = "/poll/rooms/";
 
     fn answer(&self, feed: FeedRequest<'_>, responder: Responder) -> Result<Answer, Response> {
         let wait = number(&feed, "wait", 0..=WAIT_MAX.as_secs())?.map_or(WAIT_DEFAULT, Duration::from_secs);
@@ -92,7 +92,7 @@ fn number(
 struct Waiter {
     /// The time that is up is that of the token.
     ends_with_token: bool,
-    fields: Fields,
+    fields: CorsFields,
     /// The position after which nothing has come yet.
     waits_at: OnceLock<Position>,
     responder: Mutex<Option<Responder>>,
@@ -102,7 +102,7 @@ impl Waiter {
     fn answer(&self, history: Result<History, RejectReason>) {
         let response = match history {
             Ok(History { json, position, .. }) => self.array(json, position),
-            Err(why) => self.fields.apply(refusal(why)),
+            Err(why) => no_store(&self.fields, refusal(why)),
         };
         let responder = self.responder.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(responder) = responder {
@@ -115,16 +115,17 @@ impl Waiter {
         if self.ends_with_token {
             let expired = TokenError::Expired;
             let response = problem(Status::UNAUTHORIZED, expired.message());
-            return self.fields.apply(response.header("WWW-Authenticate", expired.challenge()));
+            return no_store(&self.fields, response.header("WWW-Authenticate", expired.challenge()));
         }
         match self.waits_at.get() {
             Some(position) => self.array(b"[]".to_vec(), *position),
-            None => self.fields.apply(busy()),
+            None => no_store(&self.fields, busy()),
         }
     }
 
     /// The answer; `position` is where the next poll goes on.
     fn array(&self, json: Vec<u8>, position: Position) -> Response {
-        self.fields.apply(Response::json(Status::OK, json)).header(messages::POSITION, position.to_string())
+        no_store(&self.fields, Response::json(Status::OK, json))
+            .header(messages::POSITION, position.to_string())
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{FeedKind, FeedRequest, busy, problem, refusal};
+use super::request::{FeedKind, FeedRequest, busy, no_store, problem, refusal};
 use crate::auth::Identity;
 use crate::chat::query;
 use crate::http::{self, Method, Response, Status};
@@ -25,7 +25,7 @@ pub(super) struct Events {
 }
 
 impl FeedKind for Events {
-    const PREFIX: &'static str = super::SSE;
+    const PREFIX: &'static str = "/sse/rooms/";
 
     fn answer(&self, feed: FeedRequest<'_>, responder: Responder) -> Result<Answer, Response> {
         // What a browser saw last outranks where the page wanted to begin.
@@ -35,7 +35,7 @@ impl FeedKind for Events {
         };
         let head =
             Response::new(Status::OK).body("text/event-stream", &[][..]).header("X-Accel-Buffering", "no");
-        let head = feed.fields.apply(head);
+        let head = no_store(&feed.fields, head);
         if feed.request.head.method() == Method::Head {
             return Ok(Answer::Now(head.close()));
         }
@@ -50,7 +50,7 @@ impl FeedKind for Events {
         // A browser comes back for ever to a stream that ends, and leaves alone what is refused.
         let reply = move |position: Result<_, _>| match position {
             Ok(_) => responder.follow(follow),
-            Err(why) => responder.respond(fields.apply(refusal(why))),
+            Err(why) => responder.respond(no_store(&fields, refusal(why))),
         };
         feed.request.rooms.position(&feed.room, &feed.user, reply).map_err(|_| busy())?;
         Ok(Answer::Pending)

@@ -34,7 +34,11 @@ impl<'r> Access<'r> {
     }
 
     /// The header fields that let the page see the answer.
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
+    pub fn fields(&self) -> CorsFields {
+        CorsFields(self.headers())
+    }
+
+    fn headers(&self) -> Vec<(&'static str, String)> {
         let Access::Page { origin, anybody } = self else { return Vec::new() };
         let exposed = ("Access-Control-Expose-Headers", HEADERS_EXPOSED.to_owned());
         if *anybody {
@@ -47,8 +51,20 @@ impl<'r> Access<'r> {
     /// Adds these fields, and that the answer depends on who asks.
     #[must_use]
     pub fn apply(&self, response: Response) -> Response {
+        self.fields().apply(response)
+    }
+}
+
+/// The header fields that let a page see an answer, kept for an answer that comes later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CorsFields(Vec<(&'static str, String)>);
+
+impl CorsFields {
+    /// Adds these fields, and that the answer depends on who asks.
+    #[must_use]
+    pub fn apply(&self, response: Response) -> Response {
         let response = response.header("Vary", "Origin");
-        self.headers().into_iter().fold(response, |response, (name, value)| response.header(name, value))
+        self.0.iter().fold(response, |response, (name, value)| response.header(*name, value.clone()))
     }
 }
 

@@ -24,7 +24,7 @@ mod status;
 mod target;
 
 pub use body::{BodyDecoder, BodyProgress};
-pub use cors::Access;
+pub use cors::{Access, CorsFields};
 pub use error::{BodyError, HeadError};
 pub use fields::{FieldError, Fields};
 pub use framing::BodyFraming;

@@ -50,6 +50,12 @@ impl Request<'_> {
 ///
 /// The calls come from the reactor's thread and must not block: what takes time goes elsewhere with the [`Responder`].
 pub trait Api: Send + Sync + 'static {
+    /// Whether this request needs a token, where tokens are asked for. A browser's `OPTIONS` never does.
+    fn needs_token(&self, head: &Head<'_>) -> bool {
+        let _ = head;
+        true
+    }
+
     /// Answers a request, or keeps the responder and returns [`Answer::Pending`].
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer;
 }

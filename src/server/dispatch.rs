@@ -4,13 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::api::{Request, Responder};
+use super::api::{Api, Request, Responder};
 use super::handler::{AnyHandler, Credentials, Names};
 use super::rooms::Rooms;
 use super::router::{Endpoint, Router, Target};
 use super::rules::{CurrentRules, Rules};
 use super::settings::window_bits;
-use crate::auth::{self, Identity, TokenError, policy};
+use crate::auth::{self, Identity, TokenError};
 use crate::config::{self, Config};
 use crate::handshake::{self, DeflateTerms, Intent, Origins};
 use crate::http::{Access, BodyFraming, HEADERS_MAX, Head, HeadLimits, Method, Problem, Response, Status};
@@ -120,8 +120,8 @@ impl Dispatch {
         arrival: &PeerInfo,
     ) -> Result<Admission, Response> {
         let mut attributes = self.intercept(head, arrival).map_err(Response::close)?;
-        let token_policy = rules.token_policy.as_ref().filter(|_| policy::path_needs_token(head.path()));
-        let Some(token_policy) = token_policy.filter(|_| attributes.get::<Identity>().is_none()) else {
+        let vouched = attributes.get::<Identity>().is_some();
+        let Some(token_policy) = rules.token_policy.as_ref().filter(|_| !vouched) else {
             return Ok(Admission { attributes, verdict: Verdict::Admitted });
         };
         let verdict = match token_policy.identify(head, origins, arrival.secure) {
@@ -144,13 +144,20 @@ impl Dispatch {
     }
 
     /// Decides about a request for an api: what is attached to it, or the response that sends it away.
-    fn admit_request(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<Attributes, Response> {
-        let rules = self.rules.now();
+    fn admit_request(
+        &self,
+        api: &Arc<dyn Api>,
+        rules: Arc<Rules>,
+        head: &Head<'_>,
+        arrival: &PeerInfo,
+    ) -> Result<Attributes, Response> {
         let origins = rules.origins_of(head.path(), None);
         let access = Access::of(origins, head, arrival.secure);
         let mut attributes = self.intercept(head, arrival).map_err(|response| access.apply(response))?;
-        let token_policy =
-            rules.token_policy.as_ref().filter(|_| policy::request_needs_token(head.method(), head.path()));
+        // A browser asks with `OPTIONS`, and without a token, whether a page may ask.
+        let needs_token = head.method() != Method::Options
+            && contained(|| api.needs_token(head)).unwrap_or_else(|Panicked| true);
+        let token_policy = rules.token_policy.as_ref().filter(|_| needs_token);
         if let Some(token_policy) = token_policy
             && attributes.get::<Identity>().is_none()
         {
@@ -168,6 +175,7 @@ impl Dispatch {
                 Problem::new(Status::UNSUPPORTED_MEDIA_TYPE, "the body must not have a Content-Encoding");
             return Err(access.apply(problem.response().header("Accept-Encoding", "identity")));
         }
+        attributes.set(Found { api: api.clone(), rules });
         Ok(attributes)
     }
 
@@ -303,6 +311,13 @@ impl Dispatch {
     }
 }
 
+/// What `route` found for a request, kept with it until its body has come: the request is answered by the rules that it
+/// was admitted by, and neither the router nor the rules are asked twice.
+struct Found {
+    api: Arc<dyn Api>,
+    rules: Arc<Rules>,
+}
+
 /// What a session at the endpoint may send.
 fn ration_of(endpoint: &Endpoint, limits: &config::Limits) -> RateLimits {
     let messages = endpoint.messages_per_second.unwrap_or(limits.messages_per_second);
@@ -340,10 +355,11 @@ impl Service for Dispatch {
                 };
                 return self.upgrade(*number, endpoint, head, arrival).unwrap_or_else(Route::Respond);
             }
-            Some(Target::Api(_)) if handshake::intent(head) == Intent::Http => {
-                let bytes_max = self.rules.now().limits.body_bytes;
+            Some(Target::Api(api)) if handshake::intent(head) == Intent::Http => {
+                let rules = self.rules.now();
+                let bytes_max = rules.limits.body_bytes;
                 return self
-                    .admit_request(head, arrival)
+                    .admit_request(api, rules, head, arrival)
                     .map_or_else(Route::Respond, |attributes| Route::ReadBody { bytes_max, attributes });
             }
             Some(Target::Api(_)) => {
@@ -370,10 +386,8 @@ impl Service for Dispatch {
         attributes: &Attributes,
         ticket: Ticket,
     ) -> Answer {
-        let Some(Target::Api(api)) = self.router.find(head.path()) else {
-            return Answer::Now(Problem::new(Status::NOT_FOUND, "there is nothing at this path").response());
-        };
-        let rules = self.rules.now();
+        let Some(found) = attributes.get::<Found>() else { return Answer::Now(handler_failed()) };
+        let Found { api, rules } = &*found;
         let origins = rules.origins_of(head.path(), None);
         let (rooms, message_bytes) = (&self.rooms, rules.limits.message_bytes);
         let request = Request { head, body, arrival, rooms, attributes, origins, message_bytes };

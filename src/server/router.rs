@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::api::Api;
 use super::handler::{AnyHandler, Handler};
@@ -127,7 +128,7 @@ impl fmt::Debug for Interceptors {
 pub(super) enum Target {
     Endpoint(u16),
     Page(Response),
-    Api(Box<dyn Api>),
+    Api(Arc<dyn Api>),
 }
 
 impl fmt::Debug for Target {
@@ -174,7 +175,7 @@ impl Router {
     /// Has `api` answer all requests whose path begins with `prefix`, unless the path itself leads elsewhere.
     #[must_use]
     pub fn api(mut self, prefix: impl Into<String>, api: impl Api) -> Router {
-        self.prefixes.push((prefix.into(), Target::Api(Box::new(api))));
+        self.prefixes.push((prefix.into(), Target::Api(Arc::new(api))));
         self.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         self
     }

@@ -1,16 +1,16 @@
-//! What goes back: how it is dressed, and who sends it if it comes later.
+//! What goes back: which header fields it gets, and who sends it if it comes later.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ApiError;
-use crate::http::{Access, Head, Method, Response, Status};
+use crate::http::{Access, CorsFields, Head, Method, Response, Status};
 use crate::server::Responder;
 
 /// What the request says about any answer to it.
 #[derive(Clone, Debug)]
 pub(super) struct ResponsePolicy {
     /// Header fields for the web page that asks.
-    cors: Vec<(&'static str, String)>,
+    cors: CorsFields,
     /// The entity tags that the client has, if it may be told that nothing changed.
     known: Vec<String>,
 }
@@ -19,16 +19,16 @@ impl ResponsePolicy {
     pub(super) fn new(access: &Access<'_>, head: &Head<'_>) -> ResponsePolicy {
         let reads = matches!(head.method(), Method::Get | Method::Head);
         let known = head.fields().list("If-None-Match").filter(|_| reads).map(str::to_owned).collect();
-        ResponsePolicy { cors: access.headers(), known }
+        ResponsePolicy { cors: access.fields(), known }
     }
 
     /// An answer for this client alone, and not for later.
     pub(super) fn apply(&self, response: Response) -> Response {
-        self.dress_for_page(response).header("Cache-Control", "no-store")
+        self.for_page(response).header("Cache-Control", "no-store")
     }
 
     /// An answer that the client may keep and ask for again by its tag: 304 if it has it already.
-    fn dress_tagged(&self, json: Vec<u8>, headers: Vec<(&'static str, String)>) -> Response {
+    fn tagged(&self, json: Vec<u8>, headers: Vec<(&'static str, String)>) -> Response {
         let tag = entity_tag(&json);
         let response = if self.knows(&tag) {
             Response::new(Status::NOT_MODIFIED)
@@ -37,12 +37,11 @@ impl ResponsePolicy {
         };
         let response =
             headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
-        self.dress_for_page(response).header("ETag", tag).header("Cache-Control", "private, no-cache")
+        self.for_page(response).header("ETag", tag).header("Cache-Control", "private, no-cache")
     }
 
-    fn dress_for_page(&self, response: Response) -> Response {
-        let response = response.header("X-Content-Type-Options", "nosniff").header("Vary", "Origin");
-        self.cors.iter().fold(response, |response, (name, value)| response.header(*name, value.clone()))
+    fn for_page(&self, response: Response) -> Response {
+        self.cors.apply(response.header("X-Content-Type-Options", "nosniff"))
     }
 
     /// The weak comparison of RFC 9110 §13.1.2.
@@ -84,7 +83,7 @@ impl PendingResponse {
     /// Answers with JSON that has an entity tag, and further header fields.
     pub(super) fn send_tagged(&self, json: Result<Vec<u8>, ApiError>, headers: Vec<(&'static str, String)>) {
         match json {
-            Ok(json) => self.respond(self.shared.policy.dress_tagged(json, headers)),
+            Ok(json) => self.respond(self.shared.policy.tagged(json, headers)),
             Err(refusal) => self.send(Err(refusal)),
         }
     }

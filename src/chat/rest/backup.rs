@@ -8,8 +8,8 @@
 
 use serde::Serialize;
 
+use super::call::{Call, json};
 use super::error::ApiError;
-use super::{Call, json};
 use crate::http::{Problem, Response, Status};
 use crate::store::{BackupError, BackupId, BackupPart};
 

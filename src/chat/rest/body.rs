@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
+use crate::chat::query::{self, USER_BYTES_MAX};
 use crate::http::{Head, Problem, Status};
 
 /// The fields of an object that the action knows; the others were skipped.
@@ -207,6 +208,16 @@ impl<'de> Visitor<'de> for AnyValue<'_, 'de> {
         self.0.visit_map(map)?;
         Ok(Value::Object)
     }
+}
+
+/// A field that is a user's name.
+pub(super) fn user<'b>(field: &'static str, value: Cow<'b, str>) -> Result<Cow<'b, str>, ApiError> {
+    query::name(field, Some(value), USER_BYTES_MAX).map_err(|_| {
+        let rule = format_args!(
+            "must have 1 to {USER_BYTES_MAX} bytes, something to be seen and no control characters, and not be SYSTEM, . or .."
+        );
+        ApiError::field(field, rule)
+    })
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::answer::PendingResponse;
+use super::call::{Call, json, now, time_text};
 use super::error::ApiError;
-use super::{Call, json, now, time_text};
 use crate::http::{Problem, Response, Status};
 use crate::rooms::{Ban, OnlineSession, Timestamp, TooManyBans};
 use crate::store::{RoomInfo, StoreError};

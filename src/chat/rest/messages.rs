@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 
 use super::answer::PendingResponse;
-use super::body::Fields;
+use super::body::{Fields, user};
+use super::call::{Call, now};
 use super::error::ApiError;
 use super::params::Params;
-use super::rooms::user;
-use super::{Call, now};
 use crate::chat::incoming::ID_BYTES_MAX;
 use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::http::{FieldError, Head, Problem, Response, Status};

@@ -8,6 +8,7 @@
 //! | `routes` | which path and method means which action |
 //! | `authorization` | what the user may do |
 //! | `cors` | what web pages may ask |
+//! | `call` | one request on its way to its action |
 //! | `params`, `body` | what comes in the query and in the body |
 //! | `answer`, `error` | what goes back, at once or later |
 //! | `rooms`, `messages`, `members`, `status`, `backup` | the actions |
@@ -17,6 +18,7 @@ mod answer;
 mod authorization;
 mod backup;
 mod body;
+mod call;
 mod cors;
 mod error;
 mod members;
@@ -27,18 +29,15 @@ mod routes;
 mod settings;
 mod status;
 
-use std::borrow::Cow;
-use std::time::SystemTime;
-
 use self::answer::{PendingResponse, ResponsePolicy};
 use self::authorization::Authorization;
+use self::call::Call;
 use self::error::ApiError;
 use self::params::Params;
 use self::routes::{Action, Found};
-use super::query;
 use crate::config::Config;
-use crate::http::{Access, Problem, Response, Status};
-use crate::server::{Answer, Api, Request, Responder, Rooms, Router, Timestamp};
+use crate::http::{Access, Head, Response};
+use crate::server::{Answer, Api, Request, Responder, Router};
 use crate::store::Store;
 
 /// Everything below `/api/` that no other route takes, and the two questions that load balancers ask.
@@ -58,28 +57,18 @@ struct Rest {
     store: Store,
 }
 
-/// One request on its way to its action.
-struct Call<'r> {
-    store: &'r Store,
-    rooms: &'r Rooms,
-    request: &'r Request<'r>,
-    params: Params<'r>,
-    /// The id of the room that the path names; empty on paths that name none.
-    room: &'r str,
-    /// The user whom the path names; empty on paths that name none.
-    user: &'r str,
-    authorization: Authorization,
-    /// For the answer, if it comes later.
-    pending: PendingResponse,
-}
-
 impl Api for Rest {
+    /// Load balancers have no token.
+    fn needs_token(&self, head: &Head<'_>) -> bool {
+        !routes::is_open(head.path())
+    }
+
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
         let access = Access::of(request.origins, request.head, request.arrival.secure);
         let policy = ResponsePolicy::new(&access, request.head);
         let answer = self.answer(request, &access, PendingResponse::new(responder, policy.clone()));
         match answer {
-            Ok(None) => Answer::PendingResponse,
+            Ok(None) => Answer::Pending,
             Ok(Some(response)) => Answer::Now(policy.apply(response)),
             Err(refusal) => Answer::Now(policy.apply(refusal.response())),
         }
@@ -119,70 +108,31 @@ impl Rest {
             authorization,
             pending,
         };
-        call.carry_out(action)?;
+        carry_out(call, action)?;
         Ok(None)
     }
 }
 
-impl<'r> Call<'r> {
-    /// The user in whose name this is done: the parameter `username`, or whoever asks.
-    fn username(&self) -> Result<Cow<'r, str>, ApiError> {
-        let user = self.authorization.user(self.params.text("username")?)?;
-        let user = query::user(user, None)?;
-        self.require_no_ban(&user)?;
-        Ok(user)
+/// Begins the action; its answer goes to `pending`.
+fn carry_out(call: Call<'_>, action: Action) -> Result<(), ApiError> {
+    match action {
+        Action::CreateRoom => rooms::create(call),
+        Action::ListRooms => rooms::list(call),
+        Action::ShowRoom => rooms::show(call),
+        Action::DeleteRoom => rooms::delete(call),
+        Action::JoinRoom => rooms::join(call),
+        Action::LeaveRoom => rooms::leave(call),
+        Action::ReadMessages => messages::read(call),
+        Action::PostMessage => messages::post(call),
+        Action::ShowOnline => members::online(call),
+        Action::Kick => members::kick(call),
+        Action::ListBans => members::bans(call),
+        Action::LiftBan => members::lift(call),
+        Action::ShowStats => status::stats(call),
+        Action::BeginBackup => backup::begin(call),
+        Action::ReadBackup => backup::read(call),
+        Action::EndBackup => backup::end(call),
+        Action::CheckHealth => status::health(call),
+        Action::CheckReadiness => status::readiness(call),
     }
-
-    /// Refuses what would be done for a user who is banned from the room.
-    fn require_no_ban(&self, user: &str) -> Result<(), ApiError> {
-        if self.rooms.bans().holds(self.room, user) { Err(ApiError::banned()) } else { Ok(()) }
-    }
-
-    /// Begins the action; its answer goes to `pending`.
-    fn carry_out(self, action: Action) -> Result<(), ApiError> {
-        match action {
-            Action::CreateRoom => rooms::create(self),
-            Action::ListRooms => rooms::list(self),
-            Action::ShowRoom => rooms::show(self),
-            Action::DeleteRoom => rooms::delete(self),
-            Action::JoinRoom => rooms::join(self),
-            Action::LeaveRoom => rooms::leave(self),
-            Action::ReadMessages => messages::read(self),
-            Action::PostMessage => messages::post(self),
-            Action::ShowOnline => members::online(self),
-            Action::Kick => members::kick(self),
-            Action::ListBans => members::bans(self),
-            Action::LiftBan => members::lift(self),
-            Action::ShowStats => status::stats(self),
-            Action::BeginBackup => backup::begin(self),
-            Action::ReadBackup => backup::read(self),
-            Action::EndBackup => backup::end(self),
-            Action::CheckHealth => status::health(self),
-            Action::CheckReadiness => status::readiness(self),
-        }
-    }
-}
-
-/// A response of JSON.
-fn json<T: serde::Serialize>(status: Status, value: &T) -> Result<Response, ApiError> {
-    Ok(Response::json(status, encode(value)?))
-}
-
-/// What is answered here is strings and numbers, which always serialise.
-fn encode<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
-    let unwritable = "the answer could not be written";
-    serde_json::to_vec(value).map_err(|_| Problem::new(Status::INTERNAL_SERVER_ERROR, unwritable).into())
-}
-
-/// A time as it stands in messages.
-fn time_text(at: Timestamp) -> String {
-    let mut text = Vec::with_capacity(Timestamp::TEXT_BYTES);
-    at.encode(&mut text);
-    String::from_utf8_lossy(&text).into_owned()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a room is created when the request for it comes")]
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
 }

@@ -1,15 +1,13 @@
 //! Rooms: created, listed, shown, deleted; and who takes part in them.
 
-use std::borrow::Cow;
-
 use serde::Serialize;
 
 use super::answer::PendingResponse;
-use super::body::Fields;
+use super::body::{Fields, user};
+use super::call::{Call, encode, json, now, time_text};
 use super::error::ApiError;
 use super::routes::Action;
 use super::settings::{self, Settings};
-use super::{Call, encode, json, now, time_text};
 use crate::auth::{NameError, check_name};
 use crate::chat::query::{self, USER_BYTES_MAX};
 use crate::http::{Response, Status};
@@ -101,16 +99,6 @@ pub(super) fn create(call: Call<'_>) -> Result<(), ApiError> {
         }),
     )?;
     Ok(())
-}
-
-/// A field that is a user's name.
-pub(super) fn user<'b>(field: &'static str, value: Cow<'b, str>) -> Result<Cow<'b, str>, ApiError> {
-    query::name(field, Some(value), USER_BYTES_MAX).map_err(|_| {
-        let rule = format_args!(
-            "must have 1 to {USER_BYTES_MAX} bytes, something to be seen and no control characters, and not be SYSTEM, . or .."
-        );
-        ApiError::field(field, rule)
-    })
 }
 
 pub(super) fn list(call: Call<'_>) -> Result<(), ApiError> {

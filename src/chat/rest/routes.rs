@@ -99,6 +99,11 @@ impl Action {
         }
     }
 
+    /// Whether it needs no token: load balancers ask so.
+    fn is_open(self) -> bool {
+        matches!(self, Action::CheckHealth | Action::CheckReadiness)
+    }
+
     /// Whether it must not come from a web page that is not let in: it changes something, or shows everything.
     pub(super) fn changes_something(self) -> bool {
         match self {
@@ -155,6 +160,13 @@ const ROUTES: &[Route] = &[
     ("/healthz", &[(Method::Get, Action::CheckHealth)]),
     ("/readyz", &[(Method::Get, Action::CheckReadiness)]),
 ];
+
+/// Whether a path can be asked for without a token, where tokens are asked for.
+pub(super) fn is_open(path: &str) -> bool {
+    let open =
+        |&(pattern, actions): &Route| pattern == path && actions.iter().all(|(_, action)| action.is_open());
+    ROUTES.iter().any(open)
+}
 
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -318,6 +330,24 @@ mod tests {
         ];
         for (path, allow) in cases {
             assert_eq!(find(path, Method::Options).unwrap(), Found::Options(allow.into()));
+        }
+    }
+
+    #[test]
+    fn what_load_balancers_ask_is_open_and_nothing_else() {
+        let cases = [
+            ("/healthz", true),
+            ("/readyz", true),
+            ("/healthzz", false),
+            ("/healthz/", false),
+            ("/api/stats", false),
+            ("/api/", false),
+            ("/api/backup", false),
+            ("/api/chat/rooms", false),
+            ("//api/stats", false),
+        ];
+        for (path, open) in cases {
+            assert_eq!(is_open(path), open, "{path}");
         }
     }
 }

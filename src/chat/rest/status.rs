@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::call::{Call, json};
 use super::error::ApiError;
-use super::{Call, json};
 use crate::http::Status;
 use crate::metrics::{Limit, LogLines};
 use crate::rooms::ShardStats;
