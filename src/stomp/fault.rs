@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::codec::FrameError;
-use super::queues::QueueError;
+use super::queue_error::QueueError;
 use crate::metrics::Limit;
 use crate::ws::CloseCode;
 
@@ -106,7 +106,7 @@ impl Fault {
             Fault::Queue(QueueError::Long | QueueError::Full) => "queue is full",
             Fault::Queue(QueueError::NoMemory) => "queues are full",
             Fault::Queue(QueueError::TooMany) => "too many queues",
-            Fault::Silent => "no heartbeat-beat",
+            Fault::Silent => "no heart-beat",
             Fault::Unfinished => "frame not finished in time",
             Fault::NotConnectedInTime => "no CONNECT in time",
             Fault::NotAllowed => "not allowed",

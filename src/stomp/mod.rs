@@ -11,6 +11,7 @@
 //! | `fault`, `error_frame` | why a session ends with ERROR, and that frame |
 //! | `encoding` | a room's messages as frames |
 //! | `queues`, `users` | queues that all users share, and queues of one user's sessions |
+//! | `queue_error` | why a queue refuses |
 //! | `message` | what is in these |
 //! | `shared_queues`, `subscriptions` | the queues of this server, and what one session is subscribed to |
 //! | `consumer` | the way from a queue to a socket |
@@ -32,6 +33,7 @@ pub(crate) mod fault;
 mod liveness;
 pub(crate) mod message;
 mod pending_ops;
+pub(crate) mod queue_error;
 pub(crate) mod queues;
 pub(crate) mod session;
 mod settings;

@@ -2,9 +2,9 @@
 
 use std::mem;
 
+use super::allowance::Allowance;
 use super::buffer::{Buffer, Spares};
 use super::close::Close;
-use super::deflate::Allowance;
 use super::error::ProtocolError;
 use super::text::Payload;
 use super::utf8::InvalidUtf8;

@@ -12,6 +12,7 @@
 //! | `text`, `utf8` | a text that was checked, and checking it as it comes |
 //! | `close`, `close_code`, `error` | bodies of Close frames, their codes, and the rules that a peer can break |
 //! | `buffer` | the bytes that were received |
+//! | `allowance` | how much may be inflated at once |
 //! | `deflate` | compressed messages |
 //!
 //! ```
@@ -26,6 +27,7 @@
 //! assert_eq!(connection.poll(&mut input), None);
 //! ```
 
+mod allowance;
 mod buffer;
 mod close;
 mod close_code;

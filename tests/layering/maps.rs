@@ -16,7 +16,6 @@ const PENDING: &[&str] = &[
     "proxy",
     "server",
     "signaling",
-    "store",
     "testing",
 ];
 

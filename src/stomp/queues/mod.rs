@@ -6,6 +6,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
+pub(crate) use super::queue_error::QueueError;
+
 use super::message::{Consumer, Message, MessageId, SubscriberKey};
 
 /// When a message counts as dealt with.
@@ -32,21 +34,6 @@ pub(crate) struct QueueLimits {
     pub(crate) all_bytes_max: usize,
     /// Messages that a subscription has not acknowledged; with so many it is sent no more.
     pub(crate) unacknowledged_max: usize,
-}
-
-/// Why a queue does not take a message or a subscriber.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum QueueError {
-    /// As many messages wait in this queue as may.
-    Long,
-    /// This queue has as many bytes as it may.
-    Full,
-    /// As much waits in all queues together as may.
-    NoMemory,
-    /// There are as many queues as there may be.
-    TooMany,
-    /// Nobody is subscribed, and the message is not to wait.
-    NoSubscriber,
 }
 
 mod check;

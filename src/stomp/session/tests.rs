@@ -7,7 +7,7 @@ use crate::server::Start;
 use crate::stomp::codec::{Decoder, FrameLimits};
 use crate::stomp::destination::DestinationKind;
 use crate::stomp::message::MessageId;
-use crate::stomp::queues::QueueError;
+use crate::stomp::queue_error::QueueError;
 
 const LIMITS: SessionLimits = SessionLimits {
     heartbeat: Duration::from_secs(10),
@@ -245,7 +245,7 @@ fn connected_tells_what_was_agreed_on() {
     world.say("STOMP\nheart-beat:1,1\n\n\0");
     let sent = world.hear();
     assert!(
-        sent.contains("\nversion:1.0\n") && !sent.contains("heartbeat-beat") && !sent.contains("user-name"),
+        sent.contains("\nversion:1.0\n") && !sent.contains("heart-beat") && !sent.contains("user-name"),
         "{sent}"
     );
     assert_eq!(world.broker.heartbeat, Heartbeat::default());

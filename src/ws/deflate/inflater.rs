@@ -5,9 +5,9 @@ use std::fmt;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::allowance::Allowance;
 use super::history::{FLUSH_TAIL, History, WindowBits};
 use crate::ws::ProtocolError;
+use crate::ws::allowance::Allowance;
 
 /// What comes out of one step at most. The caller looks at its limit between two steps.
 const STEP_BYTES: usize = 8 * 1024;

@@ -7,18 +7,15 @@
 //! | file | subject |
 //! |---|---|
 //! | `history` | windows, histories, and what both directions share |
-//! | `allowance` | how much may be inflated at once |
 //! | `inflater` | from a compressed message to its payload, piece by piece |
 //! | `deflater` | from a payload to a compressed frame |
 
-mod allowance;
 mod deflater;
 mod history;
 mod inflater;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::ws) use allowance::Allowance;
 pub use deflater::{Deflate, Level};
 pub use history::{History, WindowBits};
 pub(in crate::ws) use inflater::Inflation;
