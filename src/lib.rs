@@ -93,7 +93,7 @@
 //!
 //! # The layers
 //!
-//! Imports point downwards only; `tests/layering.rs` sees to it.
+//! Imports point downwards only; `tests/layering` sees to it.
 //!
 //! | floor | modules | |
 //! |---|---|---|
@@ -104,7 +104,7 @@
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
 //! | 2 | `rooms`, `handshake`, [`auth`] | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow |
-//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`metrics`], `rate`, `calendar` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
+//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`limit_hits`], `rate`, `calendar` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
 //!
 //! The floors 1 and 2 are sans-I/O: no socket, no thread, no clock. They take bytes, commands and `now`, and return
 //! events and effects; so they are fuzzed, simulated under virtual time, and measured without a kernel.
@@ -155,7 +155,7 @@ pub mod guide;
 #[doc(hidden)]
 pub mod handshake;
 pub mod http;
-pub mod metrics;
+pub mod limit_hits;
 #[doc(hidden)]
 pub mod proxy;
 #[doc(hidden)]

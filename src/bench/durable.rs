@@ -88,7 +88,7 @@ fn one(
     }
     progress(Progress::SqliteBaseline);
     let baseline = baseline(&plan, &report, scratch.path(), durability)?;
-    Ok(Run { name: durability.name().to_owned(), report, ceiling: baseline })
+    Ok(Run { name: durability.name().to_owned(), report, sqlite_baseline: baseline })
 }
 
 /// What has been shown and is not there is lost.

@@ -25,7 +25,7 @@ pub fn fairness(
         progress(Progress::Part { name, number, of: 2 });
         let workload = Workload::MixedLoad { rooms, crowd, crowd_rate };
         let report = run(&Plan { workload, ..plan.clone() }, target, progress)?;
-        runs.push(Run { name: name.to_owned(), report, ceiling: None });
+        runs.push(Run { name: name.to_owned(), report, sqlite_baseline: None });
     }
     Ok(Series { mode: "fairness", runs })
 }

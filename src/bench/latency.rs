@@ -41,12 +41,12 @@ pub fn latency(
     progress(Progress::Part { name: "saturation", number: 1, of });
     let saturated = saturation(plan, rooms, target, progress)?;
     let most = saturated.messages_per_second();
-    let mut runs = vec![Run { name: "saturation".to_owned(), report: saturated, ceiling: None }];
+    let mut runs = vec![Run { name: "saturation".to_owned(), report: saturated, sqlite_baseline: None }];
     for (number, (name, share)) in (2..).zip(SHARES) {
         progress(Progress::Part { name, number, of });
         let workload = Workload::Fanout(Rooms { pace: Pace::Rate(most * share), ..rooms });
         let report = run(&Plan { workload, ..plan.clone() }, target, progress)?;
-        runs.push(Run { name: name.to_owned(), report, ceiling: None });
+        runs.push(Run { name: name.to_owned(), report, sqlite_baseline: None });
     }
     Ok(Series { mode: "latency", runs })
 }

@@ -15,15 +15,16 @@ pub struct Run {
     /// What it has shown.
     pub report: Report,
     /// What SQLite did by itself with the same rows.
-    pub ceiling: Option<SqliteBaseline>,
+    #[serde(rename = "ceiling")]
+    pub sqlite_baseline: Option<SqliteBaseline>,
 }
 
 impl Run {
     /// Messages stored per second as a part of what SQLite does by itself.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
-        let ceiling = self.ceiling?;
-        self.report.stored_per_second().map(|stored| stored / ceiling.rows_per_second)
+        let baseline = self.sqlite_baseline?;
+        self.report.stored_per_second().map(|stored| stored / baseline.rows_per_second)
     }
 }
 
@@ -88,8 +89,8 @@ impl Run {
                 cost(report.server.as_ref().map(|server| server.cpu_micros * per_message)),
                 speed(report.stored_per_second()),
                 cost(report.stored.filter(|stored| stored.commits > 0).map(|stored| stored.batch())),
-                cost(self.ceiling.map(|ceiling| ceiling.rows_per_second)),
-                cost(self.ceiling.map(|ceiling| ceiling.cpu_micros)),
+                cost(self.sqlite_baseline.map(|baseline| baseline.rows_per_second)),
+                cost(self.sqlite_baseline.map(|baseline| baseline.cpu_micros)),
                 self.ratio()
                     .filter(|_| report.verdict.has_speed())
                     .map_or_else(|| NOTHING.to_owned(), |ratio| format!("{:.0} %", ratio * 100.0)),

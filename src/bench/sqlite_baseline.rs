@@ -46,7 +46,7 @@ pub struct SqliteBaseline {
 /// One thread, one prepared statement, everything else as SQLite has it by default; what a server has to do besides is
 /// left out.
 pub(super) fn measure(directory: &Path, rows: Rows, time: Duration) -> rusqlite::Result<SqliteBaseline> {
-    let conn = Connection::open(directory.join("ceiling.db"))?;
+    let conn = Connection::open(directory.join("baseline.db"))?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     let synchronous = if rows.durability == Durability::Fsync { "FULL" } else { "NORMAL" };
     conn.pragma_update(None, "synchronous", synchronous)?;
@@ -84,9 +84,9 @@ mod tests {
     fn the_loop_inserts_runs_of_messages_room_by_room_in_whole_batches() {
         let dir = tempfile::tempdir().unwrap();
         let rows = Rows { rooms: 3, run: 2, size: 10, batch: 7, durability: Durability::Commit };
-        let ceiling = measure(dir.path(), rows, Duration::from_millis(5)).unwrap();
-        assert!(ceiling.batch == 7 && ceiling.rows_per_second > 0.0);
-        let conn = Connection::open(dir.path().join("ceiling.db")).unwrap();
+        let baseline = measure(dir.path(), rows, Duration::from_millis(5)).unwrap();
+        assert!(baseline.batch == 7 && baseline.rows_per_second > 0.0);
+        let conn = Connection::open(dir.path().join("baseline.db")).unwrap();
         let count = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         assert_eq!(count("SELECT count(*) % 7 FROM messages"), 0);
         assert_eq!(count("SELECT count(*) FROM messages WHERE length(content) <> 10"), 0);

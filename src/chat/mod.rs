@@ -55,7 +55,7 @@ impl Handler for Chat {
             Ok(entry) => entry,
             Err(error) => return cx.close(CloseCode::POLICY, &error.to_string()),
         };
-        let request = JoinRequest::chat(&entry.room, &entry.user).start(entry.start).welcome(entry.hello);
+        let request = JoinRequest::chat(&entry.room, &entry.user).start(entry.start).welcome(entry.welcome);
         if let Err(error) = cx.join(request) {
             return cx.close(error.close_code(), &error.to_string());
         }

@@ -20,7 +20,7 @@ pub(crate) struct Entry<'q> {
     pub(crate) room: Cow<'q, str>,
     pub(crate) user: Cow<'q, str>,
     pub(crate) start: Start,
-    pub(crate) hello: bool,
+    pub(crate) welcome: bool,
 }
 
 /// What is wrong with a query; its text is the reason in the Close frame.
@@ -61,7 +61,7 @@ impl<'q> Entry<'q> {
             room: room(text)?,
             user: user(value("username")?, known)?,
             start: start(text)?,
-            hello: value("hello")?.is_some_and(|hello| hello == "1"),
+            welcome: value("hello")?.is_some_and(|hello| hello == "1"),
         })
     }
 }
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn names_are_decoded_and_checked() {
         let entry = Entry::parse("username=J%C3%B6rg+K&roomId=a%2Fb&hello=1", None).unwrap();
-        assert_eq!((&*entry.room, &*entry.user, entry.hello), ("a/b", "Jörg K", true));
+        assert_eq!((&*entry.room, &*entry.user, entry.welcome), ("a/b", "Jörg K", true));
         let long = format!("roomId={}&username=u", "r".repeat(129));
         let cases = [
             ("", QueryError::Missing("roomId")),

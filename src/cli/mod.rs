@@ -14,7 +14,6 @@ mod interrupt;
 mod log;
 #[cfg(feature = "store")]
 mod offline;
-mod passed;
 #[cfg(feature = "store")]
 mod remote;
 #[cfg(feature = "store")]
@@ -23,6 +22,7 @@ mod restore;
 mod room_line;
 mod serve;
 mod signals;
+mod socket_activation;
 mod start;
 #[cfg(feature = "auth")]
 mod token;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::signals::{Grace, Running};
-use super::{Failure, cannot_print, load_config, log, passed, signals, start};
+use super::{Failure, cannot_print, load_config, log, signals, socket_activation, start};
 use crate::config::{Config, ConfigError, Flag};
 use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_options};
 #[cfg(feature = "stomp")]
@@ -79,7 +79,7 @@ impl Arguments {
 /// Opens the store and serves; the store has come to its end when this returns, or has not answered in time.
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     // Before anything else is opened.
-    let sockets = passed::take()?;
+    let sockets = socket_activation::take()?;
     let config = arguments.load()?;
     log::begin(&config)?;
     warn_of_short_secret(&config);

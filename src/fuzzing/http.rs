@@ -9,7 +9,8 @@ use crate::handshake::{
     Intent, Origins, Rules,
 };
 use crate::http::{
-    BodyDecoder, BodyError, BodyFraming, Fields, Head, HeadError, HeadLimits, Method, Reply, Version, query,
+    BodyDecoder, BodyError, BodyFraming, Fields, Head, HeadError, HeadLimits, Method, ResponseFraming,
+    Version, query,
 };
 use crate::ws::deflate::WindowBits;
 
@@ -116,7 +117,7 @@ fn convinces_a_client(head: &Head<'_>, accepted: &Accepted<'_>) {
 
 fn can_be_said(error: HandshakeError) {
     let mut out = Vec::new();
-    let reply = Reply { head_only: false, keep_alive: true };
+    let reply = ResponseFraming { head_only: false, keep_alive: true };
     let written = error.response().encode(&mut out, reply, "Thu, 01 Jan 1970 00:00:00 GMT");
     assert!(written.is_ok() && out.starts_with(format!("HTTP/1.1 {}\r\n", error.status()).as_bytes()));
 }

@@ -98,7 +98,7 @@ pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r, '_>) -> Result<Accepted<'r>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::{HeadLimits, Reply, Status};
+    use crate::http::{HeadLimits, ResponseFraming, Status};
 
     const UPGRADE: &str = "Upgrade: websocket\r\n";
     const CONNECTION: &str = "Connection: Upgrade\r\n";
@@ -247,7 +247,7 @@ mod tests {
         ];
         for (error, status, field) in cases {
             let mut out = Vec::new();
-            let reply = Reply { head_only: false, keep_alive: true };
+            let reply = ResponseFraming { head_only: false, keep_alive: true };
             error.response().encode(&mut out, reply, "Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
             let text = String::from_utf8(out).unwrap();
             assert!(text.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{text}");

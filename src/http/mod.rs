@@ -32,7 +32,7 @@ pub use head::{Head, Method, Version};
 pub use local::is_local;
 pub use origin::{Origin, OriginError, Origins};
 pub use problem::Problem;
-pub use response::{HeaderError, Reply, Response};
+pub use response::{HeaderError, Response, ResponseFraming};
 pub use scan::{HEADERS_MAX, HeadLimits};
 pub use status::Status;
 

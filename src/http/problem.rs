@@ -95,11 +95,11 @@ impl From<Problem> for Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Reply;
+    use crate::http::ResponseFraming;
 
     fn body(problem: &Problem) -> String {
         let mut out = Vec::new();
-        let reply = Reply { head_only: false, keep_alive: false };
+        let reply = ResponseFraming { head_only: false, keep_alive: false };
         problem.response().encode(&mut out, reply, "Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("Content-Type: application/problem+json\r\n"), "{text}");
@@ -124,7 +124,7 @@ mod tests {
             r#"{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable","retryAfter":1500}"#
         );
         let mut out = Vec::new();
-        let reply = Reply { head_only: false, keep_alive: false };
+        let reply = ResponseFraming { head_only: false, keep_alive: false };
         busy.response().encode(&mut out, reply, "Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
         assert!(String::from_utf8(out).unwrap().contains("\r\nRetry-After: 2\r\n"));
     }

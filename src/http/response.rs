@@ -25,7 +25,7 @@ pub struct Response {
 
 /// What the request and the connection make of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct ResponseFraming {
     /// The request was a `HEAD`: the body is counted, but not written.
     pub head_only: bool,
     /// The connection stays open afterwards, unless the response itself closes it.
@@ -139,7 +139,7 @@ impl Response {
 
     /// Appends the response to `out`. On an error `out` is as it was: nothing that could end a field early, or
     /// change where the message ends, is ever written.
-    pub fn encode(&self, out: &mut Vec<u8>, reply: Reply, date: &str) -> Result<(), HeaderError> {
+    pub fn encode(&self, out: &mut Vec<u8>, reply: ResponseFraming, date: &str) -> Result<(), HeaderError> {
         let before = out.len();
         let written = self.encode_head(out, reply, date);
         if written.is_err() {
@@ -180,7 +180,7 @@ impl Response {
         Ok(())
     }
 
-    fn encode_head(&self, out: &mut Vec<u8>, reply: Reply, date: &str) -> Result<(), HeaderError> {
+    fn encode_head(&self, out: &mut Vec<u8>, reply: ResponseFraming, date: &str) -> Result<(), HeaderError> {
         self.encode_fields(out, date)?;
         if let Some(protocol) = self.upgrade {
             field(out, "Upgrade", protocol)?;
@@ -235,9 +235,9 @@ mod tests {
     use super::*;
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-    const KEPT: Reply = Reply { head_only: false, keep_alive: true };
+    const KEPT: ResponseFraming = ResponseFraming { head_only: false, keep_alive: true };
 
-    fn encoded(response: &Response, reply: Reply) -> String {
+    fn encoded(response: &Response, reply: ResponseFraming) -> String {
         let mut out = b"before".to_vec();
         response.encode(&mut out, reply, DATE).unwrap();
         String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned()
@@ -253,7 +253,8 @@ mod tests {
 
     #[test]
     fn head_gets_the_length_without_the_body() {
-        let text = encoded(&Response::json(Status::OK, b"[]".to_vec()), Reply { head_only: true, ..KEPT });
+        let text =
+            encoded(&Response::json(Status::OK, b"[]".to_vec()), ResponseFraming { head_only: true, ..KEPT });
         assert!(text.contains("Content-Length: 2\r\n") && text.ends_with("\r\n\r\n"), "{text}");
     }
 
@@ -281,7 +282,7 @@ mod tests {
             (plain.upgrade("websocket"), true, "Connection: keep-alive, Upgrade\r\n"),
         ];
         for (response, keep_alive, expected) in cases {
-            let text = encoded(&response, Reply { keep_alive, ..KEPT });
+            let text = encoded(&response, ResponseFraming { keep_alive, ..KEPT });
             assert!(text.contains(expected), "{text}");
             assert_eq!(text.contains("Upgrade: websocket\r\n"), expected.contains("Upgrade"), "{text}");
         }

@@ -16,7 +16,7 @@ use super::service::Service;
 use super::signals::register_signals;
 use super::state::LoopState;
 use crate::config::Listen;
-use crate::metrics::Metrics;
+use crate::limit_hits::LimitHits;
 use crate::rooms::RoomLimits;
 use crate::store::Store;
 use crate::transport::{Certificate, CertificateError, CertificateFiles};
@@ -46,7 +46,7 @@ pub(crate) struct Setup {
     pub(crate) shard_here: bool,
     /// Where chat rooms are kept.
     pub(crate) store: Option<Store>,
-    pub(crate) metrics: Metrics,
+    pub(crate) limit_hits: LimitHits,
     /// The subprotocols of each endpoint, for what is said of them in callbacks.
     pub(crate) subprotocols: Vec<Vec<String>>,
     /// The path of each endpoint.
@@ -67,7 +67,7 @@ impl<S: Service> Reactor<S> {
         let poll = Poll::new()?;
         let gauge = Gauge::default();
         let waker = Waker::new(poll.registry(), WAKER)?;
-        let (sender, inbox) = InboxSender::new(waker, setup.metrics.clone());
+        let (sender, inbox) = InboxSender::new(waker, setup.limit_hits.clone());
         let certificate = setup.tls.as_ref().map(Certificate::load).transpose()?;
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for listen in setup.listen {
@@ -86,7 +86,7 @@ impl<S: Service> Reactor<S> {
             }
             addresses.push(Listen { place: listener.address()?, tls: *tls });
         }
-        let acceptor = Acceptor::new(listeners, poll.registry(), setup.metrics.clone())?;
+        let acceptor = Acceptor::new(listeners, poll.registry(), setup.limit_hits.clone())?;
         let signals = if setup.signals { Some(register_signals(&poll, SIGNALS)?) } else { None };
         let (workers, shards) = workers::start(
             &setup.rooms,
@@ -110,7 +110,7 @@ impl<S: Service> Reactor<S> {
                 Arc::new(setup.limits),
                 shards,
                 sender,
-                setup.metrics,
+                setup.limit_hits,
                 setup.subprotocols,
                 setup.paths,
             ),

@@ -20,7 +20,7 @@ use super::inflation::Inflating;
 use super::key::Key;
 use super::limits::ReactorLimits;
 use super::listen::quotas::{Counted, Users, network};
-use crate::metrics::{Limit, Metrics};
+use crate::limit_hits::{Limit, LimitHits};
 use crate::rooms::SessionEffect;
 use crate::transport::{MemoryBudget, Outbound};
 use crate::workers::ShardHandle;
@@ -67,7 +67,7 @@ pub(crate) struct LoopState {
     /// Connections per address, if that is limited.
     pub(crate) addresses: HashMap<IpAddr, usize>,
     pub(crate) users: Users,
-    pub(crate) metrics: Metrics,
+    pub(crate) limit_hits: LimitHits,
     pub(crate) incidents: Incidents,
     /// The limit that this session has just run into, for the line of its end, should that follow.
     pub(crate) blamed: Option<(Key, Limit)>,
@@ -90,7 +90,7 @@ impl LoopState {
         limits: Arc<ReactorLimits>,
         shards: Vec<ShardHandle>,
         inbox: InboxSender,
-        metrics: Metrics,
+        limit_hits: LimitHits,
         subprotocols: Vec<Vec<String>>,
         paths: Vec<String>,
     ) -> LoopState {
@@ -115,7 +115,7 @@ impl LoopState {
             rejected: 0,
             addresses: HashMap::new(),
             users: Users::default(),
-            metrics,
+            limit_hits,
             incidents: Incidents::default(),
             blamed: None,
             subprotocols,

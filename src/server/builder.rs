@@ -16,7 +16,7 @@ use super::rules::{CurrentRules, Rules};
 use super::settings::{certificate_files, reactor_limits, room_limits, set_bounds};
 use super::{Server, StartError};
 use crate::config::{Config, Listen};
-use crate::metrics::Metrics;
+use crate::limit_hits::LimitHits;
 use crate::reactor::{Gauge, InboxSender, Reactor, Setup};
 use crate::rooms::Bounds;
 use crate::store::Store;
@@ -156,8 +156,8 @@ impl Builder {
         // With one processor a thread for the rooms is nothing but a detour.
         let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
         let shards = workers.max(1);
-        let (metrics, kept_in) = (Metrics::default(), store.clone());
-        let bounds = Arc::new(Bounds::new(shards).counted_by(metrics.clone()).clock(steady));
+        let (limit_hits, kept_in) = (LimitHits::default(), store.clone());
+        let bounds = Arc::new(Bounds::new(shards).counted_by(limit_hits.clone()).clock(steady));
         set_bounds(&bounds, &config.limits);
         let setup = Setup {
             listen,
@@ -173,7 +173,7 @@ impl Builder {
             store,
             subprotocols: router.subprotocols(),
             paths: router.endpoint_paths(),
-            metrics: metrics.clone(),
+            limit_hits: limit_hits.clone(),
         };
         let bans = match &kept_in {
             Some(store) => {
@@ -186,7 +186,7 @@ impl Builder {
             None => None,
         };
         let dispatch = |inbox: &InboxSender, gauge: &Gauge| {
-            let rooms = Rooms::new(inbox.clone(), gauge.clone(), metrics, bounds, shards, kept_in);
+            let rooms = Rooms::new(inbox.clone(), gauge.clone(), limit_hits, bounds, shards, kept_in);
             Dispatch::new(router, &config, rules.clone(), inbox, rooms)
         };
         let reactor =

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::history::{HistoryRequest, Reader};
-use crate::metrics::{Limit, Metrics};
+use crate::limit_hits::{Limit, LimitHits};
 use crate::reactor::{Gauge, InboxSender, Post, ReactorMessage, Relayed};
 use crate::rooms::{
     Bans, Bounds, History, Joined, Online, Poll, PostError, Posted, RejectReason, Reply, RoomRequest,
@@ -54,7 +54,7 @@ impl std::error::Error for Busy {}
 pub struct Rooms {
     inbox: InboxSender,
     gauge: Gauge,
-    metrics: Metrics,
+    limit_hits: LimitHits,
     bounds: Arc<Bounds>,
     shards: usize,
     store: Option<Store>,
@@ -64,12 +64,12 @@ impl Rooms {
     pub(super) fn new(
         inbox: InboxSender,
         gauge: Gauge,
-        metrics: Metrics,
+        limit_hits: LimitHits,
         bounds: Arc<Bounds>,
         shards: usize,
         store: Option<Store>,
     ) -> Rooms {
-        Rooms { inbox, gauge, metrics, bounds, shards, store }
+        Rooms { inbox, gauge, limit_hits, bounds, shards, store }
     }
 
     pub(super) fn inbox(&self) -> &InboxSender {
@@ -88,8 +88,8 @@ impl Rooms {
 
     /// What has been counted since the start.
     #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
+    pub fn limit_hits(&self) -> &LimitHits {
+        &self.limit_hits
     }
 
     /// Whether one more room may be created now (`limits.room_creations_per_second`); to be asked once for each.
@@ -97,7 +97,7 @@ impl Rooms {
     pub fn may_create(&self, now: Timestamp) -> bool {
         let may = self.bounds.creations.take(now.micros());
         if !may {
-            self.metrics.hit(Limit::RoomCreations);
+            self.limit_hits.hit(Limit::RoomCreations);
         }
         may
     }
@@ -289,7 +289,7 @@ impl Rooms {
         if self.inbox.try_post(message) {
             return Ok(());
         }
-        self.metrics.hit(Limit::ShardQueue);
+        self.limit_hits.hit(Limit::ShardQueue);
         Err(Busy)
     }
 }

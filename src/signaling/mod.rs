@@ -17,7 +17,7 @@ use self::signal::{Receiver, Signal};
 use crate::chat::query;
 use crate::config::Config;
 use crate::http::Head;
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::{Background, TextFrame};
 use crate::rooms::push_json_string;
 use crate::server::{Context, Disconnect, Endpoint, Handler, RoomError, Router, SendError, Session};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::codec::FrameError;
 use super::queue_error::QueueError;
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::ws::CloseCode;
 
 /// What a client did wrong, or the server cannot do.

@@ -13,7 +13,7 @@ use super::sqlite;
 use super::{Location, Options, Store};
 
 /// The running threads. Dropping it finishes what is queued, closes the database and waits for that; requests made
-/// later are answered with [`StoreError::Stopped`].
+/// later are answered with [`StoreError::Stopped`](super::StoreError::Stopped).
 pub struct StoreThreads {
     _threads: Box<dyn Any + Send + Sync>,
 }

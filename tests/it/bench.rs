@@ -329,7 +329,11 @@ fn every_durability_stores_what_it_promises() {
         assert!(run.report.published > run.report.sent, "the warming up is published, too");
         let stored = run.report.stored.unwrap();
         assert_eq!((stored.messages > 0, stored.commits > 0), (name != "off", name != "off"), "{name}");
-        assert_eq!((run.ratio().is_some(), run.ceiling.is_some()), (name != "off", name != "off"), "{name}");
+        assert_eq!(
+            (run.ratio().is_some(), run.sqlite_baseline.is_some()),
+            (name != "off", name != "off"),
+            "{name}"
+        );
         assert!(page.contains(&format!("<td>{name}<")), "{name}");
     }
     assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href="));

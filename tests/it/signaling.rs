@@ -9,7 +9,7 @@ use crate::support::frame::{CLOSE, Frame, masked_close};
 use crate::support::{Client, PATIENCE, Raw, TestServer};
 use foghorn::auth::{HmacAlgorithm, Issuer};
 use foghorn::config::{Config, Secret};
-use foghorn::metrics::Limit;
+use foghorn::limit_hits::Limit;
 use serde_json::{Value, json};
 use socket2::SockRef;
 use tungstenite::Message;
@@ -394,13 +394,13 @@ fn the_size_of_a_room_is_counted_and_changes_while_the_server_runs() {
     let server = TestServer::with(|server| server.signaling = config.signaling.clone());
     let mut first = Client::connect(&server, "/room?roomId=r");
     Client::connect(&server, "/room?roomId=r").expect_close(1013);
-    assert_eq!(server.handle().rooms().metrics().hits(Limit::PeersPerRoom), 1);
+    assert_eq!(server.handle().rooms().limit_hits().hits(Limit::PeersPerRoom), 1);
     config.signaling.peers_per_room = 2;
     server.handle().reload(&config).unwrap();
     let _second = Client::connect(&server, "/room?roomId=r");
     assert_eq!(object(&first.text())["type"], "new");
     Client::connect(&server, "/room?roomId=r").expect_close(1013);
-    assert_eq!(server.handle().rooms().metrics().hits(Limit::PeersPerRoom), 2);
+    assert_eq!(server.handle().rooms().limit_hits().hits(Limit::PeersPerRoom), 2);
 }
 
 #[test]

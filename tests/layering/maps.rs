@@ -19,6 +19,9 @@ const PENDING: &[&str] = &[
     "testing",
 ];
 
+/// After it the maps stand in `docs/architecture.md`.
+const MARK: &str = "<!-- maps -->\n";
+
 fn folders(dir: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -81,10 +84,61 @@ fn every_folder_has_a_map_of_its_files() {
     assert!(wrong.is_empty(), "files that the map of their folder does not name:\n{}", wrong.join("\n"));
 }
 
+/// What `docs/architecture.md` says after [`MARK`]: the map of each folder, below the folder's name.
+fn every_map(src: &Path) -> String {
+    let mut all = Vec::new();
+    folders(src, &mut all);
+    all.sort();
+    let mut page = String::new();
+    for folder in all {
+        let source = fs::read_to_string(folder.join("mod.rs")).unwrap();
+        let rows = source.lines().filter_map(|line| line.strip_prefix("//! |"));
+        let rows: Vec<_> = rows.map(|row| format!("|{}", without_links(row))).collect();
+        if !rows.is_empty() {
+            let name = folder.strip_prefix(src).unwrap().display();
+            page.push_str(&format!("\n### `{name}/`\n\n{}\n", rows.join("\n")));
+        }
+    }
+    page
+}
+
+/// A row without the links of rustdoc: "[`a`](b)" is "`a`".
+fn without_links(row: &str) -> String {
+    let mut out = String::new();
+    let mut rest = row;
+    while let Some((before, after)) = rest.split_once("[`") {
+        let Some((name, after)) = after.split_once("`]") else { break };
+        out.push_str(&format!("{before}`{name}`"));
+        rest = match after.strip_prefix('(').and_then(|target| target.split_once(')')) {
+            Some((_, after)) => after,
+            None => after,
+        };
+    }
+    out + rest
+}
+
+#[test]
+fn the_page_of_the_architecture_has_every_map() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("docs/architecture.md");
+    let page = fs::read_to_string(&path).unwrap();
+    let (own, maps) = page.split_once(MARK).expect("a mark before the maps");
+    let wanted = every_map(&root.join("src"));
+    if std::env::var_os("FOGHORN_WRITE_MAP").is_some() {
+        fs::write(&path, format!("{own}{MARK}{wanted}")).unwrap();
+    } else {
+        assert!(
+            maps == wanted,
+            "docs/architecture.md is behind: FOGHORN_WRITE_MAP=1 cargo test --test layering writes it"
+        );
+    }
+}
+
 #[test]
 fn declarations_and_maps_are_understood() {
     let source = "//! `one`\nmod one;\n#[cfg(test)]\nmod tests;\npub(crate) mod two;\nmod inline {\n}";
     assert_eq!(declared(source), ["one", "two"]);
     assert!(names("see `one` and [`two::Two`]", "two"));
     assert!(!names("one and `two`, three", "three"));
+    assert_eq!(without_links(" [`a`](b::c), [`d`] | e |"), " `a`, `d` | e |");
 }

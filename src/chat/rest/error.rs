@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::chat::query::QueryError;
 use crate::http::{Problem, Response, Status};
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::rooms::PostError;
 use crate::store::StoreError;
 use crate::{server, store};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::call::{Call, json};
 use super::error::ApiError;
 use crate::http::Status;
-use crate::metrics::{Limit, LogLines};
+use crate::limit_hits::{Limit, LogLines};
 use crate::rooms::ShardStats;
 use crate::store::Health;
 
@@ -88,7 +88,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
         };
         let shards = shards.iter().map(Counts::from).collect();
         let mut limits: BTreeMap<_, _> =
-            Limit::ALL.iter().map(|&limit| (limit.key(), rooms.metrics().hits(limit))).collect();
+            Limit::ALL.iter().map(|&limit| (limit.key(), rooms.limit_hits().hits(limit))).collect();
         limits.insert("memory_bytes", evicted);
         limits.insert("log_bytes", log_limit_hits);
         let log = LogStats { dropped: LogLines::dropped() };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::line::{self, Form};
-use crate::metrics::LogLines;
+use crate::limit_hits::LogLines;
 
 /// Lines that wait for a reader of the log who does not keep up. With lines of usual length that is a megabyte.
 const LINES_MAX: usize = 4096;

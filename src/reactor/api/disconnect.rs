@@ -1,6 +1,6 @@
 //! How a session ended.
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::ws::{CloseCode, ProtocolError};
 
 /// How a session ended.

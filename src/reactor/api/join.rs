@@ -97,7 +97,7 @@ impl<'a> JoinRequest<'a> {
     }
 
     /// Hears how it went, on a thread of the rooms, where `reply` must not block. Without this a session that is refused
-    /// is closed; with it, it stays and has to [leave](Context::leave).
+    /// is closed; with it, it stays and has to [leave](crate::server::Context::leave).
     #[must_use]
     pub fn then(
         mut self,

@@ -79,13 +79,13 @@ pub struct Relayed<'a> {
 }
 
 impl<'a> Relayed<'a> {
-    /// A message for a relay as in [`JoinRequest::relay`].
+    /// A message for a relay as in [`JoinRequest::relay`](crate::server::JoinRequest::relay).
     #[must_use]
     pub fn new(room: &'a str, message: Message<'a>) -> Relayed<'a> {
         Relayed { room, key: None, message }
     }
 
-    /// The latest value of `key`, for a conflated relay as in [`JoinRequest::latest`].
+    /// The latest value of `key`, for a conflated relay as in [`JoinRequest::latest`](crate::server::JoinRequest::latest).
     #[must_use]
     pub fn latest(room: &'a str, key: &'a [u8], value: Message<'a>) -> Relayed<'a> {
         Relayed { room, key: Some(key), message: value }

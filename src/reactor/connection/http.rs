@@ -6,8 +6,8 @@ use super::respond::{encode, reply_to, respond, send_last, too_many_connections}
 use super::streaming::Streaming;
 use super::websocket::{Agreed, WebSocket};
 use crate::auth::Identity;
-use crate::http::{BodyDecoder, BodyFraming, Head, Problem, Reply, Response, Status};
-use crate::metrics::Limit;
+use crate::http::{BodyDecoder, BodyFraming, Head, Problem, Response, ResponseFraming, Status};
+use crate::limit_hits::Limit;
 use crate::proxy::Forwarded;
 use crate::reactor::api::answer::{Answer, Fallback};
 use crate::reactor::api::attributes::Attributes;
@@ -45,7 +45,7 @@ pub(crate) struct Http1 {
 #[derive(Debug)]
 struct Pending {
     number: u64,
-    reply: Reply,
+    reply: ResponseFraming,
     /// Who asked for what, for the log.
     address: SocketAddr,
     user: Option<Box<str>>,
@@ -248,7 +248,7 @@ impl Http1 {
             Route::Upgrade { .. }
                 if peer_info != self.peer_info && env.shared.is_crowded(peer_info.peer.ip()) =>
             {
-                env.shared.metrics.hit(Limit::ConnectionsPerIp);
+                env.shared.limit_hits.hit(Limit::ConnectionsPerIp);
                 let response = too_many_connections(Limit::ConnectionsPerIp);
                 let _ends_anyway = respond(&response, Some(&head), &requester, env);
                 Step::Last
@@ -425,7 +425,7 @@ impl Http1 {
 fn begin_streaming<S: Service>(
     follow: StreamResponse,
     path: Box<str>,
-    reply: Reply,
+    reply: ResponseFraming,
     env: &mut Env<'_, S>,
 ) -> Next {
     let date = env.shared.date().to_owned();
@@ -441,10 +441,10 @@ fn begin_streaming<S: Service>(
 pub(crate) fn expire<S>(http1: Option<&Http1>, env: &mut Env<'_, S>) {
     match http1 {
         Some(http1) if http1.is_waiting() || http1.body.is_some() => {
-            env.shared.metrics.hit(Limit::MessageTimeout);
+            env.shared.limit_hits.hit(Limit::MessageTimeout);
         }
-        Some(_) => env.shared.metrics.hit(Limit::HandshakeTimeout),
-        None => env.shared.metrics.hit(Limit::IdleTimeout),
+        Some(_) => env.shared.limit_hits.hit(Limit::HandshakeTimeout),
+        None => env.shared.limit_hits.hit(Limit::IdleTimeout),
     }
     if let Some(http1) = http1 {
         let (status, detail) = if http1.is_waiting() {
@@ -469,7 +469,7 @@ fn refuse<S>(status: Status, detail: &'static str, requester: &Requester<'_>, en
     };
     let mut response = Problem::new(status, detail).response().close();
     if let Some(limit) = limit {
-        env.shared.metrics.hit(limit);
+        env.shared.limit_hits.hit(limit);
         response = response.limited_by(limit.full_key());
     }
     let _ends_anyway = respond(&response, None, requester, env);

@@ -1,6 +1,6 @@
 //! A connection from `accept` to the moment when its first request may come.
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::peer_info::PeerInfo;
 use crate::reactor::clock::wheel::Tick;
 

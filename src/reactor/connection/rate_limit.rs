@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::rate::{Bucket, Rate};
 use crate::reactor::clock::wheel::{Tick, ticks};
 use crate::reactor::limits::RateLimits;

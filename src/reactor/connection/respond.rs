@@ -1,7 +1,7 @@
 //! Writing responses.
 
-use crate::http::{Head, Method, Problem, Reply, Response, Status};
-use crate::metrics::Limit;
+use crate::http::{Head, Method, Problem, Response, ResponseFraming, Status};
+use crate::limit_hits::Limit;
 use crate::reactor::api::peer_info::PeerInfo;
 use crate::reactor::env::Env;
 use crate::reactor::reports::request::{self, Requester};
@@ -37,21 +37,23 @@ pub(super) fn respond<S>(
     encode(response, reply_to(head), env)
 }
 
-pub(super) fn reply_to(head: Option<&Head<'_>>) -> Reply {
+pub(super) fn reply_to(head: Option<&Head<'_>>) -> ResponseFraming {
     let head_only = head.is_some_and(|head| head.method() == Method::Head);
-    Reply { head_only, keep_alive: head.is_some_and(Head::keep_alive) }
+    ResponseFraming { head_only, keep_alive: head.is_some_and(Head::keep_alive) }
 }
 
-pub(super) fn encode<S>(response: &Response, reply: Reply, env: &mut Env<'_, S>) -> Option<()> {
+pub(super) fn encode<S>(response: &Response, reply: ResponseFraming, env: &mut Env<'_, S>) -> Option<()> {
     let keep_alive = reply.keep_alive && !response.closes();
     let date = env.shared.date().to_owned();
     let start = env.shared.replies.len();
-    if let Err(error) = response.encode(&mut env.shared.replies, Reply { keep_alive, ..reply }, &date) {
+    if let Err(error) =
+        response.encode(&mut env.shared.replies, ResponseFraming { keep_alive, ..reply }, &date)
+    {
         tracing::error!(%error, "a response could not be written");
         env.shared.replies.truncate(start);
         let failure = Response::new(Status::INTERNAL_SERVER_ERROR).close();
         let _static_text =
-            failure.encode(&mut env.shared.replies, Reply { keep_alive: false, ..reply }, &date);
+            failure.encode(&mut env.shared.replies, ResponseFraming { keep_alive: false, ..reply }, &date);
         return None;
     }
     keep_alive.then_some(())

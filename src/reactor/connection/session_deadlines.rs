@@ -3,7 +3,7 @@
 use super::course::Course;
 use super::stall::{Stall, next_look};
 use super::websocket::WebSocket;
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::disconnect::Disconnect;
 use crate::reactor::clock::wheel::{Tick, ticks};
 use crate::reactor::env::Env;
@@ -39,16 +39,16 @@ impl WebSocket {
         if let Some(timeout) = limits.idle_timeout
             && now >= alive_at.max(self.slowed_until()).saturating_add(ticks(timeout))
         {
-            env.shared.metrics.hit(Limit::IdleTimeout);
+            env.shared.limit_hits.hit(Limit::IdleTimeout);
             return self.close(CloseCode::GOING_AWAY, "idle timeout", Disconnect::Idle, env);
         }
         if self.unfinished_until(env.shared).is_some_and(|until| now >= until) {
-            env.shared.metrics.hit(Limit::MessageTimeout);
+            env.shared.limit_hits.hit(Limit::MessageTimeout);
             let because = Disconnect::UnfinishedMessage;
             return self.close(CloseCode::POLICY, "message not finished in time", because, env);
         }
         if self.is_stalled(env) {
-            env.shared.metrics.hit(Limit::WriteTimeout);
+            env.shared.limit_hits.hit(Limit::WriteTimeout);
             // There is no way to get a Close frame to a peer that takes nothing.
             return self.close(CloseCode::POLICY, "takes no data", Disconnect::Stalled, env);
         }
@@ -156,7 +156,7 @@ impl WebSocket {
         };
         self.under_way.postpone(time);
         if !shared.limits.close_over_limit {
-            shared.metrics.hit(limit);
+            shared.limit_hits.hit(limit);
         }
     }
 

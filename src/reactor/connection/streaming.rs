@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::stall::{Stall, next_look};
 use crate::auth::TokenError;
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::join::{JoinRequest, Membership};
 use crate::reactor::api::stream_response::StreamResponse;
 use crate::reactor::clock::ending::Ending;
@@ -73,7 +73,7 @@ impl Streaming {
         }
         self.stall = Stall::watch(self.stall, outbound, shared.now);
         if self.stall.is_some_and(|stall| shared.now >= stall.until(shared.limits.write_timeout)) {
-            shared.metrics.hit(Limit::WriteTimeout);
+            shared.limit_hits.hit(Limit::WriteTimeout);
             let limit = Some(Limit::WriteTimeout.full_key());
             self.report("takes no data of its event stream", limit, address(), shared);
             return false;

@@ -7,7 +7,7 @@ use super::rate_limit::{ControlFrames, RateLimiter};
 use super::unfinished::UnderWay;
 use crate::handshake::{Accepted, DeflateAgreement};
 use crate::http::Head;
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::disconnect::Disconnect;
 use crate::reactor::api::user_state::UserState;
 use crate::reactor::clock::wheel::Tick;
@@ -153,7 +153,7 @@ impl WebSocket {
                 }
                 Incoming::Failed { error, answer } => {
                     if error == ProtocolError::MessageTooBig {
-                        env.shared.metrics.hit(Limit::MessageBytes);
+                        env.shared.limit_hits.hit(Limit::MessageBytes);
                     }
                     self.finish(Some(error.close_code()), Disconnect::Protocol(error), answer, env);
                 }
@@ -397,7 +397,7 @@ fn decoder(message_bytes_max: usize, deflate: Option<DeflateAgreement>) -> Decod
 #[cold]
 fn over_limit<S: Service>(state: &mut SessionState, limit: Limit, env: &mut Env<'_, S>) {
     if env.shared.limits.close_over_limit && state.is_open() {
-        env.shared.metrics.hit(limit);
+        env.shared.limit_hits.hit(limit);
         let reason = if limit == Limit::Bytes { "too many bytes" } else { "too many messages" };
         let (_, mut cx) = env.context(state);
         cx.close_because(CloseCode::POLICY, reason, Disconnect::OverLimit(limit));
@@ -414,7 +414,7 @@ fn control_frame<S: Service>(
     let within = limits.control_frames.is_none_or(|max| controls.take(max, limits.burst, env.shared.now));
     if !within && state.is_open() {
         let limit = Limit::ControlFrames;
-        env.shared.metrics.hit(limit);
+        env.shared.limit_hits.hit(limit);
         let (_, mut cx) = env.context(state);
         cx.close_because(CloseCode::POLICY, "too many control frames", Disconnect::OverLimit(limit));
     }

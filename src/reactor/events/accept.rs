@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::proxy;
 use crate::reactor::api::peer_info::PeerInfo;
 use crate::reactor::clock::wheel::ticks;
@@ -63,7 +63,7 @@ impl<S: Service> Reactor<S> {
         let rejected =
             if too_many { Some(Limit::Connections) } else { crowded.then_some(Limit::ConnectionsPerIp) };
         if let Some(limit) = rejected {
-            self.shared.metrics.hit(limit);
+            self.shared.limit_hits.hit(limit);
         }
         if let Some(limit) = rejected
             && self.shared.rejected >= REJECTED_MAX
@@ -167,7 +167,7 @@ impl<S: Service> Reactor<S> {
         if !trusted || source.client.is_some() {
             let ip = preamble.peer_info.peer.ip();
             if self.shared.is_crowded(ip) {
-                self.shared.metrics.hit(Limit::ConnectionsPerIp);
+                self.shared.limit_hits.hit(Limit::ConnectionsPerIp);
                 let is_new = connection.counted != Counted::Rejected;
                 if is_new && self.shared.rejected >= REJECTED_MAX {
                     return self.drop_preamble(key, &"too many connections from its address");

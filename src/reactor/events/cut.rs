@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::connection::states::ConnectionState;
 use crate::reactor::incidents::{Incident, Kind};
 use crate::reactor::key::Key;

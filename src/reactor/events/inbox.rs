@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::disconnect::Disconnect;
 use crate::reactor::api::ticket::Ticket;
 use crate::reactor::connection::deadlines::after_event;
@@ -83,7 +83,7 @@ impl<S: Service> Reactor<S> {
         let number = request.room().map_or(0, |room| self.shared.shard_of(room));
         let shard = &mut self.shared.shards[usize::from(number)];
         if shard.is_flooded() && request.can_be_refused() {
-            self.shared.metrics.hit(Limit::ShardQueue);
+            self.shared.limit_hits.hit(Limit::ShardQueue);
             return request.refuse(RejectReason::Unavailable);
         }
         let bytes = request.bytes();
@@ -118,7 +118,7 @@ impl<S: Service> Reactor<S> {
     /// Passes on the answer to a request that has waited for it. An answer that no request waits for any more is dropped.
     fn answer(&mut self, ticket: Ticket, answer: impl FnOnce(Http1, &mut Env<'_, S>) -> Next) {
         if !self.advance_exchange(ticket.key, |http1| http1.waits_for(ticket.number), answer) {
-            self.shared.metrics.hit(Limit::LateAnswers);
+            self.shared.limit_hits.hit(Limit::LateAnswers);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The beginning of a turn: sessions inflate on whose input waited for that.
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::connection::states::Queue;
 use crate::reactor::key::Key;
 use crate::reactor::parts::Reactor;
@@ -14,7 +14,7 @@ impl<S: Service> Reactor<S> {
             let Some(key) = self.shared.inflating.pop() else { break };
             let Some(connection) = self.connections.get_mut(key) else { continue };
             connection.queue = Queue::None;
-            self.shared.metrics.hit(Limit::InflatedBytes);
+            self.shared.limit_hits.hit(Limit::InflatedBytes);
             // Its shard may be behind by now; when the shard has caught up, the session comes back here.
             if self.is_held_back(key) {
                 continue;

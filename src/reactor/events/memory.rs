@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::disconnect::Disconnect;
 use crate::reactor::clock::wheel::ticks;
 use crate::reactor::connection::deadlines::after_event;
@@ -67,7 +67,7 @@ impl<S: Service> Reactor<S> {
 
     fn close_to_free_memory(&mut self, key: Key) {
         let Some(connection) = self.connections.get_mut(key) else { return };
-        self.shared.metrics.hit(Limit::Memory);
+        self.shared.limit_hits.hit(Limit::Memory);
         let ConnectionState::WebSocket(websocket) = &mut connection.state else {
             self.report_cut(key, "too much waited in memory", Some(Limit::Memory));
             return self.remove(key);

@@ -1,6 +1,6 @@
 //! A connection's timer has come out.
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::connection::deadlines::after_event;
 use crate::reactor::connection::http;
 use crate::reactor::connection::pause::holds_back;
@@ -13,7 +13,7 @@ use crate::reactor::service::Service;
 impl<S: Service> Reactor<S> {
     /// The client takes nothing of its answer.
     fn cut_off(&mut self, key: Key) {
-        self.shared.metrics.hit(Limit::WriteTimeout);
+        self.shared.limit_hits.hit(Limit::WriteTimeout);
         self.report_cut(key, "takes no data of an answer", Some(Limit::WriteTimeout));
         self.remove(key);
     }
@@ -71,13 +71,13 @@ impl<S: Service> Reactor<S> {
             ConnectionState::Preamble(_) if expired => {
                 let in_tls = connection.outbound.stream().is_handshaking();
                 let limit = if in_tls { Limit::TlsTimeout } else { Limit::HandshakeTimeout };
-                self.shared.metrics.hit(limit);
+                self.shared.limit_hits.hit(limit);
                 let what = if in_tls { "TLS handshake" } else { "PROXY header" };
                 self.report_cut(key, format!("{what} not complete in time"), Some(limit));
                 return self.remove(key);
             }
             ConnectionState::WebSocket(_) | ConnectionState::Draining { .. } if expired => {
-                self.shared.metrics.hit(Limit::CloseTimeout);
+                self.shared.limit_hits.hit(Limit::CloseTimeout);
                 return self.remove(key);
             }
             ConnectionState::Preamble(_)

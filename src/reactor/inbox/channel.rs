@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError};
 use mio::Waker;
 
 use super::message::ReactorMessage;
-use crate::metrics::{Limit, Metrics};
+use crate::limit_hits::{Limit, LimitHits};
 use crate::reactor::api::user_state::UserState;
 use crate::reactor::key::Key;
 use crate::rooms::SessionEffect;
@@ -31,7 +31,7 @@ const EVENT_WAIT_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct InboxSender {
     messages: Sender<ReactorMessage>,
     wakeup: Arc<Wakeup>,
-    metrics: Metrics,
+    limit_hits: LimitHits,
 }
 
 #[derive(Debug)]
@@ -62,12 +62,12 @@ impl Wakeup {
 
 impl InboxSender {
     /// An inbox that wakes the reactor up by `waker`: both ends of it.
-    pub(crate) fn new(waker: Waker, metrics: Metrics) -> (InboxSender, InboxReceiver) {
+    pub(crate) fn new(waker: Waker, limit_hits: LimitHits) -> (InboxSender, InboxReceiver) {
         let (messages, received) = crossbeam_channel::bounded(MESSAGES_MAX);
         let (reader, overflow) = (OnceLock::new(), Mutex::default());
         let wakeup = Arc::new(Wakeup { waker, is_set: AtomicBool::new(false), reader, overflow });
         (
-            InboxSender { messages, wakeup: wakeup.clone(), metrics },
+            InboxSender { messages, wakeup: wakeup.clone(), limit_hits },
             InboxReceiver { messages: received, wakeup },
         )
     }
@@ -109,7 +109,7 @@ impl InboxSender {
             self.post_foreign_event(message)
         };
         if posted == Err(SendError::Full) {
-            self.metrics.hit(Limit::ShardQueue);
+            self.limit_hits.hit(Limit::ShardQueue);
         }
         self.wake();
         posted

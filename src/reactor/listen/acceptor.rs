@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::listener::Listener;
-use crate::metrics::{Limit, Metrics};
+use crate::limit_hits::{Limit, LimitHits};
 
 /// Maximum number of connections accepted from one listener in a turn. Enough for 100,000 connections in a second at a
 /// thousand turns; more would delay the messages of the sessions that are there.
@@ -56,7 +56,7 @@ pub(crate) struct Acceptor {
     /// Set while no descriptors are left; the kernel does not report again who waits already.
     pub(crate) paused: bool,
     /// How often descriptors ran out.
-    metrics: Metrics,
+    limit_hits: LimitHits,
     /// Descriptors ran out, and no connection was accepted since. The log says so once.
     exhausted: bool,
 }
@@ -82,14 +82,14 @@ impl Acceptor {
     pub(crate) fn new(
         listeners: Vec<(Listener, bool)>,
         registry: &Registry,
-        metrics: Metrics,
+        limit_hits: LimitHits,
     ) -> io::Result<Acceptor> {
         let mut queues = Vec::new();
         for (number, (listener, tls)) in listeners.into_iter().enumerate() {
             listener.register(registry, Token(FIRST_TOKEN - number))?;
             queues.push(AcceptQueue { listener, tls, ready: true, failures: 0, is_failing: false });
         }
-        Ok(Acceptor { queues, reserve: reserve(), paused: false, metrics, exhausted: false })
+        Ok(Acceptor { queues, reserve: reserve(), paused: false, limit_hits, exhausted: false })
     }
 
     /// Notes an event. False if the token is not a listener's.
@@ -170,7 +170,7 @@ impl Acceptor {
                 Accepted::Drained
             }
             Err(error) if is_exhaustion(&error) => {
-                self.metrics.hit(Limit::Descriptors);
+                self.limit_hits.hit(Limit::Descriptors);
                 if !std::mem::replace(&mut self.exhausted, true) {
                     tracing::warn!(%error, "no descriptors left, accepting pauses");
                 }
@@ -246,7 +246,7 @@ mod tests {
         let address = good.local_addr().unwrap();
         let good = Listener::Tcp(mio::net::TcpListener::from_std(good));
         let listeners = vec![(deaf, false), (good, false)];
-        let mut acceptor = Acceptor::new(listeners, poll.registry(), Metrics::default()).unwrap();
+        let mut acceptor = Acceptor::new(listeners, poll.registry(), LimitHits::default()).unwrap();
         let mut turns = 0;
         while acceptor.is_ready() {
             acceptor.accept(|_| panic!("nobody has come"));

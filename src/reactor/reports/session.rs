@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::names::kept_names;
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::disconnect::Disconnect;
 use crate::reactor::incidents::{Incident, Kind};
 use crate::reactor::key::Key;

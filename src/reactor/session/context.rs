@@ -10,7 +10,7 @@ use super::handle::Session;
 use super::state::SessionState;
 use crate::auth::Identity;
 use crate::http::Head;
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::attributes::Attributes;
 use crate::reactor::api::background::Background;
 use crate::reactor::api::disconnect::Disconnect;
@@ -50,7 +50,7 @@ impl Context<'_> {
     /// Counts that the client has run into a limit of the endpoint's own, which the line of its end names, should that
     /// follow.
     pub(crate) fn hit(&mut self, limit: Limit) {
-        self.shared.metrics.hit(limit);
+        self.shared.limit_hits.hit(limit);
         self.blame(limit);
     }
 

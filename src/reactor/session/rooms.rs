@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::Context;
 use super::handle::Session;
 use super::state::ShardNumber;
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::reactor::api::join::{JoinRequest, Membership, RoomError};
 use crate::reactor::api::post::Post;
 use crate::reactor::key::Key;
@@ -37,7 +37,7 @@ impl Context<'_> {
             return Err(RoomError::Closed);
         }
         if self.memberships().len() >= self.shared.limits.rooms_per_session {
-            self.shared.metrics.hit(Limit::RoomsPerSession);
+            self.shared.limit_hits.hit(Limit::RoomsPerSession);
             self.shared.blamed = Some((self.key, Limit::RoomsPerSession));
             return Err(RoomError::TooManyRooms);
         }
@@ -47,7 +47,7 @@ impl Context<'_> {
             (request.format, request.nameless, self.shared.limits.sessions_per_user)
             && !self.shared.users.enter(self.key, request.user, max)
         {
-            self.shared.metrics.hit(Limit::SessionsPerUser);
+            self.shared.limit_hits.hit(Limit::SessionsPerUser);
             self.shared.blamed = Some((self.key, Limit::SessionsPerUser));
             return Err(RoomError::TooManySessions);
         }
@@ -161,7 +161,7 @@ impl Context<'_> {
         let shard = &mut self.shared.shards[usize::from(number)];
         // From congestion on the session is not read; what had been read by then is taken.
         if shard.is_flooded() {
-            self.shared.metrics.hit(Limit::ShardQueue);
+            self.shared.limit_hits.hit(Limit::ShardQueue);
             return Err(RoomError::Busy);
         }
         shard.request(Box::new(post.ask(reply)), post.content.len());

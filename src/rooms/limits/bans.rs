@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::metrics::{Limit, Metrics};
+use crate::limit_hits::{Limit, LimitHits};
 
 /// A ban that holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Bans {
     clock: Clock,
     /// Maximum number of bans; a further one is refused and counted. A ban takes about 150 bytes besides its names.
     max: AtomicUsize,
-    metrics: Metrics,
+    limit_hits: LimitHits,
     /// How many entries `ends` has.
     // Read without the lock, so that a join costs none while no user is banned. Released after an insert and acquired
     // before a look: who sees the count sees the ban.
@@ -67,15 +67,15 @@ impl Bans {
         Bans {
             clock,
             max: AtomicUsize::new(usize::MAX),
-            metrics: Metrics::default(),
+            limit_hits: LimitHits::default(),
             count: AtomicUsize::new(0),
             reserved: Arc::default(),
             ends: Mutex::default(),
         }
     }
 
-    pub(in crate::rooms) fn counted_by(self, metrics: Metrics) -> Bans {
-        Bans { metrics, ..self }
+    pub(in crate::rooms) fn counted_by(self, limit_hits: LimitHits) -> Bans {
+        Bans { limit_hits, ..self }
     }
 
     /// From now on at most `max` bans. The bans that are there stay.
@@ -113,7 +113,7 @@ impl Bans {
         if taken() < max {
             return Ok(());
         }
-        self.metrics.hit(Limit::Bans);
+        self.limit_hits.hit(Limit::Bans);
         Err(TooManyBans)
     }
 
@@ -269,8 +269,8 @@ mod tests {
 
     #[test]
     fn bans_that_have_ended_make_room_and_those_that_hold_stay() {
-        let (bans, max, metrics) = (bans(), 1_000, Metrics::default());
-        let bans = bans.counted_by(metrics.clone());
+        let (bans, max, limit_hits) = (bans(), 1_000, LimitHits::default());
+        let bans = bans.counted_by(limit_hits.clone());
         bans.set_max(max);
         for number in 0..max {
             let time = Duration::from_secs(if number == 0 { 5 } else { 100 });
@@ -278,7 +278,7 @@ mod tests {
         }
         assert_eq!(bans.reserve("r", "more").map(drop), Err(TooManyBans));
         assert_eq!(bans.add("r", "more", Duration::from_secs(9)), Err(TooManyBans));
-        assert_eq!((metrics.hits(Limit::Bans), bans.reserve("r", "7").map(drop)), (2, Ok(())));
+        assert_eq!((limit_hits.hits(Limit::Bans), bans.reserve("r", "7").map(drop)), (2, Ok(())));
         bans.add("r", "7", Duration::from_secs(9)).unwrap();
         NOW.set(6);
         bans.add("r", "more", Duration::from_secs(9)).unwrap();

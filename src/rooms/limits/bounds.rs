@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bans::Bans;
 use super::publishers::Publishers;
-use crate::metrics::{Limit, Metrics};
+use crate::limit_hits::{Limit, LimitHits};
 use crate::rate::SharedRate;
 
 /// The limits that all shards share. A lower limit removes nothing that is there already.
@@ -20,7 +20,7 @@ pub struct Bounds {
     pub creations: SharedRate,
     openings: Quota,
     opening_bytes: Quota,
-    metrics: Metrics,
+    limit_hits: LimitHits,
     /// Who must not come back where.
     pub bans: Bans,
     publishers: Publishers,
@@ -68,7 +68,7 @@ impl Bounds {
             creations: SharedRate::new(0, Duration::ZERO),
             openings: Quota::unlimited(),
             opening_bytes: Quota::unlimited(),
-            metrics: Metrics::default(),
+            limit_hits: LimitHits::default(),
             bans: Bans::new(|| Duration::ZERO),
             publishers: Publishers::default(),
             clock: || Duration::ZERO,
@@ -79,15 +79,15 @@ impl Bounds {
     #[must_use]
     pub fn clock(mut self, clock: fn() -> Duration) -> Bounds {
         self.clock = clock;
-        self.bans = Bans::new(clock).counted_by(self.metrics.clone());
+        self.bans = Bans::new(clock).counted_by(self.limit_hits.clone());
         self
     }
 
     /// Counts there what runs into the limits of rooms that are being opened, and of bans.
     #[must_use]
-    pub fn counted_by(mut self, metrics: Metrics) -> Bounds {
-        self.bans = self.bans.counted_by(metrics.clone());
-        self.metrics = metrics;
+    pub fn counted_by(mut self, limit_hits: LimitHits) -> Bounds {
+        self.bans = self.bans.counted_by(limit_hits.clone());
+        self.limit_hits = limit_hits;
         self
     }
 
@@ -156,7 +156,7 @@ impl Bounds {
 
     /// Counts one more that ran into this limit.
     pub(in crate::rooms) fn hit(&self, limit: Limit) {
-        self.metrics.hit(limit);
+        self.limit_hits.hit(limit);
     }
 
     pub(in crate::rooms) fn discharge(&self, bytes: usize) {
@@ -165,7 +165,7 @@ impl Bounds {
 
     fn count(&self, limit: Limit, fits: bool) -> bool {
         if !fits {
-            self.metrics.hit(limit);
+            self.limit_hits.hit(limit);
         }
         fits
     }
@@ -177,8 +177,8 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_taken_and_is_counted() {
-        let metrics = Metrics::default();
-        let bounds = Bounds::new(2).counted_by(metrics.clone());
+        let limit_hits = LimitHits::default();
+        let bounds = Bounds::new(2).counted_by(limit_hits.clone());
         bounds.set_openings(1, 100);
         assert!(bounds.begin_opening() && !bounds.begin_opening());
         assert!(bounds.charge(60) && !bounds.charge(41) && bounds.charge(40));
@@ -186,6 +186,6 @@ mod tests {
         bounds.discharge(100);
         bounds.end_opening();
         assert!(bounds.begin_opening() && bounds.charge(100));
-        assert_eq!((metrics.hits(Limit::Openings), metrics.hits(Limit::OpeningBytes)), (1, 1));
+        assert_eq!((limit_hits.hits(Limit::Openings), limit_hits.hits(Limit::OpeningBytes)), (1, 1));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::member_index::{MemberIndex, MemberSlot, Profile};
 use super::state::{RoomSlot, Shard};
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;

@@ -13,7 +13,7 @@
 //! A deletion that meets a room on its way is noted: if it was that room which the store has opened, the store is asked
 //! once more, and what waits is in the next room of that name.
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::publication::Published;

@@ -8,7 +8,7 @@ use super::escape::Escaping;
 
 /// Where a header line stands in its frame.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line {
+pub(super) struct HeaderLine {
     pub(super) start: usize,
     pub(super) colon: usize,
     pub(super) end: usize,
@@ -29,7 +29,7 @@ pub(crate) struct Frame<'a> {
     pub(super) reading: Reading,
     /// The frame from its command on.
     pub(super) bytes: &'a [u8],
-    pub(super) lines: &'a [Line],
+    pub(super) lines: &'a [HeaderLine],
     pub(super) body: (usize, usize),
 }
 
@@ -60,7 +60,7 @@ impl<'a> Frame<'a> {
         })
     }
 
-    fn value(&self, line: &Line) -> Cow<'a, str> {
+    fn value(&self, line: &HeaderLine) -> Cow<'a, str> {
         let value = text(self.bytes, line.colon + 1..line.end);
         let value = if self.reading.trim { value.trim_matches(' ') } else { value };
         self.reading.escaping.unescape(value)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use foghorn::config::Config;
 use foghorn::http::{Response, Status};
-use foghorn::metrics::Limit;
+use foghorn::limit_hits::Limit;
 use foghorn::server::{Answer, Api, Request, Responder};
 
 use super::{millis, pause};
@@ -90,7 +90,7 @@ fn who_takes_what_waits_for_it_is_not_silent() {
     // No pong is sent: that it takes its answer is its only sign of life, for several times the deadline.
     read_slowly(&mut raw, MANY, |_, _| ());
     assert!(start.elapsed() > millis(700), "too fast to show anything");
-    eventually("it is silent at last", || server.handle().rooms().metrics().hits(Limit::IdleTimeout) == 1);
+    eventually("it is silent at last", || server.handle().rooms().limit_hits().hits(Limit::IdleTimeout) == 1);
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_peer_that_takes_nothing_is_found_though_nothing_else_is_due() {
     chat.expect("JOIN");
     let long = "x".repeat(60_000);
     let start = now();
-    while server.handle().rooms().metrics().hits(Limit::WriteTimeout) < 2 {
+    while server.handle().rooms().limit_hits().hits(Limit::WriteTimeout) < 2 {
         chat.say(&long);
         chat.next();
         assert!(start.elapsed() < PATIENCE, "they are never dropped");

@@ -1,7 +1,7 @@
 //! Who is counted against which limit, and what becomes of those beyond it.
 
 use foghorn::config::Config;
-use foghorn::metrics::Limit;
+use foghorn::limit_hits::Limit;
 use serde_json::{Value, json};
 
 use super::millis;
@@ -58,7 +58,7 @@ fn sessions_of_a_user_are_counted_over_reloads() {
     eventually("they have gone", || server.handle().rooms().connections() == 0);
     let _third = Chat::join(&server, "r", "alice");
     reload(&server, &config, |_| ());
-    let hits = || server.handle().rooms().metrics().hits(Limit::SessionsPerUser);
+    let hits = || server.handle().rooms().limit_hits().hits(Limit::SessionsPerUser);
     let before = hits();
     let _kept = (Chat::join(&server, "r", "alice"), Chat::join(&server, "r", "alice"));
     assert_eq!(hits(), before, "nobody who has gone is counted");

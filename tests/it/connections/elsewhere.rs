@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use foghorn::http::Head;
-use foghorn::metrics::Limit;
+use foghorn::limit_hits::Limit;
 use foghorn::server::{Context, Disconnect, Endpoint, Handler, Post, PostError, Router, Session};
 use foghorn::ws::{CloseCode, Message};
 
@@ -95,7 +95,7 @@ impl World {
     }
 
     fn hits(&self, limit: Limit) -> u64 {
-        self.server.handle().rooms().metrics().hits(limit)
+        self.server.handle().rooms().limit_hits().hits(limit)
     }
 }
 
@@ -164,7 +164,7 @@ fn who_publishes_to_a_shard_that_is_too_far_behind_is_told_and_counted() {
     let (reply, replies) = sync_channel(4_096);
     let content = "x".repeat(60_000);
     let mut refused = None;
-    let hits = || rooms.metrics().hits(Limit::ShardQueue);
+    let hits = || rooms.limit_hits().hits(Limit::ShardQueue);
     eventually("it is too far behind", || {
         let reply = reply.clone();
         let _busy = rooms.post(Post::new("r", "bob", &content), move |posted| drop(reply.send(posted)));

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
 use foghorn::config::Config;
-use foghorn::metrics::Limit;
+use foghorn::limit_hits::Limit;
 
 use super::{millis, pause};
 use crate::support::frame::{BINARY, TEXT, masked};
@@ -23,7 +23,7 @@ fn slow(config: &mut Config) {
 }
 
 fn slowed(server: &TestServer) -> u64 {
-    server.handle().rooms().metrics().hits(Limit::Messages)
+    server.handle().rooms().limit_hits().hits(Limit::Messages)
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use foghorn::config::Config;
 use foghorn::http::{Response, Status};
-use foghorn::metrics::Limit;
+use foghorn::limit_hits::Limit;
 use foghorn::server::{Answer, Api, Fallback, Request, Responder};
 
 use crate::support::{Chat, PATIENCE, Raw, TestServer, eventually};
@@ -48,7 +48,7 @@ fn text(text: &'static str) -> Response {
 fn a_late_answer_reaches_no_later_request_and_is_counted() {
     let (server, responders) = server();
     for pipelined in [false, true] {
-        let before = server.handle().rooms().metrics().hits(Limit::LateAnswers);
+        let before = server.handle().rooms().limit_hits().hits(Limit::LateAnswers);
         let mut raw = Raw::connect(&server);
         let next = || responders.recv_timeout(PATIENCE).expect("a request");
         raw.send(&get("/held/?soon"));
@@ -63,7 +63,7 @@ fn a_late_answer_reaches_no_later_request_and_is_counted() {
         let timely = next();
         late.respond(text("late"));
         eventually("the late answer is dropped", || {
-            server.handle().rooms().metrics().hits(Limit::LateAnswers) > before
+            server.handle().rooms().limit_hits().hits(Limit::LateAnswers) > before
         });
         timely.respond(text("timely"));
         assert_eq!(raw.reply().body, b"timely");
@@ -84,7 +84,7 @@ fn an_answer_for_a_connection_that_is_gone_is_counted() {
     // Long before the time for an answer is over.
     eventually("the connection is forgotten", || server.handle().rooms().connections() == 0);
     responder.respond(text("late"));
-    eventually("it is counted", || server.handle().rooms().metrics().hits(Limit::LateAnswers) == 1);
+    eventually("it is counted", || server.handle().rooms().limit_hits().hits(Limit::LateAnswers) == 1);
 }
 
 /// Keeps the reactor's thread for as long as the test wants.

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use foghorn::config::{Config, OnFlood};
-use foghorn::metrics::Limit;
+use foghorn::limit_hits::Limit;
 use foghorn::server::{Context, Endpoint, Handler, JoinRequest, Router};
 use foghorn::ws::Message;
 

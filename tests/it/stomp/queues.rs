@@ -1,7 +1,7 @@
 //! Queues, and the queues of a user.
 
 use foghorn::config::Config;
-use foghorn::metrics::Limit;
+use foghorn::limit_hits::Limit;
 
 use super::client::Stomp;
 use crate::support::TestServer;
@@ -150,7 +150,7 @@ fn limits_are_counted_and_change_while_the_server_runs() {
     config.stomp.queue_length = 2;
     config.stomp.subscriptions = 1;
     let server = TestServer::with(|server| server.stomp = config.stomp.clone());
-    let hits = |limit| server.handle().rooms().metrics().hits(limit);
+    let hits = |limit| server.handle().rooms().limit_hits().hits(limit);
     let mut old = Stomp::connect(&server, "old");
     let mut alice = Stomp::connect(&server, "alice");
     send(&mut alice, 0..2);

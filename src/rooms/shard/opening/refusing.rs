@@ -1,6 +1,6 @@
 //! Commands that wait for a room that does not come.
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::reasons::{PostError, RejectReason};

@@ -1,6 +1,6 @@
 //! Commands wait for a room that is being opened, or that is not there.
 
-use crate::metrics::Limit;
+use crate::limit_hits::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::{Arena, RoomKey};

@@ -4,7 +4,7 @@ use memchr::{memchr, memchr2};
 
 use super::error::FrameError;
 use super::escape::Escaping;
-use super::frame::{Frame, Line, Reading};
+use super::frame::{Frame, HeaderLine, Reading};
 use super::{ACCEPT_VERSION, CONTENT_LENGTH, Command, RECEIPT, Version};
 
 /// What a frame may cost, checked as its bytes arrive.
@@ -31,7 +31,7 @@ pub(crate) struct Decoder {
     /// The beginning of a frame that was cut off.
     held: Vec<u8>,
     /// The headers of the current frame.
-    lines: Vec<Line>,
+    lines: Vec<HeaderLine>,
     /// The receipt that a frame asks for which broke a rule, if that could be told.
     receipt: Option<Box<str>>,
 }
@@ -146,7 +146,7 @@ impl Decoder {
     pub(crate) fn held_bytes(&self) -> usize {
         match self.state {
             State::Head { .. } | State::Body { .. } => {
-                self.held.capacity() + self.lines.capacity() * size_of::<Line>()
+                self.held.capacity() + self.lines.capacity() * size_of::<HeaderLine>()
             }
             State::Between | State::BetweenInLineEnd | State::Lent | State::Failed(_) => 0,
         }
@@ -379,7 +379,7 @@ fn content_length(head: &Frame<'_>, body_bytes_max: usize) -> Result<Option<usiz
 }
 
 /// Checks a line between the command and the body.
-fn check_header(line: &[u8], start: usize, escaping: Escaping) -> Result<Line, FrameError> {
+fn check_header(line: &[u8], start: usize, escaping: Escaping) -> Result<HeaderLine, FrameError> {
     let text = simdutf8::basic::from_utf8(line).map_err(|_| FrameError::NotUtf8)?;
     let (name, value) = text.split_once(':').ok_or(FrameError::NoColon)?;
     if name.is_empty() {
@@ -387,7 +387,7 @@ fn check_header(line: &[u8], start: usize, escaping: Escaping) -> Result<Line, F
     }
     escaping.check(name)?;
     escaping.check(value)?;
-    Ok(Line { start, colon: start + name.len(), end: start + line.len() })
+    Ok(HeaderLine { start, colon: start + name.len(), end: start + line.len() })
 }
 
 #[cfg(test)]

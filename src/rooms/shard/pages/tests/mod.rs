@@ -119,11 +119,11 @@ fn a_new_epoch_is_told_to_members_that_read_and_to_polls() {
     let poll = world.poll("b", after(115), HOUR);
     assert!(poll.lock().unwrap().is_none());
     // The first attempt was refused, too.
-    world.settle();
+    world.run_until_quiet();
     let room = old.of.room;
     let renewed = Opened { epoch: 8, durability: Durability::Async, ..opened("b", 105) };
     world.shard.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
-    world.settle();
+    world.run_until_quiet();
     let (gap, position) = told(&poll);
     assert_eq!((gap, position), (vec![(1, 105)], Position { epoch: 8, seq: 105 }));
     let last = reading.frames().pop().expect("a gap");
@@ -143,7 +143,7 @@ fn a_member_is_told_of_a_new_epoch_although_it_missed_nothing() {
     let ear = world.join(1, "b", Start::Live);
     world.publish(1, "one");
     world.store(false);
-    world.settle();
+    world.run_until_quiet();
     let (room, _) = room_of(&mut world);
     let renewed = Opened { epoch: 8, durability: Durability::Async, ..opened("b", 0) };
     world.shard.answer(StoreAnswer::Opened { room, opened: Ok(Box::new(renewed)) }, world.now);
@@ -186,7 +186,7 @@ fn what_is_past_its_age_comes_to_nobody_from_memory_either() {
     world.now = Timestamp::from_micros(then.micros() + 31_000_000);
     slow.set_full(false);
     world.apply(Command::Resume(MemberKey(1)), &Arena::default());
-    world.settle();
+    world.run_until_quiet();
     assert_eq!(slow.heard(), [(1, 3)], "it lagged until all was too old");
     let poll = world.poll("b", Start::Last(10), Duration::ZERO);
     assert_eq!(told(&poll), (vec![], Position { epoch: 7, seq: 3 }));
@@ -211,7 +211,7 @@ fn what_is_past_its_count_or_bytes_comes_to_nobody_from_memory_either() {
         assert_eq!(told(&world.poll("b", after(1), HOUR)).0, [(2, 3), (4, 4), (5, 5)]);
         slow.set_full(false);
         world.apply(Command::Resume(MemberKey(1)), &Arena::default());
-        world.settle();
+        world.run_until_quiet();
         assert_eq!(slow.heard(), [(1, 3), (4, 4), (5, 5)]);
     }
 }
@@ -239,7 +239,7 @@ fn what_a_member_is_told_between_messages_has_the_time_of_the_newest_that_it_was
     world.apply(Command::Tell(MemberKey(1), fault()), &Arena::default());
     assert_eq!(ear.frames()[0]["timestamp"], text(4), "nothing was sent yet: where it began");
     ear.set_full(false);
-    world.settle();
+    world.run_until_quiet();
     world.apply(Command::Tell(MemberKey(1), fault()), &Arena::default());
     assert_eq!(ear.frames()[2]["timestamp"], text(6));
     ear.set_full(true);
@@ -284,7 +284,7 @@ fn polls_that_wait_are_counted_exactly_and_seldom_searched() {
     world.join(1, "b", Start::Live);
     world.publish(1, "result");
     world.store(true);
-    world.settle();
+    world.run_until_quiet();
     assert_eq!(world.shard.polls.count(), 0, "all are answered");
 }
 
@@ -313,7 +313,7 @@ fn a_gap_in_a_conflated_room_is_told_once_however_little_the_peer_takes() {
     ear.set_full(true);
     for seq in 1..=10 {
         world.publish(1, &json!({ "seq": seq }).to_string());
-        world.settle();
+        world.run_until_quiet();
     }
     for expected in [vec![(1, 7)], vec![]] {
         world.apply(Command::Resume(MemberKey(1)), &Arena::default());

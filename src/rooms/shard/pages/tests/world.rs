@@ -179,7 +179,7 @@ impl World {
         world
     }
 
-    pub(super) fn settle(&mut self) {
+    pub(super) fn run_until_quiet(&mut self) {
         while self.shard.pump(usize::MAX) {}
         for request in self.shard.take_store_requests() {
             match request {
@@ -262,13 +262,13 @@ impl World {
 
     /// The request that has waited longest.
     pub(super) fn read(&mut self) -> (Reader, PageRequest) {
-        self.settle();
+        self.run_until_quiet();
         self.reads.remove(0)
     }
 
     pub(super) fn answer(&mut self, reader: Reader, page: Page) {
         self.shard.answer(StoreAnswer::Page { reader, page: Some(page) }, self.now);
-        self.settle();
+        self.run_until_quiet();
     }
 
     pub(super) fn poll(

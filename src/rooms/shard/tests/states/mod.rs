@@ -10,7 +10,7 @@ use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
 
 use super::kit::{Ear, Kit};
-use crate::metrics::{Limit, Metrics};
+use crate::limit_hits::{Limit, LimitHits};
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::request::RoomRequest;
@@ -118,9 +118,9 @@ fn too_many_openings_refuse_who_comes_and_not_who_waits() {
 
 #[test]
 fn what_runs_into_a_limit_of_rooms_is_counted_at_every_door() {
-    let metrics = Metrics::default();
+    let limit_hits = LimitHits::default();
     let mut kit = Kit::new();
-    kit.shard.limits.bounds = Arc::new(Bounds::new(1).counted_by(metrics.clone()));
+    kit.shard.limits.bounds = Arc::new(Bounds::new(1).counted_by(limit_hits.clone()));
     kit.shard.limits.bounds.set(1, 1);
     kit.join("r", "ann");
     kit.open();
@@ -128,7 +128,7 @@ fn what_runs_into_a_limit_of_rooms_is_counted_at_every_door() {
     kit.join("s", "cid");
     let refused = kit.poll("t", "dan");
     assert_eq!(refused.try_recv().map(|told| told.map(drop)), Ok(Err(RejectReason::TooManyRooms)));
-    assert_eq!((metrics.hits(Limit::MembersPerRoom), metrics.hits(Limit::Rooms)), (1, 2));
+    assert_eq!((limit_hits.hits(Limit::MembersPerRoom), limit_hits.hits(Limit::Rooms)), (1, 2));
 }
 
 #[test]

@@ -126,15 +126,15 @@ limits! {
 
 /// The counters; cheap to clone, for any thread.
 #[derive(Clone, Debug)]
-pub struct Metrics(Arc<[AtomicU64]>);
+pub struct LimitHits(Arc<[AtomicU64]>);
 
-impl Default for Metrics {
-    fn default() -> Metrics {
-        Metrics(Limit::ALL.iter().map(|_| AtomicU64::new(0)).collect())
+impl Default for LimitHits {
+    fn default() -> LimitHits {
+        LimitHits(Limit::ALL.iter().map(|_| AtomicU64::new(0)).collect())
     }
 }
 
-impl Metrics {
+impl LimitHits {
     /// Counts one more that ran into the limit.
     pub fn hit(&self, limit: Limit) {
         if let Some(counter) = self.0.get(limit as usize) {
@@ -176,13 +176,13 @@ mod tests {
 
     #[test]
     fn every_limit_has_a_counter_of_its_own() {
-        let metrics = Metrics::default();
+        let limit_hits = LimitHits::default();
         for (number, &limit) in Limit::ALL.iter().enumerate() {
-            assert_eq!(metrics.hits(limit), 0, "{}", limit.key());
-            (0..=number).for_each(|_| metrics.clone().hit(limit));
+            assert_eq!(limit_hits.hits(limit), 0, "{}", limit.key());
+            (0..=number).for_each(|_| limit_hits.clone().hit(limit));
         }
         for (number, &limit) in Limit::ALL.iter().enumerate() {
-            assert_eq!(metrics.hits(limit), number as u64 + 1, "{}", limit.key());
+            assert_eq!(limit_hits.hits(limit), number as u64 + 1, "{}", limit.key());
         }
     }
 }
