@@ -12,7 +12,7 @@ use crate::reactor::{Attributes, Context, PeerInfo};
 /// ```
 /// use foghorn::auth::Identity;
 /// use foghorn::http::{Head, Problem, Response, Status};
-/// use foghorn::server::{Arrival, Attributes, Context, Interceptor, Router};
+/// use foghorn::server::{Attributes, Context, Interceptor, PeerInfo, Router};
 ///
 /// /// A proxy in front of this server has asked for the password.
 /// struct Proxy;
@@ -21,7 +21,7 @@ use crate::reactor::{Attributes, Context, PeerInfo};
 ///     fn before(
 ///         &self,
 ///         head: &Head<'_>,
-///         arrival: &Arrival,
+///         arrival: &PeerInfo,
 ///         attributes: &mut Attributes,
 ///     ) -> Result<(), Response> {
 ///         let refused = || Problem::new(Status::UNAUTHORIZED, "come through the proxy").response();
