@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use syn::{Attribute, Item, ItemMod};
+
 /// Folders whose map is not whole yet.
 const PENDING: &[&str] = &[
     "chat",
@@ -33,26 +35,17 @@ fn folders(dir: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// The modules that a `mod.rs` declares, without those for tests.
-fn declared(source: &str) -> Vec<&str> {
-    let (mut names, mut for_tests) = (Vec::new(), false);
-    for line in source.lines() {
-        let line = line
-            .trim_start_matches("pub(crate) ")
-            .trim_start_matches("pub(super) ")
-            .trim_start_matches("pub(in crate::rooms) ")
-            .trim_start_matches("pub ");
-        if let Some(name) = line.strip_prefix("mod ").and_then(|rest| rest.strip_suffix(';')) {
-            if !for_tests {
-                names.push(name);
-            }
-            for_tests = false;
-        } else if line.starts_with("#[") {
-            for_tests |= line.starts_with("#[cfg(test)]");
-        } else {
-            for_tests = false;
-        }
-    }
-    names
+fn declared(source: &str) -> Vec<String> {
+    let items = syn::parse_file(source).unwrap().items;
+    let modules =
+        items.into_iter().filter_map(|item| if let Item::Mod(module) = item { Some(module) } else { None });
+    let has_file = |module: &ItemMod| module.content.is_none() && !module.attrs.iter().any(is_cfg_test);
+    modules.filter(has_file).map(|module| module.ident.to_string()).collect()
+}
+
+fn is_cfg_test(attribute: &Attribute) -> bool {
+    attribute.path().is_ident("cfg")
+        && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
 }
 
 /// Whether the map names it: in backquotes, alone or as a part of a path.
@@ -136,8 +129,8 @@ fn the_page_of_the_architecture_has_every_map() {
 
 #[test]
 fn declarations_and_maps_are_understood() {
-    let source = "//! `one`\nmod one;\n#[cfg(test)]\nmod tests;\npub(crate) mod two;\nmod inline {\n}";
-    assert_eq!(declared(source), ["one", "two"]);
+    let source = "//! `one`\nmod one;\n#[cfg(test)]\nmod tests;\npub(crate) mod two;\npub(in crate::a) mod three;\nmod inline {\n}";
+    assert_eq!(declared(source), ["one", "two", "three"]);
     assert!(names("see `one` and [`two::Two`]", "two"));
     assert!(!names("one and `two`, three", "three"));
     assert_eq!(without_links(" [`a`](b::c), [`d`] | e |"), " `a`, `d` | e |");
