@@ -9,9 +9,9 @@ use std::thread::JoinHandle;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::PATIENCE;
 use super::process::without_own_settings;
 use super::tokens::bearer;
+use super::{PATIENCE, QUIET};
 
 /// A running server, whose rooms are in memory; killed when dropped.
 pub(crate) struct ConfiguredProcess {
@@ -54,7 +54,10 @@ impl ConfiguredProcess {
         // A limit that cannot be raised stays as it is.
         let shell = format!("ulimit -Sn {count} 2>/dev/null; exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
+        // What a configuration says about heartbeats is what the test is about.
+        let quiet = QUIET.into_iter().filter(|_| !config.contains("[heartbeat]"));
         let mut child = without_own_settings(&mut command)
+            .envs(quiet)
             .args(["-c", &shell, env!("CARGO_BIN_EXE_foghorn")])
             .args(["serve", "--listen", listen, "--memory", "--log", log, "--config"])
             .arg(&path)

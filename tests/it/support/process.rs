@@ -8,7 +8,7 @@ use std::sync::mpsc::sync_channel;
 
 use serde_json::Value;
 
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, QUIET, eventually};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_foghorn");
 
@@ -28,8 +28,13 @@ impl Process {
     /// As [`Process::serve`], with these arguments.
     pub(crate) fn serve_with(arguments: &[&str]) -> Process {
         let mut command = foghorn(&["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
-        let mut child =
-            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("a server");
+        let mut child = command
+            .args(arguments)
+            .envs(QUIET)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a server");
         let stdout = child.stdout.take().expect("its output");
         let (tell, told) = sync_channel(1);
         std::thread::spawn(move || {

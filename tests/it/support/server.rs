@@ -9,6 +9,8 @@ use foghorn::server::{Builder, Router, ServerHandle, store_options};
 use foghorn::store::{Location, Store, StoreThreads};
 use foghorn::{chat, demo, signaling, stomp, testing};
 
+use super::{IDLE_TIMEOUT, PING_INTERVAL};
+
 /// A running server; dropping it shuts it down and waits for its end.
 pub(crate) struct TestServer {
     server: testing::Server,
@@ -62,6 +64,8 @@ impl TestServer {
         // Tests end with connections open; nobody wants to wait for those that do not answer.
         config.limits.close_timeout = Duration::from_millis(500);
         config.shutdown.grace = Duration::from_secs(2);
+        config.heartbeat.ping_interval = PING_INTERVAL;
+        config.heartbeat.idle_timeout = IDLE_TIMEOUT;
         // The same tests pass whoever runs the rooms.
         config.workers =
             std::env::var("FOGHORN_TEST_WORKERS").ok().map(|count| count.parse().expect("a number"));
