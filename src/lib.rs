@@ -103,7 +103,7 @@
 //! | 5 | [`server`] | the public API; wires everything below |
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
-//! | 2 | `rooms`, `handshake`, [`auth`] | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow |
+//! | 2 | `rooms`, `handshake`, [`auth`], `request` | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow; what the requests of all applications have in common |
 //! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`limit_hits`], `rate`, `calendar` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
 //!
 //! The floors 1 and 2 are sans-I/O: no socket, no thread, no clock. They take bytes, commands and `now`, and return
@@ -161,6 +161,8 @@ pub mod proxy;
 #[doc(hidden)]
 pub mod rate;
 mod reactor;
+#[cfg(any(feature = "chat", feature = "stomp"))]
+mod request;
 #[doc(hidden)]
 pub mod rooms;
 pub mod server;

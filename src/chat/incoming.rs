@@ -6,8 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, de};
 
-/// Bytes of a client's message id at most.
-pub(crate) const ID_BYTES_MAX: usize = 64;
+use crate::request::names::CLIENT_ID_BYTES_MAX;
 
 /// A message as a client sends it. Fields that are not its business (sender, room, time) are ignored.
 #[derive(Debug, Deserialize)]
@@ -29,7 +28,7 @@ impl fmt::Display for MessageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MessageError::NotAMessage => f.write_str("expected a JSON object with a string in \"content\""),
-            MessageError::LongId => write!(f, "\"id\" is longer than {ID_BYTES_MAX} bytes"),
+            MessageError::LongId => write!(f, "\"id\" is longer than {CLIENT_ID_BYTES_MAX} bytes"),
         }
     }
 }
@@ -43,7 +42,7 @@ impl<'a> Incoming<'a> {
         }
         let mut incoming: Incoming<'a> = serde_json::from_str(text).map_err(|_| MessageError::NotAMessage)?;
         incoming.id = incoming.id.filter(|id| !id.is_empty());
-        if incoming.id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
+        if incoming.id.as_ref().is_some_and(|id| id.len() > CLIENT_ID_BYTES_MAX) {
             return Err(MessageError::LongId);
         }
         Ok(incoming)

@@ -2,19 +2,27 @@
 //!
 //! An ordinary user of [`server`](crate::server): the endpoint `/ws/chat?roomId=R&username=U` joins a room when it
 //! opens, publishes what it is sent, and has the rooms do the rest.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `query` | who wants into which room, and from which point on |
+//! | `incoming` | a message as a client sends it |
+//! | `raw` | `/ws/raw`: rooms that relay text and binary as they came |
+//! | `rest` | the chat over HTTP |
 
 pub(crate) mod incoming;
-pub(crate) mod query;
+mod query;
 mod raw;
 pub mod rest;
 
 use std::time::Duration;
 
 use self::incoming::{Incoming, readable_id};
-use self::query::Entry;
+use self::query::ChatQuery;
 use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::{Head, query as pairs};
+use crate::request::rights::{self, NotThatUser};
 use crate::server::{Context, Endpoint, Handler, JoinRequest, RoomError, Router, Timer};
 use crate::ws::{CloseCode, Message};
 
@@ -42,20 +50,19 @@ impl Handler for Chat {
 
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) {
         let known = cx.identity().cloned();
+        let known = known.as_deref().map(Identity::user);
         // Whose session it is comes first: what is wrong with the room is told to its user alone.
-        if let Some(identity) = &known
-            && let Ok(Some(given)) = pairs::get(head.query(), "username")
-            && !given.is_empty()
-            && given != identity.user()
+        if let Ok(given) = pairs::get(head.query(), "username")
+            && let Err(NotThatUser) = rights::user(known, given)
         {
             let error = RoomError::NotThatUser;
             return cx.close(error.close_code(), &error.to_string());
         }
-        let entry = match Entry::parse(head.query(), known.as_deref().map(Identity::user)) {
-            Ok(entry) => entry,
+        let query = match ChatQuery::parse(head.query(), known) {
+            Ok(query) => query,
             Err(error) => return cx.close(CloseCode::POLICY, &error.to_string()),
         };
-        let request = JoinRequest::chat(&entry.room, &entry.user).start(entry.start).welcome(entry.welcome);
+        let request = JoinRequest::chat(&query.room, &query.user).start(query.start).welcome(query.welcome);
         if let Err(error) = cx.join(request) {
             return cx.close(error.close_code(), &error.to_string());
         }

@@ -18,9 +18,9 @@
 
 use std::sync::Arc;
 
-use super::query;
 use crate::auth::AuthMessage;
 use crate::http::Head;
+use crate::request::{QueryError, names, position};
 use crate::server::{Context, Encoding, Entry, Handler, JoinRequest, Notice, Start};
 use crate::ws::{CloseCode, Message, OpCode, encode};
 
@@ -61,7 +61,7 @@ impl Handler for Relay {
         if let Err((code, reason)) = self.enter(cx, head.query(), is_framed) {
             cx.close(code, &reason);
         }
-        let has_keys = query::room(head.query()).is_ok_and(|room| self.is_conflated(&room));
+        let has_keys = names::room(head.query()).is_ok_and(|room| self.is_conflated(&room));
         if is_framed { Speech::Framed { has_keys } } else { Speech::Plain }
     }
 
@@ -109,9 +109,9 @@ impl Relay {
     }
 
     fn enter(&self, cx: &mut Context<'_>, text: &str, is_framed: bool) -> Result<(), (CloseCode, String)> {
-        let policy = |error: query::QueryError| (CloseCode::POLICY, error.to_string());
-        let room = query::room(text).map_err(policy)?;
-        let start = query::start(text).map_err(policy)?;
+        let policy = |error: QueryError| (CloseCode::POLICY, error.to_string());
+        let room = names::room(text).map_err(policy)?;
+        let start = position::start(text).map_err(policy)?;
         let request =
             if self.is_conflated(&room) { JoinRequest::latest(&room) } else { JoinRequest::relay(&room) };
         let request = match (is_framed, start) {

@@ -15,8 +15,8 @@ use super::Failure;
 use super::interrupt::Interrupt;
 use super::offline::{Place, ask, progress};
 use super::room_line::RoomLine;
-use crate::auth;
-use crate::chat::query::ROOM_BYTES_MAX;
+use crate::auth::{self, USER_BYTES_MAX};
+use crate::request::names::{CLIENT_ID_BYTES_MAX, ROOM_BYTES_MAX};
 use crate::rooms::store_api::{Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp, id_epoch};
 use crate::store::{Import, RoomInfo, SEQ_MAX, Store};
@@ -26,9 +26,6 @@ const BATCH_MESSAGES: usize = 4_096;
 const BATCH_BYTES: usize = 4 << 20;
 /// What some editors put before the first line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// As on the wire: bytes of a sender, of a client's own id of a message.
-const SENDER_BYTES_MAX: usize = 64;
-const CLIENT_ID_BYTES_MAX: usize = 64;
 
 /// Arguments of `foghorn import`.
 #[derive(Debug, clap::Args)]
@@ -91,7 +88,7 @@ impl Line<'_> {
         let all = [Kind::Message, Kind::Join, Kind::Leave, Kind::System];
         let kind = all.into_iter().find(|kind| kind.name() == self.kind);
         let kind = kind.ok_or_else(|| format!("type {:?} is none of a stored message", self.kind))?;
-        check_name(&self.sender, SENDER_BYTES_MAX).map_err(|why| format!("sender {why}"))?;
+        check_name(&self.sender, USER_BYTES_MAX).map_err(|why| format!("sender {why}"))?;
         // An empty id is none.
         let client_id = self.client_id.filter(|id| !id.is_empty());
         if client_id.as_ref().is_some_and(|id| id.len() > CLIENT_ID_BYTES_MAX) {
@@ -124,7 +121,7 @@ fn presence(
     match (username, online, kind) {
         (None, None, _) => Ok(None),
         (Some(username), Some(online), Kind::Join | Kind::Leave) => {
-            check_name(&username, SENDER_BYTES_MAX).map_err(|why| format!("username {why}"))?;
+            check_name(&username, USER_BYTES_MAX).map_err(|why| format!("username {why}"))?;
             if online > SEQ_MAX {
                 return Err(format!("online is beyond the highest number, {SEQ_MAX}"));
             }

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use super::{Failure, cannot_print, load_config};
 use crate::auth::{Issuer, check_name};
-use crate::chat::query::ROOM_BYTES_MAX;
 use crate::config::{Flag, parse_duration};
+use crate::request::names::ROOM_BYTES_MAX;
 use crate::server::hmac_algorithm;
 
 /// How long a token may last: further ahead nobody plans.

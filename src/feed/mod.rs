@@ -15,10 +15,11 @@ mod request;
 mod sse;
 
 use self::poll::Polls;
-use self::request::{FeedKind, FeedRequest, no_store, problem};
+use self::request::{FeedKind, FeedRequest, problem};
 use self::sse::Events;
 use crate::config::Config;
 use crate::http::{Access, Method, Response, Status};
+use crate::request::answer::{self, no_store, refuse_strangers};
 use crate::server::{Answer, Api, Request, Responder, Router};
 
 /// Adds both.
@@ -28,33 +29,32 @@ pub fn routes(router: Router, config: &Config) -> Router {
     router.api(Events::PREFIX, Feed(events)).api(Polls::PREFIX, Feed(Polls))
 }
 
+/// What can be asked of a feed.
+const ALLOW: &str = "GET, HEAD, OPTIONS";
+
 struct Feed<W>(W);
 
 impl<W: FeedKind> Api for Feed<W> {
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
         let access = Access::of(request.origins, request.head, request.arrival.secure);
         let fields = access.fields();
-        let answer = match (access, request.head.method()) {
-            (Access::Stranger, _) => Err(problem(Status::FORBIDDEN, "this origin is not allowed")),
-            (_, Method::Options) => Err(options()),
-            (_, Method::Get | Method::Head) => {
-                let feed = FeedRequest::parse(W::PREFIX, request, fields.clone());
-                feed.and_then(|feed| self.0.answer(feed, responder))
+        let answer = refuse_strangers(&access).map_err(Response::from);
+        let answer = answer.and_then(|()| match request.head.method() {
+            Method::Options => Err(options()),
+            Method::Get | Method::Head => {
+                let feed = FeedRequest::parse(W::PREFIX, request, fields.clone())?;
+                self.0.answer(feed, responder)
             }
-            (Access::Client | Access::Page { .. }, _) => {
+            Method::Post | Method::Put | Method::Delete | Method::Patch | Method::Other => {
                 let response = problem(Status::METHOD_NOT_ALLOWED, "a feed can only be read");
-                Err(response.header("Allow", "GET, HEAD, OPTIONS"))
+                Err(response.header("Allow", ALLOW))
             }
-        };
+        });
         answer.unwrap_or_else(|refusal| Answer::Now(no_store(&fields, refusal)))
     }
 }
 
 /// What a browser may do here.
 fn options() -> Response {
-    Response::new(Status::NO_CONTENT)
-        .header("Allow", "GET, HEAD, OPTIONS")
-        .header("Access-Control-Allow-Methods", "GET, HEAD")
-        .header("Access-Control-Allow-Headers", "Authorization, Last-Event-ID")
-        .header("Access-Control-Max-Age", "600")
+    answer::preflight(answer::options(ALLOW), "GET, HEAD", "Authorization, Last-Event-ID")
 }

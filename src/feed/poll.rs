@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::request::{FeedKind, FeedRequest, busy, no_store, problem, refusal};
+use super::request::{FeedKind, FeedRequest, busy, problem, refusal};
 use crate::auth::{Identity, TokenError};
-use crate::chat::query::parse_number;
-use crate::chat::rest::messages;
 use crate::http::{CorsFields, Response, Status};
 use crate::reactor::unix_time;
+use crate::request::answer::no_store;
+use crate::request::position::{POSITION, parse_number};
 use crate::server::{Answer, Busy, Fallback, History, HistoryRequest, Position, RejectReason, Responder};
 
 /// How long a poll waits at most, and without being told.
@@ -125,7 +125,6 @@ impl Waiter {
 
     /// The answer; `position` is where the next poll goes on.
     fn array(&self, json: Vec<u8>, position: Position) -> Response {
-        no_store(&self.fields, Response::json(Status::OK, json))
-            .header(messages::POSITION, position.to_string())
+        no_store(&self.fields, Response::json(Status::OK, json)).header(POSITION, position.to_string())
     }
 }

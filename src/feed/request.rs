@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::auth::Identity;
-use crate::chat::query::{self, ROOM_BYTES_MAX};
-use crate::http::{CorsFields, Problem, Response, Status};
-use crate::server::{Answer, PostError, RejectReason, Request, Responder, Start};
+use crate::http::{CorsFields, Problem, Response, Status, query};
+use crate::request::rights::{self, NotThatUser};
+use crate::request::{answer, names, position};
+use crate::server::{Answer, RejectReason, Request, Responder, Start};
 
 /// What a request asks for.
 pub(super) struct FeedRequest<'r> {
@@ -39,31 +40,27 @@ impl<'r> FeedRequest<'r> {
         if segment.is_empty() || segment.contains('/') {
             return Err(problem(Status::NOT_FOUND, "there is nothing at this path"));
         }
-        let room = crate::http::query::decode_path_segment(segment).map_err(|error| bad(&error))?;
-        if room.len() > ROOM_BYTES_MAX || room.chars().any(char::is_control) {
+        let room = query::decode_path_segment(segment).map_err(|error| bad(&error))?;
+        if !names::is_room_id(&room) {
             return Err(refusal(RejectReason::NoSuchRoom));
         }
         let identity = request.identity();
         if identity.as_ref().is_some_and(|identity| !identity.may_enter(&room)) {
             return Err(problem(Status::FORBIDDEN, "the token does not allow this room"));
         }
-        let given = crate::http::query::get(head.query(), "username").map_err(|error| bad(&error))?;
-        let user = match (&identity, given.filter(|given| !given.is_empty())) {
-            (Some(identity), Some(given)) if given != identity.user() => {
-                return Err(problem(Status::FORBIDDEN, "the token is another user's"));
-            }
-            (Some(identity), _) => Cow::Owned(identity.user().to_owned()),
-            (None, Some(given)) => query::user(Some(given), None).map_err(|error| bad(&error))?,
-            (None, None) => Cow::Borrowed(""),
+        let given = query::get(head.query(), "username").map_err(|error| bad(&error))?;
+        let known = identity.as_deref().map(Identity::user);
+        let user = rights::user(known, given.filter(|given| !given.is_empty()))
+            .map_err(|NotThatUser| problem(Status::FORBIDDEN, "the token is another user's"))?;
+        let user = match user {
+            // A name that was proved may be older than what a name can be today.
+            Some(user) if known.is_none() => names::user(Some(user), None).map_err(|error| bad(&error))?,
+            Some(user) => user,
+            None => Cow::Borrowed(""),
         };
-        let start = query::start(head.query()).map_err(|error| bad(&error))?;
+        let start = position::start(head.query()).map_err(|error| bad(&error))?;
         Ok(FeedRequest { room, user, identity, start, request, fields })
     }
-}
-
-/// An answer for this reader alone, and not for later.
-pub(super) fn no_store(fields: &CorsFields, response: Response) -> Response {
-    fields.apply(response.header("Cache-Control", "no-store").header("X-Content-Type-Options", "nosniff"))
 }
 
 pub(super) fn problem(status: Status, detail: impl Into<Cow<'static, str>>) -> Response {
@@ -81,10 +78,7 @@ pub(super) fn refusal(why: RejectReason) -> Response {
             problem(Status::NOT_FOUND, "there is no such room")
         }
         RejectReason::Kicked => problem(Status::FORBIDDEN, "this user was thrown out of the room"),
-        RejectReason::Banned => {
-            let banned = PostError::Banned;
-            Problem::new(Status::FORBIDDEN, banned.text()).code(banned.code()).response()
-        }
+        RejectReason::Banned => answer::banned().response(),
         RejectReason::RoomFull
         | RejectReason::TooManyRooms
         | RejectReason::TooManyNewRooms

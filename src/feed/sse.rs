@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::request::{FeedKind, FeedRequest, busy, no_store, problem, refusal};
+use super::request::{FeedKind, FeedRequest, busy, problem, refusal};
 use crate::auth::Identity;
-use crate::chat::query;
 use crate::http::{self, Method, Response, Status};
+use crate::request::answer::no_store;
+use crate::request::position::{parse_epoch, parse_number};
 use crate::server::{Answer, Encoding, Entry, Notice, Position, Responder, Start, StreamResponse};
 
 /// What keeps the connection alive: a comment.
@@ -71,8 +72,8 @@ fn last_event_id(feed: &FeedRequest<'_>) -> Result<Option<Position>, Response> {
         (None, None) => return Ok(None),
     };
     let (epoch, seq) = id.split_once(':').ok_or_else(|| bad(source))?;
-    let epoch = query::parse_epoch(epoch).map_err(|_| bad(source))?;
-    let seq = query::parse_number("seq", seq).map_err(|_| bad(source))?;
+    let epoch = parse_epoch(epoch).map_err(|_| bad(source))?;
+    let seq = parse_number("seq", seq).map_err(|_| bad(source))?;
     Ok(Some(Position { epoch, seq }))
 }
 

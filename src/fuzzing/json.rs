@@ -6,7 +6,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::chat::incoming::{ID_BYTES_MAX, Incoming, MessageError};
+use crate::chat::incoming::{Incoming, MessageError};
+use crate::request::names::CLIENT_ID_BYTES_MAX;
 
 /// The fields of one object in their order, values as they are written, names as often as they are there.
 pub(super) struct Fields(Vec<(String, Box<RawValue>)>);
@@ -93,7 +94,7 @@ fn plainly_read(text: &str) -> Result<(String, Option<String>), MessageError> {
         Field::Missing | Field::Once(Value::Null) => Ok((content, None)),
         // An empty id is no id.
         Field::Once(Value::String(id)) if id.is_empty() => Ok((content, None)),
-        Field::Once(Value::String(id)) if id.len() > ID_BYTES_MAX => Err(MessageError::LongId),
+        Field::Once(Value::String(id)) if id.len() > CLIENT_ID_BYTES_MAX => Err(MessageError::LongId),
         Field::Once(Value::String(id)) => Ok((content, Some(id))),
         Field::Once(_) | Field::Unusable => Err(MessageError::NotAMessage),
     }

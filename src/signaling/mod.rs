@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::directory::{Directory, Room};
 use self::relay::{Addressee, Parcel};
 use self::signal::{Receiver, Signal};
-use crate::chat::query;
 use crate::config::Config;
 use crate::http::Head;
 use crate::limit_hits::Limit;
 use crate::reactor::{Background, TextFrame};
+use crate::request::names;
 use crate::rooms::push_json_string;
 use crate::server::{Context, Disconnect, Endpoint, Handler, RoomError, Router, SendError, Session};
 use crate::ws::{CloseCode, Message};
@@ -52,7 +52,7 @@ impl Handler for Signaling {
     type State = Option<Room>;
 
     fn open(&self, cx: &mut Context<'_>, head: &Head<'_>) -> Option<Room> {
-        let room = match query::room_if_any(head.query()) {
+        let room = match names::room_if_any(head.query()) {
             Ok(room) => room,
             Err(error) => return refuse(cx, CloseCode::POLICY, &error.to_string()),
         };

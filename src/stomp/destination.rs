@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use crate::auth::check_name;
-use crate::chat::query::ROOM_BYTES_MAX;
+use crate::request::names::{ROOM_BYTES_MAX, is_room_id};
 
 /// A kind of destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Destination {
             .find(|(prefix, _, only)| text.starts_with(prefix) && suits(*only))
             .ok_or(Fault::UnknownDestination)?;
         let name = &text[prefix.len()..];
-        if name.is_empty() || name.len() > ROOM_BYTES_MAX || name.chars().any(char::is_control) {
+        if name.is_empty() || !is_room_id(name) {
             return Err(Fault::UnknownDestination);
         }
         if kind == DestinationKind::Room && check_name(name, ROOM_BYTES_MAX).is_err() {

@@ -11,6 +11,8 @@ mod words;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::imports::{Imports, Module};
+
 /// The floor of each top-level module. Modules of one floor may use each other.
 const FLOORS: &[(&str, u32)] = &[
     ("ws", 1),
@@ -23,9 +25,9 @@ const FLOORS: &[(&str, u32)] = &[
     ("rooms", 2),
     ("handshake", 2),
     ("auth", 2),
+    ("request", 2),
     ("store", 3),
     ("transport", 3),
-    ("store", 3),
     ("reactor", 4),
     ("workers", 4),
     ("server", 5),
@@ -41,6 +43,9 @@ const FLOORS: &[(&str, u32)] = &[
     ("cli", 7),
     ("main", 8),
 ];
+
+/// What floor 6 serves. None imports another: what two of them need stands in `request`, or below `server`.
+const APPLICATIONS: &[&str] = &["chat", "demo", "feed", "signaling", "stomp", "web"];
 
 /// Modules that exist for tests and fuzzing only: they may look at everything.
 const OUTSIDE: &[&str] = &["lib", "cut", "every_split", "fuzzing"];
@@ -107,6 +112,17 @@ fn imports_point_downwards_only() {
 }
 
 #[test]
+fn applications_do_not_import_each_other() {
+    let imports = Imports::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let application =
+        |module: &Module| module.first().filter(|first| APPLICATIONS.contains(&first.as_str())).cloned();
+    let between = |(from, to): &(Module, Module)| matches!((application(from), application(to)), (Some(a), Some(b)) if a != b);
+    let wrong: Vec<_> = imports.pairs().into_iter().filter(between).collect();
+    let shown = wrong.iter().map(|(from, to)| format!("{} uses {}", from.join("/"), to.join("/")));
+    assert!(wrong.is_empty(), "{}", shown.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
 fn the_pure_floors_touch_no_socket_thread_or_clock() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let impure = [
@@ -119,7 +135,9 @@ fn the_pure_floors_touch_no_socket_thread_or_clock() {
         "std::env",
     ];
     let (mut files, mut found) = (Vec::new(), Vec::new());
-    for module in ["ws", "http", "proxy", "handshake", "rooms", "auth", "stomp/codec", "stomp/session"] {
+    for module in
+        ["ws", "http", "proxy", "handshake", "rooms", "auth", "request", "stomp/codec", "stomp/session"]
+    {
         sources(&src.join(module), &mut files);
     }
     for file in files {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::error::ApiError;
 use crate::http::{Access, CorsFields, Head, Method, Response, Status};
+use crate::request::answer;
 use crate::server::Responder;
 
 /// What the request says about any answer to it.
@@ -24,7 +25,7 @@ impl ResponsePolicy {
 
     /// An answer for this client alone, and not for later.
     pub(super) fn apply(&self, response: Response) -> Response {
-        self.for_page(response).header("Cache-Control", "no-store")
+        answer::no_store(&self.cors, response)
     }
 
     /// An answer that the client may keep and ask for again by its tag: 304 if it has it already.
@@ -37,11 +38,8 @@ impl ResponsePolicy {
         };
         let response =
             headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
-        self.for_page(response).header("ETag", tag).header("Cache-Control", "private, no-cache")
-    }
-
-    fn for_page(&self, response: Response) -> Response {
-        self.cors.apply(response.header("X-Content-Type-Options", "nosniff"))
+        let response = answer::for_page(&self.cors, response);
+        response.header("ETag", tag).header("Cache-Control", "private, no-cache")
     }
 
     /// The weak comparison of RFC 9110 §13.1.2.

@@ -8,6 +8,7 @@ use super::error::ApiError;
 use super::routes::Action;
 use crate::auth::Identity;
 use crate::reactor::network;
+use crate::request::rights::{self, NotThatUser};
 
 /// What the user of one request may do.
 #[derive(Clone, Debug)]
@@ -68,12 +69,11 @@ impl Authorization {
     /// The user in whose name something is to be done: the one given, who must be the one who asks, or that one. None if
     /// none is given and nobody knows.
     pub(super) fn user<'q>(&self, given: Option<Cow<'q, str>>) -> Result<Option<Cow<'q, str>>, ApiError> {
-        let Some(identity) = &self.identity else { return Ok(given) };
-        match given.filter(|given| !given.is_empty()) {
-            None => Ok(Some(Cow::Owned(identity.user().to_owned()))),
-            Some(given) if given == identity.user() || identity.is_admin() => Ok(Some(given)),
-            Some(_) => Err(ApiError::forbidden("the token is another user's")),
-        }
+        // Administrators act for others, and for themselves if they name nobody.
+        let acts_for_others = self.identity.as_ref().is_some_and(|identity| identity.is_admin())
+            && given.as_ref().is_some_and(|given| !given.is_empty());
+        let known = self.identity.as_deref().filter(|_| !acts_for_others).map(Identity::user);
+        rights::user(known, given).map_err(|NotThatUser| ApiError::forbidden("the token is another user's"))
     }
 
     /// The rooms that may be seen; `None` if all of them.

@@ -7,8 +7,9 @@ use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visito
 use serde::{Deserialize, Deserializer};
 
 use super::error::ApiError;
-use crate::chat::query::{self, USER_BYTES_MAX};
+use crate::auth::USER_BYTES_MAX;
 use crate::http::{Head, Problem, Status};
+use crate::request::names;
 
 /// The fields of an object that the action knows; the others were skipped.
 #[derive(Debug)]
@@ -212,7 +213,7 @@ impl<'de> Visitor<'de> for AnyValue<'_, 'de> {
 
 /// A field that is a user's name.
 pub(super) fn user<'b>(field: &'static str, value: Cow<'b, str>) -> Result<Cow<'b, str>, ApiError> {
-    query::name(field, Some(value), USER_BYTES_MAX).map_err(|_| {
+    names::name(field, Some(value), USER_BYTES_MAX).map_err(|_| {
         let rule = format_args!(
             "must have 1 to {USER_BYTES_MAX} bytes, something to be seen and no control characters, and not be SYSTEM, . or .."
         );

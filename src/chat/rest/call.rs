@@ -7,8 +7,8 @@ use super::answer::PendingResponse;
 use super::authorization::Authorization;
 use super::error::ApiError;
 use super::params::Params;
-use crate::chat::query;
 use crate::http::{Problem, Response, Status};
+use crate::request::names;
 use crate::server::{Request, Rooms, Timestamp};
 use crate::store::Store;
 
@@ -31,7 +31,7 @@ impl<'r> Call<'r> {
     /// The user in whose name this is done: the parameter `username`, or whoever asks.
     pub(super) fn username(&self) -> Result<Cow<'r, str>, ApiError> {
         let user = self.authorization.user(self.params.text("username")?)?;
-        let user = query::user(user, None)?;
+        let user = names::user(user, None)?;
         self.require_no_ban(&user)?;
         Ok(user)
     }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::chat::query::QueryError;
 use crate::http::{Problem, Response, Status};
 use crate::limit_hits::Limit;
+use crate::request::{QueryError, answer};
 use crate::rooms::PostError;
 use crate::store::StoreError;
 use crate::{server, store};
@@ -47,8 +47,7 @@ impl ApiError {
 
     /// Whoever asks, or would be helped, was banned from the room.
     pub(super) fn banned() -> ApiError {
-        let error = PostError::Banned;
-        Problem::new(Status::FORBIDDEN, error.text()).code(error.code()).into()
+        answer::banned().into()
     }
 
     /// Nothing can be done at the moment.

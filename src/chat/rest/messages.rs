@@ -7,9 +7,9 @@ use super::body::{Fields, user};
 use super::call::{Call, now};
 use super::error::ApiError;
 use super::params::Params;
-use crate::chat::incoming::ID_BYTES_MAX;
-use crate::chat::query::{self, ROOM_BYTES_MAX};
 use crate::http::{FieldError, Head, Problem, Response, Status};
+use crate::request::names::{self, CLIENT_ID_BYTES_MAX, ROOM_BYTES_MAX};
+use crate::request::position::POSITION;
 use crate::rooms::store_api::{Page, PageRequest, ReadFrom};
 use crate::rooms::{Position, PostError, Posted, VisibleHead, push_stored_json};
 use crate::server::{Post, Rooms};
@@ -20,8 +20,6 @@ const LIMIT_MAX: usize = 1_000;
 const LIMIT_DEFAULT: usize = 50;
 /// Bytes of the texts in one answer at most, so that it may have fewer messages than asked for.
 const PAGE_BYTES: usize = 4 << 20;
-/// Where the answer ends in the log, for whoever goes on from there on the WebSocket.
-pub(crate) const POSITION: &str = "Foghorn-Position";
 
 /// Newest first; oldest first if the request says after what.
 pub(super) fn read(call: Call<'_>) -> Result<(), ApiError> {
@@ -128,7 +126,7 @@ fn reached(page: &Page, request: &PageRequest) -> u64 {
 }
 
 /// The messages of a page as a JSON array.
-pub(crate) fn array(room: &str, page: &Page) -> Vec<u8> {
+fn array(room: &str, page: &Page) -> Vec<u8> {
     let mut json = b"[".to_vec();
     for (index, message) in page.messages.iter().enumerate() {
         if index > 0 {
@@ -151,7 +149,7 @@ pub(super) fn post(call: Call<'_>) -> Result<(), ApiError> {
     if content.len() > content_bytes_max {
         return Err(ApiError::too_large("content", content_bytes_max));
     }
-    query::name("the room's id", Some(Cow::Borrowed(call.room)), ROOM_BYTES_MAX)?;
+    names::name("the room's id", Some(Cow::Borrowed(call.room)), ROOM_BYTES_MAX)?;
     let id = fields.optional("id")?.filter(|id| !id.is_empty());
     let id = message_id(id, idempotency_key(call.request.head)?)?;
     if let Some(publisher) = call.authorization.publisher(call.request.arrival.peer.ip()) {
@@ -208,7 +206,7 @@ fn idempotency_key<'h>(head: &Head<'h>) -> Result<Option<&'h str>, ApiError> {
     let unquoted = key.map(|key| key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key));
     match unquoted {
         Some(key) if !is_message_id(key) => {
-            Err(ApiError::malformed(format!("Idempotency-Key must have 1 to {ID_BYTES_MAX} bytes")))
+            Err(ApiError::malformed(format!("Idempotency-Key must have 1 to {CLIENT_ID_BYTES_MAX} bytes")))
         }
         unquoted => Ok(unquoted),
     }
@@ -218,7 +216,7 @@ fn idempotency_key<'h>(head: &Head<'h>) -> Result<Option<&'h str>, ApiError> {
 fn message_id<'r>(id: Option<Cow<'r, str>>, key: Option<&'r str>) -> Result<Option<Cow<'r, str>>, ApiError> {
     match (id, key) {
         (Some(id), _) if !is_message_id(&id) => {
-            Err(ApiError::field("id", format_args!("must have 1 to {ID_BYTES_MAX} bytes")))
+            Err(ApiError::field("id", format_args!("must have 1 to {CLIENT_ID_BYTES_MAX} bytes")))
         }
         (Some(id), Some(key)) if id != key => Err(ApiError::field("id", "differs from Idempotency-Key")),
         (Some(id), _) => Ok(Some(id)),
@@ -227,7 +225,7 @@ fn message_id<'r>(id: Option<Cow<'r, str>>, key: Option<&'r str>) -> Result<Opti
 }
 
 fn is_message_id(id: &str) -> bool {
-    (1..=ID_BYTES_MAX).contains(&id.len())
+    (1..=CLIENT_ID_BYTES_MAX).contains(&id.len())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ mod call;
 mod cors;
 mod error;
 mod members;
-pub(crate) mod messages;
+mod messages;
 mod params;
 mod rooms;
 mod routes;
@@ -37,6 +37,7 @@ use self::params::Params;
 use self::routes::{Action, Found};
 use crate::config::Config;
 use crate::http::{Access, Head, Response};
+use crate::request::answer::refuse_strangers;
 use crate::server::{Answer, Api, Request, Responder, Router};
 use crate::store::Store;
 
@@ -89,7 +90,7 @@ impl Rest {
             Found::Options(allow) => return cors::options(access, head, allow).map(Some),
         };
         if action.changes_something() {
-            cors::require(access)?;
+            refuse_strangers(access)?;
         }
         let authorization = Authorization::new(request.identity(), request.is_local());
         authorization.require(action, &room)?;

@@ -5,8 +5,10 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::error::ApiError;
-use crate::chat::query::{self, QueryError, USER_BYTES_MAX};
+use crate::auth::USER_BYTES_MAX;
 use crate::config::parse_duration;
+use crate::http::query;
+use crate::request::{QueryError, names, position};
 use crate::server::Timestamp;
 
 /// How long a ban may last.
@@ -23,22 +25,22 @@ impl<'q> Params<'q> {
     }
 
     pub(super) fn text(self, name: &str) -> Result<Option<Cow<'q, str>>, ApiError> {
-        Ok(crate::http::query::get(self.0, name).map_err(|_| QueryError::Malformed)?)
+        Ok(query::get(self.0, name).map_err(|_| QueryError::Malformed)?)
     }
 
     /// A user's name, perhaps an old one.
     pub(super) fn user(self, name: &'static str) -> Result<Option<Cow<'q, str>>, ApiError> {
         let value = self.text(name)?;
-        Ok(value.map(|value| query::older_name(name, Some(value), USER_BYTES_MAX)).transpose()?)
+        Ok(value.map(|value| names::older_name(name, Some(value), USER_BYTES_MAX)).transpose()?)
     }
 
     /// The parameter `username`, which must be there; perhaps an old name.
     pub(super) fn username(self) -> Result<Cow<'q, str>, ApiError> {
-        Ok(query::older_name("username", self.text("username")?, USER_BYTES_MAX)?)
+        Ok(names::older_name("username", self.text("username")?, USER_BYTES_MAX)?)
     }
 
     pub(super) fn number(self, name: &'static str) -> Result<Option<u64>, ApiError> {
-        Ok(self.text(name)?.map(|value| query::parse_number(name, &value)).transpose()?)
+        Ok(self.text(name)?.map(|value| position::parse_number(name, &value)).transpose()?)
     }
 
     /// The parameter `limit`, or what holds without one.
@@ -50,7 +52,7 @@ impl<'q> Params<'q> {
     }
 
     pub(super) fn time(self, name: &'static str) -> Result<Option<Timestamp>, ApiError> {
-        Ok(self.text(name)?.map(|value| query::parse_time(&value)).transpose()?)
+        Ok(self.text(name)?.map(|value| position::parse_time(&value)).transpose()?)
     }
 
     /// The parameter `ban`.

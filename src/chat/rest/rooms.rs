@@ -8,9 +8,9 @@ use super::call::{Call, encode, json, now, time_text};
 use super::error::ApiError;
 use super::routes::Action;
 use super::settings::{self, Settings};
-use crate::auth::{NameError, check_name};
-use crate::chat::query::{self, USER_BYTES_MAX};
+use crate::auth::{NameError, USER_BYTES_MAX, check_name};
 use crate::http::{Response, Status};
+use crate::request::names;
 use crate::store::{Done, NewRoom, RoomInfo, RoomQuery, StoreError};
 
 /// Characters of a room's name at most.
@@ -159,7 +159,7 @@ pub(super) fn join(call: Call<'_>) -> Result<(), ApiError> {
 
 pub(super) fn leave(call: Call<'_>) -> Result<(), ApiError> {
     let user = call.authorization.user(call.params.text("username")?)?;
-    let user = query::older_name("username", user, USER_BYTES_MAX)?;
+    let user = names::older_name("username", user, USER_BYTES_MAX)?;
     // Without tokens the name is the one who asks; an administrator may take anybody out.
     if call.authorization.known_user(Action::LeaveRoom).is_none() {
         call.require_no_ban(&user)?;

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use super::error::ApiError;
-use crate::chat::query::{ROOM_BYTES_MAX, USER_BYTES_MAX, older_name};
+use crate::auth::USER_BYTES_MAX;
 use crate::http::{Method, Problem, Status, query};
+use crate::request::names::{is_room_id, older_name};
 
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,10 +221,7 @@ fn user_name(segment: &str) -> Result<Cow<'_, str>, ApiError> {
 fn room_id(segment: &str) -> Result<Cow<'_, str>, ApiError> {
     let id = query::decode_path_segment(segment)
         .map_err(|error| Problem::new(Status::BAD_REQUEST, format!("the room's id has a {error}")))?;
-    if id.len() > ROOM_BYTES_MAX || id.chars().any(char::is_control) {
-        return Err(ApiError::no_such_room());
-    }
-    Ok(id)
+    if is_room_id(&id) { Ok(id) } else { Err(ApiError::no_such_room()) }
 }
 
 /// The value of `Allow`.

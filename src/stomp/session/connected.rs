@@ -9,7 +9,7 @@ use super::limits::SessionLimits;
 use super::sending::{DESTINATION, Sending, TRANSACTION};
 use super::subscription::{ByName, ENTRY_BYTES, Profile, Subscription};
 use super::transactions::{Deferred, Transactions};
-use crate::chat::query;
+use crate::request::position;
 use crate::server::Start;
 use crate::stomp::codec::{Command, Escaping, Frame, FrameWriter, Version};
 use crate::stomp::destination::{AUTH_DESTINATION, Destination, DestinationKind, Purpose};
@@ -353,22 +353,17 @@ fn transaction(frame: &Frame<'_>) -> Result<Box<str>, Fault> {
 fn start(frame: &Frame<'_>) -> Result<Start, Fault> {
     const SINCE_SEQ: &str = "since-seq";
     let number = |name: &'static str| match frame.header(name) {
-        Some(text) => query::parse_number(name, &text).map(Some).map_err(|_| Fault::Malformed(name)),
+        Some(text) => position::parse_number(name, &text).map(Some).map_err(|_| Fault::Malformed(name)),
         None => Ok(None),
     };
     let epoch = match frame.header("epoch") {
-        Some(text) => Some(query::parse_epoch(&text).map_err(|_| Fault::Malformed("epoch"))?),
+        Some(text) => Some(position::parse_epoch(&text).map_err(|_| Fault::Malformed("epoch"))?),
         None => None,
     };
     let since = match frame.header("since") {
-        Some(text) => Some(query::parse_time(&text).map_err(|_| Fault::Malformed("since"))?),
+        Some(text) => Some(position::parse_time(&text).map_err(|_| Fault::Malformed("since"))?),
         None => None,
     };
     let (seq, count) = (number(SINCE_SEQ)?, number("history")?);
-    Ok(match (seq, since, count) {
-        (Some(seq), _, _) => Start::After { seq, epoch },
-        (None, Some(since), _) => Start::Since(since),
-        (None, None, Some(count)) => Start::Last(count),
-        (None, None, None) => Start::Live,
-    })
+    Ok(position::most_exact(seq, epoch, since, count))
 }

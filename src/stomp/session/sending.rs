@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::chat::incoming::ID_BYTES_MAX;
+use crate::request::names::CLIENT_ID_BYTES_MAX;
 use crate::stomp::codec::{CONTENT_LENGTH, Frame};
 use crate::stomp::destination::{Destination, DestinationKind, Purpose};
 use crate::stomp::fault::Fault;
@@ -63,7 +63,7 @@ impl<'f> Sending<'f> {
             Some(_) => return Err(Fault::Malformed(MANDATORY)),
         };
         let client_id = frame.header("id").filter(|id| !id.is_empty());
-        if client_id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
+        if client_id.as_ref().is_some_and(|id| id.len() > CLIENT_ID_BYTES_MAX) {
             return Err(Fault::Malformed("id"));
         }
         let headers = match destination.kind() {
