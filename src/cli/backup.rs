@@ -10,7 +10,7 @@ use crossbeam_channel::after;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use super::Failure;
+use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::remote::{self, Remote};
 use crate::store::check_backup;

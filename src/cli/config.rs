@@ -1,14 +1,19 @@
-//! `foghorn config check` and `foghorn config default`.
+//! The configuration of a command; `foghorn config check` and `foghorn config default`.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::{Failure, cannot_print};
-use crate::config::Config;
+use super::failure::{Failure, cannot_print};
+use crate::config::{Config, ConfigError, Flag, own_variables};
 use crate::server::check_keys;
 
 /// The file of this name is standard input.
 const STANDARD_INPUT: &str = "-";
+
+/// The configuration of a command: its file, the environment, its flags.
+pub(super) fn load(file: Option<&Path>, flags: &[Flag<'_>]) -> Result<Config, ConfigError> {
+    Config::load(file, own_variables(std::env::vars_os())?, flags)
+}
 
 /// Loads the file as `serve` would, without the environment, and the keys that it names.
 pub(super) fn check(file: &Path) -> Result<(), Failure> {

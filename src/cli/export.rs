@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use indicatif::ProgressBar;
 
-use super::Failure;
+use super::failure::Failure;
 use super::offline::{Place, ask, progress};
 use super::room_line::RoomLine;
 use crate::rooms::store_api::{Page, PageRequest, ReadFrom};

@@ -1,25 +1,22 @@
 //! `foghorn import`: a room's log from the JSON Lines of `foghorn export`.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 
 use indicatif::ProgressBar;
-use serde::Deserialize;
 use serde_json::value::RawValue;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-use super::Failure;
+use super::failure::Failure;
 use super::interrupt::Interrupt;
+use super::message_line::MessageLine;
 use super::offline::{Place, ask, progress};
 use super::room_line::RoomLine;
-use crate::auth::{self, USER_BYTES_MAX};
-use crate::request::names::{CLIENT_ID_BYTES_MAX, ROOM_BYTES_MAX};
-use crate::rooms::store_api::{Stored, StoredPresence};
-use crate::rooms::{Kind, Timestamp, id_epoch};
-use crate::store::{Import, RoomInfo, SEQ_MAX, Store};
+use crate::auth;
+use crate::request::names::ROOM_BYTES_MAX;
+use crate::rooms::store_api::Stored;
+use crate::rooms::{Timestamp, id_epoch};
+use crate::store::{Import, RoomInfo, Store};
 
 /// A batch is stored once it has so many messages, or bytes of texts.
 const BATCH_MESSAGES: usize = 4_096;
@@ -63,93 +60,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     done.map_err(|failure| importer.undo(failure))
 }
 
-/// A line as `foghorn export` writes it. The `id` of the first message says how all ids were made, if a server made it.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Line<'l> {
-    #[serde(default, borrow)]
-    id: Option<&'l RawValue>,
-    #[serde(borrow)]
-    room_id: Cow<'l, str>,
-    sender: Box<str>,
-    content: Box<str>,
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'l, str>,
-    #[serde(borrow)]
-    timestamp: Cow<'l, str>,
-    seq: u64,
-    client_id: Option<Box<str>>,
-    username: Option<Box<str>>,
-    online: Option<u64>,
-}
-
-impl Line<'_> {
-    fn message(self) -> Result<Stored, String> {
-        let all = [Kind::Message, Kind::Join, Kind::Leave, Kind::System];
-        let kind = all.into_iter().find(|kind| kind.name() == self.kind);
-        let kind = kind.ok_or_else(|| format!("type {:?} is none of a stored message", self.kind))?;
-        check_name(&self.sender, USER_BYTES_MAX).map_err(|why| format!("sender {why}"))?;
-        // An empty id is none.
-        let client_id = self.client_id.filter(|id| !id.is_empty());
-        if client_id.as_ref().is_some_and(|id| id.len() > CLIENT_ID_BYTES_MAX) {
-            return Err(format!("clientId must have up to {CLIENT_ID_BYTES_MAX} bytes"));
-        }
-        if self.seq > SEQ_MAX {
-            return Err(format!("message {} is beyond the highest number, {SEQ_MAX}", self.seq));
-        }
-        let at = parse_time(&self.timestamp)
-            .ok_or("timestamp is no RFC 3339 time since 1970 with microseconds at most")?;
-        let presence = presence(kind, self.username, self.online)?;
-        Ok(Stored {
-            seq: self.seq,
-            at,
-            kind,
-            sender: self.sender,
-            content: self.content,
-            client_id,
-            presence,
-        })
-    }
-}
-
-/// What a JOIN or LEAVE says besides. Those of older versions say nothing.
-fn presence(
-    kind: Kind,
-    username: Option<Box<str>>,
-    online: Option<u64>,
-) -> Result<Option<StoredPresence>, String> {
-    match (username, online, kind) {
-        (None, None, _) => Ok(None),
-        (Some(username), Some(online), Kind::Join | Kind::Leave) => {
-            check_name(&username, USER_BYTES_MAX).map_err(|why| format!("username {why}"))?;
-            if online > SEQ_MAX {
-                return Err(format!("online is beyond the highest number, {SEQ_MAX}"));
-            }
-            Ok(Some(StoredPresence { username, online }))
-        }
-        (_, _, Kind::Join | Kind::Leave | Kind::Message | Kind::System) => {
-            Err("username and online belong together, and to JOIN and LEAVE alone".into())
-        }
-    }
-}
-
 /// A room that comes into being; one of an older name is imported under another.
 fn check_room(name: &str) -> Result<(), String> {
     auth::check_name(name, ROOM_BYTES_MAX).map_err(|why| why.rule(ROOM_BYTES_MAX))
-}
-
-/// A name in a log, perhaps one that could not be taken any more.
-pub(super) fn check_name(name: &str, bytes_max: usize) -> Result<(), String> {
-    if (1..=bytes_max).contains(&name.len()) && !name.chars().any(char::is_control) {
-        return Ok(());
-    }
-    Err(format!("must have 1 to {bytes_max} bytes and no control characters"))
-}
-
-/// What the room would not give back exactly is refused.
-pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
-    let nanos = u64::try_from(OffsetDateTime::parse(text, &Rfc3339).ok()?.unix_timestamp_nanos()).ok()?;
-    nanos.is_multiple_of(1000).then(|| Timestamp::from_micros(nanos / 1000))
 }
 
 /// An import on its way.
@@ -219,7 +132,7 @@ impl<'s> Importer<'s> {
             self.about = Some(Box::new(line.room()?));
             return Ok(());
         }
-        let line: Line<'_> = serde_json::from_slice(text).map_err(|error| reason(&error))?;
+        let line: MessageLine<'_> = serde_json::from_slice(text).map_err(|error| reason(&error))?;
         if self.last.is_none() && self.about.is_none() {
             self.set_room(&line.room_id)?;
         } else if self.chosen.is_none() && line.room_id != *self.room {
@@ -294,20 +207,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_that_the_room_would_not_give_back_is_refused() {
-        let cases = [
-            ("2026-01-31T12:00:00.123456Z", Some(1_769_860_800_123_456)),
-            ("2026-01-31T13:00:00+01:00", Some(1_769_860_800_000_000)),
-            ("2026-01-31T12:00:00.1234567Z", None),
-            ("1969-12-31T23:59:59Z", None),
-            ("2026-01-31", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse_time(text).map(Timestamp::micros), expected, "{text}");
-        }
-    }
-
-    #[test]
     fn a_room_that_comes_into_being_has_a_name_that_it_could_be_given() {
         let long = "r".repeat(129);
         for (name, fine) in [
@@ -319,13 +218,6 @@ mod tests {
             (&long, false),
         ] {
             assert_eq!(check_room(name).is_ok(), fine, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn names_have_a_length_and_no_control_characters() {
-        for (name, fine) in [("Jörg K", true), ("", false), ("a\nb", false), ("123456789", false)] {
-            assert_eq!(check_name(name, 8).is_ok(), fine, "{name:?}");
         }
     }
 }

@@ -1,4 +1,20 @@
 //! The command line: the only place that knows of arguments, environment, standard output and exit status.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | the arguments, and which command they mean |
+//! | `failure` | why a command failed, and its exit status |
+//! | `serve` | the server: configuration, log, reload |
+//! | `start`, `socket_activation`, `signals` | what the log says first; sockets of a service manager; what signals do |
+//! | `log` | the log, on standard error |
+//! | `config` | `foghorn config`: a configuration is checked, the default one printed |
+//! | `token` | `foghorn token`: a signed token |
+//! | `export`, `import` | a room as JSON Lines, out of a store and into one, without a server |
+//! | `room_line`, `message_line`, `line_value` | the lines of an export: about the room, one message; the values in both |
+//! | `offline`, `interrupt` | the store without a server; what a signal does to a command |
+//! | `backup`, `restore` | a copy of everything that a running server has stored, and back |
+//! | `remote` | a running server as `backup` sees it |
+//! | `bench` | `foghorn bench`: the load engine |
 
 #[cfg(feature = "store")]
 mod backup;
@@ -7,11 +23,16 @@ mod bench;
 mod config;
 #[cfg(feature = "store")]
 mod export;
+mod failure;
 #[cfg(feature = "store")]
 mod import;
 #[cfg(feature = "store")]
 mod interrupt;
+#[cfg(feature = "store")]
+mod line_value;
 mod log;
+#[cfg(feature = "store")]
+mod message_line;
 #[cfg(feature = "store")]
 mod offline;
 #[cfg(feature = "store")]
@@ -27,22 +48,15 @@ mod start;
 #[cfg(feature = "auth")]
 mod token;
 
-use std::any::Any;
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use self::failure::{Failure, USAGE, cannot_print};
 #[cfg(feature = "bench")]
 use crate::bench::BenchError;
-use crate::config::{Config, ConfigError, Flag, own_variables};
-
-/// Could not start, or could not go on.
-const FAILURE: u8 = 1;
-/// The arguments make no sense.
-const USAGE: u8 = 2;
 
 /// A WebSocket room server on raw sockets.
 #[derive(Debug, Parser)]
@@ -92,46 +106,10 @@ enum ConfigCommand {
     Default,
 }
 
-/// Why a command failed: one line for people, and a status for scripts.
-#[derive(Debug)]
-struct Failure {
-    text: String,
-    status: u8,
-}
-
-impl Failure {
-    /// The command could not start or go on.
-    fn new(text: impl Into<String>) -> Failure {
-        Failure { text: text.into(), status: FAILURE }
-    }
-
-    /// What was asked for makes no sense, wherever it was said.
-    fn usage(text: impl Into<String>) -> Failure {
-        Failure { text: text.into(), status: USAGE }
-    }
-}
-
-impl<E: std::error::Error + 'static> From<E> for Failure {
-    fn from(error: E) -> Self {
-        let is_configuration = (&error as &dyn Any).is::<ConfigError>();
-        Failure { text: error.to_string(), status: if is_configuration { USAGE } else { FAILURE } }
-    }
-}
-
 /// What was asked of the load generator makes no sense, or it failed.
 #[cfg(feature = "bench")]
 fn bench_failure(error: BenchError) -> Failure {
     if error.is_usage() { Failure::usage(error.to_string()) } else { Failure::from(error) }
-}
-
-/// The configuration of a command: its file, what the environment says, its flags.
-fn load_config(file: Option<&std::path::Path>, flags: &[Flag<'_>]) -> Result<Config, ConfigError> {
-    Config::load(file, own_variables(std::env::vars_os())?, flags)
-}
-
-/// Says what could not be written to standard output: the system's reason alone would leave open to what.
-fn cannot_print(error: io::Error) -> Failure {
-    Failure::new(format!("cannot write to standard output: {error}"))
 }
 
 /// Runs the command that `arguments` (the program's name first) ask for. Errors go to standard error as one line.

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use crossbeam_channel::bounded;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Failure, load_config};
+use super::config;
+use super::failure::Failure;
 use crate::config::Flag;
 use crate::rooms::store_api::Retention;
 use crate::server::store_options;
@@ -25,7 +26,7 @@ pub(super) struct Place {
 impl Place {
     /// Opens the store; dropping the threads finishes what was begun and closes it.
     pub(super) fn open(&self, create: bool) -> Result<(Store, StoreThreads), Failure> {
-        let config = load_config(self.config.as_deref(), &self.flags())?;
+        let config = config::load(self.config.as_deref(), &self.flags())?;
         if config.memory {
             let text = "the configuration keeps rooms in memory only (name a directory with --data)";
             return Err(Failure::usage(text));

@@ -9,7 +9,7 @@ use std::time::Duration;
 #[cfg(feature = "tls")]
 use rustls::{ClientConnection, StreamOwned};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::http::field;
 use crate::transport::Trust;
 

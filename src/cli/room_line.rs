@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::import::{check_name, parse_time};
+use super::line_value::{check_name, parse_time};
 use crate::config::{parse_duration, write_duration};
 use crate::rooms::Timestamp;
 use crate::rooms::store_api::{Durability, RoomSettings};

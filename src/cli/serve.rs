@@ -5,8 +5,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::failure::{Failure, cannot_print};
 use super::signals::{Grace, Running};
-use super::{Failure, cannot_print, load_config, log, signals, socket_activation, start};
+use super::{config, log, signals, socket_activation, start};
 use crate::config::{Config, ConfigError, Flag};
 use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_options};
 #[cfg(feature = "stomp")]
@@ -72,7 +73,7 @@ impl Arguments {
     }
 
     fn load(&self) -> Result<Config, ConfigError> {
-        load_config(self.config.as_deref(), &self.flags())
+        config::load(self.config.as_deref(), &self.flags())
     }
 }
 

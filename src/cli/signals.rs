@@ -13,7 +13,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-use super::{FAILURE, log};
+use super::failure::FAILURE;
+use super::log;
 use crate::server::ServerHandle;
 
 /// Two signals within this time are one: a terminal and a service manager both tell a group of processes.

@@ -3,7 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use super::Failure;
+use super::failure::Failure;
 
 /// The first descriptor that is passed.
 const FIRST: RawFd = 3;

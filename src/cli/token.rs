@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::{Failure, cannot_print, load_config};
+use super::config;
+use super::failure::{Failure, cannot_print};
 use crate::auth::{Issuer, check_name};
 use crate::config::{Flag, parse_duration};
 use crate::request::names::ROOM_BYTES_MAX;
@@ -53,7 +54,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     }
     let flag = |value| Flag { name: "--secret", key: "auth.jwt_secret", value };
     let flags: Vec<_> = arguments.secret.map(flag).into_iter().collect();
-    let auth = load_config(arguments.config.as_deref(), &flags)?.auth;
+    let auth = config::load(arguments.config.as_deref(), &flags)?.auth;
     let Some(secret) = auth.jwt_secret else {
         let remedy =
             "no secret: give it with --secret, FOGHORN_AUTH_JWT_SECRET or auth.jwt_secret in --config FILE";

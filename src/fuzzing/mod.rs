@@ -1,6 +1,15 @@
 //! What the fuzz targets run: one function per target, each with an oracle where there is one. A target's own body
 //! is one line, so that the unit test below runs the same code on the committed corpus.
 //!
+//! | file | subject |
+//! |---|---|
+//! | `http`, `proxy` | HTTP and the opening handshake; the PROXY header |
+//! | `ws`, `deflate` | frames and messages; compression |
+//! | `json`, `token` | a plain reading of JSON, and of tokens with it |
+//! | `stomp` | a STOMP session |
+//! | `rooms` | a log and a shard, each against a plain model |
+//! | `connection` | a client of a whole server, its bytes cut in different ways |
+//!
 //! Not a part of the public API.
 
 mod connection;

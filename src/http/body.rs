@@ -1,8 +1,9 @@
 //! The body of a request: as many bytes as announced, or chunks (RFC 9112 §6 and §7).
 
 use super::chunk_extension::Extension;
+use super::error::BodyError;
 use super::fields::is_token_byte;
-use super::{BodyError, BodyFraming};
+use super::framing::BodyFraming;
 
 /// As many hexadecimal digits as 64 bits have.
 const CHUNK_SIZE_DIGITS_MAX: u8 = 16;

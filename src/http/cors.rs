@@ -1,6 +1,8 @@
 //! Which web pages may see an answer, and how their browser is told (Fetch standard, "CORS protocol").
 
-use super::{Head, Origins, Response};
+use super::head::Head;
+use super::origin::Origins;
+use super::response::Response;
 
 /// Response header fields that a page may see, besides the harmless ones.
 const HEADERS_EXPOSED: &str = "ETag, Foghorn-Position, Location, Retry-After, WWW-Authenticate";

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Status;
+use super::status::Status;
 
 /// A request head that is refused. The connection closes after the answer: where the next request starts is
 /// unknown.

@@ -1,7 +1,8 @@
 //! Where a request's body ends (RFC 9112 §6): the rules that two parsers must never read differently.
 
+use super::error::HeadError;
 use super::fields::{FieldError, Fields, is_token};
-use super::{HeadError, Version};
+use super::method::Version;
 
 /// How the body that follows a head is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

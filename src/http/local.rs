@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::head::Head;
+use super::origin::Origins;
 use super::target::split_port;
-use super::{Head, Origins};
 
 /// Fields that only proxies write. A proxy on this machine makes the whole world local.
 const OF_PROXIES: [&str; 3] = ["Forwarded", "X-Real-IP", "Via"];

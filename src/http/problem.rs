@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_core::ser::{Serialize, SerializeMap, Serializer};
 
-use super::{Response, Status};
+use super::response::Response;
+use super::status::Status;
 
 /// What went wrong, for a program and for the person behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,8 +5,9 @@
 
 use memchr::memchr;
 
+use super::error::HeadError;
 use super::fields::is_token_byte;
-use super::{HeadError, HeadLimits};
+use super::limits::HeadLimits;
 
 /// No method in use is longer than `UPDATEREDIRECTREF`.
 const METHOD_BYTES_MAX: usize = 32;

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::Status;
 use super::fields::is_token;
+use super::status::Status;
 
 /// Fields that say where the message ends or what becomes of the connection, and those that come from a setter.
 const WRITER_FIELDS: [&str; 6] =

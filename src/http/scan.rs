@@ -5,31 +5,12 @@
 
 use std::ops::Range;
 
-use super::HeadError;
+use super::error::HeadError;
+use super::limits::HeadLimits;
 use super::request_line::fault;
-
-/// The most header fields a limit can allow: the parser's table lies on the stack.
-pub const HEADERS_MAX: usize = 256;
 
 /// What every TLS connection begins with: the type of a record that holds a handshake message (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// What a request head may cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadLimits {
-    /// Bytes of the whole head, its last empty line included.
-    pub head_bytes: usize,
-    /// Number of header fields, at most [`HEADERS_MAX`].
-    pub headers: usize,
-    /// Bytes of the request target.
-    pub target_bytes: usize,
-}
-
-impl Default for HeadLimits {
-    fn default() -> HeadLimits {
-        HeadLimits { head_bytes: 16 * 1024, headers: 100, target_bytes: 8 * 1024 }
-    }
-}
 
 /// Where in `bytes` the first head lies, from its method to its empty line; `None` while that has not come.
 /// The first `searched` bytes were searched before, in vain, and are not searched again.

@@ -2,7 +2,8 @@
 
 use std::net::Ipv6Addr;
 
-use super::{HeadError, Method};
+use super::error::HeadError;
+use super::method::Method;
 
 /// The target as the application sees it: a path with an optional query, or `*`.
 /// An absolute-form target is reduced to its path, after its authority was found to be that of `Host`.

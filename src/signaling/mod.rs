@@ -3,6 +3,13 @@
 //! An ordinary user of [`server`](crate::server). The endpoint `/room[?roomId=R]` relays JSON between the peers of a room,
 //! to one or to all others, with the `sender` set by the server. Nothing is numbered, stored or repeated: what a peer
 //! missed it asks its peer for. So a room is no log here but a set of sessions, and each copy is sent by itself.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | the endpoint `/room` and its handler |
+//! | `directory` | who is in which room, and which rooms have something to send |
+//! | `relay` | what waits to be sent to the peers of a room |
+//! | `signal` | what a peer says: parsed, checked, and relayed as it was written |
 
 mod directory;
 mod relay;

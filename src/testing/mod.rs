@@ -1,10 +1,10 @@
 //! A kit for tests of what is built with this crate: a server in the test's own process, and clients for it.
 //!
-//! | type | is |
-//! |---|---|
-//! | [`Server`] | a server on a free port of 127.0.0.1, which ends with the test |
-//! | [`Connection`] | a client on a socket that waits for what it is asked for, with a deadline |
-//! | [`Client`] | the same client without a socket: bytes in, [`Event`]s out |
+//! | file | type | is |
+//! |---|---|---|
+//! | `server` | [`Server`] | a server on a free port of 127.0.0.1, which ends with the test |
+//! | `connection` | [`Connection`] | a client on a socket that waits for what it is asked for, with a deadline |
+//! | `client` | [`Client`] | the same client without a socket: bytes in, [`Event`]s out |
 //!
 //! ```
 //! use foghorn::http::Head;

@@ -1,4 +1,10 @@
 //! `foghorn bench`: the load engine, with a progress bar in front and reports behind.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | a run: its bar, its report, the files that it writes |
+//! | `modes` | the modes and their arguments, and what each of them means |
+//! | `show` | what is on the terminal while a run goes on, and at its end |
 
 mod modes;
 mod show;

@@ -2,6 +2,12 @@
 //!
 //! No thread that serves ever waits for standard error, or fails with it: a line goes into a bounded queue (`queue`), and
 //! one thread of its own writes it. A line that the queue or standard error does not take is dropped and counted.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | the subscriber, the hook of panics, what a command says |
+//! | `line` | one event as one line of text or JSON |
+//! | `queue` | the bounded queue, and the thread that empties it |
 
 mod line;
 mod queue;
@@ -20,7 +26,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::line::Form;
 use self::queue::Queue;
-use super::Failure;
+use crate::cli::failure::Failure;
 use crate::config::{Config, LogFormat};
 
 /// What a reader has to take the last lines at the end of the process. Without it a stuck reader would keep the process.

@@ -4,56 +4,13 @@ use std::mem::MaybeUninit;
 
 use memchr::memchr;
 
+use super::error::HeadError;
 use super::fields::{FieldError, Fields, is_token_byte};
 use super::framing::BodyFraming;
-use super::scan::{HEADERS_MAX, HeadLimits, head_range};
-use super::{HeadError, target};
-
-/// A request method (RFC 9110 §9), in the case it must be written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Method {
-    /// `GET`
-    Get,
-    /// `HEAD`
-    Head,
-    /// `POST`
-    Post,
-    /// `PUT`
-    Put,
-    /// `DELETE`
-    Delete,
-    /// `OPTIONS`
-    Options,
-    /// `PATCH`
-    Patch,
-    /// Any other token; [`Head::method_name`] has it.
-    Other,
-}
-
-impl Method {
-    fn new(name: &str) -> Method {
-        match name {
-            "GET" => Method::Get,
-            "HEAD" => Method::Head,
-            "POST" => Method::Post,
-            "PUT" => Method::Put,
-            "DELETE" => Method::Delete,
-            "OPTIONS" => Method::Options,
-            "PATCH" => Method::Patch,
-            _ => Method::Other,
-        }
-    }
-}
-
-/// The protocol version of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0
-    Http10,
-    /// HTTP/1.1
-    Http11,
-}
+use super::limits::{HEADERS_MAX, HeadLimits};
+use super::method::{Method, Version};
+use super::scan::head_range;
+use super::target;
 
 /// A request head that broke no rule, lying in the connection's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

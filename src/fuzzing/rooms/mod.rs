@@ -1,4 +1,11 @@
 //! Targets for [`crate::rooms`]: a log and a whole shard, each against a plain model.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `log` | a log against a list of messages |
+//! | `world` | a shard with all that is around it, against what each room's log should be |
+//! | `room`, `member`, `poller` | the model: a room's log, what a member was sent, what a reader was answered |
+//! | `store`, `peer`, `encoding` | a store, peers and an encoding that do what the input says |
 
 mod encoding;
 mod log;

@@ -1,4 +1,9 @@
 //! A shard with scripted peers and a scripted store, against what each room's log should be.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | the world, and what its members do |
+//! | `events` | what happens to rooms as a whole, and what comes without a member |
 
 mod events;
 

@@ -1,4 +1,11 @@
 //! A target for the whole of a connection, from its first byte to the end of its socket.
+//!
+//! | file | subject |
+//! |---|---|
+//! | this one | one script, played with its bytes cut in different ways |
+//! | `script` | what a client does, read from an input |
+//! | `host` | the server, which takes its turns when it is told to, and its sockets |
+//! | `transcript` | what the client received, without what differs by chance |
 
 mod host;
 mod script;

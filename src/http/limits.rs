@@ -1,0 +1,21 @@
+//! What a request head may cost.
+
+/// The most header fields a limit can allow: the parser's table lies on the stack.
+pub const HEADERS_MAX: usize = 256;
+
+/// Limits of a request head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// Bytes of the whole head, its last empty line included.
+    pub head_bytes: usize,
+    /// Number of header fields, at most [`HEADERS_MAX`].
+    pub headers: usize,
+    /// Bytes of the request target.
+    pub target_bytes: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> HeadLimits {
+        HeadLimits { head_bytes: 16 * 1024, headers: 100, target_bytes: 8 * 1024 }
+    }
+}
