@@ -121,7 +121,7 @@ fn serve(
         move || reload(&arguments, &running, &handle, &grace)
     };
     let running = signals::heed(&server.handle(), grace, reload)?;
-    start::report(config, server.places());
+    start::report(config, server.listeners());
     announce(&server).map_err(cannot_print)?;
     server.run()?;
     Ok(running)
@@ -160,8 +160,8 @@ fn warn_of_short_secret(config: &Config) {
 /// One line for each address: where to click, and what scripts wait for.
 fn announce(server: &Server) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    for place in server.places() {
-        writeln!(stdout, "listening on {}", place.url())?;
+    for listener in server.listeners() {
+        writeln!(stdout, "listening on {}", listener.url())?;
     }
     stdout.flush()
 }

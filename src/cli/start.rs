@@ -4,13 +4,13 @@ use crate::config::{Config, Listen, Place};
 use crate::http::Origins;
 
 /// One line; a warning where everybody who reaches an address may connect, and that is not this machine alone.
-pub(super) fn report(config: &Config, places: &[Listen]) {
+pub(super) fn report(config: &Config, listeners: &[Listen]) {
     let version = env!("CARGO_PKG_VERSION");
-    let addresses = places.iter().map(Listen::url).collect::<Vec<_>>().join(" ");
+    let addresses = listeners.iter().map(Listen::url).collect::<Vec<_>>().join(" ");
     let data = if config.memory { "none, in memory".to_owned() } else { config.data.display().to_string() };
     let access = access(config);
     let origins = origins(config);
-    if !config.auth.is_on() && places.iter().any(is_public) {
+    if !config.auth.is_on() && listeners.iter().any(is_public) {
         let hint = "set auth.jwt_secret, auth.jwt_public_key_file or auth.jwks_file, or listen on 127.0.0.1";
         tracing::warn!(version, addresses, data, access, origins, hint, "started, open to everybody");
     } else {

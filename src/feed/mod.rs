@@ -36,7 +36,7 @@ struct Feed<W>(W);
 
 impl<W: FeedKind> Api for Feed<W> {
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
-        let access = Access::of(request.origins, request.head, request.arrival.secure);
+        let access = Access::of(request.origins, request.head, request.peer_info.secure);
         let fields = access.fields();
         let answer = refuse_strangers(&access).map_err(Response::from);
         let answer = answer.and_then(|()| match request.head.method() {

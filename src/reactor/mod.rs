@@ -56,7 +56,6 @@ use mio::Events;
 use self::clock::wheel::Tick;
 use self::connection::states::InputEnd;
 use self::events::readiness::ReadHint;
-use self::key::Key;
 use self::parts::{EVENTS_PER_TURN, Life, SIGNALS, WAKER};
 use crate::config::Listen;
 use crate::workers::{Deadline, ShardGone};
@@ -77,14 +76,15 @@ pub(crate) use clock::time::unix_time;
 pub(crate) use connection::table::Gauge;
 pub(crate) use inbox::channel::InboxSender;
 pub(crate) use inbox::message::ReactorMessage;
+pub(crate) use key::Key;
 pub(crate) use limits::{RateLimits, ReactorLimits};
 pub(crate) use listen::quotas::network;
 pub(crate) use parts::Reactor;
-pub(crate) use service::{Admission, Route, Service, Verdict};
-pub(crate) use session::auth::AuthState;
+pub(crate) use service::{Route, Service};
 pub use session::context::Context;
 pub use session::handle::Session;
 pub(crate) use session::handle::TextFrame;
+pub(crate) use session::terms::SessionEnd;
 pub(crate) use setup::{Setup, StartFailure};
 
 impl<S: Service> Reactor<S> {

@@ -14,9 +14,9 @@ use crate::handshake::Accepted;
 use crate::http::{Head, Response};
 use crate::ws::Message;
 
-/// What to do with a request, decided from its head.
+/// What to do with a request, decided from its head. `A` is what the service decides about a session.
 #[derive(Debug)]
-pub(crate) enum Route<'s> {
+pub(crate) enum Route<'s, A> {
     /// Answer at once; a body that comes with it is read and dropped.
     Respond(Response),
     /// Read the body, up to a limit, then ask [`Service::respond`].
@@ -34,37 +34,21 @@ pub(crate) enum Route<'s> {
         accepted: Accepted<'s>,
         /// Bytes of a message at most.
         message_bytes_max: usize,
-        /// What becomes of the session.
-        admission: Admission,
+        /// What becomes of the session, for [`Service::open`].
+        admission: A,
         /// What a session may send in a time.
         rate_limits: RateLimits,
     },
 }
 
-/// What becomes of a session, decided before its 101.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    /// What is attached to the session.
-    pub(crate) attributes: Attributes,
-    pub(crate) verdict: Verdict,
-}
-
-/// Whether a session is let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The application hears of it.
-    Admitted,
-    /// It has to send a token first.
-    Pending,
-    /// It is closed with 4401, which a web page can see, other than the status of a refused upgrade.
-    Rejected(&'static str),
-}
-
 /// The application: everything that the reactor does not know. All calls come from the reactor's thread and must not
 /// block.
 pub(crate) trait Service: Send + 'static {
+    /// What becomes of a session, decided before its 101.
+    type Admission;
+
     /// Decides what to do with a request.
-    fn route(&mut self, head: &Head<'_>, peer_info: &PeerInfo) -> Route<'_>;
+    fn route(&mut self, head: &Head<'_>, peer_info: &PeerInfo) -> Route<'_, Self::Admission>;
 
     /// Answers a request whose body was read, at once or later by a [`ReactorMessage::Response`](crate::reactor::ReactorMessage) with `ticket`.
     fn respond(
@@ -77,7 +61,7 @@ pub(crate) trait Service: Send + 'static {
     ) -> Answer;
 
     /// A session begins; its 101 is on the way. `head` is the request that it began with.
-    fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>, admission: Admission);
+    fn open(&mut self, cx: &mut Context<'_>, head: &Head<'_>, admission: Self::Admission);
 
     /// A message came. Not called after the session was closed.
     fn message(&mut self, cx: &mut Context<'_>, message: Message<'_>);
@@ -88,7 +72,7 @@ pub(crate) trait Service: Send + 'static {
     /// A thread of the application has something for the session.
     fn event(&mut self, cx: &mut Context<'_>, event: UserState);
 
-    /// The deadline of its authentication has passed.
+    /// The end that its terms name has come ([`Context::set_terms`]).
     fn overdue(&mut self, cx: &mut Context<'_>);
 
     /// The configuration was read anew.

@@ -19,7 +19,7 @@ pub struct Request<'r> {
     /// Its body, decoded.
     pub body: &'r [u8],
     /// Where it came from.
-    pub arrival: &'r PeerInfo,
+    pub peer_info: &'r PeerInfo,
     /// The server's rooms.
     pub rooms: &'r Rooms,
     /// What is attached to it.
@@ -35,7 +35,7 @@ impl Request<'_> {
     /// may, where nobody can prove to be one.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        let PeerInfo { peer, secure, proxied, .. } = *self.arrival;
+        let PeerInfo { peer, secure, proxied, .. } = *self.peer_info;
         is_local(self.head, peer, proxied, secure)
     }
 

@@ -7,14 +7,14 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::Server;
 use super::bans::{self, Keeper};
 use super::dispatch::Dispatch;
-use super::error::Cause;
+use super::error::{Cause, StartError};
 use super::rooms::Rooms;
 use super::router::Router;
 use super::rules::{CurrentRules, Rules};
 use super::settings::{certificate_files, reactor_limits, room_limits, set_bounds};
-use super::{Server, StartError};
 use crate::config::{Config, Listen};
 use crate::limit_hits::LimitHits;
 use crate::reactor::{Gauge, InboxSender, Reactor, Setup};
@@ -33,8 +33,16 @@ pub struct Builder {
     store: Option<Store>,
 }
 
+impl Server {
+    /// A server with the default configuration and nothing to serve.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl Builder {
-    pub(super) fn new() -> Builder {
+    fn new() -> Builder {
         Builder {
             config: Config::default(),
             listen: Vec::new(),

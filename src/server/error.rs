@@ -1,8 +1,8 @@
-//! Why a server does not start, does not go on, or keeps its old configuration.
+//! Why a server does not start, does not go on, keeps its old configuration, or does nothing at the moment.
 
 use std::fmt;
 
-use super::keys::KeysError;
+use super::auth::keys::KeysError;
 use crate::config::ConfigError;
 use crate::reactor::{RunFailure, StartFailure};
 use crate::transport::CertificateError;
@@ -83,3 +83,15 @@ impl fmt::Display for RunError {
 }
 
 impl std::error::Error for RunError {}
+
+/// Too much waits for the reactor already: nothing was done, trying again later makes sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server is busy")
+    }
+}
+
+impl std::error::Error for Busy {}

@@ -46,8 +46,8 @@ pub trait Handler: Send + Sync + 'static {
     ///
     /// # Errors
     /// The response that refuses.
-    fn handshake(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<(), Response> {
-        let _ = (head, arrival);
+    fn handshake(&self, head: &Head<'_>, peer_info: &PeerInfo) -> Result<(), Response> {
+        let _ = (head, peer_info);
         Ok(())
     }
 
@@ -154,7 +154,7 @@ pub struct Names<'s> {
 
 /// A handler whose state is of a type that only it knows.
 pub(super) trait AnyHandler: Send + Sync {
-    fn handshake(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<(), Response>;
+    fn handshake(&self, head: &Head<'_>, peer_info: &PeerInfo) -> Result<(), Response>;
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials>;
     fn withholds(&self, message: &Message<'_>) -> bool;
     fn withheld(&self, cx: &mut Context<'_>, message: Message<'_>);
@@ -169,8 +169,8 @@ pub(super) trait AnyHandler: Send + Sync {
 }
 
 impl<H: Handler> AnyHandler for H {
-    fn handshake(&self, head: &Head<'_>, arrival: &PeerInfo) -> Result<(), Response> {
-        Handler::handshake(self, head, arrival)
+    fn handshake(&self, head: &Head<'_>, peer_info: &PeerInfo) -> Result<(), Response> {
+        Handler::handshake(self, head, peer_info)
     }
 
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials> {

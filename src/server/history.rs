@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::rooms::{Busy, Rooms};
+use super::error::Busy;
+use super::rooms::Rooms;
 use crate::rooms::store_api::Page;
 use crate::rooms::{Backlog, History, Poll, PollResult, Position, RejectReason, Reply, Start};
 use crate::store::StoreError;
@@ -92,6 +93,20 @@ impl fmt::Debug for HistoryRequest<'_> {
             .field("start", &self.start)
             .field("limit", &self.limit)
             .finish_non_exhaustive()
+    }
+}
+
+impl Rooms {
+    /// Reads a part of a room's log, wherever it is; the room is opened as for [`Rooms::position`].
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub fn history(
+        &self,
+        request: HistoryRequest<'_>,
+        reply: impl FnOnce(Result<History, RejectReason>) + Send + 'static,
+    ) -> Result<(), Busy> {
+        Reader::begin(self, request, Reply::new(reply))
     }
 }
 

@@ -21,11 +21,11 @@ use crate::reactor::{Attributes, Context, PeerInfo};
 ///     fn before(
 ///         &self,
 ///         head: &Head<'_>,
-///         arrival: &PeerInfo,
+///         peer_info: &PeerInfo,
 ///         attributes: &mut Attributes,
 ///     ) -> Result<(), Response> {
 ///         let refused = || Problem::new(Status::UNAUTHORIZED, "come through the proxy").response();
-///         let user = head.fields().only("X-User").ok().flatten().filter(|_| arrival.peer.ip().is_loopback());
+///         let user = head.fields().only("X-User").ok().flatten().filter(|_| peer_info.peer.ip().is_loopback());
 ///         attributes.set(Identity::new(user.ok_or_else(refused)?));
 ///         Ok(())
 ///     }
@@ -50,10 +50,10 @@ pub trait Interceptor: Send + Sync + 'static {
     fn before(
         &self,
         head: &Head<'_>,
-        arrival: &PeerInfo,
+        peer_info: &PeerInfo,
         attributes: &mut Attributes,
     ) -> Result<(), Response> {
-        let _ = (head, arrival, attributes);
+        let _ = (head, peer_info, attributes);
         Ok(())
     }
 

@@ -12,6 +12,19 @@
 //! | answer plain HTTP beside the WebSockets | [`Api`], [`Router::page`] |
 //! | speak another language than JSON to a room's members | [`Encoding`] |
 //!
+//! | file | subject |
+//! |---|---|
+//! | this one | a server, and the handle that reaches it from any thread |
+//! | `builder`, `settings` | a server is put together; what its parts need of the configuration |
+//! | `router`, `endpoint` | which path leads where; the rules of an endpoint |
+//! | `handler`, `interceptor`, `api` | what an application answers: sessions, all requests, plain HTTP |
+//! | `auth` | authentication: which requests need a token, how a session proves its user |
+//! | `dispatch`, `contained` | from the reactor's calls to the application's, where a panic ends |
+//! | `rules` | what can change while the server runs |
+//! | `rooms`, `history` | rooms from outside of any session; parts of their logs |
+//! | `bans` | bans over restarts |
+//! | `error` | why a server does not start, does not go on, keeps its old configuration |
+//!
 //! The [guide](crate::guide) tells how these work together; here is the least that is a server:
 //!
 //! ```no_run
@@ -41,14 +54,16 @@
 //! ```
 
 mod api;
+mod auth;
 mod bans;
 mod builder;
+mod contained;
 mod dispatch;
+mod endpoint;
 mod error;
 mod handler;
 mod history;
 mod interceptor;
-mod keys;
 mod rooms;
 mod router;
 mod rules;
@@ -77,17 +92,18 @@ pub use crate::rooms::{
 };
 pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Fallback, Request, Responder, StreamResponse};
+#[cfg(feature = "auth")]
+#[doc(hidden)]
+pub use auth::keys::hmac_algorithm;
+pub use auth::keys::{KeysError, check_keys};
 pub use builder::Builder;
-pub use error::{ReloadError, RunError, StartError};
+pub use endpoint::Endpoint;
+pub use error::{Busy, ReloadError, RunError, StartError};
 pub use handler::{Credentials, Handler, Names};
 pub use history::HistoryRequest;
 pub use interceptor::Interceptor;
-#[cfg(feature = "auth")]
-#[doc(hidden)]
-pub use keys::hmac_algorithm;
-pub use keys::{KeysError, check_keys};
-pub use rooms::{Busy, Rooms};
-pub use router::{Endpoint, Router};
+pub use rooms::Rooms;
+pub use router::Router;
 pub use settings::{RESTART_FREE_KEYS, store_options};
 
 /// A server that listens.
@@ -99,12 +115,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with the default configuration and nothing to serve.
-    #[must_use]
-    pub fn builder() -> Builder {
-        Builder::new()
-    }
-
     /// The addresses listened on, with their real ports, in the order they were named; without Unix sockets.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
@@ -113,12 +123,12 @@ impl Server {
             // None is left once a name was looked up.
             Place::Name { .. } | Place::Unix(_) => None,
         };
-        self.places().iter().filter_map(address).collect()
+        self.listeners().iter().filter_map(address).collect()
     }
 
-    /// The places listened on, with their real ports, in the order they were named.
+    /// What is listened on, TCP and Unix sockets, with their real ports, in the order they were named.
     #[must_use]
-    pub fn places(&self) -> &[Listen] {
+    pub fn listeners(&self) -> &[Listen] {
         self.reactor.addresses()
     }
 

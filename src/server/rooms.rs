@@ -1,29 +1,16 @@
 //! The rooms seen from outside of any session: publish, ask, throw out.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::history::{HistoryRequest, Reader};
+use super::error::Busy;
 use crate::limit_hits::{Limit, LimitHits};
 use crate::reactor::{Gauge, InboxSender, Post, ReactorMessage, Relayed};
 use crate::rooms::{
-    Bans, Bounds, History, Joined, Online, Poll, PostError, Posted, RejectReason, Reply, RoomRequest,
-    ShardStats, Timestamp, TooManyBans, VisibleHead,
+    Bans, Bounds, Joined, Online, Poll, PostError, Posted, RejectReason, Reply, RoomRequest, ShardStats,
+    Timestamp, TooManyBans, VisibleHead,
 };
 use crate::store::{RoomId, Store};
-
-/// Too much waits for the reactor already: nothing was done, trying again later makes sense.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Busy;
-
-impl fmt::Display for Busy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server is busy")
-    }
-}
-
-impl std::error::Error for Busy {}
 
 /// Reaches the rooms of a running server from any thread: publishes, reads, tells who is there, throws out. Where nothing
 /// else is said, chat rooms are meant.
@@ -164,18 +151,6 @@ impl Rooms {
         reply: impl FnOnce(Result<Option<VisibleHead>, RejectReason>) + Send + 'static,
     ) -> Result<(), Busy> {
         self.ask(RoomRequest::Visible { room: room.into(), reply: Reply::new(reply) })
-    }
-
-    /// Reads a part of a room's log, wherever it is; the room is opened as for [`Rooms::position`].
-    ///
-    /// # Errors
-    /// [`Busy`].
-    pub fn history(
-        &self,
-        request: HistoryRequest<'_>,
-        reply: impl FnOnce(Result<History, RejectReason>) + Send + 'static,
-    ) -> Result<(), Busy> {
-        Reader::begin(self, request, Reply::new(reply))
     }
 
     /// What comes next in a room, as far as it is in memory?

@@ -1,14 +1,11 @@
 //! What can change while the server runs: who is let in, from which pages, with which keys, to bring how much.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use super::keys;
-use crate::auth::{Authority, Identity, Presented, TokenError};
+use super::auth::keys::{KeysError, token_policy};
+use super::auth::policy::TokenPolicy;
 use crate::config::{self, Config};
 use crate::handshake::Origins;
-use crate::http::Head;
-use crate::reactor::unix_time;
 use crate::transport::Certificate;
 
 /// The rules at one time.
@@ -16,38 +13,23 @@ use crate::transport::Certificate;
 pub(super) struct Rules {
     /// What sessions and requests may bring from now on.
     pub(super) limits: config::Limits,
-    origins: Origins,
+    origins: Arc<Origins>,
     /// Longest path first.
-    paths: Vec<(String, Origins)>,
+    paths: Vec<(String, Arc<Origins>)>,
     /// Set if tokens are asked for.
     pub(super) token_policy: Option<TokenPolicy>,
     /// What clients are shown, where TLS is spoken.
     pub(super) certificate: Option<Certificate>,
 }
 
-/// How tokens are asked for.
-#[derive(Debug)]
-pub(super) struct TokenPolicy {
-    pub(super) authority: Authority,
-    /// How long a session may take to send one.
-    pub(super) timeout: Duration,
-    /// Sessions that may wait at a time.
-    pub(super) pending_max: usize,
-}
-
 impl Rules {
     /// Reads the keys.
-    pub(super) fn load(config: &Config) -> Result<Rules, keys::KeysError> {
-        let mut paths = config.origins.endpoints.clone();
+    pub(super) fn load(config: &Config) -> Result<Rules, KeysError> {
+        let shared = |(path, origins): &(String, Origins)| (path.clone(), Arc::new(origins.clone()));
+        let mut paths: Vec<_> = config.origins.endpoints.iter().map(shared).collect();
         paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
-        let (limits, origins) = (config.limits.clone(), config.origins.allowed.clone());
-        Ok(Rules {
-            limits,
-            origins,
-            paths,
-            token_policy: keys::token_policy(&config.auth)?,
-            certificate: None,
-        })
+        let (limits, origins) = (config.limits.clone(), Arc::new(config.origins.allowed.clone()));
+        Ok(Rules { limits, origins, paths, token_policy: token_policy(&config.auth)?, certificate: None })
     }
 
     /// The same with the certificate that clients are shown.
@@ -58,26 +40,18 @@ impl Rules {
     /// The origins that are let in at a path. What is configured for it outranks `own`, what the program says, and that
     /// what is configured for all.
     pub(super) fn origins_of<'r>(&'r self, path: &str, own: Option<&'r Origins>) -> &'r Origins {
+        self.configured(path).map(|origins| &**origins).or(own).unwrap_or(&self.origins)
+    }
+
+    /// The origins that are let in at a path of which the program says nothing, to be kept.
+    pub(super) fn shared_origins_of(&self, path: &str) -> Arc<Origins> {
+        self.configured(path).unwrap_or(&self.origins).clone()
+    }
+
+    /// What is configured for a path.
+    fn configured(&self, path: &str) -> Option<&Arc<Origins>> {
         let fits = |entry: &str| if entry.ends_with('/') { path.starts_with(entry) } else { path == entry };
-        let configured = self.paths.iter().find(|(entry, _)| fits(entry)).map(|(_, origins)| origins);
-        configured.or(own).unwrap_or(&self.origins)
-    }
-}
-
-impl TokenPolicy {
-    /// Who sent this request; nobody if it has no token.
-    pub(super) fn identify(
-        &self,
-        head: &Head<'_>,
-        origins: &Origins,
-        secure: bool,
-    ) -> Result<Option<Identity>, TokenError> {
-        let presented = Presented::find(head, origins, secure)?;
-        presented.token().map(|token| self.verify(token)).transpose()
-    }
-
-    pub(super) fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        self.authority.verify(token, unix_time())
+        self.paths.iter().find(|(entry, _)| fits(entry)).map(|(_, origins)| origins)
     }
 }
 

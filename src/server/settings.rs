@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{self, Config};
+use crate::handshake::DeflateTerms;
 use crate::http::HeadLimits;
 use crate::reactor::ReactorLimits;
 use crate::rooms::log::Window;
@@ -149,8 +150,17 @@ fn deflate(config: &config::Compression) -> Deflate {
     }
 }
 
+pub(super) fn deflate_terms(config: &config::Compression) -> DeflateTerms {
+    DeflateTerms {
+        server_takeover: config.server_context_takeover,
+        client_takeover: config.client_context_takeover,
+        server_window: window_bits(config.server_window_bits),
+        client_window: window_bits(config.client_window_bits),
+    }
+}
+
 /// The configuration has checked the range.
-pub(super) fn window_bits(bits: usize) -> WindowBits {
+fn window_bits(bits: usize) -> WindowBits {
     u8::try_from(bits).ok().and_then(WindowBits::new).unwrap_or(WindowBits::MAX)
 }
 

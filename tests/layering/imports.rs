@@ -205,6 +205,9 @@ impl Reader<'_> {
 }
 
 impl<'ast> Visit<'ast> for Reader<'_> {
+    /// Who may see an item is no import.
+    fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "an item of `syn`, which adds kinds")]
     fn visit_item(&mut self, item: &'ast Item) {
         let (attributes, name) = match item {

@@ -152,7 +152,7 @@ pub(super) fn post(call: Call<'_>) -> Result<(), ApiError> {
     names::name("the room's id", Some(Cow::Borrowed(call.room)), ROOM_BYTES_MAX)?;
     let id = fields.optional("id")?.filter(|id| !id.is_empty());
     let id = message_id(id, idempotency_key(call.request.head)?)?;
-    if let Some(publisher) = call.authorization.publisher(call.request.arrival.peer.ip()) {
+    if let Some(publisher) = call.authorization.publisher(call.request.peer_info.peer.ip()) {
         call.rooms.may_publish(|| publisher).map_err(ApiError::too_many_messages)?;
     }
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));

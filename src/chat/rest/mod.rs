@@ -65,7 +65,7 @@ impl Api for Rest {
     }
 
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
-        let access = Access::of(request.origins, request.head, request.arrival.secure);
+        let access = Access::of(request.origins, request.head, request.peer_info.secure);
         let policy = ResponsePolicy::new(&access, request.head);
         let answer = self.answer(request, &access, PendingResponse::new(responder, policy.clone()));
         match answer {

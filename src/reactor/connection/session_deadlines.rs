@@ -30,7 +30,7 @@ impl WebSocket {
             let (service, mut cx) = env.context(&mut self.state);
             service.timer(&mut cx, timer);
         }
-        if self.state.auth_mut().is_some_and(|auth| auth.is_over(env.shared.now)) {
+        if self.state.terms_mut().is_some_and(|terms| terms.is_over(env.shared.now)) {
             let (service, mut cx) = env.context(&mut self.state);
             service.overdue(&mut cx);
             return self.flush_callbacks(env);
@@ -75,10 +75,10 @@ impl WebSocket {
         let ping = limits.ping_interval.map(|_| ping_at);
         let unfinished = self.unfinished_until(shared);
         let stalled = self.under_way.stall().map(|stall| stall.until(limits.write_timeout));
-        let auth = self.state.auth().and_then(|auth| auth.deadline());
+        let terms = self.state.terms().and_then(|terms| terms.deadline());
         // No event tells that a peer has stopped taking: it is looked at also where nothing else is due.
         let look = Some(next_look(shared));
-        let all = [idle, ping, unfinished, stalled, slowed, self.state.timers.next(), auth, look];
+        let all = [idle, ping, unfinished, stalled, slowed, self.state.timers.next(), terms, look];
         all.into_iter().flatten().min()
     }
 
@@ -136,7 +136,7 @@ impl WebSocket {
             && self.under_way.leftover().is_none()
             && self.state.timers.next().is_none()
             && self.limiter.is_none()
-            && self.state.auth().is_none_or(|auth| auth.is_at_ease())
+            && self.state.terms().is_none_or(|terms| terms.is_at_ease())
     }
 
     /// Whether the session has sent so much that it is not read now. The closing handshake is waited for all the same.

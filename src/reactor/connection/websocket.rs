@@ -17,7 +17,7 @@ use crate::reactor::limits::{LIMITED_READ_BYTES, RateLimits};
 use crate::reactor::reports;
 use crate::reactor::reports::names;
 use crate::reactor::reports::session::End;
-use crate::reactor::service::{Admission, Service};
+use crate::reactor::service::Service;
 use crate::reactor::session::state::{CloseRequest, SessionState, ShardNumber};
 use crate::reactor::session::timers::SessionTimers;
 use crate::reactor::state::LoopState;
@@ -65,7 +65,7 @@ impl WebSocket {
         message_bytes_max: usize,
         rate_limits: RateLimits,
         head: &Head<'_>,
-        admission: Admission,
+        admission: S::Admission,
         env: &mut Env<'_, S>,
     ) -> WebSocket {
         let Agreed { endpoint, subprotocol, deflate } = agreed;
@@ -132,8 +132,8 @@ impl WebSocket {
                     if self.state.is_open() {
                         let (service, mut cx) = env.context(&mut self.state);
                         service.message(&mut cx, message);
-                        if let Some(auth) = self.state.auth_mut()
-                            && let Some(bytes) = auth.message_bytes_max.take()
+                        if let Some(terms) = self.state.terms_mut()
+                            && let Some(bytes) = terms.take_message_bytes_max()
                         {
                             self.protocol.set_message_bytes_max(bytes);
                         }

@@ -8,7 +8,6 @@ use crate::reactor::api::disconnect::Disconnect;
 use crate::reactor::incidents::{Incident, Kind};
 use crate::reactor::key::Key;
 use crate::reactor::service::Service;
-use crate::reactor::session::auth::AuthState;
 use crate::reactor::session::state::SessionState;
 use crate::reactor::state::LoopState;
 use crate::ws::{CloseCode, ProtocolError};
@@ -55,10 +54,7 @@ pub(crate) fn names_of<'n, S: Service>(
     kept: &'n str,
     service: &S,
 ) -> (Option<&'n str>, Option<&'n str>) {
-    let identity = state.auth().and_then(|auth| match &auth.state {
-        AuthState::Authenticated(identity) => Some(identity.user()),
-        AuthState::Pending(_) | AuthState::Rejected => None,
-    });
+    let identity = state.terms().and_then(|terms| terms.identity()).map(|identity| identity.user());
     let (kept_user, kept_room) = kept_names(kept);
     let said = state.user_state.as_ref().map(|kept| service.names(state.endpoint, kept));
     let (user, room) = said.unwrap_or_default();

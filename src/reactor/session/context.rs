@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::auth::{AuthState, PendingAuth, SessionAuth};
 use super::handle::Session;
 use super::state::SessionState;
+use super::terms::{SessionEnd, Terms};
 use crate::auth::Identity;
 use crate::http::Head;
 use crate::limit_hits::Limit;
@@ -118,10 +118,7 @@ impl Context<'_> {
     /// Who the user is, if that was proved.
     #[must_use]
     pub fn identity(&self) -> Option<&Arc<Identity>> {
-        match &self.state.auth()?.state {
-            AuthState::Authenticated(identity) => Some(identity),
-            AuthState::Pending(_) | AuthState::Rejected => None,
-        }
+        self.state.terms()?.identity()
     }
 
     /// Attaches values to the session.
@@ -131,45 +128,17 @@ impl Context<'_> {
         }
     }
 
-    /// The state of authentication, if the session needs one.
-    pub(crate) fn auth(&self) -> Option<&AuthState> {
-        self.state.auth().map(|auth| &auth.state)
-    }
-
-    /// The session has to authenticate: it ends `after` this long unless it [does](Context::authenticate).
-    pub(crate) fn await_auth(&mut self, head: &Head<'_>, attributes: Attributes, after: Duration) {
-        let pending = PendingAuth { request: head.to_bytes(), attributes };
-        let mut auth = SessionAuth::new(AuthState::Pending(Box::new(pending)));
-        auth.end_after(after, self.shared.now);
-        self.state.rare().auth = Some(auth);
-    }
-
-    /// Closes the session with 4401. If the application has not heard of it, it never will.
-    pub(crate) fn reject(&mut self, reason: &str) {
-        if !matches!(self.auth(), Some(AuthState::Authenticated(_))) {
-            self.mark_rejected();
-        }
-        self.close(CloseCode::UNAUTHENTICATED, reason);
-    }
-
-    /// The application never hears of this session, which is being closed.
-    pub(crate) fn mark_rejected(&mut self) {
-        self.state.rare().auth = Some(SessionAuth::new(AuthState::Rejected));
-    }
-
-    /// What the session has kept while it waited, if it does. It waits no longer.
-    pub(crate) fn take_pending_auth(&mut self) -> Option<Box<PendingAuth>> {
-        let auth = &mut self.state.rare.as_mut()?.auth;
-        auth.take_if(|auth| matches!(auth.state, AuthState::Pending(_)))?.into_pending()
-    }
-
-    /// The session is this user's from now on, and takes messages of up to `message_bytes_max` bytes.
-    pub(crate) fn authenticate(&mut self, identity: Arc<Identity>, message_bytes_max: usize) {
-        let expiry = identity.expiry();
-        let mut auth = SessionAuth::new(AuthState::Authenticated(identity));
-        auth.end_at(expiry, self.shared.now);
-        auth.message_bytes_max = Some(message_bytes_max);
-        self.state.rare().auth = Some(auth);
+    /// From now on the session is of this user, if it is said, ends at `end` ([`Service::overdue`] is called then), and takes
+    /// messages of up to `message_bytes_max` bytes, if that changes. Replaces the terms set before.
+    ///
+    /// [`Service::overdue`]: crate::reactor::service::Service::overdue
+    pub(crate) fn set_terms(
+        &mut self,
+        identity: Option<Arc<Identity>>,
+        end: SessionEnd,
+        message_bytes_max: Option<usize>,
+    ) {
+        self.state.rare().terms = Some(Terms::new(identity, end, message_bytes_max, self.shared.now));
     }
 
     /// Sends a text message. Dropped if the session is closing.

@@ -8,12 +8,12 @@
 //! | [`handle`] | on any thread |
 //! | [`memberships`] | the rooms that it is in |
 //! | [`timers`] | its timers |
-//! | [`auth`] | authentication: its state and deadline |
+//! | [`terms`] | whose it is, until when, how long its messages may be |
 
-pub(super) mod auth;
 pub(super) mod context;
 pub(super) mod handle;
 pub(super) mod memberships;
 pub(super) mod rooms;
 pub(super) mod state;
+pub(super) mod terms;
 pub(super) mod timers;

@@ -2,9 +2,9 @@
 
 use std::num::{NonZeroU8, NonZeroU16};
 
-use super::auth::SessionAuth;
 use super::handle::Session;
 use super::memberships::Memberships;
+use super::terms::Terms;
 use super::timers::SessionTimers;
 use crate::reactor::api::disconnect::Disconnect;
 use crate::reactor::api::user_state::UserState;
@@ -75,8 +75,8 @@ pub(crate) struct Rare {
     pub(crate) history: Option<Box<History>>,
     /// Invariant: present only while [`Closing::Requested`] holds.
     close_request: Option<CloseRequest>,
-    /// Only where the endpoint needs authentication.
-    pub(crate) auth: Option<SessionAuth>,
+    /// Only where the service has set any.
+    pub(crate) terms: Option<Terms>,
     /// What the handler says that its state takes up.
     pub(crate) held: Option<Charge>,
 }
@@ -86,12 +86,12 @@ impl SessionState {
         self.rare.get_or_insert_default()
     }
 
-    pub(crate) fn auth(&self) -> Option<&SessionAuth> {
-        self.rare.as_ref()?.auth.as_ref()
+    pub(crate) fn terms(&self) -> Option<&Terms> {
+        self.rare.as_ref()?.terms.as_ref()
     }
 
-    pub(crate) fn auth_mut(&mut self) -> Option<&mut SessionAuth> {
-        self.rare.as_mut()?.auth.as_mut()
+    pub(crate) fn terms_mut(&mut self) -> Option<&mut Terms> {
+        self.rare.as_mut()?.terms.as_mut()
     }
 
     /// A session that begins, with what its opening handshake agreed on.

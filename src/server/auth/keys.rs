@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
 
-use super::rules::TokenPolicy;
+use super::policy::TokenPolicy;
 #[cfg(feature = "auth")]
 use crate::auth::{Authority, HmacAlgorithm, KeyError, Keys};
 use crate::config::{self, Config};
@@ -56,17 +56,17 @@ pub fn check_keys(config: &Config) -> Result<(), KeysError> {
 }
 
 #[cfg(feature = "auth")]
-pub(super) fn token_policy(config: &config::Auth) -> Result<Option<TokenPolicy>, KeysError> {
+pub(in crate::server) fn token_policy(config: &config::Auth) -> Result<Option<TokenPolicy>, KeysError> {
     let Some(keys) = keys(config)? else { return Ok(None) };
     let authority = Authority::new(keys)
         .audience(config.audience.clone())
         .issuer(config.issuer.clone())
         .leeway(config.leeway);
-    Ok(Some(TokenPolicy { authority, timeout: config.timeout, pending_max: config.pending_connections }))
+    Ok(Some(TokenPolicy { authority, timeout: config.timeout, awaited_max: config.pending_connections }))
 }
 
 #[cfg(not(feature = "auth"))]
-pub(super) fn token_policy(config: &config::Auth) -> Result<Option<TokenPolicy>, KeysError> {
+pub(in crate::server) fn token_policy(config: &config::Auth) -> Result<Option<TokenPolicy>, KeysError> {
     // `Config::check` has said so before; a policy that is left out would let everybody in.
     if config.is_on() { Err(KeysError { path: None, problem: Problem::Absent }) } else { Ok(None) }
 }
