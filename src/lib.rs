@@ -104,7 +104,7 @@
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
 //! | 2 | `rooms`, `handshake`, [`auth`], `request` | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow; what the requests of all applications have in common |
-//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`limit_hits`], `rate`, `calendar` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
+//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`limit_hits`], `rate`, `calendar`, `system` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
 //!
 //! The floors 1 and 2 are sans-I/O: no socket, no thread, no clock. They take bytes, commands and `now`, and return
 //! events and effects; so they are fuzzed, simulated under virtual time, and measured without a kernel.
@@ -168,9 +168,13 @@ pub mod rooms;
 pub mod server;
 #[cfg(feature = "chat")]
 pub mod signaling;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulation;
 #[cfg(feature = "stomp")]
 pub mod stomp;
 pub mod store;
+mod system;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod transport;

@@ -1,11 +1,10 @@
 //! `/ws/json`: a chat message comes in, the same goes back with the time.
 
-use std::time::SystemTime;
-
 use serde_json::Value;
 
 use crate::http::Head;
 use crate::server::{Context, Handler, Timestamp};
+use crate::system::since_epoch;
 use crate::ws::{CloseCode, Message};
 
 /// Parses a JSON object, sets its `timestamp`, sends it back; ignores what is not one.
@@ -28,8 +27,6 @@ impl Handler for Stamp {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the time is what this endpoint tells")]
 pub(super) fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+    Timestamp::from_micros(u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX))
 }

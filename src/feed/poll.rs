@@ -7,10 +7,10 @@ use std::time::Duration;
 use super::request::{FeedKind, FeedRequest, busy, problem, refusal};
 use crate::auth::{Identity, TokenError};
 use crate::http::{CorsFields, Response, Status};
-use crate::reactor::unix_time;
 use crate::request::answer::no_store;
 use crate::request::position::{POSITION, parse_number};
 use crate::server::{Answer, Busy, Fallback, History, HistoryRequest, Position, RejectReason, Responder};
+use crate::system::since_epoch;
 
 /// How long a poll waits at most, and without being told.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ impl FeedKind for Polls {
         let limit = number(&feed, "limit", 1..=LIMIT_MAX)?.unwrap_or(LIMIT_DEFAULT);
         // A poll ends with its token, like a stream.
         let expiry = feed.identity.as_deref().and_then(Identity::expiry);
-        let left = expiry.map_or(Duration::MAX, |expiry| expiry.saturating_sub(unix_time()) + EXPIRY_SLACK);
+        let left = expiry.map_or(Duration::MAX, |expiry| expiry.saturating_sub(since_epoch()) + EXPIRY_SLACK);
         let ends_with_token = left < wait;
         let wait = wait.min(left);
         let waiter = Arc::new(Waiter {

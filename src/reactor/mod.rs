@@ -58,6 +58,7 @@ use self::connection::states::InputEnd;
 use self::events::readiness::ReadHint;
 use self::parts::{EVENTS_PER_TURN, Life, SIGNALS, WAKER};
 use crate::config::Listen;
+use crate::system::Readiness;
 use crate::workers::{Deadline, ShardGone};
 
 pub use api::answer::{Answer, Fallback};
@@ -72,7 +73,6 @@ pub use api::stream_response::StreamResponse;
 pub(crate) use api::ticket::Ticket;
 pub use api::timer::Timer;
 pub(crate) use api::user_state::UserState;
-pub(crate) use clock::time::unix_time;
 pub(crate) use connection::table::Gauge;
 pub(crate) use inbox::channel::InboxSender;
 pub(crate) use inbox::message::ReactorMessage;
@@ -131,7 +131,11 @@ impl<S: Service> Reactor<S> {
     }
 
     /// Everything that is to be done now. `due` is empty before and after.
-    fn take_turn(&mut self, events: &Events, due: &mut Vec<Key>) -> Result<(), ShardGone> {
+    fn take_turn<'e, E: Readiness + 'e>(
+        &mut self,
+        events: impl IntoIterator<Item = &'e E>,
+        due: &mut Vec<Key>,
+    ) -> Result<(), ShardGone> {
         self.inflate();
         for event in events {
             self.on_event(event);
@@ -182,8 +186,47 @@ impl<S: Service> Reactor<S> {
         }
     }
 
+    /// In a simulation: what [`Reactor::run`] does before its first turn.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn begin(&self) {
+        self.inbox.claim_thread();
+    }
+
+    /// In a simulation: one turn, after a poll that has returned these events. How long the next poll may wait, if not for
+    /// ever; nothing at the end.
+    ///
+    /// # Errors
+    /// As [`Reactor::run`].
+    #[cfg(feature = "simulation")]
+    pub(crate) fn turn<'e, E: Readiness + 'e>(
+        &mut self,
+        events: impl IntoIterator<Item = &'e E>,
+    ) -> Result<Option<Option<Duration>>, RunFailure> {
+        if self.is_over() {
+            self.workers.deadline.set_in(self.time_left());
+            return Ok(None);
+        }
+        let timeout = self.timeout();
+        self.shared.tick(timeout);
+        self.take_turn(events, &mut Vec::new())?;
+        Ok(Some(self.timeout()))
+    }
+
+    /// In a simulation: the workers, which have no threads.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn workers(&mut self) -> &mut Vec<Box<dyn crate::workers::SteppedWorker>> {
+        &mut self.workers.stepped
+    }
+
+    /// In a simulation: lets go of the shards, as at the end.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn abandon_workers(&mut self) {
+        self.shared.shards.clear();
+        self.workers.stepped.iter_mut().for_each(|worker| worker.abandon());
+    }
+
     /// Connections that are open, and the bytes that wait in memory for all of them.
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", feature = "simulation"))]
     pub(crate) fn burden(&self) -> (usize, usize) {
         (self.connections.len(), self.shared.waiting.bytes())
     }
@@ -210,7 +253,7 @@ impl<S: Service> Reactor<S> {
         self.retry_accept_at.into_iter().chain(self.shutdown_alarm()).min()
     }
 
-    fn on_event(&mut self, event: &mio::event::Event) {
+    fn on_event(&mut self, event: &impl Readiness) {
         match event.token() {
             WAKER => self.inbox_waits = true,
             SIGNALS => self.read_signals(),

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use mio::{Poll, Waker};
+use mio::Poll;
 
 use super::connection::table::{ConnectionTable, Gauge};
 use super::inbox::channel::InboxSender;
@@ -19,6 +19,7 @@ use crate::config::Listen;
 use crate::limit_hits::LimitHits;
 use crate::rooms::RoomLimits;
 use crate::store::Store;
+use crate::system::Waker;
 use crate::transport::{Certificate, CertificateError, CertificateFiles};
 use crate::workers;
 use crate::ws::header::HEADER_BYTES_MAX;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use super::limits::ReactorLimits;
 use super::listen::quotas::{Counted, Users, network};
 use crate::limit_hits::{Limit, LimitHits};
 use crate::rooms::SessionEffect;
+use crate::system::RandomState;
 use crate::transport::{MemoryBudget, Outbound};
 use crate::workers::ShardHandle;
 use crate::ws::Spares;
@@ -123,7 +124,7 @@ impl LoopState {
             waiting: MemoryBudget::default(),
             shed_at: 0,
             shed_in_vain_at: 0,
-            hashers: [RandomState::new(), RandomState::new()],
+            hashers: [RandomState::default(), RandomState::default()],
             clock: Clock::new(),
         }
     }

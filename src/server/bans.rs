@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::rooms::Bounds;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::workers::Deadline;
 
 /// What a crash may add to a ban at most. Each time costs a transaction, where anybody is banned.
-const NOTE_EVERY: Duration = Duration::from_secs(5);
+pub(super) const NOTE_EVERY: Duration = Duration::from_secs(5);
 /// How long the last note may take at least. The shards may have waited for the same store all the time there was.
 const LAST_NOTE: Duration = Duration::from_millis(50);
 /// How long an answer of the store is waited for.
@@ -35,31 +35,46 @@ pub(super) fn restore(store: &Store, bounds: &Bounds) {
 }
 
 /// The thread that writes down what is left of the bans. Dropping it does so once more.
-#[derive(Debug)]
+#[cfg_attr(not(feature = "simulation"), derive(Debug))]
 pub(super) struct Keeper {
     /// How long the last answer of the store is waited for.
     patience: Deadline,
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// In a simulation this takes the place of the thread.
+    #[cfg(feature = "simulation")]
+    stepped: Option<(Store, Arc<Bounds>)>,
+}
+
+/// Writes down what is left of the bans that hold, and forgets those that have ended; what is returned hears when that is
+/// done.
+fn note(store: &Store, bounds: &Bounds) -> Option<Receiver<Result<(), StoreError>>> {
+    let (ended, bans) = (bounds.bans.sweep(), bounds.bans.all());
+    if bans.is_empty() && ended.is_empty() {
+        return None;
+    }
+    let (answer, answered) = bounded(1);
+    let noted = store.note_bans(bans, ended, Box::new(move |noted| drop(answer.send(noted))));
+    noted.is_ok().then_some(answered)
 }
 
 impl Keeper {
     /// # Errors
     /// If there can be no more threads.
     pub(super) fn start(store: Store, bounds: Arc<Bounds>) -> std::io::Result<Keeper> {
-        let (stop, stopped) = bounded::<()>(0);
         let patience = Deadline::default();
+        #[cfg(feature = "simulation")]
+        if crate::system::world::current().is_some() {
+            return Ok(Keeper { patience, stop: None, thread: None, stepped: Some((store, bounds)) });
+        }
+        let (stop, stopped) = bounded::<()>(0);
         let until = patience.clone();
         let run = move || {
             loop {
                 let is_over = stopped.recv_timeout(NOTE_EVERY) != Err(RecvTimeoutError::Timeout);
-                let (ended, bans) = (bounds.bans.sweep(), bounds.bans.all());
-                if !(bans.is_empty() && ended.is_empty()) {
-                    let (answer, answered) = bounded(1);
-                    let noted = store.note_bans(bans, ended, Box::new(move |noted| drop(answer.send(noted))));
-                    if noted.is_ok() && is_over {
-                        let _noted_or_not = answered.recv_timeout(until.left().unwrap_or(PATIENCE));
-                    }
+                let noted = note(&store, &bounds);
+                if let Some(answered) = noted.filter(|_| is_over) {
+                    let _noted_or_not = answered.recv_timeout(until.left().unwrap_or(PATIENCE));
                 }
                 if is_over {
                     return;
@@ -67,7 +82,21 @@ impl Keeper {
             }
         };
         let thread = std::thread::Builder::new().name("bans".into()).spawn(run)?;
-        Ok(Keeper { patience, stop: Some(stop), thread: Some(thread) })
+        Ok(Keeper {
+            patience,
+            stop: Some(stop),
+            thread: Some(thread),
+            #[cfg(feature = "simulation")]
+            stepped: None,
+        })
+    }
+
+    /// In a simulation: what the thread does once in a while.
+    #[cfg(feature = "simulation")]
+    pub(super) fn note(&self) {
+        if let Some((store, bounds)) = &self.stepped {
+            let _noted_or_not = note(store, bounds);
+        }
     }
 
     /// Writes them down once more, as far as the server has time for it.

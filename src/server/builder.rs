@@ -1,11 +1,9 @@
 //! A server that is being put together.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use super::Server;
 use super::bans::{self, Keeper};
@@ -20,6 +18,7 @@ use crate::limit_hits::LimitHits;
 use crate::reactor::{Gauge, InboxSender, Reactor, Setup};
 use crate::rooms::Bounds;
 use crate::store::Store;
+use crate::system::{random, steady};
 use crate::transport::Certificate;
 
 /// A server that is being put together. Made by [`Server::builder`].
@@ -176,7 +175,7 @@ impl Builder {
             limits: reactor_limits(&config),
             rooms: room_limits(&config, bounds.clone(), store.is_some()),
             shard_here: workers == 0,
-            shard_seeds: (0..shards).map(|shard| RandomState::new().hash_one(shard)).collect(),
+            shard_seeds: (0..shards).map(|_| random()).collect(),
             signals,
             store,
             subprotocols: router.subprotocols(),
@@ -201,11 +200,4 @@ impl Builder {
             Reactor::start(setup, dispatch).map_err(|failure| StartError(Cause::Reactor(failure)))?;
         Ok(Server { reactor, rules, bans })
     }
-}
-
-/// Time since the first call, which no change of the clock touches.
-#[expect(clippy::disallowed_methods, reason = "bans end by a clock that does not jump")]
-fn steady() -> Duration {
-    static START: OnceLock<Instant> = OnceLock::new();
-    START.get_or_init(Instant::now).elapsed()
 }

@@ -71,7 +71,7 @@ mod settings;
 
 use std::fmt;
 use std::net::SocketAddr;
-#[cfg(any(test, feature = "fuzzing"))]
+#[cfg(any(test, feature = "fuzzing", feature = "simulation"))]
 use std::time::Duration;
 
 use self::dispatch::Dispatch;
@@ -168,8 +168,45 @@ impl Server {
         self.reactor.run_until_idle(elapsed).map_err(RunError)
     }
 
+    /// In a simulation: see [`Reactor::begin`].
+    #[cfg(feature = "simulation")]
+    pub(crate) fn begin(&self) {
+        self.reactor.begin();
+    }
+
+    /// In a simulation: see [`Reactor::turn`].
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    #[cfg(feature = "simulation")]
+    pub(crate) fn turn(
+        &mut self,
+        events: &[crate::system::kernel::Event],
+    ) -> Result<Option<Option<Duration>>, RunError> {
+        self.reactor.turn(events).map_err(RunError)
+    }
+
+    /// In a simulation: the workers.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn workers(&mut self) -> &mut Vec<Box<dyn crate::workers::SteppedWorker>> {
+        self.reactor.workers()
+    }
+
+    /// In a simulation: the reactor lets go of its shards, which come to their end.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn abandon_workers(&mut self) {
+        self.reactor.abandon_workers();
+    }
+
+    /// In a simulation: writes down what is left of the bans; how long it is until this is to be done again.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn note_bans(&self) -> Duration {
+        self.bans.iter().for_each(bans::Keeper::note);
+        bans::NOTE_EVERY
+    }
+
     /// See [`Reactor::burden`].
-    #[cfg(any(test, feature = "fuzzing"))]
+    #[cfg(any(test, feature = "fuzzing", feature = "simulation"))]
     pub(crate) fn burden(&self) -> (usize, usize) {
         self.reactor.burden()
     }

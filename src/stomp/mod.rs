@@ -44,7 +44,6 @@ mod token;
 pub(crate) mod users;
 
 use std::any::Any;
-use std::hash::{BuildHasher, RandomState};
 
 use self::adapter::BrokerAdapter;
 use self::codec::{Decoder, Version};
@@ -63,6 +62,7 @@ use crate::auth::Identity;
 use crate::config::Config;
 use crate::http::{Head, query as pairs};
 use crate::server::{Context, Credentials, Disconnect, Endpoint, Handler, Names, Router, Timer};
+use crate::system::random;
 use crate::ws::Message;
 
 /// Adds `/ws/stomp`.
@@ -99,10 +99,7 @@ impl Stomp {
     fn new(config: &Config) -> Stomp {
         let settings = Settings::default();
         settings.set(config);
-        Stomp {
-            settings,
-            shared: SharedQueues::new(queue_limits(config), RandomState::new().hash_one("stomp")),
-        }
+        Stomp { settings, shared: SharedQueues::new(queue_limits(config), random()) }
     }
 
     /// Has the session do something, and what it wants done.

@@ -24,6 +24,7 @@
 //! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the one with it (feature `store`) |
 //! | `values`, `backup` | what goes in and out; copies, as their clients see them |
 //! | `threads`, `answer`, `admission` | starting and ending; how requests are answered, and how many may wait |
+//! | `terms` | which attempts of the shards came to nothing |
 //! | `health`, `error` | how a store is, and what can go wrong |
 //! | `entropy` | random numbers and the time |
 
@@ -39,6 +40,7 @@ mod held;
 mod memory;
 #[cfg(feature = "store")]
 mod sqlite;
+mod terms;
 #[cfg(test)]
 #[cfg(feature = "store")]
 mod tests;
@@ -55,6 +57,8 @@ pub use self::backup::{BackupError, BackupId, BackupPart};
 pub use self::error::{Busy, Health, OpenError, StoreError};
 #[cfg(test)]
 pub(crate) use self::held::HeldAnswers;
+#[cfg(feature = "simulation")]
+pub(crate) use self::memory::simulated;
 #[cfg(feature = "store")]
 pub use self::sqlite::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;

@@ -10,12 +10,13 @@ use mio::{Interest, Registry, Token};
 
 use super::outcome::{Arrived, Taken, uninterrupted};
 use super::tls::{Certificate, Error, Tls, Trust};
+use crate::system::Socket;
 
 /// A non-blocking byte stream, encrypted or not, with its owner. It is used through [`Stream::lend`].
 #[derive(Debug)]
 pub(crate) struct Stream {
     /// A Unix socket is read, written and ended by the same system calls, and is held as a TCP one, too.
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) extra: Option<Box<Extra>>,
 }
 
@@ -44,22 +45,22 @@ pub(crate) struct Client {
 /// A stream, lent by its owner: the reactor reads it; all threads write through [`Outbound`](super::Outbound).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamRef<'s> {
-    pub(super) socket: &'s TcpStream,
+    pub(super) socket: &'s Socket,
     pub(super) extra: Option<&'s Extra>,
 }
 
 impl Stream {
     /// A stream whose bytes go over the socket as they are.
-    pub(crate) fn plain(socket: TcpStream) -> Stream {
-        Stream { socket, extra: None }
+    pub(crate) fn plain(socket: impl Into<Socket>) -> Stream {
+        Stream { socket: socket.into(), extra: None }
     }
 
     /// A stream whose handshake is still to come.
     ///
     /// # Errors
     /// If TLS cannot be begun at all.
-    pub(crate) fn secure(socket: TcpStream, certificate: &Certificate) -> Result<Stream, Error> {
-        Ok(Stream::over(socket, certificate.begin()?))
+    pub(crate) fn secure(socket: impl Into<Socket>, certificate: &Certificate) -> Result<Stream, Error> {
+        Ok(Stream::over(socket.into(), certificate.begin()?))
     }
 
     /// As [`Stream::secure`], from the client's side: the handshake begins with the first write or flush, and what is
@@ -67,11 +68,11 @@ impl Stream {
     ///
     /// # Errors
     /// If TLS cannot be begun at all.
-    pub(crate) fn secure_client(socket: TcpStream, trust: &Trust) -> Result<Stream, Error> {
-        Ok(Stream::over(socket, trust.begin()?))
+    pub(crate) fn secure_client(socket: impl Into<Socket>, trust: &Trust) -> Result<Stream, Error> {
+        Ok(Stream::over(socket.into(), trust.begin()?))
     }
 
-    fn over(socket: TcpStream, tls: Tls) -> Stream {
+    fn over(socket: Socket, tls: Tls) -> Stream {
         Stream { socket, extra: Some(Box::new(Extra { tls: Some(tls), ..Extra::default() })) }
     }
 
@@ -109,6 +110,9 @@ impl Stream {
 impl<'s> StreamRef<'s> {
     /// The socket itself, for its options.
     pub(crate) fn socket(self) -> &'s TcpStream {
+        #[cfg(feature = "simulation")]
+        return self.socket.as_real();
+        #[cfg(not(feature = "simulation"))]
         self.socket
     }
 

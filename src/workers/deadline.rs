@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use crate::system::instant;
+
 /// A time that is known when the end has come; before it is, nothing is late.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Deadline(Arc<OnceLock<Instant>>);
@@ -10,20 +12,15 @@ pub(crate) struct Deadline(Arc<OnceLock<Instant>>);
 impl Deadline {
     /// The end is `left` from now. Only the first call counts.
     pub(crate) fn set_in(&self, left: Duration) {
-        let _set_already = self.0.set(now() + left);
+        let _set_already = self.0.set(instant() + left);
     }
 
     pub(super) fn has_passed(&self) -> bool {
-        self.0.get().is_some_and(|at| now() >= *at)
+        self.0.get().is_some_and(|at| instant() >= *at)
     }
 
     /// How long it is until then, if that is known.
     pub(crate) fn left(&self) -> Option<Duration> {
-        self.0.get().map(|at| at.saturating_duration_since(now()))
+        self.0.get().map(|at| at.saturating_duration_since(instant()))
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the reactor, whose clock counts otherwise, has ended")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -12,6 +12,7 @@
 //! | `worker` | the thread of one shard |
 //! | `fanout_pool` | all workers together, for huge rooms |
 //! | `store_client` | a shard's way to the store |
+//! | `stepped` | in a simulation: a worker that does one round when it is told to |
 //! | `deadline` | until when the store is waited for at the end |
 
 mod batch;
@@ -20,6 +21,8 @@ mod fanout_pool;
 mod report;
 mod shard_handle;
 mod shard_runner;
+#[cfg(feature = "simulation")]
+mod stepped;
 mod store_client;
 mod worker;
 
@@ -33,6 +36,8 @@ use self::fanout_pool::WorkerPool;
 pub(crate) use self::report::Report;
 pub(crate) use self::shard_handle::{ShardGone, ShardHandle};
 use self::shard_runner::ShardRunner;
+#[cfg(feature = "simulation")]
+pub(crate) use self::stepped::SteppedWorker;
 use self::store_client::StoreClient;
 use self::worker::Worker;
 use crate::rooms::{FanoutPool, RoomLimits, Sequential, Shard};
@@ -44,9 +49,12 @@ use crate::store::Store;
 const BATCHES_MAX: usize = 16;
 
 /// The running workers. Dropping it waits for them, until the deadline if that is set, so the handles have to go first.
-#[derive(Debug)]
+#[cfg_attr(not(feature = "simulation"), derive(Debug))]
 pub(crate) struct Workers {
     threads: Vec<JoinHandle<()>>,
+    /// In a simulation these take their place.
+    #[cfg(feature = "simulation")]
+    pub(crate) stepped: Vec<Box<dyn SteppedWorker>>,
     /// Until when what was published is waited for.
     pub(crate) deadline: Deadline,
 }
@@ -72,6 +80,8 @@ pub(crate) fn start(
     report: &impl Report,
 ) -> io::Result<(Workers, Vec<ShardHandle>)> {
     let (mut threads, mut handles) = (Vec::new(), Vec::new());
+    #[cfg(feature = "simulation")]
+    let mut stepped: Vec<Box<dyn SteppedWorker>> = Vec::new();
     let (pool, deadline) = (WorkerPool::new(seeds.len()), Deadline::default());
     for (number, &seed) in seeds.iter().enumerate() {
         let (fanout_pool, tasks): (Box<dyn FanoutPool<_>>, _) = if seeds.len() > 1 {
@@ -93,9 +103,21 @@ pub(crate) fn start(
         let store_client = store.map(|store| StoreClient::new(store.clone(), None));
         let runner = ShardRunner::new(shard, store_client, deadline.clone());
         let worker = Worker { runner, tasks, incoming, used, full: full.clone(), report: report.clone() };
+        #[cfg(feature = "simulation")]
+        if crate::system::world::current().is_some() {
+            stepped.push(Box::new(stepped::Stepped::new(worker)));
+            handles.push(ShardHandle::to_thread(batches, spare, full));
+            continue;
+        }
         threads
             .push(std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || worker.run())?);
         handles.push(ShardHandle::to_thread(batches, spare, full));
     }
-    Ok((Workers { threads, deadline }, handles))
+    let workers = Workers {
+        threads,
+        #[cfg(feature = "simulation")]
+        stepped,
+        deadline,
+    };
+    Ok((workers, handles))
 }

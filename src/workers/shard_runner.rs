@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::batch::Batch;
 use super::deadline::Deadline;
 use super::store_client::StoreClient;
-use crate::rooms::{Arena, Command, SessionEffect, Shard, StoreRequest, Timestamp};
+use crate::rooms::{Arena, Command, SessionEffect, Shard, StoreAnswer, StoreRequest, Timestamp};
+use crate::system::since_epoch;
 use crate::transport::Outbound;
 
 /// Members sent to between two looks for commands and answers.
@@ -109,30 +110,40 @@ impl ShardRunner {
     /// Stores everything that was published, as long as there is time for it. No session is left that an effect could
     /// concern.
     pub(super) fn finish(&mut self) {
+        self.begin_finish();
+        while self.finish_on(StoreClient::wait) {}
+    }
+
+    pub(super) fn begin_finish(&mut self) {
         self.shard.apply(Command::Barrier, &Arena::default(), now());
-        while self.shard.pump(usize::MAX) || self.shard.unstored() > 0 {
-            self.pass_on(drop);
-            if self.shard.unstored() > 0
-                && let Some(answer) = self.store_client.as_ref().and_then(StoreClient::wait)
-            {
-                self.shard.answer(answer, now());
-            }
-            // A store that does not answer must not hold the process.
-            if self.deadline.has_passed() {
-                let unstored = self.shard.unstored();
-                tracing::error!(
-                    unstored,
-                    limit = "shutdown.grace",
-                    "shutdown: the store did not commit in time, the rest is lost unless it does so later"
-                );
-                return;
-            }
+    }
+
+    /// One round of the end, in which the store's answer is waited for like this; false when all is done, or it is too
+    /// late.
+    pub(super) fn finish_on(&mut self, wait: impl FnOnce(&StoreClient) -> Option<StoreAnswer>) -> bool {
+        if !self.shard.pump(usize::MAX) && self.shard.unstored() == 0 {
+            return false;
         }
+        self.pass_on(drop);
+        if self.shard.unstored() > 0
+            && let Some(answer) = self.store_client.as_ref().and_then(wait)
+        {
+            self.shard.answer(answer, now());
+        }
+        // A store that does not answer must not hold the process.
+        let is_late = self.deadline.has_passed();
+        if is_late {
+            let unstored = self.shard.unstored();
+            tracing::error!(
+                unstored,
+                limit = "shutdown.grace",
+                "shutdown: the store did not commit in time, the rest is lost unless it does so later"
+            );
+        }
+        !is_late
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
 pub(super) fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX / 2))
+    Timestamp::from_micros(u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX / 2))
 }

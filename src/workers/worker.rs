@@ -33,7 +33,7 @@ pub(super) struct Worker<R> {
 }
 
 /// Where the next thing to do comes from.
-enum Input {
+pub(super) enum Input {
     Batch(Batch),
     Task(Task),
     StoreAnswer(StoreAnswer),
@@ -49,26 +49,41 @@ impl<R: Report> Worker<R> {
         let mut behind = false;
         loop {
             if !behind {
-                match self.wait() {
-                    Input::Batch(batch) => self.apply(batch),
-                    Input::Task(task) => task.run(),
-                    Input::StoreAnswer(answer) => self.runner.shard.answer(answer, now()),
-                    Input::Nothing => {}
-                    Input::End => return self.runner.finish(),
+                let input = self.wait();
+                if self.take(input) {
+                    return self.runner.finish();
                 }
             }
-            self.runner.take_answers();
-            self.runner.tick();
-            for _ in 0..BATCHES_PER_PUMP {
-                if self.runner.shard.is_behind() {
-                    break;
-                }
-                let Ok(batch) = self.incoming.try_recv() else { break };
-                self.apply(batch);
-            }
-            behind = self.runner.shard.pump(PUMP_MEMBERS);
-            self.runner.pass_on(|effect| self.report.effect(effect));
+            behind = self.round();
         }
+    }
+
+    /// Does what one input wants; true at the end.
+    pub(super) fn take(&mut self, input: Input) -> bool {
+        match input {
+            Input::Batch(batch) => self.apply(batch),
+            Input::Task(task) => task.run(),
+            Input::StoreAnswer(answer) => self.runner.shard.answer(answer, now()),
+            Input::Nothing => {}
+            Input::End => return true,
+        }
+        false
+    }
+
+    /// Takes what else has come and pumps; true if members are left that could take more.
+    pub(super) fn round(&mut self) -> bool {
+        self.runner.take_answers();
+        self.runner.tick();
+        for _ in 0..BATCHES_PER_PUMP {
+            if self.runner.shard.is_behind() {
+                break;
+            }
+            let Ok(batch) = self.incoming.try_recv() else { break };
+            self.apply(batch);
+        }
+        let behind = self.runner.shard.pump(PUMP_MEMBERS);
+        self.runner.pass_on(|effect| self.report.effect(effect));
+        behind
     }
 
     /// Waits for the next input. While too much waits for the store, nothing but its answers is looked at.

@@ -1,7 +1,6 @@
 //! One request on its way to its action, and what all actions write.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
 
 use super::answer::PendingResponse;
 use super::authorization::Authorization;
@@ -11,6 +10,7 @@ use crate::http::{Problem, Response, Status};
 use crate::request::names;
 use crate::server::{Request, Rooms, Timestamp};
 use crate::store::Store;
+use crate::system::since_epoch;
 
 /// One request on its way to its action.
 pub(super) struct Call<'r> {
@@ -60,8 +60,6 @@ pub(super) fn time_text(at: Timestamp) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a room is created when the request for it comes")]
 pub(super) fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+    Timestamp::from_micros(u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX))
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::time::unix_time;
 use super::wheel::{Tick, ticks};
+use crate::system::since_epoch;
 
 /// When a session or a response ends unless something happens before: by the reactor's own time, and since 1970 if that is
 /// said. The former stands still while the process does, so that the latter decides where there is one.
@@ -22,13 +22,13 @@ impl Ending {
 
     /// At this time since 1970.
     pub(crate) fn by_clock(until: Duration, now: Tick) -> Ending {
-        Ending { until: Some(until), ..Ending::after(until.saturating_sub(unix_time()), now) }
+        Ending { until: Some(until), ..Ending::after(until.saturating_sub(since_epoch()), now) }
     }
 
     /// Whether it has come. Where the clock was set back, it is put off.
     pub(crate) fn has_come(&mut self, now: Tick) -> bool {
         match self.until {
-            Some(until) if unix_time() >= until => true,
+            Some(until) if since_epoch() >= until => true,
             Some(until) => {
                 if self.at <= now {
                     *self = Ending::by_clock(until, now);

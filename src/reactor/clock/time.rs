@@ -1,9 +1,10 @@
 //! The clock of the loop: read once in a turn.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::wheel::{TICK_MILLIS, Tick};
 use crate::http::date;
+use crate::system::{instant, since_epoch};
 
 /// A turn that took longer than it asked for by this much did so because the whole process was stopped: that time does
 /// not count against any deadline: clients would be cut for a laptop that slept. Longer than any turn under load, shorter
@@ -56,21 +57,10 @@ impl Clock {
 
     /// The `Date` header's value.
     pub(crate) fn date(&mut self) -> &str {
-        let second = unix_time().as_secs();
+        let second = since_epoch().as_secs();
         if self.date.0 != second {
             self.date = (second, date::imf_fixdate(second));
         }
         &self.date.1
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read, once a turn")]
-fn instant() -> Instant {
-    Instant::now()
-}
-
-/// The time since 1970 (UTC).
-#[expect(clippy::disallowed_methods, reason = "the shell is where the clock is read")]
-pub(crate) fn unix_time() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

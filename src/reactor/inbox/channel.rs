@@ -8,13 +8,13 @@ use std::thread::ThreadId;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TrySendError};
-use mio::Waker;
 
 use super::message::ReactorMessage;
 use crate::limit_hits::{Limit, LimitHits};
 use crate::reactor::api::user_state::UserState;
 use crate::reactor::key::Key;
 use crate::rooms::SessionEffect;
+use crate::system::Waker;
 use crate::transport::SendError;
 use crate::workers::Report;
 

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 
-use mio::net::TcpStream;
 use mio::{Registry, Token};
 
 use super::listener::Listener;
 use crate::limit_hits::{Limit, LimitHits};
+use crate::system::Socket;
 
 /// Maximum number of connections accepted from one listener in a turn. Enough for 100,000 connections in a second at a
 /// thousand turns; more would delay the messages of the sessions that are there.
@@ -39,7 +39,7 @@ pub(crate) enum Accepted {
 /// A connection that was accepted.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
-    pub(crate) socket: TcpStream,
+    pub(crate) socket: Socket,
     pub(crate) peer: SocketAddr,
     /// Whether the address stands for one that there is not.
     pub(crate) local: bool,

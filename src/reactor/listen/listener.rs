@@ -13,6 +13,9 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::Place;
+use crate::system::Socket as Connected;
+#[cfg(feature = "simulation")]
+use crate::system::{kernel::ListenerEnd, world};
 use crate::transport::HERE;
 
 /// Maximum number of connections that wait in the kernel to be accepted. As many as a Linux kernel allows by default
@@ -30,6 +33,9 @@ pub(crate) enum Listener {
         /// Absent if the file belongs to the service manager.
         _file: Option<SocketFile>,
     },
+    /// In a simulation.
+    #[cfg(feature = "simulation")]
+    Simulated(ListenerEnd),
 }
 
 /// The file of a Unix socket, which is removed with this.
@@ -46,6 +52,10 @@ impl Listener {
     /// # Errors
     /// As `bind(2)` and `listen(2)`. An existing path is replaced only if it is a socket at which no process answers.
     pub(crate) fn open(place: &Place, unix_mode: u32) -> io::Result<Listener> {
+        #[cfg(feature = "simulation")]
+        if let (Some(world), Place::Tcp(address)) = (world::current(), place) {
+            return Ok(Listener::Simulated(ListenerEnd(world.listen(*address))));
+        }
         match place {
             Place::Tcp(address) => listen_tcp(*address).map(Listener::Tcp),
             Place::Name { host, port } => listen_tcp(look_up(host, *port)?).map(Listener::Tcp),
@@ -85,6 +95,8 @@ impl Listener {
                 let path = socket.local_addr()?.as_pathname().map(Path::to_owned);
                 Ok(Place::Unix(path.unwrap_or_default()))
             }
+            #[cfg(feature = "simulation")]
+            Listener::Simulated(end) => Ok(Place::Tcp(end.address())),
         }
     }
 
@@ -92,20 +104,27 @@ impl Listener {
         let descriptor = match self {
             Listener::Tcp(socket) => socket.as_raw_fd(),
             Listener::Unix { socket, .. } => socket.as_raw_fd(),
+            #[cfg(feature = "simulation")]
+            Listener::Simulated(end) => {
+                end.register(token);
+                return Ok(());
+            }
         };
         registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)
     }
 
     /// A connection that waits, and where it comes from.
-    pub(crate) fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+    pub(crate) fn accept(&self) -> io::Result<(Connected, SocketAddr)> {
         match self {
-            Listener::Tcp(socket) => socket.accept(),
+            Listener::Tcp(socket) => socket.accept().map(|(socket, peer)| (socket.into(), peer)),
             Listener::Unix { socket, .. } => {
                 let (stream, _) = socket.accept()?;
                 stream.set_nonblocking(true)?;
                 let stream = StdTcpStream::from(OwnedFd::from(stream));
-                Ok((TcpStream::from_std(stream), HERE))
+                Ok((TcpStream::from_std(stream).into(), HERE))
             }
+            #[cfg(feature = "simulation")]
+            Listener::Simulated(end) => end.accept().map(|(end, peer)| (Connected::Simulated(end), peer)),
         }
     }
 

@@ -1,12 +1,13 @@
 //! Client message ids seen lately, so that a repeated publish is recognised.
 
-use std::collections::hash_map::{Entry, RandomState};
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::time::Duration;
 
 use crate::rooms::message::identity::Identified;
 use crate::rooms::timestamp::Timestamp;
+use crate::system::RandomState;
 
 /// Maximum number of ids remembered for a room; beyond it the oldest is forgotten before its time.
 // An id takes about 80 bytes, so 10 MiB. With the default window of 120 s it is reached at 1,000 messages with id a

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::auth::{Authority, Identity, Presented, TokenError};
 use crate::handshake::Origins;
 use crate::http::Head;
-use crate::reactor::unix_time;
+use crate::system::since_epoch;
 
 /// How tokens are asked for, where they are.
 #[derive(Debug)]
@@ -30,6 +30,6 @@ impl TokenPolicy {
     }
 
     pub(super) fn verify(&self, token: &str) -> Result<Identity, TokenError> {
-        self.authority.verify(token, unix_time())
+        self.authority.verify(token, since_epoch())
     }
 }

@@ -10,6 +10,7 @@ const ENTRY_BYTES: usize = 64;
 
 /// One message; its texts lie in one piece of memory.
 #[derive(Debug)]
+#[cfg_attr(feature = "simulation", derive(Clone))]
 struct LogEntry {
     at: Timestamp,
     kind: Kind,
@@ -51,6 +52,7 @@ impl LogEntry {
 
 /// The newest messages of a room, dense in number and growing in time.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "simulation", derive(Clone))]
 pub(super) struct Log {
     entries: VecDeque<LogEntry>,
     /// The number of the message before the first that is kept.

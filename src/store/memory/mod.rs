@@ -7,9 +7,12 @@
 //! |---|---|
 //! | `log` | the log of one room |
 //! | `rooms` | all rooms, and the bound on their logs together |
+//! | `simulated` | in a simulation: what a store with a disk does, as it is told to |
 
 mod log;
 mod rooms;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
 
 use std::any::Any;
 use std::io;

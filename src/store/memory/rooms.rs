@@ -26,6 +26,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 const FORGOTTEN_AT_ONCE: usize = 4_096;
 
 #[derive(Debug)]
+#[cfg_attr(feature = "simulation", derive(Clone))]
 struct Room {
     info: RoomInfo,
     epoch: u64,
@@ -39,6 +40,7 @@ struct Room {
 
 /// The rooms of one store.
 #[derive(Debug)]
+#[cfg_attr(feature = "simulation", derive(Clone))]
 pub(super) struct Rooms {
     window: Window,
     dedup_window: Duration,
@@ -181,6 +183,16 @@ impl Rooms {
         let ids: Vec<RoomId> = self.rooms.keys().copied().collect();
         for id in ids {
             self.trim(id, now);
+        }
+    }
+
+    /// In a simulation: the store is opened again, and logs of these durabilities may have lost something.
+    #[cfg(feature = "simulation")]
+    pub(super) fn begin_epochs(&mut self, has_lost: impl Fn(Durability) -> bool) {
+        for room in self.rooms.values_mut() {
+            if has_lost(room.info.settings.durability.unwrap_or(self.durability)) {
+                room.epoch = random_change() | room.epoch & ID_EPOCH_BITS;
+            }
         }
     }
 

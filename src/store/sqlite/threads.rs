@@ -1,6 +1,5 @@
 //! Starting the threads of a store with a database, and ending them in good order.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,6 +28,7 @@ use crate::store::admission::AdmissionLimit;
 use crate::store::entropy::clock;
 use crate::store::error::{OpenError, StoreError};
 use crate::store::health::Monitor;
+use crate::store::terms::FailedTerms;
 use crate::store::{JOBS_MAX, Options, READS_MAX};
 
 pub(super) const DATABASE_FILE: &str = "foghorn.db";
@@ -100,7 +100,7 @@ pub(in crate::store) fn start(dir: &Path, options: &Options) -> Result<(Sqlite, 
         options: read_options,
         log,
         retainer: Retainer::new(retention, quarantine.clone(), clock()),
-        failed_terms: HashMap::new(),
+        failed_terms: FailedTerms::default(),
         synchronous: Synchronous::Full,
     };
     let writer =

@@ -3,7 +3,6 @@
 //! It takes everything that waits, carries it out in one transaction, commits, and answers; meanwhile the next round
 //! gathers. So the more arrives, the less a commit costs each message, without anybody waiting for a timer.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +19,12 @@ use super::probe::Prober;
 use super::registry;
 use super::retention::{Retainer, STEP_MESSAGES, Step};
 use super::schema::{self, Synchronous};
-use crate::rooms::store_api::{Durability, Opened, RecordBatch};
+use crate::rooms::store_api::{Durability, Opened};
 use crate::store::answer::Purpose;
 use crate::store::entropy::{clock, now};
 use crate::store::error::{Health, StoreError};
 use crate::store::health::{Monitor, Watch};
+use crate::store::terms::FailedTerms;
 
 /// A round takes no more once it has so many jobs, messages or bytes.
 const ROUND_JOBS_MAX: usize = 512;
@@ -47,9 +47,7 @@ pub(super) struct Writer {
     pub(super) options: ReadOptions,
     pub(super) log: LogWriter,
     pub(super) retainer: Retainer,
-    /// The last term of a shard that came to nothing, and why. Invariant: nothing of that term or an earlier one is
-    /// stored any more.
-    pub(super) failed_terms: HashMap<usize, (u32, StoreError)>,
+    pub(super) failed_terms: FailedTerms,
     pub(super) synchronous: Synchronous,
 }
 
@@ -215,7 +213,7 @@ impl Writer {
             self.monitor.lost();
         }
         if let Err(error) = outcome {
-            note_failure(&mut self.failed_terms, &batch, error);
+            self.failed_terms.note(&batch, error);
         }
         match verdict.and_then(|()| outcome.clone()) {
             Ok(()) => {
@@ -293,13 +291,11 @@ fn append_batch(
     append: &mut Append,
     conn: &Connection,
     log: &mut LogWriter,
-    failed_terms: &HashMap<usize, (u32, StoreError)>,
+    failed_terms: &FailedTerms,
 ) -> Result<(), StoreError> {
     let batch = &mut append.batch;
-    if let Some((term, error)) = failed_terms.get(&batch.shard)
-        && batch.term <= *term
-    {
-        append.verdict = Err(error.clone());
+    append.verdict = failed_terms.check(batch);
+    if append.verdict.is_err() {
         return Ok(());
     }
     for (room, error) in log.append(conn, batch)? {
@@ -307,15 +303,4 @@ fn append_batch(
         batch.refused.push(room);
     }
     Ok(())
-}
-
-fn note_failure(
-    failed_terms: &mut HashMap<usize, (u32, StoreError)>,
-    batch: &RecordBatch,
-    error: &StoreError,
-) {
-    let failed = failed_terms.entry(batch.shard).or_insert_with(|| (batch.term, error.clone()));
-    if batch.term >= failed.0 {
-        *failed = (batch.term, error.clone());
-    }
 }

@@ -15,8 +15,6 @@ mod writer;
 
 use std::sync::{Mutex, PoisonError};
 
-use mio::net::TcpStream;
-
 use self::pressure::Pressure;
 pub(crate) use self::pressure::Progress;
 pub use self::writer::SendError;
@@ -25,6 +23,7 @@ use super::memory_budget::MemoryBudget;
 use super::stream::{Extra, Stream, StreamRef};
 use crate::rooms::log::Slice;
 use crate::rooms::{Peer, Sent};
+use crate::system::Socket;
 use crate::ws::CloseCode;
 
 /// What a [`Outbound::flush`] came to.
@@ -55,15 +54,15 @@ pub(crate) enum Flushed {
 /// The socket is closed when the last owner lets go, so no thread can ever write to a recycled descriptor.
 #[derive(Debug)]
 pub(crate) struct Outbound {
-    socket: TcpStream,
+    socket: Socket,
     pressure: Pressure,
     extra: Option<Box<Extra>>,
     half: Mutex<Half>,
 }
 
-// Every connection has one: what only some need has to find room elsewhere. (With debug assertions mio's sockets are
-// larger.)
-#[cfg(not(debug_assertions))]
+// Every connection has one: what only some need has to find room elsewhere. (With debug assertions, and in a simulation,
+// sockets are larger.)
+#[cfg(not(any(debug_assertions, feature = "simulation")))]
 const _: () = assert!(size_of::<Outbound>() <= 48);
 
 impl Outbound {

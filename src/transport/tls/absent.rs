@@ -4,9 +4,8 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 
-use mio::net::TcpStream;
-
 use super::files::{CertificateError, CertificateFiles};
+use crate::system::Socket;
 use crate::transport::outcome::{Arrived, Taken};
 
 /// Why TLS is not begun: it is not even tried.
@@ -20,19 +19,19 @@ impl Tls {
         match *self {}
     }
 
-    pub(in crate::transport) fn read(&self, _: &TcpStream, _: &mut [u8]) -> io::Result<Arrived> {
+    pub(in crate::transport) fn read(&self, _: &Socket, _: &mut [u8]) -> io::Result<Arrived> {
         match *self {}
     }
 
-    pub(in crate::transport) fn write(&self, _: &TcpStream, _: &[u8], _: &[u8]) -> io::Result<Taken> {
+    pub(in crate::transport) fn write(&self, _: &Socket, _: &[u8], _: &[u8]) -> io::Result<Taken> {
         match *self {}
     }
 
-    pub(in crate::transport) fn flush(&self, _: &TcpStream) -> io::Result<Taken> {
+    pub(in crate::transport) fn flush(&self, _: &Socket) -> io::Result<Taken> {
         match *self {}
     }
 
-    pub(in crate::transport) fn finish(&self, _: &TcpStream) -> io::Result<Taken> {
+    pub(in crate::transport) fn finish(&self, _: &Socket) -> io::Result<Taken> {
         match *self {}
     }
 }

@@ -8,9 +8,9 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mio::net::TcpStream;
 use rustls::Connection;
 
+use crate::system::Socket;
 use crate::transport::outcome::{Arrived, Taken, uninterrupted};
 
 /// Plaintext that is encrypted before the socket has taken what was encrypted before: one record (RFC 8446 §5.1). What is
@@ -62,7 +62,7 @@ impl Tls {
 
     /// As [`StreamRef::read`](crate::transport::stream::StreamRef::read). The upper half of `buffer` is where ciphertext is read into; no
     /// plaintext stays behind, since no event would tell of it.
-    pub(in crate::transport) fn read(&self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
+    pub(in crate::transport) fn read(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<Arrived> {
         self.lock().read(socket, buffer)
     }
 
@@ -70,7 +70,7 @@ impl Tls {
     /// them wait here.
     pub(in crate::transport) fn write(
         &self,
-        socket: &TcpStream,
+        socket: &Socket,
         first: &[u8],
         second: &[u8],
     ) -> io::Result<Taken> {
@@ -78,12 +78,12 @@ impl Tls {
     }
 
     /// Writes what waits here. `bytes` counts ciphertext.
-    pub(in crate::transport) fn flush(&self, socket: &TcpStream) -> io::Result<Taken> {
+    pub(in crate::transport) fn flush(&self, socket: &Socket) -> io::Result<Taken> {
         self.lock().flush(socket)
     }
 
     /// Says that nothing more will come (RFC 8446 §6.1). Returns as [`Tls::flush`].
-    pub(in crate::transport) fn finish(&self, socket: &TcpStream) -> io::Result<Taken> {
+    pub(in crate::transport) fn finish(&self, socket: &Socket) -> io::Result<Taken> {
         let mut session = self.lock();
         session.connection.send_close_notify();
         session.flush(socket)
@@ -96,7 +96,7 @@ impl Tls {
 }
 
 impl Session {
-    fn read(&mut self, socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
+    fn read(&mut self, socket: &Socket, buffer: &mut [u8]) -> io::Result<Arrived> {
         match self.input {
             Input::Open => {}
             Input::Ended => return Ok(Arrived::End),
@@ -150,7 +150,7 @@ impl Session {
         count
     }
 
-    fn write(&mut self, socket: &TcpStream, first: &[u8], second: &[u8]) -> io::Result<Taken> {
+    fn write(&mut self, socket: &Socket, first: &[u8], second: &[u8]) -> io::Result<Taken> {
         if self.flush(socket)?.full {
             return Ok(Taken { bytes: 0, full: true });
         }
@@ -173,7 +173,7 @@ impl Session {
         Ok(Taken { bytes, full: false })
     }
 
-    fn flush(&mut self, socket: &TcpStream) -> io::Result<Taken> {
+    fn flush(&mut self, socket: &Socket) -> io::Result<Taken> {
         let mut bytes = 0;
         while self.connection.wants_write() {
             match uninterrupted(|| self.connection.write_tls(&mut &*socket)) {
@@ -189,7 +189,7 @@ impl Session {
     }
 }
 
-fn discard(socket: &TcpStream, buffer: &mut [u8]) -> io::Result<Arrived> {
+fn discard(socket: &Socket, buffer: &mut [u8]) -> io::Result<Arrived> {
     match uninterrupted(|| (&*socket).read(buffer))? {
         0 => Ok(Arrived::End),
         len => Ok(Arrived::Bytes { count: 0, more: len == buffer.len() }),

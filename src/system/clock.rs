@@ -1,0 +1,36 @@
+//! What time it is.
+
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A moment of a clock that never goes back.
+#[inline]
+#[expect(clippy::disallowed_methods, reason = "the one place where this clock is read")]
+pub(crate) fn instant() -> Instant {
+    #[cfg(feature = "simulation")]
+    if let Some(world) = super::world::current() {
+        return world.instant();
+    }
+    Instant::now()
+}
+
+/// The time since 1970 (UTC), by the clock on the wall, which may jump.
+#[inline]
+#[expect(clippy::disallowed_methods, reason = "the one place where this clock is read")]
+pub(crate) fn since_epoch() -> Duration {
+    #[cfg(feature = "simulation")]
+    if let Some(world) = super::world::current() {
+        return world.since_epoch();
+    }
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+/// Time since the first call, or since the world began: no change of the clock on the wall touches it.
+pub(crate) fn steady() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    #[cfg(feature = "simulation")]
+    if let Some(world) = super::world::current() {
+        return world.elapsed();
+    }
+    instant().saturating_duration_since(*START.get_or_init(instant))
+}

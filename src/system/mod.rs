@@ -1,0 +1,31 @@
+//! What the process takes from outside: time, chance, sockets, and being woken up.
+//!
+//! In the product each of these is the system's own type or call, under another name: nothing stands between. With the
+//! feature `simulation` a thread can enter a world in which time stands until it is told to go on, chance comes from a
+//! seed, and sockets lead to a kernel that is a part of the program; every other thread goes on as ever.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `clock` | what time it is |
+//! | `chance` | random numbers, and the keys of hashes |
+//! | `socket` | a connected socket |
+//! | `waker` | what wakes the loop up |
+//! | `readiness` | what is reported of a socket |
+//! | `kernel` | in a simulation: the sockets and what happens between their ends |
+//! | `world` | in a simulation: the time, the seed, and all sockets of one thread |
+
+mod chance;
+mod clock;
+#[cfg(feature = "simulation")]
+pub(crate) mod kernel;
+mod readiness;
+mod socket;
+mod waker;
+#[cfg(feature = "simulation")]
+pub(crate) mod world;
+
+pub(crate) use chance::{RandomState, random};
+pub(crate) use clock::{instant, since_epoch, steady};
+pub(crate) use readiness::Readiness;
+pub(crate) use socket::Socket;
+pub(crate) use waker::Waker;
