@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use foghorn::rooms::store_api::{Durability, Record, RecordBatch, RoomId};
-use foghorn::rooms::{Kind, TextSpan, Timestamp};
+use foghorn::rooms::store_api::{Durability, Record, RecordBatch, RecordText, RoomId};
+use foghorn::rooms::{Kind, Timestamp};
 use foghorn::store::{Location, Options, Store};
 use rusqlite::Connection;
 
@@ -115,7 +115,7 @@ fn store(dir: &Path, durability: Durability, batch: usize, time: Duration) -> Re
     }
     let (answer, answered) = mpsc::sync_channel(SHARDS * BATCHES_UNDER_WAY);
     let append = |mut records: RecordBatch, (room, seq): &mut (RoomId, u64)| -> Result<(), Failure> {
-        fill(&mut records, *room, seq, batch).ok_or("the batch is too large")?;
+        fill(&mut records, *room, seq, batch);
         let answer = answer.clone();
         store.append(records, Box::new(move |stored| drop(answer.send(stored))))?;
         Ok(())
@@ -147,7 +147,7 @@ fn start_up(dir: &Path) -> Result<Duration, Failure> {
     let (room, mut seq) = (opened(&store)?.id, 0);
     while seq < MANY {
         let mut batch = RecordBatch::default();
-        fill(&mut batch, room, &mut seq, 10_000).ok_or("the batch is too large")?;
+        fill(&mut batch, room, &mut seq, 10_000);
         let (answer, answered) = mpsc::sync_channel(1);
         store.append(batch, Box::new(move |stored| drop(answer.send(stored))))?;
         answered.recv()??;
@@ -161,7 +161,7 @@ fn start_up(dir: &Path) -> Result<Duration, Failure> {
 }
 
 /// Puts the next `count` messages of a room into a batch.
-fn fill(batch: &mut RecordBatch, room: RoomId, seq: &mut u64, count: usize) -> Option<()> {
+fn fill(batch: &mut RecordBatch, room: RoomId, seq: &mut u64, count: usize) {
     for _ in 0..count {
         *seq += 1;
         batch.records.push(Record {
@@ -169,11 +169,10 @@ fn fill(batch: &mut RecordBatch, room: RoomId, seq: &mut u64, count: usize) -> O
             seq: *seq,
             at: Timestamp::from_micros(1_000_000 + *seq),
             kind: Kind::Message,
-            sender: TextSpan::store(&mut batch.text, SENDER)?,
-            content: TextSpan::store(&mut batch.text, CONTENT)?,
+            sender: RecordText::store(&mut batch.text, SENDER),
+            content: RecordText::store(&mut batch.text, CONTENT),
             client_id: None,
             presence: None,
         });
     }
-    Some(())
 }

@@ -68,7 +68,6 @@ pub use api::disconnect::Disconnect;
 pub use api::handshake::Handshake;
 pub use api::join::{JoinRequest, Membership, RoomError};
 pub use api::peer_info::PeerInfo;
-pub use api::post::{Post, Relayed};
 pub use api::stream_response::StreamResponse;
 pub(crate) use api::ticket::Ticket;
 pub use api::timer::Timer;

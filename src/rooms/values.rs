@@ -89,7 +89,7 @@ pub struct Fault {
 pub struct Posted {
     /// Its number.
     pub seq: u64,
-    /// Its JSON, unless it was published before (by a repeat of its id) and has left the window.
+    /// Its JSON, unless it was published before (by a repeat of its id) and has left the window, or was not wanted.
     pub json: Option<Box<[u8]>>,
     /// The members it goes to.
     pub receivers: usize,

@@ -82,13 +82,12 @@ use crate::reactor::{Reactor, ReactorMessage};
 use crate::transport::Certificate;
 
 pub use crate::reactor::{
-    Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, PeerInfo, Post, Relayed, RoomError,
-    Session, Timer,
+    Attributes, Context, Disconnect, Handshake, JoinRequest, Membership, PeerInfo, RoomError, Session, Timer,
 };
 #[doc(inline)]
 pub use crate::rooms::{
     Ban, BanPlace, Bans, Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession,
-    Position, PostError, Posted, RejectReason, ShardStats, Start, Timestamp, TooManyBans,
+    Position, Post, PostError, Posted, RejectReason, Relayed, ShardStats, Start, Timestamp, TooManyBans,
 };
 pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Fallback, Request, Responder, StreamResponse};

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::error::Busy;
 use crate::limit_hits::{Limit, LimitHits};
-use crate::reactor::{Gauge, InboxSender, Post, ReactorMessage, Relayed};
+use crate::reactor::{Gauge, InboxSender, ReactorMessage};
 use crate::rooms::{
-    Bans, Bounds, Joined, Online, Poll, PostError, Posted, RejectReason, Reply, RoomRequest, ShardStats,
-    Timestamp, TooManyBans, VisibleHead,
+    Bans, Bounds, Joined, Online, Poll, Post, PostError, Posted, RejectReason, Relayed, Reply, RoomRequest,
+    ShardStats, Timestamp, TooManyBans, VisibleHead,
 };
 use crate::store::{RoomId, Store};
 
@@ -110,22 +110,18 @@ impl Rooms {
     /// [`Busy`].
     pub fn post(
         &self,
-        post: Post<'_>,
+        post: Post,
         reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(post.ask(reply))
+        self.ask(RoomRequest::Post { post: Box::new(post), reply: Reply::new(reply) })
     }
 
     /// Publishes to a relay that somebody is in; the answer is how many are: 0 if nobody is, and then the message is lost.
     ///
     /// # Errors
     /// [`Busy`].
-    pub fn relay(
-        &self,
-        message: Relayed<'_>,
-        reply: impl FnOnce(usize) + Send + 'static,
-    ) -> Result<(), Busy> {
-        self.ask(message.ask(reply))
+    pub fn relay(&self, message: Relayed, reply: impl FnOnce(usize) + Send + 'static) -> Result<(), Busy> {
+        self.ask(RoomRequest::Relay { message, reply: Reply::new(reply) })
     }
 
     /// How far is a room, which is opened if need be (see `chat.open_rooms`), and may this user read it?

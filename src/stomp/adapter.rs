@@ -270,12 +270,14 @@ impl Broker for BrokerAdapter<'_, '_> {
 }
 
 /// A message for a room.
-fn post_of<'s>(profile: &'s Profile, sending: &'s Sending<'_>) -> Result<Post<'s>, Fault> {
+fn post_of(profile: &Profile, sending: &Sending<'_>) -> Result<Post, Fault> {
     let content = simdutf8::basic::from_utf8(&sending.body).map_err(|_| Fault::NotText)?;
     let post = Post::new(sending.destination.name(), profile.user(), content)
         .client_id(sending.client_id.as_deref())
         .create()
-        .mandatory(sending.mandatory);
+        .mandatory(sending.mandatory)
+        // A RECEIPT has the number of receivers alone.
+        .without_json();
     // A name that all sessions without one share is no sender.
     Ok(match &profile.owner {
         Owner::User(_) => post,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
-use crate::rooms::store_api::{OpenStay, ReadFrom, Record, RecordPresence, StayId, Stored};
-use crate::rooms::{Kind, TextSpan, content_digest};
+use crate::rooms::store_api::{OpenStay, ReadFrom, Record, RecordPresence, RecordText, StayId, Stored};
+use crate::rooms::{Kind, content_digest};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const NOON: u64 = 1_769_860_800_000_000;
@@ -54,7 +54,7 @@ fn message(seq: u64) -> Stored {
 }
 
 fn push(batch: &mut RecordBatch, room: RoomId, message: &Stored) {
-    let mut store = |text: &str| TextSpan::store(&mut batch.text, text).unwrap();
+    let mut store = |text: &str| RecordText::store(&mut batch.text, text);
     let (sender, content) = (store(&message.sender), store(&message.content));
     let client_id = message.client_id.as_deref().map(&mut store);
     let Stored { seq, at, kind, .. } = *message;

@@ -2,9 +2,9 @@
 
 use super::entropy::random;
 use crate::rooms::store_api::{
-    Record, RecordBatch, RecordPresence, RoomId, RoomSettings, Stored, StoredPresence,
+    Record, RecordBatch, RecordPresence, RecordText, RoomId, RoomSettings, Stored, StoredPresence,
 };
-use crate::rooms::{Ban, TextSpan, Timestamp};
+use crate::rooms::{Ban, Timestamp};
 
 /// Participants of one room at most.
 pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
@@ -112,27 +112,20 @@ pub(super) enum BanChange {
     Note { bans: Vec<Ban>, ended: Vec<Ban> },
 }
 
-pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> Option<RecordBatch> {
+pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> RecordBatch {
     let mut batch = RecordBatch::default();
     for Stored { seq, at, kind, sender, content, client_id, presence } in messages {
         let text = &mut batch.text;
-        let (sender, content) = (TextSpan::store(text, sender)?, TextSpan::store(text, content)?);
-        let client_id = match client_id {
-            Some(id) => Some(TextSpan::store(text, id)?),
-            None => None,
-        };
-        let presence = match presence {
-            Some(StoredPresence { username, online }) => {
-                // Nobody is there: it came and left elsewhere.
-                let username = TextSpan::store(text, username)?;
-                Some(RecordPresence { username, online: *online, stay: None })
-            }
-            None => None,
-        };
+        let (sender, content) = (RecordText::store(text, sender), RecordText::store(text, content));
+        let client_id = client_id.as_ref().map(|id| RecordText::store(text, id));
+        let presence = presence.as_ref().map(|StoredPresence { username, online }| {
+            // Nobody is there: it came and left elsewhere.
+            RecordPresence { username: RecordText::store(text, username), online: *online, stay: None }
+        });
         let (seq, at, kind) = (*seq, *at, *kind);
         batch.records.push(Record { room, seq, at, kind, sender, content, client_id, presence });
     }
-    Some(batch)
+    batch
 }
 
 /// A UUID (RFC 9562, version 7): milliseconds, then what is left of the microseconds in the upper ten bits of `rand_a`

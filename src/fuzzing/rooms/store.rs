@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use crate::rooms::log::Window;
 use crate::rooms::store_api::{
     Durability, OpenStay, Opened, Page, PageRequest, ReadFrom, RecentId, Record, RecordBatch, RecordPresence,
-    Retention, RoomId, Stored, StoredPresence,
+    RecordText, Retention, RoomId, Stored, StoredPresence,
 };
-use crate::rooms::{Kind, Reader, RejectReason, RoomKey, StoreAnswer, TextSpan, Timestamp, content_digest};
+use crate::rooms::{Kind, Reader, RejectReason, RoomKey, StoreAnswer, Timestamp, content_digest};
 
 /// A room as it is stored.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl StoredRoom {
         Page { messages, tail, gone_at, head: self.head(), epoch: self.epoch, start }
     }
 
-    fn note_stay(&mut self, record: &Record, text: impl Fn(TextSpan) -> Box<str>) {
+    fn note_stay(&mut self, record: &Record, text: impl Fn(RecordText) -> Box<str>) {
         let Some(RecordPresence { username, stay: Some(id), .. }) = record.presence else { return };
         if record.kind == Kind::Join {
             self.stays.push(OpenStay { id, username: text(username) });
@@ -177,7 +177,7 @@ impl ScriptedStore {
             self.refused = Some(batch.term);
             return Some((Verdict::Failed, Vec::new(), StoreAnswer::Refused));
         }
-        let text = |span: TextSpan| -> Box<str> { span.of(&batch.text).into() };
+        let text = |span: RecordText| -> Box<str> { span.of(&batch.text).into() };
         for record in &batch.records {
             let room = &mut self.rooms[usize::try_from(record.room.0).expect("a room of ours")];
             assert_eq!(record.seq, room.head() + 1, "the log gets a hole");

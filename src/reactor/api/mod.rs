@@ -9,7 +9,6 @@
 //! | [`handshake`] | the request that a session began with |
 //! | [`join`] | the wish to enter a room, the place in it |
 //! | [`peer_info`] | where a request came from |
-//! | [`post`] | messages whose sender need not be in the room |
 //! | [`stream_response`] | a response that goes on with the messages of a room |
 //! | [`ticket`] | names a request that is answered later |
 //! | [`timer`] | names a timer of a session |
@@ -22,7 +21,6 @@ pub(super) mod disconnect;
 pub(super) mod handshake;
 pub(super) mod join;
 pub(super) mod peer_info;
-pub(super) mod post;
 pub(super) mod stream_response;
 pub(super) mod ticket;
 pub(super) mod timer;

@@ -10,12 +10,11 @@ use super::handle::Session;
 use super::state::ShardNumber;
 use crate::limit_hits::Limit;
 use crate::reactor::api::join::{JoinRequest, Membership, RoomError};
-use crate::reactor::api::post::Post;
 use crate::reactor::key::Key;
 use crate::reactor::state::LoopState;
 use crate::rooms::{
-    Command, Fault, Format, Join, PostError, Posted, Posting, Publication, Reply, RoomRequest, SessionKey,
-    Variant,
+    Command, Fault, Format, Join, Post, PostError, PostReply, Posted, Publication, Reply, RoomRequest,
+    SessionKey, Variant,
 };
 use crate::transport::Outbound;
 use crate::workers::ShardHandle;
@@ -115,7 +114,7 @@ impl Context<'_> {
         })
     }
 
-    /// Publishes bytes to a relay. In a chat room they are dropped.
+    /// Publishes bytes to a relay. In a chat room they are published as text if they are UTF-8, and dropped otherwise.
     ///
     /// # Errors
     /// As [`Context::publish_text`].
@@ -124,7 +123,8 @@ impl Context<'_> {
     }
 
     /// Publishes the latest value of `key` to a conflated relay, as text or binary: a member that has not been sent the value
-    /// before will not be. In a relay of the other kind the key means nothing.
+    /// before will not be. In a relay of the other kind the key means nothing; in a chat room it is the client's id of the
+    /// message.
     ///
     /// # Errors
     /// As [`Context::publish_text`].
@@ -151,12 +151,12 @@ impl Context<'_> {
     /// [`RoomError::Busy`]; [`RoomError::NotAllowed`] and [`RoomError::NotThatUser`] as with [`Context::join`].
     pub fn post(
         &mut self,
-        post: Post<'_>,
+        post: Post,
         reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
     ) -> Result<(), RoomError> {
-        self.may_act(post.room, post.sender)?;
+        self.may_act(&post.room, &post.sender)?;
         let reply = contained(self.session().clone(), reply);
-        let number = self.shared.shard_of(post.room);
+        let number = self.shared.shard_of(&post.room);
         self.state.posts_to = ShardNumber::new(number);
         let shard = &mut self.shared.shards[usize::from(number)];
         // From congestion on the session is not read; what had been read by then is taken.
@@ -164,14 +164,16 @@ impl Context<'_> {
             self.shared.limit_hits.hit(Limit::ShardQueue);
             return Err(RoomError::Busy);
         }
-        shard.request(Box::new(post.ask(reply)), post.content.len());
+        let request = RoomRequest::Post { post: Box::new(post), reply: Reply::new(reply) };
+        let bytes = request.bytes();
+        shard.request(Box::new(request), bytes);
         Ok(())
     }
 
     /// Whether [`Context::post`] would take this.
-    pub(crate) fn may_post(&self, post: &Post<'_>) -> Result<(), RoomError> {
-        self.may_act(post.room, post.sender)?;
-        let shard = &self.shared.shards[usize::from(self.shared.shard_of(post.room))];
+    pub(crate) fn may_post(&self, post: &Post) -> Result<(), RoomError> {
+        self.may_act(&post.room, &post.sender)?;
+        let shard = &self.shared.shards[usize::from(self.shared.shard_of(&post.room))];
         if shard.is_flooded() { Err(RoomError::Busy) } else { Ok(()) }
     }
 
@@ -184,14 +186,14 @@ impl Context<'_> {
 
     /// Publishes as [`Context::post`] what it [may](Context::may_post), of the rooms that are together all or nothing. With
     /// `only_asks` nothing is published, and the answers are what they would be.
-    pub(crate) fn post_all<F>(&mut self, posts: Vec<(Post<'_>, F)>, only_asks: bool)
+    pub(crate) fn post_all<F>(&mut self, posts: Vec<(Post, F)>, only_asks: bool)
     where
         F: FnOnce(Result<Posted, PostError>) + Send + 'static,
     {
-        let mut by_shard = BTreeMap::<u16, Vec<Posting>>::new();
+        let mut by_shard = BTreeMap::<u16, Vec<(Post, PostReply)>>::new();
         for (post, reply) in posts {
-            let reply = contained(self.session().clone(), reply);
-            by_shard.entry(self.shared.shard_of(post.room)).or_default().push(post.posting(reply));
+            let reply = Reply::new(contained(self.session().clone(), reply));
+            by_shard.entry(self.shared.shard_of(&post.room)).or_default().push((post, reply));
         }
         for (number, posts) in by_shard {
             self.state.posts_to = ShardNumber::new(number);

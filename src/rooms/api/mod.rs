@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `command` | commands of sessions |
 //! | `publication` | what a member publishes, as it lies in the arena of a batch |
+//! | `post`, `relayed` | messages whose sender need not be in the room |
 //! | `request` | requests from outside of any session, which are answered |
 //! | `effect` | what a shard wants done elsewhere, and the answers of the store |
 //! | `store` | batches down to the store, pages up from it |
@@ -17,7 +18,9 @@ pub(in crate::rooms) mod effect;
 pub(in crate::rooms) mod history;
 pub(in crate::rooms) mod peer;
 pub(in crate::rooms) mod poll;
+pub(in crate::rooms) mod post;
 pub(in crate::rooms) mod publication;
+pub(in crate::rooms) mod relayed;
 pub(in crate::rooms) mod request;
 pub(in crate::rooms) mod settings;
 pub mod store;

@@ -1,7 +1,6 @@
 //! What a member publishes, as it lies in the arena of a batch.
 
 use crate::rooms::ids::{Arena, Span, TextSpan};
-use crate::rooms::values::Format;
 
 /// A message of a member. A session does not know what format its room has, so each form has its meaning in each of
 /// them.
@@ -26,43 +25,6 @@ pub enum Publication {
         /// Whether the value is text rather than binary.
         is_text: bool,
     },
-}
-
-/// A message for a relay, published without a member.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RelayMessage {
-    /// Text, for a relay that is not conflated.
-    Text(Box<str>),
-    /// Binary, for a relay that is not conflated.
-    Binary(Box<[u8]>),
-    /// The latest value of a key, for a conflated relay.
-    Keyed {
-        /// The key.
-        key: Box<[u8]>,
-        /// The value.
-        value: Box<[u8]>,
-        /// Whether the value is text rather than binary.
-        is_text: bool,
-    },
-}
-
-impl RelayMessage {
-    /// The format of the relays that it is for.
-    pub(in crate::rooms) fn format(&self) -> Format {
-        match self {
-            RelayMessage::Text(_) | RelayMessage::Binary(_) => Format::Relay,
-            RelayMessage::Keyed { .. } => Format::Conflated,
-        }
-    }
-
-    /// What is published.
-    pub(in crate::rooms) fn published(&self) -> Published<'_> {
-        match self {
-            RelayMessage::Text(text) => Published::Text { content: text, id: None },
-            RelayMessage::Binary(payload) => Published::Binary(payload),
-            RelayMessage::Keyed { key, value, is_text } => Published::Keyed { key, value, is_text: *is_text },
-        }
-    }
 }
 
 /// A [`Publication`] taken out of its arena.

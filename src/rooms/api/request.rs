@@ -3,52 +3,35 @@
 use std::time::Duration;
 
 use super::poll::Poll;
-use super::publication::RelayMessage;
+use super::post::{Post, PostReply};
+use super::relayed::Relayed;
 use crate::rooms::ids::RoomId;
 use crate::rooms::limits::bans::TooManyBans;
-use crate::rooms::reasons::{PostError, RejectReason};
+use crate::rooms::reasons::RejectReason;
 use crate::rooms::reply::Reply;
-use crate::rooms::values::{Joined, Online, Posted, ShardStats, VisibleHead};
-
-/// A message for a chat room, without a member.
-#[derive(Debug)]
-pub struct Posting {
-    /// The room's name.
-    pub room: Box<str>,
-    /// In whose name.
-    pub sender: Box<str>,
-    /// The text.
-    pub content: Box<str>,
-    /// By which a repeat is recognised.
-    pub client_id: Option<Box<str>>,
-    /// The session that `client_id` belongs to, if the sender has no name of its own.
-    pub id_session: Option<u128>,
-    /// Whether the room is created if it is not there, where rooms are open to all users.
-    pub create: bool,
-    /// Whether to publish it only if the room has a member to get it.
-    pub mandatory: bool,
-    /// The answer.
-    pub reply: Reply<Result<Posted, PostError>>,
-}
+use crate::rooms::values::{Joined, Online, ShardStats, VisibleHead};
 
 /// What can be asked of a shard.
 #[derive(Debug)]
 pub enum RoomRequest {
     /// Publishes to a chat room in the name of a user, without a member; answered when the message is stored.
-    Post(Box<Posting>),
+    Post {
+        /// The message.
+        post: Box<Post>,
+        /// The answer.
+        reply: PostReply,
+    },
     /// Publishes to chat rooms as [`RoomRequest::Post`], all of it or nothing; each message has its own answer.
     PostAll {
-        /// The messages, in their order.
-        posts: Vec<Posting>,
+        /// The messages in their order, each with where its answer goes.
+        posts: Vec<(Post, PostReply)>,
         /// Whether it is only asked if that could be done now. The answer to each is what it would be, without a number.
         only_asks: bool,
     },
     /// Publishes to a relay without a member; answered with the number of its members. Without members, nothing is done.
     Relay {
-        /// The room's name.
-        room: Box<str>,
         /// The message.
-        message: RelayMessage,
+        message: Relayed,
         /// The answer.
         reply: Reply<usize>,
     },
@@ -122,8 +105,8 @@ impl RoomRequest {
     #[must_use]
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            RoomRequest::Post(post) => post.content.len(),
-            RoomRequest::PostAll { posts, .. } => posts.iter().map(|post| post.content.len()).sum(),
+            RoomRequest::Post { post, .. } => post.content.len(),
+            RoomRequest::PostAll { posts, .. } => posts.iter().map(|(post, _)| post.content.len()).sum(),
             RoomRequest::Relay { message, .. } => message.published().payload().len(),
             RoomRequest::Position { .. }
             | RoomRequest::Visible { .. }
@@ -140,7 +123,7 @@ impl RoomRequest {
     #[must_use]
     pub(crate) fn can_be_refused(&self) -> bool {
         match self {
-            RoomRequest::Post(_)
+            RoomRequest::Post { .. }
             | RoomRequest::PostAll { .. }
             | RoomRequest::Position { .. }
             | RoomRequest::Visible { .. }
@@ -158,9 +141,9 @@ impl RoomRequest {
     /// waits.
     pub(crate) fn refuse(self, reason: RejectReason) {
         match self {
-            RoomRequest::Post(post) => post.reply.send(Err(reason.post_error())),
+            RoomRequest::Post { reply, .. } => reply.send(Err(reason.post_error())),
             RoomRequest::PostAll { posts, .. } => {
-                posts.into_iter().for_each(|post| post.reply.send(Err(reason.post_error())));
+                posts.into_iter().for_each(|(_, reply)| reply.send(Err(reason.post_error())));
             }
             RoomRequest::Position { reply, .. } => reply.send(Err(reason)),
             RoomRequest::Visible { reply, .. } => reply.send(Err(reason)),
@@ -178,10 +161,10 @@ impl RoomRequest {
     #[must_use]
     pub fn room(&self) -> Option<&str> {
         match self {
-            RoomRequest::Post(post) => Some(&post.room),
-            RoomRequest::PostAll { posts, .. } => posts.first().map(|post| &*post.room),
-            RoomRequest::Relay { room, .. }
-            | RoomRequest::Position { room, .. }
+            RoomRequest::Post { post, .. } => Some(&post.room),
+            RoomRequest::PostAll { posts, .. } => posts.first().map(|(post, _)| &*post.room),
+            RoomRequest::Relay { message, .. } => Some(&message.room),
+            RoomRequest::Position { room, .. }
             | RoomRequest::Visible { room, .. }
             | RoomRequest::Poll { room, .. }
             | RoomRequest::Online { room, .. }

@@ -9,7 +9,6 @@ pub use crate::rooms::message::stored::{Stored, StoredPresence};
 
 use std::collections::HashSet;
 
-use crate::rooms::ids::TextSpan;
 use crate::rooms::message::identity::{IdOwner, Identified};
 use crate::rooms::message::kind::Kind;
 use crate::rooms::timestamp::Timestamp;
@@ -19,11 +18,35 @@ use crate::rooms::timestamp::Timestamp;
 // Clients in JavaScript read numbers as doubles: beyond 2^53 two messages would have one number there.
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
 
+/// A piece of the text of a batch for the store.
+// Longer than a span of commands, whose sender hears that a batch of them is full: a message that has its number must be
+// recorded, however long it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordText {
+    start: usize,
+    len: usize,
+}
+
+impl RecordText {
+    /// Appends `piece` to `text` and names the place.
+    pub fn store(text: &mut String, piece: &str) -> RecordText {
+        let stored = RecordText { start: text.len(), len: piece.len() };
+        text.push_str(piece);
+        stored
+    }
+
+    /// The piece, from the text it was stored in (empty from any other that has no such piece).
+    #[must_use]
+    pub fn of(self, text: &str) -> &str {
+        text.get(self.start..self.start + self.len).unwrap_or_default()
+    }
+}
+
 /// What a JOIN or LEAVE to be stored says besides its text; the span lies in the text of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordPresence {
     /// The name of the user that came or left.
-    pub username: TextSpan,
+    pub username: RecordText,
     /// Number of users in the room after that.
     pub online: u64,
     /// Whose stay begins or ends with it; `None` if it is no stay in this store's rooms, but one that was imported.
@@ -51,11 +74,11 @@ pub struct Record {
     /// What it is.
     pub kind: Kind,
     /// Who said it.
-    pub sender: TextSpan,
+    pub sender: RecordText,
     /// What was said.
-    pub content: TextSpan,
+    pub content: RecordText,
     /// The publisher's own id of it.
-    pub client_id: Option<TextSpan>,
+    pub client_id: Option<RecordText>,
     /// What a JOIN or LEAVE says besides.
     pub presence: Option<RecordPresence>,
 }

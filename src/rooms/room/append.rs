@@ -35,8 +35,8 @@ impl<P: Peer> Room<P> {
             self.unstored.push_back(publisher);
         } else {
             self.publish_up_to(seq, limits);
-            if let Publisher::Request(reply) = publisher {
-                reply.send(Ok(self.posted(seq)));
+            if let Publisher::Request { reply, wants_json } = publisher {
+                reply.send(Ok(self.posted(seq, wants_json)));
             }
         }
         seq
@@ -75,8 +75,8 @@ impl<P: Peer> Room<P> {
         self.positions.commit(seq, self.log.head());
         // Before anything leaves the window: the answers have the messages with them.
         for number in first..=self.positions.visible() {
-            if let Some(Publisher::Request(reply)) = self.unstored.pop_front() {
-                reply.send(Ok(self.posted(number)));
+            if let Some(Publisher::Request { reply, wants_json }) = self.unstored.pop_front() {
+                reply.send(Ok(self.posted(number, wants_json)));
             }
         }
         self.answer_repeats(place);
@@ -102,8 +102,10 @@ impl<P: Peer> Room<P> {
         self.evict(limits);
     }
 
-    pub(in crate::rooms) fn posted(&self, seq: u64) -> Posted {
-        let json = self.log.frame(seq).map(payload_of).map(Into::into);
+    /// The answer to who has posted this message, with a copy of its JSON only if it is wanted.
+    pub(in crate::rooms) fn posted(&self, seq: u64, wants_json: bool) -> Posted {
+        let frame = self.log.frame(seq).filter(|_| wants_json);
+        let json = frame.map(payload_of).map(Into::into);
         Posted { seq, json, receivers: self.members.len() }
     }
 }
@@ -114,7 +116,7 @@ impl<P> Room<P> {
         for publisher in &self.unstored {
             match publisher {
                 Publisher::Notice(notice) => self.delayed.push(notice.clone()),
-                Publisher::Member { .. } | Publisher::Request(_) => {}
+                Publisher::Member { .. } | Publisher::Request { .. } => {}
             }
         }
     }

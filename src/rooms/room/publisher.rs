@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use super::dedup::Earlier;
+use crate::rooms::api::post::PostReply;
 use crate::rooms::ids::{MemberKey, SessionKey, StayId};
 use crate::rooms::message::kind::Kind;
-use crate::rooms::reasons::PostError;
-use crate::rooms::reply::Reply;
-use crate::rooms::values::Posted;
 
 /// The publisher of a message that is not stored yet: hears what becomes of it.
 #[derive(Debug)]
@@ -22,7 +20,12 @@ pub(in crate::rooms) enum Publisher {
         session: SessionKey,
     },
     /// A request, which is answered.
-    Request(Reply<Result<Posted, PostError>>),
+    Request {
+        /// Where the answer goes.
+        reply: PostReply,
+        /// Whether it has the message's JSON, which has to be copied for it.
+        wants_json: bool,
+    },
 }
 
 /// A message that came again before its first was stored.

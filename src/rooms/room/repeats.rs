@@ -63,11 +63,11 @@ impl<P: Peer> Room<P> {
             let client_id = client_id.into();
             return self.repeats.push(Repeat { first, is_same, client_id, publisher });
         }
-        if is_same && let Publisher::Request(reply) = publisher {
+        if is_same && let Publisher::Request { reply, wants_json: true } = publisher {
             // The first may have left memory and, by retention, the store: it is written anew from what came again.
             let mut json = Vec::new();
             draft.envelope(&self.name, self.epoch, first.seq, first.at).encode_json(&mut json);
-            return reply.send(Ok(Posted { json: Some(json.into()), ..self.posted(first.seq) }));
+            return reply.send(Ok(Posted { json: Some(json.into()), ..self.posted(first.seq, false) }));
         }
         self.answer_stored_repeat(Repeat { first, is_same, client_id: client_id.into(), publisher }, place);
     }
@@ -87,7 +87,7 @@ impl<P: Peer> Room<P> {
                 self.answer_failed(publisher, PostError::IdReused, Some(&client_id), place);
             }
             Publisher::Notice(_) => {}
-            Publisher::Request(reply) => reply.send(Ok(self.posted(first.seq))),
+            Publisher::Request { reply, wants_json } => reply.send(Ok(self.posted(first.seq, wants_json))),
             Publisher::Member { key, session } => {
                 let Some(member) = self.publisher(key, session, place) else { return };
                 let (epoch, seq, stored_at, at) = (self.epoch, first.seq, first.at, member.sent_at);
@@ -131,7 +131,7 @@ impl<P: Peer> Room<P> {
     ) {
         match publisher {
             Publisher::Notice(_) => {}
-            Publisher::Request(reply) => reply.send(Err(error)),
+            Publisher::Request { reply, .. } => reply.send(Err(error)),
             Publisher::Member { key, session } => {
                 if let Some(member) = self.publisher(key, session, place) {
                     self.tell_error(member, &error.fault(client_id));

@@ -69,7 +69,7 @@ impl<P: Peer> Shard<P> {
                 request @ (RoomRequest::Position { .. }
                 | RoomRequest::Visible { .. }
                 | RoomRequest::Poll { .. }
-                | RoomRequest::Post(_)
+                | RoomRequest::Post { .. }
                 | RoomRequest::PostAll { .. }
                 | RoomRequest::Relay { .. }
                 | RoomRequest::Kick { .. }

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::settings::Durability;
-use crate::rooms::api::store::{Record, RecordBatch, RecordPresence, refused_with};
-use crate::rooms::ids::{RoomId, RoomKey, TextSpan};
+use crate::rooms::api::store::{Record, RecordBatch, RecordPresence, RecordText, refused_with};
+use crate::rooms::ids::{RoomId, RoomKey};
 use crate::rooms::message::draft::{Draft, DraftPresence};
 use crate::rooms::room::limits::RoomLimits;
 use crate::rooms::room::publisher::Publisher;
@@ -85,16 +85,12 @@ impl PendingCommits {
         let seq = room.append(draft, publisher, limits, now);
         let Some(id) = room.record_as() else { return };
         let text = &mut self.batch.text;
-        let (Some(sender), Some(content)) =
-            (TextSpan::store(text, draft.sender), TextSpan::store(text, draft.content))
-        else {
-            return;
-        };
-        let client_id = draft.client_id.and_then(|id| TextSpan::store(text, id));
-        let presence = draft.presence.and_then(|presence| {
+        let (sender, content) =
+            (RecordText::store(text, draft.sender), RecordText::store(text, draft.content));
+        let client_id = draft.client_id.map(|id| RecordText::store(text, id));
+        let presence = draft.presence.map(|presence| {
             let DraftPresence { username, online, stay } = presence;
-            let username = TextSpan::store(text, username)?;
-            Some(RecordPresence { username, online, stay: Some(stay) })
+            RecordPresence { username: RecordText::store(text, username), online, stay: Some(stay) }
         });
         let (at, kind) = (room.last_at, draft.kind);
         self.batch.records.push(Record { room: id, seq, at, kind, sender, content, client_id, presence });

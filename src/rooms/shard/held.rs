@@ -1,7 +1,7 @@
 //! Commands that wait for a room: what they are, and what keeping them costs.
 
 use crate::rooms::api::command::{Command, Join};
-use crate::rooms::api::request::{Posting, RoomRequest};
+use crate::rooms::api::request::RoomRequest;
 use crate::rooms::ids::MemberKey;
 use crate::rooms::timestamp::Timestamp;
 
@@ -15,8 +15,8 @@ impl<P> Command<P> {
         match self {
             Command::Join(join) => join.creates,
             Command::Request(request) => match &**request {
-                RoomRequest::Post(post) => post.create,
-                RoomRequest::PostAll { posts, .. } => posts.iter().any(|post| post.create),
+                RoomRequest::Post { post, .. } => post.create,
+                RoomRequest::PostAll { posts, .. } => posts.iter().any(|(post, _)| post.create),
                 RoomRequest::Relay { .. }
                 | RoomRequest::Position { .. }
                 | RoomRequest::Visible { .. }
@@ -98,13 +98,6 @@ fn waited(since: Timestamp, now: Timestamp) -> std::time::Duration {
     std::time::Duration::from_micros(now.micros().saturating_sub(since.micros()))
 }
 
-impl Posting {
-    fn text_bytes(&self) -> usize {
-        let id = self.client_id.as_ref().map_or(0, |id| id.len());
-        size_of::<Posting>() + self.sender.len() + self.content.len() + id
-    }
-}
-
 impl RoomRequest {
     /// Whether it is a poll of this user.
     pub(super) fn is_poll_of(&self, name: &str) -> bool {
@@ -115,9 +108,9 @@ impl RoomRequest {
     fn text_bytes(&self) -> usize {
         let room = self.room().map_or(0, str::len);
         room + match self {
-            RoomRequest::Post(post) => post.text_bytes(),
+            RoomRequest::Post { post, .. } => post.held_bytes(),
             RoomRequest::PostAll { posts, .. } => {
-                posts.iter().map(|post| post.room.len() + post.text_bytes()).sum::<usize>()
+                posts.iter().map(|(post, _)| post.room.len() + post.held_bytes()).sum::<usize>()
             }
             RoomRequest::Relay { message, .. } => message.published().len(),
             RoomRequest::Position { user, .. }

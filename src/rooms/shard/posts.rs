@@ -5,46 +5,32 @@ use std::collections::HashMap;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::request::{Posting, RoomRequest};
+use crate::rooms::api::post::{Post, PostReply};
+use crate::rooms::api::request::RoomRequest;
 use crate::rooms::ids::RoomId;
-use crate::rooms::message::draft::Draft;
 use crate::rooms::message::identity::content_digest;
-use crate::rooms::message::kind::Kind;
 use crate::rooms::reasons::PostError;
 use crate::rooms::room::publisher::Publisher;
 use crate::rooms::room::state::Room;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Format, Posted};
 
-impl Posting {
-    fn draft(&self) -> Draft<'_> {
-        Draft {
-            kind: Kind::Message,
-            sender: &self.sender,
-            content: &self.content,
-            client_id: self.client_id.as_deref(),
-            id_session: self.id_session,
-            presence: None,
-        }
-    }
-}
-
 impl<P: Peer> Shard<P> {
     /// Publishes, once the room is open.
-    pub(super) fn post(&mut self, post: Box<Posting>, now: Timestamp) {
+    pub(super) fn post(&mut self, post: Box<Post>, reply: PostReply, now: Timestamp) {
         match self.find_for_post(&post, now) {
-            Err(error) => post.reply.send(Err(error)),
+            Err(error) => reply.send(Err(error)),
             Ok(index) if matches!(self.rooms[index], RoomSlot::Opening(_)) => {
-                self.hold(index, Command::Request(Box::new(RoomRequest::Post(post))), now);
+                self.hold(index, Command::Request(Box::new(RoomRequest::Post { post, reply })), now);
             }
-            Ok(index) => drop(self.post_to(index, *post, now)),
+            Ok(index) => drop(self.post_to(index, &post, reply, now)),
         }
     }
 
     /// Publishes all of it, once all rooms are open, or nothing: whatever can be wrong is looked for before the first
     /// message is appended, and the store is told that they go together.
-    pub(super) fn post_all(&mut self, posts: Vec<Posting>, only_asks: bool, now: Timestamp) {
-        for post in &posts {
+    pub(super) fn post_all(&mut self, posts: Vec<(Post, PostReply)>, only_asks: bool, now: Timestamp) {
+        for (post, _) in &posts {
             match self.find_for_post(post, now) {
                 Err(error) => return refuse_all(posts, error),
                 Ok(index) if matches!(self.rooms[index], RoomSlot::Opening(_)) => {
@@ -58,21 +44,21 @@ impl<P: Peer> Shard<P> {
             return refuse_all(posts, error);
         }
         let mut stored = Vec::new();
-        for post in posts {
+        for (post, reply) in posts {
             // Nothing has happened since they were all found open.
             let Some(&index) = self.names[Format::Chat as usize].get(&post.room) else { continue };
             if only_asks {
                 let receivers = self.open_chat(&post.room).map_or(0, Room::member_count);
-                post.reply.send(Ok(Posted { seq: 0, json: None, receivers }));
+                reply.send(Ok(Posted { seq: 0, json: None, receivers }));
             } else {
-                stored.extend(self.post_to(index, post, now));
+                stored.extend(self.post_to(index, &post, reply, now));
             }
         }
         self.commits.group(stored);
     }
 
     /// The room of a message, open or on its way.
-    fn find_for_post(&mut self, post: &Posting, now: Timestamp) -> Result<usize, PostError> {
+    fn find_for_post(&mut self, post: &Post, now: Timestamp) -> Result<usize, PostError> {
         if self.limits.bounds.bans.holds(&post.room, &post.sender) {
             return Err(PostError::Banned);
         }
@@ -81,9 +67,9 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Whether each of these messages can be published in its room, which is open, behind those before it.
-    fn may_post_all(&mut self, posts: &[Posting], now: Timestamp) -> Result<(), PostError> {
+    fn may_post_all(&mut self, posts: &[(Post, PostReply)], now: Timestamp) -> Result<(), PostError> {
         let mut ids = HashMap::new();
-        for post in posts {
+        for (post, _) in posts {
             let index = self.names[Format::Chat as usize].get(&post.room).copied();
             // At the limit of rooms, one of them may have been forgotten for another.
             let Some(RoomSlot::Open(room)) = index.and_then(|index| self.rooms.get_mut(index)) else {
@@ -95,7 +81,7 @@ impl<P: Peer> Shard<P> {
                 }
                 continue;
             }
-            if let Some(id) = &post.client_id
+            if let Some(id) = post.draft().client_id
                 && let Some(content) = ids.insert((&post.room, &post.sender, id), &post.content)
                 && *content != post.content
             {
@@ -114,26 +100,24 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Publishes in the room at `index`, which is open; the store's name for it, if the message waits for the store.
-    fn post_to(&mut self, index: usize, post: Posting, now: Timestamp) -> Option<RoomId> {
+    fn post_to(&mut self, index: usize, post: &Post, reply: PostReply, now: Timestamp) -> Option<RoomId> {
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else {
             debug_assert!(false, "the room is open");
-            post.reply.send(Err(PostError::Unavailable));
+            reply.send(Err(PostError::Unavailable));
             return None;
         };
-        let Posting { sender, content, client_id, id_session, mandatory, reply, .. } = post;
-        let (kind, client_id) = (Kind::Message, client_id.as_deref());
-        let draft = Draft { kind, sender: &sender, content: &content, client_id, id_session, presence: None };
-        let publisher = Publisher::Request(reply);
+        let draft = post.draft();
+        let publisher = Publisher::Request { reply, wants_json: post.wants_json };
         if let Some(first) = room.earlier(&draft, &self.limits, now) {
             room.answer_repeat(first, &draft, publisher, |_| None);
             return None;
         }
-        if mandatory && room.members.is_empty() {
-            room.answer_failed(publisher, PostError::NoReceiver, client_id, |_| None);
+        if post.mandatory && room.members.is_empty() {
+            room.answer_failed(publisher, PostError::NoReceiver, draft.client_id, |_| None);
             return None;
         }
         if room.is_closed() {
-            room.answer_failed(publisher, PostError::Unavailable, client_id, |_| None);
+            room.answer_failed(publisher, PostError::Unavailable, draft.client_id, |_| None);
             self.retry_reset(index, now);
             return None;
         }
@@ -146,6 +130,6 @@ impl<P: Peer> Shard<P> {
     }
 }
 
-fn refuse_all(posts: Vec<Posting>, error: PostError) {
-    posts.into_iter().for_each(|post| post.reply.send(Err(error)));
+fn refuse_all(posts: Vec<(Post, PostReply)>, error: PostError) {
+    posts.into_iter().for_each(|(_, reply)| reply.send(Err(error)));
 }

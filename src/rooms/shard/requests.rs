@@ -7,7 +7,7 @@ use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::Command;
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
-use crate::rooms::api::publication::RelayMessage;
+use crate::rooms::api::relayed::Relayed;
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::ids::RoomId;
 use crate::rooms::reasons::RejectReason;
@@ -19,10 +19,10 @@ use crate::rooms::values::{Format, Online, OnlineSession};
 impl<P: Peer> Shard<P> {
     pub(super) fn request(&mut self, request: RoomRequest, now: Timestamp) {
         match request {
-            RoomRequest::Post(post) => self.post(post, now),
+            RoomRequest::Post { post, reply } => self.post(post, reply, now),
             RoomRequest::PostAll { posts, only_asks } => self.post_all(posts, only_asks, now),
-            RoomRequest::Relay { room, message, reply } => {
-                let receivers = self.relay(&room, &message, now);
+            RoomRequest::Relay { message, reply } => {
+                let receivers = self.relay(&message, now);
                 reply.send(receivers);
             }
             RoomRequest::Position { .. } | RoomRequest::Poll { .. } | RoomRequest::Online { .. } => {
@@ -58,7 +58,7 @@ impl<P: Peer> Shard<P> {
             // A room that is not in memory has no members.
             RoomRequest::Online { .. }
             | RoomRequest::Visible { .. }
-            | RoomRequest::Post(_)
+            | RoomRequest::Post { .. }
             | RoomRequest::PostAll { .. }
             | RoomRequest::Relay { .. }
             | RoomRequest::Kick { .. }
@@ -86,8 +86,8 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Publishes to a relay that has members; returns how many.
-    fn relay(&mut self, name: &str, message: &RelayMessage, now: Timestamp) -> usize {
-        let Some(&index) = self.names[message.format() as usize].get(name) else { return 0 };
+    fn relay(&mut self, message: &Relayed, now: Timestamp) -> usize {
+        let Some(&index) = self.names[message.format() as usize].get(&message.room) else { return 0 };
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return 0 };
         if room.members.is_empty() {
             return 0;

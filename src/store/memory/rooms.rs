@@ -434,7 +434,7 @@ impl Rooms {
             }
             (None | Some(_), _) => {}
         }
-        let mut batch = batch_of(id, &import.messages).ok_or(StoreError::Malformed)?;
+        let mut batch = batch_of(id, &import.messages);
         let follows = batch.records.first().is_none_or(|first| room.log.precedes(first.seq, first.at));
         self.append(&mut batch, now);
         if let Some(&room) = batch.refused.first() {

@@ -188,7 +188,7 @@ pub(super) fn import(
         }
     }
     log.heads.forget(room.id);
-    let batch = batch_of(room.id, &import.messages).ok_or(StoreError::Malformed)?;
+    let batch = batch_of(room.id, &import.messages);
     if let Some((_, refusal)) = log.append(conn, &batch)?.into_iter().next() {
         return Err(refusal);
     }

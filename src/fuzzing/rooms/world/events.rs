@@ -8,7 +8,7 @@ use crate::fuzzing::Numbers;
 use crate::fuzzing::rooms::member::Member;
 use crate::fuzzing::rooms::poller::Poller;
 use crate::rooms::store_api::RoomId;
-use crate::rooms::{Arena, Command, Format, Posting, RejectReason, Reply, RoomRequest};
+use crate::rooms::{Arena, Command, Format, Post, RejectReason, Reply, RoomRequest};
 
 impl World {
     /// The store cannot open a room: everybody who waits for it is sent away, and what they said is not said.
@@ -82,17 +82,9 @@ impl World {
         let reply = Reply::new(move |_| {
             answered.fetch_add(1, Ordering::Relaxed);
         });
-        let posting = Posting {
-            room: ROOMS[index].0.into(),
-            sender: "poster".into(),
-            content: content.as_str().into(),
-            client_id: client_id.as_deref().map(Into::into),
-            id_session: None,
-            create: true,
-            mandatory: false,
-            reply,
-        };
-        self.apply(Command::Request(Box::new(RoomRequest::Post(Box::new(posting)))), &Arena::default());
+        let post = Post::new(ROOMS[index].0, "poster", &content).client_id(client_id.as_deref());
+        let post = Box::new(post.create());
+        self.apply(Command::Request(Box::new(RoomRequest::Post { post, reply })), &Arena::default());
         let (user, client_id) = ("poster".to_owned(), client_id.map(|id| ("poster".to_owned(), id)));
         self.rooms[index].append(Draft { user, content, client_id, key: None, notice: None }, self.now);
     }

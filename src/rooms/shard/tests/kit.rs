@@ -12,8 +12,9 @@ use serde_json::Value;
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::peer::{Peer, Sent};
+use crate::rooms::api::post::Post;
 use crate::rooms::api::publication::Publication;
-use crate::rooms::api::request::{Posting, RoomRequest};
+use crate::rooms::api::request::RoomRequest;
 use crate::rooms::api::settings::{Durability, Retention};
 use crate::rooms::api::store::{Opened, RecordBatch};
 use crate::rooms::ids::{Arena, MemberKey, RoomId, SessionKey, TextSpan};
@@ -225,8 +226,8 @@ impl Kit {
     pub(in crate::rooms) fn say(&mut self, member: MemberKey, content: &str, id: Option<&str>) {
         let mut arena = Arena::default();
         let content = TextSpan::store(&mut arena.text, content).expect("it fits");
-        let tag = id.and_then(|id| TextSpan::store(&mut arena.text, id));
-        self.apply(Command::Publish { member, message: Publication::Text { content, id: tag } }, &arena);
+        let id = id.and_then(|id| TextSpan::store(&mut arena.text, id));
+        self.apply(Command::Publish { member, message: Publication::Text { content, id } }, &arena);
     }
 
     /// Publishes without a member; where the answer comes.
@@ -237,17 +238,9 @@ impl Kit {
         id: &str,
     ) -> Receiver<Result<Posted, PostError>> {
         let (answer, answered) = sync_channel(1);
-        let posting = Posting {
-            room: "r".into(),
-            sender: sender.into(),
-            content: content.into(),
-            client_id: Some(id.into()),
-            id_session: None,
-            create: true,
-            mandatory: false,
-            reply: Reply::new(move |posted| answer.send(posted).expect("the test waits")),
-        };
-        self.apply(Command::Request(Box::new(RoomRequest::Post(Box::new(posting)))), &Arena::default());
+        let post = Box::new(Post::new("r", sender, content).client_id(Some(id)).create());
+        let reply = Reply::new(move |posted| answer.send(posted).expect("the test waits"));
+        self.apply(Command::Request(Box::new(RoomRequest::Post { post, reply })), &Arena::default());
         answered
     }
 }

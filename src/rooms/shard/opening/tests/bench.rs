@@ -11,8 +11,9 @@ use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 use crate::rooms::api::peer::{Peer, Sent};
 use crate::rooms::api::poll::{Poll, PollResult};
+use crate::rooms::api::post::Post;
 use crate::rooms::api::publication::Publication;
-use crate::rooms::api::request::{Posting, RoomRequest};
+use crate::rooms::api::request::RoomRequest;
 use crate::rooms::api::settings::{Durability, Retention};
 use crate::rooms::api::store::Opened;
 use crate::rooms::ids::{Arena, MemberKey, RoomId, RoomKey, SessionKey, TextSpan};
@@ -150,16 +151,8 @@ impl Bench {
 
     pub(super) fn post(&mut self, room: &str, create: bool) -> Receiver<Result<Posted, PostError>> {
         self.ask(|reply| {
-            RoomRequest::Post(Box::new(Posting {
-                room: room.into(),
-                sender: "eve".into(),
-                content: "posted".into(),
-                client_id: None,
-                id_session: None,
-                create,
-                mandatory: false,
-                reply,
-            }))
+            let post = Post::new(room, "eve", "posted");
+            RoomRequest::Post { post: Box::new(if create { post.create() } else { post }), reply }
         })
     }
 

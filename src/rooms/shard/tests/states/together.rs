@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::*;
-use crate::rooms::api::request::Posting;
+use crate::rooms::api::post::Post;
 use crate::rooms::values::Posted;
 
 /// The answers to messages that are posted together.
@@ -13,21 +13,13 @@ impl Kit {
     /// Posts to rooms together: their names, contents and ids, and whether somebody has to be there.
     fn post_all(&mut self, posts: &[(&str, &str, &str, bool)], only_asks: bool) -> Answers {
         let mut answers = Vec::new();
-        let posting = |&(room, content, id, mandatory): &(&str, &str, &str, bool)| {
+        let post = |&(room, content, id, mandatory): &(&str, &str, &str, bool)| {
             let (reply, answer) = sync_channel(1);
             answers.push(answer);
-            Posting {
-                room: room.into(),
-                sender: "eve".into(),
-                content: content.into(),
-                client_id: (!id.is_empty()).then(|| id.into()),
-                id_session: None,
-                create: true,
-                mandatory,
-                reply: Reply::new(move |posted| reply.send(posted).expect("the test waits")),
-            }
+            let post = Post::new(room, "eve", content).client_id(Some(id)).create().mandatory(mandatory);
+            (post, Reply::new(move |posted| reply.send(posted).expect("the test waits")))
         };
-        let posts = posts.iter().map(posting).collect();
+        let posts = posts.iter().map(post).collect();
         self.apply(Command::Request(Box::new(RoomRequest::PostAll { posts, only_asks })), &Arena::default());
         answers
     }
