@@ -57,7 +57,7 @@ impl fmt::Debug for Issuer {
 
 /// The claims of a token, in the order in which they are written.
 #[derive(Serialize)]
-struct Claims<'c> {
+struct ClaimsToSign<'c> {
     sub: &'c str,
     iat: u64,
     exp: u64,
@@ -98,7 +98,7 @@ impl Issuer {
         if !is_user_name(user) {
             return Err(IssueError::Name);
         }
-        let claims = Claims {
+        let claims = ClaimsToSign {
             sub: user,
             iat: now.as_secs(),
             exp: now.saturating_add(lifetime).as_secs(),

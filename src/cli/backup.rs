@@ -22,26 +22,26 @@ const ASK_INTERVAL: Duration = Duration::from_millis(50);
 /// Arguments of `foghorn backup`.
 #[derive(Debug, clap::Args)]
 #[group(id = "backup")]
-pub(super) struct Arguments {
+pub(super) struct BackupArgs {
     /// The file to write; one that is there is replaced once the copy is whole
     file: PathBuf,
     #[command(flatten)]
-    server: remote::Arguments,
+    server: remote::RemoteArgs,
 }
 
 #[derive(Deserialize)]
-struct Begun {
+struct BackupBegun {
     id: String,
 }
 
 #[derive(Deserialize)]
-struct Progress {
+struct CopyProgress {
     copied: u64,
     total: u64,
 }
 
 /// Fetches the copy under another name, checks it, and gives it its name.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &BackupArgs) -> Result<(), Failure> {
     let file = &arguments.file;
     if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return Err(Failure::new(format!("{} is there already, and no ordinary file", file.display())));
@@ -79,7 +79,7 @@ fn fetch(
     if reply.status != 201 {
         return Err(server.refusal(&reply));
     }
-    let Begun { id } = serde_json::from_slice(&reply.body)?;
+    let BackupBegun { id } = serde_json::from_slice(&reply.body)?;
     if id.len() != 16 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(Failure::new("the server's answer has no id of a backup"));
     }
@@ -105,7 +105,7 @@ fn fetch_pieces(
         let reply = server.ask("GET", &format!("{PATH}?id={id}&offset={offset}"))?;
         match reply.status {
             202 => {
-                let Progress { copied, total } = serde_json::from_slice(&reply.body)?;
+                let CopyProgress { copied, total } = serde_json::from_slice(&reply.body)?;
                 bar.set_message("copying");
                 bar.set_length(total);
                 bar.set_position(copied);

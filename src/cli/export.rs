@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use indicatif::ProgressBar;
 
 use super::failure::Failure;
-use super::offline::{Place, ask, progress};
+use super::offline::{StoreArgs, ask, progress};
 use super::room_line::RoomLine;
 use crate::rooms::store_api::{Page, PageRequest, ReadFrom};
 use crate::rooms::{Timestamp, push_stored_json};
@@ -21,19 +21,19 @@ const PAGE_BYTES: usize = 4 << 20;
 /// Arguments of `foghorn export`.
 #[derive(Debug, clap::Args)]
 #[group(id = "export")]
-pub(super) struct Arguments {
+pub(super) struct ExportArgs {
     /// The room's id
     room: String,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
-    place: Place,
+    store: StoreArgs,
 }
 
 /// Writes what the room is, then every message that is kept, oldest first, each as the object that the room's members were sent.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let (store, _threads) = arguments.place.open(false)?;
+pub(super) fn run(arguments: &ExportArgs) -> Result<(), Failure> {
+    let (store, _threads) = arguments.store.open(false)?;
     let room = &*arguments.room;
     // A room that is not there costs nobody the file of the last export.
     let first = read(&store, room, 0)?;

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::failure::Failure;
 use super::interrupt::Interrupt;
 use super::message_line::MessageLine;
-use super::offline::{Place, ask, progress};
+use super::offline::{StoreArgs, ask, progress};
 use super::room_line::RoomLine;
 use crate::auth;
 use crate::request::names::ROOM_BYTES_MAX;
@@ -27,7 +27,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Arguments of `foghorn import`.
 #[derive(Debug, clap::Args)]
 #[group(id = "import")]
-pub(super) struct Arguments {
+pub(super) struct ImportArgs {
     /// Read this file instead of standard input
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
@@ -35,11 +35,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ROOM")]
     room: Option<String>,
     #[command(flatten)]
-    place: Place,
+    store: StoreArgs,
 }
 
 /// Puts the messages into a room without any, with the numbers and times that they have.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &ImportArgs) -> Result<(), Failure> {
     let input: Box<dyn BufRead> = match &arguments.input {
         Some(path) => {
             let file = File::open(path);
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(room) = &arguments.room {
         check_room(room).map_err(|why| Failure::usage(format!("--room {why}")))?;
     }
-    let (store, _threads) = arguments.place.open(true)?;
+    let (store, _threads) = arguments.store.open(true)?;
     let mut importer = Importer::new(&store, arguments.room.as_deref(), progress(None)?);
     // Should no line come, the process ends: what was imported is then taken back when the directory is next used.
     let interrupt = Interrupt::watch(|| ())?;

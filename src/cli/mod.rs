@@ -63,33 +63,33 @@ use crate::bench::BenchError;
 #[command(name = "foghorn", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     #[command(flatten)]
-    serve: serve::Arguments,
+    serve: serve::ServeArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Serve (what happens without a command, too)
-    Serve(serve::Arguments),
+    Serve(serve::ServeArgs),
     #[cfg(feature = "bench")]
     /// Put a server under load and see what it is capable of
     Bench(bench::BenchArgs),
     #[cfg(feature = "store")]
     /// Write a room's log as JSON Lines
-    Export(export::Arguments),
+    Export(export::ExportArgs),
     #[cfg(feature = "store")]
     /// Read a room's log from JSON Lines
-    Import(import::Arguments),
+    Import(import::ImportArgs),
     #[cfg(feature = "store")]
     /// Fetch a copy of everything that a running server has stored
-    Backup(backup::Arguments),
+    Backup(backup::BackupArgs),
     #[cfg(feature = "store")]
     /// Make a data directory of such a copy; every room begins a new epoch
-    Restore(restore::Arguments),
+    Restore(restore::RestoreArgs),
     #[cfg(feature = "auth")]
     /// Print a signed token (JWT) for a server that asks for one
-    Token(token::Arguments),
+    Token(token::TokenArgs),
     /// Check a configuration file, or print the default one
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -124,22 +124,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         // Help and version are the command's whole work.
         Err(text) => return end(text.print().map_err(cannot_print)),
     };
-    let done = match arguments.command.unwrap_or(Command::Serve(arguments.serve)) {
-        Command::Serve(arguments) => serve::run(&arguments),
+    let done = match arguments.command.unwrap_or(CliCommand::Serve(arguments.serve)) {
+        CliCommand::Serve(arguments) => serve::run(&arguments),
         #[cfg(feature = "bench")]
-        Command::Bench(arguments) => bench::run(arguments).map_err(bench_failure),
+        CliCommand::Bench(arguments) => bench::run(arguments).map_err(bench_failure),
         #[cfg(feature = "store")]
-        Command::Export(arguments) => export::run(&arguments),
+        CliCommand::Export(arguments) => export::run(&arguments),
         #[cfg(feature = "store")]
-        Command::Import(arguments) => import::run(&arguments),
+        CliCommand::Import(arguments) => import::run(&arguments),
         #[cfg(feature = "store")]
-        Command::Backup(arguments) => backup::run(&arguments),
+        CliCommand::Backup(arguments) => backup::run(&arguments),
         #[cfg(feature = "store")]
-        Command::Restore(arguments) => restore::run(&arguments),
+        CliCommand::Restore(arguments) => restore::run(&arguments),
         #[cfg(feature = "auth")]
-        Command::Token(arguments) => token::run(arguments),
-        Command::Config(ConfigCommand::Check { file }) => config::check(&file),
-        Command::Config(ConfigCommand::Default) => config::print_default(),
+        CliCommand::Token(arguments) => token::run(arguments),
+        CliCommand::Config(ConfigCommand::Check { file }) => config::check(&file),
+        CliCommand::Config(ConfigCommand::Default) => config::print_default(),
     };
     end(done)
 }

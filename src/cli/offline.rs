@@ -14,7 +14,7 @@ use crate::store::{Busy, Done, Location, Options, Store, StoreError, StoreThread
 
 /// Which store, said as to `foghorn serve`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Place {
+pub(super) struct StoreArgs {
     /// The directory of the chat rooms, which no server may be using [default: ./foghorn-data]
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -23,7 +23,7 @@ pub(super) struct Place {
     config: Option<PathBuf>,
 }
 
-impl Place {
+impl StoreArgs {
     /// Opens the store; dropping the threads finishes what was begun and closes it.
     pub(super) fn open(&self, create: bool) -> Result<(Store, StoreThreads), Failure> {
         let config = config::load(self.config.as_deref(), &self.flags())?;

@@ -25,7 +25,7 @@ const BODY_BYTES_MAX: u64 = 16 << 20;
 /// Which server, and who asks.
 #[derive(Debug, clap::Args)]
 #[group(id = "remote")]
-pub(super) struct Arguments {
+pub(super) struct RemoteArgs {
     /// The server: http(s)://HOST:PORT, ws(s)://HOST:PORT, or unix:/PATH
     #[arg(long, value_name = "URL")]
     url: String,
@@ -42,7 +42,7 @@ pub(super) struct Arguments {
 
 /// Where an URL leads.
 #[derive(Debug, PartialEq, Eq)]
-enum Place {
+enum RemoteAddress {
     Tcp { host: String, port: u16, secure: bool },
     Unix(PathBuf),
 }
@@ -50,7 +50,7 @@ enum Place {
 /// A server's URL.
 #[derive(Debug, PartialEq, Eq)]
 struct Url {
-    place: Place,
+    address: RemoteAddress,
     /// The value of `Host`.
     authority: String,
     /// What comes before the path of every request.
@@ -60,8 +60,8 @@ struct Url {
 impl Url {
     fn parse(url: &str) -> Result<Url, &'static str> {
         if let Some(path) = url.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-            let place = Place::Unix(path.strip_prefix("//").unwrap_or(path).into());
-            return Ok(Url { place, authority: "localhost".into(), prefix: String::new() });
+            let address = RemoteAddress::Unix(path.strip_prefix("//").unwrap_or(path).into());
+            return Ok(Url { address, authority: "localhost".into(), prefix: String::new() });
         }
         let schemes = [("http://", false), ("ws://", false), ("https://", true), ("wss://", true)];
         let found = schemes.iter().find_map(|&(scheme, secure)| Some((url.strip_prefix(scheme)?, secure)));
@@ -82,53 +82,53 @@ impl Url {
             return Err("it names no host, or has a path that is none");
         }
         let port = port.unwrap_or(if secure { 443 } else { 80 });
-        let place = Place::Tcp { host: host.to_owned(), port, secure };
-        Ok(Url { place, authority: authority.to_owned(), prefix: path.trim_end_matches('/').to_owned() })
+        let address = RemoteAddress::Tcp { host: host.to_owned(), port, secure };
+        Ok(Url { address, authority: authority.to_owned(), prefix: path.trim_end_matches('/').to_owned() })
     }
 }
 
 /// A connection of any kind.
-enum Connection {
+enum RemoteStream {
     Tcp(TcpStream),
     Unix(UnixStream),
     #[cfg(feature = "tls")]
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
-impl Read for Connection {
+impl Read for RemoteStream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Connection::Tcp(stream) => stream.read(buffer),
-            Connection::Unix(stream) => stream.read(buffer),
+            RemoteStream::Tcp(stream) => stream.read(buffer),
+            RemoteStream::Unix(stream) => stream.read(buffer),
             #[cfg(feature = "tls")]
-            Connection::Tls(stream) => stream.read(buffer),
+            RemoteStream::Tls(stream) => stream.read(buffer),
         }
     }
 }
 
-impl Write for Connection {
+impl Write for RemoteStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Connection::Tcp(stream) => stream.write(bytes),
-            Connection::Unix(stream) => stream.write(bytes),
+            RemoteStream::Tcp(stream) => stream.write(bytes),
+            RemoteStream::Unix(stream) => stream.write(bytes),
             #[cfg(feature = "tls")]
-            Connection::Tls(stream) => stream.write(bytes),
+            RemoteStream::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Connection::Tcp(stream) => stream.flush(),
-            Connection::Unix(stream) => stream.flush(),
+            RemoteStream::Tcp(stream) => stream.flush(),
+            RemoteStream::Unix(stream) => stream.flush(),
             #[cfg(feature = "tls")]
-            Connection::Tls(stream) => stream.flush(),
+            RemoteStream::Tls(stream) => stream.flush(),
         }
     }
 }
 
 /// A server that answers.
 pub(super) struct Remote {
-    connection: Connection,
+    connection: RemoteStream,
     url: Url,
     name: String,
     token: Option<String>,
@@ -136,7 +136,7 @@ pub(super) struct Remote {
 
 /// What it has answered.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct RemoteAnswer {
     pub(super) status: u16,
     fields: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
@@ -144,20 +144,20 @@ pub(super) struct Reply {
 
 impl Remote {
     /// Connects.
-    pub(super) fn connect(arguments: &Arguments) -> Result<Remote, Failure> {
-        let Arguments { url: name, token, ca, insecure } = arguments;
+    pub(super) fn connect(arguments: &RemoteArgs) -> Result<Remote, Failure> {
+        let RemoteArgs { url: name, token, ca, insecure } = arguments;
         let wrong = |why: &str| Failure::usage(format!("{name:?} is no URL of a server: {why}"));
         let cannot =
             |error: &dyn std::fmt::Display| Failure::new(format!("cannot connect to {name}: {error}"));
         let url = Url::parse(name).map_err(wrong)?;
-        let connection = match &url.place {
-            Place::Unix(path) => {
+        let connection = match &url.address {
+            RemoteAddress::Unix(path) => {
                 let stream = UnixStream::connect(path).map_err(|error| cannot(&error))?;
                 stream.set_read_timeout(Some(PATIENCE)).map_err(|error| cannot(&error))?;
                 stream.set_write_timeout(Some(PATIENCE)).map_err(|error| cannot(&error))?;
-                Connection::Unix(stream)
+                RemoteStream::Unix(stream)
             }
-            Place::Tcp { host, port, secure } => {
+            RemoteAddress::Tcp { host, port, secure } => {
                 let trust = match (secure, ca, insecure) {
                     (false, _, _) => None,
                     (true, Some(file), _) => Some(Trust::of_file(file, host)),
@@ -169,13 +169,13 @@ impl Remote {
                 let trust = trust.transpose().map_err(|error| Failure::new(error.to_string()))?;
                 let stream = connect_tcp(host, *port).map_err(|error| cannot(&error))?;
                 match trust {
-                    None => Connection::Tcp(stream),
+                    None => RemoteStream::Tcp(stream),
                     #[cfg(not(feature = "tls"))]
                     Some(trust) => match trust {},
                     #[cfg(feature = "tls")]
                     Some(trust) => {
                         let session = trust.connection().map_err(|error| cannot(&error))?;
-                        Connection::Tls(Box::new(StreamOwned::new(session, stream)))
+                        RemoteStream::Tls(Box::new(StreamOwned::new(session, stream)))
                     }
                 }
             }
@@ -185,7 +185,7 @@ impl Remote {
     }
 
     /// Sends a request without a body, and waits for the answer, whatever it is.
-    pub(super) fn ask(&mut self, method: &str, target: &str) -> Result<Reply, Failure> {
+    pub(super) fn ask(&mut self, method: &str, target: &str) -> Result<RemoteAnswer, Failure> {
         let request = self.request(method, target)?;
         let sent = self.connection.write_all(&request).and_then(|()| self.connection.flush());
         sent.and_then(|()| self.read_reply()).map_err(|error| {
@@ -214,7 +214,7 @@ impl Remote {
         Ok(out)
     }
 
-    fn read_reply(&mut self) -> io::Result<Reply> {
+    fn read_reply(&mut self) -> io::Result<RemoteAnswer> {
         let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
         let mut head = Vec::with_capacity(1024);
         // Byte by byte would be slow over TLS only if heads were long.
@@ -236,7 +236,7 @@ impl Remote {
             (header.name.to_ascii_lowercase(), String::from_utf8_lossy(header.value).into_owned())
         };
         let fields = response.headers.iter().map(text).collect();
-        let mut reply = Reply { status, fields, body: Vec::new() };
+        let mut reply = RemoteAnswer { status, fields, body: Vec::new() };
         let len = match reply.field("content-length") {
             Some(len) => len.parse().ok().filter(|len| *len <= BODY_BYTES_MAX),
             None if status == 204 => Some(0),
@@ -249,7 +249,7 @@ impl Remote {
     }
 
     /// Why the server has not done what it was asked for.
-    pub(super) fn refusal(&self, reply: &Reply) -> Failure {
+    pub(super) fn refusal(&self, reply: &RemoteAnswer) -> Failure {
         #[derive(serde::Deserialize)]
         struct Problem {
             detail: String,
@@ -280,7 +280,7 @@ fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     Err(failed)
 }
 
-impl Reply {
+impl RemoteAnswer {
     /// The value of a header field, by its name in small letters.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value)
@@ -293,17 +293,17 @@ mod tests {
 
     #[test]
     fn a_url_names_a_server_and_perhaps_a_path_before_its_own() {
-        let tcp = |host: &str, port, secure| Place::Tcp { host: host.to_owned(), port, secure };
+        let tcp = |host: &str, port, secure| RemoteAddress::Tcp { host: host.to_owned(), port, secure };
         let cases = [
             ("http://127.0.0.1:8080", tcp("127.0.0.1", 8080, false), "127.0.0.1:8080", ""),
             ("ws://[::1]:9/", tcp("::1", 9, false), "[::1]:9", ""),
             ("https://[::1]", tcp("::1", 443, true), "[::1]", ""),
             ("wss://example.test/chat/", tcp("example.test", 443, true), "example.test", "/chat"),
-            ("unix:/run/foghorn.sock", Place::Unix("/run/foghorn.sock".into()), "localhost", ""),
+            ("unix:/run/foghorn.sock", RemoteAddress::Unix("/run/foghorn.sock".into()), "localhost", ""),
         ];
-        for (text, place, authority, prefix) in cases {
+        for (text, address, authority, prefix) in cases {
             let (authority, prefix) = (authority.to_owned(), prefix.to_owned());
-            assert_eq!(Url::parse(text), Ok(Url { place, authority, prefix }), "{text}");
+            assert_eq!(Url::parse(text), Ok(Url { address, authority, prefix }), "{text}");
         }
         for text in
             ["", "127.0.0.1:80", "ftp://h", "http://", "http://h:port", "http://u@h", "http://h/?a", "unix:"]

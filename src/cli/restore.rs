@@ -12,7 +12,7 @@ use crate::store::restore;
 /// Arguments of `foghorn restore`.
 #[derive(Debug, clap::Args)]
 #[group(id = "restore")]
-pub(super) struct Arguments {
+pub(super) struct RestoreArgs {
     /// The file of `foghorn backup`
     file: PathBuf,
     /// The directory to make, which must be empty or not there
@@ -21,8 +21,8 @@ pub(super) struct Arguments {
 }
 
 /// Checks the file and makes the directory, or leaves everything as it is.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { file, data } = arguments;
+pub(super) fn run(arguments: &RestoreArgs) -> Result<(), Failure> {
+    let RestoreArgs { file, data } = arguments;
     // What is left by a process that was ended in the middle is no directory that a server would use.
     let interrupt = Interrupt::watch(|| ())?;
     let bytes = fs::metadata(file).map_or(0, |found| found.len());

@@ -34,13 +34,13 @@ pub(super) struct RoomLine {
     participants: Vec<Box<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     durability: Option<String>,
-    #[serde(default, skip_serializing_if = "Retention::is_empty")]
-    retention: Retention,
+    #[serde(default, skip_serializing_if = "RetentionFields::is_empty")]
+    retention: RetentionFields,
 }
 
 #[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Retention {
+struct RetentionFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     messages: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,9 +49,9 @@ struct Retention {
     age: Option<String>,
 }
 
-impl Retention {
+impl RetentionFields {
     fn is_empty(&self) -> bool {
-        *self == Retention::default()
+        *self == RetentionFields::default()
     }
 }
 
@@ -70,7 +70,7 @@ impl RoomLine {
             created_at: String::from_utf8_lossy(&at).into_owned(),
             participants,
             durability: durability.map(|durability| durability.name().to_owned()),
-            retention: Retention {
+            retention: RetentionFields {
                 messages: messages_max,
                 bytes: bytes_max,
                 age: age_max.map(write_duration),
@@ -101,7 +101,7 @@ impl RoomLine {
             check_name(user, USER_BYTES_MAX).map_err(|why| format!("user {user:?} {why}"))?;
         }
         let created_at = parse_time(&self.created_at).ok_or("createdAt is no RFC 3339 time since 1970")?;
-        let Retention { messages, bytes, age } = self.retention;
+        let RetentionFields { messages, bytes, age } = self.retention;
         if messages.into_iter().chain(bytes).any(|limit| limit > SEQ_MAX) {
             return Err(format!("retention must not be more than {SEQ_MAX}"));
         }

@@ -24,7 +24,7 @@ const WATCHDOG_FIRST: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, clap::Args)]
 #[group(id = "serve")]
-pub(super) struct Arguments {
+pub(super) struct ServeArgs {
     /// Listen here, as ADDR:PORT or NAME:PORT; may be repeated; port 0 picks a free one; unix:/PATH is a Unix socket, and
     /// tls:… speaks TLS [default: 127.0.0.1:8080]
     #[arg(long, value_name = "PLACE")]
@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
-impl Arguments {
+impl ServeArgs {
     fn flags(&self) -> Vec<Flag<'static>> {
         let listen = (!self.listen.is_empty()).then(|| self.listen.join(","));
         let given = [
@@ -78,7 +78,7 @@ impl Arguments {
 }
 
 /// Opens the store and serves; the store has come to its end when this returns, or has not answered in time.
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     // Before anything else is opened.
     let sockets = socket_activation::take()?;
     let config = arguments.load()?;
@@ -100,7 +100,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 /// Serves until a signal ends it. What is returned ends the process if its end takes too long.
 fn serve(
-    arguments: &Arguments,
+    arguments: &ServeArgs,
     config: &Config,
     sockets: Vec<(OwnedFd, bool)>,
     store: Store,
@@ -128,7 +128,7 @@ fn serve(
 }
 
 /// Takes over from the configuration what can change while the server runs, and names what cannot.
-fn reload(arguments: &Arguments, running: &Config, server: &ServerHandle, grace: &Grace) {
+fn reload(arguments: &ServeArgs, running: &Config, server: &ServerHandle, grace: &Grace) {
     let reloaded = arguments.load().map_err(|error| error.to_string()).and_then(|config| {
         server.reload(&config).map_err(|error| error.to_string())?;
         Ok(config)

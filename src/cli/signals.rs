@@ -59,7 +59,7 @@ pub(super) fn heed(
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let (server, grace) = (server.clone(), grace.clone());
     spawn("signals", move || {
-        let mut ending = Ending { server, grace, end, since: None };
+        let mut ending = ServerEnd { server, grace, end, since: None };
         signals.forever().for_each(|signal| ending.note(signal));
     })?;
     // Reloading reads files, which may take its time.
@@ -73,7 +73,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 }
 
 /// The end of the server, as far as signals have brought it.
-struct Ending {
+struct ServerEnd {
     server: ServerHandle,
     grace: Grace,
     /// Disconnected when the server has ended.
@@ -82,7 +82,7 @@ struct Ending {
     since: Option<Instant>,
 }
 
-impl Ending {
+impl ServerEnd {
     fn note(&mut self, signal: i32) {
         let now = now();
         let Some(since) = self.since else {

@@ -16,7 +16,7 @@ const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 #[derive(Debug, clap::Args)]
 #[group(id = "token")]
-pub(super) struct Arguments {
+pub(super) struct TokenArgs {
     /// The secret that the server has as auth.jwt_secret. Others on this machine can see it here: better leave it in
     /// FOGHORN_AUTH_JWT_SECRET or in the configuration file
     #[arg(long, value_name = "SECRET")]
@@ -47,7 +47,7 @@ fn ttl(text: &str) -> Result<Duration, String> {
 }
 
 /// Prints the token, and nothing else.
-pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: TokenArgs) -> Result<(), Failure> {
     for room in &arguments.rooms {
         let checked = check_name(room, ROOM_BYTES_MAX).map_err(|why| why.rule(ROOM_BYTES_MAX));
         checked.map_err(|why| Failure::usage(format!("--room {room:?}: {why}")))?;

@@ -52,7 +52,7 @@ impl FeedKind for Polls {
             .wait(wait, move |position| {
                 let _told_before = waiting.upgrade().map(|waiting| waiting.waits_at.set(position));
             })
-            .asker(&alive);
+            .waiter(&alive);
         let asked = feed.request.rooms.history(request, move |history| {
             if let Some(waiter) = asking.upgrade() {
                 waiter.answer(history);

@@ -10,7 +10,7 @@ use crate::chat::incoming::{Incoming, MessageError};
 use crate::request::names::CLIENT_ID_BYTES_MAX;
 
 /// The fields of one object in their order, values as they are written, names as often as they are there.
-pub(super) struct Fields(Vec<(String, Box<RawValue>)>);
+pub(super) struct JsonFields(Vec<(String, Box<RawValue>)>);
 
 /// What an object says under one name.
 #[derive(Debug, PartialEq)]
@@ -22,9 +22,9 @@ pub(super) enum Field {
     Unusable,
 }
 
-impl Fields {
+impl JsonFields {
     /// `None` if the text is anything but one object.
-    pub(super) fn read(text: &str) -> Option<Fields> {
+    pub(super) fn read(text: &str) -> Option<JsonFields> {
         let mut json = serde_json::Deserializer::from_str(text);
         let fields = (&mut json).deserialize_map(FieldsVisitor).ok()?;
         json.end().ok()?;
@@ -49,18 +49,18 @@ impl Fields {
 struct FieldsVisitor;
 
 impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
+    type Value = JsonFields;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonFields, A::Error> {
         let mut fields = Vec::new();
         while let Some(field) = map.next_entry()? {
             fields.push(field);
         }
-        Ok(Fields(fields))
+        Ok(JsonFields(fields))
     }
 }
 
@@ -86,7 +86,7 @@ pub fn command(input: &[u8]) {
 }
 
 fn plainly_read(text: &str) -> Result<(String, Option<String>), MessageError> {
-    let fields = Fields::read(text).ok_or(MessageError::NotAMessage)?;
+    let fields = JsonFields::read(text).ok_or(MessageError::NotAMessage)?;
     let Field::Once(Value::String(content)) = fields.get("content") else {
         return Err(MessageError::NotAMessage);
     };

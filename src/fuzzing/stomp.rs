@@ -22,7 +22,7 @@ use crate::ws::CloseCode;
 const FRAMES: FrameLimits = FrameLimits { headers_max: 8, line_bytes_max: 64, body_bytes_max: 128 };
 
 /// A command, its headers, its body.
-type Seen = (Command, Vec<(String, String)>, Vec<u8>);
+type SeenFrame = (Command, Vec<(String, String)>, Vec<u8>);
 
 /// The first byte says what is done with the rest, the second seeds the cuts that it arrives in. Frames: they come out the
 /// same however they are cut, and the same again once they were written anew. A session: whatever is said to it, by raw
@@ -38,7 +38,7 @@ pub fn stomp(input: &[u8]) {
     }
 }
 
-fn read(version: Option<Version>, pieces: &[&[u8]]) -> (Vec<Seen>, Result<bool, FrameError>) {
+fn read(version: Option<Version>, pieces: &[&[u8]]) -> (Vec<SeenFrame>, Result<bool, FrameError>) {
     let mut decoder = Decoder::new(FRAMES);
     version.into_iter().for_each(|version| decoder.speak(version));
     let mut frames = Vec::new();

@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use super::Numbers;
 use super::http::LIMITS_GENEROUS;
-use super::json::{Field, Fields};
+use super::json::{Field, JsonFields};
 use crate::auth::{
     AuthMessage, Authority, HmacAlgorithm, Identity, IssueError, Issuer, Keys, Presented, SUBPROTOCOL,
     TOKEN_BYTES_MAX, TokenError, USER_BYTES_MAX, is_user_name,
@@ -25,7 +25,7 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 
 /// What a token is checked against.
 #[derive(Clone, Copy)]
-struct Terms {
+struct TokenTerms {
     audience: Option<&'static str>,
     issuer: Option<&'static str>,
     leeway: Duration,
@@ -38,7 +38,7 @@ struct Terms {
 /// The first byte says what the rest is, the second what is asked of tokens.
 pub fn token(input: &[u8]) {
     let &[kind, asked, ref rest @ ..] = input else { return };
-    let terms = Terms {
+    let terms = TokenTerms {
         audience: (asked & 1 != 0).then_some(AUDIENCE),
         issuer: (asked & 2 != 0).then_some(ISSUER),
         leeway: Duration::from_secs(u64::from(asked >> 2)),
@@ -57,7 +57,7 @@ pub fn token(input: &[u8]) {
 }
 
 /// Header and claims, with the right signature: a line for each.
-fn signed(bytes: &[u8], terms: Terms) {
+fn signed(bytes: &[u8], terms: TokenTerms) {
     let at = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (header, claims) = (&bytes[..at], bytes.get(at + 1..).unwrap_or_default());
     let message = format!("{}.{}", encoded(header), encoded(claims));
@@ -65,7 +65,7 @@ fn signed(bytes: &[u8], terms: Terms) {
     is_judged(&token, terms);
 }
 
-fn issued(numbers: &mut Numbers<'_>, terms: Terms) {
+fn issued(numbers: &mut Numbers<'_>, terms: TokenTerms) {
     let lifetime = Duration::from_secs(u64::from(numbers.next()) << (numbers.next() % 64));
     let rooms: Option<Vec<String>> = (0..numbers.next() % 4).map(|_| Some(text(numbers))).collect();
     let rooms = if numbers.next() & 1 == 0 { None } else { rooms };
@@ -105,7 +105,7 @@ fn text(numbers: &mut Numbers<'_>) -> String {
 }
 
 /// Has a token judged, by the server and plainly.
-fn is_judged(token: &str, terms: Terms) -> Option<Identity> {
+fn is_judged(token: &str, terms: TokenTerms) -> Option<Identity> {
     let keys = Keys::secret(SECRET, HmacAlgorithm::Hs256).expect("a secret");
     let authority = Authority::new(keys)
         .audience(terms.audience.map(str::to_owned))
@@ -122,15 +122,15 @@ fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
     mac.chain_update(message).finalize().into_bytes().into()
 }
 
-fn plainly_judged(token: &str, terms: Terms) -> Option<Identity> {
+fn plainly_judged(token: &str, terms: TokenTerms) -> Option<Identity> {
     let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { return None };
     let message = format!("{header}.{claims}");
     let genuine = decoded(signature)? == hmac_sha256(SECRET, message.as_bytes());
     if !genuine || token.len() > TOKEN_BYTES_MAX {
         return None;
     }
-    let header = Fields::read(&String::from_utf8(decoded(header)?).ok()?)?;
-    let claims = Fields::read(&String::from_utf8(decoded(claims)?).ok()?)?;
+    let header = JsonFields::read(&String::from_utf8(decoded(header)?).ok()?)?;
+    let claims = JsonFields::read(&String::from_utf8(decoded(claims)?).ok()?)?;
     let is_ours = header.get("alg") == Field::Once("HS256".into()) && header.get("crit") == Field::Missing;
     text_of(&header, "kid")?;
     let user = text_of(&claims, "sub")?.filter(|user| can_be_a_name(user))?;
@@ -167,7 +167,7 @@ fn can_be_a_name(text: &str) -> bool {
 }
 
 /// A text that may be missing; `None` if it is anything else.
-fn text_of(fields: &Fields, name: &str) -> Option<Option<String>> {
+fn text_of(fields: &JsonFields, name: &str) -> Option<Option<String>> {
     match fields.get(name) {
         Field::Missing => Some(None),
         Field::Once(Value::String(text)) => Some(Some(text)),
@@ -176,7 +176,7 @@ fn text_of(fields: &Fields, name: &str) -> Option<Option<String>> {
 }
 
 /// Whole seconds, that may be missing; `None` if it is anything else.
-fn seconds_of(fields: &Fields, name: &str) -> Option<Option<u64>> {
+fn seconds_of(fields: &JsonFields, name: &str) -> Option<Option<u64>> {
     match fields.get(name) {
         Field::Missing => Some(None),
         Field::Once(Value::Number(number)) => Some(Some(whole(&number))),
@@ -311,7 +311,7 @@ fn message(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let read = AuthMessage::parse(text);
     if let Some(message) = &read {
-        let fields = Fields::read(text).expect("an object");
+        let fields = JsonFields::read(text).expect("an object");
         let mut names = fields.names();
         names.sort_unstable();
         assert_eq!(names, ["token", "type"], "{text}");

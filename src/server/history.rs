@@ -37,7 +37,7 @@ pub struct HistoryRequest<'a> {
     limit: usize,
     wait: Duration,
     waits: Option<Waits>,
-    asker: Option<Weak<()>>,
+    waiter: Option<Weak<()>>,
 }
 
 /// Is told from where a reader waits.
@@ -48,7 +48,7 @@ impl<'a> HistoryRequest<'a> {
     #[must_use]
     pub fn new(room: &'a str, start: Start) -> HistoryRequest<'a> {
         let (user, limit, wait) = ("", LIMIT_DEFAULT, Duration::ZERO);
-        HistoryRequest { room, user, start, limit, wait, waits: None, asker: None }
+        HistoryRequest { room, user, start, limit, wait, waits: None, waiter: None }
     }
 
     /// So many messages at most. There may be fewer, though not all have come, if they are long.
@@ -78,10 +78,10 @@ impl<'a> HistoryRequest<'a> {
         self
     }
 
-    /// Waits only as long as somebody holds `asker`: whoever has gone shall not take the place of others who wait.
+    /// Waits only as long as somebody holds `waiter`: whoever has gone shall not take the place of others who wait.
     #[must_use]
-    pub fn asker(mut self, asker: &Arc<()>) -> HistoryRequest<'a> {
-        self.asker = Some(Arc::downgrade(asker));
+    pub fn waiter(mut self, waiter: &Arc<()>) -> HistoryRequest<'a> {
+        self.waiter = Some(Arc::downgrade(waiter));
         self
     }
 }
@@ -106,36 +106,36 @@ impl Rooms {
         request: HistoryRequest<'_>,
         reply: impl FnOnce(Result<History, RejectReason>) + Send + 'static,
     ) -> Result<(), Busy> {
-        Reader::begin(self, request, Reply::new(reply))
+        HistoryReader::begin(self, request, Reply::new(reply))
     }
 }
 
 /// Somebody who waits for an answer.
-pub(super) struct Reader {
+pub(super) struct HistoryReader {
     rooms: Rooms,
     room: Box<str>,
     user: Box<str>,
     limit: usize,
     wait: Duration,
     waits: Option<Waits>,
-    asker: Option<Weak<()>>,
+    waiter: Option<Weak<()>>,
     repeats: AtomicU8,
     /// Taken by the first answer.
     reply: Mutex<Option<Reply<Result<History, RejectReason>>>>,
 }
 
-impl Reader {
+impl HistoryReader {
     /// Asks the room.
     pub(super) fn begin(
         rooms: &Rooms,
         request: HistoryRequest<'_>,
         reply: Reply<Result<History, RejectReason>>,
     ) -> Result<(), Busy> {
-        let HistoryRequest { room, user, start, limit, wait, waits, asker } = request;
+        let HistoryRequest { room, user, start, limit, wait, waits, waiter } = request;
         let (rooms, room, user) = (rooms.clone(), room.into(), user.into());
         let reply = Mutex::new(Some(reply));
         let repeats = AtomicU8::new(0);
-        let reader = Reader { rooms, room, user, limit, wait, waits, asker, repeats, reply };
+        let reader = HistoryReader { rooms, room, user, limit, wait, waits, waiter, repeats, reply };
         Arc::new(reader).poll(start)
     }
 
@@ -151,8 +151,8 @@ impl Reader {
             Ok(PollResult::Stored(backlog)) => asking.read(backlog),
             Err(why) => asking.answer(Err(why)),
         });
-        let asker = self.asker.clone();
-        let poll = Poll { start, limit: self.limit, wait: self.wait, waiter: asker, waits, reply };
+        let waiter = self.waiter.clone();
+        let poll = Poll { start, limit: self.limit, wait: self.wait, waiter, waits, reply };
         self.rooms.poll(&self.room, &self.user, poll)
     }
 
@@ -161,7 +161,7 @@ impl Reader {
         let request = backlog.request(self.limit, PAGE_BYTES);
         let reader = self.clone();
         let done = move |page: Result<Page, StoreError>| match page {
-            Ok(page) => reader.turn_page(&backlog, &page),
+            Ok(page) => reader.apply_page(&backlog, &page),
             Err(StoreError::NoSuchRoom) => reader.answer(Err(RejectReason::NoSuchRoom)),
             Err(_) => reader.answer(Err(RejectReason::Unavailable)),
         };
@@ -171,7 +171,7 @@ impl Reader {
         }
     }
 
-    fn turn_page(self: Arc<Self>, backlog: &Backlog, page: &Page) {
+    fn apply_page(self: Arc<Self>, backlog: &Backlog, page: &Page) {
         match backlog.history(&self.room, page) {
             Ok(history) => self.answer(Ok(history)),
             // Nothing was as late as that, or the log has begun anew: the room knows more by now.

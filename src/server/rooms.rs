@@ -113,7 +113,7 @@ impl Rooms {
         post: Post,
         reply: impl FnOnce(Result<Posted, PostError>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(RoomRequest::Post { post: Box::new(post), reply: Reply::new(reply) })
+        self.request(RoomRequest::Post { post: Box::new(post), reply: Reply::new(reply) })
     }
 
     /// Publishes to a relay that somebody is in; the answer is how many are: 0 if nobody is, and then the message is lost.
@@ -121,7 +121,7 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn relay(&self, message: Relayed, reply: impl FnOnce(usize) + Send + 'static) -> Result<(), Busy> {
-        self.ask(RoomRequest::Relay { message, reply: Reply::new(reply) })
+        self.request(RoomRequest::Relay { message, reply: Reply::new(reply) })
     }
 
     /// How far is a room, which is opened if need be (see `chat.open_rooms`), and may this user read it?
@@ -134,7 +134,7 @@ impl Rooms {
         user: &str,
         reply: impl FnOnce(Result<Joined, RejectReason>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(RoomRequest::Position { room: room.into(), user: user.into(), reply: Reply::new(reply) })
+        self.request(RoomRequest::Position { room: room.into(), user: user.into(), reply: Reply::new(reply) })
     }
 
     /// How much of a room's log its members may have seen; `None` if the room is not open, which this does not change.
@@ -146,12 +146,12 @@ impl Rooms {
         room: &str,
         reply: impl FnOnce(Result<Option<VisibleHead>, RejectReason>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(RoomRequest::Visible { room: room.into(), reply: Reply::new(reply) })
+        self.request(RoomRequest::Visible { room: room.into(), reply: Reply::new(reply) })
     }
 
     /// What comes next in a room, as far as it is in memory?
     pub(super) fn poll(&self, room: &str, user: &str, poll: Poll) -> Result<(), Busy> {
-        self.ask(RoomRequest::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) })
+        self.request(RoomRequest::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) })
     }
 
     /// Who is in a room? Nobody is in one that does not exist.
@@ -159,7 +159,7 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn online(&self, room: &str, reply: impl FnOnce(Online) + Send + 'static) -> Result<(), Busy> {
-        self.ask(RoomRequest::Online { room: room.into(), reply: Reply::new(reply) })
+        self.request(RoomRequest::Online { room: room.into(), reply: Reply::new(reply) })
     }
 
     /// Closes all sessions of a user in a room with 4001; the answer is their number. With `ban`, every door of the room is
@@ -175,7 +175,12 @@ impl Rooms {
         ban: Option<Duration>,
         reply: impl FnOnce(Result<usize, TooManyBans>) + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(RoomRequest::Kick { room: room.into(), user: user.into(), ban, reply: Reply::new(reply) })
+        self.request(RoomRequest::Kick {
+            room: room.into(),
+            user: user.into(),
+            ban,
+            reply: Reply::new(reply),
+        })
     }
 
     /// Who must not come back where.
@@ -190,15 +195,15 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn close(&self, room: &str, reply: impl FnOnce(usize) + Send + 'static) -> Result<(), Busy> {
-        self.ask(RoomRequest::Close { room: room.into(), id: None, reply: Reply::new(reply) })
+        self.request(RoomRequest::Close { room: room.into(), id: None, reply: Reply::new(reply) })
     }
 
     /// As [`Rooms::close`], for a room that was deleted from the store. `id` is what [`Store::delete_room`] has answered:
     /// another room that has the name by now is not meant. Never refused, for the members would stay in a room that is not
     /// there.
     pub fn close_deleted(&self, room: &str, id: RoomId, reply: impl FnOnce(usize) + Send + 'static) {
-        let ask = RoomRequest::Close { room: room.into(), id: Some(id), reply: Reply::new(reply) };
-        self.inbox.post_or_keep(ReactorMessage::Request(Box::new(ask)));
+        let request = RoomRequest::Close { room: room.into(), id: Some(id), reply: Reply::new(reply) };
+        self.inbox.post_or_keep(ReactorMessage::Request(Box::new(request)));
     }
 
     /// What does each shard hold? Each looks at all of its members for that.
@@ -206,7 +211,7 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn stats(&self, reply: impl FnOnce(Vec<ShardStats>) + Send + 'static) -> Result<(), Busy> {
-        self.ask_all(|reply| RoomRequest::Stats { reply }, reply)
+        self.request_all(|reply| RoomRequest::Stats { reply }, reply)
     }
 
     /// Are all shards alive? Answered when each has answered, which costs them nothing.
@@ -223,16 +228,16 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn opening_age(&self, reply: impl FnOnce(Option<Duration>) + Send + 'static) -> Result<(), Busy> {
-        self.ask_all(
+        self.request_all(
             |reply| RoomRequest::Ping { reply },
             move |ages: Vec<Option<Duration>>| reply(ages.into_iter().flatten().max()),
         )
     }
 
     /// Asks all shards the same, and replies with their answers in the order of the shards.
-    fn ask_all<T: Clone + Send + 'static>(
+    fn request_all<T: Clone + Send + 'static>(
         &self,
-        ask: impl Fn(Reply<T>) -> RoomRequest,
+        request: impl Fn(Reply<T>) -> RoomRequest,
         reply: impl FnOnce(Vec<T>) + Send + 'static,
     ) -> Result<(), Busy> {
         let gathered = Arc::new(Mutex::new((vec![None; self.shards], Some(reply))));
@@ -247,13 +252,13 @@ impl Rooms {
                     reply(gathered.0.iter().flatten().cloned().collect());
                 }
             });
-            self.post_message(ReactorMessage::RequestShard(shard, Box::new(ask(reply))))?;
+            self.post_message(ReactorMessage::RequestShard(shard, Box::new(request(reply))))?;
         }
         Ok(())
     }
 
-    fn ask(&self, ask: RoomRequest) -> Result<(), Busy> {
-        self.post_message(ReactorMessage::Request(Box::new(ask)))
+    fn request(&self, request: RoomRequest) -> Result<(), Busy> {
+        self.post_message(ReactorMessage::Request(Box::new(request)))
     }
 
     fn post_message(&self, message: ReactorMessage) -> Result<(), Busy> {

@@ -25,7 +25,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
 use self::line::Form;
-use self::queue::Queue;
+use self::queue::LogQueue;
 use crate::cli::failure::Failure;
 use crate::config::{Config, LogFormat};
 
@@ -33,7 +33,7 @@ use crate::config::{Config, LogFormat};
 pub(super) const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// The queue of the process, once there is a log.
-static QUEUE: OnceLock<Queue> = OnceLock::new();
+static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
 /// Begins the log. From now on panics go there, too.
 pub(super) fn begin(config: &Config) -> Result<(), Failure> {
@@ -42,7 +42,7 @@ pub(super) fn begin(config: &Config) -> Result<(), Failure> {
         LogFormat::Json => Form::Json,
         LogFormat::Text => Form::Text { colour: io::stderr().is_terminal() },
     };
-    let queue = Queue::start(io::stderr(), form)
+    let queue = LogQueue::start(io::stderr(), form)
         .map_err(|error| Failure::new(format!("cannot start the thread of the log: {error}")))?;
     let queue = QUEUE.get_or_init(|| queue);
     // A library in the same process may have set up its own log before.
@@ -71,7 +71,7 @@ pub(super) fn finish(within: Duration) {
 /// Turns events into lines.
 struct Lines {
     form: Form,
-    queue: &'static Queue,
+    queue: &'static LogQueue,
 }
 
 impl<S: Subscriber> Layer<S> for Lines {

@@ -13,28 +13,28 @@ use crate::limit_hits::LogLines;
 const LINES_MAX: usize = 4096;
 
 /// The near end of the queue.
-pub(super) struct Queue {
-    entries: Sender<Entry>,
+pub(super) struct LogQueue {
+    entries: Sender<QueueEntry>,
 }
 
-enum Entry {
+enum QueueEntry {
     Line(String),
     /// Everything before this has been written or dropped when its other end is told.
     Flush(Sender<()>),
 }
 
-impl Queue {
+impl LogQueue {
     /// Starts the thread that writes to `out`; it lives as long as the process.
-    pub(super) fn start(out: impl Write + Send + 'static, form: Form) -> io::Result<Queue> {
+    pub(super) fn start(out: impl Write + Send + 'static, form: Form) -> io::Result<LogQueue> {
         let (entries, queued) = bounded(LINES_MAX);
-        let writer = Writer { out, form, told: 0, torn: false };
+        let writer = LogWriter { out, form, told: 0, torn: false };
         thread::Builder::new().name("log".to_owned()).spawn(move || writer.run(&queued))?;
-        Ok(Queue { entries })
+        Ok(LogQueue { entries })
     }
 
     /// Takes a line; drops it if too many wait. Never blocks.
     pub(super) fn push(&self, line: String) {
-        if self.entries.try_send(Entry::Line(line)).is_err() {
+        if self.entries.try_send(QueueEntry::Line(line)).is_err() {
             LogLines::drop_one();
         }
     }
@@ -42,14 +42,14 @@ impl Queue {
     /// Waits until all lines before are written, but no longer than `within`.
     pub(super) fn finish(&self, within: Duration) {
         let (tell, told) = bounded(1);
-        if self.entries.send_timeout(Entry::Flush(tell), within).is_ok() {
+        if self.entries.send_timeout(QueueEntry::Flush(tell), within).is_ok() {
             let _written_or_late = told.recv_timeout(within);
         }
     }
 }
 
 /// The far end.
-struct Writer<W> {
+struct LogWriter<W> {
     out: W,
     form: Form,
     /// How many dropped lines the log has told of.
@@ -58,13 +58,13 @@ struct Writer<W> {
     torn: bool,
 }
 
-impl<W: Write> Writer<W> {
-    fn run(mut self, entries: &Receiver<Entry>) {
+impl<W: Write> LogWriter<W> {
+    fn run(mut self, entries: &Receiver<QueueEntry>) {
         for entry in entries {
             match entry {
-                Entry::Line(line) if self.write(&line).is_ok() => self.tell_of_dropped(),
-                Entry::Line(_) => LogLines::drop_one(),
-                Entry::Flush(tell) => drop(tell.send(())),
+                QueueEntry::Line(line) if self.write(&line).is_ok() => self.tell_of_dropped(),
+                QueueEntry::Line(_) => LogLines::drop_one(),
+                QueueEntry::Flush(tell) => drop(tell.send(())),
             }
         }
     }
@@ -127,8 +127,12 @@ mod tests {
     #[test]
     fn a_line_that_is_cut_off_by_a_full_disk_does_not_spoil_the_next() {
         let disk = Disk { free: 7, taken: Vec::new() };
-        let mut writer =
-            Writer { out: disk, form: Form::Text { colour: false }, told: LogLines::dropped(), torn: false };
+        let mut writer = LogWriter {
+            out: disk,
+            form: Form::Text { colour: false },
+            told: LogLines::dropped(),
+            torn: false,
+        };
         assert!(writer.write("one\n").is_ok());
         assert!(writer.write("two three\n").is_err());
         assert!(writer.write("four\n").is_err());
@@ -154,7 +158,7 @@ mod tests {
     #[test]
     fn a_reader_that_is_stuck_costs_lines_and_nobody_waits() {
         let (release, stuck) = bounded(0);
-        let queue = Queue::start(Stuck(stuck), Form::Json).unwrap();
+        let queue = LogQueue::start(Stuck(stuck), Form::Json).unwrap();
         let before = LogLines::dropped();
         (0..LINES_MAX + 10).for_each(|_| queue.push("line\n".to_owned()));
         // The thread may have taken one out of the queue.

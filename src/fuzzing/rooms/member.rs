@@ -16,12 +16,12 @@ pub(super) struct Expected {
     /// What it is the latest value of, in a conflated relay.
     pub(super) key: Option<String>,
     /// What it is, if it is a JOIN or LEAVE.
-    pub(super) notice: Option<Notice>,
+    pub(super) notice: Option<ExpectedNotice>,
 }
 
 /// That a user came or left. Each user of the test comes once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Notice {
+pub(super) enum ExpectedNotice {
     Join(String),
     Leave(String),
 }

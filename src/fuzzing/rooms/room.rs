@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::member::{Expected, Notice};
+use super::member::{Expected, ExpectedNotice};
 use crate::rooms::{Format, Timestamp};
 
 /// What a room's log should be.
@@ -23,7 +23,7 @@ pub(super) struct Room {
     /// By the sender and its own id.
     pub(super) ids: HashMap<(String, String), u64>,
     /// JOINs and LEAVEs that the store has refused, and when they are tried again.
-    pub(super) delayed: Vec<Notice>,
+    pub(super) delayed: Vec<ExpectedNotice>,
     pub(super) again_at: Option<Timestamp>,
     /// How long they wait after the next refusal, in seconds.
     pub(super) pause: u64,
@@ -47,14 +47,14 @@ pub(super) struct Draft {
     pub(super) content: String,
     pub(super) client_id: Option<(String, String)>,
     pub(super) key: Option<String>,
-    pub(super) notice: Option<Notice>,
+    pub(super) notice: Option<ExpectedNotice>,
 }
 
-impl Notice {
+impl ExpectedNotice {
     pub(super) fn draft(self) -> Draft {
         let (user, content) = match &self {
-            Notice::Join(user) => (user.clone(), format!("{user} joined")),
-            Notice::Leave(user) => (user.clone(), format!("{user} left")),
+            ExpectedNotice::Join(user) => (user.clone(), format!("{user} joined")),
+            ExpectedNotice::Leave(user) => (user.clone(), format!("{user} left")),
         };
         Draft { user, content, client_id: None, key: None, notice: Some(self) }
     }
@@ -101,9 +101,10 @@ impl Room {
     }
 
     /// Has a notice wait, unless it is the end of one that waits.
-    fn delay(&mut self, notice: Notice) {
-        if let Notice::Leave(user) = &notice {
-            let joined = self.delayed.iter().position(|delayed| *delayed == Notice::Join(user.clone()));
+    fn delay(&mut self, notice: ExpectedNotice) {
+        if let ExpectedNotice::Leave(user) = &notice {
+            let joined =
+                self.delayed.iter().position(|delayed| *delayed == ExpectedNotice::Join(user.clone()));
             if let Some(joined) = joined {
                 self.delayed.remove(joined);
                 return;
@@ -138,8 +139,8 @@ impl Room {
         let mut present = Vec::new();
         for notice in self.log.iter().filter_map(|message| message.notice.as_ref()) {
             match notice {
-                Notice::Join(user) => present.push(user),
-                Notice::Leave(user) => {
+                ExpectedNotice::Join(user) => present.push(user),
+                ExpectedNotice::Leave(user) => {
                     let joined = present.iter().position(|present| *present == user);
                     present.remove(joined.expect("a LEAVE has a JOIN, once"));
                 }

@@ -15,11 +15,11 @@ use crate::config::{self, Config};
 pub struct KeysError {
     /// The file; none for a secret.
     path: Option<PathBuf>,
-    problem: Problem,
+    problem: KeysProblem,
 }
 
 #[derive(Debug)]
-enum Problem {
+enum KeysProblem {
     #[cfg(feature = "auth")]
     Read(std::io::Error),
     #[cfg(feature = "auth")]
@@ -36,11 +36,11 @@ impl fmt::Display for KeysError {
         }
         match &self.problem {
             #[cfg(feature = "auth")]
-            Problem::Read(error) => write!(f, "cannot be read: {error}"),
+            KeysProblem::Read(error) => write!(f, "cannot be read: {error}"),
             #[cfg(feature = "auth")]
-            Problem::Key(error) => error.fmt(f),
+            KeysProblem::Key(error) => error.fmt(f),
             #[cfg(not(feature = "auth"))]
-            Problem::Absent => f.write_str("this program was built without the feature `auth`"),
+            KeysProblem::Absent => f.write_str("this program was built without the feature `auth`"),
         }
     }
 }
@@ -68,7 +68,7 @@ pub(in crate::server) fn token_policy(config: &config::Auth) -> Result<Option<To
 #[cfg(not(feature = "auth"))]
 pub(in crate::server) fn token_policy(config: &config::Auth) -> Result<Option<TokenPolicy>, KeysError> {
     // `Config::check` has said so before; a policy that is left out would let everybody in.
-    if config.is_on() { Err(KeysError { path: None, problem: Problem::Absent }) } else { Ok(None) }
+    if config.is_on() { Err(KeysError { path: None, problem: KeysProblem::Absent }) } else { Ok(None) }
 }
 
 #[cfg(feature = "auth")]
@@ -76,12 +76,12 @@ pub(in crate::server) fn token_policy(config: &config::Auth) -> Result<Option<To
 fn keys(config: &config::Auth) -> Result<Option<Keys>, KeysError> {
     if let Some(secret) = &config.jwt_secret {
         let keys = Keys::secret(secret.reveal().as_bytes(), hmac_algorithm(config.jwt_algorithm));
-        return keys.map(Some).map_err(|error| KeysError { path: None, problem: Problem::Key(error) });
+        return keys.map(Some).map_err(|error| KeysError { path: None, problem: KeysProblem::Key(error) });
     }
     let from_file = |path: &Path, parse: fn(&[u8]) -> Result<Keys, KeyError>| {
         let failed = |problem| KeysError { path: Some(path.to_owned()), problem };
-        let text = std::fs::read(path).map_err(|error| failed(Problem::Read(error)))?;
-        parse(&text).map(Some).map_err(|error| failed(Problem::Key(error)))
+        let text = std::fs::read(path).map_err(|error| failed(KeysProblem::Read(error)))?;
+        parse(&text).map(Some).map_err(|error| failed(KeysProblem::Key(error)))
     };
     match (&config.jwt_public_key_file, &config.jwks_file) {
         (Some(path), _) => from_file(path, Keys::pem),

@@ -70,7 +70,7 @@ pub(in crate::server) enum Examined {
 
 /// What a token has changed.
 #[derive(Debug)]
-pub(in crate::server) enum Presented {
+pub(in crate::server) enum TokenOutcome {
     /// It was no good one, and the session is closed.
     Refused,
     /// The session goes on as the same user's.
@@ -167,29 +167,29 @@ impl Authentication {
         credentials: &Credentials,
         policy: &TokenPolicy,
         message_bytes_max: usize,
-    ) -> Presented {
+    ) -> TokenOutcome {
         let identity = match policy.verify(&credentials.token) {
             Ok(identity) => identity,
             Err(error) => {
                 tracing::debug!(session = %format_args!("{:032x}", cx.id()), %error, "token refused");
                 self.refuse_message(cx, handler, error.message());
-                return Presented::Refused;
+                return TokenOutcome::Refused;
             }
         };
         if matches!(self.state(cx), AuthState::Authenticated(known) if !identity.renews(known)) {
             let reason = "the token is another user's, or allows less than the one before";
             self.refuse_message(cx, handler, reason);
-            return Presented::Refused;
+            return TokenOutcome::Refused;
         }
         let identity = Arc::new(identity);
         match self.awaited.remove(&cx.key) {
             Some(Awaited { request, attributes }) => {
-                Presented::Proved(Awaited { request, attributes: attributes.with_shared(identity) })
+                TokenOutcome::Proved(Awaited { request, attributes: attributes.with_shared(identity) })
             }
             None => {
                 self.authenticate(cx, identity.clone(), message_bytes_max);
                 cx.attach(Attributes::default().with_shared(identity));
-                Presented::Renewed
+                TokenOutcome::Renewed
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::server::rules::Rules;
 /// What the head of a request has led to, kept with it until its body has come: the request is answered by the rules that
 /// it was admitted by, and neither the router nor the rules are asked twice. Who asks is attached as an
 /// [`Identity`](crate::auth::Identity).
-struct Found {
+struct FoundRequest {
     api: Arc<dyn Api>,
     rules: Arc<Rules>,
     origins: Arc<Origins>,
@@ -45,7 +45,7 @@ impl Dispatch {
             return Err(access.apply(problem.response().header("Accept-Encoding", "identity")));
         }
         let bytes_max = rules.limits.body_bytes;
-        attributes.set(Found { api: api.clone(), rules, origins });
+        attributes.set(FoundRequest { api: api.clone(), rules, origins });
         Ok(Route::ReadBody { bytes_max, attributes })
     }
 
@@ -58,11 +58,11 @@ impl Dispatch {
         attributes: &Attributes,
         ticket: Ticket,
     ) -> Answer {
-        let Some(found) = attributes.get::<Found>() else {
+        let Some(found) = attributes.get::<FoundRequest>() else {
             debug_assert!(false, "a request is answered that was not admitted");
             return Answer::Now(handler_failed());
         };
-        let Found { api, rules, origins } = &*found;
+        let FoundRequest { api, rules, origins } = &*found;
         let (rooms, message_bytes) = (&self.rooms, rules.limits.message_bytes);
         let request = Request { head, body, peer_info, rooms, attributes, origins, message_bytes };
         let responder = Responder { inbox: self.inbox.clone(), ticket };

@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::http::Head;
 use crate::reactor::{Attributes, Context, Disconnect, SessionEnd, UserState};
 use crate::server::auth::admission::{Admission, Verdict};
-use crate::server::auth::session::{Examined, Presented};
+use crate::server::auth::session::{Examined, TokenOutcome};
 use crate::server::contained::{Panicked, contained, fail};
 use crate::server::handler::{AnyHandler, Credentials, Names};
 use crate::ws::Message;
@@ -72,8 +72,8 @@ impl Dispatch {
         let message_bytes_max = endpoint.message_bytes_max(&rules.limits);
         let handler = &*endpoint.handler;
         match self.authentication.present(cx, handler, credentials, policy, message_bytes_max) {
-            Presented::Refused | Presented::Renewed => {}
-            Presented::Proved(awaited) => {
+            TokenOutcome::Refused | TokenOutcome::Renewed => {}
+            TokenOutcome::Proved(awaited) => {
                 if let Some(head) = awaited.head() {
                     self.begin(cx, &head, awaited.attributes.clone());
                 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::Numbers;
 use super::encoding::Detour;
-use super::member::{Member, Notice, Position};
+use super::member::{ExpectedNotice, Member, Position};
 use super::peer::ScriptedPeer;
 use super::poller::Poller;
 use super::room::{Draft, Room};
@@ -250,7 +250,7 @@ impl World {
                 })
             }),
         };
-        let notice = Notice::Join(member.user.clone());
+        let notice = ExpectedNotice::Join(member.user.clone());
         self.members.push(member);
         self.apply(Command::Join(Box::new(join)), &Arena::default());
         if self.limits.store.is_none() && format == Format::Chat {
@@ -297,7 +297,7 @@ impl World {
         member.peer.close();
         self.free_keys.push((member.key, member.session));
         self.apply(Command::Leave(member.key), &Arena::default());
-        self.notice(member.room, Notice::Leave(member.user));
+        self.notice(member.room, ExpectedNotice::Leave(member.user));
     }
 
     fn publish(&mut self, index: usize, numbers: &mut Numbers<'_>) {
@@ -321,7 +321,7 @@ impl World {
             .append(Draft { user, content, client_id, key: key_of_value, notice: None }, self.now);
     }
 
-    fn notice(&mut self, index: usize, notice: Notice) {
+    fn notice(&mut self, index: usize, notice: ExpectedNotice) {
         if self.rooms[index].format == Format::Chat {
             self.rooms[index].append(notice.draft(), self.now);
         }
@@ -453,7 +453,7 @@ impl World {
                 for stay in &stored.stays {
                     let is_there = |member: &Member| member.user == *stay.username;
                     if !self.members.iter().any(is_there) {
-                        room.append(Notice::Leave(stay.username.as_ref().into()).draft(), self.now);
+                        room.append(ExpectedNotice::Leave(stay.username.as_ref().into()).draft(), self.now);
                     }
                 }
             }
