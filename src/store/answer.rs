@@ -1,8 +1,10 @@
 //! How requests are answered, and why rooms are opened.
 
-use super::Done;
 use super::error::StoreError;
 use crate::rooms::store_api::RoomId;
+
+/// Hears what became of a request, once, on a thread of the store. Must not block.
+pub type Done<T> = Box<dyn FnOnce(T) + Send>;
 
 /// Somebody who waits for an answer. Gets one whatever happens: if the job is dropped, that it was.
 pub(super) struct Answer<T>(Option<Done<Result<T, StoreError>>>);

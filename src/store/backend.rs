@@ -1,11 +1,10 @@
 //! What every store does, wherever it keeps things.
 
-use super::answer::Purpose;
+use super::answer::{Done, Purpose};
 use super::backup::{BackupError, BackupId, BackupPart};
-use super::error::StoreError;
+use super::error::{Busy, StoreError};
 use super::health::Monitor;
-use super::values::BanChange;
-use super::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
+use super::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
 

@@ -4,8 +4,9 @@ use std::sync::mpsc::{Receiver, SyncSender as Sender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::answer::Done;
 use super::error::StoreError;
-use super::{Done, Store};
+use super::handle::Store;
 use crate::rooms::store_api::RecordBatch;
 
 /// An answer that is held back.

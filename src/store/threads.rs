@@ -1,16 +1,18 @@
 //! The store's threads, whichever store it is.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::thread::Builder;
 use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
+use super::backend::Backend;
 use super::error::OpenError;
 use super::memory;
+use super::options::{Location, Options};
 #[cfg(feature = "store")]
 use super::sqlite;
-use super::{Location, Options, Store};
 
 /// The running threads. Dropping it finishes what is queued, closes the database and waits for that; requests made
 /// later are answered with [`StoreError::Stopped`](super::StoreError::Stopped).
@@ -33,18 +35,22 @@ impl StoreThreads {
     }
 }
 
-pub(super) fn start(location: Location, options: Options) -> Result<(Store, StoreThreads), OpenError> {
+/// Starts the store that is at `location`.
+pub(super) fn start(
+    location: Location,
+    options: &Options,
+) -> Result<(Arc<dyn Backend>, StoreThreads), OpenError> {
     match location {
         #[cfg(not(feature = "store"))]
         Location::Directory(_) => Err(OpenError::Absent),
         #[cfg(feature = "store")]
         Location::Directory(dir) => {
-            let (sqlite, threads) = sqlite::start(&dir, &options)?;
-            Ok((Store::on(sqlite), StoreThreads { _threads: Box::new(threads) }))
+            let (sqlite, threads) = sqlite::start(&dir, options)?;
+            Ok((Arc::new(sqlite), StoreThreads { _threads: Box::new(threads) }))
         }
         Location::Memory => {
-            let (memory, thread) = memory::start(&options)?;
-            Ok((Store::on(memory), StoreThreads { _threads: thread }))
+            let (memory, thread) = memory::start(options)?;
+            Ok((Arc::new(memory), StoreThreads { _threads: thread }))
         }
     }
 }

@@ -80,6 +80,29 @@ impl Imports {
         found
     }
 
+    /// Each type that a module defines or imports under its own name: the module, the name, the module that defines it.
+    pub(crate) fn types(&self) -> Vec<(Module, String, Module)> {
+        let is_type = |name: &str| {
+            name.chars().next().is_some_and(char::is_uppercase) && name.chars().any(char::is_lowercase)
+        };
+        let mut found = Vec::new();
+        for (module, (_, source)) in &self.modules {
+            for name in source.defined.iter().filter(|name| is_type(name)) {
+                found.push((module.clone(), name.clone(), module.clone()));
+            }
+            for (name, path) in
+                source.used.iter().filter(|(name, path)| is_type(name) && path.last() == Some(*name))
+            {
+                if let Some(home) = self.target(module, path, 0)
+                    && self.modules[&home].1.defined.contains(name)
+                {
+                    found.push((module.clone(), name.clone(), home));
+                }
+            }
+        }
+        found
+    }
+
     /// The module that defines what `path` names, as seen from `module`.
     fn target(&self, module: &Module, path: &[String], depth: usize) -> Option<Module> {
         // A re-export of a re-export of …: more than a handful is a loop of globs.

@@ -1,11 +1,13 @@
 //! The house has eight floors, and imports point downwards only; `circles`: in no folder do files import each other in
-//! a circle; `maps`: every folder names its files; `words`: names that are gone stay away.
+//! a circle; `maps`: every folder names its files; `names`: no two types in sight share a name; `words`: names that are gone
+//! stay away.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod circles;
 mod imports;
 mod maps;
+mod names;
 mod words;
 
 use std::fs;

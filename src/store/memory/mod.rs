@@ -6,10 +6,16 @@
 //! | file | subject |
 //! |---|---|
 //! | `log` | the log of one room |
-//! | `rooms` | all rooms, and the bound on their logs together |
+//! | `rooms` | all rooms: what is appended, and the bound on their logs together |
+//! | `registry` | which rooms there are, and who takes part in them |
+//! | `reading` | rooms are opened, and their messages read |
+//! | `import` | messages that come from elsewhere |
 //! | `simulated` | in a simulation: what a store with a disk does, as it is told to |
 
+mod import;
 mod log;
+mod reading;
+mod registry;
 mod rooms;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulated;
@@ -26,13 +32,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::rooms::Rooms;
 use super::admission::{AdmissionLimit, Permit};
-use super::answer::{Answer, Purpose};
+use super::answer::{Answer, Done, Purpose};
 use super::backend::{Backend, DamageListener};
 use super::entropy::{clock, now};
-use super::error::{OpenError, StoreError};
+use super::error::{Busy, OpenError, StoreError};
 use super::health::{Monitor, Watch};
-use super::values::BanChange;
-use super::{Busy, Done, Import, JOBS_MAX, NewRoom, Options, RoomInfo, RoomQuery};
+use super::options::{JOBS_MAX, Options};
+use super::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
 

@@ -16,14 +16,14 @@ use crate::rooms::store_api::{
 };
 use crate::rooms::{Ban, Kind, Timestamp};
 use crate::store::admission::{AdmissionLimit, Permit};
-use crate::store::answer::{Answer, Purpose};
+use crate::store::answer::{Answer, Done, Purpose};
 use crate::store::backend::{Backend, DamageListener};
 use crate::store::entropy::now;
-use crate::store::error::StoreError;
+use crate::store::error::{Busy, StoreError};
 use crate::store::health::Monitor;
+use crate::store::options::Options;
 use crate::store::terms::FailedTerms;
-use crate::store::values::BanChange;
-use crate::store::{Busy, Done, Import, NewRoom, Options, RoomInfo, RoomQuery, Store};
+use crate::store::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
 
 /// A ban that has ended was noted with less than this when it was noted last.
 const ENDING: Duration = Duration::from_secs(15);
@@ -123,10 +123,9 @@ impl Disk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the store of a new process.
-    #[must_use]
-    pub fn open(&self) -> Store {
-        Store::on(Simulated {
+    /// The store of a new process.
+    pub(in crate::store) fn backend(&self) -> Arc<dyn Backend> {
+        Arc::new(Simulated {
             disk: self.clone(),
             admission: AdmissionLimit::new(self.jobs_max, self.queue_bytes_max),
             reads: AdmissionLimit::new(self.jobs_max, usize::MAX),

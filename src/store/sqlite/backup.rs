@@ -18,10 +18,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::backup::{Backup, StepResult};
 
 use super::schema;
+use crate::store::answer::Done;
 use crate::store::backup::{BackupError, BackupId, BackupPart};
 use crate::store::entropy::{clock, random};
-use crate::store::error::StoreError;
-use crate::store::{Busy, Done};
+use crate::store::error::{Busy, StoreError};
 
 /// What the names of copies begin with.
 const PREFIX: &str = "foghorn.backup-";

@@ -14,14 +14,12 @@ use super::{bans, page, registry};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
 use crate::store::admission::{AdmissionLimit, Permit};
-use crate::store::answer::{Answer, Purpose};
-use crate::store::backend::Backend;
-use crate::store::backend::DamageListener;
+use crate::store::answer::{Answer, Done, Purpose};
+use crate::store::backend::{Backend, DamageListener};
 use crate::store::backup::{BackupError, BackupId, BackupPart};
-use crate::store::error::StoreError;
+use crate::store::error::{Busy, StoreError};
 use crate::store::health::Monitor;
-use crate::store::values::BanChange;
-use crate::store::{Busy, Done, Import, NewRoom, RoomInfo, RoomQuery};
+use crate::store::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
 
 /// Rooms in a database: one thread writes, others read.
 pub(in crate::store) struct Sqlite {

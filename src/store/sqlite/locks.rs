@@ -4,12 +4,10 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
+use super::files::{LOCK_FILE, is_restore_interrupted};
 use super::mark::FileId;
-use super::restore;
 use crate::store::error::OpenError;
 
-/// Locked as long as the store is open. Stays behind, empty.
-pub(super) const LOCK_FILE: &str = "foghorn.lock";
 /// What `statfs` says of file systems whose servers keep whole-file locks and SQLite's locks of ranges in one list: there
 /// the one would shut out the other.
 const NFS: u64 = 0x6969;
@@ -37,7 +35,7 @@ impl Locks {
         }
         let directory = lock(dir, &dir.join(LOCK_FILE))?;
         // Before the database is created, without which the restore can be begun again.
-        if restore::is_interrupted(dir) {
+        if is_restore_interrupted(dir) {
             return Err(OpenError::Unfinished(dir.into()));
         }
         let shares_locks = rustix::fs::statfs(dir).is_ok_and(|found| {

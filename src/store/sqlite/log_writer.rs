@@ -10,8 +10,9 @@ use super::quarantine::Quarantine;
 use super::room_heads::{RoomHead, RoomHeads};
 use super::rows::{LogPosition, Texts, integer, kind_code};
 use crate::rooms::Kind;
-use crate::rooms::store_api::{Record, RecordBatch, RecordPresence, Retention, RoomId, refused_with};
-use crate::store::SEQ_MAX;
+use crate::rooms::store_api::{
+    Record, RecordBatch, RecordPresence, Retention, RoomId, SEQ_MAX, refused_with,
+};
 use crate::store::error::StoreError;
 
 /// Messages inserted by one statement, if there are as many: beginning and ending a statement is a good part of what

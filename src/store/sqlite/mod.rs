@@ -12,6 +12,7 @@
 //! | `backup`, `restore` | copies of a database in use, and how one becomes a data directory |
 //! | `epoch`, `mark`, `checksum`, `wal` | noticing what was lost, damaged, or put back from a copy |
 //! | `quarantine` | rooms with damaged rows, which harm no others |
+//! | `files` | names of the files in a data directory |
 //! | `locks`, `anchor`, `probe` | being alone with the files, and noticing that they are gone, or well again |
 //! | `error` | what SQLite says, as errors of the store |
 
@@ -22,6 +23,7 @@ mod checkpoint;
 mod checksum;
 mod epoch;
 mod error;
+mod files;
 mod handle;
 mod jobs;
 mod locks;

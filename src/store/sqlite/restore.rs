@@ -11,13 +11,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::locks::{self, LOCK_FILE};
-use super::threads::DATABASE_FILE;
-use super::{epoch, schema, wal};
+use super::files::{DATABASE_FILE, LOCK_FILE, UNFINISHED_FILE};
+use super::{epoch, locks, schema, wal};
 use crate::store::error::{OpenError, StoreError};
 
-/// The database while it is not whole.
-pub(super) const UNFINISHED_FILE: &str = "foghorn.restoring";
 /// What file systems put into the root of a volume that is empty.
 const OF_FILE_SYSTEMS: &str = "lost+found";
 /// What every database of SQLite begins with.
@@ -215,11 +212,6 @@ fn check_empty(dir: &Path) -> Result<(), RestoreError> {
 /// Whether it is the name of the file while it is not whole, or of one that SQLite puts beside it.
 fn is_unfinished(name: &OsStr) -> bool {
     name.as_encoded_bytes().starts_with(UNFINISHED_FILE.as_bytes())
-}
-
-/// Whether a restore into this directory has not come to its end.
-pub(super) fn is_interrupted(dir: &Path) -> bool {
-    dir.join(UNFINISHED_FILE).exists()
 }
 
 fn unusable(path: &Path, error: &io::Error) -> RestoreError {

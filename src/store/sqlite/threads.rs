@@ -12,6 +12,7 @@ use super::anchor::Anchor;
 use super::backup::Backups;
 use super::checkpoint::{self, Checkpointer};
 use super::epoch::{self, Salts};
+use super::files::DATABASE_FILE;
 use super::handle::Sqlite;
 use super::jobs::{Job, ReadTask};
 use super::locks::Locks;
@@ -28,10 +29,9 @@ use crate::store::admission::AdmissionLimit;
 use crate::store::entropy::clock;
 use crate::store::error::{OpenError, StoreError};
 use crate::store::health::Monitor;
+use crate::store::options::{JOBS_MAX, Options, READS_MAX};
 use crate::store::terms::FailedTerms;
-use crate::store::{JOBS_MAX, Options, READS_MAX};
 
-pub(super) const DATABASE_FILE: &str = "foghorn.db";
 const READERS: usize = 2;
 
 /// The threads of a store with a database.
