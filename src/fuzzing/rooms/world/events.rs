@@ -3,10 +3,11 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Draft, ROOMS, Room, World};
+use super::{ROOMS, World};
 use crate::fuzzing::Numbers;
 use crate::fuzzing::rooms::member::Member;
 use crate::fuzzing::rooms::poller::Poller;
+use crate::fuzzing::rooms::room::{Draft, Room};
 use crate::rooms::store_api::RoomId;
 use crate::rooms::{Arena, Command, Format, Post, RejectReason, Reply, RoomRequest};
 
