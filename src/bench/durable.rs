@@ -70,7 +70,7 @@ fn one(
     durability: Durability,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Run, BenchError> {
-    let stored = Stored::start(&how.program, &how.parent, durability, how.pin)?;
+    let stored = StoringServer::start(&how.program, &how.parent, durability, how.pin)?;
     let target = Target::parse(stored.server.url(), how.path)?;
     let plan = Plan {
         wait: if stored.server.is_pinned() { Wait::Spin } else { Wait::Sleep },
@@ -142,13 +142,13 @@ fn baseline(
 
 /// A server with its data in a directory that is gone with it.
 #[derive(Debug)]
-pub struct Stored {
+pub struct StoringServer {
     // In this order: the server first, then what it writes to.
     server: Spawned,
     scratch: Scratch,
 }
 
-impl Stored {
+impl StoringServer {
     /// Starts `program`, which is this one, with a fresh directory in `parent`. As [`Spawned::start`] otherwise.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Stored {
         parent: &Path,
         durability: Durability,
         pin: bool,
-    ) -> Result<Stored, BenchError> {
+    ) -> Result<StoringServer, BenchError> {
         let scratch = Scratch::new(parent)?;
         let config = scratch.path.join("foghorn.toml");
         let text = format!("[history]\ndurability = \"{}\"\n", durability.name());
@@ -168,7 +168,7 @@ impl Stored {
         let own =
             ["serve", "--listen", "127.0.0.1:0", "--log", "error", "--data", &data, "--config", &config];
         let command = [vec![program], own.map(str::to_owned).to_vec()].concat();
-        Ok(Stored { server: Spawned::start(&command, pin)?, scratch })
+        Ok(StoringServer { server: Spawned::start(&command, pin)?, scratch })
     }
 
     /// The server.

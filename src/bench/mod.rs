@@ -69,7 +69,7 @@ use crate::ws::OpCode;
 
 pub use self::database::DbSnapshot;
 pub use self::delivery_checker::Faults;
-pub use self::durable::{Durable, Stored, durable};
+pub use self::durable::{Durable, StoringServer, durable};
 pub use self::error::{BenchError, Lost};
 pub use self::fairness::fairness;
 pub use self::html::{page, series_page};

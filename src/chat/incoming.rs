@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for IdIn<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(FieldName(key)) = map.next_key()? {
             if key == "id" {
                 map.next_value_seed(TextInto(self.0))?;
             } else {
@@ -88,7 +88,7 @@ impl<'de> Visitor<'de> for IdIn<'_> {
 }
 
 #[derive(Deserialize)]
-struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
+struct FieldName<'k>(#[serde(borrow)] Cow<'k, str>);
 
 /// Keeps a value that is a string.
 struct TextInto<'v>(&'v mut Option<String>);

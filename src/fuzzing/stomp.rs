@@ -11,11 +11,11 @@ use crate::server::Start;
 use crate::stomp::codec::{Command, Decoder, Escaping, FrameError, FrameLimits, FrameWriter, Version};
 use crate::stomp::destination::DestinationKind;
 use crate::stomp::fault::Fault;
-use crate::stomp::message::{Consumer, Message, MessageId, SubscriberKey, cost_of};
+use crate::stomp::message::{Consumer, MessageId, QueuedMessage, SubscriberKey, cost_of};
 use crate::stomp::queues::{Change, QueueLimits, Queues};
 use crate::stomp::session::{
-    Broker, Effect, HandshakeInfo, Heartbeat, Operation, Profile, Progress, QueueChange, Sending, Session,
-    SessionLimits, Subscription,
+    Broker, Effect, HandshakeInfo, Heartbeat, Operation, Profile, Progress, QueueChange, Sending,
+    SessionLimits, StompSession, Subscription,
 };
 use crate::ws::CloseCode;
 
@@ -144,7 +144,7 @@ type Heard = Rc<RefCell<Vec<(SubscriberKey, u64, bool)>>>;
 struct Ear(SubscriberKey, Heard);
 
 impl Consumer for Ear {
-    fn deliver(&self, message: &Message, redelivered: bool) -> bool {
+    fn deliver(&self, message: &QueuedMessage, redelivered: bool) -> bool {
         self.1.borrow_mut().push((self.0, message.id.number, redelivered));
         true
     }
@@ -268,7 +268,7 @@ impl Broker for TestBroker {
                 let id = MessageId { seed: 7, number: self.next };
                 self.next += 1;
                 let body = sending.body.into_owned().into();
-                let message = Message { id, sender: "s".into(), headers: sending.headers, body };
+                let message = QueuedMessage { id, sender: "s".into(), headers: sending.headers, body };
                 usize::from(self.queues.offer(sending.destination.name(), message, sending.mandatory)?)
             }
             DestinationKind::UserQueue => 0,
@@ -331,7 +331,7 @@ fn session(version: Version, seed: u8, wire: &[u8]) {
         closed: None,
         receipts: HashMap::new(),
     };
-    let (mut session, mut decoder) = (Session::new(limits, handshake), Decoder::new(FRAMES));
+    let (mut session, mut decoder) = (StompSession::new(limits, handshake), Decoder::new(FRAMES));
     let mut asked: HashMap<String, usize> = HashMap::new();
     for mut piece in cut(wire, seed.into()) {
         while !session.is_over() {

@@ -2,7 +2,7 @@
 
 use super::codec::{Escaping, FrameWriter, Version};
 use super::encoding::{ack_prefix, has_ack, write_label};
-use super::message::{Consumer, Message, SubscriberKey};
+use super::message::{Consumer, QueuedMessage, SubscriberKey};
 use super::session::Subscription;
 use crate::server::{SendError, Session};
 use crate::ws::CloseCode;
@@ -39,7 +39,7 @@ impl SessionConsumer {
         }
     }
 
-    fn frame(&self, message: &Message, redelivered: bool) -> Vec<u8> {
+    fn frame(&self, message: &QueuedMessage, redelivered: bool) -> Vec<u8> {
         let mut frame = self.label.to_vec();
         let id = message.id.to_string();
         if let Some(ack) = &self.ack {
@@ -58,7 +58,7 @@ impl SessionConsumer {
 }
 
 impl Consumer for SessionConsumer {
-    fn deliver(&self, message: &Message, redelivered: bool) -> bool {
+    fn deliver(&self, message: &QueuedMessage, redelivered: bool) -> bool {
         let frame = self.frame(message, redelivered);
         let sent = match simdutf8::basic::from_utf8(&frame) {
             Ok(text) => self.session.send_text(text),

@@ -44,7 +44,7 @@ pub(super) fn is_room_message_id(id: &str) -> bool {
 
 /// One message.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Message {
+pub(crate) struct QueuedMessage {
     pub(crate) id: MessageId,
     /// The name of the user who sent it.
     pub(crate) sender: Box<str>,
@@ -53,7 +53,7 @@ pub(crate) struct Message {
     pub(crate) body: Box<[u8]>,
 }
 
-impl Message {
+impl QueuedMessage {
     /// What it costs in memory, about.
     pub(crate) fn cost(&self) -> usize {
         cost_of(&self.headers, &self.body) + self.sender.len()
@@ -69,7 +69,7 @@ pub(crate) fn cost_of(headers: &[(Box<str>, Box<str>)], body: &[u8]) -> usize {
 /// The way to one subscription, as queues see it.
 pub(crate) trait Consumer {
     /// Hands a message over. False: there is no room for it at the moment.
-    fn deliver(&self, message: &Message, redelivered: bool) -> bool;
+    fn deliver(&self, message: &QueuedMessage, redelivered: bool) -> bool;
 }
 
 /// Names a subscription among those of all sessions.

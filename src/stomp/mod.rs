@@ -52,7 +52,7 @@ use self::error_frame::error_frame;
 use self::fault::Fault;
 use self::liveness::Liveness;
 use self::pending_ops::{Completion, PendingOps};
-use self::session::{HandshakeInfo, Heartbeat, Session};
+use self::session::{HandshakeInfo, Heartbeat, StompSession};
 use self::settings::{Settings, queue_limits};
 use self::shared_queues::SharedQueues;
 use self::subscriptions::Subscriptions;
@@ -84,7 +84,7 @@ struct Stomp {
 #[derive(Debug)]
 struct Connection {
     decoder: Decoder,
-    session: Session,
+    session: StompSession,
     subscriptions: Subscriptions,
     pending: PendingOps,
     heartbeat: Heartbeat,
@@ -107,7 +107,7 @@ impl Stomp {
         &self,
         cx: &mut Context<'_>,
         connection: &mut Connection,
-        action: impl FnOnce(&mut Session, &mut Decoder, &mut BrokerAdapter<'_, '_>),
+        action: impl FnOnce(&mut StompSession, &mut Decoder, &mut BrokerAdapter<'_, '_>),
     ) {
         let Connection { decoder, session, subscriptions, pending, heartbeat, has_renewed, .. } = connection;
         session.set_limits(self.settings.session());
@@ -151,7 +151,7 @@ impl Handler for Stomp {
         cx.set_timer(CONNECT, self.settings.connect_timeout.time());
         Connection {
             decoder: Decoder::new(self.settings.frames()),
-            session: Session::new(self.settings.session(), handshake),
+            session: StompSession::new(self.settings.session(), handshake),
             subscriptions: Subscriptions::default(),
             pending: PendingOps::default(),
             heartbeat: Heartbeat::default(),

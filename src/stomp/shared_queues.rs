@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::consumer::SessionConsumer;
 use super::destination::Destination;
-use super::message::{Message, MessageId, SubscriberKey};
+use super::message::{MessageId, QueuedMessage, SubscriberKey};
 use super::queues::{QueueLimits, Queues};
 use super::session::{Profile, Sending};
 use super::users::{Owner, UserQueues};
@@ -34,8 +34,8 @@ impl SharedQueues {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn message(&self, profile: &Profile, sending: Sending<'_>) -> Message {
-        Message {
+    pub(super) fn message(&self, profile: &Profile, sending: Sending<'_>) -> QueuedMessage {
+        QueuedMessage {
             id: MessageId { seed: self.seed, number: self.numbers.fetch_add(1, Ordering::Relaxed) },
             sender: profile.user().into(),
             headers: sending.headers,

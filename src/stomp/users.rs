@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::message::{Consumer, Message, SubscriberKey};
+use super::message::{Consumer, QueuedMessage, SubscriberKey};
 
 /// Whose sessions belong together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,7 +54,7 @@ impl<L: Consumer> UserQueues<L> {
     }
 
     /// Hands a message to all subscriptions; returns how many sessions took it.
-    pub(crate) fn send(&self, owner: Owner, queue: &str, message: &Message) -> usize {
+    pub(crate) fn send(&self, owner: Owner, queue: &str, message: &QueuedMessage) -> usize {
         let Some(subscribers) = self.subscribers.get(&(owner, queue.into())) else { return 0 };
         let taken = subscribers.iter().filter(|(_, consumer)| consumer.deliver(message, false));
         let mut sessions: Vec<u128> = taken.map(|(key, _)| key.session).collect();
@@ -75,16 +75,16 @@ mod tests {
     struct Ear(Rc<RefCell<Vec<u64>>>);
 
     impl Consumer for Ear {
-        fn deliver(&self, message: &Message, redelivered: bool) -> bool {
+        fn deliver(&self, message: &QueuedMessage, redelivered: bool) -> bool {
             assert!(!redelivered);
             self.0.borrow_mut().push(message.id.number);
             true
         }
     }
 
-    fn message(number: u64) -> Message {
+    fn message(number: u64) -> QueuedMessage {
         let id = MessageId { seed: 0, number };
-        Message { id, sender: "s".into(), headers: Box::default(), body: Box::default() }
+        QueuedMessage { id, sender: "s".into(), headers: Box::default(), body: Box::default() }
     }
 
     #[test]

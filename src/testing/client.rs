@@ -3,8 +3,7 @@
 use crate::handshake::client::{self, ClientError, ClientKey};
 use crate::http::HeaderError;
 use crate::ws::{
-    Close, CloseCode, Connection, Decoder, Incoming, Input, Message, OpCode, Phase, ProtocolError, Role,
-    encode,
+    self, Close, CloseCode, Decoder, Incoming, Input, Message, OpCode, Phase, ProtocolError, Role, encode,
 };
 
 /// Bytes of a message at most, from a server that is trusted.
@@ -101,7 +100,7 @@ enum State {
     /// The answer has not come whole.
     Opening { key: ClientKey, offered: Vec<String>, answer: Vec<u8> },
     /// Frames in both directions.
-    Open(Connection),
+    Open(ws::Connection),
     /// Nothing that arrives matters any more.
     Over,
 }
@@ -138,7 +137,7 @@ impl Client {
                     events.push(Event::Opened(accepted.subprotocol.map(str::to_owned)));
                     bytes = answer.split_off(len);
                     let decoder = Decoder::new(Role::Client, MESSAGE_BYTES_MAX);
-                    self.state = State::Open(Connection::new(decoder));
+                    self.state = State::Open(ws::Connection::new(decoder));
                 }
                 Err(error) => {
                     events.push(Event::Refused(error));
@@ -283,7 +282,7 @@ mod tests {
 
     /// What a server reads in the client's frames.
     fn read(mut frames: Vec<u8>) -> Vec<String> {
-        let mut connection = Connection::new(Decoder::new(Role::Server, 1 << 20));
+        let mut connection = ws::Connection::new(Decoder::new(Role::Server, 1 << 20));
         let mut input = Input::new(&mut frames);
         let mut seen = Vec::new();
         while let Some(incoming) = connection.poll(&mut input) {

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use foghorn::bench::{
-    self, Durable, Pace, Plan, Progress, Protocol, Report, Returning, Rooms, Spawned, Stored, Target,
+    self, Durable, Pace, Plan, Progress, Protocol, Report, Returning, Rooms, Spawned, StoringServer, Target,
     Verdict, Wait, Workload,
 };
 use foghorn::config::Config;
@@ -272,7 +272,7 @@ fn a_busy_load_generator_shows_what_the_server_spent_and_nothing_else() {
 /// A run with a server of its own process, which stores what it is told.
 fn recover(returning: Returning) -> Report {
     let parent = tempfile::tempdir().unwrap();
-    let stored = Stored::start(Path::new(PROGRAM), parent.path(), Durability::Commit, false).unwrap();
+    let stored = StoringServer::start(Path::new(PROGRAM), parent.path(), Durability::Commit, false).unwrap();
     let target = Target::parse(stored.server().url(), CHAT).unwrap();
     let plan = plan(Workload::Recovery(returning), Protocol::Chat, 32);
     let plan = Plan { server: Some(stored.server().id()), database: Some(stored.data().to_owned()), ..plan };

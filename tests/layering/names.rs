@@ -6,7 +6,7 @@ use std::path::Path;
 use super::imports::{Imports, Module};
 
 /// Folders in which two types still share a name.
-const PENDING: &[&str] = &["auth", "chat", "cli", "reactor", "rooms", "server", "stomp", "store", "testing"];
+const PENDING: &[&str] = &[];
 
 /// A file that stands in for another one in programs without a feature: its types have the names of the others'.
 const STAND_IN: &str = "absent";

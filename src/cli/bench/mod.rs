@@ -19,7 +19,7 @@ use serde::Serialize;
 use self::modes::{Common, MEMBER_NAME, Mode, Processors, Task, Work};
 use self::show::Bar;
 use crate::bench::{
-    self, BenchError, Durable, Plan, Report, Series, Spawned, Stored, Target, Verdict, Wait, Workload,
+    self, BenchError, Durable, Plan, Report, Series, Spawned, StoringServer, Target, Verdict, Wait, Workload,
 };
 use crate::config::Secret;
 use crate::rooms::store_api::Durability;
@@ -101,7 +101,7 @@ fn carry_out(task: &Task, bar: &Bar) -> Result<Outcome, BenchError> {
         Work::Recovery(returning) => {
             let own = common.url.is_none() && common.command.is_empty();
             let stored = own.then(|| {
-                Stored::start(
+                StoringServer::start(
                     &this_program()?,
                     &disk(common),
                     Durability::Commit,
@@ -110,7 +110,7 @@ fn carry_out(task: &Task, bar: &Bar) -> Result<Outcome, BenchError> {
             });
             let stored = stored.transpose()?;
             let started = if own { None } else { start(common, &[])? };
-            let server = stored.as_ref().map(Stored::server).or(started.as_ref());
+            let server = stored.as_ref().map(StoringServer::server).or(started.as_ref());
             let database = stored.as_ref().map(|stored| stored.data().to_owned());
             let plan = Plan { database, ..task.plan(Workload::Recovery(returning), server) };
             let report = bench::run(&plan, &task.target(server)?, &mut progress);

@@ -25,7 +25,7 @@ const OUT_OF_DESCRIPTORS: &[u8] =
 
 /// What one attempt to accept came to.
 #[derive(Debug)]
-pub(crate) enum Accepted {
+pub(crate) enum AcceptOutcome {
     /// A connection.
     Newcomer(Newcomer),
     /// No connection waits.
@@ -127,10 +127,10 @@ impl Acceptor {
         for number in 0..self.queues.len() {
             for _ in 0..ACCEPTS_PER_TURN {
                 match self.accept_from(number) {
-                    Accepted::Newcomer(newcomer) => taken(newcomer),
-                    Accepted::Failed => {}
-                    Accepted::Drained => break,
-                    Accepted::Exhausted => return,
+                    AcceptOutcome::Newcomer(newcomer) => taken(newcomer),
+                    AcceptOutcome::Failed => {}
+                    AcceptOutcome::Drained => break,
+                    AcceptOutcome::Exhausted => return,
                 }
             }
         }
@@ -148,16 +148,16 @@ impl Acceptor {
         self.queues.clear();
     }
 
-    fn accept_from(&mut self, number: usize) -> Accepted {
+    fn accept_from(&mut self, number: usize) -> AcceptOutcome {
         let Some(queue) = self.queues.get_mut(number).filter(|queue| queue.may_accept()) else {
-            return Accepted::Drained;
+            return AcceptOutcome::Drained;
         };
         match queue.listener.accept() {
             Ok((socket, peer)) => {
                 self.exhausted = false;
                 queue.failures = 0;
                 queue.is_failing = false;
-                Accepted::Newcomer(Newcomer {
+                AcceptOutcome::Newcomer(Newcomer {
                     socket,
                     peer,
                     local: queue.listener.is_local(),
@@ -167,7 +167,7 @@ impl Acceptor {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 queue.ready = false;
                 queue.failures = 0;
-                Accepted::Drained
+                AcceptOutcome::Drained
             }
             Err(error) if is_exhaustion(&error) => {
                 self.limit_hits.hit(Limit::Descriptors);
@@ -180,7 +180,7 @@ impl Acceptor {
                     }
                 }
                 self.paused = true;
-                Accepted::Exhausted
+                AcceptOutcome::Exhausted
             }
             // The connection that was waiting is gone again; the next one may be fine.
             Err(error) => {
@@ -189,7 +189,7 @@ impl Acceptor {
                 if queue.failures >= FAILURES_MAX && !std::mem::replace(&mut queue.is_failing, true) {
                     tracing::error!(%error, listener = number, "accepting fails again and again, it is tried now and then");
                 }
-                Accepted::Failed
+                AcceptOutcome::Failed
             }
         }
     }

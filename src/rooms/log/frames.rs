@@ -17,7 +17,7 @@ pub struct Window {
 
 /// One message in the window.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct FrameEnd {
     /// Where its frame ends, counted from the first byte ever appended to this log.
     end: u64,
     /// When it was stored.
@@ -28,8 +28,8 @@ struct Entry {
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a> {
     bytes: &'a [u8],
-    entries: &'a [Entry],
-    /// Where `bytes` begins, on the scale of [`Entry::end`].
+    entries: &'a [FrameEnd],
+    /// Where `bytes` begins, on the scale of [`FrameEnd::end`].
     base: u64,
 }
 
@@ -78,10 +78,10 @@ impl<'a> Slice<'a> {
 #[derive(Clone, Debug)]
 pub struct Log {
     bytes: Vec<u8>,
-    entries: Vec<Entry>,
+    entries: Vec<FrameEnd>,
     /// Entries at the front that have left the window but not yet the buffers.
     dead: usize,
-    /// `Entry::end` of the message before `entries[0]`.
+    /// `FrameEnd::end` of the message before `entries[0]`.
     base: u64,
     /// When that message was published; zero if that is not known, or if there is none.
     base_at: Timestamp,
@@ -142,7 +142,7 @@ impl Log {
     /// Appends the frame that `encode` writes, as message `head() + 1`.
     pub fn append(&mut self, at: Timestamp, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(&mut self.bytes);
-        self.entries.push(Entry { end: self.base + self.bytes.len() as u64, at });
+        self.entries.push(FrameEnd { end: self.base + self.bytes.len() as u64, at });
         self.head += 1;
     }
 

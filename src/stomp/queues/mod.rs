@@ -8,7 +8,7 @@ use std::fmt;
 
 pub(crate) use super::queue_error::QueueError;
 
-use super::message::{Consumer, Message, MessageId, SubscriberKey};
+use super::message::{Consumer, MessageId, QueuedMessage, SubscriberKey};
 
 /// When a message counts as dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ struct Queue<L> {
 }
 
 struct Item {
-    message: Box<Message>,
+    message: Box<QueuedMessage>,
     redelivered: bool,
 }
 
@@ -107,7 +107,7 @@ impl<L: Consumer> Queues<L> {
     pub(crate) fn offer(
         &mut self,
         queue: &str,
-        message: Message,
+        message: QueuedMessage,
         mandatory: bool,
     ) -> Result<bool, QueueError> {
         let cost = message.cost();

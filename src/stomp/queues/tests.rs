@@ -28,7 +28,7 @@ impl Ear {
 }
 
 impl Consumer for Ear {
-    fn deliver(&self, message: &Message, redelivered: bool) -> bool {
+    fn deliver(&self, message: &QueuedMessage, redelivered: bool) -> bool {
         let number = i64::try_from(message.id.number).unwrap();
         let taken = !self.refuses.get();
         if taken {
@@ -42,8 +42,8 @@ fn id(number: u64) -> MessageId {
     MessageId { seed: 7, number }
 }
 
-fn message(number: u64) -> Message {
-    Message { id: id(number), sender: "s".into(), headers: Box::default(), body: Box::default() }
+fn message(number: u64) -> QueuedMessage {
+    QueuedMessage { id: id(number), sender: "s".into(), headers: Box::default(), body: Box::default() }
 }
 
 fn key(number: u32) -> SubscriberKey {
@@ -195,7 +195,7 @@ fn a_line_without_room_is_passed_over_until_it_says_so() {
 #[test]
 fn bytes_and_queues_are_limited() {
     let mut world = World::new();
-    let large = |number| Message { body: vec![0; 6000].into(), ..message(number) };
+    let large = |number| QueuedMessage { body: vec![0; 6000].into(), ..message(number) };
     assert_eq!(world.queues.offer("q", large(1), false), Ok(false));
     assert_eq!(world.queues.offer("q", large(2), false), Err(QueueError::Full));
     assert_eq!(world.queues.offer("p", large(2), false), Ok(false));
@@ -203,9 +203,9 @@ fn bytes_and_queues_are_limited() {
     assert_eq!(world.queues.offer("o", message(4), false), Err(QueueError::TooMany));
     let consumer = Ear::default();
     assert_eq!(world.queues.subscribe("o", key(1), AckMode::Auto, consumer), Err(QueueError::TooMany));
-    let more = Message { body: vec![0; 2700].into(), ..message(5) };
+    let more = QueuedMessage { body: vec![0; 2700].into(), ..message(5) };
     assert_eq!(world.queues.offer("p", more, false), Err(QueueError::NoMemory));
-    let huge = Message { body: vec![0; 10_000].into(), ..message(6) };
+    let huge = QueuedMessage { body: vec![0; 10_000].into(), ..message(6) };
     assert_eq!(world.queues.offer("p", huge, false), Err(QueueError::Full));
 }
 

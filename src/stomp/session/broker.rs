@@ -29,7 +29,7 @@ pub(crate) enum Effect {
 pub(crate) enum Progress {
     /// It has had its effect.
     Now(Effect),
-    /// [`Session::done`](super::Session::done) or [`Session::refused`](super::Session::refused) will follow; only the
+    /// [`StompSession::done`](super::StompSession::done) or [`StompSession::refused`](super::StompSession::refused) will follow; only the
     /// latter where no operation was named.
     Later,
 }
@@ -120,7 +120,7 @@ pub(crate) trait Broker {
     /// Acknowledges a message of a queue, or gives it back. False if the subscription has no such message.
     fn ack(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool;
 
-    /// Whether everything that was asked for has had its effect; if not, [`Session::drained`](super::Session::drained)
+    /// Whether everything that was asked for has had its effect; if not, [`StompSession::drained`](super::StompSession::drained)
     /// follows when it has.
     fn is_quiet(&self) -> bool;
 }

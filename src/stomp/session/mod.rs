@@ -39,9 +39,9 @@ pub(crate) use subscription::{ACK_SEPARATOR, Profile, Subscription};
 
 /// One session.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct StompSession {
     limits: SessionLimits,
-    state: State,
+    state: StompState,
 }
 
 /// ```text
@@ -50,7 +50,7 @@ pub(crate) struct Session {
 ///      └──────────────────┴──── a fault ───────────┴────────────────────────────────────────▲
 /// ```
 #[derive(Debug)]
-enum State {
+enum StompState {
     AwaitsConnect(HandshakeInfo),
     Connected(Box<Connected>),
     /// The receipt that was asked for, if any was.
@@ -66,9 +66,9 @@ struct Ended {
     room: Option<Box<str>>,
 }
 
-impl Session {
-    pub(crate) fn new(limits: SessionLimits, handshake: HandshakeInfo) -> Session {
-        Session { limits, state: State::AwaitsConnect(handshake) }
+impl StompSession {
+    pub(crate) fn new(limits: SessionLimits, handshake: HandshakeInfo) -> StompSession {
+        StompSession { limits, state: StompState::AwaitsConnect(handshake) }
     }
 
     /// What it may cost from now on.
@@ -79,42 +79,44 @@ impl Session {
     /// The version that was agreed on, once it was.
     pub(crate) fn version(&self) -> Option<Version> {
         match &self.state {
-            State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
-            State::AwaitsConnect(_) | State::Over(_) => None,
+            StompState::Connected(connected) | StompState::Leaving(connected, _) => {
+                Some(connected.profile.version)
+            }
+            StompState::AwaitsConnect(_) | StompState::Over(_) => None,
         }
     }
 
     /// Bytes that are kept of what the client has sent, about.
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.state {
-            State::Connected(connected) | State::Leaving(connected, _) => connected.held_bytes(),
-            State::AwaitsConnect(_) | State::Over(_) => 0,
+            StompState::Connected(connected) | StompState::Leaving(connected, _) => connected.held_bytes(),
+            StompState::AwaitsConnect(_) | StompState::Over(_) => 0,
         }
     }
 
     /// Whether it waits for CONNECT.
     pub(crate) fn awaits_connect(&self) -> bool {
-        matches!(self.state, State::AwaitsConnect(_))
+        matches!(self.state, StompState::AwaitsConnect(_))
     }
 
     /// Whether nothing more is to be read.
     pub(crate) fn is_over(&self) -> bool {
-        matches!(self.state, State::Leaving(..) | State::Over(_))
+        matches!(self.state, StompState::Leaving(..) | StompState::Over(_))
     }
 
     /// Takes a frame. What comes after the end is ignored.
     pub(crate) fn receive(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) {
         let handled = match &mut self.state {
-            State::AwaitsConnect(handshake) => {
+            StompState::AwaitsConnect(handshake) => {
                 let connected = connect::connect(handshake, frame, &self.limits, broker);
-                connected.map(|connected| self.state = State::Connected(Box::new(connected)))
+                connected.map(|connected| self.state = StompState::Connected(Box::new(connected)))
             }
-            State::Connected(_) if frame.command() == Command::Disconnect => {
+            StompState::Connected(_) if frame.command() == Command::Disconnect => {
                 self.disconnect(frame, broker);
                 Ok(())
             }
-            State::Connected(connected) => connected.handle(frame, &self.limits, broker),
-            State::Leaving(..) | State::Over(_) => Ok(()),
+            StompState::Connected(connected) => connected.handle(frame, &self.limits, broker),
+            StompState::Leaving(..) | StompState::Over(_) => Ok(()),
         };
         if let Err(fault) = handled {
             self.fail(fault, frame.header("receipt").as_deref(), broker);
@@ -124,7 +126,7 @@ impl Session {
 
     /// The session has ended because of this frame: what that names counts for the log.
     fn blame(&mut self, frame: &Frame<'_>) {
-        let State::Over(ended) = &mut self.state else { return };
+        let StompState::Over(ended) = &mut self.state else { return };
         let name = |header| frame.header(header).filter(|name| !name.is_empty());
         if ended.user.is_none() && matches!(frame.command(), Command::Connect | Command::Stomp) {
             ended.user = name("login").map(Into::into);
@@ -137,17 +139,17 @@ impl Session {
     /// The user, if there is one, and the room that the client spoke of last.
     pub(crate) fn names(&self) -> (Option<&str>, Option<&str>) {
         match &self.state {
-            State::AwaitsConnect(handshake) => {
+            StompState::AwaitsConnect(handshake) => {
                 (handshake.proved.as_deref().or(handshake.given.as_deref()), None)
             }
-            State::Connected(connected) | State::Leaving(connected, _) => connected.names(),
-            State::Over(ended) => (ended.user.as_deref(), ended.room.as_deref()),
+            StompState::Connected(connected) | StompState::Leaving(connected, _) => connected.names(),
+            StompState::Over(ended) => (ended.user.as_deref(), ended.room.as_deref()),
         }
     }
 
     /// Something that was asked for has had its effect.
     pub(crate) fn done(&mut self, operation: Operation, effect: Effect, broker: &mut impl Broker) {
-        if let State::Connected(connected) | State::Leaving(connected, _) = &mut self.state
+        if let StompState::Connected(connected) | StompState::Leaving(connected, _) = &mut self.state
             && let Err((fault, receipt)) = connected.done(operation, effect, broker)
         {
             self.fail(fault, receipt.as_deref(), broker);
@@ -157,34 +159,36 @@ impl Session {
     /// Something that was asked for cannot be.
     pub(crate) fn refused(&mut self, operation: Option<Operation>, fault: Fault, broker: &mut impl Broker) {
         let receipt = match &mut self.state {
-            State::Connected(connected) | State::Leaving(connected, _) => {
+            StompState::Connected(connected) | StompState::Leaving(connected, _) => {
                 operation.and_then(|operation| connected.forget(operation))
             }
-            State::AwaitsConnect(_) | State::Over(_) => None,
+            StompState::AwaitsConnect(_) | StompState::Over(_) => None,
         };
         self.fail(fault, receipt.as_deref(), broker);
     }
 
     /// Everything that was asked for has had its effect.
     pub(crate) fn drained(&mut self, broker: &mut impl Broker) {
-        let State::Leaving(connected, receipt) = &self.state else { return };
+        let StompState::Leaving(connected, receipt) = &self.state else { return };
         if let Some(receipt) = receipt {
             connected.receipt(receipt, None, broker);
         }
         broker.close(CloseCode::NORMAL, "");
-        self.state = State::Over(Ended::default());
+        self.state = StompState::Over(Ended::default());
     }
 
     /// Says ERROR, and that is the end.
     pub(crate) fn fail(&mut self, fault: Fault, receipt: Option<&str>, broker: &mut impl Broker) {
-        if let State::Over(_) = self.state {
+        if let StompState::Over(_) = self.state {
             return;
         }
         broker.note(fault);
         let version = match &self.state {
-            State::AwaitsConnect(handshake) => handshake.subprotocol,
-            State::Connected(connected) | State::Leaving(connected, _) => Some(connected.profile.version),
-            State::Over(_) => None,
+            StompState::AwaitsConnect(handshake) => handshake.subprotocol,
+            StompState::Connected(connected) | StompState::Leaving(connected, _) => {
+                Some(connected.profile.version)
+            }
+            StompState::Over(_) => None,
         };
         broker.send(&error_frame(
             fault.message(),
@@ -195,14 +199,14 @@ impl Session {
         ));
         broker.close(fault.close_code(), fault.message());
         let (user, room) = self.names();
-        self.state = State::Over(Ended { user: user.map(Into::into), room: room.map(Into::into) });
+        self.state = StompState::Over(Ended { user: user.map(Into::into), room: room.map(Into::into) });
     }
 
     fn disconnect(&mut self, frame: &Frame<'_>, broker: &mut impl Broker) {
         let receipt = frame.header("receipt").map(|receipt| receipt.into());
-        self.state = match std::mem::replace(&mut self.state, State::Over(Ended::default())) {
-            State::Connected(connected) => State::Leaving(connected, receipt),
-            state @ (State::AwaitsConnect(_) | State::Leaving(..) | State::Over(_)) => state,
+        self.state = match std::mem::replace(&mut self.state, StompState::Over(Ended::default())) {
+            StompState::Connected(connected) => StompState::Leaving(connected, receipt),
+            state @ (StompState::AwaitsConnect(_) | StompState::Leaving(..) | StompState::Over(_)) => state,
         };
         if broker.is_quiet() {
             self.drained(broker);

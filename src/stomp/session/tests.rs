@@ -159,7 +159,7 @@ impl TestBroker {
 }
 
 struct World {
-    session: Session,
+    session: StompSession,
     decoder: Decoder,
     broker: TestBroker,
 }
@@ -174,7 +174,7 @@ impl World {
         };
         let limits = FrameLimits { headers_max: 16, line_bytes_max: 256, body_bytes_max: 1000 };
         World {
-            session: Session::new(LIMITS, handshake),
+            session: StompSession::new(LIMITS, handshake),
             decoder: Decoder::new(limits),
             broker: TestBroker::default(),
         }

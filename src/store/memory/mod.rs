@@ -45,7 +45,7 @@ use crate::rooms::{Ban, Timestamp};
 /// How often all rooms are looked through for messages that have grown old.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
-enum Job {
+enum MemoryJob {
     Do(Box<dyn FnOnce(&mut Rooms) + Send>),
     /// Finish what is queued, then end.
     Stop,
@@ -53,7 +53,7 @@ enum Job {
 
 /// The way to the thread.
 pub(super) struct Memory {
-    jobs: Sender<Job>,
+    jobs: Sender<MemoryJob>,
     admission: Arc<AdmissionLimit>,
     monitor: Arc<Monitor>,
     evicted: Arc<AtomicU64>,
@@ -62,13 +62,13 @@ pub(super) struct Memory {
 
 /// Ends the thread when dropped, once it has done what was asked for by then.
 struct MemoryThread {
-    jobs: Sender<Job>,
+    jobs: Sender<MemoryJob>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for MemoryThread {
     fn drop(&mut self) {
-        let _thread_is_gone = self.jobs.send(Job::Stop);
+        let _thread_is_gone = self.jobs.send(MemoryJob::Stop);
         let _panic_was_printed = self.thread.take().map(JoinHandle::join);
     }
 }
@@ -90,22 +90,22 @@ pub(super) fn start(options: &Options) -> Result<(Memory, Box<dyn Any + Send + S
 }
 
 /// Does what is asked for; should that panic, whatever is asked for from then on is answered, but not done.
-fn run_or_dismiss(rooms: Rooms, jobs: &Receiver<Job>, monitor: Arc<Monitor>, evicted: &AtomicU64) {
+fn run_or_dismiss(rooms: Rooms, jobs: &Receiver<MemoryJob>, monitor: Arc<Monitor>, evicted: &AtomicU64) {
     // Nothing is left of the rooms then that could be seen in a bad state.
     let ran = catch_unwind(AssertUnwindSafe(|| run(rooms, jobs, monitor, evicted)));
     if let Err(panic) = ran {
-        while jobs.recv().is_ok_and(|job| !matches!(job, Job::Stop)) {}
+        while jobs.recv().is_ok_and(|job| !matches!(job, MemoryJob::Stop)) {}
         resume_unwind(panic);
     }
 }
 
-fn run(mut rooms: Rooms, jobs: &Receiver<Job>, monitor: Arc<Monitor>, evicted: &AtomicU64) {
+fn run(mut rooms: Rooms, jobs: &Receiver<MemoryJob>, monitor: Arc<Monitor>, evicted: &AtomicU64) {
     let _watch = Watch(monitor);
     let mut sweep_at = clock() + SWEEP_INTERVAL;
     loop {
         match jobs.recv_timeout(sweep_at.saturating_duration_since(clock())) {
-            Ok(Job::Do(job)) => job(&mut rooms),
-            Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(MemoryJob::Do(job)) => job(&mut rooms),
+            Ok(MemoryJob::Stop) | Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
         let clock: Instant = clock();
@@ -115,7 +115,7 @@ fn run(mut rooms: Rooms, jobs: &Receiver<Job>, monitor: Arc<Monitor>, evicted: &
         }
         evicted.fetch_add(rooms.take_evicted(), Ordering::Relaxed);
     }
-    while let Ok(Job::Do(job)) = jobs.try_recv() {
+    while let Ok(MemoryJob::Do(job)) = jobs.try_recv() {
         job(&mut rooms);
     }
 }
@@ -145,7 +145,7 @@ impl Memory {
             drop(permit);
             answer.send(outcome);
         };
-        drop(self.jobs.try_send(Job::Do(Box::new(job))));
+        drop(self.jobs.try_send(MemoryJob::Do(Box::new(job))));
     }
 }
 

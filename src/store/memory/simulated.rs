@@ -52,12 +52,12 @@ pub enum Ended {
 
 type Deliver = Box<dyn FnOnce() + Send>;
 type Read = Box<dyn FnOnce(&mut Image, Option<StoreError>) -> Deliver + Send>;
-type Work = Box<dyn FnOnce(&mut Image) + Send>;
+type DiskWork = Box<dyn FnOnce(&mut Image) + Send>;
 type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-enum Job {
+enum DiskJob {
     Append { batch: RecordBatch, answer: Answer<RecordBatch>, permit: Permit },
-    Change { work: Work, finish: Finish, permit: Permit },
+    Change { work: DiskWork, finish: Finish, permit: Permit },
     Open { name: Box<str>, purpose: Purpose, now: Timestamp, answer: Answer<Opened>, permit: Permit },
 }
 
@@ -69,10 +69,10 @@ struct Image {
     bans: BTreeMap<(Box<str>, Box<str>), Duration>,
 }
 
-struct State {
+struct DiskState {
     image: Image,
     synced: Image,
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<DiskJob>,
     reads: VecDeque<Read>,
     failed_terms: FailedTerms,
     has_failed: bool,
@@ -89,7 +89,7 @@ struct Simulated {
 /// What is kept when a process ends, and the hand on it.
 #[derive(Clone)]
 pub struct Disk {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<DiskState>>,
     monitor: Arc<Monitor>,
     jobs_max: usize,
     queue_bytes_max: usize,
@@ -107,7 +107,7 @@ impl Disk {
     pub fn new(options: &Options, jobs_max: usize) -> Disk {
         let rooms = Rooms::new(options, Arc::new(usize::MAX.into()));
         let image = Image { rooms, stays: BTreeMap::new(), bans: BTreeMap::new() };
-        let state = State {
+        let state = DiskState {
             synced: image.clone(),
             image,
             jobs: VecDeque::new(),
@@ -119,7 +119,7 @@ impl Disk {
         Disk { state, monitor, jobs_max, queue_bytes_max: options.queue_bytes_max }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DiskState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -158,7 +158,7 @@ impl Disk {
             let mut state = self.lock();
             let state = &mut *state;
             let count = count.min(state.jobs.len());
-            let round: Vec<Job> = state.jobs.drain(..count).collect();
+            let round: Vec<DiskJob> = state.jobs.drain(..count).collect();
             let outcome = match fate {
                 _ if state.has_failed => Err(StoreError::Failed("the disk has failed".into())),
                 Fate::Stored => Ok(()),
@@ -236,7 +236,7 @@ impl Disk {
         let state = &mut *state;
         if !state.has_failed {
             let count = committed.min(state.jobs.len());
-            let round: Vec<Job> = state.jobs.drain(..count).collect();
+            let round: Vec<DiskJob> = state.jobs.drain(..count).collect();
             state.round(round, &Ok(()), &self.monitor, &mut unheard);
         }
         let (has_failed, has_lost) = (state.has_failed, self.monitor.has_lost());
@@ -270,25 +270,25 @@ impl Disk {
     }
 }
 
-impl State {
+impl DiskState {
     fn round(
         &mut self,
-        mut round: Vec<Job>,
+        mut round: Vec<DiskJob>,
         outcome: &Result<(), StoreError>,
         monitor: &Monitor,
         answers: &mut Vec<Deliver>,
     ) {
         let demands_sync = round.iter().any(|job| match job {
-            Job::Append { batch, .. } => batch.durability == Durability::Fsync,
-            Job::Change { .. } | Job::Open { .. } => false,
+            DiskJob::Append { batch, .. } => batch.durability == Durability::Fsync,
+            DiskJob::Change { .. } | DiskJob::Open { .. } => false,
         });
         for job in round.drain(..) {
             match job {
-                Job::Append { batch, answer, permit } => {
+                DiskJob::Append { batch, answer, permit } => {
                     self.append(batch, answer, outcome, monitor, answers);
                     drop(permit);
                 }
-                Job::Change { work, finish, permit } => {
+                DiskJob::Change { work, finish, permit } => {
                     if outcome.is_ok() {
                         work(&mut self.image);
                     }
@@ -296,7 +296,7 @@ impl State {
                     drop(permit);
                     answers.push(Box::new(move || finish(outcome)));
                 }
-                Job::Open { name, purpose, now, answer, permit } => {
+                DiskJob::Open { name, purpose, now, answer, permit } => {
                     drop(permit);
                     self.open(name, purpose, now, answer, outcome, answers);
                 }
@@ -444,14 +444,14 @@ impl Simulated {
         let answer = Answer::new(done);
         let result = Arc::new(Mutex::new(None));
         let kept = result.clone();
-        let work: Work = Box::new(move |image| {
+        let work: DiskWork = Box::new(move |image| {
             *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(work(image));
         });
         let finish: Finish = Box::new(move |committed| {
             let result = result.lock().unwrap_or_else(PoisonError::into_inner).take();
             answer.send(committed.and_then(|()| result.unwrap_or(Err(StoreError::Stopped))));
         });
-        self.disk.lock().jobs.push_back(Job::Change { work, finish, permit });
+        self.disk.lock().jobs.push_back(DiskJob::Change { work, finish, permit });
         Ok(())
     }
 
@@ -476,7 +476,7 @@ impl Backend for Simulated {
         let Some(permit) = self.admission.admit(batch.text.len()) else {
             return Err(Busy { batch: Some(Box::new(batch)) });
         };
-        self.disk.lock().jobs.push_back(Job::Append { batch, answer: Answer::new(done), permit });
+        self.disk.lock().jobs.push_back(DiskJob::Append { batch, answer: Answer::new(done), permit });
         Ok(())
     }
 
@@ -489,7 +489,7 @@ impl Backend for Simulated {
     ) -> Result<(), Busy> {
         let permit = self.permit(name.len())?;
         let answer = Answer::new(done);
-        self.disk.lock().jobs.push_back(Job::Open { name: name.into(), purpose, now, answer, permit });
+        self.disk.lock().jobs.push_back(DiskJob::Open { name: name.into(), purpose, now, answer, permit });
         Ok(())
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Decoder {
     limits: FrameLimits,
     /// `None`: it is not decided yet.
     version: Option<Version>,
-    state: State,
+    state: DecoderState,
     /// The beginning of a frame that was cut off.
     held: Vec<u8>,
     /// The headers of the current frame.
@@ -44,7 +44,7 @@ pub(crate) struct Decoder {
 ///                         any ──► Failed
 /// ```
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum DecoderState {
     Between,
     /// Between frames, behind a carriage return.
     BetweenInLineEnd,
@@ -125,7 +125,7 @@ impl Decoder {
         Decoder {
             limits,
             version: None,
-            state: State::Between,
+            state: DecoderState::Between,
             held: Vec::new(),
             lines: Vec::new(),
             receipt: None,
@@ -145,18 +145,24 @@ impl Decoder {
     /// Bytes that are kept of a frame that has begun, about.
     pub(crate) fn held_bytes(&self) -> usize {
         match self.state {
-            State::Head { .. } | State::Body { .. } => {
+            DecoderState::Head { .. } | DecoderState::Body { .. } => {
                 self.held.capacity() + self.lines.capacity() * size_of::<HeaderLine>()
             }
-            State::Between | State::BetweenInLineEnd | State::Lent | State::Failed(_) => 0,
+            DecoderState::Between
+            | DecoderState::BetweenInLineEnd
+            | DecoderState::Lent
+            | DecoderState::Failed(_) => 0,
         }
     }
 
     /// Whether no frame has begun without having ended.
     pub(crate) fn is_idle(&self) -> bool {
         match self.state {
-            State::Between | State::BetweenInLineEnd | State::Lent | State::Failed(_) => true,
-            State::Head { .. } | State::Body { .. } => false,
+            DecoderState::Between
+            | DecoderState::BetweenInLineEnd
+            | DecoderState::Lent
+            | DecoderState::Failed(_) => true,
+            DecoderState::Head { .. } | DecoderState::Body { .. } => false,
         }
     }
 
@@ -168,9 +174,9 @@ impl Decoder {
         &'d mut self,
         input: &mut &'i [u8],
     ) -> Result<Option<Frame<'d>>, FrameError> {
-        let advanced = self.advance(input).inspect_err(|error| self.state = State::Failed(*error))?;
+        let advanced = self.advance(input).inspect_err(|error| self.state = DecoderState::Failed(*error))?;
         let Some(Complete { command, body, fresh }) = advanced else { return Ok(None) };
-        self.state = State::Lent;
+        self.state = DecoderState::Lent;
         let bytes = fresh.unwrap_or(&self.held);
         let reading = self.reading(command, bytes);
         Ok(Some(Frame { command, reading, bytes, lines: &self.lines, body }))
@@ -178,11 +184,11 @@ impl Decoder {
 
     /// Reads on, up to the end of a frame at most.
     fn advance<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Complete<'i>>, FrameError> {
-        if let State::Failed(error) = self.state {
+        if let DecoderState::Failed(error) = self.state {
             return Err(error);
         }
-        if let State::Lent = self.state {
-            self.state = State::Between;
+        if let DecoderState::Lent = self.state {
+            self.state = DecoderState::Between;
             self.lines.clear();
             self.held = Vec::new();
         }
@@ -192,11 +198,14 @@ impl Decoder {
         let mut cursor = Cursor { input, at: 0, is_held: !self.held.is_empty() };
         let complete = loop {
             let step = match self.state {
-                State::Head { first, line_start } => self.read_line(&mut cursor, first, line_start)?,
-                State::Body { command, start, length } => {
+                DecoderState::Head { first, line_start } => self.read_line(&mut cursor, first, line_start)?,
+                DecoderState::Body { command, start, length } => {
                     self.read_body(&mut cursor, command, start, length)?
                 }
-                State::Between | State::BetweenInLineEnd | State::Lent | State::Failed(_) => Step::Starved,
+                DecoderState::Between
+                | DecoderState::BetweenInLineEnd
+                | DecoderState::Lent
+                | DecoderState::Failed(_) => Step::Starved,
             };
             match step {
                 Step::Onward => {}
@@ -220,15 +229,23 @@ impl Decoder {
         loop {
             let Some((&first, rest)) = input.split_first() else { return Ok(false) };
             self.state = match (self.state, first) {
-                (State::Between | State::BetweenInLineEnd, b'\n') => State::Between,
-                (State::BetweenInLineEnd, _) => return Err(FrameError::BareCarriageReturn),
-                (State::Between, b'\r') if self.ends_lines_with_both() => State::BetweenInLineEnd,
-                (State::Between, _) => State::Head { first: First::Awaited, line_start: 0 },
-                (State::Head { .. } | State::Body { .. } | State::Lent | State::Failed(_), _) => {
+                (DecoderState::Between | DecoderState::BetweenInLineEnd, b'\n') => DecoderState::Between,
+                (DecoderState::BetweenInLineEnd, _) => return Err(FrameError::BareCarriageReturn),
+                (DecoderState::Between, b'\r') if self.ends_lines_with_both() => {
+                    DecoderState::BetweenInLineEnd
+                }
+                (DecoderState::Between, _) => DecoderState::Head { first: First::Awaited, line_start: 0 },
+                (
+                    DecoderState::Head { .. }
+                    | DecoderState::Body { .. }
+                    | DecoderState::Lent
+                    | DecoderState::Failed(_),
+                    _,
+                ) => {
                     return Ok(true);
                 }
             };
-            if let State::Head { .. } = self.state {
+            if let DecoderState::Head { .. } = self.state {
                 return Ok(true);
             }
             *input = rest;
@@ -275,7 +292,7 @@ impl Decoder {
         self.state = match first {
             First::Awaited => {
                 let first = Command::parse(line).map_or(First::Unknown, First::Command);
-                State::Head { first, line_start: next }
+                DecoderState::Head { first, line_start: next }
             }
             First::Unknown if line.is_empty() => {
                 self.receipt = self.head(Command::Send, frame).header(RECEIPT).map(Into::into);
@@ -287,7 +304,7 @@ impl Decoder {
                 if length == Err(FrameError::UnexpectedBody) {
                     self.receipt = head.header(RECEIPT).map(Into::into);
                 }
-                State::Body { command, start: next, length: length? }
+                DecoderState::Body { command, start: next, length: length? }
             }
             First::Command(_) | First::Unknown => {
                 if self.lines.len() >= self.limits.headers_max {
@@ -299,7 +316,7 @@ impl Decoder {
                         First::Awaited | First::Command(_) => error,
                     })?;
                 self.lines.push(line);
-                State::Head { first, line_start: next }
+                DecoderState::Head { first, line_start: next }
             }
         };
         Ok(Step::Onward)
