@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -37,7 +37,7 @@ static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
 /// Begins the log. From now on panics go there, too.
 pub(super) fn begin(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.log)?;
+    let filter = filter(&config.log)?;
     let form = match config.log_format {
         LogFormat::Json => Form::Json,
         LogFormat::Text => Form::Text { colour: io::stderr().is_terminal() },
@@ -49,6 +49,12 @@ pub(super) fn begin(config: &Config) -> Result<(), Failure> {
     let _kept = tracing_subscriber::registry().with(filter).with(Lines { form, queue }).try_init();
     panic::set_hook(Box::new(report_panic));
     Ok(())
+}
+
+/// Levels, and parts of the program with a level, as the configuration has checked them.
+fn filter(text: &str) -> Result<Targets, Failure> {
+    let parts: Vec<_> = text.split(',').map(str::trim).collect();
+    Ok(parts.join(",").parse()?)
 }
 
 /// Says something to whoever started the process, through the log if there is one: it comes behind what was logged before.
@@ -93,5 +99,25 @@ fn report_panic(info: &PanicHookInfo<'_>) {
         tracing::error!(thread, place, panic = text, %backtrace, "a thread panicked");
     } else {
         tracing::error!(thread, place, panic = text, "a thread panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_the_program_has_a_level_of_its_own() {
+        let filter = filter("foghorn::reactor=debug, WARN").unwrap();
+        for (target, level, logged) in [
+            ("foghorn::reactor::events", Level::DEBUG, true),
+            ("foghorn::reactor", Level::TRACE, false),
+            ("foghorn::rooms", Level::WARN, true),
+            ("foghorn::rooms", Level::INFO, false),
+        ] {
+            assert_eq!(filter.would_enable(target, &level), logged, "{target} {level}");
+        }
     }
 }
