@@ -26,7 +26,7 @@
 //! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the one with it (feature `store`) |
 //! | `values`, `backup` | what goes in and out; copies, as their clients see them |
 //! | `threads`, `answer`, `admission` | starting and ending; how requests are answered, and how many may wait |
-//! | `terms` | which attempts of the shards came to nothing |
+//! | `terms` | which batches of a shard must be refused, since they were built on one that was not stored |
 //! | `health`, `error` | how a store is, and what can go wrong |
 //! | `entropy` | random numbers and the time |
 

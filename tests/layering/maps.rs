@@ -73,14 +73,22 @@ fn every_map(src: &Path) -> String {
     let mut page = String::new();
     for folder in all {
         let source = fs::read_to_string(folder.join("mod.rs")).unwrap();
-        let rows = source.lines().filter_map(|line| line.strip_prefix("//! |"));
-        let rows: Vec<_> = rows.map(|row| format!("|{}", without_links(row))).collect();
-        if !rows.is_empty() {
+        let tables = tables(&source);
+        if !tables.is_empty() {
             let name = folder.strip_prefix(src).unwrap().display();
-            page.push_str(&format!("\n### `{name}/`\n\n{}\n", rows.join("\n")));
+            page.push_str(&format!("\n### `{name}/`\n\n{}\n", tables.join("\n\n")));
         }
     }
     page
+}
+
+/// The tables of a file's first words, each as lines.
+fn tables(source: &str) -> Vec<String> {
+    let words: Vec<_> = source.lines().map_while(|line| line.strip_prefix("//!")).collect();
+    let parts = words.split(|line| !line.starts_with(" |"));
+    let table =
+        |rows: &[&str]| rows.iter().map(|row| without_links(row.trim_start())).collect::<Vec<_>>().join("\n");
+    parts.filter(|rows| !rows.is_empty()).map(table).collect()
 }
 
 /// A row without the links of rustdoc: "[`a`](b)" is "`a`".
@@ -115,11 +123,34 @@ fn the_page_of_the_architecture_has_every_map() {
     }
 }
 
+/// What CONTRIBUTING.md names as places that do not exist yet.
+const EXAMPLES: &[&str] = &["metrics", "mqtt", "store/mongodb"];
+
+#[test]
+fn every_path_of_contributing_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    let (_, recipes) = page.split_once("## How to add").expect("its recipes");
+    let quoted =
+        recipes.split('`').skip(1).step_by(2).filter(|quoted| quoted.contains('/') && !quoted.contains(' '));
+    let is_there = |path: &str| {
+        let in_src = root.join("src").join(path.trim_end_matches('/'));
+        in_src.is_dir() || in_src.with_extension("rs").is_file() || root.join(path).exists()
+    };
+    let is_example = |path: &str| EXAMPLES.iter().any(|example| path.contains(example));
+    let wrong: Vec<_> = quoted.filter(|path| !is_there(path) && !is_example(path)).collect();
+    assert!(wrong.is_empty(), "CONTRIBUTING.md names what is not there: {wrong:?}");
+}
+
 #[test]
 fn declarations_and_maps_are_understood() {
     let source = "//! `one`\nmod one;\n#[cfg(test)]\nmod tests;\npub(crate) mod two;\npub(in crate::a) mod three;\nmod inline {\n}";
     assert_eq!(declared(source), ["one", "two", "three"]);
     assert!(names("see `one` and [`two::Two`]", "two"));
     assert!(!names("one and `two`, three", "three"));
+    assert_eq!(
+        tables("//! A.\n//!\n//! | a |\n//! | [`b`] |\n//!\n//! | c |\n//!\nmod d;\n//! | e |"),
+        ["| a |\n| `b` |", "| c |"]
+    );
     assert_eq!(without_links(" [`a`](b::c), [`d`] | e |"), " `a`, `d` | e |");
 }

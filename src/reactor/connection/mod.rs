@@ -8,7 +8,8 @@
 //! | [`http`], [`respond`] | requests; writing responses |
 //! | [`streaming`] | responses that follow a room |
 //! | [`websocket`] | frames, callbacks |
-//! | [`session_deadlines`], [`course`] | its deadlines: heartbeat, idleness, closing handshake |
+//! | [`course`] | whether a session is open or closing: its next ping, or until when the closing handshake may take |
+//! | [`session_deadlines`] | when a session does something by itself, and what: ping, idleness, closing handshake, timers |
 //! | [`unfinished`] | what a session has begun and not ended |
 //! | [`stall`] | a peer that takes nothing |
 //! | [`rate_limit`] | how fast a session may send |

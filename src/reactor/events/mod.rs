@@ -6,7 +6,7 @@
 //! | [`readiness`] | sockets that can be read or written |
 //! | [`pause`] | connections that may be read again |
 //! | [`inflation`] | compressed input that waited for its turn |
-//! | [`timer`] | a connection's timer has come out |
+//! | [`timer`] | a connection's timer is due |
 //! | [`inbox`] | messages of other threads |
 //! | [`limits`] | new limits |
 //! | [`memory`] | too much waits in memory |

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `state` | the room itself |
 //! | `positions` | how far the room has got, and the order of that |
-//! | `limits` | limits and texts of every room of a shard |
+//! | `limits` | limits of every room of a shard, and the texts of its notices |
 //! | `round` | one pass over the members |
 //! | `store_link` | whether what is said gets into the store |
 //! | `member`, `members` | a position in the log and a socket; all of them |
