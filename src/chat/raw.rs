@@ -33,6 +33,7 @@ const WELCOME: u8 = 3;
 const ERROR: u8 = 4;
 const TEXT: u8 = 1;
 /// Bytes of a key at most.
+// A key names a thing, such as a player. It is kept with each value and stands in each header.
 const KEY_BYTES_MAX: usize = 256;
 
 /// The relay's sessions.

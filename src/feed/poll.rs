@@ -13,9 +13,11 @@ use crate::server::{Answer, Busy, Fallback, History, HistoryRequest, Position, R
 use crate::system::since_epoch;
 
 /// How long a poll waits at most, and without being told.
+// Proxies commonly give up an answer after 60 seconds, some after 30: the default stays below both.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 const WAIT_DEFAULT: Duration = Duration::from_secs(25);
 /// Messages of one answer at most, and without being told.
+// As many as a page of REST has; a poll is for what is new, which is little.
 const LIMIT_MAX: u64 = 1_000;
 const LIMIT_DEFAULT: u64 = 100;
 

@@ -17,6 +17,7 @@ const BEAT: &[u8] = b":\n\n";
 const FIELD: &str = "Last-Event-ID";
 const PARAMETER: &str = "lastEventId";
 /// How long a browser waits before it comes back, in milliseconds.
+// Browsers wait for some seconds of their own choice. Coming back early costs little here, for the position comes with it.
 const RETRY_MILLIS: u32 = 1_000;
 
 /// The streams.

@@ -71,6 +71,7 @@ impl Handler for Signaling {
         }
         let room = room.map_or(Room::Common, |room| Room::Named((*room).into()));
         let (id, session) = (cx.id(), cx.session().clone());
+        // Relaxed: a number by itself, which may be the one before the change for a moment.
         let max = self.relay.peers_per_room.load(Ordering::Relaxed);
         if self.relay.directory().enter(&room, id, session, max).is_err() {
             cx.hit(Limit::PeersPerRoom);

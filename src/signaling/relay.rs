@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// Messages of one room that wait to be sent; with so many its peers are not read.
+// A few exchanges of a call. Every message is sent to all peers of its room, so what waits costs as many times its length.
 const MESSAGES_MAX: usize = 16;
 /// As `MESSAGES_MAX`, for their bytes.
 const BYTES_MAX: usize = 1 << 20;

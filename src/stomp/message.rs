@@ -3,6 +3,7 @@
 use std::fmt;
 
 /// Bytes that a message costs besides its text: its place in a queue, its allocations.
+// Rounded up: the limits on queues bound memory.
 const OVERHEAD_BYTES: usize = 128;
 
 /// What `message-id` says of such a message: which server's life, and a number that grows.

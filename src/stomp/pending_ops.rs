@@ -39,7 +39,8 @@ impl PendingOps {
 
     /// Something that was told to the session has arrived there.
     pub(super) fn arrived(&self) {
-        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        let before = self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        debug_assert!(before > 0, "what arrives was begun");
     }
 
     /// Whether nothing is under way.
@@ -49,6 +50,8 @@ impl PendingOps {
 
     /// As [`is_quiet`](Self::is_quiet); if not, [`Completion::AllDone`] comes when it is, or something else does last.
     pub(super) fn await_quiet(&self) -> bool {
+        // Sequentially consistent: the session marks that it waits and then looks at the count, a room counts down and then
+        // looks at the mark. One of them sees what the other did, so the last end is never missed.
         self.0.is_awaited.store(true, Ordering::SeqCst);
         self.is_quiet()
     }
@@ -70,7 +73,9 @@ impl OpGuard {
             (Err(fault), operation) => Completion::Refused(operation, fault),
             (Ok(_), None) => {
                 let Counters { under_way, is_awaited } = &*self.pending.0;
-                let was_last = under_way.fetch_sub(1, Ordering::SeqCst) == 1;
+                let before = under_way.fetch_sub(1, Ordering::SeqCst);
+                debug_assert!(before > 0, "what ends was begun");
+                let was_last = before == 1;
                 if was_last && is_awaited.load(Ordering::SeqCst) {
                     tell(&self.session, Completion::AllDone);
                 }

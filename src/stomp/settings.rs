@@ -19,6 +19,7 @@ pub(super) struct Setting(AtomicUsize);
 
 impl Setting {
     fn set(&self, value: usize) {
+        // Relaxed: each setting stands by itself; a session may see the old one for a moment.
         self.0.store(value, Ordering::Relaxed);
     }
 

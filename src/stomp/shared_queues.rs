@@ -36,6 +36,7 @@ impl SharedQueues {
 
     pub(super) fn message(&self, profile: &Profile, sending: Sending<'_>) -> QueuedMessage {
         QueuedMessage {
+            // Relaxed: what counts is that no number is given twice.
             id: MessageId { seed: self.seed, number: self.numbers.fetch_add(1, Ordering::Relaxed) },
             sender: profile.user().into(),
             headers: sending.headers,

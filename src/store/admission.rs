@@ -25,8 +25,10 @@ impl AdmissionLimit {
     /// Admits a job of `bytes`, if there is room. A job larger than the whole limit is admitted when no other waits.
     pub(super) fn admit(self: &Arc<AdmissionLimit>, bytes: usize) -> Option<Permit> {
         let permit = Permit { limit: self.clone(), bytes };
-        let count = self.count.fetch_add(1, Ordering::AcqRel);
-        let before = self.bytes.fetch_add(bytes, Ordering::AcqRel);
+        // Counted first and looked at then, without a lock: two that come at the same time may both be turned away, but never
+        // both be let in above the limit. Relaxed: the jobs themselves are handed over by a channel.
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = count < self.count_max && (before == 0 || before.saturating_add(bytes) <= self.bytes_max);
         fits.then_some(permit)
     }
@@ -41,8 +43,9 @@ pub(super) struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limit.count.fetch_sub(1, Ordering::AcqRel);
-        self.limit.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
+        let count = self.limit.count.fetch_sub(1, Ordering::Relaxed);
+        let bytes = self.limit.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        debug_assert!(count > 0 && bytes >= self.bytes, "what is given back was admitted");
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) type NoteFailure = fn(&Path) -> io::Result<PathBuf>;
 pub(super) struct Monitor {
     health: Mutex<Health>,
     /// Whether messages were refused in this run: those of `async` rooms had been shown by then.
+    // The flags and counters here stand by themselves, so they are read and written relaxed.
     lost: AtomicBool,
     /// Whether the last attempt to move the write-ahead log came to nothing; so that it is said once.
     checkpoints_fail: AtomicBool,

@@ -7,6 +7,8 @@ use crate::rooms::log::Window;
 use crate::rooms::store_api::{Durability, Retention};
 
 /// Jobs that wait for the writer, or for a reader, at most.
+// Several rounds of the writer, so that a burst is taken; their bytes are bounded apart. Reads take longer: a client that
+// would be behind a thousand of them had better come back.
 pub(super) const JOBS_MAX: usize = 4_096;
 pub(super) const READS_MAX: usize = 1_024;
 

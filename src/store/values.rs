@@ -7,10 +7,13 @@ use crate::rooms::store_api::{
 use crate::rooms::{Ban, Timestamp};
 
 /// Participants of one room at most.
+// A room is always shown with all of its participants.
 pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
 /// A list of rooms ends early once its texts have so many bytes.
+// The list is built whole in memory, on a thread that others wait for.
 pub(super) const LIST_BYTES_MAX: usize = 4 << 20;
 /// Client ids that an opened room gets back at most.
+// A thousand messages a second within the default window of two minutes.
 pub(super) const RECENT_IDS_MAX: u64 = 131_072;
 
 /// A room to be created.

@@ -30,6 +30,7 @@ impl Charge {
     /// Sets the charge.
     pub(crate) fn set(&mut self, bytes: usize) {
         // Wrapping, so that one addition serves both directions.
+        // Relaxed: a sum that is compared with its limit now and then; nothing else hangs on it.
         self.budget.0.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
         self.bytes = bytes;
     }

@@ -1,8 +1,10 @@
 //! What messages that arrive in pieces are gathered in.
 
 /// A smaller buffer is not worth keeping, nor reading into.
+// The reactor's own buffer serves everything shorter without another read.
 pub(super) const WORTHWHILE_BYTES: usize = 16 * 1024;
 /// A larger buffer is given back to the allocator.
+// One large message must not keep its memory for ever.
 const SPARE_BYTES_MAX: usize = 2 << 20;
 const SPARES_MAX: usize = 4;
 

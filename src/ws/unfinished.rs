@@ -12,6 +12,7 @@ use super::text;
 use super::utf8::Utf8Validator;
 
 /// What an inflater takes up, roughly.
+// A window of 32 KiB and the tables of two codes.
 const INFLATER_BYTES: usize = 50 * 1024;
 
 /// The slow path: a header cut off, a payload cut off, a message in fragments, in any combination.

@@ -10,6 +10,7 @@ use crate::store::StoreError;
 use crate::{server, store};
 
 /// When a client may try again.
+// Full queues and a disk that hesitates are over within a second as a rule; sooner, repeats would add to what is too much.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const MILLISECOND: Duration = Duration::from_millis(1);

@@ -16,9 +16,11 @@ use crate::server::{Post, Rooms};
 use crate::store::{Store, StoreError};
 
 /// Messages of one answer at most, and without a limit in the request.
+// A page is built whole in memory, and once more as JSON. Fifty fill a screen.
 const LIMIT_MAX: usize = 1_000;
 const LIMIT_DEFAULT: usize = 50;
 /// Bytes of the texts in one answer at most, so that it may have fewer messages than asked for.
+// What one answer may hold of the memory of all; the next page goes on where it ends.
 const PAGE_BYTES: usize = 4 << 20;
 
 /// Newest first; oldest first if the request says after what.

@@ -14,6 +14,7 @@ use crate::request::names;
 use crate::store::{Done, NewRoom, RoomInfo, RoomQuery, StoreError};
 
 /// Characters of a room's name at most.
+// A title, and below a few paragraphs: a list shows both of every room.
 const NAME_CHARS_MAX: usize = 200;
 /// Characters of a room's description at most.
 const DESCRIPTION_CHARS_MAX: usize = 2_000;
@@ -29,6 +30,7 @@ const FIELDS: &[&str] = &[
     settings::AGE,
 ];
 /// Rooms of one answer at most, and without a limit in the request.
+// As for messages: a list is built whole in memory.
 const LIMIT_MAX: usize = 1_000;
 const LIMIT_DEFAULT: usize = 100;
 

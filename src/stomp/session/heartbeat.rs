@@ -8,6 +8,7 @@ use crate::stomp::fault::Fault;
 pub(super) const HEART_BEAT: &str = "heart-beat";
 
 /// Signs of life further apart than this are not watched, and not waited with.
+// An hour is longer than any connection in between lives without traffic: nothing would be found out by such signs.
 const HEARTBEAT_MAX: Duration = Duration::from_secs(3600);
 
 /// The signs of life that were agreed on.

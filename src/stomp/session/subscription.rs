@@ -11,6 +11,7 @@ use crate::stomp::users::Owner;
 pub(crate) const ACK_SEPARATOR: char = '.';
 
 /// What something takes up in a table, about, besides its texts.
+// A slot of a map and its boxes, rounded up: what is counted by it bounds memory.
 pub(super) const ENTRY_BYTES: usize = 128;
 
 /// The name of somebody who did not give one.

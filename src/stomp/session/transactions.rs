@@ -8,6 +8,7 @@ use super::sending::Sending;
 use crate::stomp::fault::Fault;
 
 /// Bytes that an acknowledgement costs, about.
+// As `ENTRY_BYTES`: an entry and its name, rounded up.
 const ACK_BYTES: usize = 128;
 
 /// Something that takes place at COMMIT.

@@ -43,6 +43,7 @@ use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, Ro
 use crate::rooms::{Ban, Timestamp};
 
 /// How often all rooms are looked through for messages that have grown old.
+// Whoever reads a room never sees what is too old, swept or not: this is about memory alone.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 enum MemoryJob {

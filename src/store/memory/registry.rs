@@ -14,6 +14,7 @@ use crate::store::error::StoreError;
 use crate::store::values::{LIST_BYTES_MAX, NewRoom, PARTICIPANTS_MAX, RoomInfo, RoomQuery, made_up_id};
 
 /// A room that nobody has used for so long may be forgotten if there are too many.
+// Longer than a client that lost its connection tries to come back.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Rooms forgotten at a time: looking for them costs a look at all.
 const FORGOTTEN_AT_ONCE: usize = 4_096;

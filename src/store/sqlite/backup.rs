@@ -34,8 +34,10 @@ const REST: Duration = Duration::from_millis(2);
 /// Bytes handed out at once: little enough to wait in memory, enough for a client that is far away.
 const PIECE_BYTES: u64 = 512 * 1024;
 /// How long a client may not ask before it is taken to have gone.
+// A client asks for the next piece at once. A copy without one keeps the disk, and others from making theirs.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// What is left free of the disk, for the writer.
+// Several of its rounds, and the write-ahead log that they lengthen.
 const FREE_BYTES_MIN: u64 = 64 << 20;
 
 /// What the thread is asked.

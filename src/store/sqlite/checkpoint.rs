@@ -19,9 +19,12 @@ use crate::store::health::Monitor;
 /// Frames that have to wait before a checkpoint is worth its fsyncs (4 MiB).
 const WAITING_FRAMES_MIN: u64 = 1_000;
 /// The log is made to start again from this size on (64 MiB), once few frames wait…
+// The file is cut to `schema::WAL_BYTES_KEPT`, the same size: a longer one would have to grow again each time. The
+// writer moves the last frames itself, between two commits, so they have to be few.
 const LOG_FRAMES_MAX: u64 = 16_000;
 const WAITING_FRAMES_FEW: u64 = 2_000;
 /// …and from this size on (512 MiB), however many do.
+// Readers look through the index of the whole log, and the disk is not the log's alone.
 const LOG_FRAMES_LIMIT: u64 = 128_000;
 
 /// Bytes of a frame, but for its header.
@@ -30,7 +33,7 @@ const PAGE_BYTES: u64 = 4096;
 /// The writer's side: knows when a checkpoint is due.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
-    bell: Sender<()>,
+    wakeup: Sender<()>,
     monitor: Arc<Monitor>,
     /// Frames beyond which nothing more is written.
     frames_max: u64,
@@ -49,13 +52,13 @@ impl Checkpointer {
         monitor: Arc<Monitor>,
         log_bytes_max: u64,
     ) -> std::io::Result<(Checkpointer, JoinHandle<()>)> {
-        let (bell, rung) = crossbeam_channel::bounded(1);
+        let (wakeup, woken) = crossbeam_channel::bounded(1);
         let known = monitor.clone();
-        let run = move || run(&conn, &rung, &known);
+        let run = move || run(&conn, &woken, &known);
         let thread = std::thread::Builder::new().name("checkpoint".into()).spawn(run)?;
         let frames_max = log_bytes_max / PAGE_BYTES;
         let (frames, is_held_up, log_is_long) = (Cell::new(0), Cell::new(false), Arc::default());
-        Ok((Checkpointer { bell, monitor, frames_max, frames, is_held_up, log_is_long }, thread))
+        Ok((Checkpointer { wakeup, monitor, frames_max, frames, is_held_up, log_is_long }, thread))
     }
 
     /// Is true while the log has half of what it may have.
@@ -89,6 +92,7 @@ impl Checkpointer {
         let (log, moved) = checkpoint(conn, CheckpointMode::NOOP)?;
         let waiting = log.saturating_sub(moved);
         self.frames.set(log);
+        // Relaxed: a hint to the thread that makes copies, which looks again before each step.
         self.log_is_long.store(log >= self.frames_max / 2, Ordering::Relaxed);
         let is_held_up = waiting >= LOG_FRAMES_LIMIT.min(self.frames_max / 2);
         if is_held_up != self.is_held_up.replace(is_held_up) {
@@ -105,14 +109,14 @@ impl Checkpointer {
         if (log >= LOG_FRAMES_MAX && waiting <= WAITING_FRAMES_FEW) || log >= LOG_FRAMES_LIMIT {
             checkpoint(conn, CheckpointMode::PASSIVE)?;
         } else if waiting >= WAITING_FRAMES_MIN {
-            let _already_rung = self.bell.try_send(());
+            let _already_woken = self.wakeup.try_send(());
         }
         Ok(())
     }
 }
 
-fn run(conn: &Connection, rung: &Receiver<()>, monitor: &Monitor) {
-    while rung.recv().is_ok() {
+fn run(conn: &Connection, woken: &Receiver<()>, monitor: &Monitor) {
+    while woken.recv().is_ok() {
         if monitor.failure().is_some() {
             return;
         }

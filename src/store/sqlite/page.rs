@@ -18,6 +18,7 @@ use crate::store::error::StoreError;
 use crate::store::values::RECENT_IDS_MAX;
 
 /// Messages looked through for them at most.
+// Not every message has an id: this bounds what opening a room reads where few have.
 const RECENT_IDS_SEARCHED_MAX: u64 = 4 * RECENT_IDS_MAX;
 
 /// What a reader has to know besides the database.

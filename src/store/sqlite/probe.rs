@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use crate::store::error::StoreError;
 
 /// How long the store is left alone after an attempt that failed.
+// A full disk is seldom well sooner, and an attempt is a write with its fsync.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How large an attempt is: as large as what failed, so that a full disk is not called well for the sake of one page.
 const BYTES: std::ops::RangeInclusive<usize> = 4 << 10..=1 << 20;

@@ -14,6 +14,7 @@ use crate::rooms::store_api::{Retention, RoomId};
 use crate::store::error::StoreError;
 
 /// Messages deleted in one step at most.
+// A step is a transaction of the one writer: what is to be stored meanwhile waits for it.
 pub(super) const STEP_MESSAGES: u64 = 500;
 /// Bytes of texts deleted in one step at most (one message is deleted whatever its size).
 const STEP_BYTES: u64 = 4 << 20;
@@ -22,8 +23,10 @@ const SWEEP_ROOMS: i64 = 64;
 /// The pause after that. So a million rooms cost a few per cent of one core, and are all seen within five minutes.
 const SWEEP_PAUSE: Duration = Duration::from_millis(20);
 /// The pause after a sweep through all rooms.
+// Readers do not see what is too old: half a minute late, it only takes space.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// How long deleting may wait for an idle moment.
+// A server that is never idle has to delete, too, before the file has grown by much.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A search through all rooms for messages that grew old, or that a new configuration keeps no longer.

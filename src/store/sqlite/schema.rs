@@ -101,11 +101,14 @@ const STEPS: &[&str] = &[
     -- for a damaged one, and must refuse the database instead.
 "];
 
+// The page of the file systems below: a page is written in one piece, and a frame of the log as well.
 const PAGE_BYTES: u32 = 4096;
 /// What a connection keeps of the database in memory, in KiB.
+// The writer touches the newest pages of every room; a reader those of one.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 4 * 1024;
 /// What is left of the write-ahead log's file once it is empty.
+// A file that is overwritten needs no new blocks; one that a burst made huge is not kept for ever.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
 /// How long to wait for somebody else's lock on the database (an administrator's tool: this program has one writer).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);

@@ -32,6 +32,7 @@ use crate::store::health::Monitor;
 use crate::store::options::{JOBS_MAX, Options, READS_MAX};
 use crate::store::terms::FailedTerms;
 
+// A page that comes slowly from the disk must not hold up all others; more readers would wait for the same disk.
 const READERS: usize = 2;
 
 /// The threads of a store with a database.

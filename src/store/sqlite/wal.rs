@@ -15,6 +15,7 @@ use super::checkpoint;
 use crate::store::error::StoreError;
 
 /// The header of the index, which is there twice.
+// Offsets are those of the file format (sqlite.org/walformat.html, "The WAL-Index Header").
 const INDEX_HEADER_BYTES: usize = 48;
 const INDEX_IS_VALID: usize = 12;
 const INDEX_FRAMES: usize = 16;

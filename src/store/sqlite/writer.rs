@@ -27,12 +27,16 @@ use crate::store::health::{Monitor, Watch};
 use crate::store::terms::FailedTerms;
 
 /// A round takes no more once it has so many jobs, messages or bytes.
+// A round is one transaction, and its first job waits for its last: large enough that the commit costs each message
+// little, small enough that nobody notices the wait.
 const ROUND_JOBS_MAX: usize = 512;
 const ROUND_RECORDS_MAX: usize = 8_192;
 const ROUND_BYTES_MAX: usize = 8 << 20;
 /// How often the files are looked after when nothing is written.
+// Two looks at the directory: cheap, and half a second is soon enough for what nobody has met yet.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long nothing may have come before deleting begins.
+// A few commits long: where messages keep coming, deleting waits for a real pause, or for `retention::WAIT_MAX`.
 const IDLE_AFTER: Duration = Duration::from_millis(50);
 
 /// The writer's thread, as it runs.
@@ -150,7 +154,7 @@ impl Writer {
         self.retainer.note(&mut self.log.heads, clock());
         for job in round {
             match job {
-                Job::Append(append) => self.settle(append, &outcome),
+                Job::Append(append) => self.answer_append(append, &outcome),
                 Job::Change(change, permit) => {
                     change.finish(outcome.clone());
                     drop(permit);
@@ -206,7 +210,7 @@ impl Writer {
         }
     }
 
-    fn settle(&mut self, append: Append, outcome: &Outcome) {
+    fn answer_append(&mut self, append: Append, outcome: &Outcome) {
         let Append { mut batch, answer, verdict, permit } = append;
         drop(permit);
         if outcome.is_err() || verdict.is_err() || !batch.refused.is_empty() {
