@@ -3,6 +3,7 @@
 use std::fmt;
 
 /// A longer token is refused before anything of it is decoded.
+// As much as common proxies take of one header field: a longer one would not arrive in a request anyway.
 pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// Why a token is not believed. The texts say nothing of its content.

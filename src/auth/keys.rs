@@ -5,12 +5,13 @@ use std::fmt;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind};
 
-/// The shortest modulus that RSA signatures are believed with, in bytes.
+/// The shortest modulus that RSA signatures are believed with, in bytes (RFC 7518 §3.3).
 const RSA_BYTES_MIN: usize = 2048 / 8;
 /// An uncompressed point on P-256: a mark and two coordinates.
 const P256_BYTES: usize = 1 + 2 * 32;
 const ED25519_BYTES: usize = 32;
 /// Keys of one set at most.
+// They are searched one by one, for every token.
 const SET_KEYS_MAX: usize = 256;
 
 /// An algorithm with one secret for both sides.
@@ -155,13 +156,17 @@ impl Keys {
     pub(super) fn find(&self, kid: Option<&str>) -> Option<&BoundKey> {
         match &self.0 {
             Kind::One(key) => Some(key),
-            Kind::Set(keys) => match (kid, &keys[..]) {
-                (None, [(_, only)]) => Some(only),
-                (None, _) => None,
-                (Some(kid), keys) => {
-                    keys.iter().find(|(id, _)| id.as_deref() == Some(kid)).map(|(_, key)| key)
+            Kind::Set(keys) => {
+                debug_assert!(!keys.is_empty(), "a set without keys");
+                match (kid, &keys[..]) {
+                    (None, [(_, only)]) => Some(only),
+                    // Trying one after the other would let a token choose its algorithm.
+                    (None, _) => None,
+                    (Some(kid), keys) => {
+                        keys.iter().find(|(id, _)| id.as_deref() == Some(kid)).map(|(_, key)| key)
+                    }
                 }
-            },
+            }
         }
     }
 }

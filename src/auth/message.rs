@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 use super::error::TOKEN_BYTES_MAX;
 
-/// What an AUTH message has besides its token.
+/// Bytes that an AUTH message has besides its token.
+// Its fields take 28; the rest is for white space.
 const FRAME_BYTES_MAX: usize = 256;
 
 /// A message that is nothing but a token.

@@ -3,6 +3,7 @@
 //! The rule is for names that come into being. What has an older name stays readable and deletable.
 
 /// Bytes of a user's name at most, whoever vouches for it.
+// It is stored and sent with each message; in any script 64 bytes are 16 characters.
 pub const USER_BYTES_MAX: usize = 64;
 
 /// Names that would be taken for something else: the sender of notices, and steps in a path. Compared without regard to

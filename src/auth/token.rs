@@ -104,10 +104,12 @@ impl Authority {
         let (message, signature) = token.rsplit_once('.').ok_or(TokenError::Malformed)?;
         let (header, claims) = message.split_once('.').ok_or(TokenError::Malformed)?;
         let header: Header = part(header).ok_or(TokenError::Malformed)?;
+        // RFC 7515 §4.1.11: an extension that must be understood, and none is.
         if header.crit {
             return Err(TokenError::Critical);
         }
         let key = self.keys.find(header.kid.as_deref()).ok_or(TokenError::UnknownKey)?;
+        // The key decides, not the token: otherwise a public key could pass as an HMAC secret.
         if header.alg != name(key.algorithm) {
             return Err(TokenError::Algorithm);
         }
@@ -115,12 +117,14 @@ impl Authority {
         if !is_genuine(key.algorithm, key.key.kind(), message.as_bytes(), &signature) {
             return Err(TokenError::Signature);
         }
+        // Not before the signature: what is wrong with the claims is told only to those who have a key's word.
         let claims: Claims = part(claims).ok_or_else(|| wrong_claim(claims))?;
         self.judge(claims, now)
     }
 
     fn judge(&self, claims: Claims, now: Duration) -> Result<Identity, TokenError> {
         let expires_at = Duration::from_secs(claims.exp.0).saturating_add(self.leeway);
+        // "On or after" (RFC 7519 §4.1.4).
         if now >= expires_at {
             return Err(TokenError::Expired);
         }

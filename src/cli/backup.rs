@@ -17,6 +17,7 @@ use crate::store::check_backup;
 
 const PATH: &str = "/api/backup";
 /// How long to wait while the server makes the copy before it is asked again.
+// Copying a small store takes less; each question costs the server a request.
 const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Arguments of `foghorn backup`.

@@ -15,6 +15,7 @@ use crate::rooms::{Timestamp, push_stored_json};
 use crate::store::Store;
 
 /// Messages and bytes of their texts that are in memory at one time.
+// Large enough that asking costs nothing beside reading, small enough that memory does not grow with the room.
 const PAGE_MESSAGES: usize = 4_096;
 const PAGE_BYTES: usize = 4 << 20;
 

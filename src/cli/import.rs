@@ -19,6 +19,7 @@ use crate::rooms::{Timestamp, id_epoch};
 use crate::store::{Import, RoomInfo, Store};
 
 /// A batch is stored once it has so many messages, or bytes of texts.
+// A batch is one commit: of smaller ones the disk would have more work with commits than with messages.
 const BATCH_MESSAGES: usize = 4_096;
 const BATCH_BYTES: usize = 4 << 20;
 /// What some editors put before the first line.
@@ -148,6 +149,10 @@ impl<'s> Importer<'s> {
         if !follows || message.seq == 0 {
             return Err(format!("message {} does not follow the one before in number and time", message.seq));
         }
+        debug_assert!(
+            self.batch.last().is_none_or(|before| self.last == Some((before.seq, before.at))),
+            "the batch does not end with what was read last"
+        );
         self.last = Some((message.seq, message.at));
         self.batch_bytes += message.text_bytes();
         self.batch.push(message);

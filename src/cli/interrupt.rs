@@ -10,9 +10,10 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// The exit status of a command that has not seen the note in time.
+/// The exit status of a command that has not seen the note in time, as shells say it: 128, and 2 for `SIGINT`.
 const INTERRUPTED: i32 = 130;
 /// How long the command has, after a signal, to take back what it has done.
+// It waits for the next line of its input or the next answer of a server that may never come.
 const UNDO_TIME: Duration = Duration::from_secs(2);
 
 /// Tells of a signal. When it is dropped, signals do nothing any more: the command is about to end.
@@ -31,6 +32,7 @@ impl Interrupt {
         let note = noted.clone();
         thread::Builder::new().name("signals".into()).spawn(move || {
             if signals.forever().next().is_some() {
+                // Relaxed: nothing else is handed over with it.
                 note.store(true, Ordering::Relaxed);
                 if ended.recv_timeout(UNDO_TIME) == Err(RecvTimeoutError::Timeout) {
                     give_up();

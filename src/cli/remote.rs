@@ -15,6 +15,8 @@ use crate::transport::Trust;
 
 /// Longer than a server lets any request wait.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to accept.
+// A first packet that gets lost is sent again after 1, 3 and 7 seconds.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// More than a server has to say.
 const HEAD_BYTES_MAX: usize = 64 * 1024;

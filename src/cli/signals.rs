@@ -19,7 +19,7 @@ use crate::server::ServerHandle;
 
 /// Two signals within this time are one: a terminal and a service manager both tell a group of processes.
 const ONE_SIGNAL: Duration = Duration::from_millis(200);
-/// How long the last lines of the log may take when the process ends at once.
+/// How long the last lines of the log may take when the process ends at once: no person notices this.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 /// The reactor keeps to the grace by itself; what is given besides is for its last turn.
 const GRACE_BESIDES: Duration = Duration::from_millis(250);
@@ -36,6 +36,7 @@ impl Grace {
     }
 
     pub(super) fn set(&self, grace: Duration) {
+        // Relaxed: nothing else is handed over with it.
         self.0.store(u64::try_from(grace.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
@@ -55,6 +56,7 @@ pub(super) fn heed(
     grace: &Grace,
     reload: impl Fn() + Send + 'static,
 ) -> io::Result<Running> {
+    // Nothing is ever sent: that it is disconnected is the message.
     let (ended, end) = bounded(0);
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
     let (server, grace) = (server.clone(), grace.clone());

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 
-/// The first descriptor that is passed.
+/// The first descriptor that is passed (`SD_LISTEN_FDS_START`): behind input, output and error.
 const FIRST: RawFd = 3;
 /// More than anybody passes.
 const COUNT_MAX: RawFd = 64;

@@ -21,7 +21,7 @@ const KEYS: GeneralPurpose =
 /// The value of `Sec-WebSocket-Accept`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptKey {
-    /// Invariant: base64, hence ASCII.
+    /// Invariant: base64 of the 20 bytes of a SHA-1, hence ASCII.
     text: [u8; 28],
 }
 

@@ -5,8 +5,7 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::AcceptKey;
-use super::accept_key::{KEY_BYTES, NONCE_BYTES};
+use super::accept_key::{AcceptKey, KEY_BYTES, NONCE_BYTES};
 use crate::http::{Fields, HeaderError, Status, field};
 
 /// More than a server has to say.
@@ -127,6 +126,7 @@ fn check<'b>(fields: Fields<'b>, key: &ClientKey, offered: &[&str]) -> Result<Op
     }
     let proof = fields.only("sec-websocket-accept").ok().flatten().map(str::as_bytes);
     let expected = AcceptKey::answer(key.as_str());
+    debug_assert!(expected.is_some(), "a key of ours has no answer");
     if expected.is_none() || proof != expected.as_ref().map(AcceptKey::as_bytes) {
         return Err(ClientError::AcceptKey);
     }

@@ -1,6 +1,8 @@
 //! The answer to an opening handshake that broke no rule.
 
-use super::{AcceptKey, DeflateAgreement};
+use super::accept_key::AcceptKey;
+use super::negotiate::DeflateAgreement;
+use crate::http::is_token;
 
 /// An accepted opening handshake: what the `101` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,7 @@ pub struct Accepted<'r> {
 impl Accepted<'_> {
     /// Appends the `101` to `out`. From its last byte on the connection speaks WebSocket.
     pub fn encode(&self, out: &mut Vec<u8>) {
+        debug_assert!(self.subprotocol.is_none_or(is_token), "{:?} would break the answer", self.subprotocol);
         out.extend_from_slice(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
         );

@@ -9,9 +9,11 @@ use super::framing::BodyFraming;
 const CHUNK_SIZE_DIGITS_MAX: u8 = 16;
 
 /// Extensions carry nothing for us, yet each chunk could bring some: the sum over a body is bounded.
+// Room for dozens of chunks that storage clients sign (some 80 bytes each); others send no extensions.
 const EXTENSION_BYTES_MAX: u16 = 4 * 1024;
 
 /// A trailer section is read over, so that the next request is found.
+// Trailers in use are a checksum or a signature: well below this.
 const TRAILER_BYTES_MAX: u16 = 4 * 1024;
 
 /// Takes a request's body out of the connection's input, whatever pieces it comes in.
@@ -197,6 +199,7 @@ impl BodyDecoder {
 
 /// Moves up to `left` bytes and returns how many are still to come.
 fn take(left: u64, rest: &mut &[u8], body: &mut Vec<u8>) -> u64 {
+    debug_assert!(left > 0 && !rest.is_empty(), "a state that waits for bytes has none to wait for");
     let len = usize::try_from(left).map_or(rest.len(), |left| left.min(rest.len()));
     let (taken, behind) = rest.split_at(len);
     body.extend_from_slice(taken);

@@ -2,6 +2,7 @@
 
 use crate::calendar;
 
+/// The first day of 1970 was a Thursday.
 const DAY_NAMES: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
 const MONTH_NAMES: [&str; 12] =

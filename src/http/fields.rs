@@ -113,7 +113,9 @@ fn text(value: &[u8]) -> Option<&str> {
 /// `transfer-encoding`, `origin` and the `sec-websocket-` names all differ.
 fn name_bit(name: &[u8]) -> u64 {
     let &[first, .., last] = name else { return 1 };
+    // The bit between a small and a capital letter of ASCII.
     let case = 0x20;
+    // Times an odd number, so that every bit can be reached and `a…b` differs from `b…a`.
     let place = name.len() + usize::from(first | case) + 3 * usize::from(last | case);
     1 << (place % 64)
 }

@@ -1,6 +1,6 @@
 //! What a request head may cost.
 
-/// The most header fields a limit can allow: the parser's table lies on the stack.
+/// The most header fields a limit can allow: the parser's table lies on the stack (8 KiB).
 pub const HEADERS_MAX: usize = 256;
 
 /// Limits of a request head.
@@ -16,6 +16,7 @@ pub struct HeadLimits {
 
 impl Default for HeadLimits {
     fn default() -> HeadLimits {
+        // As Apache: 100 fields, 8 KiB for the target. Twice that for the whole, so that a long target leaves room for cookies.
         HeadLimits { head_bytes: 16 * 1024, headers: 100, target_bytes: 8 * 1024 }
     }
 }

@@ -67,6 +67,7 @@ impl Origin {
     }
 
     fn parts(&self) -> Parts<'_> {
+        debug_assert!(!self.host.bytes().any(|byte| byte.is_ascii_uppercase()), "a host in capital letters");
         Parts { scheme: self.scheme, host: &self.host, port: self.port }
     }
 }

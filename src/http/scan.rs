@@ -62,6 +62,7 @@ pub(super) fn head_range(
 /// How many bytes from the first on are no control bytes, and so need no look at their neighbours. Most bytes of a
 /// head are such: several at once are checked without a branch for each.
 fn ordinary_len(bytes: &[u8]) -> usize {
+    // As wide as the registers that every x86-64 and ARM has; wider ones would need a check of the processor.
     const STRIDE: usize = 16;
     let strides = bytes.chunks_exact(STRIDE);
     let clean =

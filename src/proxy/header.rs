@@ -4,15 +4,18 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The longest header that is taken: what a version 2 header may say besides addresses is bounded, too.
+// Addresses and all fields that are defined so far stay below 1 KiB. The 64 KiB that the length could say would be memory
+// for a client that nothing is known of.
 pub const HEADER_BYTES_MAX: usize = 4096;
 
-/// What a header of version 1 begins with, and how long it is at most, its CRLF included.
+/// What a header of version 1 begins with, and how long it is at most, its CRLF included: the specification's worst case.
 const TEXT_START: &[u8] = b"PROXY ";
 const TEXT_BYTES_MAX: usize = 107;
 /// What a header of version 2 begins with.
 const BINARY_START: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// As far as the field that tells the length of the rest.
 const BINARY_FIXED_BYTES: usize = 16;
+/// Two addresses and two ports; two paths as in `sockaddr_un`.
 const ADDRESSES_V4_BYTES: usize = 12;
 const ADDRESSES_V6_BYTES: usize = 36;
 const ADDRESSES_UNIX_BYTES: usize = 216;

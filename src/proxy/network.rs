@@ -17,6 +17,7 @@ impl Network {
     /// Whether an address belongs to it. An IPv4 address that comes as an IPv6 one is an IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
+        debug_assert_eq!(self.0.trunc(), self.0, "bits behind the prefix");
         self.0.contains(&address.to_canonical())
     }
 }

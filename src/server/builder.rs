@@ -175,6 +175,7 @@ impl Builder {
             limits: reactor_limits(&config),
             rooms: room_limits(&config, bounds.clone(), store.is_some()),
             shard_here: workers == 0,
+            // By chance: epochs are made of them, and a room of the next process must not have one of this process.
             shard_seeds: (0..shards).map(|_| random()).collect(),
             signals,
             store,

@@ -11,9 +11,10 @@ use crate::rooms::store_api::Page;
 use crate::rooms::{Backlog, History, Poll, PollResult, Position, RejectReason, Reply, Start};
 use crate::store::StoreError;
 
-/// Messages of one answer, without being told.
+/// Messages of one answer, without being told: a few screens of a chat.
 const LIMIT_DEFAULT: usize = 100;
 /// Bytes of the texts in one answer at most, if they come from the store.
+// An answer is whole in memory before it is sent, and its JSON may take six times as much as the texts.
 const PAGE_BYTES: usize = 1 << 20;
 
 /// So often a reader goes back to the room after the store had nothing for it. Once is usual, twice if the log began anew; a
@@ -120,7 +121,7 @@ pub(super) struct HistoryReader {
     waits: Option<Waits>,
     waiter: Option<Weak<()>>,
     repeats: AtomicU8,
-    /// Taken by the first answer.
+    /// Taken by the first answer. In a lock, since a shard's thread or the store's may have it.
     reply: Mutex<Option<Reply<Result<History, RejectReason>>>>,
 }
 
@@ -176,6 +177,7 @@ impl HistoryReader {
             Ok(history) => self.answer(Ok(history)),
             // Nothing was as late as that, or the log has begun anew: the room knows more by now.
             Err(start) => {
+                // Relaxed: a question is asked again only when it was answered, so there is one at a time.
                 let repeats = self.repeats.fetch_add(1, Ordering::Relaxed);
                 if repeats >= REPEATS_MAX || self.clone().poll(start).is_err() {
                     self.answer(Err(RejectReason::Unavailable));

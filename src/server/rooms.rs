@@ -249,9 +249,11 @@ impl Rooms {
                 if gathered.0.iter().all(Option::is_some)
                     && let Some(reply) = gathered.1.take()
                 {
+                    // Under the lock: it was the last shard, nobody else waits for it.
                     reply(gathered.0.iter().flatten().cloned().collect());
                 }
             });
+            // If one is refused, the answers of the others go nowhere: the last of them drops `reply`.
             self.post_message(ReactorMessage::RequestShard(shard, Box::new(request(reply))))?;
         }
         Ok(())

@@ -44,7 +44,7 @@ impl fmt::Debug for Target {
     }
 }
 
-/// Endpoints at most.
+/// Endpoints at most: each session remembers its own as a number of two bytes.
 const ENDPOINTS_MAX: usize = u16::MAX as usize;
 
 impl Router {

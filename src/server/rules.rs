@@ -65,6 +65,7 @@ impl CurrentRules {
     }
 
     pub(super) fn now(&self) -> Arc<Rules> {
+        // A lock around a pointer: it is held for the time of a count. Nothing panics under it.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

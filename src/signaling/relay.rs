@@ -65,7 +65,8 @@ impl<P, F> Peers<P, F> {
     }
 
     pub(super) fn enter(&mut self, id: u128, peer: P) {
-        self.numbers.insert(id, self.next);
+        let before = self.numbers.insert(id, self.next);
+        debug_assert!(before.is_none(), "a session is in its room twice");
         self.peers.insert(self.next, (id, peer));
         self.next += 1;
     }
@@ -134,7 +135,11 @@ impl<P, F> Peers<P, F> {
                 self.bytes -= done.parcel.bytes;
             }
         }
-        debug_assert!(!self.queue.is_empty() || self.bytes == 0, "what waits is counted");
+        debug_assert_eq!(
+            self.bytes,
+            self.queue.iter().map(|waiting| waiting.parcel.bytes).sum::<usize>(),
+            "what waits is counted"
+        );
         sent
     }
 }

@@ -12,6 +12,7 @@ use tracing::{Event, Level};
 use crate::rooms::Timestamp;
 
 /// Characters of one value; the rest is cut off.
+// `journald` cuts lines of more than 48 KiB: several long values still fit.
 const VALUE_CHARS_MAX: usize = 8 * 1024;
 
 /// How lines look.

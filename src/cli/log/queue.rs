@@ -41,6 +41,7 @@ impl LogQueue {
 
     /// Waits until all lines before are written, but no longer than `within`.
     pub(super) fn finish(&self, within: Duration) {
+        // Room for the one answer: the thread that writes never waits for a command that has given up.
         let (tell, told) = bounded(1);
         if self.entries.send_timeout(QueueEntry::Flush(tell), within).is_ok() {
             let _written_or_late = told.recv_timeout(within);

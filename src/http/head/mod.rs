@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use memchr::memchr;
 
 use super::error::HeadError;
-use super::fields::{FieldError, Fields, is_token_byte};
+use super::fields::{FieldError, Fields, is_token, is_token_byte};
 use super::framing::BodyFraming;
 use super::limits::{HEADERS_MAX, HeadLimits};
 use super::method::{Method, Version};
@@ -66,6 +66,9 @@ impl<'b> Head<'b> {
         let host = host(fields, version)?;
         let body_framing = BodyFraming::of(fields, version)?;
         let target = target::reduce(target, Method::new(method_name), host)?;
+        debug_assert!(target.is_ascii() && (target == "*" || target.starts_with('/')), "{target:?}");
+        debug_assert!(host.is_some() || version == Version::Http10, "HTTP/1.1 without a host");
+        debug_assert!(fields.iter().all(|(name, value)| is_field(name, value)), "{fields:?}");
         Ok(Head { method_name, version, target, host, body_framing, fields })
     }
 
@@ -167,6 +170,11 @@ impl<'b> Head<'b> {
             && self.body_framing != BodyFraming::None
             && self.has_token("expect", "100-continue")
     }
+}
+
+/// Whether name and value are what [`Fields`] promises.
+fn is_field(name: &str, value: &[u8]) -> bool {
+    is_token(name) && !value.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t')
 }
 
 /// The lines between the request line and the empty line at the end.
