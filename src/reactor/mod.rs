@@ -217,6 +217,12 @@ impl<S: Service> Reactor<S> {
         &mut self.workers.stepped
     }
 
+    /// In a simulation: nothing is waited for any more.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn crash(&mut self) {
+        self.workers.deadline.set_in(Duration::ZERO);
+    }
+
     /// In a simulation: lets go of the shards, as at the end.
     #[cfg(feature = "simulation")]
     pub(crate) fn abandon_workers(&mut self) {

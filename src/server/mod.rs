@@ -191,6 +191,12 @@ impl Server {
         self.reactor.workers()
     }
 
+    /// In a simulation: nothing is waited for any more.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn crash(&mut self) {
+        self.reactor.crash();
+    }
+
     /// In a simulation: the reactor lets go of its shards, which come to their end.
     #[cfg(feature = "simulation")]
     pub(crate) fn abandon_workers(&mut self) {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::node::{Choose, Node};
-pub use crate::store::simulated::{Disk, Ended, Fate};
+pub use crate::store::simulated::{Disk, Ended, Fate, Kept};
 use crate::system::kernel::Connection;
 pub use crate::system::kernel::Received;
 use crate::system::world;

@@ -69,6 +69,12 @@ impl Node {
         Some(Line(connection))
     }
 
+    /// The connections on which something is under way that has not arrived, their client being there or not.
+    pub fn under_way(&self) -> impl Iterator<Item = Line> + '_ {
+        let is_busy = |line: &Line| line.is_under_way() || line.wants_room();
+        self.connections.iter().cloned().map(Line).filter(is_busy)
+    }
+
     /// From now on accepting ends in this error (`errno`), or in none.
     pub fn fail_to_accept(&self, errno: Option<i32>) {
         self.listening.fail(errno);
@@ -108,7 +114,8 @@ impl Node {
             None => self.is_over = true,
         }
         if self.connections.len() > 64 {
-            self.connections.retain(|connection| !connection.is_closed_by_server());
+            self.connections
+                .retain(|connection| !connection.is_closed_by_server() || connection.is_under_way());
         }
         Ok(())
     }
@@ -166,6 +173,12 @@ impl Node {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.is_over
+    }
+
+    /// The process ends here and now; what is left of it does nothing more.
+    pub fn crash(&mut self) {
+        self.is_over = true;
+        self.server.crash();
     }
 
     /// After the end of the reactor: the workers come to theirs.

@@ -50,6 +50,26 @@ pub enum Ended {
     WithoutPower,
 }
 
+/// What is kept under a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The room is gone, or its log is another one, or that part of it is kept no longer.
+    Elsewhere,
+    /// The log has not come so far.
+    Nothing,
+    /// This message.
+    Message(Stored),
+}
+
+const EVERYTHING: PageRequest = PageRequest {
+    from: ReadFrom::Seq(0),
+    messages_max: usize::MAX,
+    bytes_max: usize::MAX,
+    newest_first: false,
+    before: None,
+    now: Timestamp::from_micros(0),
+};
+
 type Deliver = Box<dyn FnOnce() + Send>;
 type Read = Box<dyn FnOnce(&mut Image, Option<StoreError>) -> Deliver + Send>;
 type DiskWork = Box<dyn FnOnce(&mut Image) + Send>;
@@ -186,35 +206,22 @@ impl Disk {
         deliver();
     }
 
-    /// Who said what under this number, in the room of this name; nothing if that is not kept, or the log is another one.
+    /// What is kept under this number, in the room of this name, under this epoch.
     #[must_use]
-    pub fn message(&self, room: &str, epoch: &str, seq: u64) -> Option<(Box<str>, Box<str>)> {
-        let request = PageRequest {
-            from: ReadFrom::Seq(seq - 1),
-            messages_max: 1,
-            bytes_max: usize::MAX,
-            newest_first: false,
-            before: Some(seq + 1),
-            now: Timestamp::default(),
-        };
-        let page = self.lock().image.rooms.read_by_name(room, &request).ok()?;
-        let is_meant = u64::from_str_radix(epoch, 16).is_ok_and(|epoch| epoch == page.epoch);
-        let message = page.messages.into_iter().next().filter(|message| is_meant && message.seq == seq)?;
-        Some((message.sender, message.content))
+    pub fn message(&self, room: &str, epoch: u64, seq: u64) -> Kept {
+        let request =
+            PageRequest { from: ReadFrom::Seq(seq.saturating_sub(1)), messages_max: 1, ..EVERYTHING };
+        let Ok(page) = self.lock().image.rooms.read_by_name(room, &request) else { return Kept::Elsewhere };
+        if epoch != page.epoch || seq < page.tail {
+            return Kept::Elsewhere;
+        }
+        page.messages.into_iter().next().map_or(Kept::Nothing, Kept::Message)
     }
 
-    /// The epoch of a room, the numbers of its oldest and newest messages, and what each of those says.
+    /// The epoch of a room, and what is kept of its log.
     #[must_use]
     pub fn log(&self, room: &str) -> Option<(u64, Vec<Stored>)> {
-        let request = PageRequest {
-            from: ReadFrom::Seq(0),
-            messages_max: usize::MAX,
-            bytes_max: usize::MAX,
-            newest_first: false,
-            before: None,
-            now: Timestamp::default(),
-        };
-        let page = self.lock().image.rooms.read_by_name(room, &request).ok()?;
+        let page = self.lock().image.rooms.read_by_name(room, &EVERYTHING).ok()?;
         Some((page.epoch, page.messages))
     }
 
