@@ -40,9 +40,9 @@ pub enum TokenError {
     Expired,
     /// Its time has not come.
     NotYet,
-    /// It is for somebody else.
+    /// It is for another audience.
     Audience,
-    /// Somebody else made it.
+    /// Another issuer made it.
     Issuer,
 }
 

@@ -1,8 +1,8 @@
-//! Who somebody is, and what that allows.
+//! A user whose name was proved, and what the user may do.
 
 use std::time::Duration;
 
-/// Somebody whose name was proved, by a token or by an [`Interceptor`](crate::server::Interceptor).
+/// A user whose name was proved, by a token or by an [`Interceptor`](crate::server::Interceptor).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     user: Box<str>,

@@ -38,8 +38,8 @@ impl<'m> AuthMessage<'m> {
         if may_be_auth(text) { AuthMessage::read(text) } else { None }
     }
 
-    /// Whether a message is a JSON object whose `type` is `AUTH`, whatever else is in it: where tokens are in use, nobody
-    /// else may see it, since it was meant to be one. Messages that cannot be one cost a search for a few bytes.
+    /// Whether a message is a JSON object whose `type` is `AUTH`, with any other fields. It was meant to be a token: where
+    /// tokens are in use, no other client may see it. Messages that cannot be one cost a search for a few bytes.
     #[inline]
     pub fn is_meant_by(message: &[u8]) -> bool {
         message.trim_ascii_start().starts_with(b"{") && has_auth(message) && calls_itself_auth(message)

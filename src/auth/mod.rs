@@ -10,9 +10,9 @@
 //! | `source` | where in a request a token lies |
 //! | `message` | a token that comes as a message |
 //! | `names` | what can be the name of a user or a room |
-//! | `identity` | who somebody is, and what that allows |
+//! | `identity` | a user whose name was proved, and what the user may do |
 //! | `error` | why a token is not believed |
-//! | `absent` | in a program without the feature `auth`: nobody believes a token |
+//! | `absent` | in a program without the feature `auth`: no token is believed |
 //!
 //! A token is never followed anywhere: its `kid` chooses among the keys that are configured, its `jku` and `x5u` are not
 //! read, and with a `crit` it is refused. Nothing here keeps, logs or repeats a token.

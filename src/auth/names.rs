@@ -2,7 +2,7 @@
 //!
 //! The rule is for names that come into being. What has an older name stays readable and deletable.
 
-/// Bytes of a user's name at most, whoever vouches for it.
+/// Maximum length of a user's name in bytes, for any way to prove it.
 // It is stored and sent with each message; in any script 64 bytes are 16 characters.
 pub const USER_BYTES_MAX: usize = 64;
 
@@ -37,7 +37,7 @@ impl NameError {
     }
 }
 
-/// Whether the text can be a name of so many bytes at most.
+/// Whether the text can be a name of at most `bytes_max` bytes.
 pub(crate) fn check_name(text: &str, bytes_max: usize) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);

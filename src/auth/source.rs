@@ -1,5 +1,5 @@
-//! Where in a request a token lies. There must be one at most: two tokens are refused, even if they are the same, since
-//! whoever checks one and acts on the other has checked nothing.
+//! Where in a request a token lies. There must be one at most: two tokens are refused, even if they are the same, since a
+//! program that checks one and acts on the other has checked nothing.
 
 use std::borrow::Cow;
 
@@ -117,7 +117,7 @@ fn only<'h>(mut tokens: impl Iterator<Item = Cow<'h, str>>) -> Result<Option<Cow
     if token.as_ref().is_some_and(|token| token.is_empty()) { Err(TokenError::NoToken) } else { Ok(token) }
 }
 
-/// A browser sends a cookie whoever asks it to: it counts only if the page that did is the server's own or listed by
+/// A browser sends a cookie with a request of any page: it counts only if the page is the server's own or listed by
 /// name. A page that reads from its own server says no `Origin`, so without one a cookie counts for reading, unless
 /// `Sec-Fetch-Site`, which no page can set, says that another site asks.
 fn cookie_counts(head: &Head<'_>, origins: &Origins, secure: bool) -> bool {

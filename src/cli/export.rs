@@ -36,7 +36,7 @@ pub(super) struct ExportArgs {
 pub(super) fn run(arguments: &ExportArgs) -> Result<(), Failure> {
     let (store, _threads) = arguments.store.open(false)?;
     let room = &*arguments.room;
-    // A room that is not there costs nobody the file of the last export.
+    // A room that is not there must not cost the file of the last export.
     let first = read(&store, room, 0)?;
     let count = (first.head + 1).saturating_sub(first.tail);
     match &arguments.output {

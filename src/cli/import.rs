@@ -18,7 +18,7 @@ use crate::rooms::store_api::Stored;
 use crate::rooms::{Timestamp, id_epoch};
 use crate::store::{Import, RoomInfo, Store};
 
-/// A batch is stored once it has so many messages, or bytes of texts.
+/// A batch is stored once it has this number of messages, or of bytes of texts.
 // A batch is one commit: of smaller ones the disk would have more work with commits than with messages.
 const BATCH_MESSAGES: usize = 4_096;
 const BATCH_BYTES: usize = 4 << 20;

@@ -144,7 +144,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     end(done)
 }
 
-/// Says what failed, if something did. Whoever does not read what the command says does not keep it from ending.
+/// Says what failed, if something did. A reader that does not read does not keep the command from ending.
 fn end(done: Result<(), Failure>) -> ExitCode {
     let status = match done {
         Ok(()) => ExitCode::SUCCESS,

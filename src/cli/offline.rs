@@ -59,7 +59,7 @@ pub(super) fn ask<T: Send + 'static>(
     answered.recv().unwrap_or(Err(StoreError::Stopped))
 }
 
-/// Messages done, on standard error if that is a terminal. Without a `count` nobody knows how many there will be.
+/// Messages done, on standard error if that is a terminal. Without a `count` their number is not known beforehand.
 pub(super) fn progress(count: Option<u64>) -> Result<ProgressBar, Failure> {
     let template = if count.is_some() { "{bar:40} {pos}/{len} messages" } else { "{spinner} {pos} messages" };
     let bar = count.map_or_else(ProgressBar::new_spinner, ProgressBar::new);

@@ -18,8 +18,8 @@ use crate::{chat, demo, feed, signaling, web};
 /// As long as the hash of HS256 (RFC 7518 §3.2).
 const SECRET_BYTES_ADVISED: usize = 32;
 
-/// A store that does not answer is waited for this much longer than `shutdown.grace`: after a signal, whoever watches over
-/// that ends the process before, with a line that says so.
+/// A store that does not answer is waited for this much longer than `shutdown.grace`: after a signal, the thread that
+/// watches the grace ends the process before, with a line that says so.
 const WATCHDOG_FIRST: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug, clap::Args)]
@@ -149,7 +149,7 @@ fn reload(arguments: &ServeArgs, running: &Config, server: &ServerHandle, grace:
     }
 }
 
-/// Whoever has one token can try out secrets as fast as they can compute.
+/// A client with one token can try out secrets offline, as fast as it can compute.
 fn warn_of_short_secret(config: &Config) {
     let bytes = config.auth.jwt_secret.as_ref().map(|secret| secret.reveal().len());
     if bytes.is_some_and(|bytes| bytes < SECRET_BYTES_ADVISED) {

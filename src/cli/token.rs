@@ -11,7 +11,7 @@ use crate::config::{Flag, parse_duration};
 use crate::request::names::ROOM_BYTES_MAX;
 use crate::server::hmac_algorithm;
 
-/// How long a token may last: further ahead nobody plans.
+/// Maximum time that a token lasts: ten years.
 const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 #[derive(Debug, clap::Args)]

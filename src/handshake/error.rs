@@ -83,7 +83,7 @@ impl HandshakeError {
         }
     }
 
-    /// The response. It ends the connection: after a refused upgrade nobody can tell which protocol the next
+    /// The response. It ends the connection: after a refused upgrade it is unknown which protocol the next
     /// bytes speak.
     pub fn response(self) -> Response {
         let response = Response::text(self.status(), self.message()).close();

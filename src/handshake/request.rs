@@ -55,7 +55,7 @@ pub fn accept<'r>(head: &Head<'_>, rules: &Rules<'r, '_>) -> Result<Accepted<'r>
     if head.method() != Method::Get {
         return Err(if plain { HandshakeError::PlainMethod } else { HandshakeError::Method });
     }
-    // Whoever wants no upgrade is told of that first: what follows is a fault of upgrades alone.
+    // A client that wants no upgrade is told of that first: what follows is a fault of upgrades alone.
     if plain {
         return Err(HandshakeError::NoUpgrade);
     }

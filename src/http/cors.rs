@@ -16,7 +16,7 @@ pub enum Access<'r> {
     Page {
         /// As it stands in the request.
         origin: &'r str,
-        /// Whether everybody is let in, so that nobody may bring cookies.
+        /// Whether all origins are let in, so that none may bring cookies.
         anybody: bool,
     },
     /// A page that is not let in.

@@ -1,4 +1,4 @@
-//! The date of a response (RFC 9110 §5.6.7), from seconds that somebody else read from a clock.
+//! The date of a response (RFC 9110 §5.6.7), from seconds that the caller has read from a clock.
 
 use crate::calendar;
 

@@ -32,7 +32,7 @@ impl BodyFraming {
         if length != Ok(None) {
             return Err(HeadError::LengthAndCoding);
         }
-        // HTTP/1.0 has no transfer codings: whoever forwarded this has read the body's end elsewhere.
+        // HTTP/1.0 has no transfer codings: a proxy that forwarded this has read the body's end elsewhere.
         if version == Version::Http10 {
             return Err(HeadError::CodingInHttp10);
         }

@@ -33,7 +33,7 @@ pub(super) fn reduce<'b>(target: &'b str, method: Method, host: Option<&str>) ->
     if host.is_some_and(|host| !is_same_authority(host, authority, default_port)) {
         return Err(HeadError::OtherHost);
     }
-    // `http://host?query` has no path to begin with, and nobody sends it.
+    // `http://host?query` has no path to begin with, and no client in use sends it.
     if path.starts_with(['/', '*']) { Ok(path) } else { Err(HeadError::Target) }
 }
 

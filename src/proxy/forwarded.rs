@@ -1,7 +1,7 @@
 //! `X-Forwarded-For`, `X-Forwarded-Proto` and `Forwarded` (RFC 7239): what proxies that speak HTTP say of their clients.
 //!
-//! Every proxy appends what it knows of whoever called it, so a list is read from its end, and only as far as trusted
-//! proxies have written it. What stands before that is hearsay: anybody could have sent it.
+//! Every proxy appends what it knows of its caller, so a list is read from its end, and only as far as trusted
+//! proxies have written it. What stands before that is hearsay: any client could have sent it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -17,7 +17,7 @@ pub struct Forwarded {
     pub secure: Option<bool>,
 }
 
-/// What one proxy says of whoever called it.
+/// What one proxy says of its caller.
 #[derive(Clone, Copy, Debug, Default)]
 struct Hop {
     address: Option<SocketAddr>,
@@ -106,7 +106,7 @@ fn forwarded(fields: Fields<'_>) -> Vec<Hop> {
     for value in fields.values("forwarded") {
         match std::str::from_utf8(value).ok().and_then(hops_of) {
             Some(more) => hops.extend(more),
-            // Nobody can tell where its elements end.
+            // Where its elements end cannot be told.
             None => hops.push(Hop::default()),
         }
     }

@@ -26,7 +26,7 @@ const CLIENT_SSL: u8 = 0x01;
 /// Where a connection comes from, as its proxy says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The client's address; `None` if the proxy speaks for itself (a health check), or for somebody without one.
+    /// The client's address; `None` if the proxy speaks for itself (a health check), or for a client without one.
     pub client: Option<SocketAddr>,
     /// Whether the client came to the proxy over TLS. Version 1 cannot say so.
     pub secure: bool,

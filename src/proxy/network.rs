@@ -25,8 +25,8 @@ impl Network {
 impl FromStr for Network {
     type Err = NetworkError;
 
-    /// Reads an address, or an address and the number of its bits that count; the others must be 0, since somebody who
-    /// writes `10.1.2.3/8` may mean something else.
+    /// Reads an address, or an address and the number of its bits that count; the others must be 0, since
+    /// `10.1.2.3/8` may be meant otherwise.
     fn from_str(text: &str) -> Result<Network, NetworkError> {
         let wrong = || NetworkError(text.to_owned());
         let (address, bits) = match text.split_once('/') {

@@ -31,8 +31,8 @@ pub struct Request<'r> {
 }
 
 impl Request<'_> {
-    /// Whether it was sent on this machine, and by no web page of others: whoever may do that may do what an administrator
-    /// may, where nobody can prove to be one.
+    /// Whether it was sent on this machine, and not by a web page of another site. Where no tokens are asked for, such a request
+    /// may do what an administrator may.
     #[must_use]
     pub fn is_local(&self) -> bool {
         let PeerInfo { peer, secure, proxied, .. } = *self.peer_info;

@@ -30,7 +30,9 @@ pub(super) fn restore(store: &Store, bounds: &Bounds) {
                 let _as_many_as_before = bounds.bans.add(&ban.room, &ban.user, ban.left);
             }
         }
-        Err(error) => tracing::error!(%error, "the bans could not be read; nobody is banned"),
+        Err(error) => {
+            tracing::error!(%error, "store: the bans could not be read; no user is banned until a new ban")
+        }
     }
 }
 

@@ -115,7 +115,7 @@ impl Builder {
     }
 
     /// Keeps the chat rooms in this store, so that they survive the server. Without one they live in memory, as long as
-    /// somebody is in them or was lately. The threads of the store have to be there until [`Server::run`] has returned: a
+    /// they have members and for a while afterwards. The threads of the store have to be there until [`Server::run`] has returned: a
     /// server waits for what it has handed over, as long as `shutdown.grace` has not passed. Dropping those threads waits
     /// for the store without end; [`StoreThreads::finish_within`](crate::store::StoreThreads::finish_within) does not.
     ///

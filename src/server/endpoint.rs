@@ -40,22 +40,22 @@ impl Endpoint {
         }
     }
 
-    /// Messages of up to so many bytes, instead of `limits.message_bytes`. A longer one closes the session with 1009.
+    /// Maximum length of a message in bytes, instead of `limits.message_bytes`. A longer one closes the session with 1009.
     #[must_use]
     pub fn message_bytes(mut self, bytes_max: usize) -> Endpoint {
         self.message_bytes = Some(bytes_max);
         self
     }
 
-    /// So many messages of one session in a second, instead of `limits.messages_per_second`; 0 is no limit. What
-    /// becomes of one that sends more is for `limits.on_flood` to say.
+    /// Maximum number of messages of one session in a second, instead of `limits.messages_per_second`; 0 is no limit.
+    /// `limits.on_flood` says what happens to a session that sends more.
     #[must_use]
     pub fn messages_per_second(mut self, count: usize) -> Endpoint {
         self.messages_per_second = Some(count);
         self
     }
 
-    /// So many bytes of one session in a second, instead of `limits.bytes_per_second`; 0 is no limit.
+    /// Maximum number of bytes of one session in a second, instead of `limits.bytes_per_second`; 0 is no limit.
     #[must_use]
     pub fn bytes_per_second(mut self, count: usize) -> Endpoint {
         self.bytes_per_second = Some(count);

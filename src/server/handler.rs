@@ -12,7 +12,7 @@ use crate::ws::Message;
 /// is its [`State`](Handler::State).
 ///
 /// All callbacks come from the reactor's thread, one at a time, and must not block: a slow one delays every connection.
-/// A callback that panics costs its own session (closed with 1011), nobody else's.
+/// A callback that panics costs its own session (closed with 1011) and no other.
 ///
 /// ```
 /// use foghorn::http::Head;
@@ -41,8 +41,8 @@ pub trait Handler: Send + Sync + 'static {
     type State: Send + 'static;
 
     /// Decides about a correct opening handshake before it is accepted. An error is sent instead of the 101, and the
-    /// connection is closed. Where tokens are asked for, it is called for whoever has a good one, or none yet: it must not
-    /// tell those anything.
+    /// connection is closed. Where tokens are asked for, it is also called for clients that have not sent one yet: it must
+    /// not tell them anything.
     ///
     /// # Errors
     /// The response that refuses.
@@ -60,8 +60,8 @@ pub trait Handler: Send + Sync + 'static {
         }
     }
 
-    /// Whether a message is to reach nobody, where tokens are in use: it holds what was meant to be a token. As a rule each
-    /// JSON object whose `type` is `AUTH`, whatever else is in it. Such a message, if [`credentials`](Handler::credentials)
+    /// Whether a message was meant to be a token, so that it must not reach other clients, where tokens are in use. By
+    /// default each JSON object whose `type` is `AUTH`, with any other fields. Such a message, if [`credentials`](Handler::credentials)
     /// finds no token in it, is shown to [`withheld`](Handler::withheld) instead of `message`.
     fn withholds(&self, message: &Message<'_>) -> bool {
         match message {

@@ -1,4 +1,4 @@
-//! Parts of rooms' logs, for whoever asks: from memory as long as they are there, from the store before that.
+//! Reads parts of rooms' logs: from memory where it still has them, otherwise from the store.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -52,7 +52,7 @@ impl<'a> HistoryRequest<'a> {
         HistoryRequest { room, user, start, limit, wait, waits: None, waiter: None }
     }
 
-    /// So many messages at most. There may be fewer, though not all have come, if they are long.
+    /// Maximum number of messages in the answer. Long messages may make it fewer, although the room has more.
     #[must_use]
     pub fn limit(mut self, count: usize) -> HistoryRequest<'a> {
         self.limit = count;
@@ -79,7 +79,7 @@ impl<'a> HistoryRequest<'a> {
         self
     }
 
-    /// Waits only as long as somebody holds `waiter`: whoever has gone shall not take the place of others who wait.
+    /// Waits only as long as `waiter` is held: a client that has gone must not take the place of one that waits.
     #[must_use]
     pub fn waiter(mut self, waiter: &Arc<()>) -> HistoryRequest<'a> {
         self.waiter = Some(Arc::downgrade(waiter));
@@ -111,7 +111,7 @@ impl Rooms {
     }
 }
 
-/// Somebody who waits for an answer.
+/// A request for a part of a log, until it is answered.
 pub(super) struct HistoryReader {
     rooms: Rooms,
     room: Box<str>,

@@ -237,8 +237,8 @@ impl ServerHandle {
         &self.rooms
     }
 
-    /// Shuts the server down in good order: nobody new is accepted, what was received is finished, every session is
-    /// closed with 1001. [`Server::run`] returns after that, within `shutdown.grace`. Must not be called in a callback.
+    /// Shuts the server down in good order: it accepts no connection, finishes what it has received, and closes every
+    /// session with 1001. [`Server::run`] returns after that, within `shutdown.grace`. Must not be called in a callback.
     pub fn shutdown(&self) {
         self.rooms.inbox().post(ReactorMessage::Shutdown);
     }

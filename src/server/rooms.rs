@@ -17,7 +17,7 @@ use crate::store::{RoomId, Store};
 ///
 /// From [`Server::rooms`](super::Server::rooms), [`ServerHandle::rooms`](super::ServerHandle::rooms) or
 /// [`Request::rooms`](super::Request::rooms). No call waits; the answers come on the threads of the rooms or of the store,
-/// where `reply` must not block. Whoever wants to wait has a channel:
+/// where `reply` must not block. To wait for an answer, use a channel:
 ///
 #[cfg_attr(feature = "testing", doc = "```")]
 #[cfg_attr(not(feature = "testing"), doc = "```ignore")]
@@ -98,7 +98,7 @@ impl Rooms {
         self.bounds.may_publish(publisher)
     }
 
-    /// Connections open at the moment, whatever they are used for; those that are closing included.
+    /// Number of open connections of any kind, closing ones included.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.gauge.connections()
@@ -116,7 +116,7 @@ impl Rooms {
         self.request(RoomRequest::Post { post: Box::new(post), reply: Reply::new(reply) })
     }
 
-    /// Publishes to a relay that somebody is in; the answer is how many are: 0 if nobody is, and then the message is lost.
+    /// Publishes to a relay; the answer is its number of members. If that is 0, the message is lost.
     ///
     /// # Errors
     /// [`Busy`].
@@ -154,7 +154,7 @@ impl Rooms {
         self.request(RoomRequest::Poll { room: room.into(), user: user.into(), poll: Box::new(poll) })
     }
 
-    /// Who is in a room? Nobody is in one that does not exist.
+    /// The users in a room; none if it does not exist.
     ///
     /// # Errors
     /// [`Busy`].
@@ -249,7 +249,7 @@ impl Rooms {
                 if gathered.0.iter().all(Option::is_some)
                     && let Some(reply) = gathered.1.take()
                 {
-                    // Under the lock: it was the last shard, nobody else waits for it.
+                    // Under the lock: it was the last shard, so no other thread waits for it.
                     reply(gathered.0.iter().flatten().cloned().collect());
                 }
             });

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::relay::{Lost, Parcel, Peers};
 
-/// Copies sent in one turn of the reactor, for all rooms together. A copy is a system call of some 10 µs, and nobody
-/// else is served meanwhile.
+/// Copies sent in one turn of the reactor, for all rooms together. A copy is a system call of some 10 µs, and no
+/// other client is served meanwhile.
 const COPIES_PER_TURN: usize = 128;
 /// Copies that a room sends before the next room has its turn.
 // A quarter of a turn, so that four busy rooms have a part of each turn.

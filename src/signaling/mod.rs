@@ -146,7 +146,7 @@ impl Signaling {
 }
 
 impl Relay {
-    /// Nobody waits for it: all callbacks come from one thread.
+    /// No thread waits for the lock: all callbacks come from one.
     fn directory(&self) -> MutexGuard<'_, Directory<Session, TextFrame>> {
         // A handler's panic costs its own session: between two calls the directory is whole.
         self.directory.lock().unwrap_or_else(PoisonError::into_inner)

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-/// Messages of one room that wait to be sent; with so many its peers are not read.
+/// Maximum number of messages of one room that wait to be sent: at that number its peers are not read.
 // A few exchanges of a call. Every message is sent to all peers of its room, so what waits costs as many times its length.
 const MESSAGES_MAX: usize = 16;
-/// As `MESSAGES_MAX`, for their bytes.
+/// Maximum number of their bytes, likewise.
 const BYTES_MAX: usize = 1 << 20;
 
 /// A message to peers of a room.
@@ -81,7 +81,7 @@ impl<P, F> Peers<P, F> {
         self.peers.get(self.numbers.get(&id)?).map(|(_, peer)| peer)
     }
 
-    /// Puts a message behind those that wait.
+    /// Appends a message to the queue.
     pub(super) fn push(&mut self, parcel: Parcel<F>) {
         self.bytes += parcel.bytes;
         self.queue.push_back(Waiting { parcel, from: 0, to: self.next });
@@ -97,7 +97,7 @@ impl<P, F> Peers<P, F> {
     }
 
     /// Sends up to `copies_max` copies; gives how many it has sent. `deliver` says whether a peer has taken its own, and
-    /// `lost` is told of those with somebody to be told.
+    /// `lost` is told of a copy that its sender must hear of.
     pub(super) fn send(
         &mut self,
         copies_max: usize,

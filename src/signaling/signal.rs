@@ -128,7 +128,7 @@ impl<'t> Receiver<'t> {
         if !json.starts_with('"') {
             return Err(SignalError::Receiver);
         }
-        // Half of a surrogate pair is a string by the grammar of JSON; nobody has that name.
+        // Half of a surrogate pair is a string by the grammar of JSON; no peer has that name.
         let name = string(json);
         if name.as_ref().is_some_and(|name| name.is_empty() || name == ALL) {
             return Ok(Receiver::All);

@@ -231,7 +231,7 @@ fn close_frame(code: Option<CloseCode>, reason: &str) -> (OpCode, Vec<u8>) {
     (OpCode::Close, frame.split_off(HEADER_BYTES))
 }
 
-/// Keys that look random and are not: in a test nobody between client and server has to be kept from guessing them.
+/// Keys that look random and are not: in a test no proxy between client and server has to be kept from guessing them.
 #[derive(Debug)]
 struct Masks(u64);
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::PATIENCE;
 use crate::server::{self, Builder, Rooms, Router, RunError, ServerHandle, StartError};
 
-/// Tests end with connections open; nobody wants to wait for those that do not answer.
+/// Tests end with connections open; a test does not wait for clients that do not answer.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
@@ -104,7 +104,7 @@ impl Server {
         self.join()
     }
 
-    /// Waits for the end of a server that somebody has told to shut down, and says how it went.
+    /// Waits for the end of a server that was told to shut down, and says how it went.
     ///
     /// # Errors
     /// As [`Server::stop`].

@@ -1,7 +1,7 @@
 //! One event as one line: `key=value` for people, or JSON for programs.
 //!
 //! Nothing raw gets into a line: control characters, and those that turn the direction of writing, are escaped in both
-//! forms, so that nobody can forge lines or hide something in them.
+//! forms, so that no client can forge lines or hide something in them.
 
 use std::fmt::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -35,7 +35,7 @@ pub(super) fn of_event(form: Form, event: &Event<'_>) -> String {
     let level = *event.metadata().level();
     line.begin(level, &message.0);
     event.record(&mut line);
-    // What is logged at these levels is for whoever reads the sources, too.
+    // What is logged at these levels is for readers of the sources, too.
     if level >= Level::DEBUG {
         line.text("target", event.metadata().target());
     }

@@ -57,7 +57,7 @@ fn filter(text: &str) -> Result<Targets, Failure> {
     Ok(parts.join(",").parse()?)
 }
 
-/// Says something to whoever started the process, through the log if there is one: it comes behind what was logged before.
+/// Says something to the user of the command, through the log if there is one: it comes behind what was logged before.
 pub(super) fn say(text: &dyn Display) {
     match QUEUE.get() {
         Some(queue) => queue.push(format!("{text}\n")),

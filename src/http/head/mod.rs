@@ -72,8 +72,8 @@ impl<'b> Head<'b> {
         Ok(Head { method_name, version, target, host, body_framing, fields })
     }
 
-    /// The head as bytes that [`Head::parse`] reads back, for whoever has to keep it beyond the connection's buffer. Up to
-    /// a byte a field longer than what came.
+    /// The head as bytes that [`Head::parse`] reads back, to be kept beyond the connection's buffer. Up to a byte
+    /// a field longer than what came.
     pub fn to_bytes(&self) -> Vec<u8> {
         let version = match self.version {
             Version::Http10 => "HTTP/1.0",

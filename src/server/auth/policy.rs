@@ -18,7 +18,7 @@ pub(in crate::server) struct TokenPolicy {
 }
 
 impl TokenPolicy {
-    /// Who sent this request; nobody if it has no token.
+    /// The user who sent this request; `None` if it has no token.
     pub(super) fn identify(
         &self,
         head: &Head<'_>,

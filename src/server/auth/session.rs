@@ -57,12 +57,12 @@ pub(in crate::server) struct Awaited {
     pub(in crate::server) attributes: Attributes,
 }
 
-/// For whom a message is.
+/// What becomes of a message.
 #[derive(Debug)]
 pub(in crate::server) enum Examined {
-    /// The handler.
+    /// The handler gets it.
     ForHandler,
-    /// Nobody: it was dealt with.
+    /// None: the message was dealt with.
     Done,
     /// It carries a token, to be [presented](Authentication::present).
     Token(Credentials),
@@ -129,7 +129,7 @@ impl Authentication {
         cx.set_terms(Some(identity), end, Some(message_bytes_max));
     }
 
-    /// Finds out for whom a message is.
+    /// Decides what becomes of a message.
     pub(in crate::server) fn examine(
         &mut self,
         cx: &mut Context<'_>,

@@ -33,7 +33,7 @@ impl Dispatch {
             }
             Some(Target::Page(page)) => page_answer(page, head.method()),
         };
-        // Whoever wanted to leave HTTP may have sent frames behind the request: they must not be read as requests.
+        // A client that wanted to leave HTTP may have sent frames behind the request: they must not be read as requests.
         let wanted_upgrade = handshake::intent(head) == Intent::Upgrade;
         Route::Respond(if wanted_upgrade { answer.close() } else { answer })
     }
