@@ -27,5 +27,5 @@ pub(crate) mod world;
 pub(crate) use chance::{RandomState, random};
 pub(crate) use clock::{instant, since_epoch, steady};
 pub(crate) use readiness::Readiness;
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Socket, real};
 pub(crate) use waker::Waker;

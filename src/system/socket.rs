@@ -6,6 +6,17 @@ pub(crate) use mio::net::TcpStream as Socket;
 #[cfg(feature = "simulation")]
 pub(crate) use simulated::Socket;
 
+/// A socket of the system.
+#[cfg(not(feature = "simulation"))]
+pub(crate) fn real(socket: mio::net::TcpStream) -> Socket {
+    socket
+}
+
+#[cfg(feature = "simulation")]
+pub(crate) fn real(socket: mio::net::TcpStream) -> Socket {
+    socket.into()
+}
+
 #[cfg(feature = "simulation")]
 mod simulated {
     use std::io::{self, IoSlice, Read, Write};

@@ -13,7 +13,7 @@ use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::Place;
-use crate::system::Socket as Connected;
+use crate::system::{self, Socket as Connected};
 #[cfg(feature = "simulation")]
 use crate::system::{kernel::ListenerEnd, world};
 use crate::transport::HERE;
@@ -116,12 +116,12 @@ impl Listener {
     /// A connection that waits, and where it comes from.
     pub(crate) fn accept(&self) -> io::Result<(Connected, SocketAddr)> {
         match self {
-            Listener::Tcp(socket) => socket.accept().map(|(socket, peer)| (socket.into(), peer)),
+            Listener::Tcp(socket) => socket.accept().map(|(socket, peer)| (system::real(socket), peer)),
             Listener::Unix { socket, .. } => {
                 let (stream, _) = socket.accept()?;
                 stream.set_nonblocking(true)?;
                 let stream = StdTcpStream::from(OwnedFd::from(stream));
-                Ok((TcpStream::from_std(stream).into(), HERE))
+                Ok((system::real(TcpStream::from_std(stream)), HERE))
             }
             #[cfg(feature = "simulation")]
             Listener::Simulated(end) => end.accept().map(|(end, peer)| (Connected::Simulated(end), peer)),
