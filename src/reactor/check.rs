@@ -27,8 +27,10 @@ impl<S: Service> Reactor<S> {
             self.shared.held.is_empty() || wakes,
             "connections are held back, and nothing lets them go on"
         );
+        self.inbox.check_overflow();
         if self.connections.len() < CHECKED_MAX {
             self.check_wakers();
+            self.check_tickets();
             self.check_memory();
         }
     }
@@ -39,6 +41,10 @@ impl<S: Service> Reactor<S> {
         let now = self.shared.now;
         for (key, connection) in self.connections.iter() {
             let has_timer = connection.armed.is_set();
+            debug_assert!(
+                !has_timer || self.shared.timers.holds(connection.armed.at(), key),
+                "{key:?} is armed, and the wheel has no entry at that time: {connection:?}"
+            );
             let awaits_event = match &connection.state {
                 ConnectionState::Http(http1) => http1.is_waiting(),
                 ConnectionState::WebSocket(websocket) => websocket.is_slowed(now) && has_timer,
@@ -82,6 +88,26 @@ impl<S: Service> Reactor<S> {
                 "{key:?} is late: {connection:?}"
             );
         }
+    }
+
+    /// Invariant of a ticket: no two requests that wait have the same number.
+    fn check_tickets(&self) {
+        let mut numbers: Vec<u64> = self
+            .connections
+            .iter()
+            .filter_map(|(_, connection)| match &connection.state {
+                ConnectionState::Http(http1) => http1.awaited(),
+                ConnectionState::WebSocket(_)
+                | ConnectionState::Idle { .. }
+                | ConnectionState::Preamble(_)
+                | ConnectionState::Streaming(_)
+                | ConnectionState::Draining { .. } => None,
+            })
+            .collect();
+        let count = numbers.len();
+        numbers.sort_unstable();
+        numbers.dedup();
+        debug_assert_eq!(numbers.len(), count, "each request that waits has its own ticket");
     }
 
     /// Invariant: what waits in memory is the sum of what waits for each connection, so that no byte is counted for a connection that is gone. Other

@@ -82,6 +82,7 @@ impl<P, F> Directory<P, F> {
     /// Has a message sent in the room, behind those before it.
     pub(super) fn post(&mut self, room: &Room, parcel: Parcel<F>) {
         let Some(peers) = self.rooms.get_mut(room) else { return };
+        debug_assert!(peers.len() > 0, "a room without peers is forgotten");
         if !peers.is_waiting() {
             debug_assert!(!self.waiting.contains(room), "a room has its turn twice");
             self.waiting.push_back(room.clone());

@@ -56,6 +56,7 @@ impl<L: Consumer> UserQueues<L> {
     /// Hands a message to all subscriptions; returns how many sessions took it.
     pub(crate) fn send(&self, owner: Owner, queue: &str, message: &QueuedMessage) -> usize {
         let Some(subscribers) = self.subscribers.get(&(owner, queue.into())) else { return 0 };
+        debug_assert!(!subscribers.is_empty(), "no list is empty");
         let taken = subscribers.iter().filter(|(_, consumer)| consumer.deliver(message, false));
         let mut sessions: Vec<u128> = taken.map(|(key, _)| key.session).collect();
         sessions.sort_unstable();

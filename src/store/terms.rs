@@ -25,6 +25,7 @@ impl FailedTerms {
 
     /// This batch was not stored.
     pub(super) fn note(&mut self, batch: &RecordBatch, error: &StoreError) {
+        // An earlier term fails again with each of its batches that was under way: the latest one stays noted.
         let failed = self.0.entry(batch.shard).or_insert_with(|| (batch.term, error.clone()));
         if batch.term >= failed.0 {
             *failed = (batch.term, error.clone());

@@ -216,6 +216,10 @@ impl Rest {
 
     /// The first `count` bytes that were unmasked ahead are taken.
     fn take(&mut self, count: usize) {
+        debug_assert!(
+            count <= self.unmasked && self.unmasked <= self.lacking,
+            "only what has arrived is taken"
+        );
         self.lacking -= count;
         self.unmasked -= count;
     }
@@ -244,6 +248,10 @@ impl Default for Body {
 
 impl Body {
     fn push(&mut self, piece: &[u8]) {
+        debug_assert!(
+            self.len + piece.len() <= CONTROL_BYTES_MAX,
+            "a longer frame was refused by its header"
+        );
         self.bytes[self.len..][..piece.len()].copy_from_slice(piece);
         self.len += piece.len();
     }

@@ -65,6 +65,10 @@ impl Utf8Validator {
     /// everything above U+10FFFF.
     fn push_byte(&mut self, byte: u8) -> Result<(), InvalidUtf8> {
         if self.lacking > 0 {
+            debug_assert!(
+                self.lacking <= 3 && 0x80 <= self.next_min && self.next_max <= 0xbf,
+                "a continuation"
+            );
             if byte < self.next_min || byte > self.next_max {
                 return Err(InvalidUtf8);
             }

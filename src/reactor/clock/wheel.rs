@@ -169,7 +169,18 @@ impl<T: Copy> TimerWheel<T> {
         }
     }
 
+    /// Whether `item` comes out at `at`.
+    #[cfg(debug_assertions)]
+    pub(crate) fn holds(&self, at: Tick, item: T) -> bool
+    where
+        T: PartialEq,
+    {
+        let mut slots = self.levels.iter().flatten();
+        slots.any(|slot| slot.iter().any(|entry| entry.at == at && entry.item == item))
+    }
+
     fn place(&mut self, level: usize, entry: Entry<T>) {
+        debug_assert!(entry.at >= self.now, "what is due has come out");
         let slot = slot_of(entry.at, level);
         self.levels[level][slot].push(entry);
         self.occupied[level] |= 1 << slot;

@@ -127,6 +127,12 @@ impl Http1 {
         self.pending.as_ref().is_some_and(|pending| pending.number == number)
     }
 
+    /// The number of the request that waits for its answer.
+    #[cfg(debug_assertions)]
+    pub(crate) fn awaited(&self) -> Option<u64> {
+        self.pending.as_ref().map(|pending| pending.number)
+    }
+
     /// The user who waits for an answer, if known, and the path of the request.
     pub(crate) fn asked(&self) -> Option<(Option<&str>, &str)> {
         self.pending.as_ref().map(|pending| (pending.user.as_deref(), &*pending.path))

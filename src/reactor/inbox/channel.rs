@@ -172,6 +172,14 @@ impl InboxReceiver {
         self.wakeup.is_set.store(false, Ordering::Release);
     }
 
+    /// Invariant: as many events as the inbox has room for wait behind it at most.
+    #[cfg(debug_assertions)]
+    pub(crate) fn check_overflow(&self) {
+        let overflow = self.wakeup.overflow();
+        let events = overflow.iter().filter(|message| matches!(message, ReactorMessage::Event(..))).count();
+        debug_assert!(events <= MESSAGES_MAX, "{events} events wait behind the inbox");
+    }
+
     /// The messages that found the inbox full.
     pub(crate) fn take_overflow(&self) -> VecDeque<ReactorMessage> {
         std::mem::take(&mut *self.wakeup.overflow())

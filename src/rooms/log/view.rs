@@ -84,6 +84,8 @@ impl View {
                 self.log = None;
             }
         }
+        let head = self.log.as_ref().map_or(0, |log| log.head());
+        debug_assert!(head <= plain.head(), "no view has more than the plain log");
     }
 
     /// Whether nothing is kept.

@@ -51,7 +51,11 @@ impl Delayed {
         if notice.kind == Kind::Join {
             self.joins.insert(notice.stay, self.happened);
         }
-        self.notices.insert(self.happened, notice);
+        let before = self.notices.insert(self.happened, notice);
+        debug_assert!(
+            before.is_none() && self.joins.len() <= self.notices.len(),
+            "each notice has its own place"
+        );
     }
 
     /// All of them, in order.

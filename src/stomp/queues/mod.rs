@@ -126,6 +126,8 @@ impl<L: Consumer> Queues<L> {
         }
         let number = message.id.number;
         self.change(queue, |queue, limits| {
+            let is_newest = queue.waiting.back().is_none_or(|last| last.message.id.number < number);
+            debug_assert!(is_newest, "messages wait by growing number");
             queue.bytes += cost;
             queue.waiting.push_back(Item { message: Box::new(message), redelivered: false });
             queue.dispatch(limits);
@@ -215,9 +217,15 @@ impl<L: Consumer> Queues<L> {
         let bytes_before = queue.bytes;
         let changed = change(queue, &self.limits);
         self.bytes = self.bytes + queue.bytes - bytes_before;
+        debug_assert!(
+            queue.waiting.is_empty() || queue.ready.is_empty(),
+            "nothing waits while somebody is ready"
+        );
+        debug_assert!(queue.ready.len() <= queue.subscribers.len(), "a subscriber is ready once");
         if queue.subscribers.is_empty() && queue.waiting.is_empty() {
             self.queues.remove(name);
             if self.queues.is_empty() {
+                debug_assert_eq!(self.bytes, 0, "the queues' bytes are counted");
                 self.queues.shrink_to_fit();
             }
         }

@@ -145,6 +145,7 @@ impl Rooms {
         while self.cost > self.limits.bytes {
             let Some(Reverse((at, id))) = self.oldest.pop() else { return };
             let Some(room) = self.rooms.get_mut(&id) else { continue };
+            debug_assert!(room.is_queued, "an entry is of a room that says so");
             match room.log.oldest_at() {
                 None => room.is_queued = false,
                 Some(oldest) if oldest != at => self.oldest.push(Reverse((oldest, id))),

@@ -61,6 +61,7 @@ impl History {
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(message);
+        debug_assert!(self.bytes.len() <= room, "a history is no longer than its window");
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
