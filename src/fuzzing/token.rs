@@ -20,6 +20,7 @@ use crate::http::{Head, Origins};
 const SECRET: &[u8] = b"a secret that only this target knows";
 const AUDIENCE: &str = "chat";
 const ISSUER: &str = "login";
+/// A fixed time, so that an input means the same each time.
 const NOW: Duration = Duration::from_secs(1_700_000_000);
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

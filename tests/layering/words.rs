@@ -77,7 +77,7 @@ const GONE: &[(&str, &[&str])] = &[
     ("workers", &["Alone", "Crew", "Desk", "Job", "Journal", "Lane", "Station", "hands", "lane"]),
     ("transport", &["Share", "Tally", "untaken"]),
     ("store", &["From", "Gate", "Ledger"]),
-    ("server", &["Gate", "Guard", "Why"]),
+    ("server", &["Gate", "Guard", "Why", "arrival", "asker", "places", "turn_page"]),
     (
         "stomp",
         &[

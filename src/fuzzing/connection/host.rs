@@ -17,11 +17,12 @@ use crate::server::{Answer, Api, Request, Responder, Router, Server};
 use crate::ws::{OpCode, encode};
 use crate::{chat, demo};
 
-/// The longest that anybody who says nothing more may stay: silent for so long, then closed, and gone without an answer.
+/// The longest time that a silent client may stay: it is closed as idle, and its answer is waited for.
 const STAY_MAX: Duration = Duration::from_secs(6);
 /// How far time goes on at once while the end of a connection is waited for.
 const STEP: Duration = Duration::from_millis(500);
-/// Attempts to send, with the server's turns between them, until the rest is given up.
+/// Attempts to send, with the server's turns between them, until the rest is given up: a server that does not read, since it
+/// waits for this client to read, would take it never.
 const ATTEMPTS_MAX: usize = 50;
 const WITNESS: &[u8] = b"GET /ws/echo HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";

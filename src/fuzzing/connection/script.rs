@@ -6,6 +6,7 @@ use super::super::Numbers;
 use crate::ws::{OpCode, encode};
 
 /// Bytes of a script at most; what would go beyond is left out.
+// More than a turn's budget of input, and few enough that an input is played in milliseconds.
 const BYTES_MAX: usize = 512 * 1024;
 const ACTS_MAX: usize = 200;
 

@@ -88,3 +88,90 @@ fn too_many_awaited() -> Response {
     // Those that wait are gone after `auth.timeout`, seconds as a rule: one is the least that the field can say.
     problem.response().header("Retry-After", "1").close().limited_by("auth.pending_connections")
 }
+
+#[cfg(test)]
+#[cfg(feature = "auth")]
+mod tests {
+    use super::*;
+    use crate::auth::{Authority, HmacAlgorithm, Issuer, Keys};
+    use crate::http::HeadLimits;
+    use crate::system::since_epoch;
+
+    const SECRET: &[u8] = b"a secret of this test alone, long enough";
+    const AWAITED_MAX: usize = 2;
+
+    fn policy() -> TokenPolicy {
+        let keys = Keys::secret(SECRET, HmacAlgorithm::Hs256).unwrap();
+        let timeout = Duration::from_secs(5);
+        TokenPolicy { authority: Authority::new(keys), timeout, awaited_max: AWAITED_MAX }
+    }
+
+    fn token() -> String {
+        let issuer = Issuer::new(SECRET, HmacAlgorithm::Hs256, None, None);
+        issuer.issue("alice", None, false, since_epoch(), Duration::from_secs(60)).unwrap()
+    }
+
+    fn request(token: Option<&str>) -> String {
+        let field = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
+        format!("GET / HTTP/1.1\r\nHost: h\r\n{field}\r\n")
+    }
+
+    fn peer_info() -> PeerInfo {
+        PeerInfo { peer: "192.0.2.1:9".parse().unwrap(), secure: false, proxied: false }
+    }
+
+    /// What is decided about a session, and of whom it is.
+    fn decided(
+        policy: Option<&TokenPolicy>,
+        awaited: usize,
+        vouched: bool,
+        token: Option<&str>,
+    ) -> Result<(Verdict, Option<String>), u16> {
+        let text = request(token);
+        let (head, _) = Head::parse(text.as_bytes(), 0, &HeadLimits::default()).unwrap().unwrap();
+        let mut attributes = Attributes::default();
+        if vouched {
+            attributes.set(Identity::new("bob"));
+        }
+        let origins = Origins::SameOrigin;
+        Admission::decide(policy, awaited, attributes, &head, &origins, &peer_info())
+            .map(|Admission { attributes, verdict }| {
+                (verdict, attributes.get::<Identity>().map(|identity| identity.user().to_owned()))
+            })
+            .map_err(|response| response.status().code())
+    }
+
+    #[test]
+    fn a_session_is_admitted_awaited_or_rejected_by_its_token() {
+        let (policy, token) = (policy(), token());
+        let awaited = Verdict::Awaited { timeout: policy.timeout };
+        let of = |user: &str| Some(user.to_owned());
+        let rejected = Verdict::Rejected(TokenError::Malformed.message());
+        let cases = [
+            (None, 0, false, None, Ok((Verdict::Admitted, None))),
+            (Some(&policy), 0, false, Some(&*token), Ok((Verdict::Admitted, of("alice")))),
+            (Some(&policy), AWAITED_MAX, false, Some(&*token), Ok((Verdict::Admitted, of("alice")))),
+            (Some(&policy), AWAITED_MAX, true, None, Ok((Verdict::Admitted, of("bob")))),
+            (Some(&policy), 0, true, Some("nonsense"), Ok((Verdict::Admitted, of("bob")))),
+            (Some(&policy), AWAITED_MAX - 1, false, None, Ok((awaited, None))),
+            (Some(&policy), AWAITED_MAX, false, None, Err(503)),
+            (Some(&policy), AWAITED_MAX, false, Some("nonsense"), Ok((rejected, None))),
+        ];
+        for (policy, awaited, vouched, token, expected) in cases {
+            let decided = decided(policy, awaited, vouched, token);
+            assert_eq!(decided, expected, "{awaited} {vouched} {token:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_good_token_is_asked_for_one() {
+        let (policy, good) = (policy(), token());
+        for (token, status) in [(None, Some(401)), (Some("nonsense"), Some(401)), (Some(&*good), None)] {
+            let (text, mut attributes) = (request(token), Attributes::default());
+            let (head, _) = Head::parse(text.as_bytes(), 0, &HeadLimits::default()).unwrap().unwrap();
+            let found = identify(&policy, &mut attributes, &head, &Origins::SameOrigin, &peer_info());
+            assert_eq!(found.err().map(|response| response.status().code()), status, "{token:?}");
+            assert_eq!(attributes.get::<Identity>().is_some(), status.is_none(), "{token:?}");
+        }
+    }
+}

@@ -12,6 +12,7 @@ impl World {
     pub(super) fn end(&mut self) {
         self.apply(Command::Barrier, &Arena::default());
         let mut quiet = 0;
+        // Far more rounds than any input needs: a shard that never comes to rest is found, too.
         for _ in 0..100_000 {
             let mut busy = self.shard.pump(5);
             self.settle();
@@ -32,6 +33,7 @@ impl World {
                 self.pass_time(Duration::from_secs(1));
                 self.settle();
             }
+            // More than once: what one round has released may have work in the next.
             quiet = if busy { 0 } else { quiet + 1 };
             if quiet > 3 {
                 break;

@@ -36,10 +36,11 @@ use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// Enough members for slices and swaps, few enough for short inputs to reach all.
 const MEMBERS_MAX: usize = 24;
+/// Two chat rooms, so that one can be slow and the other not; and relays, one of the name of a chat room.
 const ROOMS: [(&str, Format); 4] =
     [("a", Format::Chat), ("b", Format::Chat), ("a", Format::Conflated), ("a", Format::Relay)];
 
-/// Three pairs of hands that do everything in another order.
+/// A pool of three that does everything in another order.
 #[derive(Debug)]
 struct Backwards;
 
