@@ -149,7 +149,7 @@ impl Part {
         hidden.push(name);
         hidden.push(format!(".{}.part", std::process::id()));
         let path = file.with_file_name(hidden);
-        // For its owner alone: everything that anybody has said is in it.
+        // For its owner alone: every message of every user is in it.
         let opened = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file = opened.map_err(|error| cannot_write(file, &error))?;
         Ok(Part { path, file, finished: false })

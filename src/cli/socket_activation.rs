@@ -7,7 +7,7 @@ use super::failure::Failure;
 
 /// The first descriptor that is passed (`SD_LISTEN_FDS_START`): behind input, output and error.
 const FIRST: RawFd = 3;
-/// More than anybody passes.
+/// More than a service manager passes.
 const COUNT_MAX: RawFd = 64;
 /// A socket of this name speaks TLS.
 const TLS_NAME: &str = "tls";

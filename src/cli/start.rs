@@ -3,7 +3,7 @@
 use crate::config::{Config, Listen, Place};
 use crate::http::Origins;
 
-/// One line; a warning where everybody who reaches an address may connect, and that is not this machine alone.
+/// One line; a warning where every client that reaches an address may connect, and other machines reach it.
 pub(super) fn report(config: &Config, listeners: &[Listen]) {
     let version = env!("CARGO_PKG_VERSION");
     let addresses = listeners.iter().map(Listen::url).collect::<Vec<_>>().join(" ");

@@ -116,7 +116,7 @@ fn received(limit: usize, pieces: &[&[u8]]) -> Result<Vec<u8>, u16> {
     unreachable!("a message ends with its last frame, or is refused before");
 }
 
-/// As [`received`], inflating about so many bytes at a time.
+/// As [`received`], inflating only a few bytes at a time.
 fn received_in_turns(limit: usize, wire: &[u8], allowance: usize) -> Result<Vec<u8>, u16> {
     let mut decoder = Decoder::new(Role::Client, limit).with_deflate(None);
     let mut bytes = wire.to_vec();

@@ -224,7 +224,7 @@ fn role(setup: u8) -> Role {
     if setup & 1 == 0 { Role::Server } else { Role::Client }
 }
 
-/// An event with its payload, whoever has read it.
+/// An event with its payload, as either of the two has read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Seen {
     Text(String),

@@ -11,7 +11,7 @@ use crate::rooms::Bounds;
 use crate::store::{Store, StoreError};
 use crate::workers::Deadline;
 
-/// What a crash may add to a ban at most. Each time costs a transaction, where anybody is banned.
+/// What a crash may add to a ban at most. Each time costs a transaction, where there are bans.
 pub(super) const NOTE_EVERY: Duration = Duration::from_secs(5);
 /// How long the last note may take at least. The shards may have waited for the same store all the time there was.
 const LAST_NOTE: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ pub(super) struct Keeper {
     stepped: Option<(Store, Arc<Bounds>)>,
 }
 
-/// Writes down what is left of the bans that hold, and forgets those that have ended; what is returned hears when that is
+/// Writes down what is left of the bans that hold, and forgets bans that have ended; what is returned hears when that is
 /// done.
 fn note(store: &Store, bounds: &Bounds) -> Option<Receiver<Result<(), StoreError>>> {
     let (ended, bans) = (bounds.bans.sweep(), bounds.bans.all());

@@ -17,7 +17,7 @@ pub enum ReloadError {
     Keys(KeysError),
     /// Certificate or key cannot be used.
     Certificate(CertificateError),
-    /// Tokens are asked for and were not, or the reverse: a slip must not open a server to everybody.
+    /// Tokens are asked for and were not, or the reverse: a slip must not open a server to every client.
     Switched,
 }
 

@@ -8,7 +8,7 @@
 //! | reach a session from other threads | [`Session`] |
 //! | enter rooms and publish there | [`Context::join`] with a [`JoinRequest`], [`Context::publish_text`] |
 //! | reach rooms from other threads | [`Rooms`] |
-//! | look at requests before anybody else does | [`Interceptor`] |
+//! | look at requests before the handlers do | [`Interceptor`] |
 //! | answer plain HTTP beside the WebSockets | [`Api`], [`Router::page`] |
 //! | speak another language than JSON to a room's members | [`Encoding`] |
 //!

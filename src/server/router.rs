@@ -80,7 +80,7 @@ impl Router {
         self
     }
 
-    /// Has `interceptor` look at every request for an endpoint or an api, after those that were added before.
+    /// Has `interceptor` look at every request for an endpoint or an api, after the ones added before.
     #[must_use]
     pub fn intercept(mut self, interceptor: impl Interceptor) -> Router {
         self.interceptors.0.push(Box::new(interceptor));

@@ -120,7 +120,7 @@ impl Handler for Signaling {
         let Some(room) = room else { return };
         let id = cx.id();
         self.relay.directory().leave(&room, id);
-        // A server that stops says good-bye to everybody; that all the others leave is no news to anybody.
+        // A server that stops closes every session: no peer needs to hear that the others leave.
         if reason != Disconnect::Shutdown {
             let news = format!(r#"{{"type":"close","sender":"{id:032x}"}}"#);
             self.tell(cx, &room, &news, Addressee::AllBut(id));

@@ -19,7 +19,7 @@ pub(super) struct Parcel<F> {
 /// Whom a message is for.
 #[derive(Debug)]
 pub(super) enum Addressee {
-    /// Everybody in the room but this session.
+    /// All peers of the room but this session.
     AllBut(u128),
     /// This session; and who is told what if it cannot have it.
     One { id: u128, sender: u128, otherwise: Box<str> },

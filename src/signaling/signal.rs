@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 // As `serde_json` does it; JavaScript's own parser goes deeper.
 const DEPTH_MAX: usize = 128;
 
-/// The receiver that means everybody else in the room.
+/// The receiver that means all other peers of the room.
 const ALL: &str = "all";
 
 /// Digits of a session's id as it is written: 128 bits, four to a digit.
@@ -31,7 +31,7 @@ pub(super) struct Signal<'t> {
 /// Whom a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiver<'t> {
-    /// Everybody else in the room.
+    /// All other peers of the room.
     All,
     /// One session.
     One {

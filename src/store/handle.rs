@@ -304,7 +304,7 @@ impl Store {
         self.backend.evicted()
     }
 
-    /// From now on a store in memory creates so many rooms at most ([`MemoryLimits::rooms`]); what is there stays.
+    /// From now on a store in memory creates at most `rooms` rooms ([`MemoryLimits::rooms`](super::MemoryLimits::rooms)); existing ones stay.
     pub fn set_rooms_max(&self, rooms: usize) {
         self.backend.set_rooms_max(rooms);
     }

@@ -26,7 +26,7 @@ impl Opening {
         Opening { target: target.into(), ..Opening::default() }
     }
 
-    /// Offers a subprotocol, after those that were offered before.
+    /// Offers a subprotocol, after the ones offered before.
     #[must_use]
     pub fn subprotocol(mut self, name: &str) -> Opening {
         self.subprotocols.push(name.into());

@@ -106,7 +106,7 @@ impl<W: Write> LogWriter<W> {
 mod tests {
     use super::*;
 
-    /// Takes so many bytes, then none, then again.
+    /// Takes `free` bytes, then none.
     struct Disk {
         free: usize,
         taken: Vec<u8>,

@@ -153,7 +153,7 @@ impl Host {
         self.exchange(client);
     }
 
-    /// Somebody who comes now gets an answer at once.
+    /// A client that connects now gets an answer at once.
     pub(super) fn serves_a_witness(&mut self) {
         let mut witness = self.connect();
         self.send(&mut witness, WITNESS);

@@ -20,7 +20,7 @@ const SMALL_PIECES_MAX: usize = 600;
 
 /// A client of a whole server that does what the input says: requests, frames of every kind, silence, not reading, its
 /// end. However its bytes are cut, it gets the same answers, and the same from its room; what it gets is well-formed; it is
-/// rid of in time, and its memory is free again; and somebody else is served meanwhile.
+/// rid of in time, and its memory is free again; and other clients are served meanwhile.
 ///
 /// The first byte seeds the cuts, the rest is a [`Script`].
 pub fn connection(input: &[u8]) {

@@ -53,7 +53,7 @@ impl Transcript {
             handshake::deflate_offers(Fields::new(lines.strip_suffix("\r\n").unwrap_or(lines))).next();
         let mut messages = messages(&received[end..], deflate, script.reads_all());
         let (relays, chats) = (script.sends(b"/ws/raw"), script.sends(b"/ws/chat"));
-        // Whoever leaves with the same bytes is not told any more, and others are told before or after what they published.
+        // A member that leaves with the same bytes is not told any more, and others are told before or after what they published.
         messages.retain(|said| {
             !matches!(said, Said::Text(text) if chats && TOLD.iter().any(|begin| text.starts_with(begin)))
         });
@@ -69,7 +69,7 @@ impl Transcript {
         Transcript { responses: undated(&received[..end]), answers, of_room }
     }
 
-    /// Whoever leaves its room with the same bytes that it published in is not sent its own messages any more; other than
+    /// A member that leaves its room with the same bytes that it published in is not sent its own messages any more; other than
     /// that, both are the same.
     pub(super) fn agrees_with(&self, other: &Transcript, script: &Script) {
         assert_eq!((&self.responses, &self.answers), (&other.responses, &other.answers), "{script:?}");

@@ -42,7 +42,7 @@ pub(super) struct Member {
     pub(super) generation: usize,
     /// Gaps that it was told of after its start.
     pub(super) gaps: u64,
-    /// Up to here messages may be missing that nobody has replaced: it was told so.
+    /// Up to here messages may be missing that no later one replaces: it was told so.
     pub(super) lost: u64,
     /// The number that the room of a relay had come to when it joined: one that was forgotten begins again.
     pub(super) joined_at: Arc<OnceLock<u64>>,
@@ -211,7 +211,7 @@ impl Member {
         match self.position {
             Position::At(next) => assert_eq!(seq, next, "{}", self.user),
             Position::Around { first, head } => assert!(seq >= first && seq <= head + 1),
-            // A time is not a position: nobody is told of what was later and is not kept any more.
+            // A time is not a position: no GAP tells of what was later and is not kept any more.
             Position::Later { than, first } => {
                 let mut skipped = first.max(room.kept_from)..seq;
                 assert!(skipped.all(|skipped| message(log, skipped).at <= than), "{value}");

@@ -15,7 +15,7 @@ pub(super) struct ScriptedPeer(Rc<RefCell<Half>>);
 
 #[derive(Debug, Default)]
 struct Half {
-    /// What the other side has received and nobody has looked at.
+    /// What the other side has received and was not looked at yet.
     received: Vec<u8>,
     /// Bytes that it takes before it is full.
     room: usize,

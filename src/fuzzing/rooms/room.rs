@@ -166,7 +166,7 @@ impl Room {
         self.truncate(kept);
     }
 
-    /// The epoch and the log that the room had after so many ends of logs.
+    /// The epoch and the log that the room had after `number` ends of logs.
     pub(super) fn generation(&self, number: usize) -> (u64, &[Expected]) {
         self.past.get(number).map_or((self.epoch, &self.log), |ended| (ended.epoch, &ended.log))
     }

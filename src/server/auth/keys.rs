@@ -67,7 +67,7 @@ pub(in crate::server) fn token_policy(config: &config::Auth) -> Result<Option<To
 
 #[cfg(not(feature = "auth"))]
 pub(in crate::server) fn token_policy(config: &config::Auth) -> Result<Option<TokenPolicy>, KeysError> {
-    // `Config::check` has said so before; a policy that is left out would let everybody in.
+    // `Config::check` has said so before; a policy that is left out would let every client in.
     if config.is_on() { Err(KeysError { path: None, problem: KeysProblem::Absent }) } else { Ok(None) }
 }
 

@@ -9,7 +9,7 @@ use crate::server::auth::admission::{Admission, Verdict};
 use crate::server::contained::{Panicked, contained, handler_failed};
 use crate::server::endpoint::Endpoint;
 
-/// Bytes of a message at most before anybody knows whose it is: a token (8 KiB at most) and a little more.
+/// Maximum length of a message of a session whose user is not known: a token (8 KiB at most) and a little more.
 const UNKNOWN_MESSAGE_BYTES: usize = 16 * 1024;
 
 const _: () = assert!(UNKNOWN_MESSAGE_BYTES > auth::TOKEN_BYTES_MAX);

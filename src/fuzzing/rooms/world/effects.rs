@@ -1,11 +1,11 @@
-//! What the shard wants done, and what everybody was sent.
+//! What the shard wants done, and what the members were sent.
 
 use super::World;
 use crate::fuzzing::rooms::member::{Member, Position};
 use crate::rooms::{Arena, Command, Format, OnLag, RejectReason, SessionEffect, SessionKey};
 
 impl World {
-    /// Does what the shard wants done, and looks at what everybody was sent.
+    /// Does what the shard wants done, and looks at what the members were sent.
     pub(super) fn settle(&mut self) {
         self.shard.check();
         self.effects.extend(self.shard.take_session_effects());
@@ -28,7 +28,7 @@ impl World {
 
     pub(super) fn note(&mut self, effect: SessionEffect) {
         match effect {
-            // All that wait for a room are sent away, those of one session one by one; nobody hears of them.
+            // All members that wait for a room are sent away, those of one session one by one; no notice tells of them.
             SessionEffect::Close(session, RejectReason::Unavailable) => self.part(|world, member| {
                 let is_refused = world.rooms[member.room].waiting.is_none();
                 member.session == session && member.position == Position::Outside && is_refused
@@ -56,7 +56,7 @@ impl World {
         member.is_some_and(|member| self.rooms[member.room].waiting.is_some())
     }
 
-    /// A member goes, and nobody hears of it.
+    /// A member goes without a notice.
     pub(super) fn part(&mut self, is_meant: impl Fn(&World, &Member) -> bool) {
         let index = self.members.iter().position(|member| is_meant(self, member));
         let member = self.members.swap_remove(index.expect("a member is closed once"));

@@ -8,7 +8,7 @@ use crate::rooms::store_api::Durability;
 use crate::rooms::{Arena, Command, Format};
 
 impl World {
-    /// Lets everything come to rest: nobody may wait for anything then.
+    /// Lets everything come to rest: no member, session or post may still wait then.
     pub(super) fn end(&mut self) {
         self.apply(Command::Barrier, &Arena::default());
         let mut quiet = 0;
@@ -58,7 +58,7 @@ impl World {
         assert_eq!((stats.members, stats.unstored, stats.lag), (self.members.len(), 0, 0));
     }
 
-    /// Everybody who came and left has exactly one JOIN and one LEAVE; only what the store lost of an `async` room is not
+    /// Every user who came and left has exactly one JOIN and one LEAVE; only what the store lost of an `async` room is not
     /// said twice.
     pub(super) fn check_presence(&mut self) {
         if self.store.durability == Durability::Async {

@@ -12,7 +12,7 @@ use crate::rooms::store_api::RoomId;
 use crate::rooms::{Arena, Command, Format, Post, RejectReason, Reply, RoomRequest};
 
 impl World {
-    /// The store cannot open a room: everybody who waits for it is sent away, and what they said is not said.
+    /// The store cannot open a room: every member that waits for it is sent away, and its messages are dropped.
     pub(super) fn refuse_opening(&mut self) {
         let Some((name, answer)) = self.store.refuse_opening(RejectReason::Unavailable) else { return };
         let room = self.rooms.iter_mut().find(|room| room.name == &*name).expect("a room of ours");
@@ -71,7 +71,7 @@ impl World {
     /// Publishes without a member, to a room that it may make.
     pub(super) fn post(&mut self, choice: u8, numbers: &mut Numbers<'_>) {
         let index = usize::from(choice % 2);
-        // Of a room in memory that was forgotten nobody tells the new epoch.
+        // No WELCOME tells the new epoch of a room in memory that was forgotten.
         if self.limits.store.is_none() && self.members.iter().all(|member| member.room != index) {
             return;
         }

@@ -6,7 +6,7 @@
 //! | `members` | what members do |
 //! | `events` | what happens to rooms as a whole, and what comes without a member |
 //! | `store` | what the store is asked, and answers |
-//! | `effects` | what the shard wants done, and what everybody was sent |
+//! | `effects` | what the shard wants done, and what the members were sent |
 //! | `end` | the end of a script: every member has what it should |
 
 mod effects;
