@@ -85,8 +85,13 @@ impl ShardRunner {
             }
         }
         self.shard.take_session_effects().for_each(&mut effect);
-        self.unsent.extend(self.shard.take_store_requests());
-        self.send_requests();
+        // Asked first: a round without any, as most are, spends a hundred instructions less.
+        if self.shard.has_store_requests() {
+            self.unsent.extend(self.shard.take_store_requests());
+        }
+        if !self.unsent.is_empty() {
+            self.send_requests();
+        }
     }
 
     /// Hands requests over until the store has no room for one. That one waits: each gets the answer of the store.

@@ -157,6 +157,10 @@ impl<P: Peer> Shard<P> {
         self.out.session_effects.drain(..)
     }
 
+    pub(crate) fn has_store_requests(&self) -> bool {
+        !self.out.store_requests.is_empty()
+    }
+
     /// What is to be asked of the store since the last call.
     pub fn take_store_requests(&mut self) -> std::vec::Drain<'_, StoreRequest> {
         self.out.store_requests.drain(..)

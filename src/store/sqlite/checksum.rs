@@ -2,29 +2,26 @@
 //!
 //! SQLite checks the structure of its pages but not the texts in them. This is no defence against forgery.
 
-/// CRC-32C (RFC 3720 §12.1) over numbers and texts in their order.
+/// CRC-32C (RFC 3720 §12.1) over numbers and texts in their order, as it stands in the database: below zero, which tells
+/// it from a [`LegacyChecksum`].
 ///
-/// One processor instruction for eight bytes, and every error in up to 32 successive bits changes it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Checksum(u32);
-
-impl Checksum {
-    #[must_use]
-    pub(super) fn numbers<const N: usize>(self, values: [u64; N]) -> Checksum {
-        Checksum(crc32c::crc32c_append(self.0, values.map(u64::to_le_bytes).as_flattened()))
+/// One processor instruction for eight bytes, and every error in up to 32 successive bits changes it. The lengths go in as
+/// well, so that bytes cannot wander from one text to the next unnoticed, nor a text become none.
+pub(super) fn checksum<const N: usize, const T: usize>(numbers: [u64; N], texts: [Option<&[u8]>; T]) -> i64 {
+    const { assert!(N + T <= WORDS) };
+    // All numbers at once: a call costs more than the few bytes of one.
+    let mut words = [0; WORDS];
+    words[..N].copy_from_slice(&numbers);
+    for (word, text) in words[N..].iter_mut().zip(texts) {
+        *word = text.map_or(0, |text| 1 + text.len() as u64);
     }
-
-    /// The length goes in as well, so that bytes cannot wander from one text to the next unnoticed.
-    #[must_use]
-    pub(super) fn text(self, bytes: &[u8]) -> Checksum {
-        Checksum(crc32c::crc32c_append(self.numbers([bytes.len() as u64]).0, bytes))
-    }
-
-    /// As it stands in the database: below zero, which tells it from a [`LegacyChecksum`].
-    pub(super) fn value(self) -> i64 {
-        !i64::from(self.0)
-    }
+    let sum = crc32c::crc32c(words.map(u64::to_le_bytes).as_flattened());
+    let texts = texts.into_iter().flatten().filter(|text| !text.is_empty());
+    !i64::from(texts.fold(sum, crc32c::crc32c_append))
 }
+
+/// How many numbers and lengths there may be.
+const WORDS: usize = 9;
 
 /// Odd, with its bits spread: multiplying by it is reversible and stirs the higher half.
 const STIR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -66,7 +63,8 @@ mod tests {
     use super::*;
 
     fn sum(texts: &[&[u8]]) -> i64 {
-        texts.iter().fold(Checksum::default().numbers([7]), |sum, text| sum.text(text)).value()
+        let text = |at: usize| texts.get(at).copied();
+        checksum([7], [text(0), text(1), text(2)])
     }
 
     #[test]
@@ -90,8 +88,8 @@ mod tests {
 
     #[test]
     fn the_two_checksums_are_never_taken_for_each_other() {
-        for crc in [0, 1, u32::MAX] {
-            assert!(Checksum(crc).value() < 0);
+        for text in [&b""[..], b"a", b"message 1"] {
+            assert!((-1 << 32..0).contains(&sum(&[text])));
         }
         for text in [&b""[..], b"a", b"message 1"] {
             assert!((0..1 << 32).contains(&LegacyChecksum::new().text(text).value()));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::checksum::{Checksum, LegacyChecksum};
+use super::checksum::{LegacyChecksum, checksum};
 use crate::rooms::store_api::{Durability, RoomId, RoomSettings, Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp};
 use crate::store::error::StoreError;
@@ -49,11 +49,15 @@ pub(super) struct Texts<'a> {
 impl Texts<'_> {
     /// The checksum that is stored with the message.
     pub(super) fn checksum(&self, room: RoomId, seq: u64, at: Timestamp, kind: Kind) -> i64 {
-        let numbers = [room.0.cast_unsigned(), seq, at.micros(), u64::from(kind_code(kind))];
-        let sum = Checksum::default().numbers(numbers).text(self.sender).text(self.content);
-        // The mark keeps a message with an id alone from looking like one with a user name alone.
-        let sum = self.client_id.map_or(sum, |id| sum.numbers([1]).text(id));
-        self.presence.map_or(sum, |(user, online)| sum.numbers([2]).text(user).numbers([online])).value()
+        let (user, online) = self.presence.unzip();
+        let numbers = [
+            room.0.cast_unsigned(),
+            seq,
+            at.micros(),
+            u64::from(kind_code(kind)),
+            online.unwrap_or_default(),
+        ];
+        checksum(numbers, [Some(self.sender), Some(self.content), self.client_id, user])
     }
 
     /// As [`checksum`](Texts::checksum), for messages from before schema 5.

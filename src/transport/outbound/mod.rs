@@ -13,13 +13,14 @@ mod pressure;
 mod tests;
 mod writer;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::pressure::Pressure;
 pub(crate) use self::pressure::Progress;
 pub use self::writer::SendError;
 use self::writer::{Half, WriteState, Writer};
 use super::memory_budget::MemoryBudget;
+use super::outcome::Taken;
 use super::stream::{Extra, Stream, StreamRef};
 use crate::rooms::log::Slice;
 use crate::rooms::{Peer, Sent};
@@ -244,26 +245,33 @@ impl Outbound {
     #[inline]
     fn lock(&self) -> Writer<'_> {
         // Nothing in this folder panics while it holds the lock; if it did, the half would still be consistent.
-        let half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        self.writer(self.half.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    #[inline]
+    fn writer<'o>(&'o self, half: MutexGuard<'o, Half>) -> Writer<'o> {
         Writer { half, stream: self.stream(), pressure: &self.pressure }
     }
 }
 
 impl Peer for std::sync::Arc<Outbound> {
     fn send(&self, slice: &Slice<'_>) -> Sent {
-        let mut writer = self.lock();
-        if writer.half.state != WriteState::Open {
+        let mut half = self.half.lock().unwrap_or_else(PoisonError::into_inner);
+        if half.state != WriteState::Open {
             return Sent::Closed;
         }
-        if writer.half.backlog.is_some() {
-            writer.half.room_waits = true;
+        if half.backlog.is_some() {
+            half.room_waits = true;
             return Sent::Blocked { frames: 0 };
         }
         let bytes = slice.bytes();
-        let Ok(taken) = writer.write(bytes) else { return Sent::Closed };
-        if !taken.full {
+        let taken = self.stream().write(bytes);
+        // Almost every delivery ends here: nothing waited and nothing waits, so no `Writer` has to mark anything.
+        if matches!(taken, Ok(Taken { full: false, .. })) {
             return Sent::All;
         }
+        let mut writer = self.writer(half);
+        let Ok(taken) = writer.judge(taken) else { return Sent::Closed };
         let (frames, end) = slice.cut(taken.bytes);
         writer.half.room_waits = true;
         // Cut exactly between two frames there is nothing to keep, but the socket is full, and an empty backlog says so.

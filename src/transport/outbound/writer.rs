@@ -145,8 +145,9 @@ impl Writer<'_> {
         self.judge(self.stream.write(bytes))
     }
 
+    /// A full socket is a write of nothing.
     #[inline]
-    fn judge(&mut self, taken: io::Result<Taken>) -> io::Result<Taken> {
+    pub(super) fn judge(&mut self, taken: io::Result<Taken>) -> io::Result<Taken> {
         taken.or_else(|error| self.refuse(error))
     }
 
