@@ -57,7 +57,7 @@ pub(crate) fn readable_id(text: &str) -> Option<String> {
     id.filter(|id| !id.is_empty())
 }
 
-/// Keeps the field `id` of an object, if it is a string, whatever becomes of the rest.
+/// Keeps the field `id` of an object, if it is a string, even if the rest cannot be read.
 struct IdIn<'v>(&'v mut Option<String>);
 
 impl<'de> DeserializeSeed<'de> for IdIn<'_> {

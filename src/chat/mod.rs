@@ -5,7 +5,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `query` | who wants into which room, and from which point on |
+//! | `query` | the room that a client wants to enter, its name, and the position that it begins at |
 //! | `incoming` | a message as a client sends it |
 //! | `raw` | `/ws/raw`: rooms that relay text and binary as they came |
 //! | `rest` | the chat over HTTP |

@@ -1,4 +1,4 @@
-//! Who wants into which room, and from which point on: the query of `/ws/chat`.
+//! The room that a client wants to enter, its name, and the position that it begins at: the query of `/ws/chat`.
 
 use std::borrow::Cow;
 

@@ -1,8 +1,9 @@
 //! `/ws/raw?roomId=R`: a room that relays text and binary as they came; the sender gets its own messages, too, nothing is
-//! stored and nobody is announced.
+//! stored and no member is announced.
 //!
-//! Clients that speak the subprotocol `foghorn.raw` get each message behind a header with its position, can come back to a
-//! position, and are told of gaps. Rooms whose name begins with `rooms.conflated` keep the latest value of each key.
+//! Clients that speak the subprotocol `foghorn.raw` get each message behind a header with its position, can come back
+//! to a position, and are told of gaps. Rooms whose name begins with `rooms.conflated` keep the latest value of each
+//! key.
 //!
 //! All numbers are big-endian.
 //!

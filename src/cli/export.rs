@@ -106,5 +106,5 @@ fn read(store: &Store, room: &str, after: u64) -> Result<Page, Failure> {
 #[expect(clippy::disallowed_methods, reason = "what grew too old by now is not exported")]
 fn now() -> Timestamp {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+    Timestamp::from_unix(since_epoch)
 }

@@ -28,5 +28,5 @@ impl Handler for Stamp {
 }
 
 pub(super) fn now() -> Timestamp {
-    Timestamp::from_micros(u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX))
+    Timestamp::from_unix(since_epoch())
 }

@@ -1,14 +1,14 @@
 //! Chat rooms over plain HTTP: as server-sent events, and by long polling.
 //!
-//! An ordinary user of [`server`](crate::server), and a cursor into the same log as everybody else's:
+//! An ordinary user of [`server`](crate::server), and a cursor into the same log as that of every member:
 //!
 //! | path | is |
 //! |---|---|
 //! | `GET /sse/rooms/{id}` | a response that does not end, an event for each message (`sse`) |
 //! | `GET /poll/rooms/{id}?wait=25` | a response when there is news, or time is up (`poll`) |
 //!
-//! Both begin where the query says (`sinceSeq`, `epoch`, `since`, `history`, as on `/ws/chat`; `lastEventId` on `/sse`), or
-//! with the next message. `request` is what they share.
+//! Both begin where the query says (`sinceSeq`, `epoch`, `since`, `history`, as on `/ws/chat`; `lastEventId` on
+//! `/sse`), or with the next message. `request` is what they share.
 
 mod poll;
 mod request;

@@ -46,7 +46,7 @@ impl FeedKind for Polls {
             responder: Mutex::new(Some(responder)),
         });
         let (waiting, asking, alive) = (Arc::downgrade(&waiter), Arc::downgrade(&waiter), Arc::new(()));
-        // Without a wait nobody else keeps it.
+        // Without a wait nothing else keeps it.
         let keeper = wait.is_zero().then(|| waiter.clone());
         let request = HistoryRequest::new(&feed.room, feed.start)
             .user(&feed.user)
@@ -97,6 +97,7 @@ struct Waiter {
     fields: CorsFields,
     /// The position after which nothing has come yet.
     waits_at: OnceLock<Position>,
+    // A thread of the rooms answers, while the reactor may drop the poll: the one that takes it first answers.
     responder: Mutex<Option<Responder>>,
 }
 

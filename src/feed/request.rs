@@ -12,7 +12,7 @@ use crate::server::{Answer, RejectReason, Request, Responder, Start};
 /// What a request asks for.
 pub(super) struct FeedRequest<'r> {
     pub(super) room: Cow<'r, str>,
-    /// Who asks; empty if nobody knows.
+    /// The user who asks; empty if unknown.
     pub(super) user: Cow<'r, str>,
     pub(super) identity: Option<Arc<Identity>>,
     pub(super) start: Start,

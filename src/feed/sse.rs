@@ -17,7 +17,8 @@ const BEAT: &[u8] = b":\n\n";
 const FIELD: &str = "Last-Event-ID";
 const PARAMETER: &str = "lastEventId";
 /// How long a browser waits before it comes back, in milliseconds.
-// Browsers wait for some seconds of their own choice. Coming back early costs little here, for the position comes with it.
+// Browsers wait for some seconds of their own choice. Coming back early costs little here, for the position comes with
+// it.
 const RETRY_MILLIS: u32 = 1_000;
 
 /// The streams.
@@ -59,8 +60,8 @@ impl FeedKind for Events {
     }
 }
 
-/// The position that a browser brings back: in the field, or, where something plays the browser that cannot set fields, in
-/// the query.
+/// The position that a browser brings back: in the field, or, where something plays the browser that cannot set fields,
+/// in the query.
 fn last_event_id(feed: &FeedRequest<'_>) -> Result<Option<Position>, Response> {
     let head = feed.request.head;
     let bad = |source| problem(Status::BAD_REQUEST, format!("{source} is not a position"));

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use crate::http::{Access, CorsFields, Problem, Response, Status};
 use crate::rooms::PostError;
 
-/// How long a browser may remember what it was told about a path, in seconds: a change of `origins` is believed after that.
+/// How long a browser may remember what it was told about a path, in seconds: a change of `origins` is believed after
+/// that.
 const PREFLIGHT_AGE_MAX: &str = "600";
 
 /// An answer for the page that asks, which is never taken for another type than it says.
@@ -43,7 +44,7 @@ pub(crate) fn preflight(
         .header("Access-Control-Max-Age", PREFLIGHT_AGE_MAX)
 }
 
-/// The user who asks, or would be helped, is banned from the room.
+/// The user who asks, or for whom it is done, is banned from the room.
 pub(crate) fn banned() -> Problem {
     let error = PostError::Banned;
     Problem::new(Status::FORBIDDEN, error.text()).code(error.code())

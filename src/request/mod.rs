@@ -1,4 +1,4 @@
-//! What the requests of every application have in common, whatever protocol they come by. Without I/O and without a clock.
+//! What the requests of all applications have in common, in every protocol. Without I/O and without a clock.
 //!
 //! | file | subject |
 //! |---|---|

@@ -57,7 +57,7 @@ pub(crate) fn is_room_id(id: &str) -> bool {
     id.len() <= ROOM_BYTES_MAX && !id.chars().any(char::is_control)
 }
 
-/// As [`name`], of a user who is there already, perhaps by a name that could not be taken any more.
+/// As [`name`], of a user who exists already: the name may be older than the rules of today.
 pub(crate) fn older_name<'q>(
     what: &'static str,
     value: Option<Cow<'q, str>>,

@@ -21,6 +21,13 @@ impl Timestamp {
         Timestamp(micros)
     }
 
+    /// From the time since the Unix epoch, as a clock says it.
+    #[must_use]
+    pub fn from_unix(since_epoch: Duration) -> Timestamp {
+        // A clock that is that far ahead is wrong, and half of the range leaves room for sums.
+        Timestamp(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX / 2))
+    }
+
     /// Microseconds since the Unix epoch.
     #[must_use]
     pub const fn micros(self) -> u64 {

@@ -65,7 +65,7 @@ impl Consumer for SessionConsumer {
             Err(_) => self.session.send_binary(&frame),
         };
         if sent == Err(SendError::Full) {
-            // Nobody would offer it the queue again.
+            // Without an event the queue would never be offered to it again.
             if self.session.post_event(self.blocked.clone()) == Err(SendError::Full) {
                 self.session.close(CloseCode::TOO_SLOW, "too slow");
             }

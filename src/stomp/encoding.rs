@@ -110,7 +110,7 @@ impl Encoding for RoomEncoding {
                 let error = error_frame(code, content, None, Some(self.version), false);
                 encode::frame(out, OpCode::Text, &error);
             }
-            // Nobody asks for it: the RECEIPT of a SUBSCRIBE tells the position, that of a SEND that it was stored.
+            // No client needs it: the RECEIPT of a SUBSCRIBE tells the position, that of a SEND that it was stored.
             Notice::Welcome { .. } | Notice::Ack { .. } => {}
         }
     }

@@ -19,14 +19,15 @@ pub(super) enum Completion {
     AllDone,
 }
 
-/// Counts what is under way. What nobody waits to hear of comes back as a number alone: it costs the reactor nothing.
+/// Counts the operations under way. One that the client does not wait for comes back as a number alone: it costs the
+/// reactor nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PendingOps(Arc<Counters>);
 
 #[derive(Debug, Default)]
 struct Counters {
     under_way: AtomicUsize,
-    /// Somebody waits for all of it.
+    /// The session waits until nothing is under way.
     is_awaited: AtomicBool,
 }
 
@@ -50,14 +51,14 @@ impl PendingOps {
 
     /// As [`is_quiet`](Self::is_quiet); if not, [`Completion::AllDone`] comes when it is, or something else does last.
     pub(super) fn await_quiet(&self) -> bool {
-        // Sequentially consistent: the session marks that it waits and then looks at the count, a room counts down and then
-        // looks at the mark. One of them sees what the other did, so the last end is never missed.
+        // Sequentially consistent: the session marks that it waits and then looks at the count, a room counts down and
+        // then looks at the mark. One of them sees what the other did, so the last end is never missed.
         self.0.is_awaited.store(true, Ordering::SeqCst);
         self.is_quiet()
     }
 }
 
-/// One thing that is under way, on whatever thread.
+/// One operation under way, on any thread.
 #[derive(Debug)]
 pub(super) struct OpGuard {
     pending: PendingOps,

@@ -11,6 +11,6 @@ pub(crate) enum QueueError {
     NoMemory,
     /// There are as many queues as there may be.
     TooMany,
-    /// Nobody is subscribed, and the message is not to wait.
+    /// The queue has no subscriber, and the message is not to wait.
     NoSubscriber,
 }

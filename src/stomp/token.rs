@@ -6,7 +6,8 @@ use super::codec::{Command, Decoder, FrameLimits};
 use super::destination::AUTH_DESTINATION;
 
 /// Bytes of a frame's head at most in which its destination is looked for.
-// Two of the longest lines: a frame with a token has hardly more than that line, and other frames are not searched to their end.
+// Two of the longest lines: a frame with a token has hardly more than that line, and other frames are not searched to
+// their end.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// The token in a CONNECT, or a SEND to the server itself, that comes whole and at the beginning of its message. One that

@@ -25,8 +25,8 @@ impl AdmissionLimit {
     /// Admits a job of `bytes`, if there is room. A job larger than the whole limit is admitted when no other waits.
     pub(super) fn admit(self: &Arc<AdmissionLimit>, bytes: usize) -> Option<Permit> {
         let permit = Permit { limit: self.clone(), bytes };
-        // Counted first and looked at then, without a lock: two that come at the same time may both be turned away, but never
-        // both be let in above the limit. Relaxed: the jobs themselves are handed over by a channel.
+        // Counted first and looked at then, without a lock: two that come at the same time may both be turned away, but
+        // never both be let in above the limit. Relaxed: the jobs themselves are handed over by a channel.
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
         let fits = count < self.count_max && (before == 0 || before.saturating_add(bytes) <= self.bytes_max);

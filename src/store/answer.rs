@@ -6,7 +6,7 @@ use crate::rooms::store_api::RoomId;
 /// Hears what became of a request, once, on a thread of the store. Must not block.
 pub type Done<T> = Box<dyn FnOnce(T) + Send>;
 
-/// Somebody who waits for an answer. Gets one whatever happens: if the job is dropped, that it was.
+/// The answer to a job. It is always sent: if the job is dropped, as [`StoreError::Stopped`].
 pub(super) struct Answer<T>(Option<Done<Result<T, StoreError>>>);
 
 impl<T> Answer<T> {

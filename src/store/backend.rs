@@ -114,6 +114,6 @@ pub(super) trait Backend: Send + Sync {
     /// Messages that went because the limits of a store in memory were reached.
     fn evicted(&self) -> u64;
 
-    /// From now on a store in memory creates so many rooms at most.
+    /// Sets the maximum number of rooms of a store in memory.
     fn set_rooms_max(&self, rooms: usize);
 }

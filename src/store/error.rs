@@ -106,7 +106,7 @@ impl StoreError {
     }
 }
 
-/// The queue is full: nothing was begun, and nobody will be called back.
+/// The queue is full: nothing was begun, and the callback is not called.
 #[derive(Debug, Default)]
 pub struct Busy {
     pub(super) batch: Option<Box<RecordBatch>>,

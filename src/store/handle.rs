@@ -48,7 +48,7 @@ impl Store {
         Ok((Store::on(backend), threads))
     }
 
-    /// Stores a batch, together with whatever else arrived meanwhile. It comes back empty, for its buffers.
+    /// Stores a batch, together with others that arrived meanwhile. It comes back empty, for its buffers.
     ///
     /// # Errors
     /// [`Busy`], with the batch, if too much waits already.
@@ -77,7 +77,7 @@ impl Store {
         self.backend.open(name, if create { Purpose::Create } else { Purpose::Find }, now, done)
     }
 
-    /// As [`Store::open_room`], for a room whose newest messages were shown to somebody and then refused here: its log
+    /// As [`Store::open_room`], for a room whose newest messages were shown to members and then refused here: its log
     /// gets another epoch first.
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl Store {
         self.backend.configure_room(id, settings, done)
     }
 
-    /// Puts messages into a room that nobody has open, with the numbers and times that they have; the answer is the
+    /// Puts messages into a room that is not open, with the numbers and times that they have; the answer is the
     /// number of the room's last message.
     ///
     /// # Errors
@@ -256,8 +256,8 @@ impl Store {
         self.backend.bans(done)
     }
 
-    /// Begins a copy of everything that is stored by now, while the store goes on. It is made little by little and fetched
-    /// with [`Store::read_backup`]; whoever does not ask for a minute is taken to have gone.
+    /// Begins a copy of everything that is stored by now, while the store goes on. It is made little by little and
+    /// fetched with [`Store::read_backup`]; a client that does not ask for a minute is taken to have gone.
     ///
     /// # Errors
     /// [`Busy`] if too much waits already. The answer is [`BackupError::UnderWay`] while there is another one.
@@ -304,7 +304,8 @@ impl Store {
         self.backend.evicted()
     }
 
-    /// From now on a store in memory creates at most `rooms` rooms ([`MemoryLimits::rooms`](super::MemoryLimits::rooms)); existing ones stay.
+    /// Sets the maximum number of rooms of a store in memory ([`MemoryLimits::rooms`](super::MemoryLimits::rooms)); rooms
+    /// that are there stay.
     pub fn set_rooms_max(&self, rooms: usize) {
         self.backend.set_rooms_max(rooms);
     }

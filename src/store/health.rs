@@ -1,4 +1,4 @@
-//! How the store is, as its threads find out and everybody may ask.
+//! How the store is: its threads find out, and any thread may ask.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ impl Monitor {
         }
     }
 
-    /// Something could not be written. Whatever changes is said once in the log.
+    /// Something could not be written. A change is said once in the log.
     pub(super) fn failed(&self, error: &StoreError) {
         let mut health = self.lock();
         match (&*health, error) {
@@ -127,7 +127,7 @@ impl Monitor {
     }
 }
 
-/// Tells everybody should the thread that holds it die.
+/// Marks the store as failed if the thread that holds it dies.
 pub(super) struct Watch(pub(super) Arc<Monitor>);
 
 impl Drop for Watch {

@@ -9,7 +9,7 @@ use crate::rooms::{Ban, Timestamp};
 /// Participants of one room at most.
 // A room is always shown with all of its participants.
 pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
-/// A list of rooms ends early once its texts have so many bytes.
+/// A list of rooms ends early once its texts have this number of bytes.
 // The list is built whole in memory, on a thread that others wait for.
 pub(super) const LIST_BYTES_MAX: usize = 4 << 20;
 /// Client ids that an opened room gets back at most.
@@ -26,7 +26,7 @@ pub struct NewRoom {
     pub name: Box<str>,
     /// What it is for.
     pub description: Box<str>,
-    /// Who creates it, and is its first participant.
+    /// The user who creates it, its first participant.
     pub created_by: Option<Box<str>>,
     /// When.
     pub created_at: Timestamp,
@@ -34,19 +34,19 @@ pub struct NewRoom {
     pub settings: RoomSettings,
 }
 
-/// A room as it was created, and who takes part in it.
+/// A room as it was created, and its participants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoomInfo {
-    /// Its public id. Those that were made up sort by time.
+    /// Its public id. Ids that the store made sort by time.
     pub id: Box<str>,
     /// Its name.
     pub name: Box<str>,
     /// What it is for.
     pub description: Box<str>,
-    /// Who created it, if anybody in particular.
+    /// The user who created it, if known.
     pub created_by: Option<Box<str>>,
-    /// Who takes part, in the order of joining.
+    /// The participants, in the order of joining.
     pub participants: Vec<Box<str>>,
     /// When it was created.
     pub created_at: Timestamp,
@@ -61,7 +61,7 @@ impl RoomInfo {
     }
 }
 
-/// Which rooms to list, in the order of their public ids: those that were made up are in the order of creation.
+/// Which rooms to list, in the order of their public ids: ids that the store made are in the order of creation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RoomQuery {
@@ -71,7 +71,7 @@ pub struct RoomQuery {
     pub limit: usize,
     /// Only rooms behind this public id. There need not be such a room any more.
     pub after: Option<Box<str>>,
-    /// Only rooms of these public ids, in whatever order.
+    /// Only rooms of these public ids, in any order.
     pub among: Option<Box<[Box<str>]>>,
 }
 
@@ -122,7 +122,7 @@ pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> RecordBatch {
         let (sender, content) = (RecordText::store(text, sender), RecordText::store(text, content));
         let client_id = client_id.as_ref().map(|id| RecordText::store(text, id));
         let presence = presence.as_ref().map(|StoredPresence { username, online }| {
-            // Nobody is there: it came and left elsewhere.
+            // No session of this server is meant: it came and left elsewhere.
             RecordPresence { username: RecordText::store(text, username), online: *online, stay: None }
         });
         let (seq, at, kind) = (*seq, *at, *kind);

@@ -76,8 +76,8 @@ impl Stream {
         Stream { socket, extra: Some(Box::new(Extra { tls: Some(tls), ..Extra::default() })) }
     }
 
-    /// A stream on which a proxy may speak for its clients; see [`StreamRef::set_client`]. `header`: it begins with a header of
-    /// the PROXY protocol, whatever that says.
+    /// A stream on which a proxy may speak for its clients; see [`StreamRef::set_client`]. `header`: it begins with a
+    /// header of the PROXY protocol, whatever that says.
     #[must_use]
     pub(crate) fn proxied(mut self, header: bool) -> Stream {
         self.extra.get_or_insert_default().header = header;

@@ -50,8 +50,8 @@ impl FanoutPool<Arc<Outbound>> for WorkerPool {
         self.parallelism
     }
 
-    /// Offers all jobs but one to the others, does that one, then whatever no worker has taken yet. So nothing waits for
-    /// a worker that is busy, and the wait at the end is for jobs that are being done at this moment.
+    /// Offers all jobs but one to the others, does that one, then those that no worker has taken yet. So nothing waits
+    /// for a worker that is busy, and the wait at the end is for jobs that are being done at this moment.
     fn run(&self, mut jobs: Vec<FanoutJob<Arc<Outbound>>>) -> Vec<FanoutJob<Arc<Outbound>>> {
         let (done, finished) = crossbeam_channel::bounded(jobs.len());
         let wanted = jobs.len();

@@ -8,7 +8,7 @@
 //! | `shard_handle` | the handle by which the reactor reaches one shard |
 //! | `batch` | what travels from the reactor to one shard |
 //! | `report` | what travels from a shard to the reactor |
-//! | `shard_runner` | a shard at work, on whatever thread |
+//! | `shard_runner` | a shard at work, on any thread |
 //! | `worker` | the thread of one shard |
 //! | `fanout_pool` | all workers together, for huge rooms |
 //! | `store_client` | a shard's way to the store |
@@ -44,8 +44,8 @@ use crate::rooms::{FanoutPool, RoomLimits, Sequential, Shard};
 use crate::store::Store;
 
 /// Maximum number of batches that wait for a shard, besides the one that the reactor is filling.
-// The reactor hands over one batch a turn: 16 let a shard that is busy for a moment catch up, and what does not fit gathers
-// in the next batch.
+// The reactor hands over one batch a turn: 16 let a shard that is busy for a moment catch up, and what does not fit
+// gathers in the next batch.
 const BATCHES_MAX: usize = 16;
 
 /// The running workers. Dropping it waits for them, until the deadline if that is set, so the handles have to go first.

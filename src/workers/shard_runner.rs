@@ -1,4 +1,4 @@
-//! A shard at work: its commands applied, its answers taken, its wishes passed on; on whatever thread it is run.
+//! A shard at work: its commands applied, its answers taken, its effects passed on; on any thread.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -150,5 +150,5 @@ impl ShardRunner {
 }
 
 pub(super) fn now() -> Timestamp {
-    Timestamp::from_micros(u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX / 2))
+    Timestamp::from_unix(since_epoch())
 }

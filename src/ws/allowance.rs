@@ -42,7 +42,7 @@ impl Allowance {
         self.charge(given);
     }
 
-    /// Counts a reset, after which so many bytes of earlier messages are known to the inflater.
+    /// Counts a reset, after which the inflater knows this number of bytes of earlier messages.
     pub(super) const fn charge_reset(&mut self, history_bytes: usize) {
         self.charge(RESET_BYTES + history_bytes);
     }

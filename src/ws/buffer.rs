@@ -50,7 +50,7 @@ impl Buffer {
         &mut self.memory[start..self.len]
     }
 
-    /// Makes room for so many bytes more, doubling as `Vec` does, but not past `max`.
+    /// Makes room for this number of bytes more, doubling as `Vec` does, but not past `max`.
     fn grow(&mut self, more: usize, max: usize) {
         let len = self.len + more;
         if len > self.memory.capacity() {

@@ -7,7 +7,7 @@ use super::message::{Event, Input, Message};
 
 /// A decoder and the state of the closing handshake.
 ///
-/// It only reads. Whoever writes tells it with [`close_sent`](Self::close_sent) that a close frame has gone out.
+/// It only reads. The writer tells it with [`close_sent`](Self::close_sent) that a close frame has gone out.
 #[derive(Debug)]
 pub struct Connection {
     decoder: Decoder,

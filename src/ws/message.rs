@@ -190,8 +190,8 @@ impl<'i> Input<'i> {
         Self { rest: bytes, spares: Some(spares), allowance: Allowance::UNLIMITED }
     }
 
-    /// Has about so many bytes inflated from it at most. Once they have come out, polling returns `None` although bytes
-    /// are left: these have to be the first of the next input, just as they lie there then.
+    /// Has at most about this number of bytes inflated from it. Once they have come out, polling returns `None`
+    /// although bytes are left: these have to be the first of the next input, just as they lie there then.
     #[inline]
     #[must_use]
     pub const fn inflating_at_most(mut self, bytes: usize) -> Self {

@@ -19,7 +19,7 @@ pub(super) struct Rules {
 pub(super) enum Held {
     /// No message has begun.
     Nothing,
-    /// So many bytes of payload.
+    /// This number of bytes of payload.
     Plain(usize),
     /// A compressed message; its limit is watched while it is inflated.
     Compressed,

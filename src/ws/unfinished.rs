@@ -189,7 +189,7 @@ impl HeldHeader {
 struct Rest {
     mask: Option<Mask>,
     lacking: usize,
-    /// Invariant: so many of the first unread bytes are unmasked already, and were not inflated yet.
+    /// Number of the first unread bytes that are unmasked already. Invariant: they were not inflated yet.
     unmasked: usize,
 }
 

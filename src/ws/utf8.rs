@@ -15,7 +15,7 @@ pub struct Utf8Validator {
     next_max: u8,
 }
 
-/// The bytes are not UTF-8, whatever may follow.
+/// The bytes are not UTF-8, and nothing that follows can change that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidUtf8;
 

@@ -63,6 +63,7 @@ pub(super) struct PendingResponse {
 
 #[derive(Debug)]
 struct Shared {
+    // Threads of the store and of the rooms answer: the first of them takes it.
     responder: Mutex<Option<Responder>>,
     policy: ResponsePolicy,
 }

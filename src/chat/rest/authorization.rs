@@ -1,4 +1,4 @@
-//! What whoever asks may do: everything, where nobody is asked for a token; otherwise what the token says.
+//! What the client of a request may do: everything, where no token is asked for; otherwise what the token says.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -18,12 +18,12 @@ pub(super) struct Authorization {
 }
 
 impl Authorization {
-    /// `is_local`: the request was sent on this machine, which counts where nobody has an identity.
+    /// `is_local`: the request was sent on this machine, which counts where no user has an identity.
     pub(super) fn new(identity: Option<Arc<Identity>>, is_local: bool) -> Authorization {
         Authorization { identity, is_local }
     }
 
-    /// The user who asks, for whom this door may be closed; administrators lift bans, their own among them.
+    /// The user who asks, who may be banned; `None` for what administrators do: they lift bans, their own among them.
     pub(super) fn known_user(&self, action: Action) -> Option<&str> {
         let identity = self.identity.as_ref()?;
         (!action.needs_admin()).then(|| identity.user())
@@ -67,9 +67,9 @@ impl Authorization {
     }
 
     /// The user in whose name something is to be done: the one given, who must be the one who asks, or that one. None if
-    /// none is given and nobody knows.
+    /// none is given and none is known.
     pub(super) fn user<'q>(&self, given: Option<Cow<'q, str>>) -> Result<Option<Cow<'q, str>>, ApiError> {
-        // Administrators act for others, and for themselves if they name nobody.
+        // Administrators act for others, and for themselves if they name no user.
         let acts_for_others = self.identity.as_ref().is_some_and(|identity| identity.is_admin())
             && given.as_ref().is_some_and(|given| !given.is_empty());
         let known = self.identity.as_deref().filter(|_| !acts_for_others).map(Identity::user);

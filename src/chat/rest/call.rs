@@ -28,7 +28,7 @@ pub(super) struct Call<'r> {
 }
 
 impl<'r> Call<'r> {
-    /// The user in whose name this is done: the parameter `username`, or whoever asks.
+    /// The user in whose name this is done: the parameter `username`, or the user who asks.
     pub(super) fn username(&self) -> Result<Cow<'r, str>, ApiError> {
         let user = self.authorization.user(self.params.text("username")?)?;
         let user = names::user(user, None)?;
@@ -61,5 +61,5 @@ pub(super) fn time_text(at: Timestamp) -> String {
 }
 
 pub(super) fn now() -> Timestamp {
-    Timestamp::from_micros(u64::try_from(since_epoch().as_micros()).unwrap_or(u64::MAX))
+    Timestamp::from_unix(since_epoch())
 }

@@ -10,7 +10,8 @@ use crate::store::StoreError;
 use crate::{server, store};
 
 /// When a client may try again.
-// Full queues and a disk that hesitates are over within a second as a rule; sooner, repeats would add to what is too much.
+// Full queues and a disk that hesitates are over within a second as a rule; sooner, repeats would add to what is too
+// much.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -38,7 +39,7 @@ impl ApiError {
         Problem::new(Status::UNPROCESSABLE_CONTENT, format!("{name} {rule}")).into()
     }
 
-    /// Whoever asks may not do this (RFC 6750 §3.1).
+    /// The user who asks may not do this (RFC 6750 §3.1).
     pub(super) fn forbidden(detail: &'static str) -> ApiError {
         let challenge =
             format!("Bearer realm=\"foghorn\", error=\"insufficient_scope\", error_description=\"{detail}\"");
@@ -46,7 +47,7 @@ impl ApiError {
         ApiError(problem.response().header("WWW-Authenticate", challenge))
     }
 
-    /// Whoever asks, or would be helped, was banned from the room.
+    /// The user who asks, or for whom it is done, is banned from the room.
     pub(super) fn banned() -> ApiError {
         answer::banned().into()
     }
@@ -68,7 +69,7 @@ impl ApiError {
         ApiError(response.limited_by(Limit::RoomCreations.full_key()))
     }
 
-    /// Whoever publishes is to do so again after this time.
+    /// The client may publish again after this time.
     pub(super) fn too_many_messages(retry_after: Duration) -> ApiError {
         let problem = Problem::new(Status::TOO_MANY_REQUESTS, "too many messages are being published");
         // What is told in milliseconds must not come out as nothing to wait for.
@@ -76,7 +77,7 @@ impl ApiError {
         ApiError(response.limited_by(Limit::Messages.full_key()))
     }
 
-    /// There are as many bans as there may be: this one bans nobody.
+    /// There are as many bans as there may be: this one was not made.
     pub(super) fn too_many_bans() -> ApiError {
         let problem =
             Problem::new(Status::SERVICE_UNAVAILABLE, "there are too many bans").code("unavailable");

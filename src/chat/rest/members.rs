@@ -1,4 +1,4 @@
-//! Who is in a room at the moment, and throwing somebody out.
+//! Who is in a room at the moment, and throwing a user out.
 
 use std::sync::Arc;
 
@@ -82,8 +82,8 @@ struct Banned<'b> {
     seconds_left: u64,
 }
 
-/// Throws a user out. A ban is kept first, so that whoever was told of it is not let in after a restart; it may be of a
-/// room or a user that nobody has seen.
+/// Throws a user out. A ban is kept first, so that the user is not let in after a restart although the ban was
+/// confirmed; it may be of a room or a user that does not exist.
 pub(super) fn kick(call: Call<'_>) -> Result<(), ApiError> {
     let (user, time) = (call.params.username()?.into_owned(), call.params.ban()?);
     let (pending, rooms, room) = (call.pending.clone(), call.rooms.clone(), Box::<str>::from(call.room));

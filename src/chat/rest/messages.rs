@@ -108,7 +108,8 @@ fn page_request(params: Params<'_>) -> Result<PageRequest, ApiError> {
     })
 }
 
-/// Where who has read the page goes on. A room of which nothing is stored any more goes on under an epoch of its own.
+/// The position after which the reader of a page goes on. A room of which nothing is stored any more goes on under an
+/// epoch of its own.
 fn position(page: &Page, request: &PageRequest, visible: Option<VisibleHead>) -> Position {
     let seq = reached(page, request);
     match visible.filter(|visible| visible.stored_epoch == page.epoch) {
@@ -117,7 +118,7 @@ fn position(page: &Page, request: &PageRequest, visible: Option<VisibleHead>) ->
     }
 }
 
-/// The number of the message after which whoever has read the page has to go on so as to miss nothing.
+/// The number of the message after which the reader of the page has to go on so that it misses nothing.
 fn reached(page: &Page, request: &PageRequest) -> u64 {
     let seq = if request.newest_first {
         request.before.map_or(page.head, |before| before.saturating_sub(1))

@@ -1,7 +1,7 @@
 //! The chat over HTTP: rooms, their messages, who is in them; and how the server is.
 //!
-//! A request is routed, its origin and its rights checked, its input validated, all on the reactor's thread; what takes time is asked of
-//! the store or of the rooms, and whoever has the answer sends it. Every error is a problem document (RFC 9457).
+//! A request is routed, its origin and its rights checked, its input validated, all on the reactor's thread; what takes
+//! time is asked of the store or of the rooms, which send the answer. Every error is a problem document (RFC 9457).
 //!
 //! | file | subject |
 //! |---|---|
@@ -44,8 +44,8 @@ use crate::store::Store;
 /// Everything below `/api/` that no other route takes, and the two questions that load balancers ask.
 const PREFIXES: [&str; 3] = ["/api/", "/healthz", "/readyz"];
 
-/// Adds the interface, over the rooms that are kept in `store`, which must be the server's own. Nothing of the configuration
-/// is kept: what it says now comes with each request.
+/// Adds the interface, over the rooms that are kept in `store`, which must be the server's own. Nothing of the
+/// configuration is kept: what it says now comes with each request.
 #[must_use]
 pub fn routes(router: Router, _config: &Config, store: &Store) -> Router {
     let rest = Rest { store: store.clone() };

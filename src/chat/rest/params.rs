@@ -12,7 +12,8 @@ use crate::request::{QueryError, names, position};
 use crate::server::Timestamp;
 
 /// How long a ban may last.
-// A ban of less is over before it is answered. None is for ever: the list of bans is bounded, and nobody remembers why.
+// A ban of less is over before it is answered. None is for ever: the list of bans is bounded, and its reasons are
+// forgotten.
 const BAN_MIN: Duration = Duration::from_secs(1);
 const BAN_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 

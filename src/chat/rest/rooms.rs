@@ -41,7 +41,7 @@ struct Room<'r> {
     id: &'r str,
     name: &'r str,
     description: &'r str,
-    /// Null for a room that was opened by whoever came first.
+    /// Null for a room that its first member opened.
     created_by: Option<&'r str>,
     participants: &'r [Box<str>],
     created_at: String,
@@ -109,7 +109,7 @@ pub(super) fn list(call: Call<'_>) -> Result<(), ApiError> {
         participant: params.user("participant")?.map(Into::into),
         limit: params.limit(1..=LIMIT_MAX, LIMIT_DEFAULT)?,
         after: params.text("after")?.map(Into::into),
-        // In the query, not after it: a page has as many rooms as were asked for, if there are so many.
+        // In the query, not after it: a page has as many rooms as were asked for, if there are that many.
         among: call.authorization.visible_rooms(),
     };
     let pending = call.pending.clone();
@@ -162,7 +162,7 @@ pub(super) fn join(call: Call<'_>) -> Result<(), ApiError> {
 pub(super) fn leave(call: Call<'_>) -> Result<(), ApiError> {
     let user = call.authorization.user(call.params.text("username")?)?;
     let user = names::older_name("username", user, USER_BYTES_MAX)?;
-    // Without tokens the name is the one who asks; an administrator may take anybody out.
+    // Without tokens the name is the one who asks; an administrator may take any user out.
     if call.authorization.known_user(Action::LeaveRoom).is_none() {
         call.require_no_ban(&user)?;
     }

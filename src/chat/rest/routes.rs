@@ -55,7 +55,7 @@ impl Action {
         }
     }
 
-    /// Whether it is for this machine alone, where nobody can prove to be an administrator.
+    /// Whether it is for this machine alone, where no user can prove to be an administrator.
     pub(super) fn is_local_without_keys(self) -> bool {
         match self {
             Action::DeleteRoom
@@ -79,7 +79,8 @@ impl Action {
         }
     }
 
-    /// Whether it is not for a token that allows certain rooms only: a new room would not be among them, and a copy has all.
+    /// Whether it is not for a token that allows certain rooms only: a new room would not be among them, and a copy has
+    /// all.
     pub(super) fn needs_all_rooms(self) -> bool {
         match self {
             Action::CreateRoom | Action::BeginBackup | Action::ReadBackup | Action::EndBackup => true,

@@ -55,7 +55,7 @@ struct Stats {
 
 #[derive(Serialize)]
 struct LogStats {
-    /// Lines that nobody took, or that could not be written.
+    /// Lines that were not taken, or could not be written.
     dropped: u64,
 }
 
@@ -97,7 +97,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Is alive whoever gets an answer from every shard. A shard that hangs leaves the request to its deadline.
+/// The server is alive if every shard answers. A shard that hangs leaves the request to its deadline.
 pub(super) fn health(call: Call<'_>) -> Result<(), ApiError> {
     let pending = call.pending.clone();
     call.rooms.ping(move || pending.send(json(Status::OK, &ALIVE)))?;
@@ -121,7 +121,7 @@ fn openings(call: Call<'_>) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Is ready who is alive and can store.
+/// The server is ready if it is alive and can store.
 pub(super) fn readiness(call: Call<'_>) -> Result<(), ApiError> {
     match call.store.health() {
         Health::Healthy => openings(call),

@@ -32,7 +32,7 @@ pub(crate) struct QueueLimits {
     pub(crate) queues_max: usize,
     /// Bytes of all queues.
     pub(crate) all_bytes_max: usize,
-    /// Messages that a subscription has not acknowledged; with so many it is sent no more.
+    /// Maximum number of messages that a subscription has not acknowledged: then it is sent no more.
     pub(crate) unacknowledged_max: usize,
 }
 
@@ -56,12 +56,12 @@ impl<L> fmt::Debug for Queues<L> {
 }
 
 struct Queue<L> {
-    /// Invariant: by growing number. Invariant: empty if somebody is ready.
+    /// Invariant: by growing number. Invariant: empty if a subscriber is ready.
     waiting: VecDeque<Item>,
     /// What the waiting and the unacknowledged messages cost.
     bytes: usize,
     subscribers: HashMap<SubscriberKey, Subscriber<L>>,
-    /// Whose turn it is. Invariant: those that have room, each once.
+    /// The subscribers that have room, in the order of their turns. Invariant: each once.
     ready: VecDeque<SubscriberKey>,
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Operation(pub(super) u32);
 /// What something that was asked for has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// A message goes to so many.
+    /// The message goes to this number of receivers.
     Delivered(usize),
     /// A subscription gets a room's messages; the newest one at that moment.
     Entered { epoch: u64, seq: u64 },
@@ -29,8 +29,8 @@ pub(crate) enum Effect {
 pub(crate) enum Progress {
     /// It has had its effect.
     Now(Effect),
-    /// [`StompSession::done`](super::StompSession::done) or [`StompSession::refused`](super::StompSession::refused) will follow; only the
-    /// latter where no operation was named.
+    /// [`StompSession::done`](super::StompSession::done) or [`StompSession::refused`](super::StompSession::refused)
+    /// will follow; only the latter where no operation was named.
     Later,
 }
 
@@ -99,8 +99,8 @@ pub(crate) trait Broker {
         operation: Option<Operation>,
     ) -> Result<Progress, Fault>;
 
-    /// Asks rooms whether they would take all of these messages now; says how many answers follow. None: there is no need to
-    /// ask, since [`publish_together`](Self::publish_together) takes all of them or none.
+    /// Asks rooms whether they would take all of these messages now; says how many answers follow. None: there is no
+    /// need to ask, since [`publish_together`](Self::publish_together) takes all of them or none.
     fn ask_rooms(
         &mut self,
         profile: &Profile,
@@ -120,7 +120,7 @@ pub(crate) trait Broker {
     /// Acknowledges a message of a queue, or gives it back. False if the subscription has no such message.
     fn ack(&mut self, profile: &Profile, subscription: &Subscription, id: MessageId, accept: bool) -> bool;
 
-    /// Whether everything that was asked for has had its effect; if not, [`StompSession::drained`](super::StompSession::drained)
-    /// follows when it has.
+    /// Whether everything that was asked for has had its effect; if not,
+    /// [`StompSession::drained`](super::StompSession::drained) follows when it has.
     fn is_quiet(&self) -> bool;
 }

@@ -1,8 +1,8 @@
 //! COMMIT: all of a transaction, or nothing.
 //!
-//! Whatever can be known beforehand is checked before anything is done. What only a room can tell, it is asked first: rooms
-//! that one thread has take their part together or not at all; if there are others, all are asked whether they would,
-//! before any does. The queues are changed when the rooms have taken their part.
+//! Whatever can be known beforehand is checked before anything is done. What only a room can tell, it is asked first:
+//! rooms that one thread has take their part together or not at all; if there are others, all are asked whether they
+//! would, before any does. The queues are changed when the rooms have taken their part.
 
 use super::broker::{Broker, Operation, QueueChange};
 use super::sending::Sending;
@@ -78,7 +78,7 @@ impl Commit {
             self.is_asked = true;
             let answers = broker.ask_rooms(profile, &self.rooms, operation)?;
             if answers > 0 {
-                // Somebody is there. One who goes meanwhile must not have a part of it undone.
+                // A subscriber is there. If it leaves meanwhile, no part of the transaction may be undone.
                 self.rooms.iter_mut().for_each(|sending| sending.mandatory = false);
             }
             return Ok(Some(answers));

@@ -101,7 +101,7 @@ fn owner(handshake: &HandshakeInfo, login: Option<&str>) -> Result<Owner, Fault>
         (None, Some(given)) if !given.is_empty() => ("username", given),
         (None, _) => return Ok(Owner::Session(handshake.id)),
     };
-    // One that cannot be a name is not somebody without one.
+    // A client with a bad name is refused; it is no client without a name.
     if is_user_name(name) { Ok(Owner::User(name.into())) } else { Err(Fault::BadName(header)) }
 }
 

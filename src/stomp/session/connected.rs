@@ -228,7 +228,7 @@ impl Connected {
         let transaction = self.transactions.end(&transaction(frame)?)?;
         let commit = Commit::plan(transaction, &self.profile, &self.subscriptions, broker)?;
         let receipt = frame.header("receipt").map(|receipt| receipt.into());
-        // What nobody waits for comes back as a number alone.
+        // An operation that the client does not wait for comes back as a number alone.
         let operation = (receipt.is_some() || commit.has_more_steps()).then(|| self.next_operation());
         self.advance(commit, operation, receipt, broker).map_err(|(fault, _)| fault)
     }

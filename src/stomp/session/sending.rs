@@ -49,7 +49,7 @@ pub(crate) struct Sending<'f> {
     pub(crate) client_id: Option<Box<str>>,
     /// What travels with it, where headers do.
     pub(crate) headers: Box<[(Box<str>, Box<str>)]>,
-    /// It is not to be kept for nobody.
+    /// It is refused if there is no subscriber.
     pub(crate) mandatory: bool,
 }
 

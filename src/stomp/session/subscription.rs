@@ -14,7 +14,7 @@ pub(crate) const ACK_SEPARATOR: char = '.';
 // A slot of a map and its boxes, rounded up: what is counted by it bounds memory.
 pub(super) const ENTRY_BYTES: usize = 128;
 
-/// The name of somebody who did not give one.
+/// The name of a user who did not give one.
 const ANONYMOUS: &str = "anonymous";
 
 /// Whose session it is, and what it speaks.

@@ -133,13 +133,13 @@ impl Log {
 
     /// Removes what `retention` does not keep, and what costs more than `cost_max`; says how many messages it was.
     pub(super) fn trim(&mut self, retention: Retention, cost_max: usize, now: Timestamp) -> u64 {
-        // The room's clock never goes back, whatever the wall clock does.
+        // The room's clock never goes back, even if the wall clock does.
         let kept_from = retention.age_max.map(|age| now.max(self.last_at).earlier_by(age));
         let before = self.floor;
         while let Some(oldest) = self.oldest_at() {
             let count = self.entries.len() as u64;
             let exceeds = retention.messages_max.is_some_and(|max| count > max)
-                // The newest message is kept whatever its size.
+                // The newest message is kept, of any size.
                 || count > 1 && (self.cost > cost_max || retention.bytes_max.is_some_and(|max| self.kept_bytes > max))
                 || kept_from.is_some_and(|from| oldest < from);
             if !exceeds {

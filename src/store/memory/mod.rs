@@ -1,13 +1,13 @@
 //! The store that keeps nothing: rooms and their newest messages in memory, within limits, and gone with the process.
 //!
 //! One thread does everything, in the order in which it was asked. There is no database: what is kept of a room is the
-//! end of its log, and whoever wants more is told what is missing (GAP), as after retention.
+//! end of its log, and a reader that wants more is told what is missing (GAP), as after retention.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `log` | the log of one room |
 //! | `rooms` | all rooms: what is appended, and the bound on their logs together |
-//! | `registry` | which rooms there are, and who takes part in them |
+//! | `registry` | which rooms there are, and their participants |
 //! | `reading` | rooms are opened, and their messages read |
 //! | `import` | messages that come from elsewhere |
 //! | `simulated` | in a simulation: what a store with a disk does, as it is told to |
@@ -43,7 +43,7 @@ use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, Ro
 use crate::rooms::{Ban, Timestamp};
 
 /// How often all rooms are looked through for messages that have grown old.
-// Whoever reads a room never sees what is too old, swept or not: this is about memory alone.
+// A reader never sees what is too old, swept or not: this is about memory alone.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 enum MemoryJob {
@@ -90,7 +90,7 @@ pub(super) fn start(options: &Options) -> Result<(Memory, Box<dyn Any + Send + S
     Ok((Memory { jobs, admission, monitor, evicted, rooms_max }, Box::new(ends)))
 }
 
-/// Does what is asked for; should that panic, whatever is asked for from then on is answered, but not done.
+/// Does what is asked for; after a panic, all jobs that follow are answered, but not done.
 fn run_or_dismiss(rooms: Rooms, jobs: &Receiver<MemoryJob>, monitor: Arc<Monitor>, evicted: &AtomicU64) {
     // Nothing is left of the rooms then that could be seen in a bad state.
     let ran = catch_unwind(AssertUnwindSafe(|| run(rooms, jobs, monitor, evicted)));
@@ -132,8 +132,8 @@ impl Memory {
         Ok(())
     }
 
-    /// Hands work over. The admission limit sees to it that the queue has room; if the thread is gone, the answer is dropped,
-    /// which answers it.
+    /// Hands work over. The admission limit sees to it that the queue has room; if the thread is gone, the answer is
+    /// dropped, which answers it.
     fn submit<T: Send + 'static>(
         &self,
         permit: Permit,
@@ -262,7 +262,7 @@ impl Backend for Memory {
         self.ask(done, move |rooms| rooms.import(&messages, now))
     }
 
-    /// Whatever is here is gone with the process.
+    /// Everything here is gone with the process.
     fn take_back(&self, _room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
         self.ask(done, |_| Ok(()))
     }

@@ -96,7 +96,7 @@ fn newest(log: &Log, first: u64, upto: u64, count: usize, bytes: usize) -> Vec<S
     gather((first..=upto).rev().map_while(|seq| log.message(seq)), count, bytes)
 }
 
-/// So many messages at most, until their texts exceed `bytes_max`; at least one.
+/// At most `count` messages, until their texts exceed `bytes_max`; at least one.
 fn gather(messages: impl Iterator<Item = Stored>, count: usize, bytes_max: usize) -> Vec<Stored> {
     let mut bytes = 0;
     let mut gathered = Vec::new();

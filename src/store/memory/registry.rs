@@ -1,4 +1,4 @@
-//! Which rooms there are, and who takes part in them.
+//! Which rooms there are, and their participants.
 
 use std::cmp::Reverse;
 use std::ops::Bound;
@@ -13,7 +13,7 @@ use crate::store::entropy::random;
 use crate::store::error::StoreError;
 use crate::store::values::{LIST_BYTES_MAX, NewRoom, PARTICIPANTS_MAX, RoomInfo, RoomQuery, made_up_id};
 
-/// A room that nobody has used for so long may be forgotten if there are too many.
+/// A room that was not used for this time may be forgotten if there are too many.
 // Longer than a client that lost its connection tries to come back.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// Rooms forgotten at a time: looking for them costs a look at all.
@@ -181,7 +181,7 @@ impl Rooms {
     }
 
     /// Forgets rooms of which nothing is left but their names, and that were not used for long. Should one of them be in
-    /// use all the same, what is said there goes to those who are there; whoever comes later finds another epoch.
+    /// use all the same, what is said there goes to its members; a member that joins later finds another epoch.
     fn forget_unused(&mut self, now: Timestamp) {
         let age = u64::try_from(FORGOTTEN_AFTER.as_micros()).unwrap_or(u64::MAX);
         let unused = |room: &Room| {

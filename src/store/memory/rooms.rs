@@ -40,7 +40,7 @@ pub(super) struct Rooms {
     pub(super) rooms_max: Arc<AtomicUsize>,
     pub(super) rooms: BTreeMap<RoomId, Room>,
     pub(super) names: BTreeMap<Box<str>, RoomId>,
-    /// Who takes part where.
+    /// The rooms of each participant.
     pub(super) by_participant: HashMap<Box<str>, BTreeSet<RoomId>>,
     pub(super) last_id: i64,
     /// What all logs cost.

@@ -1,7 +1,7 @@
 //! Noticing that the files of the running store are not where they were any more: deleted, moved or replaced.
 //!
 //! An open file outlives its name. Without this, a store whose directory was deleted would go on to confirm messages
-//! that nobody will ever see again.
+//! that cannot be reached any more.
 
 use std::fs;
 use std::io;

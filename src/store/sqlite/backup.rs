@@ -1,9 +1,10 @@
 //! Copies of a database that is in use.
 //!
 //! One thread makes them, one at a time. It holds a snapshot of the database while it copies page after page into a
-//! temporary file beside it, then hands the file out in pieces to whoever asks for them, and removes it when the client
-//! says that it has all of it, has not asked for [`IDLE_MAX`], or the store ends; a copy that a kill has left is removed at
-//! the next start. The writer goes on meanwhile: what it commits after the snapshot is not in the copy.
+//! temporary file beside it, then hands the file out in pieces to the client that asks for them, and removes it when
+//! the client says that it has all of it, has not asked for [`IDLE_MAX`], or the store ends; a copy that a kill has
+//! left is removed at the next start. The writer goes on meanwhile: what it commits after the snapshot is not in the
+//! copy.
 
 use std::fs::{self, File};
 use std::io;

@@ -142,12 +142,12 @@ fn checkpoint(conn: &Connection, mode: CheckpointMode) -> Result<(u64, u64), Sto
     }
 }
 
-/// Moves everything into the database, and leaves the log as it is; whether nobody stood in the way.
+/// Moves everything into the database, and leaves the log as it is; true if all of it was moved.
 pub(super) fn is_complete(conn: &Connection) -> Result<bool, StoreError> {
     checkpoint(conn, CheckpointMode::PASSIVE).map(|(log, moved)| log > 0 && log == moved)
 }
 
-/// Moves everything and empties the log, when nobody else uses the database any more.
+/// Moves everything and empties the log, when no other connection uses the database any more.
 pub(super) fn finish(conn: &Connection) -> Result<(), StoreError> {
     checkpoint(conn, CheckpointMode::TRUNCATE).map(|_| ())
 }

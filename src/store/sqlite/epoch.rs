@@ -1,4 +1,4 @@
-//! Honest epochs: a log gets a new name whenever it may have lost messages that somebody has seen.
+//! Honest epochs: a log gets a new name whenever it may have lost messages that a member has seen.
 //!
 //! What may be lost depends on how the last run ended and on what the room's messages were to survive:
 //!
@@ -194,8 +194,8 @@ fn change_salt(conn: &Connection, key: &str) -> Result<(), StoreError> {
     set_meta(conn, key, (random_change() | last & ID_EPOCH_BITS).cast_signed())
 }
 
-/// Has all rooms begin a new epoch: the database is a copy that is about to be used beside, or instead of, the one that it
-/// was made of, of whose runs it knows nothing any more.
+/// Has all rooms begin a new epoch: the database is a copy that is about to be used beside, or instead of, the one that
+/// it was made of, of whose runs it knows nothing any more.
 pub(super) fn begin_anew(conn: &Connection) -> Result<(), StoreError> {
     let tx = conn.unchecked_transaction()?;
     for salt in ["salt_after_kill", "salt_after_power_loss", "salt_after_failure"] {

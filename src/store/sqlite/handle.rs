@@ -214,8 +214,8 @@ impl Sqlite {
         self.job_limit.admit(bytes).ok_or_else(Busy::default)
     }
 
-    /// Hands a job over. The admission limits see to it that the queue has room; if the thread is gone, the job is dropped,
-    /// which answers it.
+    /// Hands a job over. The admission limits see to it that the queue has room; if the thread is gone, the job is
+    /// dropped, which answers it.
     fn submit(&self, job: Job) {
         drop(self.jobs.try_send(job));
     }

@@ -55,6 +55,7 @@ fn lock_in_place(dir: &Path, path: &Path) -> Result<File, OpenError> {
         if FileId::of(path).is_ok_and(|found| found == FileId::new(&opened)) {
             return Ok(file);
         }
+        // Between opening and locking another file was put in its place: that one is to be locked.
     }
 }
 

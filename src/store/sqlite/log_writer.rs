@@ -48,9 +48,9 @@ impl LogWriter {
         }
     }
 
-    /// Inserts the messages of a batch, in the transaction that `conn` is in; returns the rooms that it refuses, and why.
-    /// Of those, and of rooms that go together with them, nothing is inserted, and of every other room all of it. Messages of a room that was deleted meanwhile go
-    /// where the room went.
+    /// Inserts the messages of a batch, in the transaction that `conn` is in; returns the rooms that it refuses, and
+    /// why. Of those, and of rooms that go together with them, nothing is inserted, and of every other room all of it.
+    /// Messages of a room that was deleted meanwhile go where the room went.
     ///
     /// # Errors
     /// The store's own faults alone: the transaction has to be rolled back.
@@ -159,7 +159,7 @@ impl LogWriter {
     }
 }
 
-/// Notes that a stay begins or ends, in the transaction of the JOIN or LEAVE: so whatever becomes of the process, each
+/// Notes that a stay begins or ends, in the transaction of the JOIN or LEAVE: so in any end of the process, each
 /// JOIN that is stored has its LEAVE, or its stay is here.
 fn note_stay(conn: &Connection, record: &Record, text: &str) -> Result<(), StoreError> {
     let Some(RecordPresence { username, stay: Some(stay), .. }) = record.presence else { return Ok(()) };
@@ -181,7 +181,7 @@ fn note_stay(conn: &Connection, record: &Record, text: &str) -> Result<(), Store
     Ok(())
 }
 
-/// The statement that inserts so many messages.
+/// The statement that inserts this number of messages.
 fn insert_statement(rows: usize) -> String {
     const INSERT: &str =
         "INSERT INTO messages (room, seq, at, bytes_end, kind, checksum, sender, content, client_id,

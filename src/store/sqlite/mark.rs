@@ -13,7 +13,8 @@
 //! Device numbers are not looked at (they change with each mount), nor is the time of the last change of the inode (it
 //! changes with each `chown -R` of a container's start). What cannot be told apart: a snapshot of the whole file system
 //! or machine that is put back, and files of the run that ended last which were overwritten in place by a copy of
-//! themselves from the same run, times kept. Who does that removes the mark: a missing one begins new epochs.
+//! themselves from the same run, times kept. An administrator who does that removes the mark: a missing one begins new
+//! epochs.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
@@ -26,8 +27,8 @@ use crate::store::entropy::random;
 
 /// What the names of marks begin with; sixteen hexadecimal digits follow.
 const PREFIX: &str = "foghorn.mark-";
-/// When a mark was changed last, as far as its file says: whoever overwrites it leaves another time, unless they set it.
-/// Whole seconds, which every file system keeps.
+/// When a mark was changed last, as far as its file says: a program that overwrites it leaves another time, unless it
+/// sets it. Whole seconds, which every file system keeps.
 const CHANGED_AT: Duration = Duration::from_secs(1_234_567_890);
 const TEXT: &str = "\
 This file tells foghorn that the directory is the one that it used last. Leave it where it is.

@@ -1,7 +1,7 @@
-//! Finding out whether the store can be written to again, when nobody writes.
+//! Finding out whether the store can be written to again, when no job writes.
 //!
-//! Without it a store that hesitated once would be called unavailable until somebody publishes; and the readiness that
-//! says so keeps everybody away who might.
+//! Without it a store that hesitated once would be called unavailable until a client publishes; and the readiness that
+//! says so keeps away the clients that might.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ impl Prober {
         Prober { bytes: *BYTES.start(), next_at: clock }
     }
 
-    /// So many bytes could not be written.
+    /// This number of bytes could not be written.
     pub(super) fn failed(&mut self, bytes: usize, clock: Instant) {
         self.bytes = bytes.clamp(*BYTES.start(), *BYTES.end());
         self.next_at = clock + PAUSE;

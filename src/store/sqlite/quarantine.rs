@@ -51,7 +51,8 @@ impl Quarantine {
         work().map_err(|error| self.note(room, error))
     }
 
-    /// From now on `listener` hears of rooms that are found to be damaged: who has one of them open is to close its doors.
+    /// From now on `listener` hears of rooms that are found to be damaged: a shard that has one of them open is to
+    /// close it.
     pub(super) fn listen(&self, listener: DamageListener) {
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }

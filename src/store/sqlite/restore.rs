@@ -1,7 +1,7 @@
 //! A copy of a database becomes a data directory of its own, in which every room begins a new epoch.
 //!
-//! Until it is whole, the file has a name under which no server would use it, and a server refuses a directory with such a
-//! file in it: it must not begin an empty database where somebody waits for the old rooms.
+//! Until it is whole, the file has a name under which no server would use it, and a server refuses a directory with
+//! such a file in it: it must not begin an empty database where users wait for the old rooms.
 
 use std::ffi::OsStr;
 use std::fmt;

@@ -16,7 +16,7 @@ use crate::store::error::StoreError;
 /// Messages deleted in one step at most.
 // A step is a transaction of the one writer: what is to be stored meanwhile waits for it.
 pub(super) const STEP_MESSAGES: u64 = 500;
-/// Bytes of texts deleted in one step at most (one message is deleted whatever its size).
+/// Bytes of texts deleted in one step at most (one message of any size is deleted).
 const STEP_BYTES: u64 = 4 << 20;
 /// Rooms that are looked at in one step of a sweep.
 const SWEEP_ROOMS: i64 = 64;
@@ -41,7 +41,7 @@ struct Sweep {
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// So many messages were deleted, maybe none; there may be more to do.
+    /// This number of messages were deleted, maybe none; there may be more to do.
     Done(u64),
     /// There is nothing to do for so long.
     Rest(Duration),

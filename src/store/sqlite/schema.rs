@@ -110,7 +110,8 @@ const READER_CACHE_KIB: i64 = 4 * 1024;
 /// What is left of the write-ahead log's file once it is empty.
 // A file that is overwritten needs no new blocks; one that a burst made huge is not kept for ever.
 const WAL_BYTES_KEPT: i64 = 64 << 20;
-/// How long to wait for somebody else's lock on the database (an administrator's tool: this program has one writer).
+/// How long to wait for the lock of another program on the database (an administrator's tool: this program has one
+/// writer).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Statements kept prepared by a connection: more than there are in this module.
 const STATEMENTS_MAX: usize = 64;

@@ -48,7 +48,7 @@ pub(super) fn has_lost_frames(conn: &Connection, committed: u64) -> Result<bool,
 /// Whether the parts of the database fit together. Takes as long as reading all of it.
 pub(super) fn check_structure(conn: &Connection) -> Result<(), StoreError> {
     let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    // What is wrong stands behind a heading; whoever tells of it has one line.
+    // What is wrong stands behind a heading; an error has one line.
     let verdict = verdict.lines().filter(|line| !line.starts_with("***")).collect::<Vec<_>>().join("; ");
     if verdict == "ok" { Ok(()) } else { Err(StoreError::damaged(verdict)) }
 }

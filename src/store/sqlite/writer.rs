@@ -1,7 +1,7 @@
 //! The one thread that writes.
 //!
 //! It takes everything that waits, carries it out in one transaction, commits, and answers; meanwhile the next round
-//! gathers. So the more arrives, the less a commit costs each message, without anybody waiting for a timer.
+//! gathers. So the more arrives, the less a commit costs each message, and no message waits for a timer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -26,14 +26,14 @@ use crate::store::error::{Health, StoreError};
 use crate::store::health::{Monitor, Watch};
 use crate::store::terms::FailedTerms;
 
-/// A round takes no more once it has so many jobs, messages or bytes.
+/// A round takes no more once it has this number of jobs, messages or bytes.
 // A round is one transaction, and its first job waits for its last: large enough that the commit costs each message
-// little, small enough that nobody notices the wait.
+// little, small enough that the wait is not noticed.
 const ROUND_JOBS_MAX: usize = 512;
 const ROUND_RECORDS_MAX: usize = 8_192;
 const ROUND_BYTES_MAX: usize = 8 << 20;
 /// How often the files are looked after when nothing is written.
-// Two looks at the directory: cheap, and half a second is soon enough for what nobody has met yet.
+// Two looks at the directory: cheap, and half a second is soon enough for damage that no job has met yet.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long nothing may have come before deleting begins.
 // A few commits long: where messages keep coming, deleting waits for a real pause, or for `retention::WAIT_MAX`.
@@ -59,8 +59,8 @@ pub(super) struct Writer {
 type Outcome = Result<(), StoreError>;
 
 impl Writer {
-    /// As [`Writer::run`]; should that panic, whatever is asked for from then on is answered, but not done. (A channel
-    /// keeps what nobody receives.)
+    /// As [`Writer::run`]; after a panic, all jobs that follow are answered, but not done. (A channel keeps what is not
+    /// received.)
     pub(super) fn run_or_dismiss(self) -> Connection {
         let jobs = self.jobs.clone();
         // Nothing is left of the writer then that could be seen in a bad state.
@@ -104,7 +104,7 @@ impl Writer {
         }
     }
 
-    /// While nobody writes, nothing else would notice that the files are gone, or that they are well again.
+    /// While nothing is written, nothing else would notice that the files are gone, or that they are well again.
     fn look_after_files(&mut self) {
         let checked = match self.monitor.health() {
             Health::Failed(_) => return,
@@ -203,7 +203,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What was committed stays committed, whatever happens here.
+    /// What was committed stays committed, even if this fails.
     fn after_commit(&self) {
         if let Err(error) = self.checkpointer.after_commit(&self.conn) {
             self.monitor.checkpoint_failed(&error);
@@ -289,8 +289,8 @@ impl Writer {
     }
 }
 
-/// Inserts a batch, unless its shard has to begin a new term first, and notes in it the rooms that are refused: they alone
-/// are. Only what is the store's fault is an error.
+/// Inserts a batch, unless its shard has to begin a new term first, and notes in it the rooms that are refused: they
+/// alone are. Only what is the store's fault is an error.
 fn append_batch(
     append: &mut Append,
     conn: &Connection,

@@ -39,7 +39,8 @@ pub(crate) enum Flushed {
     },
     /// The socket is full again.
     Blocked {
-        /// Whether the peer has taken [`PROGRESS_BYTES`](pressure::PROGRESS_BYTES) since the last time that this was said.
+        /// Whether the peer has taken [`PROGRESS_BYTES`](pressure::PROGRESS_BYTES) since the last time that this was
+        /// said.
         progress: bool,
     },
     /// Nothing can be written any more.
@@ -191,8 +192,8 @@ impl Outbound {
         }
     }
 
-    /// Ends the connection in both directions at once. For a connection that the reactor does not read any more but another
-    /// thread may still hold.
+    /// Ends the connection in both directions at once. For a connection that the reactor does not read any more but
+    /// another thread may still hold.
     pub(crate) fn abort(&self) {
         let mut writer = self.lock();
         writer.half.state = WriteState::Done;
@@ -226,7 +227,8 @@ impl Outbound {
         self.pressure.is_congested()
     }
 
-    /// Whether so little is left of what made it [congested](Outbound::is_congested) that reading may go on. Takes no lock.
+    /// Whether so little is left of what made it [congested](Outbound::is_congested) that reading may go on. Takes no
+    /// lock.
     pub(crate) fn is_relieved(&self) -> bool {
         self.pressure.is_relieved()
     }

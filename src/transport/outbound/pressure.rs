@@ -42,8 +42,8 @@ pub(super) enum Level {
 }
 
 impl Level {
-    /// The level of this many bytes in a queue of at most `bytes_max`. Reading stops at a half and begins again at a quarter, not at the same
-    /// mark, or a peer that takes steadily would be read a few bytes at a time.
+    /// The level of this many bytes in a queue of at most `bytes_max`. Reading stops at a half and begins again at a
+    /// quarter, not at the same mark, or a peer that takes steadily would be read a few bytes at a time.
     pub(super) fn of(waiting: usize, bytes_max: usize) -> Level {
         if waiting > bytes_max / 2 {
             Level::Congested
@@ -58,7 +58,7 @@ impl Level {
 /// The mark beside the lock: level and progress in one number, so that they are of one moment. Written under the lock
 /// only; read by the reactor, which must not wait for a shard that holds the lock over `send(2)`.
 ///
-/// Relaxed is enough: it is a hint. The reactor itself is who makes a backlog smaller, so it never sees one that is gone
+/// Relaxed is enough: it is a hint. Only the reactor makes a backlog smaller, so it never sees one that is gone
 /// for longer than its own next flush; one that another thread has just begun, it sees with the next read.
 #[derive(Debug, Default)]
 pub(super) struct Pressure(AtomicU32);

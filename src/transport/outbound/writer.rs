@@ -72,7 +72,7 @@ pub(super) struct Writer<'o> {
 }
 
 impl Drop for Writer<'_> {
-    /// Marks what waits, before the lock is given back: whatever was done under it, the mark is true afterwards.
+    /// Marks what waits, before the lock is given back: after anything that was done under it, the mark is true.
     #[inline]
     fn drop(&mut self) {
         let level = match &self.half.backlog {

@@ -107,8 +107,8 @@ fn server_config(
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
-    // Clients that reconnect (after an outage of their network, all at once) cost no signature: it is the dearest part of a
-    // handshake.
+    // Clients that reconnect (after an outage of their network, all at once) cost no signature: it is the dearest part
+    // of a handshake.
     config.ticketer = Ticketer::new()?;
     Ok(Arc::new(config))
 }

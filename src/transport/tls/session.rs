@@ -1,9 +1,9 @@
 //! TLS on one connection (RFC 8446, RFC 5246): ciphertext on the socket, plaintext above it.
 //!
 //! `rustls` does the protocol without touching the socket; here its bytes are carried to and fro, never waiting. The
-//! reactor reads and any thread writes, so the session has a short lock of its own. No thread takes another lock while it holds
-//! this one. Plaintext is encrypted straight from where it lies, a record at a time: what the socket does not take of
-//! that record is all that waits here, and nothing does while the peer keeps up.
+//! reactor reads and any thread writes, so the session has a short lock of its own. No thread takes another lock while
+//! it holds this one. Plaintext is encrypted straight from where it lies, a record at a time: what the socket does not
+//! take of that record is all that waits here, and nothing does while the peer keeps up.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,14 +60,14 @@ impl Tls {
         self.lock().connection.is_handshaking()
     }
 
-    /// As [`StreamRef::read`](crate::transport::stream::StreamRef::read). The upper half of `buffer` is where ciphertext is read into; no
-    /// plaintext stays behind, since no event would tell of it.
+    /// As [`StreamRef::read`](crate::transport::stream::StreamRef::read). The upper half of `buffer` is where
+    /// ciphertext is read into; no plaintext stays behind, since no event would tell of it.
     pub(in crate::transport) fn read(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<Arrived> {
         self.lock().read(socket, buffer)
     }
 
-    /// As [`StreamRef::write_parts`](crate::transport::stream::StreamRef::write_parts). `full` may come with all bytes taken: then some of
-    /// them wait here.
+    /// As [`StreamRef::write_parts`](crate::transport::stream::StreamRef::write_parts). `full` may come with all bytes
+    /// taken: then some of them wait here.
     pub(in crate::transport) fn write(
         &self,
         socket: &Socket,

@@ -128,7 +128,7 @@ impl Compressor {
     }
 }
 
-/// Whatever a compressor makes of so many bytes: at worst codes of nine bits, and the ends of blocks.
+/// Maximum size of what a compressor makes of this number of bytes: at worst codes of nine bits, and the ends of blocks.
 const fn compressed_bytes_max(payload_len: usize) -> usize {
     payload_len + payload_len / 8 + 64
 }

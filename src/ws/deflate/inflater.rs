@@ -23,7 +23,7 @@ thread_local! {
     static SPARES: RefCell<Vec<Box<Inflater>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Some 40 KiB of state, whatever the window that was agreed on: the largest one reads them all.
+/// Some 40 KiB of state, for every window that can be agreed on: the largest one reads them all.
 struct Inflater {
     stream: Decompress,
     step: [u8; STEP_BYTES],
@@ -167,7 +167,7 @@ fn begun<'i>(
         Some(begun) => begun,
         None => {
             let mut fresh = SPARES.with_borrow_mut(Vec::pop).unwrap_or_else(Inflater::new);
-            // Here and not when it is given back, so that nobody can forget it: no message sees the one before.
+            // Here and not when it is given back, so that it cannot be forgotten: no message sees the one before.
             fresh.stream.reset(false);
             let history = history.map_or(&[][..], History::bytes);
             allowance.charge_reset(history.len());

@@ -26,8 +26,8 @@ const LIMITS: SessionLimits = SessionLimits {
     transaction_bytes_max: 1000,
 };
 
-/// A server with three rules: `forbidden` is a room that may not be entered, `full` a queue that takes nothing, `far` a room
-/// that another thread has than the others.
+/// A server with three rules: `forbidden` is a room that may not be entered, `full` a queue that takes nothing, `far` a
+/// room that another thread has than the others.
 #[derive(Default)]
 struct TestBroker {
     sent: Vec<String>,
