@@ -12,21 +12,20 @@ use crate::server::contained::{Panicked, contained, fail};
 use crate::server::handler::{AnyHandler, Credentials};
 use crate::ws::{CloseCode, Message};
 
-/// How far a session has come. Its user is kept with the session ([`Context::identity`]), what it waits for in
-/// [`Authentication`].
+/// How far a session has come: what [`Context::identity`] and [`Authentication`] know of it together. Its handler hears
+/// of it once it is exempt or authenticated. Each state's end is handed to the reactor with the session's terms.
 ///
 /// ```text
-///  101 ──┬─ tokens are not asked for ─────────────► Exempt
-///        ├─ a good token, or an interceptor vouched ► Authenticated ◄──────────────────────┐
-///        ├─ no token ─► Awaited ─ first message: a good token ─► Authenticated             │
-///        │                 │                                          ├─ a token of the same user, no room less: renewed
-///        │  another message, a bad token,                             │
-///        │  `auth.timeout`: 4401                          any other token, its `exp`: 4401
-///        │                 │                                          │
-///        └─ a bad token: 4401                                         │
-///                 │        │                                          │
-///                 ▼        ▼                                          ▼
-///          the handler never hears of the session            the handler hears of the end
+/// opening handshake
+///  ├─ tokens are not asked for ─────────► Exempt
+///  ├─ no token ──► Awaited ──a good token as the first message──┐
+///  │                  │                                         ▼
+///  ├─ a good token, or an interceptor vouched ────────► Authenticated ──a token of the same user,─┐
+///  │                  │                                   │     ▲       no room less              │
+///  │                  │ `auth.timeout`, a bad token,      │     └───────────────────────────────┘
+///  │                  │ another message                   │ the identity's end, any other token
+///  │                  ▼                                   ▼
+///  └─ a bad token ──► closed with 4401 ◄──────────────────┘
 /// ```
 #[derive(Debug)]
 enum AuthState<'c> {
@@ -62,7 +61,7 @@ pub(in crate::server) struct Awaited {
 pub(in crate::server) enum Examined {
     /// The handler gets it.
     ForHandler,
-    /// None: the message was dealt with.
+    /// It was dealt with here.
     Done,
     /// It carries a token, to be [presented](Authentication::present).
     Token(Credentials),
