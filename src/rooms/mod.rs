@@ -14,8 +14,8 @@
 //! | `message` | one message and its JSON |
 //! | [`log`] | the newest messages of a room as wire bytes, numbered, and the other forms of it |
 //! | `api` | commands and effects, what the store is told, what a room sees of a connection |
-//! | `room` | one log, what of it may be shown, who is where on it |
-//! | `shard` | many rooms: who belongs where, whose turn it is, what waits for the store |
+//! | `room` | one log, what of it may be shown, the positions of its members |
+//! | `shard` | many rooms: their members, whose turn it is, what waits for the store |
 
 mod api;
 mod ids;

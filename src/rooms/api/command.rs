@@ -35,7 +35,7 @@ pub struct Join<P> {
     pub variant: Variant,
     /// Whether it counts among those who are there, and the others are told of it.
     pub announced: bool,
-    /// Whether it brings the room into being, where rooms are open to everybody. A member that does not waits at a room
+    /// Whether it brings the room into being, where every user may open rooms. A member that does not waits at a room
     /// that is not there as at an empty one.
     pub creates: bool,
     /// The form of what it is sent, for [`Variant::Encoded`].

@@ -14,7 +14,7 @@ use crate::rooms::values::{Position, Start};
 pub struct History {
     /// As a JSON array of what the members of the room were sent, behind a GAP if something is [gone](Self::gap).
     pub json: Vec<u8>,
-    /// Where it ends: who goes on after this misses nothing and gets nothing twice.
+    /// Where it ends: a reader that goes on after this misses nothing and gets nothing twice.
     pub position: Position,
     /// The first and the last of the messages that were asked for and are not kept any more.
     pub gap: Option<(u64, u64)>,
@@ -56,7 +56,7 @@ impl Array {
     }
 }
 
-/// A part of a room's log that only the store has, for a reader who goes on in memory behind it.
+/// A part of a room's log that only the store has, for a reader that goes on in memory behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
     /// What the reader has.

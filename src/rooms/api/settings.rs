@@ -46,7 +46,7 @@ impl Durability {
 pub struct Retention {
     /// Messages kept at most.
     pub messages_max: Option<u64>,
-    /// Bytes of senders and contents kept at most (the newest message is kept whatever its size).
+    /// Bytes of senders and contents kept at most (the newest message is kept, of any size).
     pub bytes_max: Option<u64>,
     /// Messages older than this are deleted.
     pub age_max: Option<Duration>,

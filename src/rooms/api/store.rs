@@ -1,7 +1,7 @@
 //! What the rooms and a store tell each other: batches of numbered messages going down, pages of them coming up.
 //!
 //! Plain data. A store numbers nothing: the shard that owns a room gives each message its `seq` and its time, and the
-//! store refuses whatever does not follow the last one, so a log never has a hole.
+//! store refuses a message that does not follow the last one, so a log never has a hole.
 
 pub use super::settings::{Durability, Retention, RoomSettings};
 pub use crate::rooms::ids::{RoomId, StayId};
@@ -200,7 +200,7 @@ pub struct PageRequest {
     pub from: ReadFrom,
     /// Messages at most.
     pub messages_max: usize,
-    /// Bytes of their texts at most (one message is delivered whatever its size).
+    /// Bytes of their texts at most (one message of any size is delivered).
     pub bytes_max: usize,
     /// Whether the page is taken, and ordered, from the newest message backwards.
     pub newest_first: bool,

@@ -47,7 +47,7 @@ pub struct Bans {
     limit_hits: LimitHits,
     /// How many entries `ends` has.
     // Read without the lock, so that a join costs none while no user is banned. Released after an insert and acquired
-    // before a look: who sees the count sees the ban.
+    // before a look: a thread that sees the count sees the ban.
     count: AtomicUsize,
     /// Places kept for bans that are being written down. Changed while `ends` is locked, but for what is given back.
     reserved: Arc<AtomicUsize>,
@@ -117,7 +117,7 @@ impl Bans {
         Err(TooManyBans)
     }
 
-    /// Bans a user for so long from now on, whatever held before.
+    /// Bans a user for this time from now on, in place of an earlier ban.
     ///
     /// # Errors
     /// [`TooManyBans`].

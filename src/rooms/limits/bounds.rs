@@ -16,7 +16,7 @@ pub struct Bounds {
     /// Of one shard.
     rooms: AtomicUsize,
     shards: usize,
-    /// How fast rooms may be created, by all shards and everybody else together.
+    /// How fast rooms may be created, by all shards and all other threads together.
     pub creations: SharedRate,
     openings: Quota,
     opening_bytes: Quota,
@@ -41,7 +41,7 @@ impl Quota {
     }
 
     fn take(&self, amount: usize) -> bool {
-        // Added first and given back if it does not fit: two shards cannot both take the last of it, and nobody waits.
+        // Added first and given back if it does not fit: two shards cannot both take the last of it, and none waits.
         let before = self.used.fetch_add(amount, Ordering::Relaxed);
         let fits = before.saturating_add(amount) <= self.max.load(Ordering::Relaxed);
         if !fits {

@@ -1,4 +1,4 @@
-//! Other wire forms of a room's log: STOMP, server-sent events, whatever an application speaks.
+//! Other wire forms of a room's log: STOMP, server-sent events, and those of other applications.
 
 use std::fmt;
 

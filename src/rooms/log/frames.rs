@@ -11,7 +11,7 @@ const COMPACT_BYTES_MIN: usize = 4 * 1024;
 pub struct Window {
     /// Messages kept at most.
     pub messages: usize,
-    /// Bytes of encoded frames kept at most (the newest message is kept whatever its size).
+    /// Bytes of encoded frames kept at most (the newest message is kept, of any size).
     pub bytes: usize,
 }
 
@@ -161,7 +161,7 @@ impl Log {
         self.compact();
     }
 
-    /// Lets the messages before `tail` leave the window, whatever its size.
+    /// Lets the messages before `tail` leave the window, even if it has room for them.
     pub fn evict_before(&mut self, tail: u64) {
         while self.dead < self.entries.len() && self.tail() < tail {
             self.dead += 1;

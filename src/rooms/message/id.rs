@@ -22,7 +22,7 @@ pub(crate) fn id_epoch(id: &str, seq: u64) -> Option<u64> {
 
 /// Appends a UUID (RFC 9562, version 7) that sorts by time: 48 bits of milliseconds, the microseconds within, and 62
 /// bits that differ for each message of a log (`seq` times an odd number) and from log to log (the lower half of
-/// `epoch`, which a log keeps whatever it is renamed to: a message has one id for good).
+/// `epoch`, which a log keeps under every later epoch: a message has one id for good).
 pub(super) fn push_id(out: &mut Vec<u8>, at: Timestamp, epoch: u64, seq: u64) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let (millis, micros) = (at.micros() / 1000, at.micros() % 1000);

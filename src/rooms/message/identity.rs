@@ -6,7 +6,7 @@ use std::hash::Hasher;
 /// The sender that an id belongs to. Ids of different senders have nothing to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::rooms) enum IdOwner<'a> {
-    /// A user, in whatever way the message comes.
+    /// A user; the message may come in any way.
     User(&'a str),
     /// A session without a name.
     Session(u128),

@@ -69,7 +69,7 @@ pub enum Notice<'a> {
 }
 
 impl Notice<'_> {
-    /// The first and the last message of a log that stands at `head`, for a reader who knows another log; `(0, 0)` if
+    /// The first and the last message of a log that stands at `head`, for a reader that knows another log; `(0, 0)` if
     /// there is none.
     pub(in crate::rooms) fn whole_log(head: u64) -> (u64, u64) {
         (head.min(1), head)

@@ -102,7 +102,7 @@ impl<P: Peer> Room<P> {
         self.evict(limits);
     }
 
-    /// The answer to who has posted this message, with a copy of its JSON only if it is wanted.
+    /// The answer to the publisher of this message, with a copy of its JSON only if it is wanted.
     pub(in crate::rooms) fn posted(&self, seq: u64, wants_json: bool) -> Posted {
         let frame = self.log.frame(seq).filter(|_| wants_json);
         let json = frame.map(payload_of).map(Into::into);

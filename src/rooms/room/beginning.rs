@@ -44,7 +44,7 @@ impl<P: Peer> Room<P> {
         Beginning { gap, at: at(wanted).at, ..at(wanted.max(kept_after)) }
     }
 
-    /// Where a reader begins who has everything up to `time`.
+    /// Where a reader begins that has everything up to `time`.
     fn beginning_since(&self, time: Timestamp, kept_after: u64) -> Beginning {
         let cursor = self.log.cursor_at(time).min(self.positions.visible());
         let at = self.log.time_of(cursor).unwrap_or_default();

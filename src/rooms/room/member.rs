@@ -17,7 +17,7 @@ use crate::rooms::values::Variant;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::rooms) enum MemberState {
-    /// Nothing: it is sent whatever comes.
+    /// Nothing: it is sent every message that comes.
     Ready,
     /// Its socket is full; a resume follows.
     Blocked,

@@ -8,7 +8,7 @@
 //! | `round` | one pass over the members |
 //! | `store_link` | whether what is said gets into the store |
 //! | `member`, `members` | a position in the log and a socket; all of them |
-//! | `presence` | who is there: users, each with one session or several |
+//! | `presence` | the users in the room, each with one session or several |
 //! | `publisher` | who published a message that is not stored yet |
 //! | `delayed` | JOINs and LEAVEs that the store has refused |
 //! | `waiting_poll` | a poll that waits |
@@ -20,7 +20,7 @@
 //! | `beginning` | where a reader begins |
 //! | `append` | messages are appended, become visible, or are taken back |
 //! | `eviction` | what leaves the window |
-//! | `fanout` | moving the members along the log, whatever they lag |
+//! | `fanout` | moving the members along the log, however far they lag |
 //! | `page` | a page from the store for a member that reads |
 //! | `repeats` | messages that are published again under the same id |
 //! | `poll` | what a room answers a poll |

@@ -35,7 +35,7 @@ impl<P: Peer> Room<P> {
                 continue;
             }
             if poll.cursor < self.positions.visible() {
-                // Whatever came since is too new to be gone by the room's clock.
+                // What came since is too new to be gone by the room's clock.
                 let result = self.result(poll.cursor, poll.limit, None, self.last_at);
                 poll.reply.send(Ok(result));
             } else {

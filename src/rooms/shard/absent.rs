@@ -14,7 +14,7 @@ use crate::rooms::values::{Joined, Online, Position, Start};
 
 /// Before the first entry of any epoch.
 const NOWHERE: Position = Position { epoch: 0, seq: 0 };
-/// From there on, whatever room comes.
+/// From there on, in any room that comes.
 const FROM_NOWHERE: Start = Start::After { seq: 0, epoch: Some(NOWHERE.epoch) };
 
 impl Start {
@@ -134,7 +134,7 @@ fn greet<P: Peer>(name: &str, mut join: Join<P>) -> Join<P> {
     if let Some(reply) = join.reply.take() {
         reply.send(Ok(Joined { epoch: NOWHERE.epoch, seq: NOWHERE.seq, members: 1 }));
     }
-    // Greeted it is, whatever room comes.
+    // It is greeted already, for any room that comes.
     (join.welcome, join.start) = (false, join.start.in_next_room());
     join
 }

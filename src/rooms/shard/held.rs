@@ -10,7 +10,7 @@ use crate::rooms::timestamp::Timestamp;
 const COMMAND_BYTES: usize = 128;
 
 impl<P> Command<P> {
-    /// Whether it may bring a room into being, where rooms are open to everybody.
+    /// Whether it may bring a room into being, where every user may open rooms.
     pub(super) fn creates(&self) -> bool {
         match self {
             Command::Join(join) => join.creates,

@@ -35,7 +35,7 @@ impl<P: Peer> Shard<P> {
             return poll.reply.send(Err(RejectReason::Unavailable));
         }
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return };
-        // Whenever there are twice as many, so that each costs the same whatever their number.
+        // Whenever there are twice as many, so that each costs the same at any number of them.
         if room.polls.len().is_power_of_two() {
             room.forget_polls(now);
         }

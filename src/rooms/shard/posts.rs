@@ -27,7 +27,7 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    /// Publishes all of it, once all rooms are open, or nothing: whatever can be wrong is looked for before the first
+    /// Publishes all of it, once all rooms are open, or nothing: everything that can be wrong is looked for before the first
     /// message is appended, and the store is told that they go together.
     pub(super) fn post_all(&mut self, posts: Vec<(Post, PostReply)>, only_asks: bool, now: Timestamp) {
         for (post, _) in &posts {

@@ -41,7 +41,7 @@ impl<P: Peer> Shard<P> {
                 if room.deleted {
                     return;
                 }
-                // One whose session merely ends has said what was read before; one who was thrown out has not.
+                // A member whose session merely ends has said what was read before; one that was thrown out has not.
                 if profile.expelled {
                     return;
                 }

@@ -174,7 +174,7 @@ impl<P: Peer> Shard<P> {
     fn close_members(&mut self, index: usize, user: Option<&str>, reason: RejectReason) -> usize {
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return 0 };
         let is_meant = |key| match self.member_index.get(key) {
-            // Who was thrown out before is being closed already.
+            // A member that was thrown out before is being closed already.
             Some(MemberSlot::Joined { profile, .. }) => {
                 !profile.expelled && user.is_none_or(|user| *profile.user == *user)
             }

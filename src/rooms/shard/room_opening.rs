@@ -4,7 +4,7 @@
 //!          a command by name                     the store has it
 //!  Found ────────────────────► Asked { create } ──────────────────► RoomSlot::Open, and what waits takes effect
 //!    ▲                            │      ▲
-//!    │ everybody has gone         │      │ a command by name
+//!    │ all members have gone      │      │ a command by name
 //!    │                            ▼      │
 //!  (no entry) ◄──────────────── Absent ──┘
 //!            none waits        the store has no such room, and only readers wait: they make none

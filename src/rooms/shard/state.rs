@@ -49,7 +49,7 @@ pub struct Shard<P> {
     pub(super) barriers: usize,
     /// Rooms that the store was asked for, or will be. Invariant: entries that are asked.
     pub(super) openings: usize,
-    /// The latest `now` so far: what grew too old stays so, whatever the wall clock does.
+    /// The latest `now` so far: what grew too old stays so, even if the wall clock goes back.
     pub(super) clock: Timestamp,
     /// Names that readers wait at although there is no such room. Invariant: entries that are absent.
     pub(super) absent: usize,
@@ -146,7 +146,7 @@ impl<P: Peer> Shard<P> {
         self.commits.put_back(batch);
     }
 
-    /// Whether so much waits for the store that no more should be published.
+    /// Whether too much waits for the store to publish more.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         self.commits.is_full()

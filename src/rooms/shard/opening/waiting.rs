@@ -92,7 +92,7 @@ impl<P: Peer> Shard<P> {
         opening.phase = Phase::Found;
         let was_deleted = !std::mem::take(&mut opening.deleted).is_empty();
         let (mut kept, name) = (std::mem::take(&mut opening.held), opening.name.clone());
-        // Who was greeted before waits already: each newcomer costs the same, however many there are.
+        // Members greeted before wait already: each newcomer costs the same, at any number of them.
         let greeted = kept.iter().rposition(|held| held.is_greeted).map_or(0, |last| last + 1);
         let mut gone_bytes = 0;
         for Held { command, since, bytes, .. } in kept.split_off(greeted) {
