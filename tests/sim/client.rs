@@ -976,6 +976,11 @@ impl Client {
         Ok(())
     }
 
+    /// What it knows of the room that it is in.
+    pub(crate) fn member(&self) -> Option<&Follower> {
+        self.follower.as_ref().filter(|_| self.state == State::Inside && self.plan.door == Door::Chat)
+    }
+
     /// At the end, when everybody has had time: what should have come to it by now and has not.
     pub(crate) fn check_served(&self, model: &Model, elapsed: Duration) -> Result<(), Wrong> {
         let name = self.name();

@@ -193,6 +193,33 @@ pub(crate) struct Trim {
     pub(crate) faults: BTreeSet<Fault>,
 }
 
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Plan { seed, workers, durability, on_lag, window_messages, messages_max, jobs_max, .. } = self;
+        writeln!(
+            f,
+            "seed {seed}: workers = {workers}, history.durability = {durability}, rooms.on_lag = {on_lag},"
+        )?;
+        writeln!(
+            f,
+            "  rooms.window_messages = {window_messages}, history.messages_max = {messages_max}, {jobs_max} jobs at a time,"
+        )?;
+        writeln!(f, "  faults: {:?}, weights: {:?}", self.faults, self.weights)?;
+        for (number, client) in
+            self.clients.iter().enumerate().filter(|(_, client)| !client.commands.is_empty())
+        {
+            let ClientPlan { door, user, room, deflate, comes_back, line_bytes, commands } = client;
+            let (user, room) = (USERS[*user], ROOMS[*room]);
+            writeln!(
+                f,
+                "  {number}: {user} at {door:?}, {room}, deflate {deflate}, comes back {comes_back}, \
+                 {line_bytes} bytes: {commands:?}"
+            )?;
+        }
+        Ok(())
+    }
+}
+
 impl Plan {
     pub(crate) fn of(seed: u64) -> Plan {
         let mut random = Random::new(seed, 1);

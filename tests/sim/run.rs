@@ -149,6 +149,7 @@ impl Run<'_> {
         self.end_faults();
         self.settle("what was begun comes to an end")?;
         self.pass_until_quiet(Duration::from_secs(6), "everybody is served")?;
+        self.check_rooms()?;
         for client in &self.clients {
             client.check_served(&self.model, self.world.elapsed())?;
         }
@@ -493,6 +494,20 @@ impl Run<'_> {
             self.settle(what)?;
             if next < until && !self.is_possible(Step::Reactor) {
                 self.world.pass(Duration::from_micros(1));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever is in a room is in the one that is kept under its name: there is no other.
+    fn check_rooms(&self) -> Result<(), Wrong> {
+        for follower in self.clients.iter().filter_map(Client::member) {
+            match self.disk.log(&follower.room) {
+                Some((epoch, _)) if epoch == follower.epoch => {}
+                kept => {
+                    let (room, epoch, kept) = (&follower.room, follower.epoch, kept.map(|(epoch, _)| epoch));
+                    return Err(format!("somebody is in {room} {epoch:016x}, and {kept:016x?} is kept"));
+                }
             }
         }
         Ok(())
