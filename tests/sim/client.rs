@@ -6,7 +6,7 @@ use std::time::Duration;
 use foghorn::simulation::{Disk, Line, Node, Received};
 use serde_json::Value;
 
-use crate::model::{Follower, Model, Next, Wrong, entry_of};
+use crate::model::{Entry, Follower, Model, Next, Wrong, entry_of};
 use crate::plan::{ClientPlan, Command, Door, From, Plan, ROOMS, USERS};
 use crate::story::Story;
 use crate::wire::{Frame, Head, masked, take_body, take_chunks, take_frame, take_head};
@@ -126,6 +126,11 @@ impl Client {
 
     fn room(&self) -> &'static str {
         ROOMS[self.plan.room]
+    }
+
+    /// What the room is called among those that are followed: a relay is another one than the chat of its name.
+    fn followed(&self) -> String {
+        if self.plan.door == Door::Raw { format!("relay {}", self.room()) } else { self.room().to_owned() }
     }
 
     fn name(&self) -> String {
@@ -306,6 +311,8 @@ impl Client {
     fn come(&mut self, from: From, around: &mut Around<'_>) {
         let from = match (from, &self.position) {
             (From::Position, None) => From::Live,
+            // Its messages have no times.
+            (From::Time, _) if self.plan.door == Door::Raw => From::Live,
             (From::Time, position) if position.as_ref().is_none_or(|position| position.time.is_empty()) => {
                 From::Live
             }
@@ -330,7 +337,10 @@ impl Client {
         let deflate = if self.plan.deflate { "Sec-WebSocket-Extensions: permessage-deflate\r\n" } else { "" };
         let request = match self.plan.door {
             Door::Chat => upgrade(format!("/ws/chat?roomId={room}&username={user}&hello=1{query}"), deflate),
-            Door::Raw => upgrade(format!("/ws/raw?roomId={room}"), deflate),
+            Door::Raw => {
+                let more = format!("Sec-WebSocket-Protocol: foghorn.raw\r\n{deflate}");
+                upgrade(format!("/ws/raw?roomId={room}{query}"), &more)
+            }
             Door::Stomp => upgrade("/ws/stomp".to_owned(), "Sec-WebSocket-Protocol: v12.stomp\r\n"),
             Door::Sse => {
                 format!("GET /sse/rooms/{room}?username={user}{query} HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -388,11 +398,19 @@ impl Client {
                 }
                 masked(1, message.to_string().as_bytes())
             }
-            _ => return,
+            Door::Raw => masked(1, content.as_bytes()),
+            Door::Stomp => {
+                let id = id.map_or(String::new(), |id| format!("id:{id}\n"));
+                let send =
+                    format!("SEND\ndestination:/topic/{}\nreceipt:{content}\n{id}\n{content}\0", self.room());
+                masked(1, send.as_bytes())
+            }
+            Door::Sse | Door::Poll | Door::Rest => return,
         };
+        let id = id.filter(|_| self.plan.door != Door::Raw);
         around.story.tell(|| format!("{name} says {}", short(content)));
         let session = self.session();
-        around.model.say(self.room(), self.user(), content, id, session);
+        around.model.say(&self.followed(), self.user(), content, id, session);
         if !self.unseen.iter().any(|unseen| unseen == content) {
             self.unseen.push(content.to_owned());
         }
@@ -408,6 +426,8 @@ impl Client {
         if !self.has_frames() {
             return;
         }
+        // A relay passes on whatever is a message.
+        let kind = if self.plan.door == Door::Raw { 3 + kind % 4 } else { kind };
         let frame = match kind % 8 {
             0 => masked(1, b"{"),
             1 => masked(1, b"{\"content\":1,\"id\":\"x\"}"),
@@ -495,8 +515,14 @@ impl Client {
                 if self.deflates && !self.plan.deflate {
                     return Err("compression was not asked for".into());
                 }
-                if self.state == State::Asked {
-                    self.state = State::Inside;
+                match (self.plan.door, self.state) {
+                    (Door::Stomp, State::Asked) => {
+                        let user = self.user();
+                        let connect = format!("CONNECT\naccept-version:1.2\nhost:h\nlogin:{user}\n\n\0");
+                        self.send(&masked(1, connect.as_bytes()));
+                    }
+                    (_, State::Asked) => self.state = State::Inside,
+                    (_, State::Away | State::Inside | State::Leaving) => {}
                 }
             }
             (_, 400..=499 | 500) if !matches!(head.status, 403 | 404 | 408 | 409 | 422 | 429) => {
@@ -538,7 +564,9 @@ impl Client {
                 let json: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
                 self.on_chat(&json, around)
             }
-            Frame::Text(_) | Frame::Binary(_) => Ok(()),
+            Frame::Text(text) if self.plan.door == Door::Stomp => self.on_stomp(&text, around),
+            Frame::Binary(bytes) if self.plan.door == Door::Raw => self.on_raw(&bytes, around),
+            Frame::Text(_) | Frame::Binary(_) => Err("a message of a kind that was not agreed on".into()),
         }
     }
 
@@ -593,6 +621,131 @@ impl Client {
         }
     }
 
+    /// A frame of STOMP 1.2.
+    fn on_stomp(&mut self, text: &str, around: &mut Around<'_>) -> Result<(), Wrong> {
+        let name = self.name();
+        let (head, body) = text.split_once("\n\n").ok_or_else(|| format!("this is no frame: {text}"))?;
+        let body = body.strip_suffix('\0').ok_or_else(|| format!("this frame does not end: {text}"))?;
+        let mut lines = head.lines();
+        let command = lines.next().unwrap_or_default();
+        let headers: HashMap<&str, &str> = lines.filter_map(|line| line.split_once(':')).collect();
+        match command {
+            "CONNECTED" => {
+                self.subscribe();
+                Ok(())
+            }
+            "RECEIPT" => {
+                let id = headers.get("receipt-id").copied().unwrap_or_default();
+                self.unseen.retain(|content| *content != id);
+                Ok(())
+            }
+            "ERROR" => {
+                around.story.tell(|| format!("{name} is told of an error: {:?}", headers.get("message")));
+                self.was_told_error = true;
+                self.unseen.clear();
+                Ok(())
+            }
+            "MESSAGE" => self.on_stomp_message(&headers, body, around),
+            _ => Err(format!("an unknown frame: {head}")),
+        }
+    }
+
+    fn subscribe(&mut self) {
+        let mut subscribe = format!("SUBSCRIBE\nid:0\nreceipt:s\ndestination:/topic/{}\n", self.room());
+        match (self.start, &self.position) {
+            (From::Seq(seq), _) => subscribe += &format!("since-seq:{seq}\n"),
+            (From::Position, Some(Position { epoch, seq, .. })) => {
+                subscribe += &format!("since-seq:{seq}\nepoch:{epoch:016x}\n");
+            }
+            _ => self.start = From::Live,
+        }
+        if self.state == State::Asked {
+            self.state = State::Inside;
+        }
+        self.send(&masked(1, format!("{subscribe}\n\0").as_bytes()));
+    }
+
+    fn on_stomp_message(
+        &mut self,
+        headers: &HashMap<&str, &str>,
+        body: &str,
+        around: &mut Around<'_>,
+    ) -> Result<(), Wrong> {
+        let text = |name: &str| headers.get(name).map(|value| value.replace("\\c", ":"));
+        let number = |name: &str| headers.get(name).and_then(|value| value.parse::<u64>().ok());
+        let epoch = headers.get("epoch").and_then(|epoch| u64::from_str_radix(epoch, 16).ok());
+        let epoch = epoch.ok_or_else(|| format!("without an epoch: {headers:?}"))?;
+        if headers.get("type") == Some(&"GAP") {
+            let gap =
+                number("from").zip(number("to")).ok_or_else(|| format!("a GAP without: {headers:?}"))?;
+            return self.skip_in_feed(gap, epoch, around);
+        }
+        let seq = number("seq").ok_or_else(|| format!("without a number: {headers:?}"))?;
+        let entry = Entry {
+            kind: text("type").unwrap_or_default(),
+            sender: text("sender").unwrap_or_default(),
+            content: body.to_owned(),
+            time: text("timestamp").unwrap_or_default(),
+            client_id: text("client-id"),
+            username: text("username"),
+            online: number("online"),
+        };
+        self.take_in_feed(epoch, seq, &entry, around)
+    }
+
+    /// A message of `foghorn.raw`.
+    fn on_raw(&mut self, bytes: &[u8], around: &mut Around<'_>) -> Result<(), Wrong> {
+        let header = bytes.first_chunk::<20>().ok_or("a message without a header")?;
+        let number = |at: usize| u64::from_be_bytes(header[at..at + 8].try_into().unwrap());
+        let (epoch, seq, rest) = (number(4), number(12), &bytes[20..]);
+        let name = self.name();
+        match header[0] {
+            1 => {
+                let content = String::from_utf8(rest.to_vec()).map_err(|_| "a text is not UTF-8")?;
+                let sender = around.model.sender_of(&content).unwrap_or_default().to_owned();
+                let (kind, time) = ("MESSAGE".to_owned(), format!("{seq:020}"));
+                let entry =
+                    Entry { kind, sender, content, time, client_id: None, username: None, online: None };
+                self.take_in_feed(epoch, seq, &entry, around)
+            }
+            2 => {
+                let from = rest.first_chunk().map(|from| u64::from_be_bytes(*from));
+                self.skip_in_feed((from.ok_or("a gap without")?, seq), epoch, around)
+            }
+            3 => {
+                around.story.tell(|| format!("{name} is welcome in {epoch:016x}, which stands at {seq}"));
+                self.follower = Some(self.follower_from(epoch, seq)?);
+                Ok(())
+            }
+            _ => {
+                self.was_told_error = true;
+                self.unseen.clear();
+                Ok(())
+            }
+        }
+    }
+
+    fn take_in_feed(
+        &mut self,
+        epoch: u64,
+        seq: u64,
+        entry: &Entry,
+        around: &mut Around<'_>,
+    ) -> Result<(), Wrong> {
+        let name = self.name();
+        self.unseen.retain(|unseen| *unseen != entry.content);
+        around.story.tell(|| format!("{name} is shown {seq}: {} {}", entry.kind, short(&entry.content)));
+        if self.follower.is_none() {
+            self.follower = Some(self.first_of_feed(epoch, seq)?);
+        }
+        let Some(follower) = &mut self.follower else { return Ok(()) };
+        if follower.epoch != epoch && follower.entries > 0 {
+            return Err(format!("{seq} of {epoch:016x} comes without a gap"));
+        }
+        follower.epoch = epoch;
+        follower.take(around.model, around.disk, seq, entry)
+    }
+
     fn on_welcome(&mut self, json: &Value, around: &mut Around<'_>) -> Result<(), Wrong> {
         let epoch = json["epoch"].as_str().and_then(|epoch| u64::from_str_radix(epoch, 16).ok());
         let (epoch, head) =
@@ -617,7 +770,8 @@ impl Client {
     /// What comes after the beginning that was asked for, in a log that stands at `head`.
     fn follower_from(&self, epoch: u64, head: u64) -> Result<Follower, Wrong> {
         let mut follower = Follower {
-            room: self.room().to_owned(),
+            room: self.followed(),
+            keeps_little: self.plan.door == Door::Raw,
             epoch,
             next: Next::Exactly(head + 1),
             seq: head,
@@ -691,7 +845,6 @@ impl Client {
         let data: Option<Value> = field("data: ")
             .map(|data| serde_json::from_str(data).map_err(|error| format!("{error}: {data}")))
             .transpose()?;
-        let name = self.name();
         match (position, data) {
             (Some((epoch, seq)), None) => {
                 let mut follower = self.follower_from(epoch, seq)?;
@@ -711,16 +864,10 @@ impl Client {
             }
             (Some((epoch, seq)), Some(json)) => {
                 let (number, entry) = entry_of(&json)?;
-                around
-                    .story
-                    .tell(|| format!("{name} is shown {seq}: {} {}", entry.kind, short(&entry.content)));
                 if number != seq {
                     return Err(format!("{seq} is the id of {json}"));
                 }
-                let start = self.first_of_feed(epoch, seq)?;
-                let follower = self.follower.get_or_insert(start);
-                follower.epoch = epoch;
-                follower.take(around.model, around.disk, seq, &entry)
+                self.take_in_feed(epoch, seq, &entry, around)
             }
             (None, _) => Ok(()),
         }
@@ -744,9 +891,16 @@ impl Client {
     fn on_gap_of_feed(&mut self, json: &Value, epoch: u64, around: &mut Around<'_>) -> Result<(), Wrong> {
         let gap =
             json["from"].as_u64().zip(json["to"].as_u64()).ok_or_else(|| format!("a GAP without: {json}"))?;
+        self.skip_in_feed(gap, epoch, around)
+    }
+
+    fn skip_in_feed(&mut self, gap: (u64, u64), epoch: u64, around: &mut Around<'_>) -> Result<(), Wrong> {
         let name = self.name();
+        // What it said itself may be among what is missing.
+        self.unseen.clear();
         around.story.tell(|| format!("{name} is told of a gap {gap:?} in {epoch:016x}"));
-        let may_skip = around.plan.on_lag == "gap";
+        // A relay keeps no more than its window.
+        let may_skip = around.plan.on_lag == "gap" || self.plan.door == Door::Raw;
         if self.follower.is_none() {
             let mut start = self.first_of_feed(epoch, gap.0)?;
             start.expects_gap = true;
@@ -950,21 +1104,13 @@ impl Client {
         let position = head.field("Foghorn-Position").and_then(position_of);
         let (epoch, end) = position.ok_or("an answer without a position")?;
         let entries = json.as_array().ok_or("an answer that is no array")?;
-        let name = self.name();
         for value in entries {
             if value["type"] == "GAP" {
                 self.on_gap_of_feed(value, epoch, around)?;
                 continue;
             }
             let (seq, entry) = entry_of(value)?;
-            around.story.tell(|| format!("{name} is shown {seq}: {} {}", entry.kind, short(&entry.content)));
-            let start = self.first_of_feed(epoch, seq)?;
-            let follower = self.follower.get_or_insert(start);
-            if follower.epoch != epoch && epoch != 0 && follower.entries > 0 {
-                return Err(format!("{seq} of {epoch:016x} comes without a gap"));
-            }
-            follower.epoch = epoch;
-            follower.take(around.model, around.disk, seq, &entry)?;
+            self.take_in_feed(epoch, seq, &entry, around)?;
         }
         let time = self.follower.as_ref().map_or(String::new(), |follower| follower.time.clone());
         self.position = Some(Position { epoch, seq: end, time });
@@ -985,7 +1131,8 @@ impl Client {
     pub(crate) fn check_served(&self, model: &Model, elapsed: Duration) -> Result<(), Wrong> {
         let name = self.name();
         match self.state {
-            State::Inside if self.plan.door == Door::Chat => {}
+            State::Inside if matches!(self.plan.door, Door::Chat | Door::Raw) => {}
+            State::Inside if self.plan.door == Door::Stomp && self.follower.is_some() => {}
             // A poll waits.
             State::Asked if self.plan.door == Door::Poll && elapsed < self.asked_at + POLL_WAIT => {
                 return Ok(());

@@ -116,6 +116,10 @@ impl Model {
         Ok(())
     }
 
+    pub(crate) fn sender_of(&self, content: &str) -> Option<&str> {
+        self.said.get(content).map(|said| &*said.sender)
+    }
+
     pub(crate) fn refuse(&mut self, content: &str) {
         if let Some(said) = self.said.get_mut(content) {
             said.is_refused = true;
@@ -269,6 +273,8 @@ pub(crate) enum Next {
 #[derive(Clone, Debug)]
 pub(crate) struct Follower {
     pub(crate) room: String,
+    /// Whether the room keeps no more than its window.
+    pub(crate) keeps_little: bool,
     pub(crate) epoch: u64,
     pub(crate) next: Next,
     /// The number of the newest entry that it was shown, or after which it began.
@@ -291,7 +297,9 @@ impl Follower {
     ) -> Result<(), Wrong> {
         let fits = match &self.next {
             Next::Exactly(next) => seq == *next,
-            Next::From(first) => seq == *first || (model.has_retention && seq > *first),
+            Next::From(first) => {
+                seq == *first || ((model.has_retention || self.keeps_little) && seq > *first)
+            }
             Next::LaterThan(time) => {
                 let before = model.entry(&self.room, self.epoch, seq.saturating_sub(1));
                 entry.time > *time && before.is_none_or(|before| before.time <= *time)
