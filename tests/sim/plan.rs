@@ -224,13 +224,13 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Plan {
         let mut random = Random::new(seed, 1);
         let durability = random.pick(&["commit", "commit", "commit", "async", "fsync"]);
-        let count = random.from_to(1, 8);
+        let count = random.between(1, 8);
         let mut faults = BTreeSet::new();
         // Some runs have none, most have some: what is rare among many does not show.
         for _ in 0..random.pick(&[0, 1, 1, 2, 3, 5]) {
             faults.insert(random.pick(&FAULTS));
         }
-        let rooms = random.from_to(1, ROOMS.len());
+        let rooms = random.between(1, ROOMS.len());
         Plan {
             seed,
             workers: random.pick(&[0, 1, 1, 2, 3]),
@@ -285,7 +285,7 @@ impl ClientPlan {
             Door::Stomp,
             Door::Raw,
         ]);
-        let count = random.from_to(2, 24);
+        let count = random.between(2, 24);
         let commands = match door {
             Door::Rest => (0..count).map(|_| Command::rest(random, rooms)).collect(),
             Door::Chat | Door::Raw | Door::Stomp | Door::Sse | Door::Poll => {
@@ -356,7 +356,7 @@ impl Command {
             }
             14 => Command::Online(room),
             15 => Command::Kick { room, user },
-            16 => Command::Ban { room, user, seconds: random.from_to(1, 20) },
+            16 => Command::Ban { room, user, seconds: random.between(1, 20) },
             17 => Command::Lift { room, user },
             18 => Command::Repeat,
             _ => Command::Stats,

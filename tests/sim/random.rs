@@ -25,7 +25,7 @@ impl Random {
     }
 
     /// From `least` to `most`, both included.
-    pub(crate) fn from_to(&mut self, least: usize, most: usize) -> usize {
+    pub(crate) fn between(&mut self, least: usize, most: usize) -> usize {
         least + self.below(most - least + 1)
     }
 

@@ -257,7 +257,7 @@ impl Run<'_> {
 
     fn commit(&mut self) -> bool {
         let jobs = self.disk.jobs();
-        let count = if self.random.once_in(2) { jobs } else { self.random.from_to(1, jobs.max(1)) };
+        let count = if self.random.once_in(2) { jobs } else { self.random.between(1, jobs.max(1)) };
         let fails = self.world.elapsed() < self.store_fails_until;
         let fate = if fails { Fate::Unavailable } else { Fate::Stored };
         self.story.tell(|| format!("the store takes {count} jobs: {fate:?}"));
