@@ -212,7 +212,7 @@ impl Broker for TestBroker {
                     of_queues.push(Change::Ack { queue, key, id: *id, accept: *accept });
                 }
                 QueueChange::Send(sending) if sending.destination.kind() == DestinationKind::Queue => {
-                    let cost = cost_of(&sending.headers, &sending.body) + 1;
+                    let cost = cost_of(&sending.headers, sending.body.bytes()) + 1;
                     let (queue, mandatory) = (sending.destination.name(), sending.mandatory);
                     of_queues.push(Change::Offer { queue, cost, mandatory });
                 }
@@ -267,7 +267,7 @@ impl Broker for TestBroker {
             DestinationKind::Queue => {
                 let id = MessageId { seed: 7, number: self.next };
                 self.next += 1;
-                let body = sending.body.into_owned().into();
+                let body = sending.body.into_bytes();
                 let message = QueuedMessage { id, sender: "s".into(), headers: sending.headers, body };
                 usize::from(self.queues.offer(sending.destination.name(), message, sending.mandatory)?)
             }

@@ -10,7 +10,7 @@ use super::message::{MessageId, SubscriberKey, cost_of};
 use super::pending_ops::PendingOps;
 use super::queues::Change;
 use super::session::{
-    Broker, Effect, Heartbeat, Operation, Profile, Progress, QueueChange, Sending, Subscription,
+    Broker, Effect, Heartbeat, Operation, Profile, Progress, QueueChange, SendBody, Sending, Subscription,
 };
 use super::shared_queues::{Attached, SharedQueues};
 use super::subscriptions::Subscriptions;
@@ -164,7 +164,7 @@ impl Broker for BrokerAdapter<'_, '_> {
                 }
                 QueueChange::Send(sending) => of_queues.push(Change::Offer {
                     queue: sending.destination.name(),
-                    cost: cost_of(&sending.headers, &sending.body) + profile.user().len(),
+                    cost: cost_of(&sending.headers, sending.body.bytes()) + profile.user().len(),
                     mandatory: sending.mandatory,
                 }),
             }
@@ -271,7 +271,7 @@ impl Broker for BrokerAdapter<'_, '_> {
 
 /// A message for a room.
 fn post_of(profile: &Profile, sending: &Sending<'_>) -> Result<Post, Fault> {
-    let content = simdutf8::basic::from_utf8(&sending.body).map_err(|_| Fault::NotText)?;
+    let SendBody::Text(content) = &sending.body else { return Err(Fault::NotText) };
     let post = Post::new(sending.destination.name(), profile.user(), content)
         .client_id(sending.client_id.as_deref())
         .create()

@@ -40,7 +40,7 @@ impl SharedQueues {
             id: MessageId { seed: self.seed, number: self.numbers.fetch_add(1, Ordering::Relaxed) },
             sender: profile.user().into(),
             headers: sending.headers,
-            body: sending.body.into_owned().into(),
+            body: sending.body.into_bytes(),
         }
     }
 

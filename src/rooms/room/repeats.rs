@@ -155,9 +155,14 @@ impl<P: Peer> Room<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::sync_channel;
+
     use crate::rooms::api::command::Command;
     use crate::rooms::api::effect::StoreAnswer;
+    use crate::rooms::api::post::Post;
+    use crate::rooms::api::request::RoomRequest;
     use crate::rooms::ids::Arena;
+    use crate::rooms::reply::Reply;
     use crate::rooms::shard::tests::kit::{Ear, Kit};
 
     /// A room with ann in it, whose first message is on its way to the store.
@@ -224,5 +229,26 @@ mod tests {
         let posted = kit.post("ann", "once", "k").try_recv().unwrap().unwrap();
         let json: serde_json::Value = serde_json::from_slice(&posted.json.unwrap()).unwrap();
         assert_eq!((&json["seq"], &json["content"]), (&2.into(), &"once".into()));
+    }
+
+    #[test]
+    fn an_answer_has_the_json_of_its_message_only_if_it_is_wanted() {
+        let (mut kit, ..) = under_way();
+        let mut post = |post: Post| {
+            let (answer, answered) = sync_channel(1);
+            let reply = Reply::new(move |posted| answer.send(posted).expect("the test waits"));
+            let request = RoomRequest::Post { post: Box::new(post), reply };
+            kit.apply(Command::Request(Box::new(request)), &Arena::default());
+            kit.commit();
+            answered.try_recv().expect("an answer").expect("it is published")
+        };
+        let wanted = Post::new("r", "bob", "hi").client_id(Some("k"));
+        let first = post(wanted.clone());
+        let again = post(wanted.clone().without_json());
+        let repeated = post(wanted);
+        assert!(first.json.is_some() && again.json.is_none());
+        assert_eq!((again.seq, again.receivers), (first.seq, first.receivers));
+        assert_eq!(repeated.json, first.json);
+        assert_eq!(post(Post::new("r", "bob", "new").without_json()).json, None);
     }
 }

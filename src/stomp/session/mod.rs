@@ -34,7 +34,7 @@ pub(crate) use broker::{Broker, Effect, Operation, Progress, QueueChange};
 pub(crate) use connect::HandshakeInfo;
 pub(crate) use heartbeat::Heartbeat;
 pub(crate) use limits::SessionLimits;
-pub(crate) use sending::Sending;
+pub(crate) use sending::{SendBody, Sending};
 pub(crate) use subscription::{ACK_SEPARATOR, Profile, Subscription};
 
 /// One session.

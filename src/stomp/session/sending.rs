@@ -43,14 +43,38 @@ const MANDATORY: &str = "mandatory";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sending<'f> {
     pub(crate) destination: Destination,
-    /// UTF-8, if it is for a room.
-    pub(crate) body: Cow<'f, [u8]>,
+    pub(crate) body: SendBody<'f>,
     /// The client's own id of it.
     pub(crate) client_id: Option<Box<str>>,
     /// What travels with it, where headers do.
     pub(crate) headers: Box<[(Box<str>, Box<str>)]>,
     /// It is refused if there is no subscriber.
     pub(crate) mandatory: bool,
+}
+
+/// The body of a message that a client wants sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SendBody<'f> {
+    /// For a room: text, which is checked once.
+    Text(Cow<'f, str>),
+    /// For a queue: bytes of any kind.
+    Bytes(Cow<'f, [u8]>),
+}
+
+impl SendBody<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            SendBody::Text(text) => text.as_bytes(),
+            SendBody::Bytes(bytes) => bytes,
+        }
+    }
+
+    pub(crate) fn into_bytes(self) -> Box<[u8]> {
+        match self {
+            SendBody::Text(text) => text.into_owned().into_bytes().into(),
+            SendBody::Bytes(bytes) => bytes.into_owned().into(),
+        }
+    }
 }
 
 impl<'f> Sending<'f> {
@@ -66,29 +90,29 @@ impl<'f> Sending<'f> {
         if client_id.as_ref().is_some_and(|id| id.len() > CLIENT_ID_BYTES_MAX) {
             return Err(Fault::Malformed("id"));
         }
-        let headers = match destination.kind() {
-            DestinationKind::Room if simdutf8::basic::from_utf8(frame.body()).is_err() => {
-                return Err(Fault::NotText);
+        let (headers, body) = match destination.kind() {
+            DestinationKind::Room => {
+                let text = simdutf8::basic::from_utf8(frame.body()).map_err(|_| Fault::NotText)?;
+                (Box::default(), SendBody::Text(Cow::Borrowed(text)))
             }
-            DestinationKind::Room => Box::default(),
-            DestinationKind::Queue | DestinationKind::UserQueue => own_headers(frame),
+            DestinationKind::Queue | DestinationKind::UserQueue => {
+                (own_headers(frame), SendBody::Bytes(Cow::Borrowed(frame.body())))
+            }
         };
-        Ok(Sending {
-            destination,
-            body: Cow::Borrowed(frame.body()),
-            client_id: client_id.map(|id| id.into()),
-            headers,
-            mandatory,
-        })
+        Ok(Sending { destination, body, client_id: client_id.map(|id| id.into()), headers, mandatory })
     }
 
     pub(super) fn into_owned(self) -> Sending<'static> {
-        Sending { body: Cow::Owned(self.body.into_owned()), ..self }
+        let body = match self.body {
+            SendBody::Text(text) => SendBody::Text(Cow::Owned(text.into_owned())),
+            SendBody::Bytes(bytes) => SendBody::Bytes(Cow::Owned(bytes.into_owned())),
+        };
+        Sending { body, ..self }
     }
 
     /// What it costs to keep, about.
     pub(super) fn cost(&self) -> usize {
-        cost_of(&self.headers, &self.body) + self.destination.text().len()
+        cost_of(&self.headers, self.body.bytes()) + self.destination.text().len()
     }
 }
 

@@ -106,7 +106,7 @@ impl Broker for TestBroker {
         if sending.destination.name() == "full" {
             return Err(Fault::Queue(QueueError::Full));
         }
-        let body = String::from_utf8_lossy(&sending.body).into_owned();
+        let body = String::from_utf8_lossy(sending.body.bytes()).into_owned();
         let (to, user) = (sending.destination.text(), profile.user());
         let mut asked = format!("{user} says {body} to {to}");
         for (name, value) in &sending.headers {
