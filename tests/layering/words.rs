@@ -76,7 +76,7 @@ const GONE: &[(&str, &[&str])] = &[
     ),
     ("workers", &["Alone", "Crew", "Desk", "Job", "Journal", "Lane", "Station", "hands", "lane"]),
     ("transport", &["Share", "Tally", "untaken"]),
-    ("store", &["From", "Gate", "Ledger"]),
+    ("store", &["From", "Gate", "Ledger", "bell", "settle"]),
     ("server", &["Gate", "Guard", "Why", "arrival", "asker", "places", "turn_page"]),
     (
         "stomp",
