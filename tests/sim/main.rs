@@ -19,6 +19,7 @@
 //! | `random` | numbers that follow from a seed |
 
 #![expect(
+    clippy::print_stdout,
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
     reason = "a test fails by panicking; of all the commands each client does some"
