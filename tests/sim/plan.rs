@@ -130,6 +130,16 @@ pub(crate) enum Command {
     Stats,
 }
 
+/// What there is more of than usual: what is rare everywhere meets nothing else that is rare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Theme {
+    Usual,
+    /// Clients come and go all the time.
+    Churn,
+    /// Rooms are deleted while they are opened.
+    Deletions,
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct ClientPlan {
     pub(crate) door: Door,
@@ -230,7 +240,8 @@ impl Plan {
         for _ in 0..random.pick(&[0, 1, 1, 2, 3, 5]) {
             faults.insert(random.pick(&FAULTS));
         }
-        let rooms = random.between(1, ROOMS.len());
+        let theme = random.pick(&[Theme::Usual, Theme::Usual, Theme::Usual, Theme::Churn, Theme::Deletions]);
+        let rooms = if theme == Theme::Deletions { 1 } else { random.between(1, ROOMS.len()) };
         Plan {
             seed,
             workers: random.pick(&[0, 1, 1, 2, 3]),
@@ -241,7 +252,7 @@ impl Plan {
             jobs_max: random.pick(&[1, 2, 8, 4096, 4096, 4096]),
             faults,
             weights: std::array::from_fn(|_| random.pick(&[1, 2, 4, 8, 16, 32])),
-            clients: (0..count).map(|_| ClientPlan::of(&mut random, rooms)).collect(),
+            clients: (0..count).map(|_| ClientPlan::of(&mut random, rooms, theme)).collect(),
         }
     }
 
@@ -272,7 +283,7 @@ impl ClientPlan {
         }
     }
 
-    fn of(random: &mut Random, rooms: usize) -> ClientPlan {
+    fn of(random: &mut Random, rooms: usize, theme: Theme) -> ClientPlan {
         let door = random.pick(&[
             Door::Chat,
             Door::Chat,
@@ -287,9 +298,9 @@ impl ClientPlan {
         ]);
         let count = random.between(2, 24);
         let commands = match door {
-            Door::Rest => (0..count).map(|_| Command::rest(random, rooms)).collect(),
+            Door::Rest => (0..count).map(|_| Command::rest(random, rooms, theme)).collect(),
             Door::Chat | Door::Raw | Door::Stomp | Door::Sse | Door::Poll => {
-                Command::stays(random, door, count)
+                Command::stays(random, door, count, theme)
             }
         };
         ClientPlan {
@@ -306,10 +317,15 @@ impl ClientPlan {
 
 impl Command {
     /// A client that comes, says something, goes, and comes again.
-    fn stays(random: &mut Random, door: Door, count: usize) -> Vec<Command> {
+    fn stays(random: &mut Random, door: Door, count: usize, theme: Theme) -> Vec<Command> {
         let mut commands = vec![Command::Come(Command::start(random, true))];
         while commands.len() < count {
+            let goes = theme != Theme::Usual && random.once_in(3);
             let command = match random.below(20) {
+                0 | 7..=19 if goes => {
+                    commands.push(Command::ending(random));
+                    Command::Come(Command::start(random, false))
+                }
                 0 => {
                     commands.push(Command::ending(random));
                     Command::Come(Command::start(random, false))
@@ -344,8 +360,11 @@ impl Command {
         random.pick(&[Command::Leave, Command::Close, Command::Cut, Command::Finish, Command::Vanish])
     }
 
-    fn rest(random: &mut Random, rooms: usize) -> Command {
+    fn rest(random: &mut Random, rooms: usize, theme: Theme) -> Command {
         let (room, user) = (random.below(rooms), random.below(SPEAKERS));
+        if theme == Theme::Deletions && random.once_in(2) {
+            return Command::Delete(room);
+        }
         match random.below(20) {
             0 | 1 => Command::Create(room),
             2 => Command::Delete(room),

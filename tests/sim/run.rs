@@ -368,7 +368,7 @@ impl Run<'_> {
                 lines.get(index).iter().for_each(|line| line.be_short(bytes));
             }
             // What follows is rare, since each of it goes on for long.
-            _ if !self.random.once_in(8) => return Ok(false),
+            _ if !self.random.once_in(4) => return Ok(false),
             Fault::WallJumps => {
                 let far = if self.random.once_in(2) { 3600 } else { 5 };
                 let seconds =
