@@ -172,6 +172,9 @@ impl Model {
         if (&*said.room, &*said.sender) != (room, &*entry.sender) || said.id != entry.client_id {
             return Err(format!("{} is not what was said: {entry:?} {said:?}", place()));
         }
+        if said.is_refused && said.times == 1 && !self.may_lose {
+            return Err(format!("{} was refused, and is shown: {entry:?}", place()));
+        }
         let allowed = if said.id.is_some() && !self.forgets_ids { 1 } else { said.times };
         if !said.at.contains(&(epoch, seq)) {
             said.at.push((epoch, seq));

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use crate::random::Random;
 
 pub(crate) const ROOMS: [&str; 3] = ["a", "b", "c"];
-/// The last of them is a witness, of whom nobody else knows.
-pub(crate) const USERS: [&str; 5] = ["ann", "bob", "cleo", "dan", "wendy"];
-const SPEAKERS: usize = USERS.len() - 1;
+/// The last of them are witnesses, one for each room, of whom nobody else knows.
+pub(crate) const USERS: [&str; 7] = ["ann", "bob", "cleo", "dan", "walt", "wendy", "wilma"];
+const SPEAKERS: usize = USERS.len() - ROOMS.len();
 
 /// What can go wrong, besides what clients do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -190,6 +190,8 @@ pub(crate) struct Plan {
     pub(crate) messages_max: usize,
     /// Jobs that the store takes at a time.
     pub(crate) jobs_max: usize,
+    pub(crate) messages_per_second: usize,
+    pub(crate) sessions_per_user: usize,
     pub(crate) faults: BTreeSet<Fault>,
     pub(crate) weights: [usize; STEPS.len()],
     pub(crate) clients: Vec<ClientPlan>,
@@ -206,6 +208,7 @@ pub(crate) struct Trim {
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Plan { seed, workers, durability, on_lag, window_messages, messages_max, jobs_max, .. } = self;
+        let Plan { messages_per_second, sessions_per_user, .. } = self;
         writeln!(
             f,
             "seed {seed}: workers = {workers}, history.durability = {durability}, rooms.on_lag = {on_lag},"
@@ -213,6 +216,10 @@ impl std::fmt::Display for Plan {
         writeln!(
             f,
             "  rooms.window_messages = {window_messages}, history.messages_max = {messages_max}, {jobs_max} jobs at a time,"
+        )?;
+        writeln!(
+            f,
+            "  limits.messages_per_second = {messages_per_second}, limits.sessions_per_user = {sessions_per_user},"
         )?;
         writeln!(f, "  faults: {:?}, weights: {:?}", self.faults, self.weights)?;
         for (number, client) in
@@ -250,6 +257,8 @@ impl Plan {
             window_messages: random.pick(&[1, 2, 4, 16, 256]),
             messages_max: random.pick(&[0, 0, 0, 0, 3, 10]),
             jobs_max: random.pick(&[1, 2, 8, 4096, 4096, 4096]),
+            messages_per_second: random.pick(&[0, 0, 0, 0, 20]),
+            sessions_per_user: random.pick(&[0, 0, 0, 0, 1, 2]),
             faults,
             weights: std::array::from_fn(|_| random.pick(&[1, 2, 4, 8, 16, 32])),
             clients: (0..count).map(|_| ClientPlan::of(&mut random, rooms, theme)).collect(),
@@ -274,7 +283,7 @@ impl ClientPlan {
     pub(crate) fn witness(room: usize) -> ClientPlan {
         ClientPlan {
             door: Door::Chat,
-            user: USERS.len() - 1,
+            user: SPEAKERS + room,
             room,
             deflate: false,
             comes_back: false,

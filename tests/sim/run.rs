@@ -122,6 +122,9 @@ fn config(plan: &Plan) -> Config {
     };
     config.history.messages_max = plan.messages_max;
     config.deflate.threshold = 16;
+    config.limits.messages_per_second = plan.messages_per_second;
+    config.limits.sessions_per_user = plan.sessions_per_user;
+    config.limits.burst = Duration::from_secs(1);
     config.limits.write_timeout = Duration::from_secs(15);
     config.limits.close_timeout = Duration::from_secs(2);
     config.limits.reply_bytes = 16 * 1024;

@@ -172,6 +172,12 @@ impl Client {
                     if last.is_some_and(|last| last.checked_add_signed(step) != Some(seq)) {
                         return Err(format!("{seq} comes after {last:?} in a page"));
                     }
+                    let is_first = last.is_none();
+                    if let Some(after) = after.filter(|_| is_first && !around.model.has_retention)
+                        && seq != after + 1
+                    {
+                        return Err(format!("a page after {after} begins with {seq}"));
+                    }
                     last = Some(seq);
                     around.model.show(around.disk, ROOMS[room], epoch, seq, &entry)?;
                 }
