@@ -193,7 +193,7 @@ impl Run<'_> {
         for (step, weight) in STEPS.iter().zip(&mut weights) {
             *weight *= match step {
                 Step::Time => 1,
-                Step::Fault => 4,
+                Step::Fault => 12,
                 _ => 32,
             };
         }
@@ -396,7 +396,7 @@ impl Run<'_> {
                 self.accept_fails_until = elapsed + while_;
             }
             Fault::StoreFails | Fault::Kill | Fault::PowerLoss | Fault::Restart
-                if !self.random.once_in(4) =>
+                if !self.random.once_in(2) =>
             {
                 return Ok(false);
             }
