@@ -57,6 +57,7 @@
 //! | `auth` | tokens (JWT): keys, verifying, signing |
 //! | `chat` | JSON chat, REST, server-sent events and long polls, signaling, the chat page |
 //! | `stomp` | STOMP |
+//! | `metrics` | `/metrics`, for Prometheus |
 //! | `signals` | `Builder::handle_signals` |
 //! | `testing` | a server inside a test, and clients for it |
 //! | `cli` | the command `foghorn` |
@@ -71,7 +72,7 @@
 //! | [`testing`] | a server and clients for tests |
 //! | [`config`], [`auth`], [`store`] | what can be set; who users are; where rooms are kept |
 //! | [`http`], [`ws`] | requests and responses; RFC 6455 without I/O, for clients and servers alike |
-//! | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`] | what `foghorn serve` serves, to be served by other programs, too |
+//! | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`], [`metrics`] | what `foghorn serve` serves, to be served by other programs, too |
 //! | `examples/` | whole programs: `cargo run --example echo` |
 //!
 //! What follows is for those who read the sources.
@@ -99,12 +100,12 @@
 //! |---|---|---|
 //! | 8 | `main` | arguments to exit status |
 //! | 7 | `cli`, `bench` | the only place for environment, standard output, exit |
-//! | 6 | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`], [`testing`], [`guide`] | applications: ordinary users of [`server`] |
+//! | 6 | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`], [`metrics`], [`testing`], [`guide`] | applications: ordinary users of [`server`] |
 //! | 5 | [`server`] | the public API; wires everything below |
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |
 //! | 2 | `rooms`, `handshake`, [`auth`], `request` | pure: logs, cursors, shards; RFC 6455 §4; tokens and what they allow; what the requests of all applications have in common |
-//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`limit_hits`], `rate`, `calendar`, `system` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
+//! | 1 | [`ws`], [`http`], `proxy`, [`config`], [`limit_hits`], [`histogram`], `rate`, `calendar`, `system` | pure: RFC 6455 frames and their compression, RFC 9112 messages, what proxies say; leaves |
 //!
 //! The floors 1 and 2 are sans-I/O: no socket, no thread, no clock. They take bytes, commands and `now`, and return
 //! events and effects; so they are fuzzed, simulated under virtual time, and measured without a kernel.
@@ -120,6 +121,7 @@
         feature = "bench",
         feature = "chat",
         feature = "cli",
+        feature = "metrics",
         feature = "signals",
         feature = "stomp",
         feature = "store",
@@ -154,8 +156,11 @@ pub mod fuzzing;
 pub mod guide;
 #[doc(hidden)]
 pub mod handshake;
+pub mod histogram;
 pub mod http;
 pub mod limit_hits;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[doc(hidden)]
 pub mod proxy;
 #[doc(hidden)]

@@ -9,6 +9,8 @@ use super::failure::{Failure, cannot_print};
 use super::signals::{Grace, Running};
 use super::{config, log, signals, socket_activation, start};
 use crate::config::{Config, ConfigError, Flag};
+#[cfg(feature = "metrics")]
+use crate::metrics;
 use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_options};
 #[cfg(feature = "stomp")]
 use crate::stomp;
@@ -110,6 +112,8 @@ fn serve(
     #[cfg(feature = "stomp")]
     let router = stomp::routes(router, config);
     let router = chat::rest::routes(router, config, &store);
+    #[cfg(feature = "metrics")]
+    let router = metrics::routes(router, &store);
     let router = feed::routes(router, config);
     let router = signaling::routes(router, config);
     let builder = Server::builder().config(config.clone()).router(router).store(store);

@@ -16,6 +16,7 @@
 //! | [`service`] | what the application above has to answer |
 //! | [`session`] | what a handler can do with a session, on this thread and on others |
 //! | [`state`] | what one turn shares: time, replies, shards |
+//! | [`counters`] | what it counts |
 //! | [`inflation`] | how much is inflated in one turn, and what waits for its turn |
 //! | [`incidents`] | which lines may be written to the log |
 //! | [`listen`] | listening sockets, exhaustion, quotas |
@@ -32,6 +33,7 @@ mod api;
 mod check;
 mod clock;
 mod connection;
+mod counters;
 mod env;
 mod events;
 mod inbox;
@@ -73,6 +75,7 @@ pub(crate) use api::ticket::Ticket;
 pub use api::timer::Timer;
 pub(crate) use api::user_state::UserState;
 pub(crate) use connection::table::Gauge;
+pub(crate) use counters::{ClosedWith, ReactorStats};
 pub(crate) use inbox::channel::InboxSender;
 pub(crate) use inbox::message::ReactorMessage;
 pub(crate) use key::Key;
@@ -125,6 +128,7 @@ impl<S: Service> Reactor<S> {
             }
             self.shared.tick(timeout);
             self.take_turn(&events, &mut due)?;
+            self.shared.end_turn();
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::api::background::Background;
 use super::api::ticket::Ticket;
 use super::clock::time::Clock;
 use super::clock::wheel::{Armed, Tick, TimerWheel, ticks};
+use super::counters::ReactorCounters;
 use super::inbox::channel::InboxSender;
 use super::incidents::{Incident, Incidents, Kind};
 use super::inflation::Inflating;
@@ -69,6 +70,7 @@ pub(crate) struct LoopState {
     pub(crate) addresses: HashMap<IpAddr, usize>,
     pub(crate) users: Users,
     pub(crate) limit_hits: LimitHits,
+    pub(crate) counters: ReactorCounters,
     pub(crate) incidents: Incidents,
     /// The limit that this session has just run into, for the line of its end, should that follow.
     pub(crate) blamed: Option<(Key, Limit)>,
@@ -117,6 +119,7 @@ impl LoopState {
             addresses: HashMap::new(),
             users: Users::default(),
             limit_hits,
+            counters: ReactorCounters::default(),
             incidents: Incidents::default(),
             blamed: None,
             subprotocols,
@@ -133,6 +136,12 @@ impl LoopState {
     pub(crate) fn tick(&mut self, timeout: Option<Duration>) {
         self.preambles = 0;
         self.now = self.clock.advance(timeout);
+    }
+
+    /// The turn has ended.
+    pub(crate) fn end_turn(&mut self) {
+        let clock = &self.clock;
+        self.counters.count_turn(|| clock.since_advance());
     }
 
     /// A new turn begins at this time, whatever the system's clock says.
@@ -255,6 +264,7 @@ impl LoopState {
     /// Sends the gathered replies. Nothing is lost if the peer is gone: the reading side will hear of it.
     pub(crate) fn send_replies(&mut self, outbound: &Outbound) {
         if !self.replies.is_empty() {
+            self.counters.sent_bytes += self.replies.len() as u64;
             let _peer_is_gone = outbound.send_unbounded(&self.replies);
             self.forget_replies();
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::timestamp::Timestamp;
+use crate::histogram::Histogram;
 
 /// What a room's messages look like on the wire. Rooms of different formats never meet, even under one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -139,6 +140,14 @@ pub struct ShardStats {
     pub lag: u64,
     /// The same, of the member that is furthest behind.
     pub lag_max: u64,
+    /// The same, of each member: how many members lag how far.
+    pub lags: Histogram,
+    /// Messages that members have been sent so far.
+    pub deliveries: u64,
+    /// The bytes of these, with the headers of their frames.
+    pub delivered_bytes: u64,
+    /// Bytes of the messages that are in memory.
+    pub window_bytes: u64,
     /// Logs that have begun a new epoch while their rooms were open, since the store did not have what was shown.
     pub resets: u64,
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use super::error::Busy;
 use crate::limit_hits::{Limit, LimitHits};
-use crate::reactor::{Gauge, InboxSender, ReactorMessage};
+use crate::reactor::{Gauge, InboxSender, ReactorMessage, ReactorStats};
 use crate::rooms::{
     Bans, Bounds, Joined, Online, Poll, Post, PostError, Posted, RejectReason, Relayed, Reply, RoomRequest,
     ShardStats, Timestamp, TooManyBans, VisibleHead,
 };
 use crate::store::{RoomId, Store};
+use crate::system::since_epoch;
 
 /// Reaches the rooms of a running server from any thread: publishes, reads, tells who is there, throws out. Where nothing
 /// else is said, chat rooms are meant.
@@ -45,6 +46,7 @@ pub struct Rooms {
     bounds: Arc<Bounds>,
     shards: usize,
     store: Option<Store>,
+    started_at: Duration,
 }
 
 impl Rooms {
@@ -56,7 +58,8 @@ impl Rooms {
         shards: usize,
         store: Option<Store>,
     ) -> Rooms {
-        Rooms { inbox, gauge, limit_hits, bounds, shards, store }
+        let started_at = since_epoch();
+        Rooms { inbox, gauge, limit_hits, bounds, shards, store, started_at }
     }
 
     pub(super) fn inbox(&self) -> &InboxSender {
@@ -214,6 +217,34 @@ impl Rooms {
         self.request_all(|reply| RoomRequest::Stats { reply }, reply)
     }
 
+    /// What has the reactor counted, and what does each shard hold?
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub(crate) fn figures(
+        &self,
+        reply: impl FnOnce(ReactorStats, Vec<ShardStats>) + Send + 'static,
+    ) -> Result<(), Busy> {
+        let gathered = Arc::new(Mutex::new((None, None, Some(reply))));
+        let of_shards = gathered.clone();
+        self.stats(move |shards| {
+            let mut gathered = of_shards.lock().unwrap_or_else(PoisonError::into_inner);
+            gathered.1 = Some(shards);
+            answer_if_whole(&mut gathered);
+        })?;
+        // Behind the questions to the shards: when those answer, this one has often been answered.
+        self.post_message(ReactorMessage::Count(Reply::new(move |reactor| {
+            let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
+            gathered.0 = Some(reactor);
+            answer_if_whole(&mut gathered);
+        })))
+    }
+
+    /// When the server was put together, since 1970.
+    pub(crate) fn started_at(&self) -> Duration {
+        self.started_at
+    }
+
     /// Are all shards alive? Answered when each has answered, which costs them nothing.
     ///
     /// # Errors
@@ -269,5 +300,16 @@ impl Rooms {
         }
         self.limit_hits.hit(Limit::ShardQueue);
         Err(Busy)
+    }
+}
+
+/// Passes both on as soon as both are there.
+fn answer_if_whole<A, B>(gathered: &mut (Option<A>, Option<B>, Option<impl FnOnce(A, B)>)) {
+    if gathered.0.is_some()
+        && gathered.1.is_some()
+        && let (Some(one), Some(other), Some(reply)) =
+            (gathered.0.take(), gathered.1.take(), gathered.2.take())
+    {
+        reply(one, other);
     }
 }

@@ -22,6 +22,11 @@ impl AdmissionLimit {
         })
     }
 
+    /// How many jobs are admitted at the moment, and their bytes.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.count.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+
     /// Admits a job of `bytes`, if there is room. A job larger than the whole limit is admitted when no other waits.
     pub(super) fn admit(self: &Arc<AdmissionLimit>, bytes: usize) -> Option<Permit> {
         let permit = Permit { limit: self.clone(), bytes };

@@ -111,6 +111,9 @@ pub(super) trait Backend: Send + Sync {
 
     fn monitor(&self) -> &Monitor;
 
+    /// How many jobs wait for the thread that writes, and their bytes.
+    fn waiting(&self) -> (usize, usize);
+
     /// Messages that went because the limits of a store in memory were reached.
     fn evicted(&self) -> u64;
 

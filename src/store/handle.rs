@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answer::{Done, Purpose};
 use super::backend::Backend;
 use super::backup::{BackupError, BackupId, BackupPart};
+use super::commits::CommitStats;
 use super::error::{Busy, Health, OpenError, StoreError};
 #[cfg(test)]
 use super::held::Holder;
@@ -296,6 +297,18 @@ impl Store {
     #[must_use]
     pub fn log_limit_hits(&self) -> u64 {
         self.backend.monitor().log_limit_hits()
+    }
+
+    /// Its commits since the start; a store in memory has none.
+    #[must_use]
+    pub fn commits(&self) -> CommitStats {
+        self.backend.monitor().commits.read()
+    }
+
+    /// How many batches and other changes wait for it at the moment, and the bytes of their messages.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        self.backend.waiting()
     }
 
     /// Messages that a store in memory has removed since the start because its limits were reached.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::commits::Commits;
 use super::error::{Health, StoreError};
 
 /// Notes in the directory of a store that it has failed.
@@ -21,6 +22,7 @@ pub(super) struct Monitor {
     checkpoints_fail: AtomicBool,
     /// How often something was refused because the write-ahead log was as long as it may be.
     log_limit_hits: AtomicU64,
+    pub(super) commits: Commits,
     /// Where a failure is noted for the next start; `None` if nothing outlives the process anyway.
     dir: Option<(PathBuf, NoteFailure)>,
 }

@@ -27,13 +27,14 @@
 //! | `values`, `backup` | what goes in and out; copies, as their clients see them |
 //! | `threads`, `answer`, `admission` | starting and ending; how requests are answered, and how many may wait |
 //! | `terms` | which batches of a shard must be refused, since they were built on one that was not stored |
-//! | `health`, `error` | how a store is, and what can go wrong |
+//! | `health`, `commits`, `error` | how a store is, how long its commits take, and what can go wrong |
 //! | `entropy` | random numbers and the time |
 
 mod admission;
 mod answer;
 mod backend;
 mod backup;
+mod commits;
 mod entropy;
 mod error;
 mod handle;
@@ -53,6 +54,7 @@ mod values;
 
 pub use self::answer::Done;
 pub use self::backup::{BackupError, BackupId, BackupPart};
+pub use self::commits::CommitStats;
 pub use self::error::{Busy, Health, OpenError, StoreError};
 pub use self::handle::Store;
 #[cfg(test)]

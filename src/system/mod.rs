@@ -1,4 +1,4 @@
-//! What the process takes from outside: time, chance, sockets, and being woken up.
+//! What the process takes from outside: time, chance, sockets, being woken up, and what it takes of the machine.
 //!
 //! In the product each of these is the system's own type or call, under another name: nothing stands between. With the
 //! feature `simulation` a thread can enter a world in which time stands until it is told to go on, chance comes from a
@@ -9,6 +9,7 @@
 //! | `clock` | what time it is |
 //! | `chance` | random numbers, and the keys of hashes |
 //! | `socket` | a connected socket |
+//! | `memory` | how much of it the process takes |
 //! | `waker` | what wakes the loop up |
 //! | `readiness` | what is reported of a socket |
 //! | `kernel` | in a simulation: the sockets and what happens between their ends |
@@ -18,6 +19,7 @@ mod chance;
 mod clock;
 #[cfg(feature = "simulation")]
 pub(crate) mod kernel;
+mod memory;
 mod readiness;
 mod socket;
 mod waker;
@@ -26,6 +28,7 @@ pub(crate) mod world;
 
 pub(crate) use chance::{RandomState, random};
 pub(crate) use clock::{instant, since_epoch, steady};
+pub(crate) use memory::resident_bytes;
 pub(crate) use readiness::Readiness;
 pub(crate) use socket::{Socket, real};
 pub(crate) use waker::Waker;

@@ -23,6 +23,7 @@ mod library;
 mod listeners;
 mod load;
 mod memory;
+mod metrics;
 mod operations;
 mod protocols_agree;
 mod quarantine;

@@ -1,5 +1,6 @@
 //! How the server is.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -9,8 +10,10 @@ use super::call::{Call, json};
 use super::error::ApiError;
 use crate::http::Status;
 use crate::limit_hits::{Limit, LogLines};
+use crate::reactor::{ClosedWith, ReactorStats};
 use crate::rooms::ShardStats;
-use crate::store::Health;
+use crate::store::{CommitStats, Health};
+use crate::system::{resident_bytes, since_epoch};
 
 /// What a shard, or the server, holds.
 #[derive(Serialize)]
@@ -35,13 +38,16 @@ struct Counts {
 
 impl From<&ShardStats> for Counts {
     fn from(stats: &ShardStats) -> Counts {
-        let ShardStats { rooms, openings, members, messages, unstored, lag, lag_max, resets } = *stats;
+        let ShardStats { rooms, openings, members, messages, unstored, lag, lag_max, resets, .. } = *stats;
         Counts { rooms, openings, members, messages, unstored, lag, lag_max, epoch_resets: resets }
     }
 }
 
 #[derive(Serialize)]
 struct Stats {
+    version: &'static str,
+    /// Seconds since the start.
+    uptime: u64,
     /// Connections of every kind, this one included.
     connections: usize,
     #[serde(flatten)]
@@ -50,6 +56,11 @@ struct Stats {
     /// How often each limit was hit since the start, by its key.
     limits: BTreeMap<&'static str, u64>,
     log: LogStats,
+    memory: MemoryStats,
+    traffic: TrafficStats,
+    /// Sessions that have ended since the start, by their close code; 1005: none was sent, 1006: the connection was lost.
+    closes: BTreeMap<Cow<'static, str>, u64>,
+    commits: CommitLatency,
     shards: Vec<Counts>,
 }
 
@@ -57,6 +68,83 @@ struct Stats {
 struct LogStats {
     /// Lines that were not taken, or could not be written.
     dropped: u64,
+}
+
+/// Bytes of memory.
+#[derive(Serialize)]
+struct MemoryStats {
+    /// That the process has resident, as far as the system tells.
+    resident: Option<u64>,
+    /// That wait for clients, or of what clients have not finished: what `limits.memory` is about.
+    waiting: usize,
+    /// Of the newest messages of all rooms.
+    windows: u64,
+}
+
+/// Since the start, over all connections.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TrafficStats {
+    accepted: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    messages_received: u64,
+    messages_sent: u64,
+    /// Messages of rooms among these, each counted for each member.
+    deliveries: u64,
+}
+
+impl TrafficStats {
+    fn new(reactor: &ReactorStats, shards: &[ShardStats]) -> TrafficStats {
+        let (counters, sum) =
+            (&reactor.counters, |of: fn(&ShardStats) -> u64| shards.iter().map(of).sum::<u64>());
+        let deliveries = sum(|shard| shard.deliveries);
+        TrafficStats {
+            accepted: counters.accepted,
+            bytes_received: counters.received_bytes,
+            bytes_sent: counters.sent_bytes + sum(|shard| shard.delivered_bytes),
+            messages_received: counters.received_messages,
+            messages_sent: counters.sent_messages + deliveries,
+            deliveries,
+        }
+    }
+}
+
+/// How long commits take, in microseconds. Half of them, and 99 of 100, take no longer than this; absent before the first
+/// one, and where it is longer than what is told apart.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CommitLatency {
+    count: u64,
+    messages: u64,
+    micros_mean: Option<u64>,
+    micros_p50: Option<u64>,
+    micros_p99: Option<u64>,
+}
+
+impl CommitLatency {
+    fn new(CommitStats { micros, messages, .. }: &CommitStats) -> CommitLatency {
+        CommitLatency {
+            count: micros.count(),
+            messages: messages.sum(),
+            micros_mean: micros.sum().checked_div(micros.count()),
+            micros_p50: micros.quantile(0.5),
+            micros_p99: micros.quantile(0.99),
+        }
+    }
+}
+
+/// The ends of sessions by their codes, whatever the causes.
+fn closes(reactor: &ReactorStats) -> BTreeMap<Cow<'static, str>, u64> {
+    let mut closes = BTreeMap::new();
+    for (&(_, code), count) in &reactor.counters.closes {
+        let code = match code {
+            ClosedWith::Code(code) => Cow::Owned(code.to_string()),
+            ClosedWith::Other => Cow::Borrowed("other"),
+        };
+        *closes.entry(code).or_default() += count;
+    }
+    closes
 }
 
 #[derive(Serialize)]
@@ -68,7 +156,7 @@ const ALIVE: Alive = Alive { status: "ok" };
 
 pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
     let (pending, store, rooms) = (call.pending.clone(), call.store.clone(), call.rooms.clone());
-    call.rooms.stats(move |shards| {
+    call.rooms.figures(move |reactor, shards| {
         let connections = rooms.connections();
         let all = Counts {
             rooms: shards.iter().map(|shard| shard.rooms).sum(),
@@ -80,6 +168,14 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
             lag_max: shards.iter().map(|shard| shard.lag_max).max().unwrap_or(0),
             epoch_resets: shards.iter().map(|shard| shard.resets).sum(),
         };
+        let memory = MemoryStats {
+            resident: resident_bytes(),
+            waiting: reactor.waiting_bytes,
+            windows: shards.iter().map(|shard| shard.window_bytes).sum(),
+        };
+        let (traffic, closes) = (TrafficStats::new(&reactor, &shards), closes(&reactor));
+        let commits = CommitLatency::new(&store.commits());
+        let uptime = since_epoch().saturating_sub(rooms.started_at()).as_secs();
         let (evicted, log_limit_hits) = (store.evicted(), store.log_limit_hits());
         let store = match store.health() {
             Health::Healthy => "healthy",
@@ -92,7 +188,22 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
         limits.insert("memory_bytes", evicted);
         limits.insert("log_bytes", log_limit_hits);
         let log = LogStats { dropped: LogLines::dropped() };
-        pending.send(json(Status::OK, &Stats { connections, all, store, limits, log, shards }));
+        let version = env!("CARGO_PKG_VERSION");
+        let stats = Stats {
+            version,
+            uptime,
+            connections,
+            all,
+            store,
+            limits,
+            log,
+            memory,
+            traffic,
+            closes,
+            commits,
+            shards,
+        };
+        pending.send(json(Status::OK, &stats));
     })?;
     Ok(())
 }

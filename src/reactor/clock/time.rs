@@ -38,6 +38,11 @@ impl Clock {
         self.now()
     }
 
+    /// How long ago it was read last.
+    pub(crate) fn since_advance(&self) -> Duration {
+        instant().duration_since(self.last)
+    }
+
     /// The time is what it is said to be, whatever the system's clock says.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn set(&mut self, elapsed: Duration) -> Tick {

@@ -263,6 +263,7 @@ impl Http1 {
                 let client = Client { address: peer_info.peer, secure: peer_info.secure };
                 env.outbound.stream().set_client(client);
                 accepted.encode(&mut env.shared.replies);
+                env.shared.counters.count_handshake(Status::SWITCHING_PROTOCOLS);
                 let agreed = Agreed::new(endpoint, &accepted, env.shared);
                 // At once: from `open` on, other threads may write to this socket.
                 env.shared.send_replies(env.outbound);
@@ -439,6 +440,7 @@ fn begin_streaming<S: Service>(
         let _ends_anyway = encode(&follow.head.close(), reply, env);
         return last(env);
     }
+    env.shared.counters.count_response(follow.head.status());
     env.shared.send_replies(env.outbound);
     Next::Streaming(Box::new(Streaming::begin(follow, path, env.key, env.outbound, env.shared)))
 }

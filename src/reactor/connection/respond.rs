@@ -3,6 +3,7 @@
 use crate::http::{Head, Method, Problem, Response, ResponseFraming, Status};
 use crate::limit_hits::Limit;
 use crate::reactor::api::peer_info::PeerInfo;
+use crate::reactor::counters::is_handshake;
 use crate::reactor::env::Env;
 use crate::reactor::reports::request::{self, Requester};
 
@@ -34,6 +35,9 @@ pub(super) fn respond<S>(
     if hint.is_some() || request::is_refusal(response.status()) {
         request::report(response, head, hint, requester, env.shared);
     }
+    if head.is_some_and(is_handshake) {
+        env.shared.counters.count_handshake(response.status());
+    }
     encode(response, reply_to(head), env)
 }
 
@@ -43,6 +47,7 @@ pub(super) fn reply_to(head: Option<&Head<'_>>) -> ResponseFraming {
 }
 
 pub(super) fn encode<S>(response: &Response, reply: ResponseFraming, env: &mut Env<'_, S>) -> Option<()> {
+    env.shared.counters.count_response(response.status());
     let keep_alive = reply.keep_alive && !response.closes();
     let date = env.shared.date().to_owned();
     let start = env.shared.replies.len();

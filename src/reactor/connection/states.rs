@@ -154,7 +154,7 @@ impl Connection {
         match &mut self.state {
             ConnectionState::WebSocket(websocket) => {
                 let mut env = Env { key, outbound: &self.outbound, shared, service };
-                websocket.end(Disconnect::PeerGone, &mut env);
+                websocket.end(Disconnect::PeerGone, None, &mut env);
             }
             ConnectionState::Streaming(_) => {
                 self.leave_stream(shared);

@@ -39,6 +39,7 @@ impl Streaming {
         outbound: &Arc<Outbound>,
         shared: &mut LoopState,
     ) -> Streaming {
+        shared.counters.streams[0] += 1;
         let StreamResponse { room, user, encoding, start, welcome, beat, until, .. } = follow;
         let request = JoinRequest::chat(&room, &user)
             .start(start)
@@ -56,6 +57,7 @@ impl Streaming {
 
     /// Leaves the room, once: the member's key may name another member from now on.
     pub(crate) fn end(self, shared: &mut LoopState) {
+        shared.counters.streams[1] += 1;
         shared.shards[usize::from(self.membership.shard)].push(Command::Leave(self.membership.member));
     }
 
@@ -84,6 +86,7 @@ impl Streaming {
             *at = shared.now.saturating_add(*interval);
             // A client with bytes to take has a sign of life, too.
             if self.stall.is_none() {
+                shared.counters.sent_bytes += bytes.len() as u64;
                 let _ends_soon = outbound.send_unbounded(bytes);
             }
         }

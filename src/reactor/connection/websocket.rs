@@ -68,6 +68,7 @@ impl WebSocket {
         admission: S::Admission,
         env: &mut Env<'_, S>,
     ) -> WebSocket {
+        env.shared.counters.sessions += 1;
         let Agreed { endpoint, subprotocol, deflate } = agreed;
         let window = deflate.map(|deflate| deflate.server_window);
         let mut state = SessionState::new(endpoint, subprotocol, window, deflate.is_some());
@@ -124,6 +125,7 @@ impl WebSocket {
         while let Some(incoming) = self.protocol.poll(&mut input) {
             match incoming {
                 Incoming::Message(message) => {
+                    env.shared.counters.received_messages += 1;
                     if let Some(limiter) = &mut self.limiter
                         && !limiter.take_message(env.shared.now)
                     {
@@ -252,7 +254,7 @@ impl WebSocket {
     ) {
         self.protocol.close_sent();
         self.report(Disconnect::Closed(code), code, reason, env);
-        self.end(Disconnect::Closed(code), env);
+        self.end(Disconnect::Closed(code), Some(code), env);
     }
 
     /// A thread of the application has something for the session.
@@ -264,20 +266,26 @@ impl WebSocket {
         }
     }
 
-    /// Tells the service, leaves the rooms; once.
-    pub(crate) fn end<S: Service>(&mut self, because: Disconnect, env: &mut Env<'_, S>) {
+    /// Tells the service, leaves the rooms; once. `code` is that of the Close frame, if there was one.
+    pub(crate) fn end<S: Service>(
+        &mut self,
+        because: Disconnect,
+        code: Option<CloseCode>,
+        env: &mut Env<'_, S>,
+    ) {
         if self.state.has_ended() {
             return;
         }
-        let mut because = because;
-        if let Some(code) = env.outbound.closed_elsewhere()
-            && because != Disconnect::Closed(code)
+        let (mut because, mut code) = (because, code);
+        if let Some(said) = env.outbound.closed_elsewhere()
+            && because != Disconnect::Closed(said)
         {
             // The client has heard of that, and the reactor has not until now.
-            because = Disconnect::Closed(code);
-            self.report(because, code, "closed by the application", env);
+            (because, code) = (Disconnect::Closed(said), Some(said));
+            self.report(because, said, "closed by the application", env);
         }
         self.state.end();
+        env.shared.counters.count_close(because, code);
         let (service, mut cx) = env.context(&mut self.state);
         service.close(&mut cx, because);
         for membership in std::mem::take(&mut self.state.memberships).as_slice() {
@@ -309,13 +317,14 @@ impl WebSocket {
         let CloseRequest { code, reason, because } = request;
         encode::close(&mut env.shared.replies, Some(code), &reason);
         let is_first = env.outbound.close(&env.shared.replies);
+        env.shared.counters.sent_bytes += env.shared.replies.len() as u64;
         env.shared.forget_replies();
         self.protocol.close_sent();
         // A connection that has failed takes no Close frame either.
         if is_first || env.outbound.closed_elsewhere().is_none() {
             self.report(because, code, &reason, env);
         }
-        self.end(because, env);
+        self.end(because, Some(code), env);
     }
 
     /// Tells the operator of a session that ends badly.
@@ -347,11 +356,12 @@ impl WebSocket {
         if answer && self.state.is_open() {
             encode::close(&mut env.shared.replies, code, "");
             env.outbound.close(&env.shared.replies);
+            env.shared.counters.sent_bytes += env.shared.replies.len() as u64;
             env.shared.forget_replies();
             if let (Disconnect::Protocol(error), Some(code)) = (because, code) {
                 self.report(because, code, &error.to_string(), env);
             }
-            self.end(because, env);
+            self.end(because, code, env);
         }
     }
 
@@ -429,5 +439,6 @@ fn pong<S>(payload: &[u8], env: &mut Env<'_, S>) {
     }
     let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);
     encode::pong(&mut frame, payload);
+    env.shared.counters.sent_bytes += frame.len() as u64;
     env.outbound.pong(&frame);
 }

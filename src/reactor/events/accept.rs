@@ -54,6 +54,7 @@ impl<S: Service> Reactor<S> {
     /// Takes in a connection that was accepted.
     pub(crate) fn open(&mut self, newcomer: Newcomer) {
         let Newcomer { socket, peer, local, tls } = newcomer;
+        self.shared.counters.accepted += 1;
         let limits = self.shared.limits.clone();
         let header = self.proxy_protocol;
         // What a proxy brings belongs to its clients, and is counted as soon as they are known.

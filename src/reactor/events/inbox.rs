@@ -9,6 +9,7 @@ use crate::reactor::connection::deadlines::after_event;
 use crate::reactor::connection::http::{Http1, Next};
 use crate::reactor::connection::states::ConnectionState;
 use crate::reactor::connection::websocket::WebSocket;
+use crate::reactor::counters::ReactorStats;
 use crate::reactor::env::Env;
 use crate::reactor::inbox::message::ReactorMessage;
 use crate::reactor::key::Key;
@@ -61,6 +62,7 @@ impl<S: Service> Reactor<S> {
             ReactorMessage::Event(key, event) => {
                 self.with_websocket(key, |websocket, env| websocket.event(event, env));
             }
+            ReactorMessage::Count(reply) => reply.send(self.stats()),
             ReactorMessage::Certificate(certificate) => self.certificate = Some(certificate),
             // Compression was agreed on with each session as it was.
             ReactorMessage::Limits(limits) => {
@@ -75,6 +77,19 @@ impl<S: Service> Reactor<S> {
             }
             ReactorMessage::Config(config) => self.service.reconfigure(&config),
             ReactorMessage::Shutdown => self.begin_shutdown(),
+        }
+    }
+
+    fn stats(&self) -> ReactorStats {
+        let mut counters = self.shared.counters.clone();
+        let [messages, bytes] = self.shared.inbox.sent();
+        counters.sent_messages += messages;
+        counters.sent_bytes += bytes;
+        ReactorStats {
+            counters,
+            connections: self.connections.len(),
+            waiting_bytes: self.shared.waiting.bytes(),
+            accept_pauses: self.shared.limit_hits.hits(Limit::Descriptors),
         }
     }
 

@@ -60,6 +60,7 @@ impl<S: Service> Reactor<S> {
             Ok(Arrived::End) => self.on_end_of_input(key),
             Ok(Arrived::Broken) => self.on_broken_input(key),
             Ok(Arrived::Bytes { count, more }) => {
+                self.shared.counters.received_bytes += count as u64;
                 connection.unread = connection.input_end >= InputEnd::Near || connection.urgent || more;
                 if connection.unread {
                     connection.make_ready(key, &mut self.shared);

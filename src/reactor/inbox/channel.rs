@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 use std::time::Duration;
@@ -47,6 +47,8 @@ struct Wakeup {
     /// Invariant: bounded. A connection waits for one answer at a time, a session is closed once, and at most
     /// [`MESSAGES_MAX`] events wait here.
     overflow: Mutex<VecDeque<ReactorMessage>>,
+    /// What the application's threads have sent to sessions: messages, and bytes.
+    sent: [AtomicU64; 2],
 }
 
 impl Wakeup {
@@ -65,7 +67,8 @@ impl InboxSender {
     pub(crate) fn new(waker: Waker, limit_hits: LimitHits) -> (InboxSender, InboxReceiver) {
         let (messages, received) = crossbeam_channel::bounded(MESSAGES_MAX);
         let (reader, overflow) = (OnceLock::new(), Mutex::default());
-        let wakeup = Arc::new(Wakeup { waker, is_set: AtomicBool::new(false), reader, overflow });
+        let sent = Default::default();
+        let wakeup = Arc::new(Wakeup { waker, is_set: AtomicBool::new(false), reader, overflow, sent });
         (
             InboxSender { messages, wakeup: wakeup.clone(), limit_hits },
             InboxReceiver { messages: received, wakeup },
@@ -143,6 +146,18 @@ impl InboxSender {
         let posted = self.messages.try_send(message).is_ok();
         self.wake();
         posted
+    }
+
+    /// Counts what a thread of the application has sent to a session.
+    // Shared by all threads, unlike all other counters; a message that goes this way costs a system call and more.
+    pub(crate) fn count_sent(&self, messages: u64, bytes: usize) {
+        self.wakeup.sent[0].fetch_add(messages, Ordering::Relaxed);
+        self.wakeup.sent[1].fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What has been counted so: messages, and bytes.
+    pub(crate) fn sent(&self) -> [u64; 2] {
+        self.wakeup.sent.each_ref().map(|counter| counter.load(Ordering::Relaxed))
     }
 
     /// Wakes the reactor up.

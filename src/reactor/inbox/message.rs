@@ -5,9 +5,10 @@ use crate::http::Response;
 use crate::reactor::api::stream_response::StreamResponse;
 use crate::reactor::api::ticket::Ticket;
 use crate::reactor::api::user_state::UserState;
+use crate::reactor::counters::ReactorStats;
 use crate::reactor::key::Key;
 use crate::reactor::limits::ReactorLimits;
-use crate::rooms::{RoomRequest, SessionEffect};
+use crate::rooms::{Reply, RoomRequest, SessionEffect};
 use crate::transport::Certificate;
 use crate::ws::CloseCode;
 
@@ -29,6 +30,8 @@ pub(crate) enum ReactorMessage {
     Request(Box<RoomRequest>),
     /// A request to this shard.
     RequestShard(usize, Box<RoomRequest>),
+    /// What has been counted? Answered on the reactor's thread.
+    Count(Reply<ReactorStats>),
     /// What newcomers are shown from now on.
     Certificate(Certificate),
     /// New limits.

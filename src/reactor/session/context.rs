@@ -160,6 +160,8 @@ impl Context<'_> {
         if !self.is_open() {
             return;
         }
+        // Pings are no messages.
+        self.shared.counters.sent_messages += u64::from(opcode != OpCode::Ping);
         if let Some(deflate) = self.deflate() {
             let history = self.state.rare.as_mut().and_then(|rare| rare.history.as_deref_mut());
             return deflate.frame(&mut self.shared.replies, opcode, payload, history);
@@ -169,6 +171,7 @@ impl Context<'_> {
         }
         self.shared.send_replies(self.outbound);
         let (header, header_len) = encode::header(opcode, payload.len());
+        self.shared.counters.sent_bytes += (header_len + payload.len()) as u64;
         let _peer_is_gone = self.outbound.send_parts(&header[..header_len], payload);
     }
 

@@ -167,7 +167,7 @@ impl Session {
     /// # Errors
     /// [`SendError`]; then nothing of it was sent.
     pub(crate) fn send_frame(&self, frame: &TextFrame) -> Result<(), SendError> {
-        self.inner.outbound.send(&frame.0)
+        self.send_counted(&frame.0, 1)
     }
 
     fn send(&self, opcode: OpCode, payload: &[u8]) -> Result<(), SendError> {
@@ -176,6 +176,12 @@ impl Session {
             Some(deflate) => deflate.frame(&mut frame, opcode, payload, None),
             None => encode::frame(&mut frame, opcode, payload),
         }
-        self.inner.outbound.send(&frame)
+        self.send_counted(&frame, u64::from(opcode != OpCode::Ping))
+    }
+
+    fn send_counted(&self, frame: &[u8], messages: u64) -> Result<(), SendError> {
+        self.inner.outbound.send(frame)?;
+        self.inner.inbox.count_sent(messages, frame.len());
+        Ok(())
     }
 }

@@ -59,6 +59,13 @@ impl<'a> Slice<'a> {
         (begun as u64, end)
     }
 
+    /// The bytes of the first `frames` frames.
+    #[must_use]
+    pub fn bytes_of(&self, frames: u64) -> usize {
+        let last = usize::try_from(frames).ok().and_then(|frames| frames.checked_sub(1));
+        last.and_then(|last| self.entries.get(last)).map_or(0, |entry| self.offset(entry.end))
+    }
+
     /// When the last of the first `frames` frames was published; `None` if there is none.
     #[must_use]
     pub fn at(&self, frames: u64) -> Option<Timestamp> {

@@ -1,7 +1,7 @@
 //! Fan-out: moves the members of a room along its log.
 
 use super::limits::{OnLag, RoomLimits};
-use super::member::MemberState;
+use super::member::{Delivered, MemberState};
 use super::outcome::Outcome;
 use super::parallel::{FanoutJob, FanoutPool};
 use super::round::Round;
@@ -103,10 +103,12 @@ impl<P: Peer> Room<P> {
             number,
             members: self.members.take_block(number),
             behind: Vec::new(),
+            delivered: Delivered::default(),
         };
         let jobs = numbers.map(job).collect();
         for job in fanout_pool.run(jobs) {
-            let FanoutJob { number, members, behind, .. } = job;
+            let FanoutJob { number, members, behind, delivered, .. } = job;
+            out.delivered.add(delivered);
             self.members.put_back(number, members);
             for index in behind {
                 self.pump_member(number * block_members + index, limits, out);
@@ -162,7 +164,7 @@ impl<P: Peer> Room<P> {
             }
         };
         if let Some(slice) = slice.or_else(|| self.log.slice(cursor, last)) {
-            return member.send(&slice, self.positions.visible());
+            return out.delivered.add(member.send(&slice, self.positions.visible()));
         }
         // Plain payloads cannot tell of a gap.
         let can_be_told = self.format == Format::Chat || member.variant == Variant::Encoded;
@@ -205,7 +207,7 @@ impl<P: Peer> Room<P> {
             return self.fail(position, out);
         }
         match log.slice(cursor, last) {
-            Some(slice) if !slice.bytes().is_empty() => member.send(&slice, last),
+            Some(slice) if !slice.bytes().is_empty() => out.delivered.add(member.send(&slice, last)),
             Some(_) | None => member.cursor = last,
         }
     }

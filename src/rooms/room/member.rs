@@ -44,29 +44,47 @@ pub(in crate::rooms) struct Member<P> {
     pub(in crate::rooms) variant: Variant,
 }
 
+/// What has been sent to members: counted where they are sent to, without looking at any other thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::rooms) struct Delivered {
+    pub(in crate::rooms) messages: u64,
+    pub(in crate::rooms) bytes: u64,
+}
+
+impl Delivered {
+    #[inline]
+    pub(in crate::rooms) fn add(&mut self, more: Delivered) {
+        self.messages += more.messages;
+        self.bytes += more.bytes;
+    }
+}
+
 impl<P> Member<P> {
-    /// Sends `slice`, whose last message is `last`, and moves on as far as the peer takes it.
-    pub(in crate::rooms) fn send(&mut self, slice: &Slice<'_>, last: u64)
+    /// Sends `slice`, whose last message is `last`, and moves on as far as the peer takes it. A message of which the peer
+    /// takes a part counts as sent.
+    #[must_use]
+    pub(in crate::rooms) fn send(&mut self, slice: &Slice<'_>, last: u64) -> Delivered
     where
         P: Peer,
     {
-        let frames = match self.peer.send(slice) {
+        let (frames, bytes) = match self.peer.send(slice) {
             Sent::All => {
                 self.cursor = last;
-                slice.frames()
+                (slice.frames(), slice.bytes().len())
             }
             Sent::Blocked { frames } => {
                 self.cursor += frames;
                 self.state = MemberState::Blocked;
-                frames
+                (frames, slice.bytes_of(frames))
             }
             Sent::Closed => {
                 self.state = MemberState::Gone;
-                0
+                (0, 0)
             }
         };
         if let Some(at) = slice.at(frames) {
             self.sent_at = at.max(self.sent_at);
         }
+        Delivered { messages: frames, bytes: bytes as u64 }
     }
 }

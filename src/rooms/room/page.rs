@@ -60,7 +60,7 @@ impl<P: Peer> Room<P> {
             let from = if since.is_some() && has_lost { 1 } else { cursor + 1 };
             self.leave_behind(position, from, kept_after.max(cursor));
         }
-        self.send_page(position, page);
+        self.send_page(position, page, out);
         let Some(member) = self.members.get_mut(position) else { return PageOutcome::Applied };
         if self.encoded.has_failed(member.key) {
             // Its cursor would never move, and the store be read for it without end.
@@ -83,7 +83,7 @@ impl<P: Peer> Room<P> {
 
     /// Sends a member what a page has after its cursor. Plain for everybody: a page is for one member alone, whom
     /// compressing it would serve at the cost of the room.
-    fn send_page(&mut self, position: usize, page: &Page) {
+    fn send_page(&mut self, position: usize, page: &Page, out: &mut Outcome) {
         let Some(member) = self.members.get_mut(position) else { return };
         let mut log = Log::after(member.cursor);
         for stored in &page.messages {
@@ -99,7 +99,7 @@ impl<P: Peer> Room<P> {
             }
         }
         if let Some(slice) = log.slice(member.cursor, log.head()).filter(|slice| slice.frames() > 0) {
-            member.send(&slice, log.head());
+            out.delivered.add(member.send(&slice, log.head()));
         }
     }
 }

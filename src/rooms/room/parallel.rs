@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::member::{Member, MemberState};
+use super::member::{Delivered, Member, MemberState};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::log::frames::Log;
 use crate::rooms::values::Variant;
@@ -21,6 +21,8 @@ pub struct FanoutJob<P> {
     pub(in crate::rooms) members: Vec<Member<P>>,
     /// Members that the logs here do not help: their room sees to them.
     pub(in crate::rooms) behind: Vec<usize>,
+    /// What the others were sent.
+    pub(in crate::rooms) delivered: Delivered,
 }
 
 #[cfg(test)]
@@ -34,6 +36,7 @@ impl<P> FanoutJob<P> {
             number: 0,
             members: Vec::new(),
             behind: Vec::new(),
+            delivered: Delivered::default(),
         }
     }
 }
@@ -55,7 +58,7 @@ impl<P: Peer> FanoutJob<P> {
                 Variant::Encoded => None,
             };
             match slice {
-                Some(slice) => member.send(&slice, self.visible),
+                Some(slice) => self.delivered.add(member.send(&slice, self.visible)),
                 None => self.behind.push(index),
             }
         }

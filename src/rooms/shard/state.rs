@@ -11,6 +11,7 @@ use super::member_index::MemberIndex;
 use super::poll_count::Polls;
 use super::room_opening::Opening;
 use super::store_requests::StoreRequests;
+use crate::histogram::Histogram;
 use crate::rooms::api::effect::{SessionEffect, StoreRequest};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::RecordBatch;
@@ -21,6 +22,10 @@ use crate::rooms::room::parallel::FanoutPool;
 use crate::rooms::room::state::Room;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::ShardStats;
+
+/// How far members lag, in messages.
+// Nothing, one window or so, and what takes seconds or minutes to catch up with.
+const LAG_BOUNDS: &[u64] = &[0, 1, 10, 100, 1_000, 10_000, 100_000];
 
 /// A room, or the wait for it.
 #[derive(Debug)]
@@ -115,16 +120,32 @@ impl<P: Peer> Shard<P> {
     #[must_use]
     pub fn stats(&self) -> ShardStats {
         let (members, messages, unstored) = (self.members, self.messages, self.commits.unstored());
-        let (mut lag, mut lag_max) = (0_u64, 0);
+        let (mut lag, mut lag_max, mut window_bytes) = (0_u64, 0, 0);
+        let mut lags = Histogram::new(LAG_BOUNDS);
         for (_, entry) in &self.rooms {
             let RoomSlot::Open(room) = entry else { continue };
+            window_bytes += room.log.window_bytes() as u64;
             for behind in room.members.iter().map(|member| room.lag(member)) {
                 lag = lag.saturating_add(behind);
                 lag_max = behind.max(lag_max);
+                lags.note(behind);
             }
         }
         let (rooms, openings) = (self.rooms.len() - self.absent, self.openings);
-        ShardStats { rooms, openings, members, messages, unstored, lag, lag_max, resets: self.resets }
+        ShardStats {
+            rooms,
+            openings,
+            members,
+            messages,
+            unstored,
+            lag,
+            lag_max,
+            lags,
+            deliveries: self.out.delivered.messages,
+            delivered_bytes: self.out.delivered.bytes,
+            window_bytes,
+            resets: self.resets,
+        }
     }
 
     /// Messages that wait for the store.

@@ -271,6 +271,10 @@ impl Backend for Memory {
         &self.monitor
     }
 
+    fn waiting(&self) -> (usize, usize) {
+        self.admission.waiting()
+    }
+
     #[cfg(test)]
     fn floor(&self, room: RoomId, done: Done<Result<u64, StoreError>>) -> Result<(), Busy> {
         self.ask(done, move |rooms| rooms.floor(room))

@@ -610,6 +610,10 @@ impl Backend for Simulated {
         &self.monitor
     }
 
+    fn waiting(&self) -> (usize, usize) {
+        self.admission.waiting()
+    }
+
     fn evicted(&self) -> u64 {
         0
     }

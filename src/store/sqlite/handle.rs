@@ -171,6 +171,10 @@ impl Backend for Sqlite {
         &self.monitor
     }
 
+    fn waiting(&self) -> (usize, usize) {
+        self.job_limit.waiting()
+    }
+
     #[cfg(test)]
     fn floor(&self, room: RoomId, done: Done<Result<u64, StoreError>>) -> Result<(), Busy> {
         use super::rows::LogRow;

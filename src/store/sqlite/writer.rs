@@ -76,8 +76,8 @@ impl Writer {
         let mut stopping = false;
         while let Some(first) = self.next(stopping) {
             let round = self.gather(first, &mut stopping);
-            let records = round.iter().map(Job::records).sum();
-            self.round(round);
+            let records: usize = round.iter().map(Job::records).sum();
+            self.round(round, records);
             self.catch_up_deleting(records);
         }
         self.conn
@@ -144,8 +144,16 @@ impl Writer {
         round
     }
 
-    fn round(&mut self, mut round: Vec<Job>) {
-        let outcome = if round.iter().any(Job::writes) { self.transact(&mut round) } else { Ok(()) };
+    fn round(&mut self, mut round: Vec<Job>, records: usize) {
+        let outcome = if round.iter().any(Job::writes) {
+            let (began_at, outcome) = (clock(), self.transact(&mut round));
+            if outcome.is_ok() {
+                self.monitor.commits.note(clock().saturating_duration_since(began_at), records);
+            }
+            outcome
+        } else {
+            Ok(())
+        };
         if let Err(error) = &outcome {
             self.log.heads.clear();
             self.monitor.failed(error);
