@@ -5,7 +5,8 @@
 //! | this one | the arguments, and which command they mean |
 //! | `failure` | why a command failed, and its exit status |
 //! | `serve` | the server: configuration, log, reload |
-//! | `start`, `socket_activation`, `signals` | what the log says first; sockets of a service manager; what signals do |
+//! | `start`, `signals` | what the log says first; what signals do |
+//! | `socket_activation`, `service_manager` | sockets of a service manager; what it is told |
 //! | `log` | the log, on standard error |
 //! | `config` | `foghorn config`: a configuration is checked, the default one printed |
 //! | `token` | `foghorn token`: a signed token |
@@ -42,6 +43,7 @@ mod restore;
 #[cfg(feature = "store")]
 mod room_line;
 mod serve;
+mod service_manager;
 mod signals;
 mod socket_activation;
 mod start;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::failure::{Failure, cannot_print};
+use super::service_manager::ServiceManager;
 use super::signals::{Grace, Running};
 use super::{config, log, signals, socket_activation, start};
 use crate::config::{Config, ConfigError, Flag};
@@ -83,13 +84,14 @@ impl ServeArgs {
 pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     // Before anything else is opened.
     let sockets = socket_activation::take()?;
+    let service_manager = ServiceManager::find()?;
     let config = arguments.load()?;
     log::begin(&config)?;
     warn_of_short_secret(&config);
     let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
     let (store, store_threads) = Store::open(location, store_options(&config))?;
     let grace = Grace::new(config.shutdown.grace);
-    let served = serve(arguments, &config, sockets, store, &grace);
+    let served = serve(arguments, &config, sockets, store, &grace, &service_manager);
     // Whatever the rooms have handed over is stored before the process ends, also if the server could not start.
     let is_stored = store_threads.finish_within(grace.now() + WATCHDOG_FIRST);
     let _running = served?;
@@ -107,6 +109,7 @@ fn serve(
     sockets: Vec<(OwnedFd, bool)>,
     store: Store,
     grace: &Grace,
+    service_manager: &ServiceManager,
 ) -> Result<Running, Failure> {
     let router = web::routes(chat::routes(demo::routes(Router::new()), config));
     #[cfg(feature = "stomp")]
@@ -124,9 +127,10 @@ fn serve(
         let grace = grace.clone();
         move || reload(&arguments, &running, &handle, &grace)
     };
-    let running = signals::heed(&server.handle(), grace, reload)?;
+    let running = signals::heed(&server.handle(), grace, service_manager, reload)?;
     start::report(config, server.listeners());
     announce(&server).map_err(cannot_print)?;
+    service_manager.tell_ready(&server.handle())?;
     server.run()?;
     Ok(running)
 }

@@ -15,6 +15,7 @@ use signal_hook::low_level;
 
 use super::failure::FAILURE;
 use super::log;
+use super::service_manager::ServiceManager;
 use crate::server::ServerHandle;
 
 /// Two signals within this time are one: a terminal and a service manager both tell a group of processes.
@@ -54,14 +55,15 @@ pub(super) struct Running {
 pub(super) fn heed(
     server: &ServerHandle,
     grace: &Grace,
+    service_manager: &ServiceManager,
     reload: impl Fn() + Send + 'static,
 ) -> io::Result<Running> {
     // Nothing is ever sent: that it is disconnected is the message.
     let (ended, end) = bounded(0);
     let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    let (server, grace) = (server.clone(), grace.clone());
+    let (server, grace, service_manager) = (server.clone(), grace.clone(), service_manager.clone());
     spawn("signals", move || {
-        let mut ending = ServerEnd { server, grace, end, since: None };
+        let mut ending = ServerEnd { server, grace, service_manager, end, since: None };
         signals.forever().for_each(|signal| ending.note(signal));
     })?;
     // Reloading reads files, which may take its time.
@@ -78,6 +80,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<()> {
 struct ServerEnd {
     server: ServerHandle,
     grace: Grace,
+    service_manager: ServiceManager,
     /// Disconnected when the server has ended.
     end: Receiver<()>,
     /// When the first signal came.
@@ -90,6 +93,7 @@ impl ServerEnd {
         let Some(since) = self.since else {
             self.since = Some(now);
             tracing::info!(signal, "shutting down");
+            self.service_manager.tell_stopping();
             return self.begin();
         };
         if now.duration_since(since) < ONE_SIGNAL {

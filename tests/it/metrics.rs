@@ -49,7 +49,7 @@ impl Scrape {
 
     #[track_caller]
     fn value(&self, series: &str) -> f64 {
-        *self.values.get(series).unwrap_or_else(|| panic!("no {series} in {}", self.response))
+        *self.values.get(series).expect(series)
     }
 
     /// A series that need not be there before it is counted for the first time.
@@ -186,7 +186,7 @@ fn bytes_of_both_directions_agree_to_the_last_one() {
 
 #[test]
 fn ends_of_sessions_agree_by_cause_and_code() {
-    let server = ConfiguredProcess::start("[limits]\nmessage_bytes = 1000\n");
+    let server = ConfiguredProcess::start("");
     let address = server.address();
     let mut by_clients = BTreeMap::from([(1005, 0.0)]);
     for (code, times) in [(1000_u16, 3), (1001, 2), (4321, 2), (3000, 1), (4999, 1), (1013, 1)] {
@@ -209,7 +209,7 @@ fn ends_of_sessions_agree_by_cause_and_code() {
     client.expect_close(1007);
     let mut client = Raw::open_at(address, "/ws/chat?roomId=r&username=u");
     assert_eq!(client.frame().first, frame::TEXT);
-    client.send(&frame::masked(frame::TEXT, &[b'x'; 1001]));
+    client.send(&frame::masked(frame::TEXT, &[b'x'; 65_537]));
     client.expect_close(1009);
     Raw::open_at(address, "/ws/chat?username=u").expect_close(1008);
     let mut client = Raw::open_at(address, "/ws/chat?roomId=k&username=u");
@@ -380,4 +380,24 @@ fn the_page_of_metrics_names_exactly_what_there_is() {
     let only = |one: &BTreeSet<_>, other: &BTreeSet<_>| one.difference(other).cloned().collect::<Vec<_>>();
     assert_eq!(only(&shown, &named), [], "the page does not have these");
     assert_eq!(only(&named, &shown), [], "the server does not have these");
+}
+
+#[test]
+fn alerts_and_dashboard_ask_for_what_there_is() {
+    let server = ConfiguredProcess::start("");
+    let scrape = Scrape::of(server.address());
+    let known: BTreeSet<_> = scrape.values.keys().filter_map(|series| series.split('{').next()).collect();
+    for text in [
+        include_str!("../../deploy/prometheus/alerts.yml"),
+        include_str!("../../deploy/prometheus/grafana.json"),
+        include_str!("../../docs/metrics.md"),
+    ] {
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+        let mut asked = words.filter(|word| word.starts_with("foghorn_") || word.starts_with("process_"));
+        let unknown = asked.find(|name| {
+            let parts = ["", "_count", "_sum", "_bucket"].map(|part| format!("{name}{part}"));
+            parts.iter().all(|name| !known.contains(name.as_str()))
+        });
+        assert_eq!(unknown, None);
+    }
 }

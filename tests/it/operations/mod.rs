@@ -7,4 +7,5 @@ mod endings;
 mod log;
 mod process;
 mod refusals;
+mod service_manager;
 mod signals;

@@ -57,9 +57,19 @@ impl Server {
         Server::with_stderr(File::create(log).expect("a file").into(), arguments, config)
     }
 
+    /// A server that finds these variables in its environment.
+    pub(crate) fn told_by(variables: &[(&str, &str)], arguments: &[&str], config: &Path) -> Server {
+        Server::spawn(Stdio::inherit(), variables, arguments, config)
+    }
+
     fn with_stderr(stderr: Stdio, arguments: &[&str], config: &Path) -> Server {
+        Server::spawn(stderr, &[], arguments, config)
+    }
+
+    fn spawn(stderr: Stdio, variables: &[(&str, &str)], arguments: &[&str], config: &Path) -> Server {
         let mut child = Command::new(BINARY)
             .env_clear()
+            .envs(variables.iter().copied())
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(config)
             .args(arguments)
