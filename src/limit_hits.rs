@@ -102,7 +102,7 @@ limits! {
     Memory "memory",
     /// What compressed messages are inflated to in one turn.
     InflatedBytes "inflated_bytes",
-    /// What waits for the thread of a room, and events for sessions; not a key: whoever sends more is told.
+    /// What waits for the thread of a room, and events for sessions; not a key: a sender of more is told.
     ShardQueue "shard_queue",
     /// Answers to requests that nobody waits for any more; not a key: they are dropped.
     LateAnswers "late_answers",

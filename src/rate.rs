@@ -26,7 +26,7 @@ impl Rate {
     }
 }
 
-/// What is left of a [`Rate`]. May be in debt: whoever brings several tokens' worth at once is held back after it.
+/// What is left of a [`Rate`]. May be in debt: a caller that takes several tokens at once is held back after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bucket {
     level: i64,

@@ -50,7 +50,7 @@ impl Body {
     }
 }
 
-/// Up to so many bytes, and those behind them; fewer are wanted then.
+/// This number of bytes at most, and the bytes behind them.
 fn split<'b>(bytes: &'b [u8], wanted: &mut u64) -> (&'b [u8], &'b [u8]) {
     let count = usize::try_from(*wanted).unwrap_or(usize::MAX).min(bytes.len());
     *wanted -= count as u64;

@@ -42,7 +42,7 @@ enum Step {
     Reconnect(usize),
 }
 
-/// So many connections at a time, each replaced by a new one when it is over.
+/// Number of connections at a time, each replaced by a new one when it is over.
 pub(super) struct Churn {
     template: Template,
     cycles: Vec<Cycle>,

@@ -20,7 +20,7 @@ pub enum BenchError {
     Spawn(String, String),
     /// A system call of the load generator itself failed.
     System(&'static str, io::Error),
-    /// After so many connections the next one could not be opened.
+    /// After this number of connections the next one could not be opened.
     Connect {
         /// Connections open by then.
         opened: usize,

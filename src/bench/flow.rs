@@ -195,7 +195,7 @@ impl Flow {
 
 /// Traffic whose members have to join before it can begin.
 pub(super) trait Joining: Traffic {
-    /// Publishes once in each room in which somebody has heard nothing yet. False if there is none.
+    /// Publishes once in each room in which a member has heard nothing yet. False if there is none.
     fn probe(&mut self, connections: &mut Connections) -> Result<bool, BenchError>;
 
     /// Grows with everything that comes.

@@ -154,7 +154,7 @@ pub fn run(plan: &Plan, target: &Target, progress: &mut dyn FnMut(Progress)) -> 
     Ok(report)
 }
 
-/// Room after room of so many members.
+/// Room after room, each with this number of members.
 fn in_rooms(members: usize) -> impl Fn(usize) -> (usize, usize) {
     move |connection| (connection / members, connection % members)
 }

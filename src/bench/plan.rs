@@ -24,10 +24,10 @@ pub enum Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
-    /// Closed loop: each publisher has so many messages outstanding; one stops being outstanding when *every* member
+    /// Closed loop: each publisher has this number of messages outstanding; one stops being outstanding when *every* member
     /// of the room has it (but the stalled ones).
     Window(u32),
-    /// Open loop: so many messages a second in all, at times fixed beforehand, however the server gets on.
+    /// Open loop: this number of messages a second in all, at times fixed beforehand, however the server gets on.
     Rate(f64),
 }
 
@@ -175,7 +175,7 @@ impl Plan {
         }
         match self.workload {
             Workload::Fanout(rooms) => rooms.check(),
-            Workload::MixedLoad { crowd: 0, .. } => wrong("there must be somebody in the crowd"),
+            Workload::MixedLoad { crowd: 0, .. } => wrong("the crowd must have a member"),
             Workload::MixedLoad { rooms, crowd_rate, .. } => {
                 crowd_rate.map_or(Ok(()), |rate| Pace::Rate(rate).check()).and_then(|()| rooms.check())
             }
@@ -203,7 +203,7 @@ impl Rooms {
             return wrong("there must be a room, a member and a publisher at least");
         }
         if members.checked_sub(stalled).is_none_or(|reading| reading < publishers) {
-            return wrong("publishers are members that read: there are not so many");
+            return wrong("publishers are members that read: there are fewer members");
         }
         pace.check()
     }

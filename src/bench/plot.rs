@@ -9,7 +9,7 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 40.0;
-/// About so many labels on an axis.
+/// Number of labels on an axis, about.
 const LABELS: f64 = 5.0;
 const COLOURS: [&str; 4] = ["#1668c5", "#c2410c", "#15803d", "#7e22ce"];
 

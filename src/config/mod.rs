@@ -174,7 +174,8 @@ section! {
         /// How much of a rate can be saved: a client that was quiet for so long may then send as much at once.
         burst: Duration = Duration::from_secs(10), Time { range: Duration::from_secs(1)..=Duration::from_secs(3600), zero: false };
         /// What may wait in memory for all clients together: replies they do not take, messages and requests they do
-        /// not finish. Beyond it those that make wait the most are closed, with 4008 or 1013; 0 is no limit.
+        /// not finish. Beyond it the connections with the largest backlogs are closed, with 4008 or 1013; 0
+        /// is no limit.
         memory: usize = GIB, BytesOrNone(MIB..=1024 * GIB);
         /// What compressed messages of all clients together may be inflated to in one turn of the loop. Beyond it those
         /// that send them wait for the next turns, in the middle of a message if need be.

@@ -306,7 +306,10 @@ fn is_granted(offer: &DeflateOffer, terms: &DeflateTerms, agreement: DeflateAgre
     assert!(
         agreement.server_window <= offer.server_window.unwrap_or(WindowBits::MAX).min(terms.server_window)
     );
-    assert!(answer.server_window.is_some() || offer.server_window.is_none(), "whoever asks is answered");
+    assert!(
+        answer.server_window.is_some() || offer.server_window.is_none(),
+        "a client that asks is answered"
+    );
     match (offer.client_window, answer.client_window) {
         (_, ClientWindow::Limitable) => panic!("an answer names a number"),
         (ClientWindow::Fixed, named) => assert_eq!(named, ClientWindow::Fixed, "it cannot be limited"),

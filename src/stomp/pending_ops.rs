@@ -1,4 +1,4 @@
-//! What a session has asked the rooms for and has not had its effect yet.
+//! Operations in flight: what a session has asked of the rooms and has had no answer to.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

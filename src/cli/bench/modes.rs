@@ -73,7 +73,7 @@ pub(super) enum Mode {
         /// Connections
         #[arg(long, default_value_t = 1000)]
         connections: usize,
-        /// Let them be members of so many rooms of the chat, instead of connections to /echo
+        /// Let them be members of this number of chat rooms, instead of connections to /echo
         #[arg(long, value_name = "N")]
         rooms: Option<usize>,
         #[command(flatten)]
@@ -188,7 +188,7 @@ pub(super) struct Common {
     /// Over TLS: trust whomever the certificates in this file (PEM) vouch for
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub(super) ca: Option<PathBuf>,
-    /// Over TLS: trust whoever answers
+    /// Over TLS: trust any certificate
     #[arg(long)]
     pub(super) insecure: bool,
     /// Which processors a server that is started here has: "own" is one for it and another one for the load, "all" is

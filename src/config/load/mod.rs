@@ -120,7 +120,7 @@ impl Layers {
         })
     }
 
-    /// A variable of ours that names no key is a slip of the pen, unless it is known to be somebody else's.
+    /// A variable of ours that names no key is a slip of the pen, unless another program is known to read it.
     fn environment(
         &mut self,
         variables: impl IntoIterator<Item = (String, String)>,

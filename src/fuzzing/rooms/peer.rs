@@ -102,7 +102,7 @@ impl ScriptedPeer {
             len => (2, usize::from(len)),
         };
         let is_deflated = received[0] & 0x40 != 0;
-        assert!(*inflates || !is_deflated, "a compressed frame for somebody who cannot read it");
+        assert!(*inflates || !is_deflated, "a compressed frame for a member that cannot read it");
         assert!(matches!(received[0] & !0x40, 0x81 | 0x82) && header + len < 70_000, "frames got mixed up");
         if received.len() < header + len {
             return None;

@@ -272,7 +272,7 @@ mod tests {
         assert_eq!(
             came_out,
             [20, 50],
-            "of three times only two are known, and whoever takes the item arms it anew"
+            "of three times only two are known, and the caller that takes the item arms it anew"
         );
     }
 

@@ -17,7 +17,7 @@ use crate::ws::CloseCode;
 const QUIET: Duration = Duration::from_secs(10);
 
 impl<S: Service> Reactor<S> {
-    /// Closes connections if too much waits for all together: those first that make the most wait, until an eighth of
+    /// Closes connections if the memory budget is exceeded: those with the largest backlogs first, until an eighth of
     /// what may wait is free again. Looks at all connections then; if that frees too little, the next time in another
     /// tick. To be called after whatever makes something wait: a whole turn may bring more than the limit.
     #[inline]

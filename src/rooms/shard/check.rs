@@ -34,7 +34,7 @@ impl<P: Peer> Shard<P> {
                         asked + usize::from(opening.is_asked().is_some()),
                         absent + usize::from(opening.is_absent()),
                     );
-                    assert!(!opening.is_unwanted(), "somebody waits for each room that is being opened");
+                    assert!(!opening.is_unwanted(), "commands wait for each room that is being opened");
                     let is_asked = opening.is_asked().is_some();
                     assert!(!is_asked || self.requests.will_answer(opening.key), "the store will answer");
                     (&opening.name, Format::Chat, false)

@@ -118,7 +118,7 @@ impl<P: Peer> Shard<P> {
             }
             RoomSlot::Opening(opening) => {
                 self.absent -= usize::from(opening.is_absent());
-                debug_assert!(opening.is_unwanted(), "somebody waits for the room");
+                debug_assert!(opening.is_unwanted(), "commands wait for the room");
                 (opening.name, Format::Chat)
             }
         };

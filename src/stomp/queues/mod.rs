@@ -219,7 +219,7 @@ impl<L: Consumer> Queues<L> {
         self.bytes = self.bytes + queue.bytes - bytes_before;
         debug_assert!(
             queue.waiting.is_empty() || queue.ready.is_empty(),
-            "nothing waits while somebody is ready"
+            "nothing waits while a consumer is ready"
         );
         debug_assert!(queue.ready.len() <= queue.subscribers.len(), "a subscriber is ready once");
         if queue.subscribers.is_empty() && queue.waiting.is_empty() {

@@ -122,7 +122,7 @@ impl std::fmt::Debug for Disk {
 }
 
 impl Disk {
-    /// An empty one, whose store takes so many jobs at a time.
+    /// An empty one, whose store takes this number of jobs at a time.
     #[must_use]
     pub fn new(options: &Options, jobs_max: usize) -> Disk {
         let rooms = Rooms::new(options, Arc::new(usize::MAX.into()));

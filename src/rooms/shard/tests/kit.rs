@@ -183,7 +183,7 @@ impl Kit {
         self.join_as(MemberKey(self.members + 1), room, user)
     }
 
-    /// As [`Kit::join`], with a key that somebody else may have had.
+    /// As [`Kit::join`], with a key that another member may have had.
     pub(in crate::rooms) fn join_as(
         &mut self,
         member: MemberKey,

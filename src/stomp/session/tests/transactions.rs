@@ -65,7 +65,7 @@ fn rooms_of_several_threads_are_asked_before_any_takes_its_part() {
     world.done(Effect::Delivered(1));
     assert!(world.asked().is_empty());
     world.done(Effect::Delivered(1));
-    // Somebody was there: it goes there whoever is.
+    // A receiver was there when it was asked: it goes to the room, whoever is in it now.
     assert_eq!(world.asked(), ["alice says one to /topic/a", "alice says two to /topic/far"]);
     world.done(Effect::Delivered(1));
     assert!(world.broker.sent.is_empty());

@@ -215,7 +215,7 @@ fn reading_waits_at_a_room_that_is_not_there_and_makes_none() {
     assert!(stream.has_heard("WELCOME") && later.try_recv().is_err());
     assert_eq!((bench.shard.stats().rooms, bench.effects()), (0, vec![]));
 
-    // Whoever makes the room is heard by those that wait, from the first message on.
+    // The member that creates the room is heard by the members that wait, from the first message on.
     let posted = bench.post("r", true);
     let (room, create) = bench.request();
     assert!(create);

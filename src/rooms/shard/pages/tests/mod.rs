@@ -203,7 +203,7 @@ fn what_is_past_its_count_or_bytes_comes_to_nobody_from_memory_either() {
         let mut world = World::new([("b", Opened { retention, ..opened("b", 0) })]);
         let (slow, quick) = (world.join(1, "b", Start::Live), world.join(2, "b", Start::Live));
         slow.set_full(true);
-        // All at once: whoever keeps up gets them all.
+        // All at once: a reader that keeps up gets them all.
         (1..=5).for_each(|number| world.publish(2, &number.to_string()));
         world.store(true);
         assert_eq!(quick.heard(), [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)], "{retention:?}");

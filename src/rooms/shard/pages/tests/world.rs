@@ -143,7 +143,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// Rooms that are there, with so many messages each.
+    /// Rooms that are there, each with this number of messages.
     pub(super) fn new(rooms: impl IntoIterator<Item = (&'static str, Opened)>) -> World {
         let limits = RoomLimits {
             window: Window { messages: 3, bytes: 1 << 20 },
@@ -168,7 +168,7 @@ impl World {
             waiter: Arc::new(()),
         };
         for (name, opened) in rooms {
-            // Whoever asks for a position has the room opened, and stays out of it.
+            // A reader that asks for a position has the room opened, and stays out of it.
             let poll = world.poll(name, Start::Live, Duration::ZERO);
             let requests: Vec<_> = world.shard.take_store_requests().collect();
             let [StoreRequest::Open { room, .. }] = &requests[..] else { unreachable!("{requests:?}") };

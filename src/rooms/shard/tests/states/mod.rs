@@ -213,7 +213,7 @@ fn a_room_that_the_store_has_otherwise_goes_on_there_under_a_new_epoch() {
     kit.commit();
     ear.take();
     kit.say(ann, "one", Some("1"));
-    // Somebody has put the database back.
+    // The operator has put the database back.
     kit.refuse_alone();
     assert_eq!(told(&ear), [one("ERROR", "unavailable", 0)]);
     let posted = kit.post("eve", "two", "2");

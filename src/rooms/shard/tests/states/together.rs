@@ -10,7 +10,7 @@ use crate::rooms::values::Posted;
 type Answers = Vec<Receiver<Result<Posted, PostError>>>;
 
 impl Kit {
-    /// Posts to rooms together: their names, contents and ids, and whether somebody has to be there.
+    /// Posts to rooms together: their names, contents and ids, and whether the sender has to be there.
     fn post_all(&mut self, posts: &[(&str, &str, &str, bool)], only_asks: bool) -> Answers {
         let mut answers = Vec::new();
         let post = |&(room, content, id, mandatory): &(&str, &str, &str, bool)| {
