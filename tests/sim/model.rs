@@ -266,8 +266,8 @@ impl Model {
 pub(crate) enum Next {
     /// This number.
     Exactly(u64),
-    /// The first one later than this time.
-    LaterThan(String),
+    /// The first one later than this time; or, if there is none up to this number, the one after it.
+    LaterThan(String, u64),
     /// This number or a later one, if those before are kept no longer.
     From(u64),
 }
@@ -303,9 +303,10 @@ impl Follower {
             Next::From(first) => {
                 seq == *first || ((model.has_retention || self.keeps_little) && seq > *first)
             }
-            Next::LaterThan(time) => {
+            Next::LaterThan(time, head) => {
                 let before = model.entry(&self.room, self.epoch, seq.saturating_sub(1));
-                entry.time > *time && before.is_none_or(|before| before.time <= *time)
+                let is_first = before.is_none_or(|before| before.time <= *time);
+                seq == head + 1 || (entry.time > *time && is_first && seq <= *head)
             }
         };
         if !fits {

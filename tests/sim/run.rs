@@ -16,8 +16,9 @@ use crate::story::Story;
 
 /// Steps of one part of a run at most: nothing that the clients do takes so many.
 const STEPS_MAX: u64 = 60_000;
-/// The longest that anybody may stay who says nothing more: until it is noticed, and until it is given up.
-const STAY_MAX: Duration = Duration::from_secs(40);
+/// The longest that anybody may stay who says nothing more: until its silence is noticed, until its line is full, and until
+/// it is given up for taking nothing, which is seen within half as much again.
+const STAY_MAX: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const GRACE: Duration = Duration::from_secs(10);
 /// What a connection may hold of replies that are not taken, and of a message that is not whole.

@@ -108,7 +108,7 @@ impl Client {
                 follower.time.clone_from(&position.time);
             }
             (From::Time, Some(position)) => {
-                follower.next = Next::LaterThan(position.time.clone());
+                follower.next = Next::LaterThan(position.time.clone(), head);
                 follower.time.clone_from(&position.time);
             }
             (From::Position | From::Time, _) => follower.expects_gap = true,
