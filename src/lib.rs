@@ -152,7 +152,13 @@ pub mod feed;
 #[cfg(any(all(test, feature = "auth", feature = "stomp"), feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(all(feature = "chat", feature = "signals", feature = "store", feature = "testing"))]
+#[cfg(all(
+    feature = "chat",
+    feature = "metrics",
+    feature = "signals",
+    feature = "store",
+    feature = "testing"
+))]
 pub mod guide;
 #[doc(hidden)]
 pub mod handshake;

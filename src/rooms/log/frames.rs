@@ -302,6 +302,16 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_some_frames_end_where_the_last_of_them_does() {
+        let log = filled(12);
+        let slice = all_after(&log, 8).unwrap();
+        assert_eq!(slice.bytes(), b"<9><10><11><12>");
+        assert_eq!([0, 1, 2, 4, 5].map(|frames| slice.bytes_of(frames)), [0, 3, 7, 15, 0]);
+        let (begun, end) = slice.cut(4);
+        assert_eq!((begun, end), (2, slice.bytes_of(2)));
+    }
+
+    #[test]
     fn messages_taken_back_leave_no_trace() {
         let mut log = filled(4);
         log.truncate(2);
