@@ -138,7 +138,12 @@ pub(crate) enum Theme {
     Churn,
     /// Rooms are deleted while they are opened.
     Deletions,
+    /// The process ends again and again, and what was said is said again.
+    Crashes,
 }
+
+const THEMES: [Theme; 6] =
+    [Theme::Usual, Theme::Usual, Theme::Usual, Theme::Churn, Theme::Deletions, Theme::Crashes];
 
 #[derive(Clone, Debug)]
 pub(crate) struct ClientPlan {
@@ -247,7 +252,10 @@ impl Plan {
         for _ in 0..random.pick(&[0, 1, 1, 2, 3, 5]) {
             faults.insert(random.pick(&FAULTS));
         }
-        let theme = random.pick(&[Theme::Usual, Theme::Usual, Theme::Usual, Theme::Churn, Theme::Deletions]);
+        let theme = random.pick(&THEMES);
+        if theme == Theme::Crashes {
+            faults.insert(random.pick(&[Fault::Kill, Fault::Restart]));
+        }
         let rooms = if theme == Theme::Deletions { 1 } else { random.between(1, ROOMS.len()) };
         Plan {
             seed,
@@ -293,7 +301,8 @@ impl ClientPlan {
     }
 
     fn of(random: &mut Random, rooms: usize, theme: Theme) -> ClientPlan {
-        let door = random.pick(&[
+        let deletions = [Door::Chat, Door::Chat, Door::Rest, Door::Rest, Door::Stomp];
+        let usual = [
             Door::Chat,
             Door::Chat,
             Door::Chat,
@@ -304,7 +313,8 @@ impl ClientPlan {
             Door::Rest,
             Door::Stomp,
             Door::Raw,
-        ]);
+        ];
+        let door = if theme == Theme::Deletions { random.pick(&deletions) } else { random.pick(&usual) };
         let count = random.between(2, 24);
         let commands = match door {
             Door::Rest => (0..count).map(|_| Command::rest(random, rooms, theme)).collect(),
@@ -329,8 +339,9 @@ impl Command {
     fn stays(random: &mut Random, door: Door, count: usize, theme: Theme) -> Vec<Command> {
         let mut commands = vec![Command::Come(Command::start(random, true))];
         while commands.len() < count {
-            let goes = theme != Theme::Usual && random.once_in(3);
+            let goes = matches!(theme, Theme::Churn | Theme::Deletions) && random.once_in(3);
             let command = match random.below(20) {
+                8..=12 if theme == Theme::Crashes => Command::Repeat,
                 0 | 7..=19 if goes => {
                     commands.push(Command::ending(random));
                     Command::Come(Command::start(random, false))
