@@ -63,6 +63,8 @@ impl Client {
         }
         if let Some((from, until)) = around.bans.get(&(self.plan.room, self.plan.user))
             && self.asked_at > *from
+            // A ban survives the process, not the machine.
+            && !around.plan.faults.contains(&Fault::PowerLoss)
             && around.elapsed < *until
         {
             return Err(format!("{} is let into {} while banned", self.user(), self.room()));

@@ -20,7 +20,7 @@ use foghorn::simulation::{Disk, Line, Node, Received};
 use serde_json::Value;
 
 use crate::model::{Entry, Follower, Model, Next, Wrong, entry_of};
-use crate::plan::{ClientPlan, Command, Door, From, Plan, ROOMS, USERS};
+use crate::plan::{ClientPlan, Command, Door, Fault, From, Plan, ROOMS, USERS};
 use crate::story::Story;
 use crate::wire::{Frame, Head, masked, take_body, take_chunks, take_frame, take_head};
 
