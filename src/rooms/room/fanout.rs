@@ -9,6 +9,7 @@ use super::state::Room;
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::ReadingMember;
+use crate::rooms::log::Slice;
 use crate::rooms::log::encoded::Failed;
 use crate::rooms::log::encoding::LogId;
 use crate::rooms::message::notice::Notice;
@@ -57,9 +58,14 @@ impl<P: Peer> Room<P> {
                 && round.next.is_multiple_of(limits.block_size.members())
             {
                 round.next = self.fan_out_in_parallel(round.next, end, limits, fanout_pool, out);
-            } else {
-                self.pump_member(round.next, limits, out);
+                continue;
+            }
+            let next = self.pump_plain(round.next, end, out);
+            if next == round.next {
+                self.pump_member(next, limits, out);
                 round.next += 1;
+            } else {
+                round.next = next;
             }
         }
         if round.next < self.members.len() {
@@ -141,6 +147,32 @@ impl<P: Peer> Room<P> {
             self.leave_behind(position, cursor + 1, self.positions.oldest() - 1);
         }
         self.pump_member(position, limits, out);
+    }
+
+    /// Sends to the members from `from` on, in their block and before `end`, as long as they are sent the log as it is and
+    /// have not fallen behind it; returns the position of the first that needs [`Room::pump_member`].
+    // Almost all members of a room stand at the same place: what they are sent is looked up once for all of them.
+    fn pump_plain(&mut self, from: usize, end: usize, out: &mut Outcome) -> usize {
+        if self.conflated.is_some() {
+            return from;
+        }
+        let last = self.positions.visible();
+        let mut found: Option<(u64, Slice<'_>)> = None;
+        let mut next = from;
+        for member in self.members.block_from(from).iter_mut().take(end - from) {
+            if member.state == MemberState::Ready && member.cursor < last {
+                if member.variant != Variant::Plain {
+                    break;
+                }
+                if found.as_ref().is_none_or(|(cursor, _)| *cursor != member.cursor) {
+                    found = self.log.slice(member.cursor, last).map(|slice| (member.cursor, slice));
+                }
+                let Some((_, slice)) = &found else { break };
+                out.delivered.add(member.send(slice, last));
+            }
+            next += 1;
+        }
+        next
     }
 
     pub(in crate::rooms) fn pump_member(&mut self, position: usize, limits: &RoomLimits, out: &mut Outcome) {

@@ -75,6 +75,12 @@ impl<P> Members<P> {
         self.blocks.get_mut(self.block_size.block(position))?.get_mut(self.block_size.place(position))
     }
 
+    /// The members from this position to the end of its block.
+    pub(in crate::rooms) fn block_from(&mut self, position: usize) -> &mut [Member<P>] {
+        let block = self.blocks.get_mut(self.block_size.block(position));
+        block.and_then(|block| block.get_mut(self.block_size.place(position)..)).unwrap_or_default()
+    }
+
     pub(in crate::rooms) fn iter(&self) -> impl Iterator<Item = &Member<P>> {
         self.blocks.iter().flatten()
     }
