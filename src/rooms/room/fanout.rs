@@ -52,6 +52,7 @@ impl<P: Peer> Room<P> {
     ) -> bool {
         let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.positions.visible() });
         let end = self.members.len().min(round.next.saturating_add(budget));
+        let has_plain = self.members.want_plain() && self.conflated.is_none();
         while round.next < end {
             if fanout_pool.parallelism() > 1
                 && self.is_huge(limits)
@@ -60,13 +61,15 @@ impl<P: Peer> Room<P> {
                 round.next = self.fan_out_in_parallel(round.next, end, limits, fanout_pool, out);
                 continue;
             }
-            let next = self.pump_plain(round.next, end, out);
-            if next == round.next {
-                self.pump_member(next, limits, out);
-                round.next += 1;
-            } else {
-                round.next = next;
+            if has_plain {
+                let next = self.pump_plain(round.next, end, out);
+                if next > round.next {
+                    round.next = next;
+                    continue;
+                }
             }
+            self.pump_member(round.next, limits, out);
+            round.next += 1;
         }
         if round.next < self.members.len() {
             self.round = Some(round);
@@ -153,9 +156,6 @@ impl<P: Peer> Room<P> {
     /// have not fallen behind it; returns the position of the first that needs [`Room::pump_member`].
     // Almost all members of a room stand at the same place: what they are sent is looked up once for all of them.
     fn pump_plain(&mut self, from: usize, end: usize, out: &mut Outcome) -> usize {
-        if self.conflated.is_some() {
-            return from;
-        }
         let last = self.positions.visible();
         let mut found: Option<(u64, Slice<'_>)> = None;
         let mut next = from;

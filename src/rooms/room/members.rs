@@ -51,12 +51,14 @@ pub(in crate::rooms) struct Members<P> {
     pub(in crate::rooms) block_size: BlockSize,
     /// How many want their messages compressed.
     deflated: usize,
+    /// How many are sent the log as it is.
+    plain: usize,
 }
 
 impl<P> Members<P> {
     /// None yet.
     pub(in crate::rooms) fn new(block_size: BlockSize) -> Members<P> {
-        Members { blocks: Vec::new(), block_size, deflated: 0 }
+        Members { blocks: Vec::new(), block_size, deflated: 0, plain: 0 }
     }
 
     pub(in crate::rooms) fn len(&self) -> usize {
@@ -93,6 +95,7 @@ impl<P> Members<P> {
     pub(in crate::rooms) fn push(&mut self, member: Member<P>) -> usize {
         let position = self.len();
         self.deflated += usize::from(member.variant == Variant::Deflated);
+        self.plain += usize::from(member.variant == Variant::Plain);
         match self.blocks.last_mut() {
             Some(last) if last.len() < self.block_size.members() => last.push(member),
             Some(_) => self.blocks.push(Vec::from([member])),
@@ -114,6 +117,7 @@ impl<P> Members<P> {
             std::mem::swap(place, &mut member);
         }
         self.deflated -= usize::from(member.variant == Variant::Deflated);
+        self.plain -= usize::from(member.variant == Variant::Plain);
         debug_assert!(self.is_dense(), "every block but the last is full, and none is empty");
         Some(member)
     }
@@ -128,6 +132,11 @@ impl<P> Members<P> {
     /// Whether any member wants its messages compressed.
     pub(in crate::rooms) fn want_deflated(&self) -> bool {
         self.deflated > 0
+    }
+
+    /// Whether any member is sent the log as it is.
+    pub(in crate::rooms) fn want_plain(&self) -> bool {
+        self.plain > 0
     }
 
     /// Takes a block out, for [`Members::put_back`]. Meanwhile nothing else may be done here.
