@@ -435,6 +435,8 @@ impl Run<'_> {
     }
 
     fn start_again(&mut self) {
+        // Ids are read back from the messages that the store has: those that retention has removed it has not.
+        self.model.forgets_ids |= self.model.has_retention;
         self.node.crash();
         self.disk = self.disk.next();
         let config = config(self.plan);
