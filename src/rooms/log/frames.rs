@@ -33,6 +33,30 @@ pub struct Slice<'a> {
     base: u64,
 }
 
+/// The frames up to one message, for cursors of which almost all are the same, as those of a room's members are: what was
+/// found last is kept.
+#[derive(Debug)]
+pub(in crate::rooms) struct SlicesTo<'a> {
+    log: &'a Log,
+    last: u64,
+    found: Option<(u64, Slice<'a>)>,
+}
+
+impl<'a> SlicesTo<'a> {
+    pub(in crate::rooms) fn new(log: &'a Log, last: u64) -> SlicesTo<'a> {
+        SlicesTo { log, last, found: None }
+    }
+
+    /// As [`Log::slice`].
+    #[inline]
+    pub(in crate::rooms) fn after(&mut self, cursor: u64) -> Option<&Slice<'a>> {
+        if self.found.as_ref().is_none_or(|(found, _)| *found != cursor) {
+            self.found = self.log.slice(cursor, self.last).map(|slice| (cursor, slice));
+        }
+        self.found.as_ref().map(|(_, slice)| slice)
+    }
+}
+
 impl<'a> Slice<'a> {
     /// The frames, back to back.
     #[must_use]

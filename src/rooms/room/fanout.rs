@@ -9,9 +9,9 @@ use super::state::Room;
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::ReadingMember;
-use crate::rooms::log::Slice;
 use crate::rooms::log::encoded::Failed;
 use crate::rooms::log::encoding::LogId;
+use crate::rooms::log::frames::SlicesTo;
 use crate::rooms::message::notice::Notice;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::values::{Format, Variant};
@@ -154,20 +154,16 @@ impl<P: Peer> Room<P> {
 
     /// Sends to the members from `from` on, in their block and before `end`, as long as they are sent the log as it is and
     /// have not fallen behind it; returns the position of the first that needs [`Room::pump_member`].
-    // Almost all members of a room stand at the same place: what they are sent is looked up once for all of them.
     fn pump_plain(&mut self, from: usize, end: usize, out: &mut Outcome) -> usize {
         let last = self.positions.visible();
-        let mut found: Option<(u64, Slice<'_>)> = None;
+        let mut slices = SlicesTo::new(&self.log, last);
         let mut next = from;
         for member in self.members.block_from(from).iter_mut().take(end - from) {
             if member.state == MemberState::Ready && member.cursor < last {
                 if member.variant != Variant::Plain {
                     break;
                 }
-                if found.as_ref().is_none_or(|(cursor, _)| *cursor != member.cursor) {
-                    found = self.log.slice(member.cursor, last).map(|slice| (member.cursor, slice));
-                }
-                let Some((_, slice)) = &found else { break };
+                let Some(slice) = slices.after(member.cursor) else { break };
                 out.delivered.add(member.send(slice, last));
             }
             next += 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::member::{Delivered, Member, MemberState};
 use crate::rooms::api::peer::Peer;
-use crate::rooms::log::frames::Log;
+use crate::rooms::log::frames::{Log, SlicesTo};
 use crate::rooms::values::Variant;
 
 /// A block of a room's members, to be sent what it lacks of the log. The log is shared and does not change meanwhile.
@@ -44,21 +44,23 @@ impl<P> FanoutJob<P> {
 impl<P: Peer> FanoutJob<P> {
     /// Sends. Never waits.
     pub fn run(&mut self) {
+        let last = self.visible;
+        let mut plain = SlicesTo::new(&self.log, last);
+        let mut deflated = self.deflated.as_ref().map(|log| SlicesTo::new(log, last));
         for (index, member) in self.members.iter_mut().enumerate() {
-            if member.state != MemberState::Ready || member.cursor >= self.visible {
+            if member.state != MemberState::Ready || member.cursor >= last {
                 continue;
             }
-            let (cursor, last) = (member.cursor, self.visible);
             let slice = match member.variant {
-                Variant::Plain => self.log.slice(cursor, last),
+                Variant::Plain => plain.after(member.cursor),
                 Variant::Deflated => {
-                    let deflated = self.deflated.as_ref().and_then(|log| log.slice(cursor, last));
-                    deflated.or_else(|| self.log.slice(cursor, last))
+                    let deflated = deflated.as_mut().and_then(|slices| slices.after(member.cursor));
+                    deflated.or_else(|| plain.after(member.cursor))
                 }
                 Variant::Encoded => None,
             };
             match slice {
-                Some(slice) => self.delivered.add(member.send(&slice, self.visible)),
+                Some(slice) => self.delivered.add(member.send(slice, last)),
                 None => self.behind.push(index),
             }
         }
