@@ -1,5 +1,7 @@
 //! What goes in and out of every store.
 
+use std::time::Duration;
+
 use super::entropy::random;
 use crate::rooms::store_api::{
     Record, RecordBatch, RecordPresence, RecordText, RoomId, RoomSettings, Stored, StoredPresence,
@@ -104,6 +106,11 @@ pub struct Import {
     /// Whether these are the last. Until they have come, the import is taken back when the store is next opened.
     pub is_last: bool,
 }
+
+/// A ban that has ended was noted with no more left than this when it was noted last. More is left of one that has come in
+/// its place.
+// Bans are noted every five seconds; three times that for a busy machine.
+pub(super) const BAN_ENDING: Duration = Duration::from_secs(15);
 
 /// What becomes of bans.
 pub(super) enum BanChange {

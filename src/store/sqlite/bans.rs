@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::rows::integer;
 use crate::rooms::Ban;
 use crate::store::error::StoreError;
-use crate::store::values::BanChange;
+use crate::store::values::{BAN_ENDING, BanChange};
 
 impl BanChange {
     pub(super) fn apply(self, conn: &Connection) -> Result<(), StoreError> {
@@ -19,13 +19,15 @@ impl BanChange {
     }
 }
 
-/// A ban that has ended was noted with less than this when it was noted last.
-const ENDING_MICROS: u64 = 15_000_000;
+/// What is left of a ban, as it stands in the database.
+fn micros(left: Duration) -> i64 {
+    integer(u64::try_from(left.as_micros()).unwrap_or(u64::MAX))
+}
 
 fn keep(conn: &Connection, bans: &[Ban]) -> Result<(), StoreError> {
     let mut insert = conn.prepare_cached("REPLACE INTO bans (room, user, left) VALUES (?1, ?2, ?3)")?;
     for Ban { room, user, left } in bans {
-        insert.execute((room, user, integer(u64::try_from(left.as_micros()).unwrap_or(u64::MAX))))?;
+        insert.execute((room, user, micros(*left)))?;
     }
     Ok(())
 }
@@ -41,12 +43,12 @@ fn note(conn: &Connection, bans: &[Ban], ended: &[Ban]) -> Result<(), StoreError
     let mut update =
         conn.prepare_cached("UPDATE bans SET left = min(left, ?3) WHERE room = ?1 AND user = ?2")?;
     for Ban { room, user, left } in bans {
-        update.execute((room, user, integer(u64::try_from(left.as_micros()).unwrap_or(u64::MAX))))?;
+        update.execute((room, user, micros(*left)))?;
     }
     // A longer one has come in place of the one that has ended.
     let mut delete = conn.prepare_cached("DELETE FROM bans WHERE room = ?1 AND user = ?2 AND left <= ?3")?;
     for Ban { room, user, .. } in ended {
-        delete.execute((room, user, integer(ENDING_MICROS)))?;
+        delete.execute((room, user, micros(BAN_ENDING)))?;
     }
     Ok(())
 }
