@@ -85,7 +85,7 @@ impl Figures {
     fn connections(&self, out: &mut Encoder<'_>) -> fmt::Result {
         let counters = &self.reactor.counters;
         let websockets = counters.sessions.saturating_sub(counters.ended());
-        let streams = counters.streams[0].saturating_sub(counters.streams[1]);
+        let streams = counters.streams.saturating_sub(counters.streams_ended);
         let others = (self.reactor.connections as u64).saturating_sub(websockets + streams);
         let kinds = [
             ([("kind", "websocket")], websockets),
@@ -101,9 +101,9 @@ impl Figures {
         let mut closes: BTreeMap<_, _> =
             CLOSES.iter().map(|&(cause, code)| ((cause, ClosedWith::Code(code)), 0)).collect();
         closes.extend(counters.closes.iter().map(|(key, count)| (*key, *count)));
-        let closes = closes.into_iter().map(|((cause, code), count)| {
-            ([("cause", Cow::Borrowed(cause)), ("code", code_text(code))], count)
-        });
+        let closes = closes
+            .into_iter()
+            .map(|((cause, code), count)| ([("cause", Cow::Borrowed(cause)), ("code", code.text())], count));
         let help = "WebSocket sessions that have ended, by the cause and the close code (1005: none, 1006: the connection was \
                     lost).";
         out.counters("foghorn_sessions_closed", help, closes)?;
@@ -191,11 +191,4 @@ fn by_status(counts: &BTreeMap<u16, u64>, usual: &[u16]) -> Vec<(StatusLabel, u6
     let mut all: BTreeMap<u16, u64> = usual.iter().map(|&status| (status, 0)).collect();
     all.extend(counts);
     all.into_iter().map(|(status, count)| ([("status", u64::from(status))], count)).collect()
-}
-
-fn code_text(code: ClosedWith) -> Cow<'static, str> {
-    match code {
-        ClosedWith::Code(code) => Cow::Owned(code.to_string()),
-        ClosedWith::Other => Cow::Borrowed("other"),
-    }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::histogram::Histogram;
 use crate::limit_hits::{Limit, LogLines};
 use crate::reactor::ReactorStats;
 use crate::server::{Rooms, ShardStats};
@@ -47,7 +46,7 @@ impl Figures {
         let is_healthy = store.health() == Health::Healthy;
         Figures {
             reactor,
-            rooms: sum_of(shards),
+            rooms: ShardStats::sum(shards),
             store: StoreFigures { is_healthy, commits: store.commits(), waiting_jobs, waiting_bytes },
             limit_hits,
             log_lines_dropped: LogLines::dropped(),
@@ -55,24 +54,4 @@ impl Figures {
             resident_bytes: resident_bytes(),
         }
     }
-}
-
-/// All shards together.
-pub(super) fn sum_of(shards: &[ShardStats]) -> ShardStats {
-    let (mut sum, mut lags) = (ShardStats::default(), Histogram::default());
-    for shard in shards {
-        sum.rooms += shard.rooms;
-        sum.openings += shard.openings;
-        sum.members += shard.members;
-        sum.messages += shard.messages;
-        sum.unstored += shard.unstored;
-        sum.lag = sum.lag.saturating_add(shard.lag);
-        sum.lag_max = sum.lag_max.max(shard.lag_max);
-        sum.deliveries += shard.deliveries;
-        sum.delivered_bytes += shard.delivered_bytes;
-        sum.window_bytes += shard.window_bytes;
-        sum.resets += shard.resets;
-        lags.add(&shard.lags);
-    }
-    ShardStats { lags, ..sum }
 }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::figures::{StoreFigures, sum_of};
+use super::figures::StoreFigures;
 use super::*;
 use crate::http::ResponseFraming;
 use crate::limit_hits::Limit;
@@ -127,6 +127,6 @@ fn a_histogram_is_cumulative_and_in_base_units() {
 #[test]
 fn shards_are_added_up_and_the_longest_lag_is_the_longest_of_any() {
     let shard = |members, lag_max| ShardStats { members, lag_max, lag: lag_max, ..ShardStats::default() };
-    let sum = sum_of(&[shard(2, 10), shard(3, 4)]);
+    let sum = ShardStats::sum(&[shard(2, 10), shard(3, 4)]);
     assert_eq!((sum.members, sum.lag_max, sum.lag), (5, 10, 14));
 }

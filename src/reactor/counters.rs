@@ -1,5 +1,6 @@
 //! What the reactor counts since its start: in fields of its own, which other threads ask for.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -31,8 +32,10 @@ pub(crate) struct ReactorCounters {
     pub(crate) sent_messages: u64,
     /// Sessions that have begun.
     pub(crate) sessions: u64,
-    /// Responses that follow a room: those that have begun, and those that have ended.
-    pub(crate) streams: [u64; 2],
+    /// Responses that follow a room and have begun.
+    pub(crate) streams: u64,
+    /// Those of them that have ended.
+    pub(crate) streams_ended: u64,
     /// Answers to opening handshakes, by their status.
     pub(crate) handshakes: BTreeMap<u16, u64>,
     /// Responses, by their status; without those of `handshakes` that were accepted.
@@ -53,7 +56,8 @@ impl Default for ReactorCounters {
             sent_bytes: 0,
             sent_messages: 0,
             sessions: 0,
-            streams: [0, 0],
+            streams: 0,
+            streams_ended: 0,
             handshakes: BTreeMap::new(),
             responses: BTreeMap::new(),
             closes: BTreeMap::new(),
@@ -114,6 +118,14 @@ pub(crate) enum ClosedWith {
 }
 
 impl ClosedWith {
+    /// The code as text.
+    pub(crate) fn text(self) -> Cow<'static, str> {
+        match self {
+            ClosedWith::Code(code) => Cow::Owned(code.to_string()),
+            ClosedWith::Other => Cow::Borrowed("other"),
+        }
+    }
+
     /// What RFC 6455 §7.1.5 calls the close code of the connection.
     fn of(because: Disconnect, code: Option<CloseCode>) -> ClosedWith {
         const NO_CODE: u16 = 1005;

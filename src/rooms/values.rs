@@ -152,6 +152,28 @@ pub struct ShardStats {
     pub resets: u64,
 }
 
+impl ShardStats {
+    /// What these shards hold together.
+    pub(crate) fn sum(shards: &[ShardStats]) -> ShardStats {
+        let mut sum = ShardStats::default();
+        for shard in shards {
+            sum.rooms += shard.rooms;
+            sum.openings += shard.openings;
+            sum.members += shard.members;
+            sum.messages += shard.messages;
+            sum.unstored += shard.unstored;
+            sum.lag = sum.lag.saturating_add(shard.lag);
+            sum.lag_max = sum.lag_max.max(shard.lag_max);
+            sum.lags.add(&shard.lags);
+            sum.deliveries += shard.deliveries;
+            sum.delivered_bytes += shard.delivered_bytes;
+            sum.window_bytes += shard.window_bytes;
+            sum.resets += shard.resets;
+        }
+        sum
+    }
+}
+
 /// A place in the log of a room. `0:0` is before the first message of any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {

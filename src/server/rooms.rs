@@ -1,6 +1,6 @@
 //! The rooms seen from outside of any session: publish, ask, throw out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::error::Busy;
@@ -225,19 +225,17 @@ impl Rooms {
         &self,
         reply: impl FnOnce(ReactorStats, Vec<ShardStats>) + Send + 'static,
     ) -> Result<(), Busy> {
-        let gathered = Arc::new(Mutex::new((None, None, Some(reply))));
-        let of_shards = gathered.clone();
+        let counted = Arc::new(OnceLock::new());
+        let seen = counted.clone();
+        let count = Reply::new(move |reactor: ReactorStats| {
+            let _asked_once = seen.set(reactor);
+        });
+        // Before the questions to the shards, which the reactor passes on: it has answered when they do.
+        self.post_message(ReactorMessage::Count(count))?;
         self.stats(move |shards| {
-            let mut gathered = of_shards.lock().unwrap_or_else(PoisonError::into_inner);
-            gathered.1 = Some(shards);
-            answer_if_whole(&mut gathered);
-        })?;
-        // Behind the questions to the shards: when those answer, this one has often been answered.
-        self.post_message(ReactorMessage::Count(Reply::new(move |reactor| {
-            let mut gathered = gathered.lock().unwrap_or_else(PoisonError::into_inner);
-            gathered.0 = Some(reactor);
-            answer_if_whole(&mut gathered);
-        })))
+            debug_assert!(counted.get().is_some(), "the reactor has passed a later question on first");
+            reply(counted.get().cloned().unwrap_or_default(), shards);
+        })
     }
 
     /// When the server was put together, since 1970.
@@ -300,16 +298,5 @@ impl Rooms {
         }
         self.limit_hits.hit(Limit::ShardQueue);
         Err(Busy)
-    }
-}
-
-/// Passes both on as soon as both are there.
-fn answer_if_whole<A, B>(gathered: &mut (Option<A>, Option<B>, Option<impl FnOnce(A, B)>)) {
-    if gathered.0.is_some()
-        && gathered.1.is_some()
-        && let (Some(one), Some(other), Some(reply)) =
-            (gathered.0.take(), gathered.1.take(), gathered.2.take())
-    {
-        reply(one, other);
     }
 }

@@ -10,7 +10,7 @@ use super::call::{Call, json};
 use super::error::ApiError;
 use crate::http::Status;
 use crate::limit_hits::{Limit, LogLines};
-use crate::reactor::{ClosedWith, ReactorStats};
+use crate::reactor::ReactorStats;
 use crate::rooms::ShardStats;
 use crate::store::{CommitStats, Health};
 use crate::system::{resident_bytes, since_epoch};
@@ -95,17 +95,14 @@ struct TrafficStats {
 }
 
 impl TrafficStats {
-    fn new(reactor: &ReactorStats, shards: &[ShardStats]) -> TrafficStats {
-        let (counters, sum) =
-            (&reactor.counters, |of: fn(&ShardStats) -> u64| shards.iter().map(of).sum::<u64>());
-        let deliveries = sum(|shard| shard.deliveries);
+    fn new(ReactorStats { counters, .. }: &ReactorStats, rooms: &ShardStats) -> TrafficStats {
         TrafficStats {
             accepted: counters.accepted,
             bytes_received: counters.received_bytes,
-            bytes_sent: counters.sent_bytes + sum(|shard| shard.delivered_bytes),
+            bytes_sent: counters.sent_bytes + rooms.delivered_bytes,
             messages_received: counters.received_messages,
-            messages_sent: counters.sent_messages + deliveries,
-            deliveries,
+            messages_sent: counters.sent_messages + rooms.deliveries,
+            deliveries: rooms.deliveries,
         }
     }
 }
@@ -138,11 +135,7 @@ impl CommitLatency {
 fn closes(reactor: &ReactorStats) -> BTreeMap<Cow<'static, str>, u64> {
     let mut closes = BTreeMap::new();
     for (&(_, code), count) in &reactor.counters.closes {
-        let code = match code {
-            ClosedWith::Code(code) => Cow::Owned(code.to_string()),
-            ClosedWith::Other => Cow::Borrowed("other"),
-        };
-        *closes.entry(code).or_default() += count;
+        *closes.entry(code.text()).or_default() += count;
     }
     closes
 }
@@ -158,22 +151,13 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
     let (pending, store, rooms) = (call.pending.clone(), call.store.clone(), call.rooms.clone());
     call.rooms.figures(move |reactor, shards| {
         let connections = rooms.connections();
-        let all = Counts {
-            rooms: shards.iter().map(|shard| shard.rooms).sum(),
-            openings: shards.iter().map(|shard| shard.openings).sum(),
-            members: shards.iter().map(|shard| shard.members).sum(),
-            messages: shards.iter().map(|shard| shard.messages).sum(),
-            unstored: shards.iter().map(|shard| shard.unstored).sum(),
-            lag: shards.iter().map(|shard| shard.lag).sum(),
-            lag_max: shards.iter().map(|shard| shard.lag_max).max().unwrap_or(0),
-            epoch_resets: shards.iter().map(|shard| shard.resets).sum(),
-        };
+        let sum = ShardStats::sum(&shards);
         let memory = MemoryStats {
             resident: resident_bytes(),
             waiting: reactor.waiting_bytes,
-            windows: shards.iter().map(|shard| shard.window_bytes).sum(),
+            windows: sum.window_bytes,
         };
-        let (traffic, closes) = (TrafficStats::new(&reactor, &shards), closes(&reactor));
+        let (traffic, closes) = (TrafficStats::new(&reactor, &sum), closes(&reactor));
         let commits = CommitLatency::new(&store.commits());
         let uptime = since_epoch().saturating_sub(rooms.started_at()).as_secs();
         let (evicted, log_limit_hits) = (store.evicted(), store.log_limit_hits());
@@ -193,7 +177,7 @@ pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
             version,
             uptime,
             connections,
-            all,
+            all: Counts::from(&sum),
             store,
             limits,
             log,

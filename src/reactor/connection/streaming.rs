@@ -39,7 +39,7 @@ impl Streaming {
         outbound: &Arc<Outbound>,
         shared: &mut LoopState,
     ) -> Streaming {
-        shared.counters.streams[0] += 1;
+        shared.counters.streams += 1;
         let StreamResponse { room, user, encoding, start, welcome, beat, until, .. } = follow;
         let request = JoinRequest::chat(&room, &user)
             .start(start)
@@ -57,7 +57,7 @@ impl Streaming {
 
     /// Leaves the room, once: the member's key may name another member from now on.
     pub(crate) fn end(self, shared: &mut LoopState) {
-        shared.counters.streams[1] += 1;
+        shared.counters.streams_ended += 1;
         shared.shards[usize::from(self.membership.shard)].push(Command::Leave(self.membership.member));
     }
 
