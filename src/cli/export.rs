@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
-use std::time::SystemTime;
 
 use indicatif::ProgressBar;
 
@@ -13,6 +12,7 @@ use super::room_line::RoomLine;
 use crate::rooms::store_api::{Page, PageRequest, ReadFrom};
 use crate::rooms::{Timestamp, push_stored_json};
 use crate::store::Store;
+use crate::system::since_epoch;
 
 /// Messages and bytes of their texts that are in memory at one time.
 // Large enough that asking costs nothing beside reading, small enough that memory does not grow with the room.
@@ -97,14 +97,8 @@ fn read(store: &Store, room: &str, after: u64) -> Result<Page, Failure> {
         bytes_max: PAGE_BYTES,
         newest_first: false,
         before: None,
-        now: now(),
+        now: Timestamp::from_unix(since_epoch()),
     };
     ask(|done| store.messages(room, request, done))
         .map_err(|error| Failure::new(format!("room {room:?}: {error}")))
-}
-
-#[expect(clippy::disallowed_methods, reason = "what grew too old by now is not exported")]
-fn now() -> Timestamp {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix(since_epoch)
 }

@@ -17,6 +17,7 @@ use super::failure::FAILURE;
 use super::log;
 use super::service_manager::ServiceManager;
 use crate::server::ServerHandle;
+use crate::system::instant;
 
 /// Two signals within this time are one: a terminal and a service manager both tell a group of processes.
 const ONE_SIGNAL: Duration = Duration::from_millis(200);
@@ -89,7 +90,7 @@ struct ServerEnd {
 
 impl ServerEnd {
     fn note(&mut self, signal: i32) {
-        let now = now();
+        let now = instant();
         let Some(since) = self.since else {
             self.since = Some(now);
             tracing::info!(signal, "shutting down");
@@ -124,9 +125,4 @@ impl ServerEnd {
 fn leave() -> ! {
     log::finish(LAST_WORDS);
     low_level::exit(i32::from(FAILURE))
-}
-
-#[expect(clippy::disallowed_methods, reason = "signals come at real times")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::config;
 use super::failure::{Failure, cannot_print};
@@ -10,6 +10,7 @@ use crate::auth::{Issuer, check_name};
 use crate::config::{Flag, parse_duration};
 use crate::request::names::ROOM_BYTES_MAX;
 use crate::server::hmac_algorithm;
+use crate::system::since_epoch;
 
 /// Maximum time that a token lasts: ten years.
 const TTL_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
@@ -67,12 +68,7 @@ pub(super) fn run(arguments: TokenArgs) -> Result<(), Failure> {
         auth.issuer,
     );
     let rooms = (!arguments.rooms.is_empty()).then_some(&arguments.rooms[..]);
-    let token = issuer.issue(&arguments.sub, rooms, arguments.admin, now(), arguments.ttl);
+    let token = issuer.issue(&arguments.sub, rooms, arguments.admin, since_epoch(), arguments.ttl);
     let token = token.map_err(|error| Failure::usage(format!("--sub {:?}: {error}", arguments.sub)))?;
     writeln!(io::stdout(), "{token}").map_err(cannot_print)
-}
-
-#[expect(clippy::disallowed_methods, reason = "a token is valid from the moment when it is asked for")]
-fn now() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

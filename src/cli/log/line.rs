@@ -4,12 +4,12 @@
 //! forms, so that no client can forge lines or hide something in them.
 
 use std::fmt::{self, Write};
-use std::time::{Duration, SystemTime};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
 use crate::rooms::Timestamp;
+use crate::system::since_epoch;
 
 /// Characters of one value; the rest is cut off.
 // `journald` cuts lines of more than 48 KiB: several long values still fit.
@@ -72,7 +72,7 @@ impl Line {
     }
 
     fn begin(&mut self, level: Level, message: &str) {
-        let (mut time, at) = (Vec::with_capacity(Timestamp::TEXT_BYTES), now());
+        let (mut time, at) = (Vec::with_capacity(Timestamp::TEXT_BYTES), Timestamp::from_unix(since_epoch()));
         at.encode(&mut time);
         let time = String::from_utf8_lossy(&time);
         match self.form {
@@ -202,12 +202,6 @@ fn colour_of(level: Level) -> &'static str {
         Level::DEBUG => "\x1b[34m",
         Level::TRACE => "\x1b[35m",
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a line tells when it was written")]
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    Timestamp::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
