@@ -47,7 +47,7 @@ impl World {
         self.world.pass(time);
     }
 
-    /// Moves the clock on the wall by so many microseconds, forwards or back.
+    /// Moves the clock on the wall by this number of microseconds, forwards or back.
     pub fn set_wall(&self, micros: i64) {
         self.world.set_wall(micros);
     }
@@ -64,7 +64,7 @@ impl Line {
         self.0.send(bytes)
     }
 
-    /// Reads so many bytes at most.
+    /// Reads `max` bytes at most.
     #[must_use]
     pub fn receive(&self, max: usize) -> Received {
         self.0.receive(max)
@@ -97,12 +97,12 @@ impl Line {
         self.0.is_under_way()
     }
 
-    /// So many bytes of what was sent arrive; what is sent after the last of them, too.
+    /// `max` bytes of what was sent arrive; what is sent after the last of them, too.
     pub fn deliver(&self, max: usize) {
         self.0.deliver(max);
     }
 
-    /// The server's next write finds memory for so many bytes only.
+    /// The server's next write finds memory for this number of bytes only.
     pub fn be_short(&self, bytes: usize) {
         self.0.be_short(bytes);
     }

@@ -14,7 +14,7 @@ use crate::system::world;
 /// The token of what wakes the reactor up.
 const WAKER: Token = Token(usize::MAX);
 
-/// Chooses one out of so many.
+/// Chooses one of the numbers below the given one.
 pub type Choose<'c> = &'c mut dyn FnMut(usize) -> usize;
 
 /// A server in one thread, which does what it is told to, step by step.
@@ -60,7 +60,7 @@ impl Node {
         self.server.handle()
     }
 
-    /// A connection to it, each of whose directions has room for so many bytes; nothing if it does not listen any more.
+    /// A connection to it, each of whose directions has room for `room` bytes; nothing if it does not listen any more.
     #[must_use]
     pub fn connect(&mut self, room: usize) -> Option<Line> {
         self.clients = self.clients.wrapping_add(1);

@@ -364,7 +364,7 @@ impl Connection {
         count
     }
 
-    /// Reads so many bytes at most.
+    /// Reads `max` bytes at most.
     pub(crate) fn receive(&self, max: usize) -> Received {
         let mut state = self.lock();
         if state.client_is_reset {
@@ -448,7 +448,7 @@ impl Connection {
         }
     }
 
-    /// The next write finds memory for so many bytes only.
+    /// The next write finds memory for this number of bytes only.
     pub(crate) fn be_short(&self, bytes: usize) {
         self.lock().is_short = Some(bytes);
     }

@@ -69,7 +69,7 @@ impl World {
         self.elapsed.set(self.elapsed.get() + time);
     }
 
-    /// Moves the clock on the wall by so many microseconds.
+    /// Moves the clock on the wall by this number of microseconds.
     pub(crate) fn set_wall(&self, micros: i64) {
         self.ahead.set(self.ahead.get() + micros);
     }

@@ -5,11 +5,9 @@ use std::time::Duration;
 use crossbeam_channel::TryRecvError;
 
 use super::report::Report;
+use super::store_client::WAIT;
 use super::worker::{Input, Worker};
 use crate::system::steady;
-
-/// As long as [`StoreClient::wait`](super::store_client::StoreClient::wait) waits.
-const STORE_WAIT: Duration = Duration::from_millis(5);
 
 /// A worker in the hands of a simulation.
 pub(crate) trait SteppedWorker: Send {
@@ -25,7 +23,7 @@ pub(crate) trait SteppedWorker: Send {
     /// Whether it has come to its end.
     fn has_ended(&self) -> bool;
 
-    /// One round. Of what may come first, `choose` takes one, out of so many.
+    /// One round. Of what may come first, `choose` takes one, out of this number.
     fn round(&mut self, choose: &mut dyn FnMut(usize) -> usize);
 
     /// What the shard should be like inside.
@@ -103,7 +101,7 @@ impl<R: Report> SteppedWorker for Stepped<R> {
         let wait = match self.life {
             Life::Ended => return None,
             Life::Working if !self.awaits_store() => self.worker.runner.tick_within(),
-            Life::Working | Life::Finishing => Some(STORE_WAIT),
+            Life::Working | Life::Finishing => Some(WAIT),
         };
         wait.map(|wait| self.waits_since + wait)
     }

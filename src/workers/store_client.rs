@@ -22,7 +22,7 @@ pub(super) type Wakeup = Arc<dyn Fn() + Send + Sync>;
 
 /// How long an answer is waited for before a batch that the store had no room for is offered again.
 // About one commit: then there is room. The store does not tell when its queue has room again.
-const WAIT: Duration = Duration::from_millis(5);
+pub(super) const WAIT: Duration = Duration::from_millis(5);
 
 /// The store as one shard sees it.
 #[derive(Debug)]
