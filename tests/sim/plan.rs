@@ -165,6 +165,7 @@ pub(crate) enum Step {
     Worker,
     Commit,
     Read,
+    Answer,
     Deliver,
     Command,
     Receive,
@@ -172,11 +173,12 @@ pub(crate) enum Step {
     Time,
 }
 
-pub(crate) const STEPS: [Step; 9] = [
+pub(crate) const STEPS: [Step; 10] = [
     Step::Reactor,
     Step::Worker,
     Step::Commit,
     Step::Read,
+    Step::Answer,
     Step::Deliver,
     Step::Command,
     Step::Receive,

@@ -176,6 +176,7 @@ impl Run<'_> {
             Step::Worker => (0..self.node.workers()).any(|worker| self.node.is_worker_ready(worker)),
             Step::Commit => self.disk.jobs() > 0,
             Step::Read => self.disk.reads() > 0,
+            Step::Answer => self.disk.answers() > 0,
             Step::Deliver => self.node.under_way().next().is_some(),
             Step::Command => self.clients.iter().any(Client::may_act),
             Step::Receive => self.clients.iter().any(Client::may_receive),
@@ -228,6 +229,7 @@ impl Run<'_> {
             Step::Worker => self.work(),
             Step::Commit => self.commit(),
             Step::Read => self.read(),
+            Step::Answer => self.answer(),
             Step::Deliver => self.deliver(),
             Step::Command => self.command(),
             Step::Receive => return self.receive(),
@@ -278,6 +280,11 @@ impl Run<'_> {
     fn read(&mut self) -> bool {
         let index = self.random.below(self.disk.reads());
         self.disk.read(index, self.world.elapsed() < self.reads_fail_until);
+        true
+    }
+
+    fn answer(&mut self) -> bool {
+        self.disk.answer(self.random.below(self.disk.answers()));
         true
     }
 
@@ -471,6 +478,7 @@ impl Run<'_> {
                 Step::Worker,
                 Step::Commit,
                 Step::Read,
+                Step::Answer,
                 Step::Receive,
             ] {
                 while self.is_possible(step) && self.take(step)? {

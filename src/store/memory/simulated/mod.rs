@@ -72,6 +72,9 @@ const EVERYTHING: PageRequest = PageRequest {
     now: Timestamp::from_micros(0),
 };
 
+/// Readers, each of which looks one question up at a time.
+const READERS: usize = 4;
+
 /// What is kept when a process ends, and the hand on it.
 #[derive(Clone)]
 pub struct Disk {
@@ -98,6 +101,8 @@ impl Disk {
             image,
             jobs: VecDeque::new(),
             reads: VecDeque::new(),
+            found: Vec::new(),
+            answers: VecDeque::new(),
             failed_terms: FailedTerms::default(),
             has_failed: false,
         };
@@ -109,16 +114,25 @@ impl Disk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Jobs that wait to be stored.
+    /// Jobs that wait to be stored: none as long as the writer still answers those before.
     #[must_use]
     pub fn jobs(&self) -> usize {
-        self.lock().jobs.len()
+        let state = self.lock();
+        if state.answers.is_empty() { state.jobs.len() } else { 0 }
     }
 
-    /// Questions that wait for a reader.
+    /// Questions that wait for a reader: none as long as all readers have something to answer.
     #[must_use]
     pub fn reads(&self) -> usize {
-        self.lock().reads.len()
+        let state = self.lock();
+        if state.found.len() < READERS { state.reads.len() } else { 0 }
+    }
+
+    /// Answers that were found and are not given yet: one of the writer, one of each reader.
+    #[must_use]
+    pub fn answers(&self) -> usize {
+        let state = self.lock();
+        state.found.len() + usize::from(!state.answers.is_empty())
     }
 
     /// Whether nothing is stored until a restart.
@@ -127,39 +141,50 @@ impl Disk {
         self.lock().has_failed
     }
 
-    /// Carries out the first `count` jobs in one transaction that ends like this, and answers.
+    /// Carries out the first `count` jobs in one transaction that ends like this; the answers are given later.
     pub fn commit(&self, count: usize, fate: Fate) {
-        let mut answers = Vec::new();
-        {
-            let mut state = self.lock();
-            let state = &mut *state;
-            let count = count.min(state.jobs.len());
-            let round: Vec<DiskJob> = state.jobs.drain(..count).collect();
-            let outcome = match fate {
-                _ if state.has_failed => Err(StoreError::Failed("the disk has failed".into())),
-                Fate::Stored => Ok(()),
-                Fate::Unavailable => Err(StoreError::Unavailable("the disk is full".into())),
-                Fate::Failed => Err(StoreError::Failed("the disk did not confirm".into())),
-            };
-            state.has_failed |= fate == Fate::Failed;
-            match &outcome {
-                Ok(()) => self.monitor.succeeded(),
-                Err(error) => self.monitor.failed(error),
-            }
-            state.round(round, &outcome, &self.monitor, &mut answers);
+        let mut state = self.lock();
+        let state = &mut *state;
+        let count = count.min(state.jobs.len());
+        let round: Vec<DiskJob> = state.jobs.drain(..count).collect();
+        let outcome = match fate {
+            _ if state.has_failed => Err(StoreError::Failed("the disk has failed".into())),
+            Fate::Stored => Ok(()),
+            Fate::Unavailable => Err(StoreError::Unavailable("the disk is full".into())),
+            Fate::Failed => Err(StoreError::Failed("the disk did not confirm".into())),
+        };
+        state.has_failed |= fate == Fate::Failed;
+        match &outcome {
+            Ok(()) => self.monitor.succeeded(),
+            Err(error) => self.monitor.failed(error),
         }
-        answers.into_iter().for_each(|answer| answer());
+        state.round(round, &outcome, &self.monitor);
     }
 
-    /// Answers one question, of those that wait; `fails`: nothing can be read at the moment.
+    /// A reader looks one question up, of those that wait, and answers it later; `fails`: nothing can be read at the
+    /// moment.
     pub fn read(&self, index: usize, fails: bool) {
-        let deliver = {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let Some(read) = state.reads.remove(index) else { return };
+        let fault = fails.then(|| StoreError::Unavailable("the disk cannot be read".into()));
+        let found = read(&mut state.image, fault);
+        state.found.push(found);
+    }
+
+    /// Gives one answer, of those that were found; much may have happened since.
+    pub fn answer(&self, index: usize) {
+        let answer = {
             let mut state = self.lock();
-            let state = &mut *state;
-            let Some(read) = state.reads.remove(index) else { return };
-            read(&mut state.image, fails.then(|| StoreError::Unavailable("the disk cannot be read".into())))
+            if index < state.found.len() {
+                Some(state.found.swap_remove(index))
+            } else {
+                state.answers.pop_front()
+            }
         };
-        deliver();
+        if let Some(answer) = answer {
+            answer();
+        }
     }
 
     /// What is kept under this number, in the room of this name, under this epoch.
@@ -194,13 +219,12 @@ impl Disk {
 
     /// The process has ended; the first `committed` of the jobs were committed, and nobody was told.
     pub fn end(&self, ended: Ended, committed: usize) {
-        let mut unheard = Vec::new();
         let mut state = self.lock();
         let state = &mut *state;
         if !state.has_failed {
             let count = committed.min(state.jobs.len());
             let round: Vec<DiskJob> = state.jobs.drain(..count).collect();
-            state.round(round, &Ok(()), &self.monitor, &mut unheard);
+            state.round(round, &Ok(()), &self.monitor);
         }
         let (has_failed, has_lost) = (state.has_failed, self.monitor.has_lost());
         if ended == Ended::WithoutPower {
@@ -217,18 +241,19 @@ impl Disk {
         });
         state.synced = state.image.clone();
         (state.has_failed, state.failed_terms) = (false, FailedTerms::default());
-        unheard.clear();
     }
 
     /// As [`Disk::end`], once everybody who could be answered is gone: the disk of the next process.
     #[must_use]
     pub fn next(&self) -> Disk {
-        let (jobs, reads) = {
+        let unheard = {
             let mut state = self.lock();
-            (std::mem::take(&mut state.jobs), std::mem::take(&mut state.reads))
+            let state = &mut *state;
+            let waiting = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.reads));
+            (waiting, std::mem::take(&mut state.found), std::mem::take(&mut state.answers))
         };
         // Each of them hears that the store has stopped.
-        drop((jobs, reads));
+        drop(unheard);
         Disk { monitor: Arc::default(), ..self.clone() }
     }
 }
