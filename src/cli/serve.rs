@@ -116,7 +116,7 @@ fn serve(
     let router = stomp::routes(router, config);
     let router = chat::rest::routes(router, config, &store);
     #[cfg(feature = "metrics")]
-    let router = metrics::routes(router, &store);
+    let router = metrics::routes(router, config, &store);
     let router = feed::routes(router, config);
     let router = signaling::routes(router, config);
     let builder = Server::builder().config(config.clone()).router(router).store(store);

@@ -343,6 +343,32 @@ impl ValueKind for Confidential {
     }
 }
 
+/// A secret that comes behind `Authorization: Bearer`. No error repeats it.
+pub(super) struct BearerToken {
+    pub(super) example: &'static str,
+}
+
+impl ValueKind for BearerToken {
+    type Value = Option<Secret>;
+
+    fn read(&self, raw: &RawValue<'_>) -> Result<Option<Secret>, String> {
+        let secret = Confidential { example: self.example }.read(raw)?;
+        // What no client can send would lock everybody out (RFC 9110 §5.5).
+        let can_be_sent =
+            |secret: &Secret| secret.reveal().bytes().all(|byte| byte.is_ascii_graphic());
+        match secret {
+            Some(secret) if !can_be_sent(&secret) => {
+                Err("must be printable ASCII without spaces, or no client can send it".to_owned())
+            }
+            secret => Ok(secret),
+        }
+    }
+
+    fn write(&self, value: &Option<Secret>) -> Rendered {
+        Confidential { example: self.example }.write(value)
+    }
+}
+
 /// Origins of web pages.
 pub(super) struct Pages;
 

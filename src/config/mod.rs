@@ -42,7 +42,7 @@ pub use crate::proxy::Trusted;
 
 use crate::http::Origins;
 use kind::{
-    Automatic, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, File, Filter, Mode, Networks,
+    Automatic, BearerToken, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, File, Filter, Mode, Networks,
     Notice, Pages, PathPages, Places, Switch, Text, Time,
 };
 use section::{Section, section};
@@ -103,6 +103,8 @@ section! {
         auth: Auth;
         /// STOMP on /ws/stomp.
         stomp: Stomp;
+        /// What the server counts, at /metrics.
+        metrics: Metrics;
         /// How the server stops.
         shutdown: Shutdown;
     }
@@ -378,6 +380,15 @@ section! {
         queues: usize = 10_000, Count { range: 1..=10_000_000, zero: false };
         /// Bytes of all queues together.
         memory: usize = 256 * MIB, Bytes(KIB..=1024 * GIB);
+    }
+}
+
+section! {
+    /// What the server counts, at /metrics.
+    Metrics {
+        /// What a scrape has to show, as `Authorization: Bearer`; without it, it is answered with 401. Not set: everybody who
+        /// reaches the server may read the metrics. Best from the environment: FOGHORN_METRICS_TOKEN. Read again on SIGHUP.
+        token: Option<Secret> = None, BearerToken { example: "at-least-32-random-characters" };
     }
 }
 

@@ -5,10 +5,12 @@
 //!
 //! | file | subject |
 //! |---|---|
+//! | `access` | who may read them |
 //! | `figures` | what a scrape has gathered |
 //! | `families` | the metrics: their names, what they mean, their values |
 //! | `encoder` | how one metric is written |
 
+mod access;
 mod encoder;
 mod families;
 mod figures;
@@ -16,7 +18,9 @@ mod figures;
 use prometheus_client::encoding::prometheus_text;
 use prometheus_client::registry::Registry;
 
+use self::access::Access;
 use self::figures::Figures;
+use crate::config::Config;
 use crate::http::{Head, Method, Problem, Response, Status};
 use crate::server::{Answer, Api, Request, Responder, Router};
 use crate::store::Store;
@@ -26,18 +30,23 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 
 /// Adds the metrics, also those of `store`, which must be the server's own.
 #[must_use]
-pub fn routes(router: Router, store: &Store) -> Router {
-    router.api(PATH, Metrics { store: store.clone() })
+pub fn routes(router: Router, config: &Config, store: &Store) -> Router {
+    router.api(PATH, Metrics { access: Access::new(config.metrics.token.clone()), store: store.clone() })
 }
 
 struct Metrics {
+    access: Access,
     store: Store,
 }
 
 impl Api for Metrics {
-    /// It names nobody, and who scrapes has no token.
+    /// It names nobody, and who scrapes has no token of a user; `metrics.token` is another.
     fn needs_token(&self, head: &Head<'_>) -> bool {
         head.path() != PATH
+    }
+
+    fn reconfigure(&self, config: &Config) {
+        self.access.set(config.metrics.token.clone());
     }
 
     fn call(&self, request: &Request<'_>, responder: Responder) -> Answer {
@@ -51,6 +60,9 @@ impl Api for Metrics {
                 let problem = Problem::new(Status::METHOD_NOT_ALLOWED, "metrics can only be read");
                 return Answer::Now(problem.response().header("Allow", ALLOW));
             }
+        }
+        if let Err(refusal) = self.access.check(request.head) {
+            return Answer::Now(refusal);
         }
         let (rooms, store) = (request.rooms.clone(), self.store.clone());
         let asked = request.rooms.figures(move |reactor, shards| {

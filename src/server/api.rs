@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::rooms::Rooms;
 use crate::auth::Identity;
+use crate::config::Config;
 use crate::http::{Head, Origins, Response, is_local};
 use crate::reactor::{Attributes, InboxSender, PeerInfo, ReactorMessage, Ticket};
 
@@ -54,6 +55,11 @@ pub trait Api: Send + Sync + 'static {
     fn needs_token(&self, head: &Head<'_>) -> bool {
         let _ = head;
         true
+    }
+
+    /// The configuration was read anew; what is taken over of it holds for later requests.
+    fn reconfigure(&self, config: &Config) {
+        let _ = config;
     }
 
     /// Answers a request, or keeps the responder and returns [`Answer::Pending`].

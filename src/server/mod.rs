@@ -244,7 +244,7 @@ impl ServerHandle {
     }
 
     /// Takes over from a configuration what can change while the server runs: `[limits]`, `[heartbeat]`, `[origins]`,
-    /// `[auth]`, `[tls]`, `[signaling]`, `[stomp]` and `proxy.trusted`, with the keys and the certificate in their files as they are now. What is
+    /// `[auth]`, `[tls]`, `[signaling]`, `[stomp]`, `[metrics]` and `proxy.trusted`, with the keys and the certificate in their files as they are now. What is
     /// open stays, with the rates and lengths of messages it began with; deadlines and counts hold for it, too. Reads
     /// files: not for a callback.
     ///

@@ -105,6 +105,13 @@ impl Router {
         paths
     }
 
+    pub(super) fn apis(&self) -> impl Iterator<Item = &Arc<dyn Api>> {
+        self.prefixes.iter().filter_map(|(_, target)| match target {
+            Target::Api(api) => Some(api),
+            Target::Endpoint(_) | Target::Page(_) => None,
+        })
+    }
+
     pub(super) fn find(&self, path: &str) -> Option<&Target> {
         let by_prefix = || self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix.as_str()));
         self.paths.get(path).or_else(|| by_prefix().map(|(_, target)| target))

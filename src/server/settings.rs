@@ -16,7 +16,7 @@ use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// Keys, and beginnings of keys, that [`ServerHandle::reload`](super::ServerHandle::reload) takes over.
 #[doc(hidden)]
-pub const RESTART_FREE_KEYS: [&str; 10] = [
+pub const RESTART_FREE_KEYS: [&str; 11] = [
     "limits.",
     "heartbeat.ping_interval",
     "heartbeat.idle_timeout",
@@ -27,6 +27,7 @@ pub const RESTART_FREE_KEYS: [&str; 10] = [
     "shutdown.grace",
     "signaling.",
     "stomp.",
+    "metrics.",
 ];
 
 pub(super) fn reactor_limits(config: &Config) -> ReactorLimits {

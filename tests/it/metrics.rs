@@ -317,6 +317,37 @@ fn whoever_scrapes_needs_no_token_and_everybody_else_does() {
 }
 
 #[test]
+fn a_scrape_shows_the_token_that_is_configured_and_a_reload_changes_it() {
+    let config = |token: &str| format!("[metrics]\ntoken = \"{token}\"\n");
+    let server = ConfiguredProcess::with_log(&config("first-s3cret"), "debug");
+    let scrape = |fields: &str| {
+        let mut raw = Raw::connect_to(server.address());
+        raw.send(format!("GET /metrics HTTP/1.1\r\nHost: h\r\n{fields}\r\n").as_bytes());
+        raw.reply()
+    };
+    for fields in ["", "Authorization: Basic first-s3cret\r\n", &bearer("wr0ng-s3cret"), "X: first-s3cret\r\n"] {
+        let reply = scrape(fields);
+        assert_eq!(reply.status, 401, "{fields}");
+        assert_eq!(reply.header("WWW-Authenticate"), Some("Bearer realm=\"foghorn metrics\""), "{fields}");
+        assert_eq!(reply.header("Cache-Control"), Some("no-store"), "{fields}");
+        assert!(!String::from_utf8_lossy(&reply.body).contains("s3cret"), "{fields}");
+    }
+    assert_eq!(scrape(&bearer("first-s3cret")).status, 200);
+    // What is no scrape is told so, with or without it, and nothing else asks for it.
+    assert_eq!(ask(server.address(), "POST", "/metrics", None).0, 405);
+    assert_eq!(ask(server.address(), "GET", "/api/stats", None).0, 200);
+    server.rewrite(&config("second-s3cret"));
+    server.signal("HUP");
+    eventually("the new token counts", || scrape(&bearer("second-s3cret")).status == 200);
+    assert_eq!(scrape(&bearer("first-s3cret")).status, 401);
+    server.rewrite("");
+    server.signal("HUP");
+    eventually("no token is asked for", || scrape("").status == 200);
+    let log = server.log();
+    assert!(log.contains("/metrics") && !log.contains("s3cret"), "{log}");
+}
+
+#[test]
 fn commits_agree_with_what_was_published() {
     let directory = tempfile::tempdir().expect("a directory");
     let server = Process::serve(directory.path());

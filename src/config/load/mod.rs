@@ -222,11 +222,12 @@ impl Layers {
 
     /// An option of a part that is not there must not look as if it did something.
     fn check_features(&self) -> Result<(), ConfigError> {
-        let Config { tls, auth, stomp, listen, .. } = &self.config;
+        let Config { tls, auth, stomp, listen, metrics, .. } = &self.config;
         let speaks_tls = listen.iter().any(|listen| listen.tls) || tls.certificate.is_some();
         let wanted = [
             ("tls", cfg!(feature = "tls"), speaks_tls, &["listen", "tls."][..]),
             ("auth", cfg!(feature = "auth"), auth.is_on(), &["auth."]),
+            ("metrics", cfg!(feature = "metrics"), metrics.token.is_some(), &["metrics."]),
             ("stomp", cfg!(feature = "stomp"), *stomp != Stomp::default(), &["stomp."]),
         ];
         for (feature, is_there, is_wanted, keys) in wanted {

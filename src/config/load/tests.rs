@@ -296,6 +296,8 @@ fn tokens_have_one_source_of_keys() {
             "f.toml:3: auth.jwt_algorithm: counts for jwt_secret only",
         ),
         ("[auth]\njwt_secret = \"\"", "f.toml:2: auth.jwt_secret: must not be empty"),
+        ("[metrics]\ntoken = \"\"", "f.toml:2: metrics.token: must not be empty"),
+        ("[metrics]\ntoken = \"a b\"", "f.toml:2: metrics.token: must be printable ASCII without spaces"),
         ("[auth]\naudience = \"a\"", "f.toml:2: auth.audience: needs a jwt_secret, "),
         ("[auth]\njwks_file = \"\"", "f.toml:2: auth.jwks_file: must name a file"),
         ("[auth]\naudience = \"\"", "f.toml:2: auth.audience: must not be empty"),

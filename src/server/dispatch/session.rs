@@ -95,10 +95,13 @@ impl Dispatch {
         cx.keep_user_state(Some(state));
     }
 
-    /// Tells all handlers of a configuration that was read anew.
+    /// Tells all handlers and APIs of a configuration that was read anew.
     pub(super) fn hand_on(&self, config: &Config) {
         for endpoint in &self.router.endpoints {
             let _it_keeps_what_it_has = contained(|| endpoint.handler.reconfigure(config));
+        }
+        for api in self.router.apis() {
+            let _it_keeps_what_it_has = contained(|| api.reconfigure(config));
         }
     }
 
