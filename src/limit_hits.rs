@@ -56,6 +56,8 @@ limits! {
     Connections "connections",
     /// Connections from one address.
     ConnectionsPerIp "connections_per_ip",
+    /// Connections of operators.
+    AdminConnections "admin.connections",
     /// Descriptors of the process; not a key, but a limit of the system.
     Descriptors "descriptors",
     /// Sessions of one user.

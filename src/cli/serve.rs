@@ -128,7 +128,7 @@ fn serve(
         move || reload(&arguments, &running, &handle, &grace)
     };
     let running = signals::heed(&server.handle(), grace, service_manager, reload)?;
-    start::report(config, server.listeners());
+    start::report(config, server.listeners(), server.admin_listeners());
     announce(&server).map_err(cannot_print)?;
     service_manager.tell_ready(&server.handle())?;
     server.run()?;
@@ -170,6 +170,9 @@ fn announce(server: &Server) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     for listener in server.listeners() {
         writeln!(stdout, "listening on {}", listener.url())?;
+    }
+    for listener in server.admin_listeners() {
+        writeln!(stdout, "admin on {}", listener.url())?;
     }
     stdout.flush()
 }

@@ -4,17 +4,18 @@ use crate::config::{Config, Listen, Place};
 use crate::http::Origins;
 
 /// One line; a warning where every client that reaches an address may connect, and other machines reach it.
-pub(super) fn report(config: &Config, listeners: &[Listen]) {
+pub(super) fn report(config: &Config, listeners: &[Listen], admin_listeners: &[Listen]) {
     let version = env!("CARGO_PKG_VERSION");
-    let addresses = listeners.iter().map(Listen::url).collect::<Vec<_>>().join(" ");
+    let urls = |listeners: &[Listen]| listeners.iter().map(Listen::url).collect::<Vec<_>>().join(" ");
+    let (addresses, admin) = (urls(listeners), Some(urls(admin_listeners)).filter(|urls| !urls.is_empty()));
     let data = if config.memory { "none, in memory".to_owned() } else { config.data.display().to_string() };
     let access = access(config);
     let origins = origins(config);
-    if !config.auth.is_on() && listeners.iter().any(is_public) {
+    if !config.auth.is_on() && listeners.iter().chain(admin_listeners).any(is_public) {
         let hint = "set auth.jwt_secret, auth.jwt_public_key_file or auth.jwks_file, or listen on 127.0.0.1";
-        tracing::warn!(version, addresses, data, access, origins, hint, "started, open to everybody");
+        tracing::warn!(version, addresses, admin, data, access, origins, hint, "started, open to everybody");
     } else {
-        tracing::info!(version, addresses, data, access, origins, "started");
+        tracing::info!(version, addresses, admin, data, access, origins, "started");
     }
 }
 

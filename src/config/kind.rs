@@ -146,6 +146,26 @@ impl ValueKind for Places {
     }
 }
 
+/// Places to serve on, none unless they are given.
+pub(super) struct PlacesIfAny {
+    pub(super) example: &'static str,
+}
+
+impl ValueKind for PlacesIfAny {
+    type Value = Vec<Listen>;
+
+    fn read(&self, raw: &RawValue<'_>) -> Result<Vec<Listen>, String> {
+        Places.read(raw)
+    }
+
+    fn write(&self, value: &Vec<Listen>) -> Rendered {
+        match &value[..] {
+            [] => Rendered::Example(format!("[{}]", quoted(self.example))),
+            _ => Places.write(value),
+        }
+    }
+}
+
 /// The mode of a file, in octal.
 pub(super) struct Mode;
 
@@ -354,8 +374,7 @@ impl ValueKind for BearerToken {
     fn read(&self, raw: &RawValue<'_>) -> Result<Option<Secret>, String> {
         let secret = Confidential { example: self.example }.read(raw)?;
         // What no client can send would lock everybody out (RFC 9110 §5.5).
-        let can_be_sent =
-            |secret: &Secret| secret.reveal().bytes().all(|byte| byte.is_ascii_graphic());
+        let can_be_sent = |secret: &Secret| secret.reveal().bytes().all(|byte| byte.is_ascii_graphic());
         match secret {
             Some(secret) if !can_be_sent(&secret) => {
                 Err("must be printable ASCII without spaces, or no client can send it".to_owned())

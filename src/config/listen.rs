@@ -1,7 +1,7 @@
 //! Where to serve: an address or a path, and whether TLS is spoken there.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -45,6 +45,29 @@ impl Listen {
             Place::Tcp(address) => format!("{scheme}://{address}"),
             Place::Name { host, port } => format!("{scheme}://{host}:{port}"),
             Place::Unix(_) => self.to_string(),
+        }
+    }
+}
+
+impl Place {
+    /// Whether one socket cannot be bound here while another is bound there. Of names only the same ones are known to be.
+    pub(super) fn overlaps(&self, other: &Place) -> bool {
+        match (self, other) {
+            (Place::Tcp(one), Place::Tcp(other)) => {
+                let [ip, other_ip] = [one.ip().to_canonical(), other.ip().to_canonical()];
+                // An unspecified IPv6 address takes IPv4 clients, too.
+                let holds = |wide: IpAddr, narrow: IpAddr| {
+                    wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4())
+                };
+                one.port() != 0
+                    && one.port() == other.port()
+                    && (ip == other_ip || holds(ip, other_ip) || holds(other_ip, ip))
+            }
+            (Place::Name { host, port }, Place::Name { host: other_host, port: other_port }) => {
+                *port != 0 && port == other_port && host.eq_ignore_ascii_case(other_host)
+            }
+            (Place::Unix(one), Place::Unix(other)) => one == other,
+            (Place::Tcp(_) | Place::Name { .. } | Place::Unix(_), _) => false,
         }
     }
 }
@@ -141,6 +164,34 @@ mod tests {
         ] {
             let listen: Listen = text.parse().unwrap();
             assert_eq!((listen.to_string(), listen.url()), (text.to_owned(), url.to_owned()));
+        }
+    }
+
+    #[test]
+    fn places_overlap_if_one_socket_keeps_the_other_from_being_bound() {
+        let cases = [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "tls:127.0.0.1:80", true),
+            ("127.0.0.1:80", "[::ffff:127.0.0.1]:80", true),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "[::]:80", true),
+            ("[::1]:80", "[::]:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+            ("localhost:80", "LOCALHOST:80", true),
+            ("localhost:0", "localhost:0", false),
+            ("localhost:80", "other:80", false),
+            ("localhost:80", "127.0.0.1:80", false),
+            ("unix:/a", "tls:unix:/a", true),
+            ("unix:/a", "unix:/b", false),
+            ("unix:/a", "127.0.0.1:80", false),
+        ];
+        for (one, other, expected) in cases {
+            let [one, other]: [Listen; 2] = [one, other].map(|text| text.parse().unwrap());
+            assert_eq!(one.place.overlaps(&other.place), expected, "{one} {other}");
+            assert_eq!(other.place.overlaps(&one.place), expected, "{other} {one}");
         }
     }
 

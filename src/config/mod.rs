@@ -42,8 +42,8 @@ pub use crate::proxy::Trusted;
 
 use crate::http::Origins;
 use kind::{
-    Automatic, BearerToken, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, File, Filter, Mode, Networks,
-    Notice, Pages, PathPages, Places, Switch, Text, Time,
+    Automatic, BearerToken, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, File, Filter, Mode,
+    Networks, Notice, Pages, PathPages, Places, PlacesIfAny, Switch, Text, Time,
 };
 use section::{Section, section};
 
@@ -105,6 +105,8 @@ section! {
         stomp: Stomp;
         /// What the server counts, at /metrics.
         metrics: Metrics;
+        /// A way in for operators, apart from the public one.
+        admin: Admin;
         /// How the server stops.
         shutdown: Shutdown;
     }
@@ -389,6 +391,18 @@ section! {
         /// What a scrape has to show, as `Authorization: Bearer`; without it, it is answered with 401. Not set: everybody who
         /// reaches the server may read the metrics. Best from the environment: FOGHORN_METRICS_TOKEN. Read again on SIGHUP.
         token: Option<Secret> = None, BearerToken { example: "at-least-32-random-characters" };
+    }
+}
+
+section! {
+    /// A way in for operators, apart from the public one.
+    Admin {
+        /// Where operators are served, written as in `listen`. /metrics, /admin and /api/stats are then served there and nowhere
+        /// else; /healthz, /readyz and /api/chat/ are served there, too, and nothing else is. Its connections do not begin
+        /// with a PROXY header, and count for none of the limits of the public's. Not set: operators come in like everybody.
+        listen: Vec<Listen> = Vec::new(), PlacesIfAny { example: "127.0.0.1:9090" };
+        /// Connections open at once there; one more is answered with 503.
+        connections: usize = 64, Count { range: 1..=65_536, zero: false };
     }
 }
 

@@ -22,7 +22,7 @@ use self::access::Access;
 use self::figures::Figures;
 use crate::config::Config;
 use crate::http::{Head, Method, Problem, Response, Status};
-use crate::server::{Answer, Api, Request, Responder, Router};
+use crate::server::{Answer, Api, Audience, Request, Responder, Router};
 use crate::store::Store;
 
 const PATH: &str = "/metrics";
@@ -31,7 +31,9 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 /// Adds the metrics, also those of `store`, which must be the server's own.
 #[must_use]
 pub fn routes(router: Router, config: &Config, store: &Store) -> Router {
-    router.api(PATH, Metrics { access: Access::new(config.metrics.token.clone()), store: store.clone() })
+    router
+        .audience(PATH, Audience::Operators)
+        .api(PATH, Metrics { access: Access::new(config.metrics.token.clone()), store: store.clone() })
 }
 
 struct Metrics {

@@ -126,6 +126,9 @@ impl<S: Service> Reactor<S> {
         let rejected =
             self.connections.iter().filter(|(_, connection)| connection.counted == Counted::Rejected).count();
         debug_assert_eq!(self.shared.rejected, rejected, "connections that are rejected");
+        let admins =
+            self.connections.iter().filter(|(_, connection)| connection.counted == Counted::Admin).count();
+        debug_assert_eq!(self.shared.admins, admins, "connections of operators");
         let mut addresses = HashMap::new();
         for (_, connection) in self.connections.iter() {
             if let Counted::Address(ip) = connection.counted {

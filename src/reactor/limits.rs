@@ -26,6 +26,8 @@ pub(crate) struct ReactorLimits {
     pub(crate) inflated_bytes: usize,
     pub(crate) connections: usize,
     pub(crate) connections_per_ip: Option<usize>,
+    /// Connections of operators, which do not count among `connections`.
+    pub(crate) admin_connections: usize,
     /// The proxies that are believed.
     pub(crate) trusted: Trusted,
     pub(crate) tls_timeout: Duration,

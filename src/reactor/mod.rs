@@ -90,9 +90,14 @@ pub(crate) use session::terms::SessionEnd;
 pub(crate) use setup::{Setup, StartFailure};
 
 impl<S: Service> Reactor<S> {
-    /// The addresses really bound, in the order asked for.
+    /// The public's addresses really bound, in the order asked for.
     pub(crate) fn addresses(&self) -> &[Listen] {
         &self.addresses
+    }
+
+    /// The same of those for operators.
+    pub(crate) fn admin_addresses(&self) -> &[Listen] {
+        &self.admin_addresses
     }
 
     /// The application.

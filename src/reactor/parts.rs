@@ -29,8 +29,10 @@ pub(crate) struct Reactor<S> {
     /// When the first of them came.
     pub(crate) signalled_at: Option<Tick>,
     pub(crate) acceptor: Acceptor,
-    /// Where each listener really listens.
+    /// Where each listener of the public really listens.
     pub(crate) addresses: Vec<Listen>,
+    /// The same where operators are served.
+    pub(crate) admin_addresses: Vec<Listen>,
     /// The certificate for new connections.
     pub(crate) certificate: Option<Certificate>,
     pub(crate) proxy_protocol: bool,

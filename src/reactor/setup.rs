@@ -9,7 +9,7 @@ use mio::Poll;
 use super::connection::table::{ConnectionTable, Gauge};
 use super::inbox::channel::InboxSender;
 use super::limits::ReactorLimits;
-use super::listen::acceptor::Acceptor;
+use super::listen::acceptor::{Acceptor, Bound};
 use super::listen::listener::Listener;
 use super::parts::{Life, Reactor, SIGNALS, WAKER};
 use super::service::Service;
@@ -33,6 +33,8 @@ pub(crate) struct Setup {
     pub(crate) listen: Vec<Listen>,
     /// Sockets that listen already, each with whether TLS is spoken there.
     pub(crate) sockets: Vec<(OwnedFd, bool)>,
+    /// Where operators are served.
+    pub(crate) admin: Vec<Listen>,
     /// Who may connect to Unix sockets.
     pub(crate) unix_mode: u32,
     /// Whether connections begin with a PROXY header.
@@ -70,22 +72,26 @@ impl<S: Service> Reactor<S> {
         let waker = Waker::new(poll.registry(), WAKER)?;
         let (sender, inbox) = InboxSender::new(waker, setup.limit_hits.clone());
         let certificate = setup.tls.as_ref().map(Certificate::load).transpose()?;
-        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-        for listen in setup.listen {
-            let listener = Listener::open(&listen.place, setup.unix_mode);
-            listeners
-                .push((listener.map_err(|error| StartFailure::Listen(listen.clone(), error))?, listen.tls));
+        let mut listeners = Vec::new();
+        let public = setup.listen.into_iter().map(|listen| (listen, false));
+        for (listen, admin) in public.chain(setup.admin.into_iter().map(|listen| (listen, true))) {
+            let tls = listen.tls;
+            let opened = Listener::open(&listen.place, setup.unix_mode);
+            let listener = opened.map_err(|error| StartFailure::Listen(listen, error))?;
+            listeners.push(Bound { listener, tls, admin });
         }
         for (number, (socket, tls)) in setup.sockets.into_iter().enumerate() {
             let listener =
                 Listener::take_over(socket).map_err(|error| StartFailure::Passed(number, error))?;
-            listeners.push((listener, tls));
+            listeners.push(Bound { listener, tls, admin: false });
         }
-        for (listener, tls) in &listeners {
+        let (mut addresses, mut admin_addresses) = (Vec::new(), Vec::new());
+        for Bound { listener, tls, admin } in &listeners {
             if *tls && certificate.is_none() {
                 return Err(StartFailure::NoCertificate);
             }
-            addresses.push(Listen { place: listener.address()?, tls: *tls });
+            let listen = Listen { place: listener.address()?, tls: *tls };
+            if *admin { admin_addresses.push(listen) } else { addresses.push(listen) }
         }
         let acceptor = Acceptor::new(listeners, poll.registry(), setup.limit_hits.clone())?;
         let signals = if setup.signals { Some(register_signals(&poll, SIGNALS)?) } else { None };
@@ -103,6 +109,7 @@ impl<S: Service> Reactor<S> {
             signalled_at: None,
             acceptor,
             addresses,
+            admin_addresses,
             certificate,
             proxy_protocol: setup.proxy_protocol,
             service: service(&sender, &gauge),

@@ -66,6 +66,8 @@ pub(crate) struct LoopState {
     pub(crate) background: Vec<Arc<dyn Background>>,
     /// Connections that are refused and have not gone yet.
     pub(crate) rejected: usize,
+    /// Connections of operators.
+    pub(crate) admins: usize,
     /// Connections per address, if that is limited.
     pub(crate) addresses: HashMap<IpAddr, usize>,
     pub(crate) users: Users,
@@ -116,6 +118,7 @@ impl LoopState {
             inflating: Inflating::default(),
             background: Vec::new(),
             rejected: 0,
+            admins: 0,
             addresses: HashMap::new(),
             users: Users::default(),
             limit_hits,
@@ -234,6 +237,12 @@ impl LoopState {
         let counted = network(ip);
         *self.addresses.entry(counted).or_default() += 1;
         Counted::Address(counted)
+    }
+
+    /// Counts a connection of an operator.
+    pub(crate) fn count_admin(&mut self) -> Counted {
+        self.admins += 1;
+        Counted::Admin
     }
 
     /// A connection that was counted as one of this address is gone.

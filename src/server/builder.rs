@@ -169,6 +169,7 @@ impl Builder {
         let setup = Setup {
             listen,
             sockets,
+            admin: config.admin.listen.clone(),
             unix_mode: config.unix_mode,
             proxy_protocol: config.proxy.protocol,
             tls: certificate_files(&config),

@@ -102,7 +102,7 @@ pub use handler::{Credentials, Handler, Names};
 pub use history::HistoryRequest;
 pub use interceptor::Interceptor;
 pub use rooms::Rooms;
-pub use router::Router;
+pub use router::{Audience, Router};
 pub use settings::{RESTART_FREE_KEYS, store_options};
 
 /// A server that listens.
@@ -129,6 +129,12 @@ impl Server {
     #[must_use]
     pub fn listeners(&self) -> &[Listen] {
         self.reactor.addresses()
+    }
+
+    /// Where operators are served (`admin.listen`), with the real ports, in the order they were named.
+    #[must_use]
+    pub fn admin_listeners(&self) -> &[Listen] {
+        self.reactor.admin_addresses()
     }
 
     /// A handle for other threads: to stop the server, to reach its rooms, to change its limits.
@@ -244,7 +250,7 @@ impl ServerHandle {
     }
 
     /// Takes over from a configuration what can change while the server runs: `[limits]`, `[heartbeat]`, `[origins]`,
-    /// `[auth]`, `[tls]`, `[signaling]`, `[stomp]`, `[metrics]` and `proxy.trusted`, with the keys and the certificate in their files as they are now. What is
+    /// `[auth]`, `[tls]`, `[signaling]`, `[stomp]`, `[metrics]`, `admin.connections` and `proxy.trusted`, with the keys and the certificate in their files as they are now. What is
     /// open stays, with the rates and lengths of messages it began with; deadlines and counts hold for it, too. Reads
     /// files: not for a callback.
     ///

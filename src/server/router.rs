@@ -9,6 +9,18 @@ use super::endpoint::Endpoint;
 use super::interceptor::Interceptor;
 use crate::http::Response;
 
+/// Who is served at a path, where operators have a listener of their own (`admin.listen`). Without one, everybody is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Audience {
+    /// The public alone.
+    #[default]
+    Public,
+    /// Operators alone.
+    Operators,
+    /// Both.
+    Everybody,
+}
+
 /// Paths and what they lead to. Paths are compared as they were sent, byte by byte: nothing is decoded or normalised.
 #[derive(Debug, Default)]
 pub struct Router {
@@ -16,6 +28,8 @@ pub struct Router {
     paths: HashMap<String, Target>,
     /// What answers all paths that begin so; the longest match counts.
     prefixes: Vec<(String, Target)>,
+    /// Longest path first.
+    audiences: Vec<(String, Audience)>,
     pub(super) interceptors: Interceptors,
 }
 
@@ -80,6 +94,15 @@ impl Router {
         self
     }
 
+    /// Says who is served at `path`, and at all paths below it unless a longer one says something else. With a slash at its
+    /// end only those below it are meant. What nothing is said of is for the [public](Audience::Public).
+    #[must_use]
+    pub fn audience(mut self, path: impl Into<String>, audience: Audience) -> Router {
+        self.audiences.push((path.into(), audience));
+        self.audiences.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        self
+    }
+
     /// Has `interceptor` look at every request for an endpoint or an api, after the ones added before.
     #[must_use]
     pub fn intercept(mut self, interceptor: impl Interceptor) -> Router {
@@ -105,6 +128,15 @@ impl Router {
         paths
     }
 
+    /// Who is served at a path.
+    pub(super) fn audience_of(&self, path: &str) -> Audience {
+        let is_below = |of: &str| {
+            path.strip_prefix(of)
+                .is_some_and(|rest| rest.is_empty() || of.ends_with('/') || rest.starts_with('/'))
+        };
+        self.audiences.iter().find(|(of, _)| is_below(of)).map_or_else(Audience::default, |(_, found)| *found)
+    }
+
     pub(super) fn apis(&self) -> impl Iterator<Item = &Arc<dyn Api>> {
         self.prefixes.iter().filter_map(|(_, target)| match target {
             Target::Api(api) => Some(api),
@@ -120,5 +152,35 @@ impl Router {
     /// The endpoint of that number, which [`Router::find`] has given.
     pub(super) fn endpoint_of(&self, number: u16) -> Option<&Endpoint> {
         self.endpoints.get(usize::from(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_path_says_who_is_served() {
+        let router = Router::new()
+            .audience("/api/", Audience::Everybody)
+            .audience("/api/stats", Audience::Operators)
+            .audience("/metrics", Audience::Operators);
+        let cases = [
+            ("/", Audience::Public),
+            ("/api", Audience::Public),
+            ("/api/", Audience::Everybody),
+            ("/api/chat/rooms", Audience::Everybody),
+            ("/api/stats", Audience::Operators),
+            ("/api/stats/", Audience::Operators),
+            ("/api/stats/x", Audience::Operators),
+            ("/api/statsx", Audience::Everybody),
+            ("/metrics", Audience::Operators),
+            ("/metricsx", Audience::Public),
+            ("/x/metrics", Audience::Public),
+            ("/METRICS", Audience::Public),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(router.audience_of(path), expected, "{path}");
+        }
     }
 }

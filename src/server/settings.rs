@@ -16,7 +16,7 @@ use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// Keys, and beginnings of keys, that [`ServerHandle::reload`](super::ServerHandle::reload) takes over.
 #[doc(hidden)]
-pub const RESTART_FREE_KEYS: [&str; 11] = [
+pub const RESTART_FREE_KEYS: [&str; 12] = [
     "limits.",
     "heartbeat.ping_interval",
     "heartbeat.idle_timeout",
@@ -28,6 +28,7 @@ pub const RESTART_FREE_KEYS: [&str; 11] = [
     "signaling.",
     "stomp.",
     "metrics.",
+    "admin.connections",
 ];
 
 pub(super) fn reactor_limits(config: &Config) -> ReactorLimits {
@@ -39,6 +40,7 @@ pub(super) fn reactor_limits(config: &Config) -> ReactorLimits {
         inflated_bytes: limits.inflated_bytes,
         connections: limits.connections,
         connections_per_ip: (limits.connections_per_ip > 0).then_some(limits.connections_per_ip),
+        admin_connections: config.admin.connections,
         trusted: config.proxy.trusted.clone(),
         tls_timeout: limits.tls_timeout,
         sessions_per_user: (limits.sessions_per_user > 0).then_some(limits.sessions_per_user),

@@ -2,6 +2,7 @@
 //!
 //! `cargo test --test it stomp::` runs one subject.
 
+mod admin;
 mod auth;
 mod backup;
 mod bans;

@@ -325,7 +325,9 @@ fn a_scrape_shows_the_token_that_is_configured_and_a_reload_changes_it() {
         raw.send(format!("GET /metrics HTTP/1.1\r\nHost: h\r\n{fields}\r\n").as_bytes());
         raw.reply()
     };
-    for fields in ["", "Authorization: Basic first-s3cret\r\n", &bearer("wr0ng-s3cret"), "X: first-s3cret\r\n"] {
+    for fields in
+        ["", "Authorization: Basic first-s3cret\r\n", &bearer("wr0ng-s3cret"), "X: first-s3cret\r\n"]
+    {
         let reply = scrape(fields);
         assert_eq!(reply.status, 401, "{fields}");
         assert_eq!(reply.header("WWW-Authenticate"), Some("Bearer realm=\"foghorn metrics\""), "{fields}");

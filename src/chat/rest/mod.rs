@@ -38,17 +38,27 @@ use self::routes::{Action, Found};
 use crate::config::Config;
 use crate::http::{Access, Head, Response};
 use crate::request::answer::refuse_strangers;
-use crate::server::{Answer, Api, Request, Responder, Router};
+use crate::server::{Answer, Api, Audience, Request, Responder, Router};
 use crate::store::Store;
 
 /// Everything below `/api/` that no other route takes, and the two questions that load balancers ask.
 const PREFIXES: [&str; 3] = ["/api/", "/healthz", "/readyz"];
+
+/// Who is served where, if operators have a listener of their own. Copies are taken at the public one.
+const AUDIENCES: [(&str, Audience); 4] = [
+    ("/api/chat/", Audience::Everybody),
+    ("/api/stats", Audience::Operators),
+    ("/healthz", Audience::Everybody),
+    ("/readyz", Audience::Everybody),
+];
 
 /// Adds the interface, over the rooms that are kept in `store`, which must be the server's own. Nothing of the
 /// configuration is kept: what it says now comes with each request.
 #[must_use]
 pub fn routes(router: Router, _config: &Config, store: &Store) -> Router {
     let rest = Rest { store: store.clone() };
+    let router =
+        AUDIENCES.into_iter().fold(router, |router, (path, audience)| router.audience(path, audience));
     PREFIXES.into_iter().fold(router, |router, prefix| router.api(prefix, rest.clone()))
 }
 

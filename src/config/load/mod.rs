@@ -10,7 +10,7 @@ use super::error::Origin;
 use super::section::{Refusal, Section};
 use super::suggestion::nearest;
 use super::value::RawValue;
-use super::{Auth, Config, ConfigError, Stomp};
+use super::{Auth, Config, ConfigError, Listen, Stomp};
 
 /// An option given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,16 +216,18 @@ impl Layers {
         self.check_heartbeat()?;
         self.check_keys()?;
         self.check_tls()?;
+        self.check_admin()?;
         self.check_features()?;
         Ok(self.config)
     }
 
     /// An option of a part that is not there must not look as if it did something.
     fn check_features(&self) -> Result<(), ConfigError> {
-        let Config { tls, auth, stomp, listen, metrics, .. } = &self.config;
-        let speaks_tls = listen.iter().any(|listen| listen.tls) || tls.certificate.is_some();
+        let Config { tls, auth, stomp, listen, metrics, admin, .. } = &self.config;
+        let speaks_tls =
+            listen.iter().chain(&admin.listen).any(|listen| listen.tls) || tls.certificate.is_some();
         let wanted = [
-            ("tls", cfg!(feature = "tls"), speaks_tls, &["listen", "tls."][..]),
+            ("tls", cfg!(feature = "tls"), speaks_tls, &["listen", "admin.listen", "tls."][..]),
             ("auth", cfg!(feature = "auth"), auth.is_on(), &["auth."]),
             ("metrics", cfg!(feature = "metrics"), metrics.token.is_some(), &["metrics."]),
             ("stomp", cfg!(feature = "stomp"), *stomp != Stomp::default(), &["stomp."]),
@@ -270,13 +272,28 @@ impl Layers {
             let problem = "tls.certificate and tls.key are of use only together";
             return Err(ConfigError::new(origin.clone(), key, problem));
         }
-        if tls.certificate.is_none()
-            && self.config.listen.iter().any(|listen| listen.tls)
-            && let Some((key, origin)) = self.last_of(&["listen"])
-        {
-            return Err(ConfigError::new(origin.clone(), key, "TLS needs tls.certificate and tls.key"));
+        for (key, places) in [("listen", &self.config.listen), ("admin.listen", &self.config.admin.listen)] {
+            if tls.certificate.is_none()
+                && places.iter().any(|listen| listen.tls)
+                && let Some((key, origin)) = self.last_of(&[key])
+            {
+                return Err(ConfigError::new(origin.clone(), key, "TLS needs tls.certificate and tls.key"));
+            }
         }
         Ok(())
+    }
+
+    /// What is for operators alone cannot be where the public is.
+    fn check_admin(&self) -> Result<(), ConfigError> {
+        let Config { listen, admin, .. } = &self.config;
+        let public = |place: &&Listen| listen.iter().any(|public| public.place.overlaps(&place.place));
+        match (admin.listen.iter().find(public), self.last_of(&["listen", "admin.listen"])) {
+            (Some(place), Some((key, origin))) => {
+                let problem = format!("the public is served at {place}: admin.listen has to be elsewhere");
+                Err(ConfigError::new(origin.clone(), key, problem))
+            }
+            (Some(_) | None, _) => Ok(()),
+        }
     }
 
     /// Two sources of keys would leave open which of them a token has to be signed with.

@@ -15,14 +15,17 @@ pub struct PeerInfo {
     pub secure: bool,
     /// Whether it came behind a header of the PROXY protocol.
     pub proxied: bool,
+    /// Whether it came in where operators are served (`admin.listen`).
+    pub admin: bool,
 }
 
 impl PeerInfo {
-    /// Where the requests of a connection come from, as far as it knows itself.
+    /// Where the requests of a connection come from, as far as it knows itself; `admin`: from operators.
     ///
     /// # Errors
     /// If the connection is gone.
-    pub(crate) fn of(stream: StreamRef<'_>) -> io::Result<PeerInfo> {
-        Ok(PeerInfo { peer: stream.peer_addr()?, secure: stream.is_secure(), proxied: stream.is_proxied() })
+    pub(crate) fn of(stream: StreamRef<'_>, admin: bool) -> io::Result<PeerInfo> {
+        let (peer, secure, proxied) = (stream.peer_addr()?, stream.is_secure(), stream.is_proxied());
+        Ok(PeerInfo { peer, secure, proxied, admin })
     }
 }

@@ -252,7 +252,9 @@ impl Http1 {
         match env.service.route(&head, &peer_info) {
             // The connection was not counted, for it is its proxy's.
             Route::Upgrade { .. }
-                if peer_info != self.peer_info && env.shared.is_crowded(peer_info.peer.ip()) =>
+                if peer_info != self.peer_info
+                    && !peer_info.admin
+                    && env.shared.is_crowded(peer_info.peer.ip()) =>
             {
                 env.shared.limit_hits.hit(Limit::ConnectionsPerIp);
                 let response = too_many_connections(Limit::ConnectionsPerIp);

@@ -1,6 +1,7 @@
 //! New connections: accepted, counted, and opened as far as their first request.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::limit_hits::Limit;
@@ -19,6 +20,7 @@ use crate::reactor::listen::acceptor::Newcomer;
 use crate::reactor::listen::quotas::Counted;
 use crate::reactor::parts::Reactor;
 use crate::reactor::service::Service;
+use crate::reactor::state::LoopState;
 use crate::transport::{Client, Outbound, Stream};
 
 /// Time after which a paused acceptor tries again. No event tells that descriptors are free again, or that a listener
@@ -53,16 +55,14 @@ impl<S: Service> Reactor<S> {
 
     /// Takes in a connection that was accepted.
     pub(crate) fn open(&mut self, newcomer: Newcomer) {
-        let Newcomer { socket, peer, local, tls } = newcomer;
+        let Newcomer { socket, peer, local, tls, admin } = newcomer;
         self.shared.counters.accepted += 1;
         let limits = self.shared.limits.clone();
-        let header = self.proxy_protocol;
+        // Proxies stand before the public alone.
+        let header = self.proxy_protocol && !admin;
         // What a proxy brings belongs to its clients, and is counted as soon as they are known.
         let proxied = header || limits.trusted.contains(peer.ip());
-        let too_many = self.connections.len() - self.shared.rejected >= limits.connections;
-        let crowded = !proxied && self.shared.is_crowded(peer.ip());
-        let rejected =
-            if too_many { Some(Limit::Connections) } else { crowded.then_some(Limit::ConnectionsPerIp) };
+        let rejected = self.exceeded_by(peer, proxied, admin);
         if let Some(limit) = rejected {
             self.shared.limit_hits.hit(limit);
         }
@@ -95,10 +95,11 @@ impl<S: Service> Reactor<S> {
         if let Err(error) = stream.register(self.poll.registry(), key.token()) {
             return tracing::error!(%error, "a connection could not be registered");
         }
-        let peer_info = PeerInfo { peer, secure: tls, proxied: header };
+        let peer_info = PeerInfo { peer, secure: tls, proxied: header, admin };
         // A rejected connection must not keep others of its address out as well.
         let counted = match rejected {
             Some(_) => Counted::Rejected,
+            None if admin => self.shared.count_admin(),
             None if proxied => Counted::No,
             None => self.shared.count(peer.ip()),
         };
@@ -109,6 +110,18 @@ impl<S: Service> Reactor<S> {
         let preamble = Preamble { peer_info, header, rejected, until };
         self.connections.insert(Connection::new(outbound, preamble, counted, self.shared.now));
         self.advance_preamble(key);
+    }
+
+    /// The limit that one more connection is beyond. Operators have one of their own: they get in when the public is full.
+    fn exceeded_by(&self, peer: SocketAddr, proxied: bool, admin: bool) -> Option<Limit> {
+        let LoopState { limits, rejected, admins, .. } = &self.shared;
+        if admin {
+            return (*admins >= limits.admin_connections).then_some(Limit::AdminConnections);
+        }
+        if self.connections.len() - rejected - admins >= limits.connections {
+            return Some(Limit::Connections);
+        }
+        (!proxied && self.shared.is_crowded(peer.ip())).then_some(Limit::ConnectionsPerIp)
     }
 
     /// Whether the connection may be read although it is being opened. If it is not its turn yet, it is remembered.
@@ -162,7 +175,7 @@ impl<S: Service> Reactor<S> {
         if let (true, Some(address)) = (trusted, source.client) {
             let secure = source.secure || stream.is_encrypted();
             stream.set_client(Client { address, secure });
-            preamble.peer_info = PeerInfo { peer: address, secure, proxied: true };
+            preamble.peer_info = PeerInfo { peer: address, secure, proxied: true, admin: false };
         }
         // A trusted proxy that speaks for itself may have clients all the same, of whom it tells in each request.
         if !trusted || source.client.is_some() {

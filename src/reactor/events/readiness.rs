@@ -108,10 +108,13 @@ impl<S: Service> Reactor<S> {
             ConnectionState::Http(_) | ConnectionState::Idle { .. } => {
                 let http1 = match connection.take_http() {
                     Some(http1) => *http1,
-                    None => match PeerInfo::of(connection.outbound.stream()) {
-                        Ok(peer_info) => Http1::new(peer_info, &self.shared),
-                        Err(_) => return self.remove(key),
-                    },
+                    None => {
+                        match PeerInfo::of(connection.outbound.stream(), connection.counted == Counted::Admin)
+                        {
+                            Ok(peer_info) => Http1::new(peer_info, &self.shared),
+                            Err(_) => return self.remove(key),
+                        }
+                    }
                 };
                 let (shared, service) = (&mut self.shared, &mut self.service);
                 let next =
@@ -232,11 +235,12 @@ impl<S: Service> Reactor<S> {
         match connection.counted {
             Counted::No => {}
             Counted::Address(ip) => self.shared.uncount(ip),
+            Counted::Admin => self.shared.admins -= 1,
             Counted::Rejected => self.shared.rejected -= 1,
         }
-        // A descriptor is free now.
-        self.acceptor.paused = false;
         drop(connection);
+        // A descriptor is free now.
+        self.acceptor.resume();
         #[cfg(debug_assertions)]
         self.check_counts();
     }

@@ -19,6 +19,9 @@ const FAILURES_MAX: usize = 16;
 /// The first of the listeners' tokens; they count downwards. No connection has such a token: its generation would have to
 /// be one of the two highest, which are left out.
 const FIRST_TOKEN: usize = usize::MAX - 16;
+/// Descriptors that are kept for operators: as many connections as a browser opens at once to one server, and a few more. What
+/// the public has used up, operators find out by them.
+const ADMIN_RESERVE: usize = 8;
 /// What a client gets if there is not even a descriptor for it.
 const OUT_OF_DESCRIPTORS: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -45,6 +48,18 @@ pub(crate) struct Newcomer {
     pub(crate) local: bool,
     /// Whether TLS is spoken where it came in.
     pub(crate) tls: bool,
+    /// Whether operators are served there.
+    pub(crate) admin: bool,
+}
+
+/// A listening socket, and who is served there.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) listener: Listener,
+    /// Whether TLS is spoken.
+    pub(crate) tls: bool,
+    /// Whether operators are served, and not the public.
+    pub(crate) admin: bool,
 }
 
 /// All listening sockets.
@@ -53,8 +68,8 @@ pub(crate) struct Acceptor {
     queues: Vec<AcceptQueue>,
     /// Given up for a moment to take a connection and refuse it when there are no descriptors.
     reserve: Option<File>,
-    /// Set while no descriptors are left; the kernel does not report again who waits already.
-    pub(crate) paused: bool,
+    /// Given up for connections of operators when there are none, until there are some again. Empty without such a listener.
+    admin_reserve: Vec<File>,
     /// How often descriptors ran out.
     limit_hits: LimitHits,
     /// Descriptors ran out, and no connection was accepted since. The log says so once.
@@ -64,8 +79,9 @@ pub(crate) struct Acceptor {
 /// A listening socket, and how accepting goes there.
 #[derive(Debug)]
 struct AcceptQueue {
-    listener: Listener,
-    tls: bool,
+    bound: Bound,
+    /// Set while no descriptors are left; the kernel does not report again who waits already.
+    paused: bool,
     /// More may be waiting: the kernel will not say so again.
     ready: bool,
     /// Failures since the last success.
@@ -75,21 +91,24 @@ struct AcceptQueue {
 }
 
 impl Acceptor {
-    /// Registers the sockets with the loop, each with whether TLS is spoken there.
+    /// Registers the sockets with the loop.
     ///
     /// # Errors
     /// As `epoll_ctl(2)`.
     pub(crate) fn new(
-        listeners: Vec<(Listener, bool)>,
+        listeners: Vec<Bound>,
         registry: &Registry,
         limit_hits: LimitHits,
     ) -> io::Result<Acceptor> {
         let mut queues = Vec::new();
-        for (number, (listener, tls)) in listeners.into_iter().enumerate() {
-            listener.register(registry, Token(FIRST_TOKEN - number))?;
-            queues.push(AcceptQueue { listener, tls, ready: true, failures: 0, is_failing: false });
+        for (number, bound) in listeners.into_iter().enumerate() {
+            bound.listener.register(registry, Token(FIRST_TOKEN - number))?;
+            queues.push(AcceptQueue { bound, paused: false, ready: true, failures: 0, is_failing: false });
         }
-        Ok(Acceptor { queues, reserve: reserve(), paused: false, limit_hits, exhausted: false })
+        let (reserve, admin_reserve) = (reserve(), Vec::new());
+        let mut acceptor = Acceptor { queues, reserve, admin_reserve, limit_hits, exhausted: false };
+        acceptor.fill_admin_reserve();
+        Ok(acceptor)
     }
 
     /// Notes an event. False if the token is not a listener's.
@@ -102,35 +121,47 @@ impl Acceptor {
 
     /// Whether connections may be waiting.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.paused && self.queues.iter().any(AcceptQueue::may_accept)
+        self.queues.iter().any(AcceptQueue::may_accept)
     }
 
     /// Whether connections may wait of which no event, and no end of another connection, will tell: accepting has to be
     /// tried again after a time.
     pub(crate) fn needs_retry(&self) -> bool {
-        self.paused || self.queues.iter().any(|queue| queue.failures >= FAILURES_MAX)
+        self.queues.iter().any(|queue| queue.paused || queue.failures >= FAILURES_MAX)
     }
 
     /// It is time to try again.
     pub(crate) fn retry(&mut self) {
-        self.paused = false;
+        self.resume();
         for queue in &mut self.queues {
             queue.failures = 0;
         }
     }
 
-    /// Accepts for one turn, unless paused.
-    pub(crate) fn accept(&mut self, mut taken: impl FnMut(Newcomer)) {
-        if self.paused {
-            return;
+    /// Descriptors may be free again. What operators have in reserve comes before the public.
+    pub(crate) fn resume(&mut self) {
+        self.fill_admin_reserve();
+        for queue in &mut self.queues {
+            queue.paused = false;
         }
+    }
+
+    fn fill_admin_reserve(&mut self) {
+        let has_admin = self.queues.iter().any(|queue| queue.bound.admin);
+        while has_admin && self.admin_reserve.len() < ADMIN_RESERVE {
+            let Some(file) = reserve() else { return };
+            self.admin_reserve.push(file);
+        }
+    }
+
+    /// Accepts for one turn, where accepting is not paused.
+    pub(crate) fn accept(&mut self, mut taken: impl FnMut(Newcomer)) {
         for number in 0..self.queues.len() {
             for _ in 0..ACCEPTS_PER_TURN {
                 match self.accept_from(number) {
                     AcceptOutcome::Newcomer(newcomer) => taken(newcomer),
                     AcceptOutcome::Failed => {}
-                    AcceptOutcome::Drained => break,
-                    AcceptOutcome::Exhausted => return,
+                    AcceptOutcome::Drained | AcceptOutcome::Exhausted => break,
                 }
             }
         }
@@ -152,7 +183,7 @@ impl Acceptor {
         let Some(queue) = self.queues.get_mut(number).filter(|queue| queue.may_accept()) else {
             return AcceptOutcome::Drained;
         };
-        match queue.listener.accept() {
+        match queue.bound.listener.accept() {
             Ok((socket, peer)) => {
                 self.exhausted = false;
                 queue.failures = 0;
@@ -160,14 +191,21 @@ impl Acceptor {
                 AcceptOutcome::Newcomer(Newcomer {
                     socket,
                     peer,
-                    local: queue.listener.is_local(),
-                    tls: queue.tls,
+                    local: queue.bound.listener.is_local(),
+                    tls: queue.bound.tls,
+                    admin: queue.bound.admin,
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 queue.ready = false;
                 queue.failures = 0;
                 AcceptOutcome::Drained
+            }
+            // The next attempt has the descriptor.
+            Err(error)
+                if is_exhaustion(&error) && queue.bound.admin && self.admin_reserve.pop().is_some() =>
+            {
+                AcceptOutcome::Failed
             }
             Err(error) if is_exhaustion(&error) => {
                 self.limit_hits.hit(Limit::Descriptors);
@@ -179,7 +217,7 @@ impl Acceptor {
                         break;
                     }
                 }
-                self.paused = true;
+                self.pause(number);
                 AcceptOutcome::Exhausted
             }
             // The connection that was waiting is gone again; the next one may be fine.
@@ -194,14 +232,21 @@ impl Acceptor {
         }
     }
 
+    /// Pauses accepting at one listener. For the others the next attempt says what is the matter.
+    fn pause(&mut self, number: usize) {
+        if let Some(queue) = self.queues.get_mut(number) {
+            queue.paused = true;
+        }
+    }
+
     /// Answers one waiting connection with the descriptor in reserve, so that its client learns what is the matter.
     /// False if no connection waits, or the reserve is gone.
     fn refuse_one(&mut self, number: usize) -> bool {
         let Some(queue) = self.queues.get(number).filter(|_| self.reserve.take().is_some()) else {
             return false;
         };
-        let refused = queue.listener.accept().map(|(mut stream, _)| {
-            if !queue.tls {
+        let refused = queue.bound.listener.accept().map(|(mut stream, _)| {
+            if !queue.bound.tls {
                 let _best_effort = stream.write(OUT_OF_DESCRIPTORS);
             }
         });
@@ -212,7 +257,7 @@ impl Acceptor {
 
 impl AcceptQueue {
     fn may_accept(&self) -> bool {
-        self.ready && self.failures < FAILURES_MAX
+        self.ready && !self.paused && self.failures < FAILURES_MAX
     }
 }
 
@@ -245,7 +290,8 @@ mod tests {
         good.set_nonblocking(true).unwrap();
         let address = good.local_addr().unwrap();
         let good = Listener::Tcp(mio::net::TcpListener::from_std(good));
-        let listeners = vec![(deaf, false), (good, false)];
+        let bound = |listener| Bound { listener, tls: false, admin: false };
+        let listeners = vec![bound(deaf), bound(good)];
         let mut acceptor = Acceptor::new(listeners, poll.registry(), LimitHits::default()).unwrap();
         let mut turns = 0;
         while acceptor.is_ready() {

@@ -25,6 +25,8 @@ pub(crate) enum Counted {
     No,
     /// As one of this address.
     Address(IpAddr),
+    /// As one of an operator.
+    Admin,
     /// As one that is turned away: there is no room for it, and it is told so.
     Rejected,
 }

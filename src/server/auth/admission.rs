@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn peer_info() -> PeerInfo {
-        PeerInfo { peer: "192.0.2.1:9".parse().unwrap(), secure: false, proxied: false }
+        PeerInfo { peer: "192.0.2.1:9".parse().unwrap(), secure: false, proxied: false, admin: false }
     }
 
     /// What is decided about a session, and of whom it is.

@@ -32,6 +32,8 @@ pub(super) struct Dispatch {
     router: Router,
     rules: CurrentRules,
     authentication: Authentication,
+    /// Whether operators have a listener of their own.
+    has_admin: bool,
     deflate: bool,
     deflate_terms: DeflateTerms,
     inbox: InboxSender,
@@ -50,6 +52,7 @@ impl Dispatch {
             router,
             authentication: Authentication::new(rules.now().token_policy.is_some()),
             rules,
+            has_admin: !config.admin.listen.is_empty(),
             deflate: config.deflate.enabled,
             deflate_terms: deflate_terms(&config.deflate),
             inbox: inbox.clone(),

@@ -5,7 +5,7 @@ use crate::handshake::{self, Intent};
 use crate::http::{Head, Method, Problem, Response, Status};
 use crate::reactor::{PeerInfo, Route};
 use crate::server::auth::admission::Admission;
-use crate::server::router::Target;
+use crate::server::router::{Audience, Target};
 
 /// What can be asked of a page.
 const PAGE_METHODS: &str = "GET, HEAD, OPTIONS";
@@ -17,7 +17,9 @@ impl Dispatch {
             _ if head.path() == "*" => {
                 Response::new(Status::NO_CONTENT).header("Allow", "GET, HEAD, POST, DELETE, OPTIONS")
             }
-            None => Problem::new(Status::NOT_FOUND, "there is nothing at this path").response(),
+            // What is for others is not there, whatever is asked of it.
+            Some(_) if !self.serves(head.path(), peer_info) => nothing_here(),
+            None => nothing_here(),
             Some(Target::Endpoint(number)) => {
                 let Some(endpoint) = self.router.endpoint_of(*number) else {
                     debug_assert!(false, "a path leads to an endpoint that is not there");
@@ -37,6 +39,20 @@ impl Dispatch {
         let wanted_upgrade = handshake::intent(head) == Intent::Upgrade;
         Route::Respond(if wanted_upgrade { answer.close() } else { answer })
     }
+
+    /// Whether a path is served where this request came in.
+    fn serves(&self, path: &str, peer_info: &PeerInfo) -> bool {
+        match self.router.audience_of(path) {
+            _ if !self.has_admin => true,
+            Audience::Public => !peer_info.admin,
+            Audience::Operators => peer_info.admin,
+            Audience::Everybody => true,
+        }
+    }
+}
+
+fn nothing_here() -> Response {
+    Problem::new(Status::NOT_FOUND, "there is nothing at this path").response()
 }
 
 fn page_answer(page: &Response, method: Method) -> Response {

@@ -18,6 +18,8 @@ pub(crate) struct ConfiguredProcess {
     child: Child,
     /// In the order in which they were asked for.
     addresses: Vec<SocketAddr>,
+    /// What it has said about where operators are served.
+    admin: Option<String>,
     /// Header lines of its own questions.
     fields: String,
     /// What it has logged so far.
@@ -82,8 +84,12 @@ impl ConfiguredProcess {
             address.unwrap_or_else(|| panic!("no ready line: {line}"))
         };
         let addresses = listen.split(',').map(|_| address()).collect();
+        let admin = config.contains("[admin]\nlisten").then(|| {
+            let line = lines.next().expect("a line").expect("text");
+            line.strip_prefix("admin on ").unwrap_or_else(|| panic!("no admin line: {line}")).to_owned()
+        });
         let fields = String::new();
-        ConfiguredProcess { child, addresses, fields, log, reading: Some(reading), files }
+        ConfiguredProcess { child, addresses, admin, fields, log, reading: Some(reading), files }
     }
 
     /// Asks for statistics with this token from now on.
@@ -137,6 +143,17 @@ impl ConfiguredProcess {
     /// The last place that it listens at.
     pub(crate) fn other_address(&self) -> SocketAddr {
         self.addresses[self.addresses.len() - 1]
+    }
+
+    /// Where operators are served, as its configuration asks for.
+    pub(crate) fn admin(&self) -> &str {
+        self.admin.as_deref().expect("a configuration with [admin] and listen")
+    }
+
+    /// The same, of a listener on an address.
+    pub(crate) fn admin_address(&self) -> SocketAddr {
+        let (_, address) = self.admin().split_once("://").expect("a URL");
+        address.parse().expect("an address")
     }
 
     /// Writes its configuration anew.

@@ -199,6 +199,20 @@ impl<S: Read + Write> Raw<S> {
         reply
     }
 
+    /// The status of the next response; `None` if the connection ends without one, in order or not.
+    pub(crate) fn status_or_end(&mut self) -> Option<u16> {
+        let mut bytes = [0; 1024];
+        while !self.pending.windows(4).any(|four| four == b"\r\n\r\n") {
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return None,
+                Ok(count) => self.pending.extend_from_slice(&bytes[..count]),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no answer: {error}"),
+            }
+        }
+        Some(self.reply_to_head().status)
+    }
+
     /// What comes before the next empty line; `None` at the end of the stream.
     pub(crate) fn paragraph(&mut self) -> Option<String> {
         loop {
