@@ -85,6 +85,9 @@ pub(super) fn refusal(why: RejectReason) -> Response {
         | RejectReason::TooManyOpenings
         | RejectReason::TooSlow
         | RejectReason::Unavailable
-        | RejectReason::HandlerFailed => busy(),
+        | RejectReason::HandlerFailed => match why.limit() {
+            Some(limit) => busy().limited_by(limit.full_key()),
+            None => busy(),
+        },
     }
 }

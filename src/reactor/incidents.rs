@@ -1,7 +1,8 @@
 //! What the operator should hear of: requests that were refused, and connections that ended badly.
 //!
-//! Each leaves one line at `info`, but of one kind and from one address only one in a time, and of all together only so
-//! many: a flood of refusals must not become a flood of lines. What is left out is counted in the next line.
+//! Each leaves one line at `info`, but of one kind, one limit and one address only one in a time, and of all together only
+//! a bounded number: a flood of refusals must not become a flood of lines. What is left out is counted in the next line,
+//! which comes at the end of that time at the latest.
 
 use super::listen::quotas::network;
 
@@ -11,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::clock::wheel::Tick;
 
-/// One line of a kind and an address in this time: 10 s in ticks of 20 ms.
+/// One line of a kind, a limit and an address in this time: 10 s in ticks of 20 ms.
 const LINE_EVERY: Tick = 500;
 /// Kinds and addresses that are remembered for that time. It bounds the memory, and the lines of all: a hundred a second.
 const REMEMBERED_MAX: usize = 1024;
@@ -25,9 +26,11 @@ pub(crate) enum Kind {
     Refused(u16),
     /// A session ended with this code.
     Ended(u16),
+    /// A session was cut off, without a code.
+    Cut,
     /// A response that follows a room ended.
     StreamEnded,
-    /// A connection ended before its first request.
+    /// A connection ended before its first request, or while it waited for an answer.
     NotOpened,
 }
 
@@ -35,9 +38,23 @@ impl Kind {
     pub(crate) const fn message(self) -> &'static str {
         match self {
             Kind::Refused(_) => "request refused",
-            Kind::Ended(_) => "session ended",
+            Kind::Ended(_) | Kind::Cut => "session ended",
             Kind::StreamEnded => "event stream ended",
             Kind::NotOpened => "connection ended",
+        }
+    }
+
+    const fn status(self) -> Option<u16> {
+        match self {
+            Kind::Refused(status) => Some(status),
+            Kind::Ended(_) | Kind::Cut | Kind::StreamEnded | Kind::NotOpened => None,
+        }
+    }
+
+    const fn code(self) -> Option<u16> {
+        match self {
+            Kind::Ended(code) => Some(code),
+            Kind::Refused(_) | Kind::Cut | Kind::StreamEnded | Kind::NotOpened => None,
         }
     }
 }
@@ -45,51 +62,114 @@ impl Kind {
 /// Which lines may be written.
 #[derive(Debug, Default)]
 pub(crate) struct Incidents {
-    remembered: HashMap<(Kind, IpAddr), Remembered>,
-    /// Lines that were left out and whose kind and address are not remembered any more, or never were.
+    remembered: HashMap<Slot, Remembered>,
+    /// Lines that were left out and for which there was no slot.
     unlisted: u64,
+    /// When the next line is due that tells of what was left out. Invariant: no later than the end of any slot that has
+    /// left something out, and set if `unlisted` is not 0.
+    due: Option<Tick>,
+}
+
+/// Lines that are limited together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Slot {
+    kind: Kind,
+    limit: Option<&'static str>,
+    address: IpAddr,
 }
 
 #[derive(Debug)]
 struct Remembered {
     until: Tick,
     left_out: u64,
+    /// Whose line was left out last.
+    last: Option<SocketAddr>,
+}
+
+/// A line that tells late of what was left out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Late {
+    kind: Kind,
+    limit: Option<&'static str>,
+    address: Option<SocketAddr>,
+    /// Besides the one of this line.
+    left_out: u64,
 }
 
 impl Incidents {
     /// Whether there may be a line now; if so, how many were left out before.
-    pub(crate) fn admit(&mut self, kind: Kind, address: Option<IpAddr>, now: Tick) -> Option<u64> {
+    pub(crate) fn admit(
+        &mut self,
+        kind: Kind,
+        limit: Option<&'static str>,
+        peer: Option<SocketAddr>,
+        now: Tick,
+    ) -> Option<u64> {
         // Peers without an address are all the same one.
-        let address = address.map_or(IpAddr::from([0; 4]), network);
-        if let Some(remembered) = self.remembered.get_mut(&(kind, address)) {
+        let address = peer.map_or(IpAddr::from([0; 4]), |peer| network(peer.ip()));
+        let slot = Slot { kind, limit, address };
+        let until = now.saturating_add(LINE_EVERY);
+        if let Some(remembered) = self.remembered.get_mut(&slot) {
             if now < remembered.until {
                 remembered.left_out += 1;
+                remembered.last = peer;
+                let at = remembered.until;
+                self.due = Some(self.due.map_or(at, |due| due.min(at)));
                 return None;
             }
-            remembered.until = now.saturating_add(LINE_EVERY);
-            return Some(std::mem::take(&mut remembered.left_out) + std::mem::take(&mut self.unlisted));
+            remembered.until = until;
+            return Some(std::mem::take(&mut remembered.left_out));
         }
         if self.remembered.len() >= REMEMBERED_MAX {
-            self.forget(now);
+            // What has left something out stays until its line was written.
+            self.remembered.retain(|_, remembered| now < remembered.until || remembered.left_out > 0);
         }
         if self.remembered.len() >= REMEMBERED_MAX {
             self.unlisted += 1;
+            self.due = Some(self.due.map_or(until, |due| due.min(until)));
             return None;
         }
-        let until = now.saturating_add(LINE_EVERY);
-        self.remembered.insert((kind, address), Remembered { until, left_out: 0 });
-        Some(std::mem::take(&mut self.unlisted))
+        self.remembered.insert(slot, Remembered { until, left_out: 0, last: None });
+        Some(0)
     }
 
-    /// Forgets what is over; its count is told in the next line of any kind.
-    fn forget(&mut self, now: Tick) {
-        let unlisted = &mut self.unlisted;
-        self.remembered.retain(|_, remembered| {
-            let stays = now < remembered.until;
-            *unlisted += if stays { 0 } else { remembered.left_out };
-            stays
-        });
+    /// When [`Incidents::take_late`] has to be called next.
+    pub(crate) fn due(&self) -> Option<Tick> {
+        self.due
     }
+
+    /// The lines that are due by now, and how many were left out for which there was no slot. Their slots are free.
+    pub(crate) fn take_late(&mut self, now: Tick) -> (Vec<Late>, u64) {
+        let (mut late, mut due) = (Vec::new(), None::<Tick>);
+        self.remembered.retain(|slot, remembered| {
+            if now < remembered.until {
+                if remembered.left_out > 0 {
+                    due = Some(due.map_or(remembered.until, |due| due.min(remembered.until)));
+                }
+                return true;
+            }
+            if let Some(left_out) = remembered.left_out.checked_sub(1) {
+                let Slot { kind, limit, .. } = *slot;
+                late.push(Late { kind, limit, address: remembered.last, left_out });
+            }
+            false
+        });
+        self.due = due;
+        (late, std::mem::take(&mut self.unlisted))
+    }
+}
+
+impl Late {
+    pub(crate) fn log(&self) {
+        let Late { kind, limit, address, left_out } = *self;
+        let reason = "the same as before".into();
+        Incident { address, limit, reason, ..Incident::of(kind) }.log(kind.message(), left_out);
+    }
+}
+
+/// Tells of what was left out without a slot.
+pub(crate) fn log_unlisted(left_out: u64) {
+    tracing::info!(left_out, "refused requests and bad ends of too many addresses, not listed");
 }
 
 /// A line. What is not known is left out of it.
@@ -109,8 +189,13 @@ pub(crate) struct Incident<'i> {
 }
 
 impl Incident<'_> {
+    /// What is known from its kind.
+    pub(crate) fn of(kind: Kind) -> Self {
+        Incident { status: kind.status(), code: kind.code(), ..Incident::default() }
+    }
+
     pub(crate) fn log(&self, message: &'static str, left_out: u64) {
-        let address = self.address.map(|address| address.to_string());
+        let address = self.address.map(logged_address);
         let (address, path) = (address.as_deref(), self.path.map(cut));
         let (user, room) = (self.user.as_deref().map(cut), self.room.as_deref().map(cut));
         let (status, code, reason) = (self.status, self.code, cut(&self.reason));
@@ -118,19 +203,24 @@ impl Incident<'_> {
         let left_out = (left_out > 0).then_some(left_out);
         tracing::info!(
             address,
+            status,
+            code,
+            limit = self.limit,
             user,
             room,
             path,
-            status,
-            code,
             reason,
-            limit = self.limit,
             origin,
             hint = self.hint,
             left_out,
             "{message}"
         );
     }
+}
+
+/// How lines name an address. One client has one text, by whichever socket it came: `[::ffff:192.0.2.1]` is `192.0.2.1`.
+pub(crate) fn logged_address(address: SocketAddr) -> String {
+    SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
 }
 
 /// The beginning of a text that a client has chosen: a line of the log must stay readable.
@@ -142,41 +232,64 @@ pub(crate) fn cut(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn ip(last: u8) -> Option<IpAddr> {
-        Some(IpAddr::from([192, 0, 2, last]))
+    fn peer(last: u8) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([192, 0, 2, last], 9)))
     }
 
     #[test]
     fn of_one_kind_and_address_there_is_one_line_in_a_time_with_the_count_of_the_rest() {
         let mut incidents = Incidents::default();
         let kind = Kind::Refused(403);
-        assert_eq!(incidents.admit(kind, ip(1), 1), Some(0));
+        assert_eq!(incidents.admit(kind, None, peer(1), 1), Some(0));
+        assert_eq!(incidents.due(), None);
         for now in 2..100 {
-            assert_eq!(incidents.admit(kind, ip(1), now), None);
+            assert_eq!(incidents.admit(kind, None, peer(1), now), None);
         }
-        assert_eq!(incidents.admit(kind, ip(2), 100), Some(0));
-        assert_eq!(incidents.admit(Kind::Ended(1002), ip(1), 100), Some(0));
-        assert_eq!(incidents.admit(kind, ip(1), 1 + LINE_EVERY), Some(98));
-        assert_eq!(incidents.admit(kind, ip(1), 2 + 2 * LINE_EVERY), Some(0));
+        assert_eq!(incidents.due(), Some(1 + LINE_EVERY));
+        assert_eq!(incidents.admit(kind, None, peer(2), 100), Some(0));
+        assert_eq!(incidents.admit(kind, Some("limits.rooms"), peer(1), 100), Some(0));
+        assert_eq!(incidents.admit(Kind::Ended(1002), None, peer(1), 100), Some(0));
+        assert_eq!(incidents.admit(kind, None, peer(1), 1 + LINE_EVERY), Some(98));
+        assert_eq!(incidents.admit(kind, None, peer(1), 2 + 2 * LINE_EVERY), Some(0));
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_when_its_time_is_over_though_nothing_more_comes() {
+        let mut incidents = Incidents::default();
+        let kind = Kind::Refused(401);
+        for now in 1..=3 {
+            let _line = incidents.admit(kind, None, peer(1), now);
+            let _line = incidents.admit(kind, None, peer(2), now + 100);
+        }
+        assert_eq!(incidents.take_late(LINE_EVERY), (vec![], 0));
+        assert_eq!(incidents.due(), Some(1 + LINE_EVERY));
+        let of = |last| Late { kind, limit: None, address: peer(last), left_out: 1 };
+        assert_eq!(incidents.take_late(1 + LINE_EVERY), (vec![of(1)], 0));
+        assert_eq!(incidents.due(), Some(101 + LINE_EVERY));
+        assert_eq!(incidents.take_late(Tick::MAX), (vec![of(2)], 0));
+        assert!(incidents.due().is_none() && incidents.remembered.is_empty());
     }
 
     #[test]
     fn many_addresses_cost_bounded_memory_and_lines_and_none_is_lost_from_the_count() {
+        const ADDRESSES: u32 = 10_000;
         let mut incidents = Incidents::default();
         let (mut lines, mut left_out) = (0, 0);
-        let mut one = |now, number: u32| {
-            let address = Some(IpAddr::from((number | 1 << 24).to_be_bytes()));
+        for number in 0..ADDRESSES {
+            let address = Some(SocketAddr::from(((number | 1 << 24).to_be_bytes(), 9)));
             for _ in 0..2 {
-                if let Some(count) = incidents.admit(Kind::Refused(401), address, now) {
+                if let Some(count) = incidents.admit(Kind::Refused(401), None, address, 1) {
                     lines += 1;
                     left_out += count;
                 }
             }
             assert!(incidents.remembered.len() <= REMEMBERED_MAX);
-        };
-        (0..10_000).for_each(|number| one(1, number));
-        one(1 + LINE_EVERY, 20_000);
-        assert_eq!(lines, REMEMBERED_MAX as u64 + 1);
-        assert_eq!(left_out, 2 * 10_000 - REMEMBERED_MAX as u64);
+        }
+        assert_eq!((lines, left_out), (REMEMBERED_MAX as u64, 0));
+        let (late, unlisted) = incidents.take_late(1 + LINE_EVERY);
+        assert_eq!(late.len(), REMEMBERED_MAX);
+        let told: u64 = late.iter().map(|late| 1 + late.left_out).sum();
+        assert_eq!(lines + told + unlisted, u64::from(2 * ADDRESSES));
+        assert!(incidents.due().is_none() && incidents.remembered.is_empty());
     }
 }

@@ -111,6 +111,7 @@ impl<S: Service> Reactor<S> {
     /// If polling fails or a shard has died; the server cannot go on then.
     pub(crate) fn run(mut self) -> Result<(), RunFailure> {
         let outcome = self.serve();
+        self.shared.tell_left_out(Tick::MAX);
         self.workers.deadline.set_in(self.time_left());
         outcome
     }
@@ -161,6 +162,7 @@ impl<S: Service> Reactor<S> {
             self.on_timer(key);
         }
         self.retry_accept();
+        self.shared.tell_left_out(self.shared.now);
         self.shed();
         self.advance_shutdown();
         self.dispatch()?;
@@ -264,7 +266,8 @@ impl<S: Service> Reactor<S> {
 
     /// When the loop has to wake up for something of its own: a connection's timers are in the wheel.
     fn next_alarm(&self) -> Option<Tick> {
-        self.retry_accept_at.into_iter().chain(self.shutdown_alarm()).min()
+        let untold = self.shared.incidents.due();
+        self.retry_accept_at.into_iter().chain(self.shutdown_alarm()).chain(untold).min()
     }
 
     fn on_event(&mut self, event: &impl Readiness) {

@@ -16,7 +16,7 @@ use super::clock::time::Clock;
 use super::clock::wheel::{Armed, Tick, TimerWheel, ticks};
 use super::counters::ReactorCounters;
 use super::inbox::channel::InboxSender;
-use super::incidents::{Incident, Incidents, Kind};
+use super::incidents::{self, Incident, Incidents, Kind, Late};
 use super::inflation::Inflating;
 use super::key::Key;
 use super::limits::ReactorLimits;
@@ -255,18 +255,32 @@ impl LoopState {
         }
     }
 
-    /// Has a line written, if there may be one of this kind and address now.
+    /// Has a line written, if there may be one of this kind, limit and address now.
     #[cold]
     pub(crate) fn report<'i>(
         &mut self,
         kind: Kind,
+        limit: Option<&'static str>,
         address: Option<SocketAddr>,
         incident: impl FnOnce() -> Incident<'i>,
     ) {
         if tracing::enabled!(Level::INFO)
-            && let Some(left_out) = self.incidents.admit(kind, address.map(|address| address.ip()), self.now)
+            && let Some(left_out) = self.incidents.admit(kind, limit, address, self.now)
         {
-            Incident { address, ..incident() }.log(kind.message(), left_out);
+            let Incident { status, code, .. } = Incident::of(kind);
+            Incident { address, status, code, limit, ..incident() }.log(kind.message(), left_out);
+        }
+    }
+
+    /// Tells of what the log has left out until now and is due to hear of by `until`.
+    pub(crate) fn tell_left_out(&mut self, until: Tick) {
+        if self.incidents.due().is_none_or(|due| due > until) {
+            return;
+        }
+        let (late, unlisted) = self.incidents.take_late(until);
+        late.iter().for_each(Late::log);
+        if unlisted > 0 {
+            incidents::log_unlisted(unlisted);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::values::Fault;
+use crate::limit_hits::Limit;
 
 /// Why a shard wants a session closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +48,24 @@ impl RejectReason {
             | RejectReason::Banned
             | RejectReason::RoomDeleted
             | RejectReason::HandlerFailed => PostError::Unavailable,
+        }
+    }
+
+    /// The limit that the member has run into, which was counted where it was hit.
+    pub(crate) const fn limit(self) -> Option<Limit> {
+        match self {
+            RejectReason::RoomFull => Some(Limit::MembersPerRoom),
+            RejectReason::TooManyRooms => Some(Limit::Rooms),
+            RejectReason::TooManyNewRooms => Some(Limit::RoomCreations),
+            // Or that of their bytes, which is hit by few rooms of which each has much to wait for.
+            RejectReason::TooManyOpenings => Some(Limit::Openings),
+            RejectReason::TooSlow
+            | RejectReason::NoSuchRoom
+            | RejectReason::Unavailable
+            | RejectReason::Kicked
+            | RejectReason::Banned
+            | RejectReason::RoomDeleted
+            | RejectReason::HandlerFailed => None,
         }
     }
 

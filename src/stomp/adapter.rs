@@ -322,10 +322,10 @@ impl From<RejectReason> for Fault {
     fn from(why: RejectReason) -> Fault {
         match why {
             RejectReason::TooSlow => Fault::Busy,
-            RejectReason::TooManyRooms
-            | RejectReason::TooManyNewRooms
-            | RejectReason::TooManyOpenings
-            | RejectReason::HandlerFailed => Fault::Unavailable,
+            RejectReason::TooManyRooms | RejectReason::TooManyNewRooms | RejectReason::TooManyOpenings => {
+                why.limit().map_or(Fault::Unavailable, Fault::Limited)
+            }
+            RejectReason::HandlerFailed => Fault::Unavailable,
             RejectReason::RoomFull => Fault::RoomFull,
             RejectReason::NoSuchRoom | RejectReason::RoomDeleted => Fault::NoSuchRoom,
             RejectReason::Unavailable => Fault::Unavailable,

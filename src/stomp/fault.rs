@@ -73,6 +73,8 @@ pub(crate) enum Fault {
     TooManySessions,
     /// Too much waits already.
     Busy,
+    /// The rooms are at this limit.
+    Limited(Limit),
     /// It cannot be stored or read at the moment.
     Unavailable,
 }
@@ -118,7 +120,7 @@ impl Fault {
             Fault::TooManyRooms => "too many rooms",
             Fault::TooManySessions => "too many sessions",
             Fault::Busy => "busy",
-            Fault::Unavailable => "unavailable",
+            Fault::Limited(_) | Fault::Unavailable => "unavailable",
         }
     }
 
@@ -160,6 +162,7 @@ impl Fault {
             | Fault::TooManyRooms
             | Fault::TooManySessions
             | Fault::Busy
+            | Fault::Limited(_)
             | Fault::Unavailable => CloseCode::TRY_AGAIN_LATER,
         }
     }
@@ -168,7 +171,7 @@ impl Fault {
 impl Fault {
     /// Whether the limit was counted by the room that refused something.
     pub(crate) fn is_counted(self) -> bool {
-        self == Fault::RoomFull
+        matches!(self, Fault::RoomFull | Fault::Limited(_))
     }
 
     /// The limit that the client has run into, as far as a session has one of its own or the fault tells.
@@ -185,6 +188,7 @@ impl Fault {
             Fault::Unfinished => Some(Limit::MessageTimeout),
             Fault::NotConnectedInTime => Some(Limit::HandshakeTimeout),
             Fault::RoomFull => Some(Limit::MembersPerRoom),
+            Fault::Limited(limit) => Some(limit),
             Fault::Frame(_)
             | Fault::NotConnected
             | Fault::ConnectedAlready
@@ -269,6 +273,7 @@ impl fmt::Display for Fault {
             | Fault::TooManyRooms
             | Fault::TooManySessions
             | Fault::Busy
+            | Fault::Limited(_)
             | Fault::Unavailable => f.write_str(self.message()),
         }
     }

@@ -243,7 +243,7 @@ impl Http1 {
                 return Step::Starved;
             }
             Err(error) => {
-                return refuse(error.status(), error.message(), &Requester::of(&self.peer_info), env);
+                return refuse(error.status(), error.message(), None, &Requester::of(&self.peer_info), env);
             }
         };
         self.searched = 0;
@@ -337,7 +337,8 @@ impl Http1 {
         let mut decoder = BodyDecoder::new(head.body_framing(), bytes_max);
         // A declared length that is too long is refused before anything of it is asked for.
         if let Err(error) = decoder.receive(&[], &mut Vec::new()) {
-            return refuse(error.status(), error.message(), &Requester::of(&self.peer_info), env);
+            let peer_info = self.peer_info_of(head, env.shared);
+            return refuse(error.status(), error.message(), Some(head), &Requester::of(&peer_info), env);
         }
         self.buffer = head_bytes.to_vec();
         if head.expects_continue() && matches!(next, AfterBody::Ask(_)) {
@@ -352,7 +353,11 @@ impl Http1 {
         let progress = match body.decoder.receive(input, &mut body.bytes) {
             Ok(progress) => progress,
             Err(error) => {
-                return refuse(error.status(), error.message(), &Requester::of(&self.peer_info), env);
+                let limits = env.shared.limits.clone();
+                let head = Head::parse(&self.buffer, 0, &limits.head).ok().flatten().map(|(head, _)| head);
+                let peer_info = head.as_ref().map(|head| self.peer_info_of(head, env.shared));
+                let requester = Requester::of(peer_info.as_ref().unwrap_or(&self.peer_info));
+                return refuse(error.status(), error.message(), head.as_ref(), &requester, env);
             }
         };
         if matches!(body.next, AfterBody::Respond(_)) {
@@ -465,13 +470,34 @@ pub(crate) fn expire<S>(http1: Option<&Http1>, env: &mut Env<'_, S>) {
         let in_head = !http1.is_waiting() && http1.body.is_none();
         let limit = if in_head { Limit::HandshakeTimeout } else { Limit::MessageTimeout };
         let response = Problem::new(status, detail).response().close().limited_by(limit.full_key());
-        let _ends_anyway = respond(&response, None, &Requester::of(&http1.peer_info), env);
+        match &http1.pending {
+            Some(pending) => {
+                let requester = Requester { address: pending.address, user: pending.user.as_deref() };
+                request::report_late(&response, &pending.path, &requester, env.shared);
+                let _ends_anyway = encode(&response, pending.reply, env);
+            }
+            None => {
+                let limits = env.shared.limits.clone();
+                let begun =
+                    http1.body.as_ref().and_then(|_| Head::parse(&http1.buffer, 0, &limits.head).ok());
+                let head = begun.flatten().map(|(head, _)| head);
+                let peer_info = head.as_ref().map(|head| http1.peer_info_of(head, env.shared));
+                let requester = Requester::of(peer_info.as_ref().unwrap_or(&http1.peer_info));
+                let _ends_anyway = respond(&response, head.as_ref(), &requester, env);
+            }
+        }
     }
     send_last(env);
 }
 
 /// Answers what cannot be understood, and ends the connection.
-fn refuse<S>(status: Status, detail: &'static str, requester: &Requester<'_>, env: &mut Env<'_, S>) -> Step {
+fn refuse<S>(
+    status: Status,
+    detail: &'static str,
+    head: Option<&Head<'_>>,
+    requester: &Requester<'_>,
+    env: &mut Env<'_, S>,
+) -> Step {
     let limit = match status {
         Status::REQUEST_HEADER_FIELDS_TOO_LARGE => Some(Limit::RequestHeadBytes),
         Status::CONTENT_TOO_LARGE => Some(Limit::BodyBytes),
@@ -482,7 +508,7 @@ fn refuse<S>(status: Status, detail: &'static str, requester: &Requester<'_>, en
         env.shared.limit_hits.hit(limit);
         response = response.limited_by(limit.full_key());
     }
-    let _ends_anyway = respond(&response, None, requester, env);
+    let _ends_anyway = respond(&response, head, requester, env);
     Step::Last
 }
 

@@ -101,12 +101,11 @@ impl Streaming {
         address: Option<SocketAddr>,
         shared: &mut LoopState,
     ) {
-        shared.report(Kind::StreamEnded, address, || Incident {
+        shared.report(Kind::StreamEnded, limit, address, || Incident {
             user: Some(&*self.user).filter(|user| !user.is_empty()).map(Into::into),
             room: Some((*self.room).into()),
             path: Some(&*self.path),
             reason: reason.into(),
-            limit,
             ..Incident::default()
         });
     }

@@ -284,6 +284,10 @@ impl WebSocket {
             (because, code) = (Disconnect::Closed(said), Some(said));
             self.report(because, said, "closed by the application", env);
         }
+        if because == Disconnect::PeerGone {
+            let address = env.outbound.stream().peer_addr().ok();
+            reports::session::report_lost(&self.state, &self.names, address, env.shared, env.service);
+        }
         self.state.end();
         env.shared.counters.count_close(because, code);
         let (service, mut cx) = env.context(&mut self.state);

@@ -38,12 +38,23 @@ const PREAMBLES_PER_TURN: usize = 16;
 impl<S: Service> Reactor<S> {
     pub(crate) fn accept(&mut self) {
         let mut accepted = Vec::new();
-        self.acceptor.accept(|newcomer| accepted.push(newcomer));
+        let mut refused = Vec::new();
+        self.acceptor.accept(|newcomer| accepted.push(newcomer), |peer| refused.push(peer));
+        refused.into_iter().for_each(|peer| self.report_dropped(peer, Limit::Descriptors));
         accepted.into_iter().for_each(|newcomer| self.open(newcomer));
         // The first moment counts, however often accepting pauses before it has come.
         if self.acceptor.needs_retry() && self.retry_accept_at.is_none() {
             self.retry_accept_at = Some(self.shared.now.saturating_add(ticks(RETRY_ACCEPT_AFTER)));
         }
+    }
+
+    /// Tells the operator of a connection that there was no room for, not even to tell it so.
+    fn report_dropped(&mut self, peer: SocketAddr, limit: Limit) {
+        let reason = if limit == Limit::Descriptors { "no descriptors left" } else { "too many connections" };
+        self.shared.report(Kind::Refused(503), Some(limit.full_key()), Some(peer), || Incident {
+            reason: reason.into(),
+            ..Incident::default()
+        });
     }
 
     /// Lets a paused acceptor try again, when it is time.
@@ -70,12 +81,7 @@ impl<S: Service> Reactor<S> {
             && self.shared.rejected >= REJECTED_MAX
         {
             // It is not told, but it counts among those of which the log tells.
-            return self.shared.report(Kind::Refused(503), Some(peer), || Incident {
-                status: Some(503),
-                reason: "too many connections".into(),
-                limit: Some(limit.full_key()),
-                ..Incident::default()
-            });
+            return self.report_dropped(peer, limit);
         }
         let stream = match self.certificate.as_ref().filter(|_| tls) {
             Some(certificate) => Stream::secure(socket, certificate),
@@ -184,6 +190,8 @@ impl<S: Service> Reactor<S> {
                 self.shared.limit_hits.hit(Limit::ConnectionsPerIp);
                 let is_new = connection.counted != Counted::Rejected;
                 if is_new && self.shared.rejected >= REJECTED_MAX {
+                    let peer = preamble.peer_info.peer;
+                    self.report_dropped(peer, Limit::ConnectionsPerIp);
                     return self.drop_preamble(key, &"too many connections from its address");
                 }
                 self.shared.rejected += usize::from(is_new);

@@ -21,12 +21,12 @@ impl<S: Service> Reactor<S> {
         let Some(connection) = self.connections.get(key) else { return };
         let (reason, limit) = (reason.into(), limit.map(Limit::full_key));
         let address = connection.outbound.stream().peer_addr().ok();
-        let line = Incident { reason: reason.clone(), limit, ..Incident::default() };
+        let line = Incident { reason: reason.clone(), ..Incident::default() };
         match &connection.state {
             ConnectionState::WebSocket(websocket) => {
                 let Some((user, room, endpoint)) = websocket.named(&self.service) else { return };
                 let path = self.shared.paths.get(usize::from(endpoint)).cloned();
-                self.shared.report(Kind::Ended(0), address, || Incident {
+                self.shared.report(Kind::Cut, limit, address, || Incident {
                     user: user.map(Into::into),
                     room: room.map(Into::into),
                     path: path.as_deref(),
@@ -36,7 +36,7 @@ impl<S: Service> Reactor<S> {
             ConnectionState::Streaming(streaming) => {
                 streaming.report(&reason, limit, address, &mut self.shared)
             }
-            ConnectionState::Http(http1) => self.shared.report(Kind::NotOpened, address, || {
+            ConnectionState::Http(http1) => self.shared.report(Kind::NotOpened, limit, address, || {
                 let (user, path) = http1.asked().unzip();
                 let room = path.and_then(|path| names::names(path, "").1);
                 Incident { user: user.flatten().map(Into::into), room, path, ..line }
@@ -44,7 +44,7 @@ impl<S: Service> Reactor<S> {
             ConnectionState::Idle { .. }
             | ConnectionState::Preamble(_)
             | ConnectionState::Draining { .. } => {
-                self.shared.report(Kind::NotOpened, address, || line);
+                self.shared.report(Kind::NotOpened, limit, address, || line);
             }
         }
     }

@@ -109,7 +109,7 @@ impl<S: Service> Reactor<S> {
     pub(crate) fn carry_out(&mut self, effect: SessionEffect) {
         match effect {
             SessionEffect::Close(session, why) => {
-                if let Some(limit) = limit_of(why) {
+                if let Some(limit) = why.limit() {
                     self.shared.blamed = Some((Key::from_bits(session.0), limit));
                 }
                 let code = code_of(why);
@@ -189,24 +189,6 @@ impl<S: Service> Reactor<S> {
             act(websocket, &mut env);
             after_event(key, connection, &mut self.shared);
         }
-    }
-}
-
-/// The limit that a session has run into if its room does not want it. The rooms have counted it.
-fn limit_of(why: RejectReason) -> Option<Limit> {
-    match why {
-        RejectReason::RoomFull => Some(Limit::MembersPerRoom),
-        RejectReason::TooManyRooms => Some(Limit::Rooms),
-        RejectReason::TooManyNewRooms => Some(Limit::RoomCreations),
-        // One of two limits.
-        RejectReason::TooManyOpenings => None,
-        RejectReason::TooSlow
-        | RejectReason::NoSuchRoom
-        | RejectReason::Unavailable
-        | RejectReason::Kicked
-        | RejectReason::Banned
-        | RejectReason::RoomDeleted
-        | RejectReason::HandlerFailed => None,
     }
 }
 

@@ -154,11 +154,11 @@ impl Acceptor {
         }
     }
 
-    /// Accepts for one turn, where accepting is not paused.
-    pub(crate) fn accept(&mut self, mut taken: impl FnMut(Newcomer)) {
+    /// Accepts for one turn, where accepting is not paused. `refused` hears of those for whom there was no descriptor.
+    pub(crate) fn accept(&mut self, mut taken: impl FnMut(Newcomer), mut refused: impl FnMut(SocketAddr)) {
         for number in 0..self.queues.len() {
             for _ in 0..ACCEPTS_PER_TURN {
-                match self.accept_from(number) {
+                match self.accept_from(number, &mut refused) {
                     AcceptOutcome::Newcomer(newcomer) => taken(newcomer),
                     AcceptOutcome::Failed => {}
                     AcceptOutcome::Drained | AcceptOutcome::Exhausted => break,
@@ -179,7 +179,7 @@ impl Acceptor {
         self.queues.clear();
     }
 
-    fn accept_from(&mut self, number: usize) -> AcceptOutcome {
+    fn accept_from(&mut self, number: usize, refused: &mut impl FnMut(SocketAddr)) -> AcceptOutcome {
         let Some(queue) = self.queues.get_mut(number).filter(|queue| queue.may_accept()) else {
             return AcceptOutcome::Drained;
         };
@@ -213,9 +213,8 @@ impl Acceptor {
                     tracing::warn!(%error, "no descriptors left, accepting pauses");
                 }
                 for _ in 0..ACCEPTS_PER_TURN {
-                    if !self.refuse_one(number) {
-                        break;
-                    }
+                    let Some(peer) = self.refuse_one(number) else { break };
+                    refused(peer);
                 }
                 self.pause(number);
                 AcceptOutcome::Exhausted
@@ -240,18 +239,17 @@ impl Acceptor {
     }
 
     /// Answers one waiting connection with the descriptor in reserve, so that its client learns what is the matter.
-    /// False if no connection waits, or the reserve is gone.
-    fn refuse_one(&mut self, number: usize) -> bool {
-        let Some(queue) = self.queues.get(number).filter(|_| self.reserve.take().is_some()) else {
-            return false;
-        };
-        let refused = queue.bound.listener.accept().map(|(mut stream, _)| {
+    /// Nothing if no connection waits, or the reserve is gone.
+    fn refuse_one(&mut self, number: usize) -> Option<SocketAddr> {
+        let queue = self.queues.get(number).filter(|_| self.reserve.take().is_some())?;
+        let refused = queue.bound.listener.accept().map(|(mut stream, peer)| {
             if !queue.bound.tls {
                 let _best_effort = stream.write(OUT_OF_DESCRIPTORS);
             }
+            peer
         });
         self.reserve = reserve();
-        refused.is_ok()
+        refused.ok()
     }
 }
 
@@ -295,7 +293,7 @@ mod tests {
         let mut acceptor = Acceptor::new(listeners, poll.registry(), LimitHits::default()).unwrap();
         let mut turns = 0;
         while acceptor.is_ready() {
-            acceptor.accept(|_| panic!("nobody has come"));
+            acceptor.accept(|_| panic!("nobody has come"), |_| panic!("nobody has come"));
             turns += 1;
             assert!(turns < 100, "the loop spins");
         }
@@ -304,7 +302,7 @@ mod tests {
         acceptor.note(Token(FIRST_TOKEN - 1));
         let mut taken = 0;
         while taken == 0 {
-            acceptor.accept(|_| taken += 1);
+            acceptor.accept(|_| taken += 1, |_| {});
         }
         acceptor.retry();
         assert!(acceptor.is_ready(), "it is tried again");

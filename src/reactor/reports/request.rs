@@ -30,15 +30,13 @@ pub(crate) fn report(
     shared: &mut LoopState,
 ) {
     let status = response.status();
-    shared.report(Kind::Refused(status.code()), Some(requester.address), || {
+    shared.report(Kind::Refused(status.code()), response.limit(), Some(requester.address), || {
         let (user, room) = head.map_or((None, None), |head| names(head.path(), head.query()));
         Incident {
             user: requester.user.map(Into::into).or(user),
             room,
             path: head.map(Head::path),
-            status: Some(status.code()),
             reason: reason_of(response),
-            limit: response.limit(),
             origin: head
                 .filter(|_| hint.is_some() && status == Status::FORBIDDEN)
                 .and_then(|head| head.header("origin")),
@@ -56,13 +54,11 @@ pub(crate) fn report_late(
     shared: &mut LoopState,
 ) {
     let status = response.status().code();
-    shared.report(Kind::Refused(status), Some(requester.address), || Incident {
+    shared.report(Kind::Refused(status), response.limit(), Some(requester.address), || Incident {
         user: requester.user.map(Into::into),
         room: names(path, "").1,
         path: Some(path),
-        status: Some(status),
         reason: reason_of(response),
-        limit: response.limit(),
         ..Incident::default()
     });
 }

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 
+use tracing::Level;
+
 use super::names::kept_names;
 use crate::limit_hits::Limit;
 use crate::reactor::api::disconnect::Disconnect;
-use crate::reactor::incidents::{Incident, Kind};
+use crate::reactor::incidents::{Incident, Kind, cut, logged_address};
 use crate::reactor::key::Key;
 use crate::reactor::service::Service;
 use crate::reactor::session::state::SessionState;
@@ -33,19 +35,34 @@ pub(crate) fn report_end<S: Service>(
     let blamed = shared.blamed.take_if(|(key, _)| *key == end.key).map(|(_, limit)| limit.full_key());
     let Some(limit) = verdict_on(end.because) else { return };
     let path = shared.paths.get(usize::from(end.state.endpoint)).cloned();
-    let code = end.code.get();
-    shared.report(Kind::Ended(code), address, || {
+    shared.report(Kind::Ended(end.code.get()), limit.or(blamed), address, || {
         let (user, room) = names_of(end.state, end.names, service);
         Incident {
             user: user.map(Into::into),
             room: room.map(Into::into),
             path: path.as_deref(),
-            code: Some(code),
             reason: end.reason.into(),
-            limit: limit.or(blamed),
             ..Incident::default()
         }
     });
+}
+
+/// A session that vanished without a Close frame is nobody's fault as a rule: who looks for such a one asks for `debug`.
+pub(crate) fn report_lost<S: Service>(
+    state: &SessionState,
+    kept: &str,
+    address: Option<SocketAddr>,
+    shared: &LoopState,
+    service: &S,
+) {
+    if !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
+    let (user, room) = names_of(state, kept, service);
+    let (user, room) = (user.map(cut), room.map(cut));
+    let path = shared.paths.get(usize::from(state.endpoint)).map(|path| &**path);
+    let address = address.map(logged_address);
+    tracing::debug!(address, user, room, path, "session lost without a Close frame");
 }
 
 /// The user and the room of a session: first what its token proves, then what its handler knows, then what its request says.
@@ -66,6 +83,8 @@ pub(crate) fn verdict_on(because: Disconnect) -> Option<Option<&'static str>> {
     let limit = match because {
         Disconnect::PeerClosed(_) | Disconnect::PeerGone | Disconnect::Shutdown => return None,
         Disconnect::Closed(code) if is_orderly(code) => return None,
+        // By an application whose client has more to take than one may have waiting.
+        Disconnect::Closed(CloseCode::TOO_SLOW) => Some("limits.reply_bytes"),
         Disconnect::Closed(_) | Disconnect::HandlerFailed => None,
         Disconnect::Protocol(ProtocolError::MessageTooBig) => Some(Limit::MessageBytes.full_key()),
         Disconnect::Protocol(_) => None,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
+mod abuse;
 mod command_line;
 mod endings;
 mod log;
