@@ -106,6 +106,8 @@ pub(crate) struct ReactorStats {
     pub(crate) waiting_bytes: usize,
     /// How often accepting has paused, because no descriptors were left.
     pub(crate) accept_pauses: u64,
+    /// Processor time that the reactor's thread has used, as far as the system tells; added by who asks.
+    pub(crate) busy: Option<Duration>,
 }
 
 /// The code with which a session has ended. Clients choose among thousands; here is a bounded number of them.

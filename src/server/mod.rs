@@ -23,6 +23,7 @@
 //! | `rules` | what can change while the server runs |
 //! | `rooms`, `history` | rooms from outside of any session; parts of their logs |
 //! | `bans` | bans over restarts |
+//! | `figures` | how the server is, as JSON |
 //! | `error` | why a server does not start, does not go on, keeps its old configuration |
 //!
 //! The [guide](crate::guide) tells how these work together; here is the least that is a server:
@@ -61,6 +62,8 @@ mod contained;
 mod dispatch;
 mod endpoint;
 mod error;
+#[cfg(feature = "chat")]
+mod figures;
 mod handler;
 mod history;
 mod interceptor;
@@ -98,6 +101,8 @@ pub use auth::keys::{KeysError, check_keys};
 pub use builder::Builder;
 pub use endpoint::Endpoint;
 pub use error::{Busy, ReloadError, RunError, StartError};
+#[cfg(feature = "chat")]
+pub(crate) use figures::Figures;
 pub use handler::{Credentials, Handler, Names};
 pub use history::HistoryRequest;
 pub use interceptor::Interceptor;

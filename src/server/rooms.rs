@@ -11,7 +11,7 @@ use crate::rooms::{
     ShardStats, Timestamp, TooManyBans, VisibleHead,
 };
 use crate::store::{RoomId, Store};
-use crate::system::since_epoch;
+use crate::system::{since_epoch, thread_time};
 
 /// Reaches the rooms of a running server from any thread: publishes, reads, tells who is there, throws out. Where nothing
 /// else is said, chat rooms are meant.
@@ -214,7 +214,11 @@ impl Rooms {
     /// # Errors
     /// [`Busy`].
     pub fn stats(&self, reply: impl FnOnce(Vec<ShardStats>) + Send + 'static) -> Result<(), Busy> {
-        self.request_all(|reply| RoomRequest::Stats { reply }, reply)
+        // The answer is taken on the shard's own thread, whose time is read there: nothing has to be measured before.
+        let timed = |reply: Reply<ShardStats>| {
+            Reply::new(move |stats| reply.send(ShardStats { busy: thread_time(), ..stats }))
+        };
+        self.request_all(|reply| RoomRequest::Stats { reply: timed(reply) }, reply)
     }
 
     /// What has the reactor counted, and what does each shard hold?
@@ -228,7 +232,7 @@ impl Rooms {
         let counted = Arc::new(OnceLock::new());
         let seen = counted.clone();
         let count = Reply::new(move |reactor: ReactorStats| {
-            let _asked_once = seen.set(reactor);
+            let _asked_once = seen.set(ReactorStats { busy: thread_time(), ..reactor });
         });
         // Before the questions to the shards, which the reactor passes on: it has answered when they do.
         self.post_message(ReactorMessage::Count(count))?;

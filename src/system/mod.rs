@@ -9,7 +9,7 @@
 //! | `clock` | what time it is |
 //! | `chance` | random numbers, and the keys of hashes |
 //! | `socket` | a connected socket |
-//! | `memory` | how much of it the process takes |
+//! | `usage` | how much memory the process takes, and its threads of the processor |
 //! | `waker` | what wakes the loop up |
 //! | `readiness` | what is reported of a socket |
 //! | `kernel` | in a simulation: the sockets and what happens between their ends |
@@ -19,16 +19,16 @@ mod chance;
 mod clock;
 #[cfg(feature = "simulation")]
 pub(crate) mod kernel;
-mod memory;
 mod readiness;
 mod socket;
+mod usage;
 mod waker;
 #[cfg(feature = "simulation")]
 pub(crate) mod world;
 
 pub(crate) use chance::{RandomState, random};
 pub(crate) use clock::{instant, since_epoch, steady};
-pub(crate) use memory::resident_bytes;
 pub(crate) use readiness::Readiness;
 pub(crate) use socket::{Socket, real};
+pub(crate) use usage::{resident_bytes, thread_time};
 pub(crate) use waker::Waker;

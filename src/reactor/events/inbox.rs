@@ -90,6 +90,7 @@ impl<S: Service> Reactor<S> {
             connections: self.connections.len(),
             waiting_bytes: self.shared.waiting.bytes(),
             accept_pauses: self.shared.limit_hits.hits(Limit::Descriptors),
+            busy: None,
         }
     }
 

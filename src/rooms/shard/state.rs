@@ -145,6 +145,7 @@ impl<P: Peer> Shard<P> {
             delivered_bytes: self.out.delivered.bytes,
             window_bytes,
             resets: self.resets,
+            busy: None,
         }
     }
 

@@ -35,6 +35,35 @@ fn stats_add_up_over_the_shards() {
 }
 
 #[test]
+fn stats_say_how_loaded_each_thread_is_and_how_values_are_spread() {
+    let server = TestServer::start();
+    let room = server.new_room();
+    let _members: Vec<_> = ["ann", "bob", "cid"].map(|user| server.member(&room, user)).into();
+    let total = |spread: &serde_json::Value| {
+        let (bounds, counts) = (spread["bounds"].as_array().unwrap(), spread["counts"].as_array().unwrap());
+        assert_eq!(counts.len(), bounds.len() + 1, "{spread}");
+        counts.iter().map(|count| count.as_u64().unwrap()).sum::<u64>()
+    };
+    let stats = server.get("/api/stats").json();
+    assert_eq!(total(&stats["lags"]), 3, "{stats}");
+    assert_eq!(stats["sessions"], 3, "{stats}");
+    assert_eq!(total(&stats["commits"]["micros"]), stats["commits"]["count"].as_u64().unwrap(), "{stats}");
+    // One turn in eight is measured.
+    let turns = stats["reactor"]["turns"].as_u64().unwrap();
+    assert_eq!(total(&stats["reactor"]["turnMicros"]), turns / 8, "{stats}");
+    let shards = stats["shards"].as_array().unwrap();
+    let sum = |name: &str| shards.iter().map(|shard| shard[name].as_u64().unwrap()).sum::<u64>();
+    assert_eq!(sum("deliveries"), stats["traffic"]["deliveries"].as_u64().unwrap(), "{stats}");
+    assert_eq!(sum("windowBytes"), stats["memory"]["windows"].as_u64().unwrap(), "{stats}");
+    let later = server.get("/api/stats").json();
+    assert!(later["uptimeMicros"].as_u64() > stats["uptimeMicros"].as_u64(), "{later}");
+    for (before, after) in [(&stats["reactor"], &later["reactor"]), (&shards[0], &later["shards"][0])] {
+        // Absent where the system does not tell.
+        assert!(after["busyMicros"].as_u64() >= before["busyMicros"].as_u64(), "{after}");
+    }
+}
+
+#[test]
 fn connections_are_counted_while_they_are_open() {
     let server = TestServer::start();
     let mut connection = server.connect();
