@@ -124,8 +124,12 @@ fn serve(
         sockets.into_iter().fold(builder, |builder, (socket, tls)| builder.socket(socket, tls)).start()?;
     let (arguments, handle, running) = (arguments.clone(), server.handle(), config.clone());
     let reload = {
-        let grace = grace.clone();
-        move || reload(&arguments, &running, &handle, &grace)
+        let (grace, service_manager) = (grace.clone(), service_manager.clone());
+        move || {
+            service_manager.tell_reloading();
+            reload(&arguments, &running, &handle, &grace);
+            service_manager.tell_reloaded();
+        }
     };
     let running = signals::heed(&server.handle(), grace, service_manager, reload)?;
     start::report(config, server.listeners(), server.admin_listeners());

@@ -1,5 +1,5 @@
 //! What the service manager is told (`NOTIFY_SOCKET`, `WATCHDOG_USEC`, as systemd does it): that the server is ready, that it
-//! is alive, that it stops.
+//! is alive, that it reads its configuration anew, that it stops.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -15,6 +15,7 @@ use crossbeam_channel::{RecvTimeoutError, after, bounded};
 
 use super::failure::Failure;
 use crate::server::ServerHandle;
+use crate::system::monotonic_micros;
 
 /// The way to the service manager, if there is one that wants to be told; cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +55,18 @@ impl ServiceManager {
         // Twice in the time at least, as systemd advises.
         let watch = move || manager.watch(&server, silence_max / 2);
         thread::Builder::new().name("watchdog".to_owned()).spawn(watch).map(drop)
+    }
+
+    /// The configuration is about to be read anew. When, by the clock of both, since another reload may follow.
+    pub(super) fn tell_reloading(&self) {
+        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_micros()));
+    }
+
+    /// It was read anew, or cannot be used; either way the server goes on.
+    pub(super) fn tell_reloaded(&self) {
+        if !self.stops.load(Ordering::Relaxed) {
+            self.tell("READY=1");
+        }
     }
 
     /// The server has begun to shut down.

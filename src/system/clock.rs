@@ -25,6 +25,14 @@ pub(crate) fn since_epoch() -> Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Microseconds by the clock that a service manager compares with its own (`CLOCK_MONOTONIC`).
+#[cfg(feature = "cli")]
+pub(crate) fn monotonic_micros() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    part(time.tv_sec).saturating_mul(1_000_000).saturating_add(part(time.tv_nsec) / 1000)
+}
+
 /// Time since the first call, or since the world began: no change of the clock on the wall touches it.
 pub(crate) fn steady() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();

@@ -27,6 +27,8 @@ mod waker;
 pub(crate) mod world;
 
 pub(crate) use chance::{RandomState, random};
+#[cfg(feature = "cli")]
+pub(crate) use clock::monotonic_micros;
 pub(crate) use clock::{instant, since_epoch, steady};
 pub(crate) use readiness::Readiness;
 pub(crate) use socket::{Socket, real};

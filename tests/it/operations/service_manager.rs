@@ -1,9 +1,10 @@
 //! What a service manager is told.
 
 use std::os::unix::net::UnixDatagram;
+use std::time::Instant;
 
 use super::process::{Server, close_code};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, now};
 
 /// A server that tells this socket, and the directory of both.
 fn server(micros: &str) -> (tempfile::TempDir, UnixDatagram, Server) {
@@ -34,6 +35,28 @@ fn it_is_told_when_the_server_is_ready_and_when_it_stops() {
     assert_eq!(close_code(&mut session), 1001);
     drop(session);
     assert_eq!(server.end().code(), Some(0));
+}
+
+#[test]
+fn it_is_told_of_a_reload_and_of_its_end_also_of_one_that_fails() {
+    let (files, manager, server) = server("");
+    assert_eq!(told(&manager), "READY=1");
+    let (mut before, mut start) = (0, now());
+    let micros_since = |start: Instant| u64::try_from(start.elapsed().as_micros()).expect("a short time");
+    for config in ["[limits]\nrooms = 7\n", "[limits]\nrooms = \"seven\"\n", ""] {
+        std::fs::write(files.path().join("foghorn.toml"), config).expect("a file");
+        let begun_at = now();
+        server.signal("HUP");
+        let begun = told(&manager);
+        let at: u64 = begun
+            .strip_prefix("RELOADING=1\nMONOTONIC_USEC=")
+            .and_then(|micros| micros.parse().ok())
+            .unwrap_or_else(|| panic!("{begun}"));
+        assert_eq!(told(&manager), "READY=1", "{config}");
+        // Microseconds of a clock that runs as fast as ours.
+        assert!(before == 0 || before < at && at - before <= micros_since(start), "{before} {at}");
+        (before, start) = (at, begun_at);
+    }
 }
 
 #[test]
