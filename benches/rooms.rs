@@ -118,7 +118,7 @@ fn room(variant: Variant) -> Shard<Sink> {
             encoding: None,
             reply: None,
         };
-        shard.apply(Command::Join(Box::new(join)), &Arena::default(), Timestamp::from_micros(1));
+        shard.apply(Command::Join(Box::new(join)), &Arena::default(), Timestamp::from_micros(1).into());
     }
     shard
 }
@@ -145,7 +145,7 @@ fn broadcast(criterion: &mut Criterion) {
                     let Some(content) = TextSpan::store(&mut arena.text, black_box(payload)) else { return };
                     let message = Publication::Text { content, id: None };
                     let publish = Command::Publish { member: MemberKey(0), message };
-                    shard.apply(publish, &arena, Timestamp::from_micros(2));
+                    shard.apply(publish, &arena, Timestamp::from_micros(2).into());
                     while shard.pump(usize::MAX) {}
                 });
             });

@@ -66,7 +66,7 @@ impl Bucket {
     }
 }
 
-/// A rate that several threads use together, each with the time of day in microseconds.
+/// A rate that several threads use together, each with the microseconds of one clock that only runs on.
 ///
 /// It remembers one moment: when all that was taken would have come in one by one (the generic cell rate algorithm).
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl SharedRate {
         }
         let latest = now_micros.saturating_add(self.saved_micros.load(Ordering::Relaxed));
         let next = |until: u64| {
-            // Further ahead than anybody can have taken: the clock was set back.
+            // Further ahead than anybody can have taken: the rate was changed.
             let from = if until > latest { now_micros } else { until.max(now_micros) };
             let until = from.saturating_add(interval);
             (until <= latest).then_some(until)

@@ -9,6 +9,7 @@
 //! | folder or file | subject |
 //! |---|---|
 //! | `timestamp` | points in time as the log sees them |
+//! | `clock` | now, by the clock on the wall and by one that only runs on |
 //! | `ids`, `values`, `reasons`, `reply` | names and plain values, below everything that uses them |
 //! | `limits` | what all shards share: limits that can change, and bans |
 //! | `message` | one message and its JSON |
@@ -18,6 +19,7 @@
 //! | `shard` | many rooms: their members, whose turn it is, what waits for the store |
 
 mod api;
+mod clock;
 mod ids;
 mod limits;
 pub mod log;
@@ -40,6 +42,7 @@ pub use self::api::publication::Publication;
 pub use self::api::relayed::Relayed;
 pub use self::api::request::RoomRequest;
 pub use self::api::store as store_api;
+pub use self::clock::{Moment, Now};
 pub use self::ids::{Arena, MemberKey, Reader, RoomKey, SessionKey, Span, TextSpan};
 pub use self::limits::bans::{Ban, BanPlace, Bans, TooManyBans};
 pub use self::limits::bounds::Bounds;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::batch::Batch;
 use super::deadline::Deadline;
 use super::store_client::StoreClient;
-use crate::rooms::{Arena, Command, SessionEffect, Shard, StoreAnswer, StoreRequest, Timestamp};
-use crate::system::since_epoch;
+use crate::rooms::{Arena, Command, Moment, Now, SessionEffect, Shard, StoreAnswer, StoreRequest, Timestamp};
+use crate::system::{since_epoch, steady};
 use crate::transport::Outbound;
 
 /// Members sent to between two looks for commands and answers.
@@ -100,8 +100,12 @@ impl ShardRunner {
         let Some(store_client) = &self.store_client else { return self.unsent.clear() };
         while let Some(request) = self.unsent.front() {
             let is_sent = match request {
-                StoreRequest::Open { room, name, create } => store_client.open(*room, name, *create, now()),
-                StoreRequest::ResetEpoch { room, name, id } => store_client.renew(*room, name, *id, now()),
+                StoreRequest::Open { room, name, create } => {
+                    store_client.open(*room, name, *create, now().wall)
+                }
+                StoreRequest::ResetEpoch { room, name, id } => {
+                    store_client.renew(*room, name, *id, now().wall)
+                }
                 StoreRequest::Read { reader, room, request } => store_client.read(*reader, *room, *request),
             };
             if !is_sent {
@@ -149,6 +153,6 @@ impl ShardRunner {
     }
 }
 
-pub(super) fn now() -> Timestamp {
-    Timestamp::from_unix(since_epoch())
+pub(super) fn now() -> Now {
+    Now { wall: Timestamp::from_unix(since_epoch()), steady: Moment::after_start(steady()) }
 }

@@ -235,7 +235,6 @@ impl Model {
         &self,
         room: &str,
         log: &[(String, String, Option<u64>)],
-        are_notices_late: bool,
     ) -> Result<(), Wrong> {
         let mut there: BTreeMap<&str, usize> = BTreeMap::new();
         for (index, (kind, user, online)) in log.iter().enumerate() {
@@ -249,7 +248,7 @@ impl Model {
                 _ => continue,
             }
             let users = there.values().filter(|sessions| **sessions > 0).count() as u64;
-            if !are_notices_late && online.is_some_and(|online| online != users) {
+            if online.is_some_and(|online| online != users) {
                 return Err(format!(
                     "{room}: {online:?} are told to be there, and {users} are (notice {index})"
                 ));

@@ -51,7 +51,8 @@ struct Run<'p> {
     store_fails_until: Duration,
     reads_fail_until: Duration,
     accept_fails_until: Duration,
-    are_notices_late: bool,
+    /// The clock on the wall was set forward: what is read back from the store seems older than it is.
+    is_wall_ahead: bool,
     has_faults: bool,
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn run(plan: &Plan, is_told: bool) -> Outcome {
         store_fails_until: Duration::ZERO,
         reads_fail_until: Duration::ZERO,
         accept_fails_until: Duration::ZERO,
-        are_notices_late: false,
+        is_wall_ahead: false,
         has_faults: true,
     };
     let ended = catch_unwind(AssertUnwindSafe(|| run.play()));
@@ -386,8 +387,7 @@ impl Run<'_> {
                     i64::try_from(self.random.below(2 * far)).unwrap() - i64::try_from(far).unwrap();
                 self.story.tell(|| format!("the clock is set by {seconds} s"));
                 self.world.set_wall(seconds * 1_000_000);
-                // Ids are forgotten by the clock on the wall.
-                self.model.forgets_ids |= seconds > 60;
+                self.is_wall_ahead |= seconds > 60;
             }
             Fault::Standstill => {
                 self.story.tell(|| "the process stands still".to_owned());
@@ -395,8 +395,6 @@ impl Run<'_> {
             }
             Fault::StoreUnavailable => {
                 self.store_fails_until = elapsed + while_;
-                // A notice that was delayed tells how many there are by then.
-                self.are_notices_late = true;
             }
             Fault::ReadsFail => self.reads_fail_until = elapsed + while_,
             Fault::AcceptFails => {
@@ -432,7 +430,6 @@ impl Run<'_> {
         self.story.tell(|| format!("the process ends: {ended:?}, {committed} jobs are committed unheard"));
         self.disk.end(ended, committed);
         self.node.crash();
-        self.are_notices_late = true;
         self.start_again();
     }
 
@@ -443,7 +440,7 @@ impl Run<'_> {
 
     fn start_again(&mut self) {
         // Ids are read back from the messages that the store has: those that retention has removed it has not.
-        self.model.forgets_ids |= self.model.has_retention;
+        self.model.forgets_ids |= self.model.has_retention || self.is_wall_ahead;
         self.node.crash();
         self.disk = self.disk.next();
         let config = config(self.plan);
@@ -515,10 +512,6 @@ impl Run<'_> {
 
     /// Whoever is in a room is in the one that is kept under its name: there is no other.
     fn check_rooms(&self) -> Result<(), Wrong> {
-        // A room whose messages were lost begins a new epoch, and tells its members when it is next spoken in.
-        if self.model.may_lose {
-            return Ok(());
-        }
         for follower in self.clients.iter().filter_map(Client::member) {
             match self.disk.log(&follower.room) {
                 Some((epoch, _)) if epoch == follower.epoch => {}
@@ -611,7 +604,7 @@ impl Run<'_> {
                     (stored.kind.name().to_owned(), user, presence.map(|presence| presence.online))
                 })
                 .collect();
-            self.model.check_presence(room, &notices, self.are_notices_late)?;
+            self.model.check_presence(room, &notices)?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Messages are appended to a room's log, become visible, or are taken back.
 
+use crate::rooms::clock::Now;
 use std::sync::Arc;
 
 use super::limits::RoomLimits;
@@ -10,7 +11,6 @@ use crate::rooms::api::publication::Published;
 use crate::rooms::ids::MemberKey;
 use crate::rooms::message::draft::Draft;
 use crate::rooms::message::frame::payload_of;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Posted;
 use crate::ws::{OpCode, encode};
 
@@ -21,15 +21,15 @@ impl<P: Peer> Room<P> {
         draft: Draft<'_>,
         publisher: Publisher,
         limits: &RoomLimits,
-        now: Timestamp,
+        now: Now,
     ) -> u64 {
-        self.last_at = now.after(self.last_at);
+        self.last_at = now.wall.after(self.last_at);
         let (epoch, seq, at, room) = (self.epoch, self.log.head() + 1, self.last_at, &*self.name);
         let envelope = draft.envelope(room, epoch, seq, at);
         Arc::make_mut(&mut self.log).append(at, |out| envelope.encode(out));
         self.retained.note(seq, draft.sender, draft.content);
         if let Some(identified) = draft.identified() {
-            self.dedup.get_or_insert_default().note(identified, at, seq);
+            self.dedup.get_or_insert_default().note(identified, now.steady, at, seq);
         }
         if self.waits_for_store() {
             self.unstored.push_back(publisher);
@@ -43,15 +43,10 @@ impl<P: Peer> Room<P> {
     }
 
     /// Appends a payload as it is, as the latest value of its key if it has one.
-    pub(in crate::rooms) fn append_relay(
-        &mut self,
-        message: &Published<'_>,
-        limits: &RoomLimits,
-        now: Timestamp,
-    ) {
+    pub(in crate::rooms) fn append_relay(&mut self, message: &Published<'_>, limits: &RoomLimits, now: Now) {
         let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
         let payload = message.payload();
-        self.last_at = now.after(self.last_at);
+        self.last_at = now.wall.after(self.last_at);
         let log = Arc::make_mut(&mut self.log);
         if let Some(conflated) = &mut self.conflated {
             let mut frame = Vec::with_capacity(payload.len() + encode::HEADER_BYTES_MAX);

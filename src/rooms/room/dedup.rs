@@ -1,5 +1,6 @@
 //! Client message ids seen lately, so that a repeated publish is recognised.
 
+use crate::rooms::clock::Moment;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -38,7 +39,7 @@ type IdKey = u128;
 pub(in crate::rooms) struct Dedup {
     earlier: HashMap<IdKey, Earlier>,
     /// Oldest first. Invariant: the same ids as in `earlier`.
-    order: VecDeque<(Timestamp, IdKey)>,
+    order: VecDeque<(Moment, IdKey)>,
     hashers: [RandomState; 2],
 }
 
@@ -47,27 +48,22 @@ impl Dedup {
     pub(in crate::rooms) fn find(
         &mut self,
         message: Identified<'_>,
-        now: Timestamp,
+        now: Moment,
         window: Duration,
     ) -> Option<Earlier> {
-        let window = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
-        while let Some((at, oldest)) = self.order.front() {
-            if at.micros().saturating_add(window) > now.micros() {
-                break;
-            }
-            self.earlier.remove(oldest);
-            self.order.pop_front();
+        while let Some((_, oldest)) = self.order.pop_front_if(|(noted, _)| noted.later_by(window) <= now) {
+            self.earlier.remove(&oldest);
         }
         debug_assert_eq!(self.earlier.len(), self.order.len(), "an id is remembered once");
         self.earlier.get(&self.key(message)).copied()
     }
 
-    /// Notes that a message was published now as `seq`. Of two with one id the first counts.
-    pub(in crate::rooms) fn note(&mut self, message: Identified<'_>, at: Timestamp, seq: u64) {
+    /// Notes that a message was published now as `seq`, and stamped `at`. Of two with one id the first counts.
+    pub(in crate::rooms) fn note(&mut self, message: Identified<'_>, now: Moment, at: Timestamp, seq: u64) {
         let key = self.key(message);
         let Entry::Vacant(new) = self.earlier.entry(key) else { return };
         new.insert(Earlier { seq, at, digest: message.digest });
-        self.order.push_back((at, key));
+        self.order.push_back((now, key));
         if self.order.len() > IDS_MAX
             && let Some((_, oldest)) = self.order.pop_front()
         {
@@ -103,6 +99,10 @@ mod tests {
         Timestamp::from_micros(micros)
     }
 
+    fn when(micros: u64) -> Moment {
+        Moment::after_start(Duration::from_micros(micros))
+    }
+
     fn of<'a>(owner: IdOwner<'a>, id: &'a str) -> Identified<'a> {
         Identified { owner, id, digest: content_digest("content") }
     }
@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn an_id_is_known_within_the_window_and_forgotten_after_it() {
         let mut dedup = Dedup::default();
-        dedup.note(anns("a"), at(0), 7);
+        dedup.note(anns("a"), when(0), at(0), 7);
         for (now, found) in [(0, Some(7)), (99, Some(7)), (100, None), (150, None)] {
-            assert_eq!(dedup.find(anns("a"), at(now), WINDOW).map(|first| first.seq), found, "at {now}");
+            assert_eq!(dedup.find(anns("a"), when(now), WINDOW).map(|first| first.seq), found, "at {now}");
         }
     }
 
@@ -126,24 +126,25 @@ mod tests {
         let senders =
             [IdOwner::User("ann"), IdOwner::User("bob"), IdOwner::User("annx"), IdOwner::Session(1)];
         for (seq, sender) in (1..).zip(senders) {
-            assert_eq!(dedup.find(of(sender, "x1"), at(0), WINDOW), None, "{sender:?}");
-            dedup.note(of(sender, "x1"), at(0), seq);
+            assert_eq!(dedup.find(of(sender, "x1"), when(0), WINDOW), None, "{sender:?}");
+            dedup.note(of(sender, "x1"), when(0), at(0), seq);
         }
         assert_eq!(
-            dedup.find(of(IdOwner::User("ann"), "1"), at(0), WINDOW),
+            dedup.find(of(IdOwner::User("ann"), "1"), when(0), WINDOW),
             None,
             "names and ids are not run together"
         );
-        let found = senders.map(|sender| dedup.find(of(sender, "x1"), at(1), WINDOW).map(|first| first.seq));
+        let found =
+            senders.map(|sender| dedup.find(of(sender, "x1"), when(1), WINDOW).map(|first| first.seq));
         assert_eq!(found, [Some(1), Some(2), Some(3), Some(4)]);
     }
 
     #[test]
     fn of_two_messages_with_one_id_the_first_counts() {
         let mut dedup = Dedup::default();
-        dedup.note(anns("a"), at(1), 1);
-        dedup.note(anns("a"), at(2), 2);
-        let first = dedup.find(anns("a"), at(2), WINDOW).unwrap();
+        dedup.note(anns("a"), when(1), at(1), 1);
+        dedup.note(anns("a"), when(2), at(2), 2);
+        let first = dedup.find(anns("a"), when(2), WINDOW).unwrap();
         assert_eq!((first.seq, first.at), (1, at(1)));
         assert!(first.is_same(content_digest("content")) && !first.is_same(content_digest("other")));
     }
@@ -152,10 +153,10 @@ mod tests {
     fn the_ids_of_messages_taken_back_are_free_again() {
         let mut dedup = Dedup::default();
         for (id, seq) in [("a", 1), ("b", 2), ("c", 3)] {
-            dedup.note(anns(id), at(seq), seq);
+            dedup.note(anns(id), when(seq), at(seq), seq);
         }
         dedup.truncate(1);
-        let found = ["a", "b", "c"].map(|id| dedup.find(anns(id), at(5), WINDOW).map(|first| first.seq));
+        let found = ["a", "b", "c"].map(|id| dedup.find(anns(id), when(5), WINDOW).map(|first| first.seq));
         assert_eq!(found, [Some(1), None, None]);
     }
 
@@ -163,7 +164,7 @@ mod tests {
     fn memory_for_ids_is_bounded() {
         let mut dedup = Dedup::default();
         for id in 0..2 * IDS_MAX as u64 {
-            dedup.note(anns(&id.to_string()), at(1), id);
+            dedup.note(anns(&id.to_string()), when(1), at(1), id);
         }
         assert!(dedup.earlier.len() <= IDS_MAX && dedup.order.len() <= IDS_MAX);
     }

@@ -1,12 +1,12 @@
 //! JOINs and LEAVEs of one room that the store has refused, and those behind them.
 
+use crate::rooms::clock::Moment;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::publisher::PresenceNotice;
 use crate::rooms::ids::StayId;
 use crate::rooms::message::kind::Kind;
-use crate::rooms::timestamp::Timestamp;
 
 /// How long after a refusal the notices of a room are tried again; twice as long after each further one.
 // A shorter one would have a store that refuses everything asked again and again by each of its rooms.
@@ -15,7 +15,7 @@ const PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Maximum pause between two attempts.
 // A store that refuses one room may do so for good. Each attempt is one small batch, so 16 s are seldom enough, and a
 // room whose store is back shows its notices soon.
-pub(in crate::rooms) const PAUSE_MAX: Duration = Duration::from_secs(16);
+const PAUSE_MAX: Duration = Duration::from_secs(16);
 
 /// The notices of one room that the store has refused, and those behind them.
 ///
@@ -29,7 +29,7 @@ pub(in crate::rooms) struct Delayed {
     joins: HashMap<StayId, u64>,
     happened: u64,
     /// When they are tried again; `None` while there is none.
-    pub(in crate::rooms) again_at: Option<Timestamp>,
+    pub(in crate::rooms) again_at: Option<Moment>,
     /// How long they wait after the next refusal.
     pause: Duration,
 }
@@ -66,7 +66,7 @@ impl Delayed {
     }
 
     /// When they are to be tried again, unless that was said before.
-    pub(in crate::rooms) fn put_off(&mut self, now: Timestamp) -> Option<Timestamp> {
+    pub(in crate::rooms) fn put_off(&mut self, now: Moment) -> Option<Moment> {
         if self.is_empty() || self.again_at.is_some() {
             return None;
         }

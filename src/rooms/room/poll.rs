@@ -6,6 +6,7 @@ use crate::rooms::api::history::{Array, Backlog, History};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::poll::{Poll, PollResult};
 use crate::rooms::api::store::ReadFrom;
+use crate::rooms::clock::Moment;
 use crate::rooms::message::frame::payload_of;
 use crate::rooms::message::notice::Notice;
 use crate::rooms::reasons::RejectReason;
@@ -13,7 +14,7 @@ use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Joined, Position, Start, VisibleHead};
 
 impl<P: Peer> Room<P> {
-    pub(in crate::rooms) fn forget_polls(&mut self, now: Timestamp) {
+    pub(in crate::rooms) fn forget_polls(&mut self, now: Moment) {
         self.polls.retain(|poll| poll.until > now && !poll.has_gone());
     }
 

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
+use super::publisher::PresenceNotice;
+use crate::rooms::message::kind::Kind;
+
 /// The users of one room. A user with many tabs is one user.
 #[derive(Debug, Default)]
 pub(in crate::rooms) struct Presence {
@@ -34,6 +37,30 @@ impl Presence {
         }
     }
 
+    /// How many users there were after each of these notices, if it is now after the last of them.
+    pub(in crate::rooms) fn users_after(&self, notices: &[PresenceNotice]) -> Vec<usize> {
+        let (mut sessions, mut users) = (HashMap::<&str, u32>::new(), self.users());
+        let mut counts: Vec<usize> = Vec::with_capacity(notices.len());
+        for PresenceNotice { kind, username, .. } in notices.iter().rev() {
+            counts.push(users);
+            let now = self.sessions.get(username).copied().unwrap_or(0);
+            let count = sessions.entry(username).or_insert(now);
+            match kind {
+                Kind::Join => {
+                    *count = count.saturating_sub(1);
+                    users -= usize::from(*count == 0 && users > 0);
+                }
+                Kind::Leave => {
+                    users += usize::from(*count == 0);
+                    *count += 1;
+                }
+                Kind::Message | Kind::System => {}
+            }
+        }
+        counts.reverse();
+        counts
+    }
+
     /// The users' names, sorted.
     pub(in crate::rooms) fn names(&self) -> Vec<Arc<str>> {
         let mut names: Vec<_> = self.sessions.keys().cloned().collect();
@@ -50,6 +77,24 @@ impl Presence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rooms::ids::StayId;
+
+    #[test]
+    fn what_is_told_late_tells_how_many_there_were() {
+        let notice = |kind, user: &str| PresenceNotice { kind, stay: StayId(0), username: user.into() };
+        let mut presence = Presence::default();
+        let alice = presence.enter("alice");
+        let notices = [
+            notice(Kind::Join, "alice"),
+            notice(Kind::Join, "bob"),
+            notice(Kind::Join, "alice"),
+            notice(Kind::Leave, "bob"),
+            notice(Kind::Leave, "alice"),
+        ];
+        assert_eq!(presence.users_after(&notices), [1, 2, 2, 1, 1]);
+        presence.exit(&alice);
+        assert_eq!(presence.users_after(&[notice(Kind::Leave, "alice"), notice(Kind::Leave, "eve")]), [1, 0]);
+    }
 
     #[test]
     fn a_user_with_two_sessions_is_one_user_until_both_are_gone() {

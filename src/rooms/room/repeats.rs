@@ -1,5 +1,6 @@
 //! Who published a message, what they hear of it, and messages that are published again under the same id.
 
+use crate::rooms::clock::Now;
 use std::mem;
 
 use super::dedup::Earlier;
@@ -16,7 +17,6 @@ use crate::rooms::message::frame::payload_of;
 use crate::rooms::message::identity::content_digest;
 use crate::rooms::message::notice::Notice;
 use crate::rooms::reasons::PostError;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Posted;
 
 /// Maximum number of repeats in a room that wait for the commit of their first; the next one is told that the room is
@@ -26,13 +26,13 @@ const REPEATS_MAX: usize = 1024;
 
 impl<P: Peer> Room<P> {
     /// The ids of the messages that were stored lately.
-    pub(in crate::rooms) fn restore_ids(&mut self, ids: &[RecentId]) {
+    pub(in crate::rooms) fn restore_ids(&mut self, ids: &[RecentId], now: Now) {
         if ids.is_empty() {
             return;
         }
         let dedup = self.dedup.get_or_insert_default();
         for id in ids {
-            dedup.note(id.identified(), id.at, id.seq);
+            dedup.note(id.identified(), now.moment_of(id.at), id.at, id.seq);
         }
     }
 
@@ -41,9 +41,9 @@ impl<P: Peer> Room<P> {
         &mut self,
         draft: &Draft<'_>,
         limits: &RoomLimits,
-        now: Timestamp,
+        now: Now,
     ) -> Option<Earlier> {
-        self.dedup.as_mut()?.find(draft.identified()?, now, limits.dedup_window)
+        self.dedup.as_mut()?.find(draft.identified()?, now.steady, limits.dedup_window)
     }
 
     /// Answers a message whose id was used before, once it is known whether the first was stored. `place` finds members.

@@ -8,6 +8,7 @@ use super::state::Room;
 use super::store_link::StoreLink;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::Opened;
+use crate::rooms::clock::Now;
 use crate::rooms::message::notice::Notice;
 
 impl<P: Peer> Room<P> {
@@ -15,6 +16,7 @@ impl<P: Peer> Room<P> {
     pub(in crate::rooms) fn reset_epoch(
         &mut self,
         opened: &Opened,
+        now: Now,
         limits: &RoomLimits,
         fanout_pool: &dyn FanoutPool<P>,
         out: &mut Outcome,
@@ -49,7 +51,7 @@ impl<P: Peer> Room<P> {
         if self.waits_for_store() {
             // Others have written to the log: only what stands there was published.
             self.dedup = None;
-            self.restore_ids(&opened.recent_ids);
+            self.restore_ids(&opened.recent_ids, now);
         } else {
             self.forget_ids_after(opened.head);
         }

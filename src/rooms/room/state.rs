@@ -1,5 +1,7 @@
 //! One room: a log, what of it may be seen, and the members' cursors on it.
 
+use crate::rooms::clock::Moment;
+use crate::rooms::clock::Now;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -39,7 +41,7 @@ pub(in crate::rooms) struct Room<P> {
     /// Whether the shard's queue of rooms to pump holds this one.
     pub(in crate::rooms) queued: bool,
     /// When it was opened or lost its last member.
-    pub(in crate::rooms) idle_since: Timestamp,
+    pub(in crate::rooms) idle_since: Moment,
     /// The store's name for it; `None` if it is not stored.
     pub(in crate::rooms) stored_as: Option<RoomId>,
     pub(in crate::rooms) durability: Durability,
@@ -92,7 +94,7 @@ impl<P: Peer> Room<P> {
             format,
             presence: Presence::default(),
             queued: false,
-            idle_since: Timestamp::default(),
+            idle_since: Moment::default(),
             stored_as: None,
             durability: Durability::Off,
             link: StoreLink::Linked,
@@ -123,12 +125,13 @@ impl<P: Peer> Room<P> {
         name: Box<str>,
         opened: &Opened,
         block_size: BlockSize,
+        now: Now,
     ) -> Room<P> {
         let mut room = Room::new(key, name, Format::Chat, opened.epoch, block_size);
         room.stored_as = Some(opened.id);
         room.durability = opened.durability;
         room.restore_log(opened);
-        room.restore_ids(&opened.recent_ids);
+        room.restore_ids(&opened.recent_ids, now);
         room
     }
 

@@ -1,6 +1,6 @@
 //! Whether what is said in a room gets into the store.
 
-use crate::rooms::timestamp::Timestamp;
+use crate::rooms::clock::Moment;
 
 /// Whether what is said in a room gets into the store.
 ///
@@ -19,7 +19,7 @@ pub(in crate::rooms) enum StoreLink {
     /// time.
     Broken {
         /// Not to be tried before.
-        retry_at: Timestamp,
+        retry_at: Moment,
     },
     /// It does not yet: the store was asked to begin the log anew.
     Resetting,

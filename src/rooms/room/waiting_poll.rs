@@ -1,12 +1,12 @@
 //! A poll that waits in a room, and its part of the number of polls.
 
+use crate::rooms::clock::Moment;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::rooms::api::poll::PollResult;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::reply::Reply;
-use crate::rooms::timestamp::Timestamp;
 
 /// A poll that waits.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(in crate::rooms) struct WaitingPoll {
     pub(in crate::rooms) cursor: u64,
     pub(in crate::rooms) limit: usize,
     /// From then on no client waits for the answer.
-    pub(in crate::rooms) until: Timestamp,
+    pub(in crate::rooms) until: Moment,
     /// As [`Poll::waiter`](crate::rooms::Poll::waiter).
     pub(in crate::rooms) waiter: Option<Weak<()>>,
     pub(in crate::rooms) reply: Reply<Result<PollResult, RejectReason>>,

@@ -5,6 +5,7 @@ use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::poll::{Poll, PollResult};
 use crate::rooms::api::request::RoomRequest;
+use crate::rooms::clock::Now;
 use crate::rooms::log::encoded::write_notice;
 use crate::rooms::message::notice::Notice;
 use crate::rooms::reasons::RejectReason;
@@ -42,7 +43,7 @@ impl<P: Peer> Shard<P> {
         name: &str,
         command: Command<P>,
         was_deleted: bool,
-        now: Timestamp,
+        now: Now,
     ) -> Option<Command<P>> {
         // Where rooms are made by REST alone, a reader need not wait for one of this name.
         let readers_wait = self.limits.open_rooms || self.limits.store.is_none();
@@ -93,7 +94,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Answers a poll, or has it wait.
-    fn poll_absent(&mut self, name: &str, poll: Poll, now: Timestamp) -> Option<Poll> {
+    fn poll_absent(&mut self, name: &str, poll: Poll, now: Now) -> Option<Poll> {
         let Poll { start, limit, wait, waiter, waits, reply } = poll;
         if start.is_elsewhere() || wait.is_zero() {
             reply.send(Ok(PollResult::nothing_there(name, start.is_elsewhere(), NOWHERE)));

@@ -5,13 +5,13 @@ use super::epoch_reset::Refused;
 use super::state::{Shard, open_room};
 use crate::rooms::api::effect::StoreAnswer;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::clock::Now;
 use crate::rooms::ids::RoomKey;
-use crate::rooms::timestamp::Timestamp;
 
 impl<P: Peer> Shard<P> {
     /// Takes an answer of the store.
-    pub fn answer(&mut self, answer: StoreAnswer, now: Timestamp) {
-        self.clock = self.clock.max(now);
+    pub fn answer(&mut self, answer: StoreAnswer, now: Now) {
+        self.clock = self.clock.max(now.wall);
         match answer {
             StoreAnswer::Opened { room, opened } if self.take_request(room) => {
                 match opened {
@@ -45,7 +45,7 @@ impl<P: Peer> Shard<P> {
 
     /// The store has refused these rooms: everything in them that was not committed is taken back. What was shown
     /// already, in `async` rooms, is lost to the store.
-    fn roll_back(&mut self, lost: Vec<RoomKey>, refused: Refused, now: Timestamp) {
+    fn roll_back(&mut self, lost: Vec<RoomKey>, refused: Refused, now: Now) {
         for key in lost {
             let member_index = &self.member_index;
             if let Some(room) = open_room(&mut self.rooms, key) {

@@ -4,16 +4,16 @@ use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::clock::Now;
 use crate::rooms::ids::{Arena, MemberKey};
 use crate::rooms::reply::Reply;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Fault;
 
 impl<P: Peer> Shard<P> {
     /// Carries out one command whose spans lie in `arena`. Messages it appends wait for [`Shard::pump`], or for the
     /// store.
-    pub fn apply(&mut self, command: Command<P>, arena: &Arena, now: Timestamp) {
-        self.clock = self.clock.max(now);
+    pub fn apply(&mut self, command: Command<P>, arena: &Arena, now: Now) {
+        self.clock = self.clock.max(now.wall);
         match command {
             Command::Join(join) => self.join(*join, now),
             Command::Leave(member) => self.leave(member, now),
@@ -34,7 +34,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Answers once what the member has said before is done: at once, unless its room is still being opened.
-    fn answer_after(&mut self, member: MemberKey, reply: Reply<()>, now: Timestamp) {
+    fn answer_after(&mut self, member: MemberKey, reply: Reply<()>, now: Now) {
         if let Some(MemberSlot::Waiting { room } | MemberSlot::Left { room }) = self.member_index.get(member)
             && let Some(RoomSlot::Opening(opening)) = self.rooms.get(room.index)
             && opening.key == *room

@@ -1,5 +1,6 @@
 //! Messages on their way to the store: the batch that is being filled, and the batches that are not answered yet.
 
+use crate::rooms::clock::Now;
 use std::collections::VecDeque;
 
 use crate::rooms::api::peer::Peer;
@@ -10,7 +11,6 @@ use crate::rooms::message::draft::{Draft, DraftPresence};
 use crate::rooms::room::limits::RoomLimits;
 use crate::rooms::room::publisher::Publisher;
 use crate::rooms::room::state::Room;
-use crate::rooms::timestamp::Timestamp;
 
 /// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.
 pub(crate) const BATCHES_MAX: usize = 4;
@@ -80,7 +80,7 @@ impl PendingCommits {
         draft: Draft<'_>,
         publisher: Publisher,
         limits: &RoomLimits,
-        now: Timestamp,
+        now: Now,
     ) {
         let seq = room.append(draft, publisher, limits, now);
         let Some(id) = room.record_as() else { return };

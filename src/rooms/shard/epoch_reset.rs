@@ -8,6 +8,7 @@
 //! The store gives the log that it has another epoch, and the room goes on there, after the last message that is stored.
 //! Its members are told that their positions are worth nothing any more.
 
+use crate::rooms::clock::Now;
 use std::time::Duration;
 
 use super::state::{RoomSlot, Shard, open_room};
@@ -17,7 +18,6 @@ use crate::rooms::api::store::Opened;
 use crate::rooms::ids::{RoomId, RoomKey};
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::store_link::StoreLink;
-use crate::rooms::timestamp::Timestamp;
 
 /// How long a reset is not tried again after the store could not do it.
 // A store that fails does so for a while: a shorter pause would be a loop of requests for each room.
@@ -34,7 +34,7 @@ pub(in crate::rooms) enum Refused {
 
 impl<P: Peer> Shard<P> {
     /// The store has refused messages of this room.
-    pub(in crate::rooms) fn break_link(&mut self, key: RoomKey, refused: Refused, now: Timestamp) {
+    pub(in crate::rooms) fn break_link(&mut self, key: RoomKey, refused: Refused, now: Now) {
         if let Some(room) = open_room(&mut self.rooms, key)
             // What was not shown is taken back, and the room is where the store is; unless the store is elsewhere.
             && (room.durability == Durability::Async || refused == Refused::Room)
@@ -42,16 +42,16 @@ impl<P: Peer> Shard<P> {
             && room.durability > Durability::Off
             && room.link == StoreLink::Linked
         {
-            room.link = StoreLink::Broken { retry_at: now };
+            room.link = StoreLink::Broken { retry_at: now.steady };
             self.retry_reset(key.index, now);
         }
     }
 
     /// Asks the store to begin the log of a room anew, if it has to and it is time.
-    pub(in crate::rooms) fn retry_reset(&mut self, index: usize, now: Timestamp) {
+    pub(in crate::rooms) fn retry_reset(&mut self, index: usize, now: Now) {
         if let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index)
             && let StoreLink::Broken { retry_at } = room.link
-            && retry_at <= now
+            && retry_at <= now.steady
             && !room.deleted
             && !room.damaged
         {
@@ -61,8 +61,17 @@ impl<P: Peer> Shard<P> {
         }
     }
 
+    /// Asks again for what the store could not do, once it is time: nothing has to be said in the room for that.
+    pub(in crate::rooms) fn retry_resets(&mut self, now: Now) {
+        while let Some((key, _)) = self.resets_due.pop_front_if(|(_, retry_at)| *retry_at <= now.steady) {
+            if open_room(&mut self.rooms, key).is_some() {
+                self.retry_reset(key.index, now);
+            }
+        }
+    }
+
     /// The store has begun the log of a room anew.
-    pub(in crate::rooms) fn epoch_was_reset(&mut self, key: RoomKey, opened: &Opened, now: Timestamp) {
+    pub(in crate::rooms) fn epoch_was_reset(&mut self, key: RoomKey, opened: &Opened, now: Now) {
         let Some(room) = open_room(&mut self.rooms, key) else { return };
         if room.stored_as != Some(opened.id) {
             // It was deleted, and there is another room of that name. Its members are about to be told.
@@ -82,7 +91,7 @@ impl<P: Peer> Shard<P> {
             for member in room.members.iter() {
                 self.catch_up.forget(member.key);
             }
-            room.reset_epoch(opened, &self.limits, &*self.fanout_pool, &mut self.out);
+            room.reset_epoch(opened, now, &self.limits, &*self.fanout_pool, &mut self.out);
             // They left while the room was cut off, and the log that goes on does not say so.
             self.end_stays(key.index, &opened.open_stays, now);
             self.append_delayed(key, now);
@@ -104,13 +113,13 @@ impl<P: Peer> Shard<P> {
     }
 
     /// The store could not.
-    pub(in crate::rooms) fn epoch_reset_failed(&mut self, key: RoomKey, now: Timestamp) {
+    pub(in crate::rooms) fn epoch_reset_failed(&mut self, key: RoomKey, now: Now) {
         if let Some(room) = open_room(&mut self.rooms, key)
             && room.link == StoreLink::Resetting
         {
-            let pause = u64::try_from(RESET_RETRY_PAUSE.as_micros()).unwrap_or(u64::MAX);
-            let retry_at = Timestamp::from_micros(now.micros().saturating_add(pause));
+            let retry_at = now.steady.later_by(RESET_RETRY_PAUSE);
             room.link = StoreLink::Broken { retry_at };
+            self.resets_due.push_back((key, retry_at));
         }
     }
 }

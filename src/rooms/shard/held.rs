@@ -2,8 +2,8 @@
 
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::request::RoomRequest;
+use crate::rooms::clock::Moment;
 use crate::rooms::ids::MemberKey;
-use crate::rooms::timestamp::Timestamp;
 
 /// What keeping a command costs besides its texts: it stands in a queue, and most have a box of their own.
 // Rounded up: this bounds memory, so an estimate below the truth would be the worse one.
@@ -76,26 +76,22 @@ impl<P> Command<P> {
     }
 
     /// Whether it is a poll that has waited since then, and whose waiter has gone or whose time has passed.
-    pub(super) fn is_stale_poll(&self, since: Timestamp, now: Timestamp) -> bool {
+    pub(super) fn is_stale_poll(&self, since: Moment, now: Moment) -> bool {
         let Command::Request(request) = self else { return false };
         let RoomRequest::Poll { poll, .. } = &**request else { return false };
         // Who only looks is answered, and has no waiter.
         let has_gone = || poll.waiter.as_ref().is_some_and(|waiter| waiter.strong_count() == 0);
-        !poll.wait.is_zero() && (has_gone() || poll.wait <= waited(since, now))
+        !poll.wait.is_zero() && (has_gone() || poll.wait <= now.since(since))
     }
 
     /// A poll has waited since then for its room already.
-    pub(super) fn shorten_wait(&mut self, since: Timestamp, now: Timestamp) {
+    pub(super) fn shorten_wait(&mut self, since: Moment, now: Moment) {
         if let Command::Request(request) = self
             && let RoomRequest::Poll { poll, .. } = &mut **request
         {
-            poll.wait = poll.wait.saturating_sub(waited(since, now));
+            poll.wait = poll.wait.saturating_sub(now.since(since));
         }
     }
-}
-
-fn waited(since: Timestamp, now: Timestamp) -> std::time::Duration {
-    std::time::Duration::from_micros(now.micros().saturating_sub(since.micros()))
 }
 
 impl RoomRequest {

@@ -6,16 +6,16 @@ use crate::limit_hits::Limit;
 use crate::rooms::api::command::{Command, Join};
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::clock::Now;
 use crate::rooms::ids::{MemberKey, ReadingMember};
 use crate::rooms::message::kind::Kind;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::room::publisher::PresenceNotice;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn join(&mut self, mut join: Join<P>, now: Timestamp) {
+    pub(super) fn join(&mut self, mut join: Join<P>, now: Now) {
         if self.limits.bounds.bans.holds(&join.room, &join.user) {
             return self.turn_away(join, RejectReason::Banned);
         }
@@ -44,7 +44,7 @@ impl<P: Peer> Shard<P> {
         let is_noticed = announced && room.member_count() < self.limits.notices.members_max;
         let stay = is_noticed.then_some(stay);
         let profile =
-            Profile { user: name.clone(), session_id, joined_at: now, announced, stay, expelled: false };
+            Profile { user: name.clone(), session_id, joined_at: now.wall, announced, stay, expelled: false };
         let (position, since) = room.join(join);
         if let Some(reply) = reply
             && !reply.deliver(Ok(room.position()))
@@ -87,7 +87,7 @@ impl<P: Peer> Shard<P> {
         self.out.session_effects.push(SessionEffect::Close(join.session, reason));
     }
 
-    pub(super) fn leave(&mut self, member: MemberKey, now: Timestamp) {
+    pub(super) fn leave(&mut self, member: MemberKey, now: Now) {
         let (index, position, profile) = match self.member_index.take(member) {
             None | Some(MemberSlot::Left { .. }) => return,
             Some(MemberSlot::Joined { room, position, profile }) => (room, position, profile),
@@ -103,8 +103,8 @@ impl<P: Peer> Shard<P> {
             room.presence.exit(&profile.user);
         }
         if room.member_count() == 0 {
-            room.idle_since = now;
-            self.idle.push(room.key, now);
+            room.idle_since = now.steady;
+            self.idle.push(room.key, now.steady);
         }
         if let Some(stay) = profile.stay {
             let notice = PresenceNotice { kind: Kind::Leave, stay, username: profile.user };

@@ -1,17 +1,17 @@
 //! How many polls wait in a shard.
 
+use crate::rooms::clock::Moment;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::rooms::room::waiting_poll::Counted;
-use crate::rooms::timestamp::Timestamp;
 
 /// The polls that wait in one shard.
 #[derive(Debug, Default)]
 pub(in crate::rooms) struct Polls {
     count: Arc<AtomicUsize>,
     /// When the polls that have ended were looked for last, because too many waited.
-    pub(super) swept_at: Timestamp,
+    pub(super) swept_at: Moment,
 }
 
 impl Polls {

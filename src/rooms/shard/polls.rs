@@ -1,11 +1,13 @@
 //! Long polling: polls are answered, or wait in their rooms.
 
+use std::time::Duration;
+
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::poll::Poll;
+use crate::rooms::clock::Now;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::waiting_poll::WaitingPoll;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Position;
 
 /// Maximum number of polls that wait in one shard.
@@ -13,11 +15,11 @@ use crate::rooms::values::Position;
 const WAITING_MAX: usize = 16_384;
 /// Minimum interval between two searches for polls that have ended, while `WAITING_MAX` wait.
 // A search looks at every room: once a second bounds that.
-const SWEEP_INTERVAL_MICROS: u64 = 1_000_000;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 impl<P: Peer> Shard<P> {
     /// Answers a poll, or has it wait. The room is at `index`, and open.
-    pub(in crate::rooms) fn poll(&mut self, index: usize, user: Box<str>, poll: Poll, now: Timestamp) {
+    pub(in crate::rooms) fn poll(&mut self, index: usize, user: Box<str>, poll: Poll, now: Now) {
         let clock = self.clock;
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return };
         room.expire(clock);
@@ -37,10 +39,9 @@ impl<P: Peer> Shard<P> {
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return };
         // Whenever there are twice as many, so that each costs the same at any number of them.
         if room.polls.len().is_power_of_two() {
-            room.forget_polls(now);
+            room.forget_polls(now.steady);
         }
-        let micros = u64::try_from(poll.wait.as_micros()).unwrap_or(u64::MAX);
-        let until = Timestamp::from_micros(now.micros().saturating_add(micros));
+        let until = now.steady.later_by(poll.wait);
         let Poll { limit, waiter, reply, .. } = poll;
         room.polls.push(WaitingPoll {
             user,
@@ -54,14 +55,13 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Whether one more poll may wait. Looks through all rooms for polls that have ended, but not often.
-    pub(in crate::rooms) fn has_place_for_poll(&mut self, now: Timestamp) -> bool {
-        let next_sweep = self.polls.swept_at.micros().saturating_add(SWEEP_INTERVAL_MICROS);
-        if self.polls.count() >= WAITING_MAX && (self.clock.micros() >= next_sweep) {
-            self.polls.swept_at = self.clock;
+    pub(in crate::rooms) fn has_place_for_poll(&mut self, now: Now) -> bool {
+        if self.polls.count() >= WAITING_MAX && now.steady >= self.polls.swept_at.later_by(SWEEP_INTERVAL) {
+            self.polls.swept_at = now.steady;
             for (_, entry) in &mut self.rooms {
                 match entry {
-                    RoomSlot::Open(room) => room.forget_polls(now),
-                    RoomSlot::Opening(opening) => opening.forget_polls(now, &self.limits.bounds),
+                    RoomSlot::Open(room) => room.forget_polls(now.steady),
+                    RoomSlot::Opening(opening) => opening.forget_polls(now.steady, &self.limits.bounds),
                 }
             }
         }

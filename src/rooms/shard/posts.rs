@@ -1,5 +1,6 @@
 //! Publishing to chat rooms in the name of a user, without a member: one message, or several together.
 
+use crate::rooms::clock::Now;
 use std::collections::HashMap;
 
 use super::state::{RoomSlot, Shard};
@@ -12,12 +13,11 @@ use crate::rooms::message::identity::content_digest;
 use crate::rooms::reasons::PostError;
 use crate::rooms::room::publisher::Publisher;
 use crate::rooms::room::state::Room;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Format, Posted};
 
 impl<P: Peer> Shard<P> {
     /// Publishes, once the room is open.
-    pub(super) fn post(&mut self, post: Box<Post>, reply: PostReply, now: Timestamp) {
+    pub(super) fn post(&mut self, post: Box<Post>, reply: PostReply, now: Now) {
         match self.find_for_post(&post, now) {
             Err(error) => reply.send(Err(error)),
             Ok(index) if matches!(self.rooms[index], RoomSlot::Opening(_)) => {
@@ -29,7 +29,7 @@ impl<P: Peer> Shard<P> {
 
     /// Publishes all of it, once all rooms are open, or nothing: everything that can be wrong is looked for before the first
     /// message is appended, and the store is told that they go together.
-    pub(super) fn post_all(&mut self, posts: Vec<(Post, PostReply)>, only_asks: bool, now: Timestamp) {
+    pub(super) fn post_all(&mut self, posts: Vec<(Post, PostReply)>, only_asks: bool, now: Now) {
         for (post, _) in &posts {
             match self.find_for_post(post, now) {
                 Err(error) => return refuse_all(posts, error),
@@ -58,7 +58,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// The room of a message, open or on its way.
-    fn find_for_post(&mut self, post: &Post, now: Timestamp) -> Result<usize, PostError> {
+    fn find_for_post(&mut self, post: &Post, now: Now) -> Result<usize, PostError> {
         if self.limits.bounds.bans.holds(&post.room, &post.sender) {
             return Err(PostError::Banned);
         }
@@ -67,7 +67,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Whether each of these messages can be published in its room, which is open, behind those before it.
-    fn may_post_all(&mut self, posts: &[(Post, PostReply)], now: Timestamp) -> Result<(), PostError> {
+    fn may_post_all(&mut self, posts: &[(Post, PostReply)], now: Now) -> Result<(), PostError> {
         let mut ids = HashMap::new();
         for (post, _) in posts {
             let index = self.names[Format::Chat as usize].get(&post.room).copied();
@@ -100,7 +100,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Publishes in the room at `index`, which is open; the store's name for it, if the message waits for the store.
-    fn post_to(&mut self, index: usize, post: &Post, reply: PostReply, now: Timestamp) -> Option<RoomId> {
+    fn post_to(&mut self, index: usize, post: &Post, reply: PostReply, now: Now) -> Option<RoomId> {
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else {
             debug_assert!(false, "the room is open");
             reply.send(Err(PostError::Unavailable));

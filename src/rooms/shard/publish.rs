@@ -4,16 +4,16 @@ use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::publication::Published;
+use crate::rooms::clock::Now;
 use crate::rooms::ids::MemberKey;
 use crate::rooms::message::draft::Draft;
 use crate::rooms::message::kind::Kind;
 use crate::rooms::reasons::PostError;
 use crate::rooms::room::publisher::Publisher;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn publish(&mut self, member: MemberKey, message: Published<'_>, now: Timestamp) {
+    pub(super) fn publish(&mut self, member: MemberKey, message: Published<'_>, now: Now) {
         let (index, slot) = match self.member_index.get(member) {
             Some(MemberSlot::Waiting { room }) => (room.index, None),
             Some(slot @ MemberSlot::Joined { room, .. }) => (*room, Some(slot)),
@@ -22,7 +22,7 @@ impl<P: Peer> Shard<P> {
         let room = match &mut self.rooms[index] {
             RoomSlot::Open(room) => room,
             RoomSlot::Opening(opening) => {
-                if !opening.hold_publish(member, message, now, &self.limits.bounds) {
+                if !opening.hold_publish(member, message, now.steady, &self.limits.bounds) {
                     return opening.tell(member, &PostError::Busy.fault(message.client_id()));
                 }
                 // Of a reader that waits at a room that is not there: it brings the room into being.

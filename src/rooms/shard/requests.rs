@@ -1,7 +1,5 @@
 //! What a shard answers: who is online, kicks, deletions; messages are in `posts`.
 
-use std::time::Duration;
-
 use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::Command;
@@ -9,15 +7,15 @@ use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::relayed::Relayed;
 use crate::rooms::api::request::RoomRequest;
+use crate::rooms::clock::Now;
 use crate::rooms::ids::RoomId;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::room::state::Room;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Format, Online, OnlineSession};
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn request(&mut self, request: RoomRequest, now: Timestamp) {
+    pub(super) fn request(&mut self, request: RoomRequest, now: Now) {
         match request {
             RoomRequest::Post { post, reply } => self.post(post, reply, now),
             RoomRequest::PostAll { posts, only_asks } => self.post_all(posts, only_asks, now),
@@ -43,14 +41,13 @@ impl<P: Peer> Shard<P> {
             RoomRequest::Stats { reply } => reply.send(self.stats()),
             RoomRequest::Ping { reply } => {
                 let since = self.waiting_since();
-                let waited = |since: Timestamp| now.micros().saturating_sub(since.micros());
-                reply.send(since.map(waited).map(Duration::from_micros));
+                reply.send(since.map(|since| now.steady.since(since)));
             }
         }
     }
 
     /// What is asked of a chat room without changing anything there.
-    fn answer_reader(&mut self, request: RoomRequest, now: Timestamp) {
+    fn answer_reader(&mut self, request: RoomRequest, now: Now) {
         let found = match &request {
             RoomRequest::Position { room, user, .. } | RoomRequest::Poll { room, user, .. } => {
                 self.find_for(room, user, now)
@@ -86,7 +83,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Publishes to a relay that has members; returns how many.
-    fn relay(&mut self, message: &Relayed, now: Timestamp) -> usize {
+    fn relay(&mut self, message: &Relayed, now: Now) -> usize {
         let Some(&index) = self.names[message.format() as usize].get(&message.room) else { return 0 };
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return 0 };
         if room.members.is_empty() {
@@ -100,7 +97,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// A chat room for a user who wants to read it.
-    fn find_for(&mut self, name: &str, user: &str, now: Timestamp) -> Result<usize, RejectReason> {
+    fn find_for(&mut self, name: &str, user: &str, now: Now) -> Result<usize, RejectReason> {
         if self.limits.bounds.bans.holds(name, user) {
             return Err(RejectReason::Banned);
         }
@@ -259,7 +256,7 @@ mod tests {
         let page = Page {
             messages: Vec::new(),
             tail: 201,
-            gone_at: Timestamp::default(),
+            gone_at: crate::rooms::timestamp::Timestamp::default(),
             head: 200,
             epoch: 9,
             start: 200,

@@ -13,15 +13,17 @@
 //! A deletion that meets a room on its way is noted: if it was that room which the store has opened, the store is asked
 //! once more, and what waits is in the next room of that name.
 
+use std::time::Duration;
+
 use crate::limit_hits::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::publication::Published;
+use crate::rooms::clock::Moment;
 use crate::rooms::ids::{Arena, MemberKey, RoomId, RoomKey};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::encoded::write_notice;
 use crate::rooms::message::notice::Notice;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Fault;
 
 /// Maximum number of bytes that wait for one room.
@@ -29,7 +31,7 @@ use crate::rooms::values::Fault;
 const ROOM_BYTES_MAX: usize = 4 << 20;
 /// Minimum interval between two searches for polls that have ended, while a room holds all that it may.
 // A search looks at each command that waits: once a second bounds that, and a poll waits for several seconds.
-const SWEEP_INTERVAL_MICROS: u64 = 1_000_000;
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A room that is being opened.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ pub(super) struct Opening<P> {
     /// Rooms of this name that were deleted since it was found.
     pub(super) deleted: Vec<RoomId>,
     /// When polls that have ended were looked for last, because too much waited.
-    pub(super) swept_at: Timestamp,
+    pub(super) swept_at: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,14 +60,14 @@ pub(super) enum Phase {
     /// The store was asked for it, and whether to create it.
     Asked { create: bool },
     /// The store has no such room, and no command that waits may create one; since when.
-    Absent { since: Timestamp },
+    Absent { since: Moment },
 }
 
 /// A command that waits.
 #[derive(Debug)]
 pub(super) struct Held<P> {
     pub(super) command: Command<P>,
-    pub(super) since: Timestamp,
+    pub(super) since: Moment,
     pub(super) bytes: usize,
     /// It is a reader that was greeted as at an empty room, and goes on waiting. Invariant: those stand before all
     /// others.
@@ -73,7 +75,7 @@ pub(super) struct Held<P> {
 }
 
 impl<P> Held<P> {
-    pub(super) fn new(command: Command<P>, since: Timestamp, bytes: usize) -> Held<P> {
+    pub(super) fn new(command: Command<P>, since: Moment, bytes: usize) -> Held<P> {
         Held { command, since, bytes, is_greeted: false }
     }
 }
@@ -90,7 +92,7 @@ impl<P> Opening<P> {
             creation_charged: false,
             attempts: 0,
             deleted: Vec::new(),
-            swept_at: Timestamp::default(),
+            swept_at: Moment::default(),
         }
     }
 
@@ -107,14 +109,14 @@ impl<P> Opening<P> {
     }
 
     /// Since when only readers wait, for a room that is not there.
-    pub(super) fn idle_since(&self) -> Option<Timestamp> {
+    pub(super) fn idle_since(&self) -> Option<Moment> {
         match self.phase {
             Phase::Absent { since } => Some(since),
             Phase::Found | Phase::Asked { .. } => None,
         }
     }
 
-    pub(super) fn set_idle_since(&mut self, now: Timestamp) {
+    pub(super) fn set_idle_since(&mut self, now: Moment) {
         if let Phase::Absent { since } = &mut self.phase {
             *since = now;
         }
@@ -144,7 +146,7 @@ impl<P> Opening<P> {
     pub(super) fn hold(
         &mut self,
         command: Command<P>,
-        now: Timestamp,
+        now: Moment,
         bounds: &Bounds,
     ) -> Result<(), Command<P>> {
         let bytes = command.held_bytes();
@@ -158,12 +160,11 @@ impl<P> Opening<P> {
 
     /// Forgets polls that have ended whenever twice as much waits, so that each command costs the same
     /// whatever their number; and before one is refused, but not often.
-    fn make_place(&mut self, bytes: usize, now: Timestamp, bounds: &Bounds) {
+    fn make_place(&mut self, bytes: usize, now: Moment, bounds: &Bounds) {
         let is_full = self.charged.saturating_add(bytes) > ROOM_BYTES_MAX;
-        let next_sweep = self.swept_at.micros().saturating_add(SWEEP_INTERVAL_MICROS);
         if self.held.len().is_power_of_two() {
             self.forget_polls(now, bounds);
-        } else if is_full && now.micros() >= next_sweep {
+        } else if is_full && now >= self.swept_at.later_by(SWEEP_INTERVAL) {
             self.swept_at = now;
             self.forget_polls(now, bounds);
         }
@@ -184,7 +185,7 @@ impl<P> Opening<P> {
         &mut self,
         member: MemberKey,
         message: Published<'_>,
-        now: Timestamp,
+        now: Moment,
         bounds: &Bounds,
     ) -> bool {
         let own = Command::<P>::Leave(member).held_bytes();
@@ -218,7 +219,7 @@ impl<P> Opening<P> {
     pub(super) fn take(
         &mut self,
         bounds: &Bounds,
-        mut is_meant: impl FnMut(&Command<P>, Timestamp) -> bool,
+        mut is_meant: impl FnMut(&Command<P>, Moment) -> bool,
     ) -> Vec<Command<P>> {
         let taken = self.held.extract_if(.., |held| is_meant(&held.command, held.since));
         let (commands, bytes): (Vec<_>, Vec<_>) = taken.map(|held| (held.command, held.bytes)).unzip();
@@ -243,7 +244,7 @@ impl<P> Opening<P> {
     }
 
     /// Forgets polls that have ended.
-    pub(super) fn forget_polls(&mut self, now: Timestamp, bounds: &Bounds) {
+    pub(super) fn forget_polls(&mut self, now: Moment, bounds: &Bounds) {
         drop(self.take(bounds, |command, since| command.is_stale_poll(since, now)));
     }
 

@@ -1,5 +1,6 @@
 //! The rooms of one worker: member index and fan-out queue.
 
+use crate::rooms::clock::Moment;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use slab::Slab;
@@ -51,6 +52,9 @@ pub struct Shard<P> {
     pub(super) commits: PendingCommits,
     /// Rooms whose notices wait for the store.
     pub(super) delayed: DelayedRooms,
+    /// Rooms whose logs the store could not begin anew, and when it is asked again. The pause is the same for all, so they
+    /// stand in the order in which they are due.
+    pub(super) resets_due: VecDeque<(RoomKey, Moment)>,
     pub(super) barriers: usize,
     /// Rooms that the store was asked for, or will be. Invariant: entries that are asked.
     pub(super) openings: usize,
@@ -69,7 +73,7 @@ pub struct Shard<P> {
     pub(super) resets: u64,
     /// When all invariants were looked at last.
     #[cfg(debug_assertions)]
-    pub(super) checked_at: Timestamp,
+    pub(super) checked_at: Moment,
     /// Rooms of which the store has said that they are damaged.
     pub(super) damaged: HashSet<RoomId>,
     pub(super) polls: Polls,
@@ -98,6 +102,7 @@ impl<P: Peer> Shard<P> {
             catch_up: CatchUp::default(),
             commits: PendingCommits::new(number),
             delayed: DelayedRooms::default(),
+            resets_due: VecDeque::new(),
             barriers: 0,
             openings: 0,
             clock: Timestamp::default(),
@@ -109,7 +114,7 @@ impl<P: Peer> Shard<P> {
             messages: 0,
             resets: 0,
             #[cfg(debug_assertions)]
-            checked_at: Timestamp::default(),
+            checked_at: Moment::default(),
             damaged: HashSet::new(),
             polls: Polls::default(),
             out: Outcome::default(),
@@ -198,4 +203,4 @@ pub(super) fn open_room<P>(rooms: &mut Slab<RoomSlot<P>>, key: RoomKey) -> Optio
 }
 
 /// Rooms with notices that wait, and until when: in the order in which they were put off.
-pub(in crate::rooms) type DelayedRooms = VecDeque<(RoomKey, Timestamp)>;
+pub(in crate::rooms) type DelayedRooms = VecDeque<(RoomKey, Moment)>;

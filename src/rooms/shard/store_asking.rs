@@ -4,14 +4,14 @@ use super::state::{RoomSlot, Shard, open_room};
 use super::store_requests::REQUESTS_MAX;
 use crate::rooms::api::effect::StoreRequest;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::clock::{Moment, Now};
 use crate::rooms::ids::RoomKey;
 use crate::rooms::room::store_link::StoreLink;
-use crate::rooms::timestamp::Timestamp;
 
 impl<P: Peer> Shard<P> {
     /// Asks the store about a room, as soon as there are few enough requests under way.
-    pub(super) fn request_room(&mut self, room: RoomKey, now: Timestamp) {
-        self.requests.since.push_back((room, now));
+    pub(super) fn request_room(&mut self, room: RoomKey, now: Now) {
+        self.requests.since.push_back((room, now.steady));
         self.requests.queued.push_back(room);
         self.make_requests();
     }
@@ -45,7 +45,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Since when the room has waited that has waited longest for the store.
-    pub(super) fn waiting_since(&mut self) -> Option<Timestamp> {
+    pub(super) fn waiting_since(&mut self) -> Option<Moment> {
         while let Some(&(key, since)) = self.requests.since.front() {
             let waits = match self.rooms.get(key.index) {
                 Some(RoomSlot::Opening(opening)) => opening.key == key && opening.is_asked().is_some(),

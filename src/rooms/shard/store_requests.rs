@@ -1,9 +1,9 @@
 //! Requests of a shard to the store about rooms: to open one, or to begin its log anew.
 
+use crate::rooms::clock::Moment;
 use std::collections::{HashSet, VecDeque};
 
 use crate::rooms::ids::RoomKey;
-use crate::rooms::timestamp::Timestamp;
 
 /// Requests of one shard at the store at most. The answers of all of them have to fit into the way back
 /// (`workers::store_client`), and those of all shards into the store's queue beside everything else.
@@ -18,7 +18,7 @@ pub(super) struct StoreRequests {
     /// request at a time.
     pub(super) under_way: HashSet<RoomKey>,
     /// Since when rooms have waited, oldest first; rooms that wait no more are dropped when they come to the front.
-    pub(super) since: VecDeque<(RoomKey, Timestamp)>,
+    pub(super) since: VecDeque<(RoomKey, Moment)>,
 }
 
 impl StoreRequests {

@@ -17,13 +17,13 @@ impl World {
         let Some((name, answer)) = self.store.refuse_opening(RejectReason::Unavailable) else { return };
         let room = self.rooms.iter_mut().find(|room| room.name == &*name).expect("a room of ours");
         room.waiting = None;
-        self.shard.answer(answer, self.now);
+        self.shard.answer(answer, self.now.into());
     }
 
     /// The store has created a room that was deleted before it looked: it is asked again.
     pub(super) fn overtake_opening(&mut self) {
         if let Some((_, answer)) = self.store.refuse_opening(RejectReason::NoSuchRoom) {
-            self.shard.answer(answer, self.now);
+            self.shard.answer(answer, self.now.into());
         }
     }
 
@@ -47,7 +47,7 @@ impl World {
             &Arena::default(),
         );
         if let Some((_, answer)) = answer {
-            self.shard.answer(answer, self.now);
+            self.shard.answer(answer, self.now.into());
         }
     }
 

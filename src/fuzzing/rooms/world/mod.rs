@@ -177,14 +177,14 @@ impl World {
     fn pass_time(&mut self, time: Duration) {
         self.now = self.now.later_by(time);
         let now = self.now;
-        self.shard.tick(now);
+        self.shard.tick(now.into());
         for room in self.rooms.iter_mut().filter(|room| room.again_at.is_some_and(|at| at <= now)) {
             room.append_delayed(now);
         }
     }
 
     fn apply(&mut self, command: Command<ScriptedPeer>, arena: &Arena) {
-        self.shard.apply(command, arena, self.now);
+        self.shard.apply(command, arena, self.now.into());
         // A session that goes because of what was said goes after it.
         self.effects.extend(self.shard.take_session_effects());
         self.take_requests();

@@ -33,7 +33,7 @@ impl World {
         let Some((name, answer)) = self.store.open(self.limits.window) else { return false };
         if matches!(answer, StoreAnswer::Opened { opened: Err(_), .. }) {
             // A log that could not begin anew.
-            self.shard.answer(answer, self.now);
+            self.shard.answer(answer, self.now.into());
             return true;
         }
         let stored = self.store.room(&name);
@@ -55,7 +55,7 @@ impl World {
                     }
                 }
             }
-            self.shard.answer(answer, self.now);
+            self.shard.answer(answer, self.now.into());
             return true;
         }
         room.epoch = stored.epoch;
@@ -65,7 +65,7 @@ impl World {
         for draft in room.waiting.take().unwrap_or_default() {
             room.append(draft, self.now);
         }
-        self.shard.answer(answer, self.now);
+        self.shard.answer(answer, self.now.into());
         true
     }
 
@@ -87,13 +87,13 @@ impl World {
                 room.append_delayed(self.now);
             }
         }
-        self.shard.answer(answer, self.now);
+        self.shard.answer(answer, self.now.into());
         true
     }
 
     pub(super) fn answer_read(&mut self) -> bool {
         let Some(answer) = self.store.read() else { return false };
-        self.shard.answer(answer, self.now);
+        self.shard.answer(answer, self.now.into());
         true
     }
 }

@@ -13,6 +13,7 @@
 //!
 //! `tests` runs it under a clock of its own.
 
+use crate::rooms::clock::Now;
 use std::collections::HashSet;
 
 use super::commits::PendingCommits;
@@ -24,16 +25,15 @@ use crate::rooms::ids::{RoomKey, StayId};
 use crate::rooms::message::draft::{Draft, DraftPresence};
 use crate::rooms::message::kind::Kind;
 use crate::rooms::message::presence_text::SYSTEM_SENDER;
-use crate::rooms::room::delayed::{Delayed, PAUSE_MAX};
+use crate::rooms::room::delayed::Delayed;
 use crate::rooms::room::limits::RoomLimits;
 use crate::rooms::room::publisher::{PresenceNotice, Publisher};
 use crate::rooms::room::state::Room;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
     /// Appends a notice to a chat room, behind the notices that wait for the store.
-    pub(in crate::rooms) fn notify(&mut self, index: usize, notice: PresenceNotice, now: Timestamp) {
+    pub(in crate::rooms) fn notify(&mut self, index: usize, notice: PresenceNotice, now: Now) {
         if let RoomSlot::Open(room) = &mut self.rooms[index]
             && room.format == Format::Chat
             && !room.deleted
@@ -44,7 +44,8 @@ impl<P: Peer> Shard<P> {
                 room.delayed.push(notice);
                 self.put_off_notices(key, now);
             } else if room.delayed.is_empty() {
-                append(&mut self.commits, room, &notice, &self.limits, now);
+                let users = room.presence.users();
+                append(&mut self.commits, room, (&notice, users), &self.limits, now);
                 self.messages += 1;
             } else {
                 room.delayed.push(notice);
@@ -55,7 +56,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Ends the stays of an opened room whose sessions are gone.
-    pub(in crate::rooms) fn end_stays(&mut self, index: usize, stays: &[OpenStay], now: Timestamp) {
+    pub(in crate::rooms) fn end_stays(&mut self, index: usize, stays: &[OpenStay], now: Now) {
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return };
         // Where nothing is stored, their ends would be told again at each opening.
         if stays.is_empty() || room.record_as().is_none() {
@@ -84,19 +85,19 @@ impl<P: Peer> Shard<P> {
     }
 
     /// The store has refused a room: its notices wait for another time.
-    pub(in crate::rooms) fn put_off_notices(&mut self, key: RoomKey, now: Timestamp) {
+    pub(in crate::rooms) fn put_off_notices(&mut self, key: RoomKey, now: Now) {
         let Some(room) = open_room(&mut self.rooms, key) else { return };
         // No member can be told any more; the stays of a damaged room end when it is opened whole.
         if room.deleted || room.is_ended() {
             room.delayed = Delayed::default();
         }
-        if let Some(again_at) = room.delayed.put_off(now) {
+        if let Some(again_at) = room.delayed.put_off(now.steady) {
             self.delayed.push_back((key, again_at));
         }
     }
 
     /// Tries the notices again whose time has come.
-    pub(in crate::rooms) fn retry_notices(&mut self, now: Timestamp) {
+    pub(in crate::rooms) fn retry_notices(&mut self, now: Now) {
         // Rooms with longer pauses may stand in front of others, so each is looked at once.
         for _ in 0..self.delayed.len() {
             let Some((key, again_at)) = self.delayed.pop_front() else { return };
@@ -104,9 +105,7 @@ impl<P: Peer> Shard<P> {
             if room.delayed.again_at != Some(again_at) {
                 continue;
             }
-            // A wall clock that was set back must not make them wait for the time that it lost.
-            let is_due = now >= again_at || again_at > now.later_by(PAUSE_MAX);
-            if is_due {
+            if now.steady >= again_at {
                 self.append_delayed(key, now);
             } else {
                 self.delayed.push_back((key, again_at));
@@ -115,7 +114,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// The store has taken messages of a room: it may take the notices, too.
-    pub(in crate::rooms) fn notices_after_commit(&mut self, key: RoomKey, now: Timestamp) {
+    pub(in crate::rooms) fn notices_after_commit(&mut self, key: RoomKey, now: Now) {
         if let Some(room) = open_room(&mut self.rooms, key) {
             room.delayed.reset_pause();
             if !room.delayed.is_empty() {
@@ -124,39 +123,39 @@ impl<P: Peer> Shard<P> {
         }
     }
 
-    pub(in crate::rooms) fn append_delayed(&mut self, key: RoomKey, now: Timestamp) {
+    pub(in crate::rooms) fn append_delayed(&mut self, key: RoomKey, now: Now) {
         let Some(room) = open_room(&mut self.rooms, key) else { return };
         if room.is_closed() && !room.is_ended() {
             room.delayed.again_at = None;
             self.put_off_notices(key, now);
             return self.retry_reset(key.index, now);
         }
-        let notices = room.delayed.take();
+        let notices: Vec<_> = room.delayed.take().collect();
         if room.deleted {
             return;
         }
-        for notice in notices {
+        for notice in notices.iter().zip(room.presence.users_after(&notices)) {
             if room.is_ended() {
                 return;
             }
-            append(&mut self.commits, room, &notice, &self.limits, now);
+            append(&mut self.commits, room, notice, &self.limits, now);
             self.messages += 1;
         }
         self.touch(key.index);
     }
 }
 
-/// Appends a notice to a room's log.
+/// Appends a notice to a room's log, with the number of users after it.
 fn append<P: Peer>(
     commits: &mut PendingCommits,
     room: &mut Room<P>,
-    notice: &PresenceNotice,
+    (notice, users): (&PresenceNotice, usize),
     limits: &RoomLimits,
-    now: Timestamp,
+    now: Now,
 ) {
     let PresenceNotice { kind, stay, username } = notice;
     let content = limits.notices.text(*kind, username);
-    let online = u64::try_from(room.presence.users()).unwrap_or(u64::MAX);
+    let online = u64::try_from(users).unwrap_or(u64::MAX);
     let draft = Draft {
         kind: *kind,
         sender: SYSTEM_SENDER,

@@ -119,8 +119,8 @@ fn what_happens_during_a_refusal_comes_after_it_in_order() {
     kit.commit();
     let expected = [
         entry("MESSAGE", "", 0, 3),
-        entry("LEAVE", "ann", 3, 4),
-        entry("JOIN", "cid", 3, 5),
+        entry("LEAVE", "ann", 1, 4),
+        entry("JOIN", "cid", 2, 5),
         entry("JOIN", "ann", 3, 6),
     ];
     assert_eq!(told(&ear), expected);

@@ -2,12 +2,12 @@
 
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::clock::Now;
 use crate::rooms::ids::{MemberKey, RoomKey};
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::shard::member_index::{MemberIndex, MemberSlot};
 use crate::rooms::shard::room_opening::{Held, Opening};
 use crate::rooms::shard::state::{RoomSlot, Shard};
-use crate::rooms::timestamp::Timestamp;
 
 impl<P> Opening<P> {
     /// The member has left, and its key may be given to another one: what it did goes on under a key of the shard's own.
@@ -35,12 +35,7 @@ impl<P> Opening<P> {
 
 impl<P: Peer> Shard<P> {
     /// A member leaves a room that is not open yet.
-    pub(in crate::rooms::shard) fn leave_waiting(
-        &mut self,
-        member: MemberKey,
-        room: RoomKey,
-        now: Timestamp,
-    ) {
+    pub(in crate::rooms::shard) fn leave_waiting(&mut self, member: MemberKey, room: RoomKey, now: Now) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(room.index) else { return };
         if opening.is_absent() {
             // A reader, which was never announced.
@@ -53,7 +48,7 @@ impl<P: Peer> Shard<P> {
         self.member_index.set(member, MemberSlot::Left { room });
         let leave = Command::Leave(orphan);
         // Never refused: its JOIN was charged for it, too.
-        opening.held.push(Held::new(leave, now, 0));
+        opening.held.push(Held::new(leave, now.steady, 0));
     }
 
     /// Closes the sessions that wait for a room (of one user, if named, whose polls end as well); returns how many.

@@ -3,14 +3,14 @@
 use crate::limit_hits::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::clock::Now;
 use crate::rooms::reasons::{PostError, RejectReason};
 use crate::rooms::shard::room_opening::Phase;
 use crate::rooms::shard::state::{RoomSlot, Shard};
-use crate::rooms::timestamp::Timestamp;
 
 impl<P: Peer> Shard<P> {
     /// Refuses the commands that would create the room, and has the readers wait.
-    pub(in crate::rooms::shard) fn refuse_creators(&mut self, index: usize, now: Timestamp) {
+    pub(in crate::rooms::shard) fn refuse_creators(&mut self, index: usize, now: Now) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         for command in opening.take(&self.limits.bounds, |command, _| command.creates()) {
             self.limits.bounds.hit(Limit::RoomCreations);
@@ -20,12 +20,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Refuses the commands that came last to a room that is not there; readers that wait for it longer wait on.
-    pub(in crate::rooms::shard) fn refuse_newcomers(
-        &mut self,
-        index: usize,
-        reason: RejectReason,
-        now: Timestamp,
-    ) {
+    pub(in crate::rooms::shard) fn refuse_newcomers(&mut self, index: usize, reason: RejectReason, now: Now) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         let newcomers = opening.held.extract_if(.., |held| !held.is_greeted);
         let (commands, bytes): (Vec<_>, Vec<_>) = newcomers.map(|held| (held.command, held.bytes)).unzip();

@@ -3,13 +3,13 @@
 use crate::limit_hits::Limit;
 use crate::rooms::api::command::Command;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::clock::Now;
 use crate::rooms::ids::{Arena, RoomKey};
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::state::Room;
 use crate::rooms::shard::member_index::MemberSlot;
 use crate::rooms::shard::room_opening::{Held, Opening, Phase};
 use crate::rooms::shard::state::{RoomSlot, Shard};
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Format;
 
 impl<P: Peer> Shard<P> {
@@ -22,7 +22,7 @@ impl<P: Peer> Shard<P> {
         name: &str,
         format: Format,
         create: bool,
-        now: Timestamp,
+        now: Now,
     ) -> Result<usize, RejectReason> {
         if let Some(&index) = self.names[format as usize].get(name) {
             return Ok(index);
@@ -32,7 +32,7 @@ impl<P: Peer> Shard<P> {
             return Err(RejectReason::TooManyRooms);
         }
         let is_there = self.limits.store.is_none() || format != Format::Chat;
-        if is_there && create && !self.limits.bounds.creations.take(now.micros()) {
+        if is_there && create && !self.limits.bounds.creations.take(now.steady.micros()) {
             self.limits.bounds.hit(Limit::RoomCreations);
             return Err(RejectReason::TooManyNewRooms);
         }
@@ -44,16 +44,16 @@ impl<P: Peer> Shard<P> {
             return Ok(self.rooms.insert(RoomSlot::Opening(Box::new(Opening::new(key, name)))));
         }
         let mut room = Room::new(key, name, format, self.new_epoch(key), self.limits.block_size);
-        room.idle_since = now;
-        self.idle.push(key, now);
+        room.idle_since = now.steady;
+        self.idle.push(key, now.steady);
         Ok(self.rooms.insert(RoomSlot::Open(Box::new(room))))
     }
 
     /// Has a command wait for the room at `index`, which is being opened, and sees to it that it comes.
-    pub(in crate::rooms::shard) fn hold(&mut self, index: usize, command: Command<P>, now: Timestamp) {
+    pub(in crate::rooms::shard) fn hold(&mut self, index: usize, command: Command<P>, now: Now) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         let (key, joiner) = (opening.key, command.joiner());
-        match opening.hold(command, now, &self.limits.bounds) {
+        match opening.hold(command, now.steady, &self.limits.bounds) {
             Ok(()) => {
                 if let Some(member) = joiner {
                     self.member_index.set(member, MemberSlot::Waiting { room: key });
@@ -68,7 +68,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Asks the store for the room at `index`, unless that was done.
-    pub(in crate::rooms::shard) fn advance(&mut self, index: usize, now: Timestamp) {
+    pub(in crate::rooms::shard) fn advance(&mut self, index: usize, now: Now) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         match opening.phase {
             Phase::Asked { .. } => return,
@@ -87,7 +87,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Readers wait at a room that is not there as at an empty one, all others are told that it is not.
-    pub(in crate::rooms::shard) fn wait_for_creation(&mut self, index: usize, now: Timestamp) {
+    pub(in crate::rooms::shard) fn wait_for_creation(&mut self, index: usize, now: Now) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         opening.phase = Phase::Found;
         let was_deleted = !std::mem::take(&mut opening.deleted).is_empty();
@@ -100,7 +100,7 @@ impl<P: Peer> Shard<P> {
                 let is_it = |held: &mut Held<P>| held.command.joiner() == Some(member);
                 gone_bytes += kept.extract_if(.., is_it).map(|held| held.bytes).sum::<usize>();
                 self.member_index.take(member);
-            } else if !command.is_stale_poll(since, now)
+            } else if !command.is_stale_poll(since, now.steady)
                 && let Some(command) = self.answer_absent(&name, command, was_deleted, now)
             {
                 kept.push(Held { command, since, bytes, is_greeted: true });
@@ -117,7 +117,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Only readers wait for the room from now on, if any does.
-    pub(in crate::rooms::shard) fn wait_on(&mut self, index: usize, now: Timestamp) {
+    pub(in crate::rooms::shard) fn wait_on(&mut self, index: usize, now: Now) {
         let Some(RoomSlot::Opening(opening)) = self.rooms.get_mut(index) else { return };
         debug_assert!(
             opening.held.iter().all(|held| held.is_greeted),
@@ -127,10 +127,10 @@ impl<P: Peer> Shard<P> {
         if opening.held.is_empty() {
             return self.remove_room(index);
         }
-        opening.phase = Phase::Absent { since: now };
+        opening.phase = Phase::Absent { since: now.steady };
         self.absent += 1;
         let key = opening.key;
-        self.idle.push(key, now);
+        self.idle.push(key, now.steady);
     }
 
     pub(in crate::rooms::shard) fn remove_if_unwanted(&mut self, index: usize) {

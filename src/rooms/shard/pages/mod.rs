@@ -8,11 +8,11 @@ use super::state::{RoomSlot, Shard};
 use crate::rooms::api::effect::{SessionEffect, StoreRequest};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::{Page, PageRequest, ReadFrom};
+use crate::rooms::clock::Now;
 use crate::rooms::ids::Reader;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::room::member::MemberState;
 use crate::rooms::room::page::PageOutcome;
-use crate::rooms::timestamp::Timestamp;
 
 /// Maximum number of messages of a page, and of bytes of their texts.
 // A page lies in memory until it is sent: small enough for several at a time, large enough to catch up in few reads.
@@ -24,7 +24,7 @@ const PAGE_BYTES: usize = 256 * 1024;
 const MISMATCHES_MAX: u8 = 3;
 
 impl<P: Peer> Shard<P> {
-    pub(super) fn page(&mut self, answered: Reader, page: Option<Page>, now: Timestamp) {
+    pub(super) fn page(&mut self, answered: Reader, page: Option<Page>, now: Now) {
         let reader = answered.of;
         let CatchUp { under_way, reading, .. } = &mut self.catch_up;
         let asked_for = under_way.iter().position(|number| *number == answered.number);

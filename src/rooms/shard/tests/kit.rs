@@ -17,6 +17,7 @@ use crate::rooms::api::publication::Publication;
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::api::settings::{Durability, Retention};
 use crate::rooms::api::store::{Opened, RecordBatch};
+use crate::rooms::clock::Now;
 use crate::rooms::ids::{Arena, MemberKey, RoomId, SessionKey, TextSpan};
 use crate::rooms::limits::bounds::Bounds;
 use crate::rooms::log::frames::{Slice, Window};
@@ -74,6 +75,8 @@ impl Ear {
 pub(in crate::rooms) struct Kit {
     pub(in crate::rooms) shard: Shard<Ear>,
     pub(in crate::rooms) now: u64,
+    /// By how many seconds the clock on the wall has been set forward.
+    pub(in crate::rooms) ahead: u64,
     members: u32,
     /// Batches that the store has not answered.
     pub(in crate::rooms) batches: Vec<RecordBatch>,
@@ -106,6 +109,7 @@ impl Kit {
         Kit {
             shard,
             now: 1_000_000,
+            ahead: 0,
             members: 0,
             batches: Vec::new(),
             effects: Vec::new(),
@@ -113,8 +117,9 @@ impl Kit {
         }
     }
 
-    pub(in crate::rooms) fn time(&self) -> Timestamp {
-        Timestamp::from_micros(self.now)
+    pub(in crate::rooms) fn time(&self) -> Now {
+        let wall = Timestamp::from_micros(self.now + self.ahead * 1_000_000);
+        Now { wall, ..Now::from(Timestamp::from_micros(self.now)) }
     }
 
     /// Has the shard do what it can; what it asks of the store is kept.

@@ -101,7 +101,7 @@ impl Bench {
 
     pub(super) fn apply(&mut self, command: Command<Client>) {
         self.now += 1;
-        self.shard.apply(command, &Arena::default(), Timestamp::from_micros(self.now));
+        self.shard.apply(command, &Arena::default(), Timestamp::from_micros(self.now).into());
         self.shard.pump(usize::MAX);
         self.shard.check();
     }
@@ -145,7 +145,7 @@ impl Bench {
         let content = TextSpan::store(&mut arena.text, content).unwrap();
         let command =
             Command::Publish { member: MemberKey(member), message: Publication::Text { content, id: None } };
-        self.shard.apply(command, &arena, Timestamp::from_micros(self.now));
+        self.shard.apply(command, &arena, Timestamp::from_micros(self.now).into());
         self.shard.pump(usize::MAX);
     }
 
@@ -220,7 +220,7 @@ impl Bench {
     pub(super) fn answer(&mut self, room: RoomKey, opened: Result<Opened, RejectReason>) {
         let answer = StoreAnswer::Opened { room, opened: opened.map(Box::new) };
         self.now += 1;
-        self.shard.answer(answer, Timestamp::from_micros(self.now));
+        self.shard.answer(answer, Timestamp::from_micros(self.now).into());
         self.shard.pump(usize::MAX);
         self.shard.check();
     }

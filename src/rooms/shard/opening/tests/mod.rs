@@ -101,7 +101,7 @@ fn a_deleted_room_is_forgotten_with_its_last_member_and_takes_no_name_with_it() 
     bench.publish(1, "welcome");
     bench.apply(Command::Leave(MemberKey(1)));
     bench.now += 100_000_000;
-    bench.shard.tick(Timestamp::from_micros(bench.now));
+    bench.shard.tick(Timestamp::from_micros(bench.now).into());
     assert_eq!(bench.users("r"), ["bob"]);
     assert_eq!(bench.shard.stats().messages, 2, "two JOINs");
 }
@@ -235,7 +235,7 @@ fn a_name_at_which_nobody_waits_any_more_is_forgotten() {
     let (room, _) = bench.request();
     bench.answer(room, Err(RejectReason::NoSuchRoom));
     bench.now += 40_000_000;
-    bench.shard.tick(Timestamp::from_micros(bench.now));
+    bench.shard.tick(Timestamp::from_micros(bench.now).into());
     assert_eq!(bench.shard.rooms.len(), 1);
     bench.apply(Command::Leave(MemberKey(1)));
     assert_eq!((bench.shard.rooms.len(), bench.shard.absent, bench.bounds.opening_bytes()), (0, 0, 0));
@@ -364,13 +364,13 @@ fn rooms_that_nobody_is_in_are_forgotten_though_nobody_leaves_and_one_is_busy() 
         bench.answer(room, Ok(opened(RoomId(number), 0)));
         assert_eq!(bench.shard.take_batch().map(|batch| batch.records.len()), Some(1));
         let committed = StoreAnswer::Committed { refused: Vec::new() };
-        bench.shard.answer(committed, Timestamp::from_micros(bench.now));
+        bench.shard.answer(committed, Timestamp::from_micros(bench.now).into());
     }
     // The one in front is read from, and stays.
     let reader = bench.poll("r0", 3600);
     bench.now += 40_000_000;
     assert!(bench.shard.wants_tick());
-    bench.shard.tick(Timestamp::from_micros(bench.now));
+    bench.shard.tick(Timestamp::from_micros(bench.now).into());
     assert_eq!((bench.shard.rooms.len(), bench.shard.names[0].contains_key("r0")), (1, true));
     // At the limit of rooms none without members stands in the way of a new one, however young.
     bench.bounds.set(usize::MAX, 3);
@@ -384,7 +384,7 @@ fn rooms_that_nobody_is_in_are_forgotten_though_nobody_leaves_and_one_is_busy() 
         bench.apply(Command::Leave(MemberKey(member)));
         while bench.shard.take_batch().is_some() {
             let committed = StoreAnswer::Committed { refused: Vec::new() };
-            bench.shard.answer(committed, Timestamp::from_micros(bench.now));
+            bench.shard.answer(committed, Timestamp::from_micros(bench.now).into());
         }
     }
     assert!(bench.shard.names[0].contains_key("r0"));

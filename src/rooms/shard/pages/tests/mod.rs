@@ -19,7 +19,6 @@ use crate::rooms::log::encoding::{Encoding, Entry};
 use crate::rooms::message::notice::Notice;
 use crate::rooms::reasons::RejectReason;
 use crate::rooms::shard::state::RoomSlot;
-use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Fault, Format, Position, Start};
 use world::{Ear, HOUR, World, after, at, numbers, opened, page, told};
 
@@ -170,7 +169,7 @@ fn what_is_past_its_age_comes_to_nobody_from_memory_either() {
     for number in 1..=3 {
         world.publish(2, &number.to_string());
         world.store(true);
-        world.now = Timestamp::from_micros(world.now.micros() + 30_000_000);
+        world.now = at(world.now.wall.micros() / 1_000_000 + 30).into();
     }
     assert_eq!(quick.heard(), [(1, 1), (2, 2), (3, 3)]);
     // #1 is 90 s old, #2 exactly 60: that is not too old yet.
@@ -181,9 +180,10 @@ fn what_is_past_its_age_comes_to_nobody_from_memory_either() {
     let poll = world.poll("b", after(0), HOUR);
     assert_eq!(told(&poll).0, [(1, 1), (2, 2), (3, 3)]);
     // The wall clock goes back, the room's does not.
-    let then = std::mem::replace(&mut world.now, at(1_000));
+    let then = world.now;
+    world.now.wall = at(1_000);
     assert_eq!(world.join(6, "b", after(0)).heard(), [(1, 1)]);
-    world.now = Timestamp::from_micros(then.micros() + 31_000_000);
+    world.now = at(then.wall.micros() / 1_000_000 + 31).into();
     slow.set_full(false);
     world.apply(Command::Resume(MemberKey(1)), &Arena::default());
     world.run_until_quiet();
@@ -279,7 +279,7 @@ fn polls_that_wait_are_counted_exactly_and_seldom_searched() {
     assert!(refused(&mut world));
     drop(askers);
     assert!(refused(&mut world), "they were looked for just now");
-    world.now = Timestamp::from_micros(world.now.micros() + 1_000_000);
+    world.now = at(world.now.wall.micros() / 1_000_000 + 1).into();
     assert!(!refused(&mut world));
     world.join(1, "b", Start::Live);
     world.publish(1, "result");

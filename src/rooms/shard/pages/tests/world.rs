@@ -1,5 +1,6 @@
 //! A shard whose members can be full, and a store whose pages the test hands out.
 
+use crate::rooms::clock::Now;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ pub(super) fn page(room: &str, after: u64, upto: u64, tail: u64) -> Page {
 
 pub(super) struct World {
     pub(super) shard: Shard<Ear>,
-    pub(super) now: Timestamp,
+    pub(super) now: Now,
     pub(super) closed: Vec<RejectReason>,
     pub(super) reads: Vec<(Reader, PageRequest)>,
     /// The room of the last of them.
@@ -161,7 +162,7 @@ impl World {
         let shard = Shard::new(limits, 0, 7, Box::new(Sequential));
         let mut world = World {
             shard,
-            now: at(1_000),
+            now: at(1_000).into(),
             closed: Vec::new(),
             reads: Vec::new(),
             room_read: None,

@@ -145,6 +145,37 @@ fn who_was_thrown_out_is_thrown_out_once() {
 }
 
 #[test]
+fn what_is_due_is_due_although_the_clock_on_the_wall_is_set() {
+    for (before, after) in [(0, 3600), (7200, 0)] {
+        let mut kit = Kit::new();
+        kit.ahead = before;
+        let (ann, ear) = kit.join("r", "ann");
+        kit.open();
+        kit.commit();
+        kit.say(ann, "a", Some("1"));
+        kit.commit();
+        (kit.ahead, kit.now) = (after, kit.now + 110_000_000);
+        kit.say(ann, "a", Some("1"));
+        let types: Vec<String> = told(&ear).into_iter().map(|told| told.0).collect();
+        assert_eq!(
+            types,
+            ["JOIN", "MESSAGE", "ACK"],
+            "an id is remembered for its time, and set by {after} s"
+        );
+        kit.now += 20_000_000;
+        kit.say(ann, "a", Some("1"));
+        kit.commit();
+        let types: Vec<String> = told(&ear).into_iter().map(|told| told.0).collect();
+        assert_eq!(types, ["MESSAGE"], "and for no longer");
+        kit.apply(Command::Leave(ann), &Arena::default());
+        kit.commit();
+        (kit.ahead, kit.now) = (before, kit.now + 40_000_000);
+        kit.shard.tick(kit.time());
+        assert_eq!(kit.shard.stats().rooms, 0, "nobody is in the room any more");
+    }
+}
+
+#[test]
 fn ids_of_members_without_a_name_are_their_own() {
     let mut kit = Kit::new();
     let (one_of_them, first) = kit.join("r", "");

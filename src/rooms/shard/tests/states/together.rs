@@ -1,5 +1,7 @@
 //! Messages that are posted together.
 
+use std::time::Duration;
+
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::*;
