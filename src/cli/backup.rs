@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::failure::Failure;
 use super::interrupt::Interrupt;
-use super::remote::{self, Remote};
+use super::remote::{AccessArgs, Remote};
 use crate::store::check_backup;
 
 const PATH: &str = "/api/backup";
@@ -26,8 +26,11 @@ const ASK_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) struct BackupArgs {
     /// The file to write; one that is there is replaced once the copy is whole
     file: PathBuf,
+    /// The server: http(s)://HOST:PORT, ws(s)://HOST:PORT, or unix:/PATH
+    #[arg(long, value_name = "URL")]
+    url: String,
     #[command(flatten)]
-    server: remote::RemoteArgs,
+    access: AccessArgs,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +50,7 @@ pub(super) fn run(arguments: &BackupArgs) -> Result<(), Failure> {
     if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
         return Err(Failure::new(format!("{} is there already, and no ordinary file", file.display())));
     }
-    let mut server = Remote::connect(&arguments.server)?;
+    let mut server = Remote::connect(&arguments.url, &arguments.access)?;
     let mut part = Part::create(file)?;
     let path = part.path.clone();
     let interrupt = Interrupt::watch(move || drop(fs::remove_file(path)))?;

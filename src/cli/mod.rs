@@ -14,7 +14,9 @@
 //! | `room_line`, `message_line`, `line_value` | the lines of an export: about the room, one message; the values in both |
 //! | `offline`, `interrupt` | the store without a server; what a signal does to a command |
 //! | `backup`, `restore` | a copy of everything that a running server has stored, and back |
-//! | `remote` | a running server as `backup` sees it |
+//! | `tail` | `foghorn tail`: follows a room |
+//! | `remote`, `live` | a running server as commands see it; commands that go on until they are told to end |
+//! | `escape` | text of others, in which nothing is raw |
 //! | `bench` | `foghorn bench`: the load engine |
 
 #[cfg(feature = "store")]
@@ -22,6 +24,7 @@ mod backup;
 #[cfg(feature = "bench")]
 mod bench;
 mod config;
+mod escape;
 #[cfg(feature = "store")]
 mod export;
 mod failure;
@@ -31,12 +34,12 @@ mod import;
 mod interrupt;
 #[cfg(feature = "store")]
 mod line_value;
+mod live;
 mod log;
 #[cfg(feature = "store")]
 mod message_line;
 #[cfg(feature = "store")]
 mod offline;
-#[cfg(feature = "store")]
 mod remote;
 #[cfg(feature = "store")]
 mod restore;
@@ -47,6 +50,7 @@ mod service_manager;
 mod signals;
 mod socket_activation;
 mod start;
+mod tail;
 #[cfg(feature = "auth")]
 mod token;
 
@@ -89,6 +93,8 @@ enum CliCommand {
     #[cfg(feature = "store")]
     /// Make a data directory of such a copy; every room begins a new epoch
     Restore(restore::RestoreArgs),
+    /// Follow a room: print what is said in it, until told to end
+    Tail(tail::TailArgs),
     #[cfg(feature = "auth")]
     /// Print a signed token (JWT) for a server that asks for one
     Token(token::TokenArgs),
@@ -138,6 +144,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         CliCommand::Backup(arguments) => backup::run(&arguments),
         #[cfg(feature = "store")]
         CliCommand::Restore(arguments) => restore::run(&arguments),
+        CliCommand::Tail(arguments) => tail::run(arguments),
         #[cfg(feature = "auth")]
         CliCommand::Token(arguments) => token::run(arguments),
         CliCommand::Config(ConfigCommand::Check { file }) => config::check(&file),

@@ -1,4 +1,6 @@
 //! A running server as commands see it: requests and answers on one connection.
+//!
+//! Everything blocks: a command has nothing else to do, or does it on another thread.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -24,17 +26,14 @@ const HEADERS_MAX: usize = 100;
 /// Longer bodies are not asked for.
 const BODY_BYTES_MAX: u64 = 16 << 20;
 
-/// Which server, and who asks.
+/// Who asks, and which servers are believed.
 #[derive(Debug, clap::Args)]
-#[group(id = "remote")]
-pub(super) struct RemoteArgs {
-    /// The server: http(s)://HOST:PORT, ws(s)://HOST:PORT, or unix:/PATH
-    #[arg(long, value_name = "URL")]
-    url: String,
-    /// A token of an administrator, for a server that asks for one
+#[group(id = "access")]
+pub(super) struct AccessArgs {
+    /// A token, for a server that asks for one
     #[arg(long, value_name = "TOKEN", env = "FOGHORN_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Over TLS: believe servers that the certificates in this file (PEM) vouch for
+    /// Over TLS: believe servers that the certificates in this file (PEM) vouch for, not those that the system believes
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     ca: Option<PathBuf>,
     /// Over TLS: believe every server
@@ -145,9 +144,9 @@ pub(super) struct RemoteAnswer {
 }
 
 impl Remote {
-    /// Connects.
-    pub(super) fn connect(arguments: &RemoteArgs) -> Result<Remote, Failure> {
-        let RemoteArgs { url: name, token, ca, insecure } = arguments;
+    /// Connects to the server at this URL: `http(s)://HOST:PORT`, `ws(s)://HOST:PORT`, or `unix:/PATH`.
+    pub(super) fn connect(name: &str, access: &AccessArgs) -> Result<Remote, Failure> {
+        let AccessArgs { token, ca, insecure } = access;
         let wrong = |why: &str| Failure::usage(format!("{name:?} is no URL of a server: {why}"));
         let cannot =
             |error: &dyn std::fmt::Display| Failure::new(format!("cannot connect to {name}: {error}"));
@@ -164,9 +163,7 @@ impl Remote {
                     (false, _, _) => None,
                     (true, Some(file), _) => Some(Trust::of_file(file, host)),
                     (true, None, true) => Some(Trust::blind(host)),
-                    (true, None, false) => {
-                        return Err(wrong("whom to trust? Name a file with --ca, or say --insecure"));
-                    }
+                    (true, None, false) => Some(Trust::of_system(host)),
                 };
                 let trust = trust.transpose().map_err(|error| Failure::new(error.to_string()))?;
                 let stream = connect_tcp(host, *port).map_err(|error| cannot(&error))?;
@@ -183,7 +180,7 @@ impl Remote {
             }
         };
         let token = token.clone().filter(|token| !token.is_empty());
-        Ok(Remote { connection, url, name: name.clone(), token })
+        Ok(Remote { connection, url, name: name.to_owned(), token })
     }
 
     /// Sends a request without a body, and waits for the answer, whatever it is.
@@ -289,9 +286,27 @@ impl RemoteAnswer {
     }
 }
 
+/// A text as one segment of a path (RFC 3986 §2.1).
+pub(super) fn path_segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for &byte in text.as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_segment_of_a_path_has_nothing_that_ends_it() {
+        assert_eq!(path_segment("a/b?c#d%e \u{f6}~"), "a%2Fb%3Fc%23d%25e%20%C3%B6~");
+    }
 
     #[test]
     fn a_url_names_a_server_and_perhaps_a_path_before_its_own() {

@@ -8,6 +8,7 @@ use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
+use crate::cli::escape::is_raw;
 use crate::rooms::Timestamp;
 use crate::system::since_epoch;
 
@@ -186,12 +187,6 @@ fn push_escaped(out: &mut String, value: &str) {
             c => out.push(c),
         }
     }
-}
-
-/// Control characters, ends of lines, and what turns the direction of writing.
-fn is_raw(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn colour_of(level: Level) -> &'static str {

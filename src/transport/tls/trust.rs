@@ -37,6 +37,24 @@ impl Trust {
         Trust::new(Arc::new(roots), server)
     }
 
+    /// Accepts the certificates for `server` that the system trusts: those of its own store, or of `SSL_CERT_FILE`.
+    ///
+    /// # Errors
+    /// If the system trusts none, or `server` is no name.
+    #[cfg(feature = "cli")]
+    pub(crate) fn of_system(server: &str) -> Result<Trust, CertificateError> {
+        let found = rustls_native_certs::load_native_certs();
+        let mut roots = RootCertStore::empty();
+        // Some systems have certificates that are too old to be read.
+        let (added, _unreadable) = roots.add_parsable_certificates(found.certs);
+        if added == 0 {
+            let why = found.errors.first().map_or_else(|| "it has none".to_owned(), ToString::to_string);
+            let error = format!("the system's certificates cannot be used ({why}); name a file with --ca");
+            return Err(CertificateError::new(Path::new(server), error));
+        }
+        Trust::new(Arc::new(roots), server)
+    }
+
     fn new(roots: Arc<RootCertStore>, server: &str) -> Result<Trust, CertificateError> {
         let wrong = |error: String| CertificateError::new(Path::new(server), error);
         let provider = Arc::new(ring::default_provider());

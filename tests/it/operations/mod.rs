@@ -10,3 +10,4 @@ mod process;
 mod refusals;
 mod service_manager;
 mod signals;
+mod tail;
