@@ -131,6 +131,8 @@
     allow(dead_code, unreachable_code, unused_imports, reason = "some of it is there for features alone")
 )]
 
+#[cfg(feature = "admin")]
+pub mod admin;
 pub mod auth;
 #[cfg(feature = "bench")]
 #[doc(hidden)]

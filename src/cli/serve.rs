@@ -9,6 +9,8 @@ use super::failure::{Failure, cannot_print};
 use super::service_manager::ServiceManager;
 use super::signals::{Grace, Running};
 use super::{config, log, signals, socket_activation, start};
+#[cfg(feature = "admin")]
+use crate::admin;
 use crate::config::{Config, ConfigError, Flag};
 #[cfg(feature = "metrics")]
 use crate::metrics;
@@ -117,6 +119,8 @@ fn serve(
     let router = chat::rest::routes(router, config, &store);
     #[cfg(feature = "metrics")]
     let router = metrics::routes(router, config, &store);
+    #[cfg(feature = "admin")]
+    let router = admin::routes(router, config);
     let router = feed::routes(router, config);
     let router = signaling::routes(router, config);
     let builder = Server::builder().config(config.clone()).router(router).store(store);

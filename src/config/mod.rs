@@ -397,12 +397,17 @@ section! {
 section! {
     /// A way in for operators, apart from the public one.
     Admin {
-        /// Where operators are served, written as in `listen`. /metrics, /admin and /api/stats are then served there and nowhere
+        /// Where operators are served, written as in `listen`. /admin, /metrics and /api/stats are then served there and nowhere
         /// else; /healthz, /readyz and /api/chat/ are served there, too, and nothing else is. Its connections do not begin
         /// with a PROXY header, and count for none of the limits of the public's. Not set: operators come in like everybody.
         listen: Vec<Listen> = Vec::new(), PlacesIfAny { example: "127.0.0.1:9090" };
         /// Connections open at once there; one more is answered with 503.
         connections: usize = 64, Count { range: 1..=65_536, zero: false };
+        /// What each room keeps of what has happened there lately, for the dashboard's flight recorder: 8 KiB are about 170
+        /// events, and cost a few nanoseconds each. 0 is no recorder.
+        recorder_bytes: usize = 8 * KIB, BytesOrNone(KIB..=MIB);
+        /// What the recorders of all rooms may take together. Rooms for which nothing is left have none.
+        recorder_memory: usize = 64 * MIB, BytesOrNone(MIB..=64 * GIB);
     }
 }
 

@@ -73,9 +73,10 @@ impl Figures {
         let kinds = [
             ([("kind", "waiting")], self.reactor.waiting_bytes as u64),
             ([("kind", "windows")], self.rooms.window_bytes),
+            ([("kind", "recorders")], self.recorder_bytes as u64),
         ];
         let help = "Memory in use, in bytes: waiting for or from clients (limited by limits.memory); the newest messages of \
-                    rooms.";
+                    rooms; what rooms have recorded for operators.";
         out.gauges("foghorn_memory_bytes", help, kinds)?;
         let help =
             "Lines of the log that were dropped, because nobody took them or they could not be written.";

@@ -21,6 +21,8 @@ pub(super) struct Figures {
     /// Since 1970.
     pub(super) started_at: Duration,
     pub(super) resident_bytes: Option<u64>,
+    /// Of what rooms have recorded.
+    pub(super) recorder_bytes: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +54,7 @@ impl Figures {
             log_lines_dropped: LogLines::dropped(),
             started_at: rooms.started_at(),
             resident_bytes: resident_bytes(),
+            recorder_bytes: rooms.recorder_bytes(),
         }
     }
 }

@@ -31,6 +31,7 @@ fn figures() -> Figures {
         log_lines_dropped: 0,
         started_at: std::time::Duration::from_millis(1_500),
         resident_bytes: Some(4096),
+        recorder_bytes: 0,
     }
 }
 

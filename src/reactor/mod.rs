@@ -16,7 +16,7 @@
 //! | [`service`] | what the application above has to answer |
 //! | [`session`] | what a handler can do with a session, on this thread and on others |
 //! | [`state`] | what one turn shares: time, replies, shards |
-//! | [`counters`] | what it counts |
+//! | [`counters`], [`ended`] | what it counts; the sessions that have ended last |
 //! | [`inflation`] | how much is inflated in one turn, and what waits for its turn |
 //! | [`incidents`] | which lines may be written to the log |
 //! | [`listen`] | listening sockets, exhaustion, quotas |
@@ -34,6 +34,7 @@ mod check;
 mod clock;
 mod connection;
 mod counters;
+mod ended;
 mod env;
 mod events;
 mod inbox;
@@ -76,6 +77,7 @@ pub use api::timer::Timer;
 pub(crate) use api::user_state::UserState;
 pub(crate) use connection::table::Gauge;
 pub(crate) use counters::{ClosedWith, ReactorStats};
+pub(crate) use ended::EndedSession;
 pub(crate) use inbox::channel::InboxSender;
 pub(crate) use inbox::message::ReactorMessage;
 pub(crate) use key::Key;

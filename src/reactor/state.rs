@@ -15,6 +15,7 @@ use super::api::ticket::Ticket;
 use super::clock::time::Clock;
 use super::clock::wheel::{Armed, Tick, TimerWheel, ticks};
 use super::counters::ReactorCounters;
+use super::ended::Ended;
 use super::inbox::channel::InboxSender;
 use super::incidents::{self, Incident, Incidents, Kind, Late};
 use super::inflation::Inflating;
@@ -74,12 +75,13 @@ pub(crate) struct LoopState {
     pub(crate) limit_hits: LimitHits,
     pub(crate) counters: ReactorCounters,
     pub(crate) incidents: Incidents,
+    pub(crate) ended: Ended,
     /// The limit that this session has just run into, for the line of its end, should that follow.
     pub(crate) blamed: Option<(Key, Limit)>,
     /// The subprotocols of each endpoint.
     pub(crate) subprotocols: Vec<Vec<String>>,
     /// The path of each endpoint.
-    pub(crate) paths: Vec<String>,
+    pub(crate) paths: Vec<Arc<str>>,
     /// Bytes that clients do not take, and of messages and requests they do not finish.
     pub(crate) waiting: MemoryBudget,
     /// When connections were closed last to free memory.
@@ -124,9 +126,10 @@ impl LoopState {
             limit_hits,
             counters: ReactorCounters::default(),
             incidents: Incidents::default(),
+            ended: Ended::default(),
             blamed: None,
             subprotocols,
-            paths,
+            paths: paths.into_iter().map(Arc::from).collect(),
             waiting: MemoryBudget::default(),
             shed_at: 0,
             shed_in_vain_at: 0,

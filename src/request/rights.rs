@@ -2,6 +2,24 @@
 
 use std::borrow::Cow;
 
+use crate::auth::Identity;
+use crate::http::{Problem, Status};
+
+/// Why what is an operator's is refused where nobody can prove to be one.
+pub(crate) const NOT_LOCAL: &str =
+    "without keys for tokens this is answered on the server's own machine alone, at a loopback address";
+
+/// Refuses who is no operator: an administrator of all rooms, or where no token is asked for who is on this machine.
+pub(crate) fn require_operator(identity: Option<&Identity>, is_local: bool) -> Result<(), Problem> {
+    let refusal = match identity {
+        Some(identity) if identity.is_admin() && !identity.is_limited() => return Ok(()),
+        Some(_) => "only an administrator of all rooms may do this",
+        None if is_local => return Ok(()),
+        None => NOT_LOCAL,
+    };
+    Err(Problem::new(Status::FORBIDDEN, refusal))
+}
+
 /// The request names another user than its token does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotThatUser;
@@ -23,6 +41,21 @@ pub(crate) fn user<'q>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_operator_is_an_administrator_of_all_rooms_or_on_this_machine() {
+        let cases = [
+            (None, true, true),
+            (None, false, false),
+            (Some(Identity::new("u")), true, false),
+            (Some(Identity::new("u").admin(true).rooms(["r"])), true, false),
+            (Some(Identity::new("u").admin(true)), false, true),
+        ];
+        for (identity, is_local, expected) in cases {
+            let allowed = require_operator(identity.as_ref(), is_local);
+            assert_eq!(allowed.is_ok(), expected, "{identity:?} {is_local}");
+        }
+    }
 
     #[test]
     fn a_user_who_is_known_can_be_no_other() {

@@ -34,6 +34,9 @@ mod values;
 pub use self::api::command::{Command, Join};
 pub use self::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 pub use self::api::history::{Backlog, History};
+pub(crate) use self::api::inspection::{
+    Found, FoundMember, FoundRoom, Inspection, Place, RecordedEvent, Recording, Search,
+};
 pub use self::api::peer::{Peer, Sent};
 pub use self::api::poll::{Poll, PollResult};
 pub use self::api::post::Post;

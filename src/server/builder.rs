@@ -164,7 +164,8 @@ impl Builder {
         let workers = config.workers.unwrap_or(if cores == 1 { 0 } else { cores });
         let shards = workers.max(1);
         let (limit_hits, kept_in) = (LimitHits::default(), store.clone());
-        let bounds = Arc::new(Bounds::new(shards).counted_by(limit_hits.clone()).clock(steady));
+        let bounds = Bounds::new(shards).counted_by(limit_hits.clone()).clock(steady);
+        let bounds = Arc::new(bounds.recorders(config.admin.recorder_bytes, config.admin.recorder_memory));
         set_bounds(&bounds, &config.limits);
         let setup = Setup {
             listen,

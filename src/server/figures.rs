@@ -126,6 +126,7 @@ impl Figures {
                 resident: resident_bytes(),
                 waiting: reactor.waiting_bytes,
                 windows: sum.window_bytes,
+                recorders: rooms.recorder_bytes(),
             },
             traffic: TrafficStats::new(reactor, &sum),
             closes: closes(reactor),
@@ -196,6 +197,8 @@ struct MemoryStats {
     waiting: usize,
     /// Of the newest messages of all rooms.
     windows: u64,
+    /// Of what has happened in rooms lately (`admin.recorder_memory`).
+    recorders: usize,
 }
 
 /// Since the start, over all connections.

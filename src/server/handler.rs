@@ -2,6 +2,7 @@
 
 use std::any::Any;
 
+use super::rooms::Rooms;
 use crate::auth::AuthMessage;
 use crate::config::Config;
 use crate::http::{Head, Response};
@@ -39,6 +40,11 @@ pub trait Handler: Send + Sync + 'static {
     /// What the handler keeps of one session, from [`open`](Handler::open) to [`close`](Handler::close); `()` takes no
     /// memory.
     type State: Send + 'static;
+
+    /// The server has been put together; `rooms` reaches its rooms from now on. Called once, before any session.
+    fn attach(&self, rooms: &Rooms) {
+        let _ = rooms;
+    }
 
     /// Decides about a correct opening handshake before it is accepted. An error is sent instead of the 101, and the
     /// connection is closed. Where tokens are asked for, it is also called for clients that have not sent one yet: it must
@@ -154,6 +160,7 @@ pub struct Names<'s> {
 
 /// A handler whose state is of a type that only it knows.
 pub(super) trait AnyHandler: Send + Sync {
+    fn attach(&self, rooms: &Rooms);
     fn handshake(&self, head: &Head<'_>, peer_info: &PeerInfo) -> Result<(), Response>;
     fn credentials(&self, message: &Message<'_>) -> Option<Credentials>;
     fn withholds(&self, message: &Message<'_>) -> bool;
@@ -169,6 +176,10 @@ pub(super) trait AnyHandler: Send + Sync {
 }
 
 impl<H: Handler> AnyHandler for H {
+    fn attach(&self, rooms: &Rooms) {
+        Handler::attach(self, rooms);
+    }
+
     fn handshake(&self, head: &Head<'_>, peer_info: &PeerInfo) -> Result<(), Response> {
         Handler::handshake(self, head, peer_info)
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use super::error::Busy;
+use super::busy::Busy;
 use super::rooms::Rooms;
 use crate::rooms::store_api::Page;
 use crate::rooms::{Backlog, History, Poll, PollResult, Position, RejectReason, Reply, Start};

@@ -24,6 +24,7 @@
 //! | `rooms`, `history` | rooms from outside of any session; parts of their logs |
 //! | `bans` | bans over restarts |
 //! | `figures` | how the server is, as JSON |
+//! | `busy` | too much waits already |
 //! | `error` | why a server does not start, does not go on, keeps its old configuration |
 //!
 //! The [guide](crate::guide) tells how these work together; here is the least that is a server:
@@ -58,6 +59,7 @@ mod api;
 mod auth;
 mod bans;
 mod builder;
+mod busy;
 mod contained;
 mod dispatch;
 mod endpoint;
@@ -99,8 +101,9 @@ pub use api::{Answer, Api, Fallback, Request, Responder, StreamResponse};
 pub use auth::keys::hmac_algorithm;
 pub use auth::keys::{KeysError, check_keys};
 pub use builder::Builder;
+pub use busy::Busy;
 pub use endpoint::Endpoint;
-pub use error::{Busy, ReloadError, RunError, StartError};
+pub use error::{ReloadError, RunError, StartError};
 #[cfg(feature = "chat")]
 pub(crate) use figures::Figures;
 pub use handler::{Credentials, Handler, Names};

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::error::Busy;
+use super::busy::Busy;
 use crate::limit_hits::{Limit, LimitHits};
-use crate::reactor::{Gauge, InboxSender, ReactorMessage, ReactorStats};
+use crate::reactor::{EndedSession, Gauge, InboxSender, ReactorMessage, ReactorStats};
 use crate::rooms::{
-    Bans, Bounds, Joined, Online, Poll, Post, PostError, Posted, RejectReason, Relayed, Reply, RoomRequest,
-    ShardStats, Timestamp, TooManyBans, VisibleHead,
+    Bans, Bounds, Inspection, Joined, Online, Poll, Post, PostError, Posted, RejectReason, Relayed, Reply,
+    RoomRequest, SessionKey, ShardStats, Timestamp, TooManyBans, VisibleHead,
 };
 use crate::store::{RoomId, Store};
 use crate::system::{since_epoch, thread_time};
@@ -240,6 +240,53 @@ impl Rooms {
             debug_assert!(counted.get().is_some(), "the reactor has passed a later question on first");
             reply(counted.get().cloned().unwrap_or_default(), shards);
         })
+    }
+
+    /// Bytes of what all rooms have recorded.
+    pub(crate) fn recorder_bytes(&self) -> usize {
+        self.bounds.recorder_used()
+    }
+
+    /// Number of shards.
+    pub(crate) fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// Asks one shard about itself, or the shard of the room that it is about.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub(crate) fn inspect(&self, shard: Option<usize>, inspection: Inspection) -> Result<(), Busy> {
+        let request = Box::new(RoomRequest::Inspect(Box::new(inspection)));
+        self.post_message(match shard {
+            Some(shard) => ReactorMessage::RequestShard(shard, request),
+            None => ReactorMessage::Request(request),
+        })
+    }
+
+    /// The sessions that have ended after the one of this number, as far as is remembered.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub(crate) fn ended(
+        &self,
+        after: u64,
+        reply: impl FnOnce(Vec<EndedSession>) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.post_message(ReactorMessage::Ended(after, Reply::new(reply)))
+    }
+
+    /// Closes the connection of a session with 4001, if it has this id; the answer is whether there is one.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub(crate) fn disconnect(
+        &self,
+        session: SessionKey,
+        id: u128,
+        reply: impl FnOnce(bool) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.post_message(ReactorMessage::Disconnect(session, id, Reply::new(reply)))
     }
 
     /// When the server was put together, since 1970.

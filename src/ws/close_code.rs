@@ -32,6 +32,8 @@ impl CloseCode {
     pub const TOO_SLOW: CloseCode = CloseCode::constant(4008);
     /// No valid credentials, or they have expired.
     pub const UNAUTHENTICATED: CloseCode = CloseCode::constant(4401);
+    /// Refused by the application: the client must not come back as it is.
+    pub const REFUSED: CloseCode = CloseCode::constant(4403);
 
     /// `None` if `code` must not appear on the wire.
     pub const fn new(code: u16) -> Option<CloseCode> {

@@ -49,8 +49,7 @@ impl Authorization {
     pub(super) fn require(&self, action: Action, room: &str) -> Result<(), ApiError> {
         let Some(identity) = &self.identity else {
             if action.is_local_without_keys() && !self.is_local {
-                let rule = "without keys for tokens this is answered on the server's own machine alone, at a loopback address";
-                return Err(ApiError::forbidden(rule));
+                return Err(ApiError::forbidden(rights::NOT_LOCAL));
             }
             return Ok(());
         };

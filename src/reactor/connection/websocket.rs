@@ -288,6 +288,10 @@ impl WebSocket {
             let address = env.outbound.stream().peer_addr().ok();
             reports::session::report_lost(&self.state, &self.names, address, env.shared, env.service);
         }
+        let names = reports::session::names_of(&self.state, &self.names, env.service);
+        let path = env.shared.paths.get(usize::from(self.state.endpoint)).cloned();
+        let (id, address) = (env.shared.session_id(env.key), env.outbound.stream().peer_addr().ok());
+        env.shared.ended.note(id, address, names, path, (because, code));
         self.state.end();
         env.shared.counters.count_close(because, code);
         let (service, mut cx) = env.context(&mut self.state);

@@ -63,6 +63,8 @@ impl<S: Service> Reactor<S> {
                 self.with_websocket(key, |websocket, env| websocket.event(event, env));
             }
             ReactorMessage::Count(reply) => reply.send(self.stats()),
+            ReactorMessage::Ended(after, reply) => reply.send(self.shared.ended.after(after)),
+            ReactorMessage::Disconnect(session, id, reply) => reply.send(self.disconnect(session, id)),
             ReactorMessage::Certificate(certificate) => self.certificate = Some(certificate),
             // Compression was agreed on with each session as it was.
             ReactorMessage::Limits(limits) => {
@@ -78,6 +80,17 @@ impl<S: Service> Reactor<S> {
             ReactorMessage::Config(config) => self.service.reconfigure(&config),
             ReactorMessage::Shutdown => self.begin_shutdown(),
         }
+    }
+
+    /// Closes a connection because an operator wants it gone.
+    fn disconnect(&mut self, session: SessionKey, id: u128) -> bool {
+        let key = Key::from_bits(session.0);
+        let is_there = self.connections.get(key).is_some() && self.shared.session_id(key) == id;
+        if is_there {
+            let code = CloseCode::KICKED;
+            self.close(session, code, "disconnected by an operator", Disconnect::Closed(code));
+        }
+        is_there
     }
 
     fn stats(&self) -> ReactorStats {

@@ -6,9 +6,10 @@ use crate::reactor::api::stream_response::StreamResponse;
 use crate::reactor::api::ticket::Ticket;
 use crate::reactor::api::user_state::UserState;
 use crate::reactor::counters::ReactorStats;
+use crate::reactor::ended::EndedSession;
 use crate::reactor::key::Key;
 use crate::reactor::limits::ReactorLimits;
-use crate::rooms::{Reply, RoomRequest, SessionEffect};
+use crate::rooms::{Reply, RoomRequest, SessionEffect, SessionKey};
 use crate::transport::Certificate;
 use crate::ws::CloseCode;
 
@@ -32,6 +33,10 @@ pub(crate) enum ReactorMessage {
     RequestShard(usize, Box<RoomRequest>),
     /// What has been counted? Answered on the reactor's thread.
     Count(Reply<ReactorStats>),
+    /// Which sessions have ended after the one of this number, as far as is remembered?
+    Ended(u64, Reply<Vec<EndedSession>>),
+    /// Closes the connection of this session, if it has this id, with 4001; answered with whether there is one.
+    Disconnect(SessionKey, u128, Reply<bool>),
     /// What newcomers are shown from now on.
     Certificate(Certificate),
     /// New limits.

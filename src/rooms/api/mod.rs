@@ -6,6 +6,7 @@
 //! | `publication` | what a member publishes, as it lies in the arena of a batch |
 //! | `post`, `relayed` | messages whose sender need not be in the room |
 //! | `request` | requests from outside of any session, which are answered |
+//! | `inspection` | what operators ask |
 //! | `effect` | what a shard wants done elsewhere, and the answers of the store |
 //! | `store` | batches down to the store, pages up from it |
 //! | `settings` | what a room keeps and for how long |
@@ -16,6 +17,7 @@
 pub(in crate::rooms) mod command;
 pub(in crate::rooms) mod effect;
 pub(in crate::rooms) mod history;
+pub(in crate::rooms) mod inspection;
 pub(in crate::rooms) mod peer;
 pub(in crate::rooms) mod poll;
 pub(in crate::rooms) mod post;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::inspection::Inspection;
 use super::poll::Poll;
 use super::post::{Post, PostReply};
 use super::relayed::Relayed;
@@ -93,6 +94,8 @@ pub enum RoomRequest {
         /// The answer.
         reply: Reply<ShardStats>,
     },
+    /// What an operator asks.
+    Inspect(Box<Inspection>),
     /// Is the shard alive? Answered with the time that the room has waited which has waited longest for the store.
     Ping {
         /// The answer.
@@ -115,6 +118,7 @@ impl RoomRequest {
             | RoomRequest::Kick { .. }
             | RoomRequest::Close { .. }
             | RoomRequest::Stats { .. }
+            | RoomRequest::Inspect(_)
             | RoomRequest::Ping { .. } => 0,
         }
     }
@@ -133,6 +137,7 @@ impl RoomRequest {
             | RoomRequest::Kick { .. }
             | RoomRequest::Close { .. }
             | RoomRequest::Stats { .. }
+            | RoomRequest::Inspect(_)
             | RoomRequest::Ping { .. } => false,
         }
     }
@@ -153,6 +158,7 @@ impl RoomRequest {
             | RoomRequest::Kick { .. }
             | RoomRequest::Close { .. }
             | RoomRequest::Stats { .. }
+            | RoomRequest::Inspect(_)
             | RoomRequest::Ping { .. } => {}
         }
     }
@@ -170,6 +176,7 @@ impl RoomRequest {
             | RoomRequest::Online { room, .. }
             | RoomRequest::Kick { room, .. }
             | RoomRequest::Close { room, .. } => Some(room),
+            RoomRequest::Inspect(inspection) => inspection.room(),
             RoomRequest::Stats { .. } | RoomRequest::Ping { .. } => None,
         }
     }

@@ -24,6 +24,10 @@ pub struct Bounds {
     /// Who must not come back where.
     pub bans: Bans,
     publishers: Publishers,
+    /// Bytes of the recorder of one room.
+    recorder_bytes: usize,
+    /// Bytes of all of them.
+    recorders: Quota,
     /// Time that never jumps.
     clock: fn() -> Duration,
 }
@@ -71,6 +75,8 @@ impl Bounds {
             limit_hits: LimitHits::default(),
             bans: Bans::new(|| Duration::ZERO),
             publishers: Publishers::default(),
+            recorder_bytes: 0,
+            recorders: Quota { used: AtomicUsize::new(0), max: AtomicUsize::new(0) },
             clock: || Duration::ZERO,
         }
     }
@@ -89,6 +95,33 @@ impl Bounds {
         self.bans = self.bans.counted_by(limit_hits.clone());
         self.limit_hits = limit_hits;
         self
+    }
+
+    /// Rooms record what happens there, in `room_bytes` bytes each and `bytes` together; 0 is no recorder.
+    #[must_use]
+    pub fn recorders(mut self, room_bytes: usize, bytes: usize) -> Bounds {
+        self.recorder_bytes = room_bytes;
+        self.recorders.max = AtomicUsize::new(bytes);
+        self
+    }
+
+    /// Bytes that all recorders together take.
+    #[must_use]
+    pub fn recorder_used(&self) -> usize {
+        self.recorders.used.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::rooms) fn recorder_bytes(&self) -> usize {
+        self.recorder_bytes
+    }
+
+    /// Takes `bytes` of what all recorders may take; false if that is too much.
+    pub(in crate::rooms) fn take_recorder(&self, bytes: usize) -> bool {
+        self.recorders.take(bytes)
+    }
+
+    pub(in crate::rooms) fn give_back_recorder(&self, bytes: usize) {
+        self.recorders.give_back(bytes);
     }
 
     /// From now on at most `members` in a room, and about `rooms` in all: each shard has its part of them.

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::limits::RoomLimits;
 use super::publisher::Publisher;
 use super::state::Room;
+use crate::rooms::api::inspection::RecordedEvent;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::publication::Published;
-use crate::rooms::ids::MemberKey;
+use crate::rooms::ids::{MemberKey, SessionKey};
 use crate::rooms::message::draft::Draft;
 use crate::rooms::message::frame::payload_of;
 use crate::rooms::values::Posted;
@@ -28,6 +29,7 @@ impl<P: Peer> Room<P> {
         let envelope = draft.envelope(room, epoch, seq, at);
         Arc::make_mut(&mut self.log).append(at, |out| envelope.encode(out));
         self.retained.note(seq, draft.sender, draft.content);
+        self.record(now.wall, RecordedEvent::Received { seq, session: publisher.session() });
         if let Some(identified) = draft.identified() {
             self.dedup.get_or_insert_default().note(identified, now.steady, at, seq);
         }
@@ -43,7 +45,13 @@ impl<P: Peer> Room<P> {
     }
 
     /// Appends a payload as it is, as the latest value of its key if it has one.
-    pub(in crate::rooms) fn append_relay(&mut self, message: &Published<'_>, limits: &RoomLimits, now: Now) {
+    pub(in crate::rooms) fn append_relay(
+        &mut self,
+        message: &Published<'_>,
+        session: Option<SessionKey>,
+        limits: &RoomLimits,
+        now: Now,
+    ) {
         let opcode = if message.is_text() { OpCode::Text } else { OpCode::Binary };
         let payload = message.payload();
         self.last_at = now.wall.after(self.last_at);
@@ -56,7 +64,9 @@ impl<P: Peer> Room<P> {
         } else {
             log.append(self.last_at, |out| encode::frame(out, opcode, payload));
         }
-        self.publish_up_to(self.log.head(), limits);
+        let seq = self.log.head();
+        self.record(now.wall, RecordedEvent::Received { seq, session });
+        self.publish_up_to(seq, limits);
     }
 
     /// The messages up to `seq` are committed; `place` finds members.

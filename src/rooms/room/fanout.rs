@@ -7,6 +7,7 @@ use super::parallel::{FanoutJob, FanoutPool};
 use super::round::Round;
 use super::state::Room;
 use crate::rooms::api::effect::SessionEffect;
+use crate::rooms::api::inspection::RecordedEvent;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::ids::ReadingMember;
 use crate::rooms::log::encoded::Failed;
@@ -14,6 +15,7 @@ use crate::rooms::log::encoding::LogId;
 use crate::rooms::log::frames::SlicesTo;
 use crate::rooms::message::notice::Notice;
 use crate::rooms::reasons::RejectReason;
+use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::{Format, Variant};
 
 /// How far the log may grow past its window while members that can take messages have not had their turn yet; then
@@ -39,6 +41,15 @@ impl<P: Peer> Room<P> {
     /// Whether anything was shown that not every member that is ready has been sent.
     pub(in crate::rooms) fn is_due(&self) -> bool {
         self.round.is_some() || self.positions.fanned_out() < self.positions.visible()
+    }
+
+    /// Records what members have been sent between these two counts, if anything.
+    #[inline]
+    pub(in crate::rooms) fn record_sent(&mut self, at: Timestamp, before: Delivered, now: Delivered) {
+        if self.recorder.is_some() && now.messages > before.messages {
+            let (deliveries, bytes) = (now.messages - before.messages, now.bytes - before.bytes);
+            self.record(at, RecordedEvent::Sent { seq: self.positions.visible(), deliveries, bytes });
+        }
     }
 
     /// Goes on with the round (or begins one) for at most `budget` members. True once every member that is ready has

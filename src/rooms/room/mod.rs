@@ -14,6 +14,7 @@
 //! | `waiting_poll` | a poll that waits |
 //! | `dedup` | clients' message ids seen lately |
 //! | `retention` | what is known of what the room keeps no longer |
+//! | `recorder` | what has happened lately, for operators |
 //! | `outcome` | what the operations leave for the shard to do |
 //! | `parallel` | several threads moving the members of one room |
 //! | `join` | a newcomer takes its place |
@@ -43,6 +44,7 @@ pub(in crate::rooms) mod poll;
 pub(in crate::rooms) mod positions;
 pub(in crate::rooms) mod presence;
 pub(in crate::rooms) mod publisher;
+pub(in crate::rooms) mod recorder;
 pub(in crate::rooms) mod repeats;
 pub(in crate::rooms) mod reset;
 pub(in crate::rooms) mod retention;

@@ -28,6 +28,16 @@ pub(in crate::rooms) enum Publisher {
     },
 }
 
+impl Publisher {
+    /// The session of the member, if it is one.
+    pub(in crate::rooms) fn session(&self) -> Option<SessionKey> {
+        match self {
+            Publisher::Member { session, .. } => Some(*session),
+            Publisher::Notice(_) | Publisher::Request { .. } => None,
+        }
+    }
+}
+
 /// A message that came again before its first was stored.
 #[derive(Debug)]
 pub(in crate::rooms) struct Repeat {

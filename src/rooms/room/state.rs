@@ -12,10 +12,12 @@ use super::members::{BlockSize, Members};
 use super::positions::Positions;
 use super::presence::Presence;
 use super::publisher::{Publisher, Repeat};
+use super::recorder::Recorder;
 use super::retention::Retained;
 use super::round::Round;
 use super::store_link::StoreLink;
 use super::waiting_poll::WaitingPoll;
+use crate::rooms::api::inspection::RecordedEvent;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::settings::Durability;
 use crate::rooms::api::store::{Opened, SEQ_MAX};
@@ -76,6 +78,8 @@ pub(in crate::rooms) struct Room<P> {
     /// Messages that came again and whose first is after `visible`.
     pub(in crate::rooms) repeats: Vec<Repeat>,
     pub(in crate::rooms) dedup: Option<Box<Dedup>>,
+    /// What happens here, if that is recorded.
+    pub(in crate::rooms) recorder: Option<Box<Recorder>>,
 }
 
 impl<P: Peer> Room<P> {
@@ -116,6 +120,15 @@ impl<P: Peer> Room<P> {
             delayed: Delayed::default(),
             repeats: Vec::new(),
             dedup: None,
+            recorder: None,
+        }
+    }
+
+    /// Records what happens here, if that is wanted.
+    #[inline]
+    pub(in crate::rooms) fn record(&mut self, at: Timestamp, event: RecordedEvent) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.push(at, event);
         }
     }
 

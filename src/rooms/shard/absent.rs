@@ -76,6 +76,7 @@ impl<P: Peer> Shard<P> {
                 | RoomRequest::Kick { .. }
                 | RoomRequest::Close { .. }
                 | RoomRequest::Stats { .. }
+                | RoomRequest::Inspect(_)
                 | RoomRequest::Ping { .. }) => {
                     request.refuse(RejectReason::NoSuchRoom);
                     None

@@ -25,6 +25,7 @@ impl<P> Command<P> {
                 | RoomRequest::Kick { .. }
                 | RoomRequest::Close { .. }
                 | RoomRequest::Stats { .. }
+                | RoomRequest::Inspect(_)
                 | RoomRequest::Ping { .. } => false,
             },
             Command::Publish { .. } => true,
@@ -116,6 +117,7 @@ impl RoomRequest {
             | RoomRequest::Online { .. }
             | RoomRequest::Close { .. }
             | RoomRequest::Stats { .. }
+            | RoomRequest::Inspect(_)
             | RoomRequest::Ping { .. } => 0,
         }
     }

@@ -20,6 +20,7 @@
 //! | `pages` | pages are asked for and given to them |
 //! | `epoch_reset` | rooms whose log is not the one that is stored, or is damaged there |
 //! | `requests`, `posts` | who is online, kicks, deletions; posts, one or several together |
+//! | `inspect` | what operators ask: searches, recordings |
 //! | `polls`, `poll_count` | readers that come for the next messages and go; how many wait |
 //! | `notices` | the JOINs and LEAVEs of members |
 //! | `epochs` | numbers that no other shard comes to |
@@ -40,6 +41,7 @@ pub(in crate::rooms) mod epochs;
 pub(in crate::rooms) mod forget;
 pub(in crate::rooms) mod held;
 pub(in crate::rooms) mod idle;
+pub(in crate::rooms) mod inspect;
 pub(in crate::rooms) mod member_index;
 pub(in crate::rooms) mod members;
 pub(in crate::rooms) mod notices;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::command::Command;
+use crate::rooms::api::inspection::RecordedEvent;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::post::{Post, PostReply};
 use crate::rooms::api::request::RoomRequest;
@@ -117,6 +118,8 @@ impl<P: Peer> Shard<P> {
             return None;
         }
         if room.is_closed() {
+            let code = PostError::Unavailable.code();
+            room.record(now.wall, RecordedEvent::Refused { session: None, code });
             room.answer_failed(publisher, PostError::Unavailable, draft.client_id, |_| None);
             self.retry_reset(index, now);
             return None;

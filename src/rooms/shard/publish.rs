@@ -2,6 +2,7 @@
 
 use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
+use crate::rooms::api::inspection::RecordedEvent;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::publication::Published;
 use crate::rooms::clock::Now;
@@ -31,7 +32,12 @@ impl<P: Peer> Shard<P> {
         };
         match room.format {
             Format::Relay | Format::Conflated => {
-                room.append_relay(&message, &self.limits, now);
+                let position = match slot {
+                    Some(MemberSlot::Joined { position, .. }) => Some(*position),
+                    Some(MemberSlot::Waiting { .. } | MemberSlot::Left { .. }) | None => None,
+                };
+                let session = position.and_then(|position| Some(room.members.get(position)?.session));
+                room.append_relay(&message, session, &self.limits, now);
                 self.messages += 1;
                 self.touch(index);
             }
@@ -58,6 +64,8 @@ impl<P: Peer> Shard<P> {
                     return room.answer_repeat(first, &draft, publisher, place);
                 }
                 if room.is_closed() {
+                    let code = PostError::Unavailable.code();
+                    room.record(now.wall, RecordedEvent::Refused { session: Some(session), code });
                     let place = |member| self.member_index.place_in(index, member);
                     room.answer_failed(publisher, PostError::Unavailable, client_id, place);
                     return self.retry_reset(index, now);

@@ -17,11 +17,13 @@ impl<P: Peer> Shard<P> {
             // A block before another room of the shard gets its turn; of a huge room, one for each thread of the pool.
             let parallelism = if room.is_huge(&self.limits) { self.fanout_pool.parallelism() } else { 1 };
             let slice = self.limits.block_size.members().min(left);
+            let before = self.out.delivered;
             if room.pump(slice * parallelism, &self.limits, &*self.fanout_pool, &mut self.out) {
                 room.queued = false;
             } else {
                 self.queue.push_back(index);
             }
+            room.record_sent(self.clock, before, self.out.delivered);
             left -= slice.min(room.member_count());
             if left == 0 {
                 break;
@@ -40,7 +42,9 @@ impl<P: Peer> Shard<P> {
     pub(super) fn touch(&mut self, index: usize) {
         let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
         if room.must_pump(&self.limits) {
+            let before = self.out.delivered;
             room.pump_all(&self.limits, &*self.fanout_pool, &mut self.out);
+            room.record_sent(self.clock, before, self.out.delivered);
         } else if !room.queued && room.is_due() {
             room.queued = true;
             self.queue.push_back(index);

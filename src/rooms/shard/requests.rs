@@ -39,6 +39,7 @@ impl<P: Peer> Shard<P> {
                 reply.send(closed);
             }
             RoomRequest::Stats { reply } => reply.send(self.stats()),
+            RoomRequest::Inspect(inspection) => self.inspect(*inspection),
             RoomRequest::Ping { reply } => {
                 let since = self.waiting_since();
                 reply.send(since.map(|since| now.steady.since(since)));
@@ -61,6 +62,7 @@ impl<P: Peer> Shard<P> {
             | RoomRequest::Kick { .. }
             | RoomRequest::Close { .. }
             | RoomRequest::Stats { .. }
+            | RoomRequest::Inspect(_)
             | RoomRequest::Ping { .. } => {
                 let name = request.room().unwrap_or_default();
                 self.names[Format::Chat as usize].get(name).copied().ok_or(RejectReason::NoSuchRoom)
@@ -90,7 +92,7 @@ impl<P: Peer> Shard<P> {
             return 0;
         }
         let count = room.member_count();
-        room.append_relay(&message.published(), &self.limits, now);
+        room.append_relay(&message.published(), None, &self.limits, now);
         self.messages += 1;
         self.touch(index);
         count
@@ -168,7 +170,7 @@ impl<P: Peer> Shard<P> {
     }
 
     /// Has the sessions of an open room (of one user, if named) closed; returns how many.
-    fn close_members(&mut self, index: usize, user: Option<&str>, reason: RejectReason) -> usize {
+    pub(super) fn close_members(&mut self, index: usize, user: Option<&str>, reason: RejectReason) -> usize {
         let Some(RoomSlot::Open(room)) = self.rooms.get_mut(index) else { return 0 };
         let is_meant = |key| match self.member_index.get(key) {
             // A member that was thrown out before is being closed already.

@@ -48,6 +48,7 @@ impl Dispatch {
         inbox: &InboxSender,
         rooms: Rooms,
     ) -> Dispatch {
+        router.endpoints.iter().for_each(|endpoint| endpoint.handler.attach(&rooms));
         Dispatch {
             router,
             authentication: Authentication::new(rules.now().token_policy.is_some()),

@@ -7,6 +7,7 @@ use crate::rooms::api::store::{OpenStay, Opened};
 use crate::rooms::clock::{Moment, Now};
 use crate::rooms::ids::{Arena, RoomKey};
 use crate::rooms::reasons::RejectReason;
+use crate::rooms::room::recorder::Recorder;
 use crate::rooms::room::state::Room;
 use crate::rooms::shard::room_opening::{Held, Opening, Phase};
 use crate::rooms::shard::state::{RoomSlot, Shard};
@@ -39,7 +40,9 @@ impl<P: Peer> Shard<P> {
             return self.refuse_creators(index, now);
         }
         let (key, name) = (opening.key, opening.name.clone());
-        let room = Box::new(Room::new(key, name, Format::Chat, self.new_epoch(key), self.limits.block_size));
+        let mut room =
+            Box::new(Room::new(key, name, Format::Chat, self.new_epoch(key), self.limits.block_size));
+        room.recorder = Recorder::new(&self.limits.bounds);
         self.open(index, room, &[], now);
     }
 
@@ -63,6 +66,7 @@ impl<P: Peer> Shard<P> {
         }
         let mut room =
             Box::new(Room::restored(key, opening.name.clone(), opened, self.limits.block_size, now));
+        room.recorder = Recorder::new(&self.limits.bounds);
         if room.durability == Durability::Off {
             // What it will be asked to number lives no longer than its stay in memory.
             room.epoch = self.new_epoch(key);

@@ -6,6 +6,7 @@ use crate::rooms::api::peer::Peer;
 use crate::rooms::clock::Now;
 use crate::rooms::ids::{Arena, RoomKey};
 use crate::rooms::reasons::RejectReason;
+use crate::rooms::room::recorder::Recorder;
 use crate::rooms::room::state::Room;
 use crate::rooms::shard::member_index::MemberSlot;
 use crate::rooms::shard::room_opening::{Held, Opening, Phase};
@@ -44,6 +45,7 @@ impl<P: Peer> Shard<P> {
             return Ok(self.rooms.insert(RoomSlot::Opening(Box::new(Opening::new(key, name)))));
         }
         let mut room = Room::new(key, name, format, self.new_epoch(key), self.limits.block_size);
+        room.recorder = Recorder::new(&self.limits.bounds);
         room.idle_since = now.steady;
         self.idle.push(key, now.steady);
         Ok(self.rooms.insert(RoomSlot::Open(Box::new(room))))

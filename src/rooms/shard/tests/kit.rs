@@ -91,6 +91,13 @@ impl Kit {
         Kit::of(Some(Durability::Commit))
     }
 
+    /// With recorders of as many bytes in all.
+    pub(in crate::rooms) fn recording(bytes: usize) -> Kit {
+        let mut kit = Kit::new();
+        kit.shard.limits.bounds = Arc::new(Bounds::new(1).recorders(8 * 1024, bytes));
+        kit
+    }
+
     pub(in crate::rooms) fn of(store: Option<Durability>) -> Kit {
         let limits = RoomLimits {
             window: Window { messages: 100, bytes: 1 << 20 },
