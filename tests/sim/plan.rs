@@ -35,9 +35,11 @@ pub(crate) enum Fault {
     PowerLoss,
     /// An end in good order, and a new process.
     Restart,
+    /// The operator changes limits, and has them read.
+    Reload,
 }
 
-pub(crate) const FAULTS: [Fault; 11] = [
+pub(crate) const FAULTS: [Fault; 12] = [
     Fault::SpuriousEvents,
     Fault::ShortMemory,
     Fault::WallJumps,
@@ -49,6 +51,7 @@ pub(crate) const FAULTS: [Fault; 11] = [
     Fault::Kill,
     Fault::PowerLoss,
     Fault::Restart,
+    Fault::Reload,
 ];
 
 /// The door that a client comes through.
@@ -84,6 +87,8 @@ pub(crate) enum Command {
         bytes: usize,
         with_id: bool,
     },
+    /// This number of short messages at once.
+    Flood(usize),
     /// The last message with an id, once more.
     Repeat,
     Ping,
@@ -358,6 +363,7 @@ impl Command {
                 4 if random.once_in(4) => Command::Nonsense(u8::try_from(random.below(256)).unwrap()),
                 5 | 6 => Command::Repeat,
                 _ if matches!(door, Door::Sse | Door::Poll) => continue,
+                7 if random.once_in(3) => Command::Flood(random.between(2, 40)),
                 _ => Command::Say { bytes: random.pick(&[0, 5, 40, 300, 2_000]), with_id: random.once_in(2) },
             };
             commands.push(command);

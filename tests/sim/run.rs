@@ -20,6 +20,7 @@ const STEPS_MAX: u64 = 60_000;
 /// it is given up for taking nothing, which is seen within half as much again.
 const STAY_MAX: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+const DEDUP_WINDOW: Duration = Duration::from_secs(3600);
 const GRACE: Duration = Duration::from_secs(10);
 /// What a connection may hold of replies that are not taken, and of a message that is not whole.
 const HELD_BYTES_MAX: usize = 512 * 1024;
@@ -47,6 +48,7 @@ struct Run<'p> {
     bans: Bans,
     trace: u64,
     steps: u64,
+    settings: Settings,
     /// Until when transactions fail, pages cannot be read, nobody is accepted.
     store_fails_until: Duration,
     reads_fail_until: Duration,
@@ -59,7 +61,7 @@ struct Run<'p> {
 /// Does what the plan says, and looks whether what must be true is so.
 pub(crate) fn run(plan: &Plan, is_told: bool) -> Outcome {
     let world = World::enter(plan.seed);
-    let config = config(plan);
+    let config = config(plan, &Settings::of(plan));
     let disk = Disk::new(&store_options(&config), plan.jobs_max);
     let mut run = Run {
         plan,
@@ -79,6 +81,7 @@ pub(crate) fn run(plan: &Plan, is_told: bool) -> Outcome {
         bans: Bans::new(),
         trace: 0xcbf2_9ce4_8422_2325,
         steps: 0,
+        settings: Settings::of(plan),
         store_fails_until: Duration::ZERO,
         reads_fail_until: Duration::ZERO,
         accept_fails_until: Duration::ZERO,
@@ -108,7 +111,37 @@ pub(crate) fn run(plan: &Plan, is_told: bool) -> Outcome {
     outcome
 }
 
-fn config(plan: &Plan) -> Config {
+/// What the operator changes while the server runs.
+#[derive(Clone, Debug)]
+struct Settings {
+    messages_per_second: usize,
+    sessions_per_user: usize,
+    connections: usize,
+    members_per_room: usize,
+    rooms: usize,
+}
+
+impl Settings {
+    /// As they are at the beginning, and at the end.
+    fn of(plan: &Plan) -> Settings {
+        let Plan { messages_per_second, sessions_per_user, .. } = *plan;
+        let config::Limits { connections, members_per_room, rooms, .. } = Config::default().limits;
+        Settings { messages_per_second, sessions_per_user, connections, members_per_room, rooms }
+    }
+
+    fn any(random: &mut Random, plan: &Plan) -> Settings {
+        let usual = Settings::of(plan);
+        Settings {
+            messages_per_second: random.pick(&[0, 1, 20]),
+            sessions_per_user: random.pick(&[0, 1, 2]),
+            connections: random.pick(&[usual.connections, usual.connections, 1, 3]),
+            members_per_room: random.pick(&[0, 0, 1, 3]),
+            rooms: random.pick(&[usual.rooms, usual.rooms, 1, 2]),
+        }
+    }
+}
+
+fn config(plan: &Plan, settings: &Settings) -> Config {
     let mut config = Config::default();
     config.workers = Some(plan.workers);
     config.rooms.window_messages = plan.window_messages;
@@ -124,8 +157,13 @@ fn config(plan: &Plan) -> Config {
     };
     config.history.messages_max = plan.messages_max;
     config.deflate.threshold = 16;
-    config.limits.messages_per_second = plan.messages_per_second;
-    config.limits.sessions_per_user = plan.sessions_per_user;
+    config.limits.messages_per_second = settings.messages_per_second;
+    config.limits.sessions_per_user = settings.sessions_per_user;
+    config.limits.connections = settings.connections;
+    config.limits.members_per_room = settings.members_per_room;
+    config.limits.rooms = settings.rooms;
+    // Nothing takes so long: an id is not forgotten.
+    config.chat.dedup_window = DEDUP_WINDOW;
     config.limits.burst = Duration::from_secs(1);
     config.limits.write_timeout = Duration::from_secs(15);
     config.limits.close_timeout = Duration::from_secs(2);
@@ -151,7 +189,7 @@ impl Run<'_> {
         while self.has_commands() && self.steps < STEPS_MAX {
             self.step()?;
         }
-        self.end_faults();
+        self.end_faults()?;
         self.settle("what was begun comes to an end")?;
         self.pass_until_quiet(Duration::from_secs(6), "everybody is served")?;
         self.check_rooms()?;
@@ -382,7 +420,8 @@ impl Run<'_> {
             // What follows is rare, since each of it goes on for long.
             _ if !self.random.once_in(4) => return Ok(false),
             Fault::WallJumps => {
-                let far = if self.random.once_in(2) { 3600 } else { 5 };
+                let far = if self.random.once_in(2) { 2 * DEDUP_WINDOW.as_secs() } else { 5 };
+                let far = usize::try_from(far).unwrap();
                 let seconds =
                     i64::try_from(self.random.below(2 * far)).unwrap() - i64::try_from(far).unwrap();
                 self.story.tell(|| format!("the clock is set by {seconds} s"));
@@ -421,8 +460,19 @@ impl Run<'_> {
                 self.shut_down()?;
                 self.begin_anew(Ended::Well);
             }
+            Fault::Reload => {
+                let settings = Settings::any(&mut self.random, self.plan);
+                self.reload(settings)?;
+            }
         }
         Ok(true)
+    }
+
+    fn reload(&mut self, settings: Settings) -> Result<(), Wrong> {
+        self.story.tell(|| format!("new limits: {settings:?}"));
+        self.settings = settings;
+        let config = config(self.plan, &self.settings);
+        self.node.handle().reload(&config).map_err(|error| error.to_string())
     }
 
     fn crash(&mut self, ended: Ended) {
@@ -443,7 +493,7 @@ impl Run<'_> {
         self.model.forgets_ids |= self.model.has_retention || self.is_wall_ahead;
         self.node.crash();
         self.disk = self.disk.next();
-        let config = config(self.plan);
+        let config = config(self.plan, &self.settings);
         self.node = start(self.world, &config, &self.disk);
         self.accept_fails_until = Duration::ZERO;
         self.story.tell(|| "a new process serves".to_owned());
@@ -451,7 +501,7 @@ impl Run<'_> {
 
     // The end.
 
-    fn end_faults(&mut self) {
+    fn end_faults(&mut self) -> Result<(), Wrong> {
         self.story.tell(|| "nothing goes wrong any more".to_owned());
         self.has_faults = false;
         let now = self.world.elapsed();
@@ -461,6 +511,7 @@ impl Run<'_> {
             self.crash(Ended::Killed);
         }
         self.clients.iter_mut().for_each(Client::settle);
+        self.reload(Settings::of(self.plan))
     }
 
     /// Everything that can be done without time passing.

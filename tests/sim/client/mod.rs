@@ -241,6 +241,7 @@ impl Client {
         let name = self.name();
         match command {
             Command::Say { bytes, with_id } => self.say(bytes, with_id, around),
+            Command::Flood(count) => (0..count).for_each(|_| self.say(0, false, around)),
             Command::Repeat => self.repeat(around),
             Command::Ping if self.has_frames() => {
                 self.pongs_due += 1;

@@ -163,7 +163,7 @@ impl Client {
             }
             (Some(Command::History { room, after }), 200) => {
                 let position = head.field("Foghorn-Position").and_then(position_of);
-                let (epoch, _) = position.ok_or("a page without a position")?;
+                let (epoch, at) = position.ok_or("a page without a position")?;
                 let entries = json.as_array().ok_or("a page that is no array")?;
                 let mut last: Option<u64> = None;
                 for value in entries {
@@ -181,7 +181,14 @@ impl Client {
                     last = Some(seq);
                     around.model.show(around.disk, ROOMS[room], epoch, seq, &entry)?;
                 }
-                Ok(())
+                // Whoever goes on from there misses nothing of what it was not shown.
+                let newest = if after.is_some() { entries.last() } else { entries.first() };
+                match newest.and_then(|newest| newest["seq"].as_u64()) {
+                    Some(newest) if newest != at => {
+                        Err(format!("a page up to {newest} has the position {at}"))
+                    }
+                    _ => Ok(()),
+                }
             }
             (Some(Command::Online(_)), 200) => {
                 let users = json["users"].as_array().map(Vec::len);
