@@ -112,7 +112,7 @@ pub(crate) fn run(plan: &Plan, is_told: bool) -> Outcome {
 }
 
 /// What the operator changes while the server runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Settings {
     messages_per_second: usize,
     sessions_per_user: usize,
@@ -511,7 +511,8 @@ impl Run<'_> {
             self.crash(Ended::Killed);
         }
         self.clients.iter_mut().for_each(Client::settle);
-        self.reload(Settings::of(self.plan))
+        let usual = Settings::of(self.plan);
+        if self.settings != usual { self.reload(usual) } else { Ok(()) }
     }
 
     /// Everything that can be done without time passing.
