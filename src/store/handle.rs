@@ -9,8 +9,6 @@ use super::commits::CommitStats;
 use super::error::{Busy, Health, OpenError, StoreError};
 #[cfg(test)]
 use super::held::Holder;
-#[cfg(feature = "simulation")]
-use super::memory::simulated::Disk;
 use super::options::{Location, Options};
 use super::threads::{self, StoreThreads};
 use super::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
@@ -32,7 +30,7 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    fn on(backend: Arc<dyn Backend>) -> Store {
+    pub(super) fn on(backend: Arc<dyn Backend>) -> Store {
         Store {
             backend,
             #[cfg(test)]
@@ -321,14 +319,5 @@ impl Store {
     /// that are there stay.
     pub fn set_rooms_max(&self, rooms: usize) {
         self.backend.set_rooms_max(rooms);
-    }
-}
-
-#[cfg(feature = "simulation")]
-impl Disk {
-    /// Opens the store of a new process.
-    #[must_use]
-    pub fn open(&self) -> Store {
-        Store::on(self.backend())
     }
 }

@@ -28,6 +28,7 @@
 //! | `threads`, `answer`, `admission` | starting and ending; how requests are answered, and how many may wait |
 //! | `terms` | which batches of a shard must be refused, since they were built on one that was not stored |
 //! | `health`, `commits`, `error` | how a store is, how long its commits take, and what can go wrong |
+//! | `fates`, `simulated` | in a simulation: what can become of a store's work; a store that does its next step when it is told to |
 //! | `entropy` | random numbers and the time |
 
 mod admission;
@@ -37,12 +38,16 @@ mod backup;
 mod commits;
 mod entropy;
 mod error;
+#[cfg(feature = "simulation")]
+mod fates;
 mod handle;
 mod health;
 #[cfg(test)]
 mod held;
 mod memory;
 mod options;
+#[cfg(feature = "simulation")]
+pub(crate) mod simulated;
 #[cfg(feature = "store")]
 mod sqlite;
 mod terms;
@@ -59,8 +64,6 @@ pub use self::error::{Busy, Health, OpenError, StoreError};
 pub use self::handle::Store;
 #[cfg(test)]
 pub(crate) use self::held::HeldAnswers;
-#[cfg(feature = "simulation")]
-pub(crate) use self::memory::simulated;
 pub use self::options::{Location, MemoryLimits, Options};
 #[cfg(feature = "store")]
 pub use self::sqlite::{RestoreError, check_backup, restore};

@@ -200,6 +200,8 @@ pub(crate) struct Plan {
     pub(crate) on_lag: &'static str,
     pub(crate) window_messages: usize,
     pub(crate) messages_max: usize,
+    /// Whether the store is a database, or what one does in memory: which is quicker, and can lose what was not synced.
+    pub(crate) has_database: bool,
     /// Jobs that the store takes at a time.
     pub(crate) jobs_max: usize,
     pub(crate) messages_per_second: usize,
@@ -220,14 +222,14 @@ pub(crate) struct Trim {
 impl std::fmt::Display for Plan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Plan { seed, workers, durability, on_lag, window_messages, messages_max, jobs_max, .. } = self;
-        let Plan { messages_per_second, sessions_per_user, .. } = self;
+        let Plan { messages_per_second, sessions_per_user, has_database, .. } = self;
         writeln!(
             f,
             "seed {seed}: workers = {workers}, history.durability = {durability}, rooms.on_lag = {on_lag},"
         )?;
         writeln!(
             f,
-            "  rooms.window_messages = {window_messages}, history.messages_max = {messages_max}, {jobs_max} jobs at a time,"
+            "  rooms.window_messages = {window_messages}, history.messages_max = {messages_max}, {jobs_max} jobs at a time, a database: {has_database},"
         )?;
         writeln!(
             f,
@@ -263,6 +265,11 @@ impl Plan {
         if theme == Theme::Crashes {
             faults.insert(random.pick(&[Fault::Kill, Fault::Restart]));
         }
+        let has_database = random.once_in(8) && cfg!(feature = "store");
+        if has_database {
+            // Of a directory that goes on existing nothing is lost, and reading does not fail.
+            faults.retain(|fault| !matches!(fault, Fault::PowerLoss | Fault::ReadsFail));
+        }
         let rooms = if theme == Theme::Deletions { 1 } else { random.between(1, ROOMS.len()) };
         Plan {
             seed,
@@ -272,6 +279,7 @@ impl Plan {
             window_messages: random.pick(&[1, 2, 4, 16, 256]),
             messages_max: random.pick(&[0, 0, 0, 0, 3, 10]),
             jobs_max: random.pick(&[1, 2, 8, 4096, 4096, 4096]),
+            has_database,
             messages_per_second: random.pick(&[0, 0, 0, 0, 20]),
             sessions_per_user: random.pick(&[0, 0, 0, 0, 1, 2]),
             faults,

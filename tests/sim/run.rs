@@ -1,6 +1,8 @@
 //! A run: whose turn it is, step by step, and what must be true after each.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use foghorn::config::{self, Config};
@@ -36,6 +38,39 @@ pub(crate) struct Outcome {
     pub(crate) story: Vec<String>,
 }
 
+/// A directory of this run alone, which goes with it.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new() -> Directory {
+        static RUNS: AtomicUsize = AtomicUsize::new(0);
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory } else { Path::new(env!("CARGO_TARGET_TMPDIR")) };
+        let number = RUNS.fetch_add(1, Ordering::Relaxed);
+        Directory(parent.join(format!("foghorn-sim-{}-{number}", std::process::id())))
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _there_is_none_without_a_database = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(feature = "store")]
+fn disk(plan: &Plan, directory: &Directory, config: &Config) -> Disk {
+    if !plan.has_database {
+        return Disk::new(&store_options(config), plan.jobs_max);
+    }
+    std::fs::create_dir_all(&directory.0).expect("a directory");
+    Disk::database(directory.0.clone(), &store_options(config), plan.jobs_max).expect("a database")
+}
+
+#[cfg(not(feature = "store"))]
+fn disk(plan: &Plan, _: &Directory, config: &Config) -> Disk {
+    Disk::new(&store_options(config), plan.jobs_max)
+}
+
 struct Run<'p> {
     plan: &'p Plan,
     world: &'p World,
@@ -62,7 +97,8 @@ struct Run<'p> {
 pub(crate) fn run(plan: &Plan, is_told: bool) -> Outcome {
     let world = World::enter(plan.seed);
     let config = config(plan, &Settings::of(plan));
-    let disk = Disk::new(&store_options(&config), plan.jobs_max);
+    let directory = Directory::new();
+    let disk = disk(plan, &directory, &config);
     let mut run = Run {
         plan,
         world: &world,
@@ -132,7 +168,7 @@ impl Settings {
     fn any(random: &mut Random, plan: &Plan) -> Settings {
         let usual = Settings::of(plan);
         Settings {
-            messages_per_second: random.pick(&[0, 1, 20]),
+            messages_per_second: random.pick(&[0, 20, 50]),
             sessions_per_user: random.pick(&[0, 1, 2]),
             connections: random.pick(&[usual.connections, usual.connections, 1, 3]),
             members_per_room: random.pick(&[0, 0, 1, 3]),

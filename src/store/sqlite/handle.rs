@@ -202,7 +202,7 @@ impl Sqlite {
         Ok(())
     }
 
-    fn query<T: 'static>(
+    fn query<T: Send + 'static>(
         &self,
         done: Done<Result<T, StoreError>>,
         read: impl FnOnce(&Connection, &ReadOptions) -> Result<T, StoreError> + Send + 'static,

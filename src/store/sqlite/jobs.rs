@@ -103,7 +103,7 @@ where
 
 impl<T, F> Change for Work<T, F>
 where
-    T: Send,
+    T: Send + 'static,
     F: FnOnce(&Connection, &mut LogWriter) -> Result<T, StoreError> + Send,
 {
     fn apply(&mut self, conn: &Connection, log: &mut LogWriter) -> Result<(), StoreError> {
@@ -134,7 +134,7 @@ pub(super) struct ReadJob {
 }
 
 impl ReadJob {
-    pub(super) fn new<T: 'static>(
+    pub(super) fn new<T: Send + 'static>(
         permit: Permit,
         answer: Answer<T>,
         read: impl FnOnce(&Connection, &ReadOptions) -> Result<T, StoreError> + Send + 'static,

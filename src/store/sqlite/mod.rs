@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `handle` | the way to its threads |
 //! | `schema` | tables, migrations, connections |
+//! | `stepped` | in a simulation: the writer and a reader, as they are told to |
 //! | `threads`, `jobs` | starting and ending the threads; what passes between them |
 //! | `writer`, `log_writer`, `room_heads` | rounds and their transactions; messages of a batch; what is due next in every room |
 //! | `rows`, `page` | rows as messages; reading parts of a log |
@@ -38,6 +39,8 @@ mod retention;
 mod room_heads;
 mod rows;
 mod schema;
+#[cfg(feature = "simulation")]
+pub(super) mod stepped;
 mod threads;
 mod wal;
 mod writer;

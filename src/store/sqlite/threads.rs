@@ -48,7 +48,33 @@ pub(in crate::store) struct SqliteThreads {
     _locks: Locks,
 }
 
+/// A store that is ready to work, before its writer and its readers run.
+pub(super) struct Parts {
+    pub(super) sqlite: Sqlite,
+    pub(super) threads: SqliteThreads,
+    pub(super) writer: Writer,
+    pub(super) readers: Vec<Connection>,
+    pub(super) tasks: Receiver<ReadTask>,
+    pub(super) read_options: ReadOptions,
+}
+
 pub(in crate::store) fn start(dir: &Path, options: &Options) -> Result<(Sqlite, SqliteThreads), OpenError> {
+    let Parts { sqlite, mut threads, writer, readers, tasks, read_options } = prepare(dir, options)?;
+    let not_started = |error: io::Error| OpenError::io(dir.join(DATABASE_FILE), &error);
+    for (number, conn) in readers.into_iter().enumerate() {
+        let (tasks, options) = (tasks.clone(), read_options.clone());
+        let read = move || read(&conn, &tasks, &options);
+        let reader = Builder::new().name(format!("reader-{number}")).spawn(read).map_err(not_started)?;
+        threads.readers.push(reader);
+    }
+    let writer =
+        Builder::new().name("store".into()).spawn(move || writer.run_or_dismiss()).map_err(not_started)?;
+    threads.writer = Some(writer);
+    Ok((sqlite, threads))
+}
+
+/// Opens the database, and starts what works beside the writer and the readers.
+pub(super) fn prepare(dir: &Path, options: &Options) -> Result<Parts, OpenError> {
     let path = dir.join(DATABASE_FILE);
     let failed = |error: StoreError| OpenError::store(&path, error);
     let not_started = |error: io::Error| OpenError::io(&path, &error);
@@ -75,13 +101,8 @@ pub(in crate::store) fn start(dir: &Path, options: &Options) -> Result<(Sqlite, 
         monitor: monitor.clone(),
         _locks: locks,
     };
-    for number in 0..READERS {
-        let conn = schema::open_reader(&path).map_err(failed)?;
-        let (tasks, options) = (tasks.clone(), read_options.clone());
-        let read = move || read(&conn, &tasks, &options);
-        let reader = Builder::new().name(format!("reader-{number}")).spawn(read).map_err(not_started)?;
-        threads.readers.push(reader);
-    }
+    let readers =
+        (0..READERS).map(|_| schema::open_reader(&path)).collect::<Result<_, _>>().map_err(failed)?;
     let conn_beside = schema::open_checkpointer(&path).map_err(failed)?;
     let (checkpointer, thread) =
         Checkpointer::start(conn_beside, monitor.clone(), options.log_bytes_max).map_err(not_started)?;
@@ -98,18 +119,18 @@ pub(in crate::store) fn start(dir: &Path, options: &Options) -> Result<(Sqlite, 
         monitor: monitor.clone(),
         anchor,
         prober: Prober::new(clock()),
-        options: read_options,
+        options: read_options.clone(),
         log,
         retainer: Retainer::new(retention, quarantine.clone(), clock()),
         failed_terms: FailedTerms::default(),
         synchronous: Synchronous::Full,
+        #[cfg(feature = "simulation")]
+        fault: None,
     };
-    let writer =
-        Builder::new().name("store".into()).spawn(move || writer.run_or_dismiss()).map_err(not_started)?;
-    threads.writer = Some(writer);
     let (job_limit, read_limit) =
         (AdmissionLimit::new(JOBS_MAX, queue_bytes_max), AdmissionLimit::new(READS_MAX, usize::MAX));
-    Ok((Sqlite { jobs, job_limit, reads, read_limit, monitor, backups, quarantine }, threads))
+    let sqlite = Sqlite { jobs, job_limit, reads, read_limit, monitor, backups, quarantine };
+    Ok(Parts { sqlite, threads, writer, readers, tasks, read_options })
 }
 
 impl Drop for SqliteThreads {
@@ -137,7 +158,7 @@ impl Drop for SqliteThreads {
 
 impl SqliteThreads {
     /// Leaves the database in one file, with the note that nothing is missing.
-    fn finish(&self, conn: &Connection) -> Result<(), StoreError> {
+    pub(super) fn finish(&self, conn: &Connection) -> Result<(), StoreError> {
         if let Some(failure) = self.monitor.failure() {
             return Err(failure);
         }

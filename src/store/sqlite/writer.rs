@@ -53,6 +53,9 @@ pub(super) struct Writer {
     pub(super) retainer: Retainer,
     pub(super) failed_terms: FailedTerms,
     pub(super) synchronous: Synchronous,
+    /// In a simulation: the transactions fail like this.
+    #[cfg(feature = "simulation")]
+    pub(super) fault: Option<StoreError>,
 }
 
 /// What became of the jobs of a round as a whole.
@@ -144,7 +147,7 @@ impl Writer {
         round
     }
 
-    fn round(&mut self, mut round: Vec<Job>, records: usize) {
+    pub(super) fn round(&mut self, mut round: Vec<Job>, records: usize) {
         let outcome = if round.iter().any(Job::writes) {
             let (began_at, outcome) = (clock(), self.transact(&mut round));
             if outcome.is_ok() {
@@ -196,6 +199,10 @@ impl Writer {
                 },
                 Job::Stop => {}
             }
+        }
+        #[cfg(feature = "simulation")]
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
         }
         tx.commit()?;
         self.monitor.succeeded();
@@ -262,7 +269,7 @@ impl Writer {
     }
 
     /// Deletes about as much as the last round added if deleting has been due for long: then no idle moment came.
-    fn catch_up_deleting(&mut self, records: usize) {
+    pub(super) fn catch_up_deleting(&mut self, records: usize) {
         for _step in 0..=records as u64 / STEP_MESSAGES {
             if !self.retainer.is_late(clock()) {
                 return;
@@ -271,7 +278,7 @@ impl Writer {
         }
     }
 
-    fn delete_some(&mut self) -> Step {
+    pub(super) fn delete_some(&mut self) -> Step {
         let clock = clock();
         if self.monitor.failure().is_some() {
             self.retainer.pause(clock);

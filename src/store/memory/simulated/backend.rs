@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Disk;
+use super::ImageDisk;
 use super::image::Image;
 use super::jobs::{DiskJob, DiskWork, Finish};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
@@ -17,13 +17,13 @@ use crate::store::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
 
 /// A store as a server has it, as long as a process lives.
 struct Simulated {
-    disk: Disk,
+    disk: ImageDisk,
     admission: Arc<AdmissionLimit>,
     reads: Arc<AdmissionLimit>,
     monitor: Arc<Monitor>,
 }
 
-impl Disk {
+impl ImageDisk {
     /// The store of a new process.
     pub(in crate::store) fn backend(&self) -> Arc<dyn Backend> {
         Arc::new(Simulated {

@@ -6,12 +6,12 @@ use super::image::Image;
 use crate::rooms::Timestamp;
 use crate::rooms::store_api::{Durability, Opened, RecordBatch};
 use crate::store::admission::Permit;
+use crate::store::answer::later::Deliver;
 use crate::store::answer::{Answer, Purpose};
 use crate::store::error::StoreError;
 use crate::store::health::Monitor;
 use crate::store::terms::FailedTerms;
 
-pub(super) type Deliver = Box<dyn FnOnce() + Send>;
 pub(super) type Read = Box<dyn FnOnce(&mut Image, Option<StoreError>) -> Deliver + Send>;
 pub(super) type DiskWork = Box<dyn FnOnce(&mut Image) + Send>;
 pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;

@@ -1,0 +1,285 @@
+//! In a simulation: what is kept when a process ends, and the hand on it.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Store;
+use super::answer::later::Deliver;
+use super::error::{OpenError, StoreError};
+use super::fates::READERS;
+pub use super::fates::{Ended, Fate};
+use super::memory::simulated::ImageDisk;
+use super::options::Options;
+#[cfg(feature = "store")]
+use super::sqlite::stepped::Stepped;
+use crate::rooms::Timestamp;
+use crate::rooms::store_api::{Page, PageRequest, ReadFrom, Stored};
+
+/// What is kept under a number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The room is gone, or its log is another one, or that part of it is kept no longer.
+    Elsewhere,
+    /// The log has not come so far.
+    Nothing,
+    /// This message.
+    Message(Stored),
+}
+
+/// All of a room: far more than a simulation comes to.
+const EVERYTHING: PageRequest = PageRequest {
+    from: ReadFrom::Seq(0),
+    messages_max: 1 << 20,
+    bytes_max: 1 << 30,
+    newest_first: false,
+    before: None,
+    now: Timestamp::from_micros(0),
+};
+
+/// What is kept when a process ends, and the hand on it.
+#[derive(Clone)]
+pub struct Disk(Medium);
+
+#[derive(Clone)]
+enum Medium {
+    /// What a database does, in memory: it can lose what was not synced, and fail in any way.
+    Image(ImageDisk),
+    /// A database. It fails only by refusing.
+    #[cfg(feature = "store")]
+    Database(Arc<Mutex<Database>>),
+}
+
+impl std::fmt::Debug for Disk {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Disk")
+    }
+}
+
+impl Disk {
+    /// An empty one, whose store takes this number of jobs at a time.
+    #[must_use]
+    pub fn new(options: &Options, jobs_max: usize) -> Disk {
+        Disk(Medium::Image(ImageDisk::new(options, jobs_max)))
+    }
+
+    /// A directory with a database, whose store takes this number of jobs at a time.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    #[cfg(feature = "store")]
+    pub fn database(directory: PathBuf, options: &Options, jobs_max: usize) -> Result<Disk, OpenError> {
+        let stepped = Some(Stepped::start(&directory, options, jobs_max)?);
+        let (found, answers, options) = (Vec::new(), VecDeque::new(), options.clone());
+        let database = Database { directory, options, jobs_max, stepped, found, answers };
+        Ok(Disk(Medium::Database(Arc::new(Mutex::new(database)))))
+    }
+
+    /// Opens the store of a new process.
+    #[must_use]
+    pub fn open(&self) -> Store {
+        match &self.0 {
+            Medium::Image(image) => Store::on(image.backend()),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => Store::on(lock(database).stepped().serve()),
+        }
+    }
+
+    /// Jobs that wait to be stored: none as long as the writer still answers those before.
+    #[must_use]
+    pub fn jobs(&self) -> usize {
+        match &self.0 {
+            Medium::Image(image) => image.jobs(),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => {
+                let mut database = lock(database);
+                if database.answers.is_empty() { database.stepped().jobs() } else { 0 }
+            }
+        }
+    }
+
+    /// Questions that wait for a reader: none as long as all readers have something to answer.
+    #[must_use]
+    pub fn reads(&self) -> usize {
+        match &self.0 {
+            Medium::Image(image) => image.reads(),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => {
+                let mut database = lock(database);
+                if database.found.len() < READERS { database.stepped().reads() } else { 0 }
+            }
+        }
+    }
+
+    /// Answers that were found and are not given yet: one of the writer, one of each reader.
+    #[must_use]
+    pub fn answers(&self) -> usize {
+        match &self.0 {
+            Medium::Image(image) => image.answers(),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => {
+                let database = lock(database);
+                database.found.len() + usize::from(!database.answers.is_empty())
+            }
+        }
+    }
+
+    /// Whether nothing is stored until a restart.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        match &self.0 {
+            Medium::Image(image) => image.has_failed(),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => lock(database).stepped().has_failed(),
+        }
+    }
+
+    /// Carries out the first `count` jobs in one transaction that ends like this; the answers are given later.
+    pub fn commit(&self, count: usize, fate: Fate) {
+        match &self.0 {
+            Medium::Image(image) => image.commit(count, fate),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => {
+                let mut database = lock(database);
+                let answers = database.stepped().commit(count, fate.fault());
+                database.answers.extend(answers);
+            }
+        }
+    }
+
+    /// A reader looks one question up, of those that wait, and answers it later; `fails`: nothing can be read at the
+    /// moment. Of a database the first question is looked up, and that does not fail.
+    pub fn read(&self, index: usize, fails: bool) {
+        match &self.0 {
+            Medium::Image(image) => image.read(index, fails),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => {
+                let mut database = lock(database);
+                let found = database.stepped().read();
+                database.found.extend(found);
+            }
+        }
+    }
+
+    /// Gives one answer, of those that were found; much may have happened since.
+    pub fn answer(&self, index: usize) {
+        match &self.0 {
+            Medium::Image(image) => image.answer(index),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => {
+                let answer = lock(database).take_answer(index);
+                answer.into_iter().for_each(|answer| answer());
+            }
+        }
+    }
+
+    fn page(&self, room: &str, request: &PageRequest) -> Result<Page, StoreError> {
+        match &self.0 {
+            Medium::Image(image) => image.page(room, request),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => lock(database).stepped().page(room, request),
+        }
+    }
+
+    /// What is kept under this number, in the room of this name, under this epoch.
+    #[must_use]
+    pub fn message(&self, room: &str, epoch: u64, seq: u64) -> Kept {
+        let request =
+            PageRequest { from: ReadFrom::Seq(seq.saturating_sub(1)), messages_max: 1, ..EVERYTHING };
+        let Ok(page) = self.page(room, &request) else { return Kept::Elsewhere };
+        if epoch != page.epoch || seq < page.tail {
+            return Kept::Elsewhere;
+        }
+        page.messages.into_iter().next().map_or(Kept::Nothing, Kept::Message)
+    }
+
+    /// The epoch of a room, and what is kept of its log.
+    #[must_use]
+    pub fn log(&self, room: &str) -> Option<(u64, Vec<Stored>)> {
+        let page = self.page(room, &EVERYTHING).ok()?;
+        Some((page.epoch, page.messages))
+    }
+
+    /// Has everything that is committed survive the loss of power.
+    pub fn sync(&self) {
+        match &self.0 {
+            Medium::Image(image) => image.sync(),
+            #[cfg(feature = "store")]
+            Medium::Database(_) => {}
+        }
+    }
+
+    /// Deletes what is kept no longer.
+    pub fn sweep(&self) {
+        match &self.0 {
+            Medium::Image(image) => image.sweep(),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => lock(database).stepped().sweep(),
+        }
+    }
+
+    /// The process has ended; the first `committed` of the jobs were committed, and nobody was told.
+    pub fn end(&self, ended: Ended, committed: usize) {
+        match &self.0 {
+            Medium::Image(image) => image.end(ended, committed),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => lock(database).end(ended, committed),
+        }
+    }
+
+    /// As [`Disk::end`], once everybody who could be answered is gone: the disk of the next process.
+    ///
+    /// # Panics
+    /// If it cannot be opened again.
+    #[must_use]
+    pub fn next(&self) -> Disk {
+        match &self.0 {
+            Medium::Image(image) => Disk(Medium::Image(image.next())),
+            #[cfg(feature = "store")]
+            Medium::Database(database) => {
+                let Database { directory, options, jobs_max, .. } = &mut *lock(database);
+                Disk::database(directory.clone(), options, *jobs_max).expect("a database that opens again")
+            }
+        }
+    }
+}
+
+/// A directory with a database, and the store of the process that has it open.
+#[cfg(feature = "store")]
+struct Database {
+    directory: PathBuf,
+    options: Options,
+    jobs_max: usize,
+    /// `None` once the process has ended.
+    stepped: Option<Stepped>,
+    /// What the readers have found and not answered yet.
+    found: Vec<Deliver>,
+    /// What the writer has not answered yet.
+    answers: VecDeque<Deliver>,
+}
+
+#[cfg(feature = "store")]
+fn lock(database: &Mutex<Database>) -> MutexGuard<'_, Database> {
+    database.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(feature = "store")]
+impl Database {
+    fn stepped(&mut self) -> &mut Stepped {
+        self.stepped.as_mut().expect("a process that has not ended")
+    }
+
+    fn take_answer(&mut self, index: usize) -> Option<Deliver> {
+        if index < self.found.len() { Some(self.found.swap_remove(index)) } else { self.answers.pop_front() }
+    }
+
+    fn end(&mut self, ended: Ended, committed: usize) {
+        let Some(mut stepped) = self.stepped.take() else { return };
+        let unheard = if stepped.has_failed() { Vec::new() } else { stepped.commit(committed, None) };
+        if ended == Ended::Well {
+            stepped.finish().expect("a store that ends in good order");
+        }
+        drop(stepped);
+        drop((unheard, std::mem::take(&mut self.found), std::mem::take(&mut self.answers)));
+    }
+}
