@@ -15,6 +15,7 @@
 //! | `offline`, `interrupt` | the store without a server; what a signal does to a command |
 //! | `backup`, `restore` | a copy of everything that a running server has stored, and back |
 //! | `tail` | `foghorn tail`: follows a room |
+//! | `top` | `foghorn top`: what a server does, live |
 //! | `remote`, `live` | a running server as commands see it; commands that go on until they are told to end |
 //! | `escape` | text of others, in which nothing is raw |
 //! | `bench` | `foghorn bench`: the load engine |
@@ -53,6 +54,7 @@ mod start;
 mod tail;
 #[cfg(feature = "auth")]
 mod token;
+mod top;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -95,6 +97,8 @@ enum CliCommand {
     Restore(restore::RestoreArgs),
     /// Follow a room: print what is said in it, until told to end
     Tail(tail::TailArgs),
+    /// Show what a running server does, live
+    Top(top::TopArgs),
     #[cfg(feature = "auth")]
     /// Print a signed token (JWT) for a server that asks for one
     Token(token::TokenArgs),
@@ -145,6 +149,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         #[cfg(feature = "store")]
         CliCommand::Restore(arguments) => restore::run(&arguments),
         CliCommand::Tail(arguments) => tail::run(arguments),
+        CliCommand::Top(arguments) => top::run(arguments),
         #[cfg(feature = "auth")]
         CliCommand::Token(arguments) => token::run(arguments),
         CliCommand::Config(ConfigCommand::Check { file }) => config::check(&file),

@@ -11,3 +11,4 @@ mod refusals;
 mod service_manager;
 mod signals;
 mod tail;
+mod top;
