@@ -56,8 +56,8 @@ pub(super) fn lines(
     if now.store != "healthy" {
         line(Style::Alarm, format!("the store is {}", now.store));
     }
-    let report = Report { now, rates: history.rates() };
-    report.traffic().into_iter().chain(report.load()).for_each(|text| line(Style::Plain, text));
+    let readout = Readout { now, rates: history.rates() };
+    readout.traffic().into_iter().chain(readout.load()).for_each(|text| line(Style::Plain, text));
     let hit: Vec<_> = now.limits.iter().filter(|(_, hits)| **hits > 0).collect();
     if !hit.is_empty() {
         let hits = |(key, hits): (&String, &u64)| format!("{key} {}", count(*hits));
@@ -72,12 +72,12 @@ pub(super) fn lines(
 }
 
 /// An answer and what has happened since the one before, in words.
-struct Report<'f> {
+struct Readout<'f> {
     now: &'f Figures,
     rates: Option<&'f Rates>,
 }
 
-impl Report<'_> {
+impl Readout<'_> {
     fn rate(&self, count: fn(&Figures) -> u64) -> Option<f64> {
         self.rates.map(|rates| rates.of(self.now, count))
     }
@@ -102,7 +102,7 @@ impl Report<'_> {
 
     /// Who is there, and what they say and are sent.
     fn traffic(&self) -> Vec<String> {
-        let Report { now, .. } = self;
+        let Readout { now, .. } = self;
         let connections = [
             ("all", count(now.connections)),
             ("sessions", count(now.sessions)),
@@ -136,7 +136,7 @@ impl Report<'_> {
 
     /// What it costs.
     fn load(&self) -> Vec<String> {
-        let Report { now, .. } = self;
+        let Readout { now, .. } = self;
         let commits = self.rate(|figures| figures.commits.count).filter(|commits| *commits > 0.0);
         let batch = commits.zip(self.rate(|figures| figures.commits.messages));
         let commits = [
