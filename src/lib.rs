@@ -100,7 +100,7 @@
 //! |---|---|---|
 //! | 8 | `main` | arguments to exit status |
 //! | 7 | `cli`, `bench` | the only place for environment, standard output, exit |
-//! | 6 | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`], [`metrics`], [`testing`], [`guide`] | applications: ordinary users of [`server`] |
+//! | 6 | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`], [`metrics`], [`admin`], [`testing`], [`guide`] | applications: ordinary users of [`server`] |
 //! | 5 | [`server`] | the public API; wires everything below |
 //! | 4 | `reactor`, `workers` | shells: one mio thread; channels around the shards |
 //! | 3 | `transport`, [`store`] | shells: sockets, TLS, and their write half; the embedded database |

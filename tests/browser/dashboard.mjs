@@ -129,6 +129,7 @@ async function drives(browser, { name, ...options }) {
   await eventually(async () => assert.deepEqual((await people.allTextContents()).sort(), ["Ann", "Bob <b>"]));
   await fitsWidth(page);
   await expectAccessible(page, `the dashboard, ${name}`);
+  await page.evaluate(() => scrollTo(0, 0));
   await page.screenshot({ path: join(screenshots, `dashboard-${name}.png`), fullPage: true });
 
   // What the room has recorded is a file of JSON Lines.

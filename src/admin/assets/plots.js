@@ -81,7 +81,7 @@ class Figure {
     const options = {
       width: this.#canvas.clientWidth || 320,
       height: HEIGHT,
-      padding: [8, 8, 0, 0],
+      padding: [8, 28, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 6 } },
       scales: { y: { range: (_plot, _min, max) => [0, Math.max(max ?? 0, unit === "percent" ? 10 : 1) * 1.1] } },

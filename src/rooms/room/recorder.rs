@@ -12,7 +12,7 @@ use crate::rooms::timestamp::Timestamp;
 type TimedEvent = (Timestamp, RecordedEvent);
 
 /// How many events a recorder begins with: most rooms are quiet, and have so little happen.
-const EVENTS_MIN: usize = 16;
+const EVENTS_MIN: usize = 4;
 
 const _: () = assert!(size_of::<TimedEvent>() <= 48, "an event is small");
 
@@ -20,7 +20,7 @@ const _: () = assert!(size_of::<TimedEvent>() <= 48, "an event is small");
 #[derive(Debug)]
 pub(in crate::rooms) struct Recorder {
     events: VecDeque<TimedEvent>,
-    /// Events that it has room for. Invariant: their bytes are taken from the bounds.
+    /// Events that it has room for. Invariant: their bytes, and those of the recorder itself, are taken from the bounds.
     capacity: usize,
     /// It grows up to this many.
     capacity_max: usize,
@@ -28,12 +28,15 @@ pub(in crate::rooms) struct Recorder {
 }
 
 impl Recorder {
-    /// An empty one; `None` if there shall be none.
+    /// An empty one; `None` if there shall be none, or all rooms have taken what they may.
     pub(in crate::rooms) fn new(bounds: &Arc<Bounds>) -> Option<Box<Recorder>> {
-        let capacity_max = bounds.recorder_bytes() / size_of::<TimedEvent>();
+        let events_bytes = bounds.recorder_bytes().saturating_sub(size_of::<Recorder>());
+        let capacity_max = events_bytes / size_of::<TimedEvent>();
+        if capacity_max == 0 || !bounds.take_recorder(size_of::<Recorder>()) {
+            return None;
+        }
         let bounds = bounds.clone();
-        let recorder = || Recorder { events: VecDeque::new(), capacity: 0, capacity_max, bounds };
-        (capacity_max > 0).then(|| Box::new(recorder()))
+        Some(Box::new(Recorder { events: VecDeque::new(), capacity: 0, capacity_max, bounds }))
     }
 
     pub(in crate::rooms) fn push(&mut self, at: Timestamp, event: RecordedEvent) {
@@ -66,7 +69,7 @@ impl Recorder {
 
 impl Drop for Recorder {
     fn drop(&mut self) {
-        self.bounds.give_back_recorder(self.capacity * size_of::<TimedEvent>());
+        self.bounds.give_back_recorder(size_of::<Recorder>() + self.capacity * size_of::<TimedEvent>());
     }
 }
 
@@ -85,16 +88,17 @@ mod tests {
 
     #[test]
     fn the_newest_events_are_kept_within_bounds_of_a_room_and_of_all() {
-        let entry = size_of::<TimedEvent>();
-        let bounds = Arc::new(Bounds::new(1).recorders(40 * entry, 64 * entry));
+        let (entry, itself) = (size_of::<TimedEvent>(), size_of::<Recorder>());
+        let bounds = Arc::new(Bounds::new(1).recorders(itself + 40 * entry, 3 * itself + 48 * entry));
         let mut one = Recorder::new(&bounds).unwrap();
         assert_eq!(record(&mut one, 1..=3), [1, 2, 3]);
         assert_eq!(record(&mut one, 4..=100), (61..=100).collect::<Vec<_>>());
-        // There are 24 left, so it begins with 16 and does not double.
+        // There are 8 left, so it begins with 4, doubles, and stays there.
         let mut other = Recorder::new(&bounds).unwrap();
-        assert_eq!(record(&mut other, 1..=100), (85..=100).collect::<Vec<_>>());
+        assert_eq!(record(&mut other, 1..=100), (93..=100).collect::<Vec<_>>());
         let mut third = Recorder::new(&bounds).unwrap();
         assert_eq!(record(&mut third, 1..=100), [0; 0]);
+        assert!(Recorder::new(&bounds).is_none(), "nothing is left");
         drop(one);
         // One that has found nothing left stays as it is.
         assert_eq!(record(&mut third, 1..=2), [0; 0]);

@@ -182,7 +182,13 @@ fn a_dashboard_is_told_figures_again_and_again() {
 
 #[test]
 fn rooms_and_members_are_found_and_ended_sessions_told() {
-    let server = ConfiguredProcess::start("");
+    // With threads for rooms, and without.
+    for config in ["workers = 3\n", "workers = 0\n"] {
+        finds_and_is_told(&ConfiguredProcess::start(config));
+    }
+}
+
+fn finds_and_is_told(server: &ConfiguredProcess) {
     let address = server.address();
     let members: Vec<_> = [("Lobby", "ann"), ("Lobby", "bob"), ("cellar", "cid")]
         .map(|(room, user)| member(address, room, user))
@@ -262,7 +268,12 @@ fn close_code(raw: &mut Raw) -> u16 {
 
 #[test]
 fn a_room_tells_what_it_has_recorded() {
-    let server = ConfiguredProcess::start("");
+    for config in ["workers = 3\n", "workers = 0\n"] {
+        tells_what_it_has_recorded(&ConfiguredProcess::start(config));
+    }
+}
+
+fn tells_what_it_has_recorded(server: &ConfiguredProcess) {
     let mut ann = member(server.address(), "r", "ann");
     for number in 0..300 {
         ann.send(&frame::masked(TEXT, json!({ "content": format!("m{number}") }).to_string().as_bytes()));
