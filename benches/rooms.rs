@@ -79,7 +79,7 @@ impl Peer for Sink {
         Sent::All
     }
 
-    fn reply(&self, _: &[u8]) {}
+    fn reply(&self, _: &[u8], _: u64) {}
 
     fn address(&self) -> Option<SocketAddr> {
         None

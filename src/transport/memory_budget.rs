@@ -1,16 +1,35 @@
-//! The bytes that wait in memory for all connections together.
+//! What is counted for all connections together: the bytes that wait in memory, and what rooms have told single members.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The bytes that wait for all connections together; cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct MemoryBudget(Arc<AtomicUsize>);
+pub(crate) struct MemoryBudget(Arc<Sums>);
+
+#[derive(Debug, Default)]
+struct Sums {
+    waiting_bytes: AtomicUsize,
+    told_messages: AtomicU64,
+    told_bytes: AtomicU64,
+}
 
 impl MemoryBudget {
     /// All charges together.
     pub(crate) fn bytes(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.waiting_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts what a room has told one member.
+    // Shared by all threads; a room says a word of its own once for each join, gap or refusal, never for a delivery.
+    pub(crate) fn count_told(&self, messages: u64, bytes: usize) {
+        self.0.told_messages.fetch_add(messages, Ordering::Relaxed);
+        self.0.told_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// What has been counted so: messages, and bytes.
+    pub(crate) fn told(&self) -> [u64; 2] {
+        [&self.0.told_messages, &self.0.told_bytes].map(|sum| sum.load(Ordering::Relaxed))
     }
 
     /// A charge of 0 bytes.
@@ -31,7 +50,7 @@ impl Charge {
     pub(crate) fn set(&mut self, bytes: usize) {
         // Wrapping, so that one addition serves both directions.
         // Relaxed: a sum that is compared with its limit now and then; nothing else hangs on it.
-        self.budget.0.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.budget.0.waiting_bytes.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
         self.bytes = bytes;
     }
 

@@ -161,6 +161,39 @@ fn deliveries_agree_where_the_reactor_runs_the_rooms() {
 }
 
 #[test]
+fn what_a_room_tells_one_member_counts_as_sent_and_not_as_delivered() {
+    let server = ConfiguredProcess::start("");
+    let address = server.address();
+    let before = Scrape::of(address);
+    let kind = |frame: &Frame| {
+        let value: serde_json::Value = serde_json::from_slice(&frame.payload).expect("JSON");
+        value["type"].as_str().expect("a type").to_owned()
+    };
+    // An epoch that is none: what it may have missed is told.
+    let path = "/ws/chat?roomId=zebra&username=quagga&hello=1&sinceSeq=7&epoch=0123456789abcdef";
+    let mut member = Raw::open_at(address, path);
+    let greeting: Vec<_> = (0..3).map(|_| kind(&member.frame())).collect();
+    assert_eq!(greeting, ["WELCOME", "GAP", "JOIN"]);
+    let joined = Scrape::of(address);
+    let grown = |series, after: &Scrape, before: &Scrape| after.value(series) - before.value(series);
+    assert_eq!(grown("foghorn_sent_messages_total", &joined, &before), 3.0);
+    assert_eq!(grown("foghorn_deliveries_total", &joined, &before), 1.0);
+    let (mut bytes, mut kinds) = (0, Vec::new());
+    let again = r#"{"content":"c","id":"1"}"#;
+    for text in ["no JSON", again, again] {
+        member.send(&frame::masked(frame::TEXT, text.as_bytes()));
+        let frame = member.frame();
+        bytes += frame_bytes(&frame);
+        kinds.push(kind(&frame));
+    }
+    assert_eq!(kinds, ["ERROR", "MESSAGE", "ACK"]);
+    let after = Scrape::of(address);
+    assert_eq!(grown("foghorn_sent_messages_total", &after, &joined), 3.0);
+    assert_eq!(grown("foghorn_sent_bytes_total", &after, &joined), as_f64(bytes + joined.response.len()));
+    assert_eq!(grown("foghorn_deliveries_total", &after, &joined), 1.0);
+}
+
+#[test]
 fn bytes_of_both_directions_agree_to_the_last_one() {
     let server = ConfiguredProcess::start("");
     let mut client = Raw::open_at(server.address(), "/echo");

@@ -52,7 +52,7 @@ impl Peer for ScriptedPeer {
         Sent::Blocked { frames }
     }
 
-    fn reply(&self, frames: &[u8]) {
+    fn reply(&self, frames: &[u8], _messages: u64) {
         let mut half = self.0.borrow_mut();
         match &mut half.waiting {
             Some(waiting) => waiting.extend_from_slice(frames),

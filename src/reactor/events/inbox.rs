@@ -95,9 +95,10 @@ impl<S: Service> Reactor<S> {
 
     fn stats(&self) -> ReactorStats {
         let mut counters = self.shared.counters.clone();
-        let [messages, bytes] = self.shared.inbox.sent();
-        counters.sent_messages += messages;
-        counters.sent_bytes += bytes;
+        for [messages, bytes] in [self.shared.inbox.sent(), self.shared.waiting.told()] {
+            counters.sent_messages += messages;
+            counters.sent_bytes += bytes;
+        }
         ReactorStats {
             counters,
             connections: self.connections.len(),

@@ -24,9 +24,9 @@ pub trait Peer {
     /// Sends as much of `slice` as can be sent now, never waiting, never splitting a frame between two calls.
     fn send(&self, slice: &Slice<'_>) -> Sent;
 
-    /// Sends whole frames that are meant for this peer alone, in order with everything sent to it before. They are
+    /// Sends whole frames, with this number of messages, that are meant for this peer alone, in order with everything sent to it before. They are
     /// queued (up to the peer's own limit) if it cannot take them now.
-    fn reply(&self, frames: &[u8]);
+    fn reply(&self, frames: &[u8], messages: u64);
 
     /// The peer's address, while it is connected.
     fn address(&self) -> Option<SocketAddr>;

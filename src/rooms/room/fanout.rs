@@ -234,7 +234,7 @@ impl<P: Peer> Room<P> {
                 (&*self.name, self.epoch, cursor + 1, conflated.lost(), member.sent_at);
             let mut gap = Vec::new();
             self.encoded.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gap);
-            member.peer.reply(&gap);
+            member.peer.reply(&gap, 1);
             // Told once, whether the peer takes anything behind it or not.
             (cursor, member.cursor) = (to, to);
         }

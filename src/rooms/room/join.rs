@@ -35,7 +35,7 @@ impl<P: Peer> Room<P> {
             self.encoded.write(key, &Notice::Gap { room, epoch, from, to, at }, &mut greeting);
         }
         if !greeting.is_empty() {
-            peer.reply(&greeting);
+            peer.reply(&greeting, u64::from(welcome) + u64::from(gap.is_some()));
         }
         // A newcomer that starts further back holds the window there until its first turn.
         self.positions.fan_out_from(cursor.max(self.log.tail() - 1));

@@ -30,8 +30,8 @@ impl<P: Peer> Room<P> {
         let room = &*self.name;
         // Members that were thrown out are told nothing any more.
         for member in self.members.iter_mut().filter(|member| member.state != MemberState::Gone) {
-            let mut gaps = Vec::new();
-            if member.cursor < self.positions.visible() {
+            let (mut gaps, lags) = (Vec::new(), member.cursor < self.positions.visible());
+            if lags {
                 let (epoch, from, to, at) =
                     (self.epoch, member.cursor + 1, self.positions.visible(), member.sent_at);
                 self.encoded.write(member.key, &Notice::Gap { room, epoch, from, to, at }, &mut gaps);
@@ -39,7 +39,7 @@ impl<P: Peer> Room<P> {
             let ((from, to), at) = (Notice::whole_log(opened.head), member.sent_at);
             let gap = Notice::Gap { room, epoch: opened.epoch, from, to, at };
             self.encoded.write(member.key, &gap, &mut gaps);
-            member.peer.reply(&gaps);
+            member.peer.reply(&gaps, 1 + u64::from(lags));
             member.cursor = opened.head;
             // Nothing is missing any more. A page that is on its way comes from before this, and is dropped.
             if member.state == MemberState::Reading {

@@ -228,7 +228,7 @@ impl<P: Peer> Room<P> {
     pub(in crate::rooms) fn tell(&self, member: &Member<P>, notice: &Notice<'_>) {
         let mut frame = Vec::new();
         self.encoded.write(member.key, notice, &mut frame);
-        member.peer.reply(&frame);
+        member.peer.reply(&frame, 1);
     }
 
     /// Tells one member that something it said was not done.

@@ -131,7 +131,7 @@ fn greet<P: Peer>(name: &str, mut join: Join<P>) -> Join<P> {
         write_notice(encoding, &gap, &mut greeting);
     }
     if !greeting.is_empty() {
-        join.peer.reply(&greeting);
+        join.peer.reply(&greeting, u64::from(join.welcome) + u64::from(join.start.is_elsewhere()));
     }
     if let Some(reply) = join.reply.take() {
         reply.send(Ok(Joined { epoch: NOWHERE.epoch, seq: NOWHERE.seq, members: 1 }));

@@ -211,7 +211,7 @@ impl<P> Opening<P> {
             let notice = Notice::Error { code, content, at, client_id };
             let mut frame = Vec::new();
             write_notice(join.encoding.as_ref(), &notice, &mut frame);
-            join.peer.reply(&frame);
+            join.peer.reply(&frame, 1);
         }
     }
 

@@ -283,10 +283,16 @@ impl Peer for std::sync::Arc<Outbound> {
         Sent::Blocked { frames }
     }
 
-    fn reply(&self, frames: &[u8]) {
+    fn reply(&self, frames: &[u8], messages: u64) {
         // A room says a word of its own once for each join, resume or publish, and must not be unheard: a lost GAP
         // would be a silent loss of messages.
-        let _closing = self.send_unbounded(frames);
+        let mut writer = self.lock();
+        if writer.send(frames, usize::MAX).is_ok()
+            && !frames.is_empty()
+            && let Some(budget) = &writer.half.budget
+        {
+            budget.count_told(messages, frames.len());
+        }
     }
 
     fn address(&self) -> Option<std::net::SocketAddr> {

@@ -53,7 +53,7 @@ fn what_a_room_has_to_say_is_queued_whatever_waits_already() {
         expected.extend_from_slice(b"reply");
     }
     assert_eq!(Outbound::send(&outbound, b"more"), Err(SendError::Full));
-    Peer::reply(&outbound, b"GAP");
+    Peer::reply(&outbound, b"GAP", 1);
     expected.extend_from_slice(b"GAP");
     assert!(drain(&outbound, &mut peer, expected.len()) == expected);
 }

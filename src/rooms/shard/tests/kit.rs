@@ -43,7 +43,7 @@ impl Peer for Ear {
         Sent::All
     }
 
-    fn reply(&self, frames: &[u8]) {
+    fn reply(&self, frames: &[u8], _messages: u64) {
         self.hear(frames);
     }
 

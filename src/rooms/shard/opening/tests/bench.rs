@@ -40,7 +40,7 @@ impl Peer for Client {
         Sent::All
     }
 
-    fn reply(&self, frames: &[u8]) {
+    fn reply(&self, frames: &[u8], _messages: u64) {
         self.0.borrow_mut().extend_from_slice(frames);
     }
 

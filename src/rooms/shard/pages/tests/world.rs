@@ -52,7 +52,7 @@ impl Peer for Ear {
         Sent::All
     }
 
-    fn reply(&self, frames: &[u8]) {
+    fn reply(&self, frames: &[u8], _messages: u64) {
         self.0.lock().unwrap().received.extend_from_slice(frames);
     }
 
