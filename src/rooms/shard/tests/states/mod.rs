@@ -295,6 +295,23 @@ fn a_log_that_cannot_begin_anew_is_tried_again_by_itself_and_not_often() {
 }
 
 #[test]
+fn a_log_that_cannot_begin_anew_is_tried_again_although_nothing_is_said() {
+    let (mut kit, ann, ear) = with_ann();
+    kit.say(ann, "one", None);
+    kit.refuse_alone();
+    for _ in 0..3 {
+        let room = kit.resets()[0];
+        kit.answer(StoreAnswer::Opened { room, opened: Err(RejectReason::Unavailable) });
+        assert!(kit.shard.wants_tick());
+        kit.now += 1_000_000;
+        kit.shard.tick(kit.time());
+        kit.turn();
+    }
+    kit.epoch_was_reset(|opened| (opened.head, opened.tail) = (7, 8));
+    assert!(told(&ear).ends_with(&[one("GAP", "", 7)]));
+}
+
+#[test]
 fn a_store_that_refuses_a_whole_batch_has_nothing_against_its_rooms() {
     let (mut kit, ann, _) = with_ann();
     kit.say(ann, "one", None);
