@@ -365,7 +365,8 @@ fn limits_are_changed_under_a_running_server_and_a_bad_file_changes_nothing() {
     hear(&mut first, "JOIN");
     let is_full = || chat(&server, "full", "b").frame().close_code() == Some(1013);
     assert!(is_full());
-    assert_eq!(create_room(&server).status, 429);
+    // A slow machine takes longer for one than the rate has it.
+    assert!((0..100).any(|_| create_room(&server).status == 429));
     server.rewrite("[limits]\nmembers_per_room = \"none\"\n");
     server.signal("HUP");
     eventually("the log says why", || server.logged().contains("nothing was read anew"));
@@ -373,8 +374,9 @@ fn limits_are_changed_under_a_running_server_and_a_bad_file_changes_nothing() {
 
     server.rewrite(&config(2, 1000, 8, 1000, "1 MiB").replace("room_creations_per_second = 1", ""));
     server.signal("HUP");
-    eventually("rooms may be created as fast as wanted", || create_room(&server).status == 201);
-    assert!((0..20).all(|_| create_room(&server).status == 201));
+    eventually("rooms may be created as fast as wanted", || {
+        (0..20).all(|_| create_room(&server).status == 201)
+    });
     let mut second = chat(&server, "full", "b");
     hear(&mut second, "JOIN");
     assert!(chat(&server, "full", "c").frame().close_code() == Some(1013), "two are enough");

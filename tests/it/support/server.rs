@@ -65,6 +65,7 @@ impl TestServer {
         config.limits.close_timeout = Duration::from_millis(500);
         config.shutdown.grace = Duration::from_secs(2);
         config.heartbeat.ping_interval = PING_INTERVAL;
+        config.heartbeat.text_interval = PING_INTERVAL;
         config.heartbeat.idle_timeout = IDLE_TIMEOUT;
         // The same tests pass whoever runs the rooms.
         config.workers =
