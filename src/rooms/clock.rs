@@ -15,12 +15,12 @@ pub struct Moment(u64);
 
 impl Moment {
     /// How long before the process began the count begins: longer than an id is remembered.
-    const BEFORE_START: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+    const BEFORE_START_MICROS: u64 = 2 * 24 * 60 * 60 * 1_000_000;
 
     /// This long after the process began.
     #[must_use]
     pub fn after_start(time: Duration) -> Moment {
-        Moment(micros(time + Moment::BEFORE_START))
+        Moment(micros(time).saturating_add(Moment::BEFORE_START_MICROS))
     }
 
     /// This long after.
@@ -48,8 +48,9 @@ impl Moment {
     }
 }
 
+/// Without the 128 bits of [`Duration::as_micros`]: this is done for every batch of commands.
 fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX / 2)
+    time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into())
 }
 
 /// Now, by both clocks.
