@@ -35,6 +35,7 @@ impl Terminal {
         let near = || -> OwnedFd {
             OpenOptions::new().read(true).write(true).open(&name).expect("the near end").into()
         };
+        let before = tcgetattr(&far).expect("what it is like");
         let child = Command::new(BINARY)
             .env_clear()
             .arg("top")
@@ -44,7 +45,6 @@ impl Terminal {
             .stderr(near())
             .spawn()
             .expect("the binary");
-        let before = tcgetattr(&far).expect("what it is like");
         let far = File::from(far);
         let shown = Arc::new(Mutex::new(String::new()));
         let (mut reader, told) = (far.try_clone().expect("a descriptor"), shown.clone());
