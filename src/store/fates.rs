@@ -2,9 +2,6 @@
 
 use super::error::StoreError;
 
-/// Readers, each of which looks one question up at a time.
-pub(super) const READERS: usize = 4;
-
 /// How a transaction ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Store;
 use super::answer::later::Deliver;
 use super::error::{OpenError, StoreError};
-use super::fates::READERS;
 pub use super::fates::{Ended, Fate};
 use super::memory::simulated::ImageDisk;
 use super::options::Options;
@@ -37,9 +36,15 @@ const EVERYTHING: PageRequest = PageRequest {
     now: Timestamp::from_micros(0),
 };
 
+/// Readers, each of which looks one question up at a time.
+const READERS: usize = 4;
+
 /// What is kept when a process ends, and the hand on it.
 #[derive(Clone)]
-pub struct Disk(Medium);
+pub struct Disk {
+    medium: Medium,
+    ready: Arc<Mutex<Ready>>,
+}
 
 #[derive(Clone)]
 enum Medium {
@@ -50,17 +55,30 @@ enum Medium {
     Database(Arc<Mutex<Database>>),
 }
 
+/// The answers that are not given yet.
+#[derive(Default)]
+struct Ready {
+    /// What each reader has found.
+    found: Vec<Deliver>,
+    /// What the writer answers, in this order.
+    written: VecDeque<Deliver>,
+}
+
 impl std::fmt::Debug for Disk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Disk")
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Disk {
     /// An empty one, whose store takes this number of jobs at a time.
     #[must_use]
     pub fn new(options: &Options, jobs_max: usize) -> Disk {
-        Disk(Medium::Image(ImageDisk::new(options, jobs_max)))
+        Disk { medium: Medium::Image(ImageDisk::new(options, jobs_max)), ready: Arc::default() }
     }
 
     /// A directory with a database, whose store takes this number of jobs at a time.
@@ -70,15 +88,14 @@ impl Disk {
     #[cfg(feature = "store")]
     pub fn database(directory: PathBuf, options: &Options, jobs_max: usize) -> Result<Disk, OpenError> {
         let stepped = Some(Stepped::start(&directory, options, jobs_max)?);
-        let (found, answers, options) = (Vec::new(), VecDeque::new(), options.clone());
-        let database = Database { directory, options, jobs_max, stepped, found, answers };
-        Ok(Disk(Medium::Database(Arc::new(Mutex::new(database)))))
+        let database = Database { directory, options: options.clone(), jobs_max, stepped };
+        Ok(Disk { medium: Medium::Database(Arc::new(Mutex::new(database))), ready: Arc::default() })
     }
 
     /// Opens the store of a new process.
     #[must_use]
     pub fn open(&self) -> Store {
-        match &self.0 {
+        match &self.medium {
             Medium::Image(image) => Store::on(image.backend()),
             #[cfg(feature = "store")]
             Medium::Database(database) => Store::on(lock(database).stepped().serve()),
@@ -88,46 +105,40 @@ impl Disk {
     /// Jobs that wait to be stored: none as long as the writer still answers those before.
     #[must_use]
     pub fn jobs(&self) -> usize {
-        match &self.0 {
+        if !lock(&self.ready).written.is_empty() {
+            return 0;
+        }
+        match &self.medium {
             Medium::Image(image) => image.jobs(),
             #[cfg(feature = "store")]
-            Medium::Database(database) => {
-                let mut database = lock(database);
-                if database.answers.is_empty() { database.stepped().jobs() } else { 0 }
-            }
+            Medium::Database(database) => lock(database).stepped().jobs(),
         }
     }
 
     /// Questions that wait for a reader: none as long as all readers have something to answer.
     #[must_use]
     pub fn reads(&self) -> usize {
-        match &self.0 {
+        if lock(&self.ready).found.len() >= READERS {
+            return 0;
+        }
+        match &self.medium {
             Medium::Image(image) => image.reads(),
             #[cfg(feature = "store")]
-            Medium::Database(database) => {
-                let mut database = lock(database);
-                if database.found.len() < READERS { database.stepped().reads() } else { 0 }
-            }
+            Medium::Database(database) => lock(database).stepped().reads(),
         }
     }
 
-    /// Answers that were found and are not given yet: one of the writer, one of each reader.
+    /// Answers that are not given yet and may come next: one of the writer, one of each reader.
     #[must_use]
     pub fn answers(&self) -> usize {
-        match &self.0 {
-            Medium::Image(image) => image.answers(),
-            #[cfg(feature = "store")]
-            Medium::Database(database) => {
-                let database = lock(database);
-                database.found.len() + usize::from(!database.answers.is_empty())
-            }
-        }
+        let ready = lock(&self.ready);
+        ready.found.len() + usize::from(!ready.written.is_empty())
     }
 
     /// Whether nothing is stored until a restart.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        match &self.0 {
+        match &self.medium {
             Medium::Image(image) => image.has_failed(),
             #[cfg(feature = "store")]
             Medium::Database(database) => lock(database).stepped().has_failed(),
@@ -136,45 +147,39 @@ impl Disk {
 
     /// Carries out the first `count` jobs in one transaction that ends like this; the answers are given later.
     pub fn commit(&self, count: usize, fate: Fate) {
-        match &self.0 {
+        let answers = match &self.medium {
             Medium::Image(image) => image.commit(count, fate),
             #[cfg(feature = "store")]
-            Medium::Database(database) => {
-                let mut database = lock(database);
-                let answers = database.stepped().commit(count, fate.fault());
-                database.answers.extend(answers);
-            }
-        }
+            Medium::Database(database) => lock(database).stepped().commit(count, fate.fault()),
+        };
+        lock(&self.ready).written.extend(answers);
     }
 
     /// A reader looks one question up, of those that wait, and answers it later; `fails`: nothing can be read at the
     /// moment. Of a database the first question is looked up, and that does not fail.
     pub fn read(&self, index: usize, fails: bool) {
-        match &self.0 {
-            Medium::Image(image) => image.read(index, fails),
+        match &self.medium {
+            Medium::Image(image) => lock(&self.ready).found.extend(image.read(index, fails)),
             #[cfg(feature = "store")]
-            Medium::Database(database) => {
-                let mut database = lock(database);
-                let found = database.stepped().read();
-                database.found.extend(found);
-            }
+            Medium::Database(database) => lock(&self.ready).found.extend(lock(database).stepped().read()),
         }
     }
 
-    /// Gives one answer, of those that were found; much may have happened since.
+    /// Gives one answer; much may have happened since it was found.
     pub fn answer(&self, index: usize) {
-        match &self.0 {
-            Medium::Image(image) => image.answer(index),
-            #[cfg(feature = "store")]
-            Medium::Database(database) => {
-                let answer = lock(database).take_answer(index);
-                answer.into_iter().for_each(|answer| answer());
+        let answer = {
+            let mut ready = lock(&self.ready);
+            if index < ready.found.len() {
+                Some(ready.found.swap_remove(index))
+            } else {
+                ready.written.pop_front()
             }
-        }
+        };
+        answer.into_iter().for_each(|answer| answer());
     }
 
     fn page(&self, room: &str, request: &PageRequest) -> Result<Page, StoreError> {
-        match &self.0 {
+        match &self.medium {
             Medium::Image(image) => image.page(room, request),
             #[cfg(feature = "store")]
             Medium::Database(database) => lock(database).stepped().page(room, request),
@@ -202,7 +207,7 @@ impl Disk {
 
     /// Has everything that is committed survive the loss of power.
     pub fn sync(&self) {
-        match &self.0 {
+        match &self.medium {
             Medium::Image(image) => image.sync(),
             #[cfg(feature = "store")]
             Medium::Database(_) => {}
@@ -211,7 +216,7 @@ impl Disk {
 
     /// Deletes what is kept no longer.
     pub fn sweep(&self) {
-        match &self.0 {
+        match &self.medium {
             Medium::Image(image) => image.sweep(),
             #[cfg(feature = "store")]
             Medium::Database(database) => lock(database).stepped().sweep(),
@@ -220,11 +225,12 @@ impl Disk {
 
     /// The process has ended; the first `committed` of the jobs were committed, and nobody was told.
     pub fn end(&self, ended: Ended, committed: usize) {
-        match &self.0 {
+        let unheard = match &self.medium {
             Medium::Image(image) => image.end(ended, committed),
             #[cfg(feature = "store")]
             Medium::Database(database) => lock(database).end(ended, committed),
-        }
+        };
+        lock(&self.ready).written.extend(unheard);
     }
 
     /// As [`Disk::end`], once everybody who could be answered is gone: the disk of the next process.
@@ -233,11 +239,13 @@ impl Disk {
     /// If it cannot be opened again.
     #[must_use]
     pub fn next(&self) -> Disk {
-        match &self.0 {
-            Medium::Image(image) => Disk(Medium::Image(image.next())),
+        // Nobody is there any more to whom they could be given.
+        drop(std::mem::take(&mut *lock(&self.ready)));
+        match &self.medium {
+            Medium::Image(image) => Disk { medium: Medium::Image(image.next()), ready: Arc::default() },
             #[cfg(feature = "store")]
             Medium::Database(database) => {
-                let Database { directory, options, jobs_max, .. } = &mut *lock(database);
+                let Database { directory, options, jobs_max, .. } = &*lock(database);
                 Disk::database(directory.clone(), options, *jobs_max).expect("a database that opens again")
             }
         }
@@ -252,15 +260,6 @@ struct Database {
     jobs_max: usize,
     /// `None` once the process has ended.
     stepped: Option<Stepped>,
-    /// What the readers have found and not answered yet.
-    found: Vec<Deliver>,
-    /// What the writer has not answered yet.
-    answers: VecDeque<Deliver>,
-}
-
-#[cfg(feature = "store")]
-fn lock(database: &Mutex<Database>) -> MutexGuard<'_, Database> {
-    database.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(feature = "store")]
@@ -269,18 +268,13 @@ impl Database {
         self.stepped.as_mut().expect("a process that has not ended")
     }
 
-    fn take_answer(&mut self, index: usize) -> Option<Deliver> {
-        if index < self.found.len() { Some(self.found.swap_remove(index)) } else { self.answers.pop_front() }
-    }
-
-    fn end(&mut self, ended: Ended, committed: usize) {
-        let Some(mut stepped) = self.stepped.take() else { return };
+    fn end(&mut self, ended: Ended, committed: usize) -> Vec<Deliver> {
+        let Some(mut stepped) = self.stepped.take() else { return Vec::new() };
         let unheard = if stepped.has_failed() { Vec::new() } else { stepped.commit(committed, None) };
         if ended == Ended::Well {
             // One that has failed does not end in good order, and its next start copes with that.
             let _failure = stepped.finish();
         }
-        drop(stepped);
-        drop((unheard, std::mem::take(&mut self.found), std::mem::take(&mut self.answers)));
+        unheard
     }
 }

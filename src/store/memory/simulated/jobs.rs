@@ -28,17 +28,19 @@ pub(super) struct DiskState {
     pub(super) synced: Image,
     pub(super) jobs: VecDeque<DiskJob>,
     pub(super) reads: VecDeque<Read>,
-    /// What the readers have found and not answered yet.
-    pub(super) found: Vec<Deliver>,
-    /// What the writer has not answered yet.
-    pub(super) answers: VecDeque<Deliver>,
     pub(super) failed_terms: FailedTerms,
     pub(super) has_failed: bool,
 }
 
 impl DiskState {
-    /// Carries out these jobs in one transaction with this outcome, and has the answers wait.
-    pub(super) fn round(&mut self, round: Vec<DiskJob>, outcome: &Result<(), StoreError>, monitor: &Monitor) {
+    /// Carries out these jobs in one transaction with this outcome; the answers are for when nobody holds the disk.
+    pub(super) fn round(
+        &mut self,
+        round: Vec<DiskJob>,
+        outcome: &Result<(), StoreError>,
+        monitor: &Monitor,
+        answers: &mut Vec<Deliver>,
+    ) {
         let demands_sync = round.iter().any(|job| match job {
             DiskJob::Append { batch, .. } => batch.durability == Durability::Fsync,
             DiskJob::Change { .. } | DiskJob::Open { .. } => false,
@@ -46,7 +48,7 @@ impl DiskState {
         for job in round {
             match job {
                 DiskJob::Append { batch, answer, permit } => {
-                    self.append(batch, answer, outcome, monitor);
+                    self.append(batch, answer, outcome, monitor, answers);
                     drop(permit);
                 }
                 DiskJob::Change { work, finish, permit } => {
@@ -55,11 +57,11 @@ impl DiskState {
                     }
                     let outcome = outcome.clone();
                     drop(permit);
-                    self.answers.push_back(Box::new(move || finish(outcome)));
+                    answers.push(Box::new(move || finish(outcome)));
                 }
                 DiskJob::Open { name, purpose, now, answer, permit } => {
                     drop(permit);
-                    self.open(name, purpose, now, answer, outcome);
+                    self.open(name, purpose, now, answer, outcome, answers);
                 }
             }
         }
@@ -74,6 +76,7 @@ impl DiskState {
         answer: Answer<RecordBatch>,
         outcome: &Result<(), StoreError>,
         monitor: &Monitor,
+        answers: &mut Vec<Deliver>,
     ) {
         let mut verdict = outcome.clone();
         if verdict.is_ok() {
@@ -88,7 +91,7 @@ impl DiskState {
         if let Err(error) = outcome {
             self.failed_terms.note(&batch, error);
         }
-        self.answers.push_back(Box::new(move || match verdict {
+        answers.push(Box::new(move || match verdict {
             Ok(()) => {
                 batch.clear();
                 answer.send(Ok(batch));
@@ -104,11 +107,12 @@ impl DiskState {
         now: Timestamp,
         answer: Answer<Opened>,
         outcome: &Result<(), StoreError>,
+        answers: &mut Vec<Deliver>,
     ) {
         let absent = match (outcome, purpose) {
             (Err(error), Purpose::Renew(_)) => {
                 let error = error.clone();
-                return self.answers.push_back(Box::new(move || answer.send(Err(error))));
+                return answers.push(Box::new(move || answer.send(Err(error))));
             }
             (Err(error), Purpose::Create) => error.clone(),
             (Ok(()) | Err(_), _) => StoreError::NoSuchRoom,

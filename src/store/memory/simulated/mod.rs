@@ -23,9 +23,10 @@ use self::image::Image;
 use self::jobs::{DiskJob, DiskState};
 use super::rooms::Rooms;
 use crate::rooms::store_api::{Durability, Page, PageRequest};
+use crate::store::answer::later::Deliver;
 use crate::store::entropy::now;
 use crate::store::error::StoreError;
-use crate::store::fates::{Ended, Fate, READERS};
+use crate::store::fates::{Ended, Fate};
 use crate::store::health::Monitor;
 use crate::store::options::Options;
 use crate::store::terms::FailedTerms;
@@ -49,8 +50,6 @@ impl ImageDisk {
             image,
             jobs: VecDeque::new(),
             reads: VecDeque::new(),
-            found: Vec::new(),
-            answers: VecDeque::new(),
             failed_terms: FailedTerms::default(),
             has_failed: false,
         };
@@ -62,22 +61,12 @@ impl ImageDisk {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Jobs that wait to be stored: none as long as the writer still answers those before.
     pub(in crate::store) fn jobs(&self) -> usize {
-        let state = self.lock();
-        if state.answers.is_empty() { state.jobs.len() } else { 0 }
+        self.lock().jobs.len()
     }
 
-    /// Questions that wait for a reader: none as long as all readers have something to answer.
     pub(in crate::store) fn reads(&self) -> usize {
-        let state = self.lock();
-        if state.found.len() < READERS { state.reads.len() } else { 0 }
-    }
-
-    /// Answers that were found and are not given yet: one of the writer, one of each reader.
-    pub(in crate::store) fn answers(&self) -> usize {
-        let state = self.lock();
-        state.found.len() + usize::from(!state.answers.is_empty())
+        self.lock().reads.len()
     }
 
     /// Whether nothing is stored until a restart.
@@ -85,8 +74,9 @@ impl ImageDisk {
         self.lock().has_failed
     }
 
-    /// Carries out the first `count` jobs in one transaction that ends like this; the answers are given later.
-    pub(in crate::store) fn commit(&self, count: usize, fate: Fate) {
+    /// Carries out the first `count` jobs in one transaction that ends like this; hands out the answers.
+    pub(in crate::store) fn commit(&self, count: usize, fate: Fate) -> Vec<Deliver> {
+        let mut answers = Vec::new();
         let mut state = self.lock();
         let state = &mut *state;
         let count = count.min(state.jobs.len());
@@ -101,33 +91,18 @@ impl ImageDisk {
             Ok(()) => self.monitor.succeeded(),
             Err(error) => self.monitor.failed(error),
         }
-        state.round(round, &outcome, &self.monitor);
+        state.round(round, &outcome, &self.monitor, &mut answers);
+        answers
     }
 
-    /// A reader looks one question up, of those that wait, and answers it later; `fails`: nothing can be read at the
+    /// A reader looks one question up, of those that wait; hands out the answer. `fails`: nothing can be read at the
     /// moment.
-    pub(in crate::store) fn read(&self, index: usize, fails: bool) {
+    pub(in crate::store) fn read(&self, index: usize, fails: bool) -> Option<Deliver> {
         let mut state = self.lock();
         let state = &mut *state;
-        let Some(read) = state.reads.remove(index) else { return };
+        let read = state.reads.remove(index)?;
         let fault = fails.then(|| StoreError::Unavailable("the disk cannot be read".into()));
-        let found = read(&mut state.image, fault);
-        state.found.push(found);
-    }
-
-    /// Gives one answer, of those that were found; much may have happened since.
-    pub(in crate::store) fn answer(&self, index: usize) {
-        let answer = {
-            let mut state = self.lock();
-            if index < state.found.len() {
-                Some(state.found.swap_remove(index))
-            } else {
-                state.answers.pop_front()
-            }
-        };
-        if let Some(answer) = answer {
-            answer();
-        }
+        Some(read(&mut state.image, fault))
     }
 
     /// A part of what is kept of a room.
@@ -146,14 +121,16 @@ impl ImageDisk {
         self.lock().image.rooms.sweep(now());
     }
 
-    /// The process has ended; the first `committed` of the jobs were committed, and nobody was told.
-    pub(in crate::store) fn end(&self, ended: Ended, committed: usize) {
+    /// The process has ended; the first `committed` of the jobs were committed, and nobody was told: hands out what they
+    /// would have been.
+    pub(in crate::store) fn end(&self, ended: Ended, committed: usize) -> Vec<Deliver> {
+        let mut unheard = Vec::new();
         let mut state = self.lock();
         let state = &mut *state;
         if !state.has_failed {
             let count = committed.min(state.jobs.len());
             let round: Vec<DiskJob> = state.jobs.drain(..count).collect();
-            state.round(round, &Ok(()), &self.monitor);
+            state.round(round, &Ok(()), &self.monitor, &mut unheard);
         }
         let (has_failed, has_lost) = (state.has_failed, self.monitor.has_lost());
         if ended == Ended::WithoutPower {
@@ -170,15 +147,14 @@ impl ImageDisk {
         });
         state.synced = state.image.clone();
         (state.has_failed, state.failed_terms) = (false, FailedTerms::default());
+        unheard
     }
 
     /// As [`ImageDisk::end`], once everybody who could be answered is gone: the disk of the next process.
     pub(in crate::store) fn next(&self) -> ImageDisk {
         let unheard = {
             let mut state = self.lock();
-            let state = &mut *state;
-            let waiting = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.reads));
-            (waiting, std::mem::take(&mut state.found), std::mem::take(&mut state.answers))
+            (std::mem::take(&mut state.jobs), std::mem::take(&mut state.reads))
         };
         // Each of them hears that the store has stopped.
         drop(unheard);
