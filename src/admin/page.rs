@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::recording::lines_of;
+use crate::http::asset::{self, CSS, HTML, SCRIPT, SVG};
 use crate::http::{Access, Head, Method, Problem, Response, Status, query};
 use crate::request::answer::refuse_strangers;
 use crate::request::rights::require_operator;
@@ -13,14 +14,6 @@ use crate::system::since_epoch;
 pub(super) const PATH: &str = "/admin";
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
-/// As of the chat page: only what comes with the page may run in it, and it may talk only to the server it came from.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const SVG: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// Path below `/admin`, type and content of every file.
@@ -76,7 +69,7 @@ impl Page {
             }
         }
         match target {
-            Target::File(content_type, content) => Ok(Answer::Now(file(content_type, content))),
+            Target::File(content_type, content) => Ok(Answer::Now(asset::response(content_type, content))),
             Target::Me => {
                 let me = Me { username: identity.as_deref().map(|identity| identity.user().to_owned()) };
                 let json = serde_json::to_vec(&me).unwrap_or_default();
@@ -113,15 +106,6 @@ fn target_of(path: &str) -> Option<Target<'_>> {
     }
     let room = path.strip_prefix("/rooms/")?.strip_suffix("/recording")?;
     (!room.is_empty() && !room.contains('/')).then_some(Target::Recording(room))
-}
-
-fn file(content_type: &'static str, content: &'static str) -> Response {
-    Response::new(Status::OK)
-        .header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
-        .header("X-Content-Type-Options", "nosniff")
-        .header("Referrer-Policy", "no-referrer")
-        .header("Cache-Control", "no-cache")
-        .body(content_type, content.as_bytes())
 }
 
 fn no_store(response: Response) -> Response {

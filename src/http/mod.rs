@@ -12,11 +12,14 @@
 //! | `method`, `target`, `fields` | the parts of a head: method and version, target, header fields |
 //! | `framing`, `body`, `chunk_extension` | where a body ends; its bytes; what may stand behind the size of a chunk |
 //! | `response`, `status`, `problem` | the only writer of responses; status codes; errors as problem details |
+//! | `asset` | files of pages that come inside the binary |
 //! | `origin`, `cors`, `local` | which web pages may ask and see an answer; which requests come from this machine |
 //! | [`query`], [`date`] | percent-decoding; the date of a response |
 //! | `limits` | what a head may cost |
 //! | `error` | what a peer can get wrong, and the status that tells it so |
 
+#[cfg(feature = "chat")]
+pub(crate) mod asset;
 mod body;
 mod chunk_extension;
 mod cors;
