@@ -6,27 +6,17 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
+import { FLAGS, within } from "./browser.mjs";
 
 const [url, executablePath, screenshots, guarded, token] = process.argv.slice(2);
 const STEP_MILLISECONDS = 20_000;
-const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const VIEWPORTS = [
   { name: "desk", viewport: { width: 1280, height: 900 }, colorScheme: "light" },
   { name: "phone", viewport: { width: 390, height: 844 }, colorScheme: "dark", hasTouch: true },
 ];
 
-/** Repeats an assertion until it holds; the last failure after the deadline. */
-async function eventually(assertion) {
-  const deadline = Date.now() + STEP_MILLISECONDS;
-  for (;;) {
-    try {
-      return await assertion();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-  }
-}
+/** Repeats an assertion until it holds. */
+const eventually = (assertion) => within(STEP_MILLISECONDS, assertion);
 
 /** Members of chat rooms: sockets of a page of the server that shows nothing. */
 class Crew {

@@ -5,6 +5,7 @@ import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
+import { FLAGS, within } from "./browser.mjs";
 import { Proxy } from "./proxy.mjs";
 
 const [url, executablePath, screenshots, guarded, token] = process.argv.slice(2);
@@ -12,17 +13,8 @@ const STEP_MILLISECONDS = 10_000;
 const SCENARIO_MILLISECONDS = 60_000;
 const DESKTOP = { width: 1280, height: 800 };
 const PHONE = { width: 390, height: 844 };
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  // Only for pages that may use the microphone, which are not hidden behind names of mDNS, either.
-  "--allow-loopback-in-peer-connection",
-];
+// Only for pages that may use the microphone, which are not hidden behind names of mDNS, either.
+const MICROPHONE_FLAGS = [...FLAGS, "--allow-loopback-in-peer-connection"];
 
 /** A window of its own profile in a room. */
 class Visitor {
@@ -95,18 +87,8 @@ function ofLostConnection(text) {
   return text.startsWith("WebSocket connection to") || /net::ERR_\w+ \(.*\/online\)$/.test(text);
 }
 
-/** Repeats an assertion until it holds; the last failure after the deadline. */
-async function eventually(assertion) {
-  const deadline = Date.now() + STEP_MILLISECONDS;
-  for (;;) {
-    try {
-      return await assertion();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
-}
+/** Repeats an assertion until it holds. */
+const eventually = (assertion) => within(STEP_MILLISECONDS, assertion);
 
 function unique(prefix) {
   return `${prefix} ${randomUUID().slice(0, 8)}`;
@@ -703,7 +685,7 @@ async function takePictures(browser, name) {
   }
 }
 
-const browser = await chromium.launch({ executablePath, args: FLAGS });
+const browser = await chromium.launch({ executablePath, args: MICROPHONE_FLAGS });
 let passed = 0;
 try {
   for (const [name, scenario] of Object.entries(scenarios)) {
