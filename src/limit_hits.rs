@@ -42,7 +42,8 @@ macro_rules! limits {
             pub const fn full_key(self) -> &'static str {
                 match self {
                     Limit::IdleTimeout => "heartbeat.idle_timeout",
-                    Limit::Descriptors => "descriptors",
+                    // These are no keys, and named like none.
+                    Limit::Descriptors | Limit::ShardQueue | Limit::LateAnswers => self.key(),
                     $(#[allow(unreachable_patterns, reason = "those that stand above")]
                     Limit::$name => if is_whole($key) { $key } else { concat!("limits.", $key) },)+
                 }

@@ -408,3 +408,18 @@ fn the_page_of_limits_has_every_key() {
         assert!(page.contains(&format!("{key}`")), "{key}");
     }
 }
+
+#[test]
+fn what_the_log_names_as_a_limit_is_a_key_or_has_no_dot() {
+    let text = Config::default().to_toml();
+    for whole in Limit::ALL.iter().map(|limit| limit.full_key()) {
+        let Some((table, key)) = whole.split_once('.') else { continue };
+        let section = text.split(&format!("[{table}]\n")).nth(1).and_then(|rest| rest.split("\n[").next());
+        let has_key = |section: &str| {
+            section.lines().any(|line| {
+                line.trim_start_matches("# ").split_once(" = ").is_some_and(|(name, _)| name == key)
+            })
+        };
+        assert!(section.is_some_and(has_key), "{whole}");
+    }
+}
