@@ -13,7 +13,8 @@ const TEXT_BYTES_MAX: usize = 256;
 pub(super) enum Command {
     /// Rooms whose names have this in them.
     Rooms { number: u64, search: String },
-    /// Members whose names have this in them, or whose address or session id begins so; of one room, if it is named.
+    /// Members whose names have this in them, or whose address or session id begins so; of one room, if it is named, and
+    /// otherwise sessions in no room, too.
     Members { number: u64, search: String, room: Option<String> },
     /// A session's connection is closed.
     Disconnect { number: u64, session: String },

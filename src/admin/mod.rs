@@ -9,7 +9,7 @@
 //! | `live` | the sessions of `/admin/live`: figures each second, and what a dashboard asks for |
 //! | `command` | what that is, as JSON |
 //! | `sampler` | the figures of a moment, taken once for all dashboards |
-//! | `search` | rooms and members are looked for, part by part |
+//! | `search` | rooms, members and sessions are looked for, part by part |
 //! | `ended` | the sessions that have ended last, as JSON |
 //! | `recording` | what a room has recorded, as JSON Lines |
 

@@ -1,4 +1,4 @@
-//! Rooms and members are looked for, part by part, so that no shard is kept from its messages for long.
+//! Rooms, members, and sessions in no room are looked for, part by part, so that no thread is kept from its messages for long.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::command::name_of;
+use crate::reactor::{FoundSession, FoundSessions};
 use crate::rooms::{Format, Found, FoundMember, FoundRoom, Inspection, Place, Reply, Search, Timestamp};
 use crate::server::{Rooms, Session};
 
@@ -21,6 +22,7 @@ pub(super) struct Searching {
     newest: Arc<AtomicU64>,
     number: u64,
     search: Arc<Search>,
+    /// The shard that is asked at the moment; behind the last one stands the reactor.
     shard: usize,
     matched: u64,
     found: Rows,
@@ -31,7 +33,25 @@ enum Rows {
     /// Most members first.
     Rooms(Vec<FoundRoom>),
     /// Furthest behind first.
-    Members(Vec<FoundMember>),
+    People(Vec<Person>),
+}
+
+enum Person {
+    Member(FoundMember),
+    /// In no room.
+    Session(FoundSession),
+}
+
+impl Person {
+    /// What they are put in order by.
+    fn rank(&self) -> (Reverse<u64>, &str, u128) {
+        match self {
+            Person::Member(member) => (Reverse(member.lag), &member.user, member.session_id),
+            Person::Session(session) => {
+                (Reverse(0), session.user.as_deref().unwrap_or_default(), session.session_id)
+            }
+        }
+    }
 }
 
 impl Searching {
@@ -47,7 +67,7 @@ impl Searching {
         newest.store(number, Ordering::Relaxed);
         let found = match &search {
             Search::Rooms(_) => Rows::Rooms(Vec::new()),
-            Search::Members { .. } => Rows::Members(Vec::new()),
+            Search::Members { .. } => Rows::People(Vec::new()),
         };
         let searching = Searching {
             rooms: rooms.clone(),
@@ -65,13 +85,19 @@ impl Searching {
     /// Asks for the next part. The answer comes on the shard's thread, which asks for the part after it.
     fn go_on(mut self, from: Place) {
         if self.shard >= self.rooms.shards() {
-            return self.answer();
+            return match &*self.search {
+                Search::Members { text, room: None } => {
+                    let text = Arc::from(&**text);
+                    self.go_on_without_room(text, 0)
+                }
+                Search::Rooms(_) | Search::Members { room: Some(_), .. } => self.answer(),
+            };
         }
-        if self.newest.load(Ordering::Relaxed) != self.number || !self.session.is_open() {
+        if self.is_over() {
             return;
         }
         let (rooms, shard, search) = (self.rooms.clone(), self.shard, self.search.clone());
-        let (session, number) = (self.session.clone(), self.number);
+        let refused = self.refusal();
         let reply = Reply::new(move |found: Found| {
             let next = found.next;
             self.take(found);
@@ -84,6 +110,38 @@ impl Searching {
             }
         });
         if rooms.inspect(Some(shard), Inspection::Find { search, from, reply }).is_err() {
+            refused();
+        }
+    }
+
+    /// Asks the reactor for the next part of the sessions in no room. It answers on its own thread, one part in a turn.
+    fn go_on_without_room(mut self, text: Arc<str>, from: usize) {
+        if self.is_over() {
+            return;
+        }
+        let (rooms, refused, asked) = (self.rooms.clone(), self.refusal(), text.clone());
+        let reply = move |found: FoundSessions| {
+            self.matched += found.sessions.len() as u64;
+            self.found.add_people(found.sessions.into_iter().map(Person::Session));
+            match found.next {
+                Some(next) => self.go_on_without_room(text, next),
+                None => self.answer(),
+            }
+        };
+        if rooms.find_sessions(&asked, from, reply).is_err() {
+            refused();
+        }
+    }
+
+    /// Whether nobody waits for it any more.
+    fn is_over(&self) -> bool {
+        self.newest.load(Ordering::Relaxed) != self.number || !self.session.is_open()
+    }
+
+    /// Tells the dashboard that the next part was refused.
+    fn refusal(&self) -> impl FnOnce() + use<> {
+        let (session, number) = (self.session.clone(), self.number);
+        move || {
             let content = "too much waits for the rooms, try again";
             let error = super::command::Outcome::Error { number: Some(number), content };
             let _gone = session.send_text(&error.text());
@@ -100,17 +158,9 @@ impl Searching {
                 });
                 best.truncate(ROWS_MAX);
             }
-            Rows::Members(best) => {
+            people @ Rows::People(_) => {
                 self.matched += found.members.len() as u64;
-                best.extend(found.members);
-                best.sort_by(|one, other| {
-                    (Reverse(one.lag), &one.user, one.session_id).cmp(&(
-                        Reverse(other.lag),
-                        &other.user,
-                        other.session_id,
-                    ))
-                });
-                best.truncate(ROWS_MAX);
+                people.add_people(found.members.into_iter().map(Person::Member));
             }
         }
     }
@@ -121,10 +171,10 @@ impl Searching {
             Rows::Rooms(rooms) => {
                 SearchAnswer::Rooms { number, matched, rooms: rooms.iter().map(RoomRow::from).collect() }
             }
-            Rows::Members(members) => SearchAnswer::Members {
+            Rows::People(people) => SearchAnswer::Members {
                 number,
                 matched,
-                members: members.iter().map(MemberRow::from).collect(),
+                members: people.iter().map(PersonRow::from).collect(),
             },
         };
         if let Ok(text) = serde_json::to_string(&answer) {
@@ -133,11 +183,21 @@ impl Searching {
     }
 }
 
+impl Rows {
+    /// Of these and those that were found before, keeps the first.
+    fn add_people(&mut self, more: impl Iterator<Item = Person>) {
+        let Rows::People(best) = self else { return };
+        best.extend(more);
+        best.sort_by(|one, other| one.rank().cmp(&other.rank()));
+        best.truncate(ROWS_MAX);
+    }
+}
+
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "camelCase")]
 enum SearchAnswer<'s> {
     Rooms { number: u64, matched: u64, rooms: Vec<RoomRow<'s>> },
-    Members { number: u64, matched: u64, members: Vec<MemberRow<'s>> },
+    Members { number: u64, matched: u64, members: Vec<PersonRow<'s>> },
 }
 
 #[derive(Serialize)]
@@ -169,29 +229,51 @@ impl<'s> From<&'s FoundRoom> for RoomRow<'s> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct MemberRow<'s> {
+struct PersonRow<'s> {
     /// What a dashboard calls it when it is to be disconnected.
     session: String,
     session_id: String,
-    username: &'s str,
-    room: &'s str,
-    kind: &'static str,
+    username: Option<&'s str>,
+    /// Of a session in no room: what its endpoint or its request calls one.
+    room: Option<&'s str>,
+    /// Absent for a session in no room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    /// The endpoint of a session in no room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'s str>,
     address: Option<String>,
-    connected_at: String,
+    /// When it came into the room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connected_at: Option<String>,
     lag: u64,
 }
 
-impl<'s> From<&'s FoundMember> for MemberRow<'s> {
-    fn from(member: &'s FoundMember) -> MemberRow<'s> {
-        MemberRow {
-            session: name_of(member.session, member.session_id),
-            session_id: format!("{:032x}", member.session_id),
-            username: &member.user,
-            room: &member.room,
-            kind: kind_of(member.format),
-            address: member.address.map(|address| address.to_string()),
-            connected_at: time_text(member.joined_at),
-            lag: member.lag,
+impl<'s> From<&'s Person> for PersonRow<'s> {
+    fn from(person: &'s Person) -> PersonRow<'s> {
+        match person {
+            Person::Member(member) => PersonRow {
+                session: name_of(member.session, member.session_id),
+                session_id: format!("{:032x}", member.session_id),
+                username: Some(&member.user),
+                room: Some(&member.room),
+                kind: Some(kind_of(member.format)),
+                path: None,
+                address: member.address.map(|address| address.to_string()),
+                connected_at: Some(time_text(member.joined_at)),
+                lag: member.lag,
+            },
+            Person::Session(session) => PersonRow {
+                session: name_of(session.session, session.session_id),
+                session_id: format!("{:032x}", session.session_id),
+                username: session.user.as_deref(),
+                room: session.room.as_deref(),
+                kind: None,
+                path: session.path.as_deref(),
+                address: session.address.map(|address| address.to_string()),
+                connected_at: None,
+                lag: 0,
+            },
         }
     }
 }

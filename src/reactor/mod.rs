@@ -16,7 +16,7 @@
 //! | [`service`] | what the application above has to answer |
 //! | [`session`] | what a handler can do with a session, on this thread and on others |
 //! | [`state`] | what one turn shares: time, replies, shards |
-//! | [`counters`], [`ended`] | what it counts; the sessions that have ended last |
+//! | [`counters`], [`ended`], [`found`] | what it counts; the sessions that have ended last; those that an operator looks for |
 //! | [`inflation`] | how much is inflated in one turn, and what waits for its turn |
 //! | [`incidents`] | which lines may be written to the log |
 //! | [`listen`] | listening sockets, exhaustion, quotas |
@@ -37,6 +37,7 @@ mod counters;
 mod ended;
 mod env;
 mod events;
+mod found;
 mod inbox;
 mod incidents;
 mod inflation;
@@ -78,6 +79,7 @@ pub(crate) use api::user_state::UserState;
 pub(crate) use connection::table::Gauge;
 pub(crate) use counters::{ClosedWith, ReactorStats};
 pub(crate) use ended::EndedSession;
+pub(crate) use found::{FoundSession, FoundSessions};
 pub(crate) use inbox::channel::InboxSender;
 pub(crate) use inbox::message::ReactorMessage;
 pub(crate) use key::Key;

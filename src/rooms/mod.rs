@@ -35,7 +35,7 @@ pub use self::api::command::{Command, Join};
 pub use self::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
 pub use self::api::history::{Backlog, History};
 pub(crate) use self::api::inspection::{
-    Found, FoundMember, FoundRoom, Inspection, Place, RecordedEvent, Recording, Search,
+    Found, FoundMember, FoundRoom, Inspection, Place, RecordedEvent, Recording, Search, is_meant,
 };
 pub use self::api::peer::{Peer, Sent};
 pub use self::api::poll::{Poll, PollResult};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::busy::Busy;
 use crate::limit_hits::{Limit, LimitHits};
-use crate::reactor::{EndedSession, Gauge, InboxSender, ReactorMessage, ReactorStats};
+use crate::reactor::{EndedSession, FoundSessions, Gauge, InboxSender, ReactorMessage, ReactorStats};
 use crate::rooms::{
     Bans, Bounds, Inspection, Joined, Online, Poll, Post, PostError, Posted, RejectReason, Relayed, Reply,
     RoomRequest, SessionKey, ShardStats, Timestamp, TooManyBans, VisibleHead,
@@ -274,6 +274,20 @@ impl Rooms {
         reply: impl FnOnce(Vec<EndedSession>) + Send + 'static,
     ) -> Result<(), Busy> {
         self.post_message(ReactorMessage::Ended(after, Reply::new(reply)))
+    }
+
+    /// The sessions in no room whose user has this text in its name, or whose address or public id begins so: a part of them,
+    /// from this place on.
+    ///
+    /// # Errors
+    /// [`Busy`].
+    pub(crate) fn find_sessions(
+        &self,
+        text: &Arc<str>,
+        from: usize,
+        reply: impl FnOnce(FoundSessions) + Send + 'static,
+    ) -> Result<(), Busy> {
+        self.post_message(ReactorMessage::FindSessions(text.clone(), from, Reply::new(reply)))
     }
 
     /// Closes the connection of a session with 4001, if it has this id; the answer is whether there is one.

@@ -28,9 +28,13 @@ class Crew {
     return crew;
   }
 
-  async enter(room, username) {
-    const at = await this.page.evaluate(([room, username]) => {
-      const address = new URL(`/ws/chat?${new URLSearchParams({ roomId: room, username })}`, location.href);
+  enter(room, username) {
+    return this.open("/ws/chat", { roomId: room, username });
+  }
+
+  async open(path, query) {
+    const at = await this.page.evaluate(([path, query]) => {
+      const address = new URL(`${path}?${new URLSearchParams(query)}`, location.href);
       address.protocol = "ws:";
       const socket = new WebSocket(address);
       const ended = new Promise((resolve) => (socket.onclose = ({ code }) => resolve(code)));
@@ -39,7 +43,7 @@ class Crew {
         socket.onopen = () => resolve(window.sockets.length - 1);
         socket.onerror = () => reject(new Error("the socket does not open"));
       });
-    }, [room, username]);
+    }, [path, query]);
     const say = (content) => this.page.evaluate(([at, text]) => window.sockets[at].socket.send(text), [at, JSON.stringify({ content })]);
     /** The code with which it is closed. */
     const ended = () => this.page.evaluate((at) => window.sockets[at].ended, at);
@@ -155,8 +159,24 @@ async function drives(browser, { name, ...options }) {
   await dialog.getByRole("button", { name: "Close sessions" }).click();
   assert.equal(await dora.ended(), 4001);
 
+  // Who is in no room is found as well.
+  const ella = await crew.open("/echo", { username: `Ella ${name}` });
+  await page.getByRole("button", { name: "All rooms" }).click();
+  await page.getByPlaceholder("User, address").fill(`ella ${name}`);
+  await eventually(async () => assert.deepEqual(await people.allTextContents(), [`Ella ${name}`]));
+  assert.match(await page.locator("#people tr").textContent(), /\/echo/);
+  await fitsWidth(page);
+  await expectAccessible(page, `somebody in no room, ${name}`);
+  await page.screenshot({ path: join(screenshots, `dashboard-${name}-no-room.png`), fullPage: true });
+  await page.getByRole("button", { name: `Disconnect: Ella ${name} at /echo` }).click();
+  await dialog.getByRole("button", { name: "Disconnect" }).click();
+  assert.equal(await ella.ended(), 4001);
+  await eventually(async () => assert.deepEqual(await people.allTextContents(), []));
+  await page.getByPlaceholder("User, address").fill("");
+
   // Banned, and the room deleted.
   const eve = await crew.enter(room, "Eve");
+  await page.getByRole("button", { name: `People: ${room}` }).click();
   await eventually(async () => assert.deepEqual(await people.allTextContents(), ["Eve"]));
   await page.getByRole("button", { name: `Ban: Eve in ${room}` }).click();
   await dialog.getByRole("button", { name: "Ban" }).click();

@@ -68,14 +68,18 @@ export function showPeople(place, { members }, act) {
     list.push({ name: "Disconnect", danger: true, act: () => act.disconnect(member) });
     const id = element("code", "", member.sessionId.slice(0, 12));
     id.title = member.sessionId;
+    // A session in no room is somewhere all the same.
+    const where = element("span", "name", member.room ?? "");
+    if (member.path) where.append(member.room ? " " : "", element("span", "kind", member.path));
+    const place = member.path ? `at ${member.path}` : `in ${member.room}`;
     return row([
       ["User", element("span", "name", who), "first"],
-      ["Room", element("span", "name", member.room)],
-      ["Lag", write("count", member.lag), "number"],
+      ["Room", where],
+      ["Lag", member.path ? "–" : write("count", member.lag), "number"],
       ["Address", member.address ?? "–"],
-      ["Since", since(member.connectedAt)],
+      ["Since", member.connectedAt ? since(member.connectedAt) : "–"],
       ["Session", id],
-      ["", actions(`${who} in ${member.room}`, list)],
+      ["", actions(`${who} ${place}`, list)],
     ]);
   }));
 }

@@ -32,7 +32,12 @@ impl<S: Service> Reactor<S> {
                 self.inbox_waits = false;
                 return;
             };
+            // Its answer asks for the next part at once, which must not come to its turn before the sockets do.
+            let ends_turn = matches!(message, ReactorMessage::FindSessions(..));
             self.take_message(message);
+            if ends_turn {
+                break;
+            }
         }
         // Messages behind the inbox would never have their turn while other threads keep it full.
         for message in self.inbox.take_overflow() {
@@ -64,6 +69,7 @@ impl<S: Service> Reactor<S> {
             }
             ReactorMessage::Count(reply) => reply.send(self.stats()),
             ReactorMessage::Ended(after, reply) => reply.send(self.shared.ended.after(after)),
+            ReactorMessage::FindSessions(text, from, reply) => reply.send(self.find_sessions(&text, from)),
             ReactorMessage::Disconnect(session, id, reply) => reply.send(self.disconnect(session, id)),
             ReactorMessage::Certificate(certificate) => self.certificate = Some(certificate),
             // Compression was agreed on with each session as it was.

@@ -8,6 +8,7 @@
 //! | [`inflation`] | compressed input that waited for its turn |
 //! | [`timer`] | a connection's timer is due |
 //! | [`inbox`] | messages of other threads |
+//! | [`search`] | sessions that an operator looks for |
 //! | [`limits`] | new limits |
 //! | [`memory`] | too much waits in memory |
 //! | [`shutdown`] | the end in good order |
@@ -21,5 +22,6 @@ pub(super) mod limits;
 pub(super) mod memory;
 pub(super) mod pause;
 pub(super) mod readiness;
+mod search;
 pub(super) mod shutdown;
 pub(super) mod timer;

@@ -1,5 +1,7 @@
 //! What other threads tell the reactor.
 
+use std::sync::Arc;
+
 use crate::config::Config;
 use crate::http::Response;
 use crate::reactor::api::stream_response::StreamResponse;
@@ -7,6 +9,7 @@ use crate::reactor::api::ticket::Ticket;
 use crate::reactor::api::user_state::UserState;
 use crate::reactor::counters::ReactorStats;
 use crate::reactor::ended::EndedSession;
+use crate::reactor::found::FoundSessions;
 use crate::reactor::key::Key;
 use crate::reactor::limits::ReactorLimits;
 use crate::rooms::{Reply, RoomRequest, SessionEffect, SessionKey};
@@ -35,6 +38,9 @@ pub(crate) enum ReactorMessage {
     Count(Reply<ReactorStats>),
     /// Which sessions have ended after the one of this number, as far as is remembered?
     Ended(u64, Reply<Vec<EndedSession>>),
+    /// Which sessions in no room are meant by this text? A part of them, from this place on; no message is taken behind it
+    /// in the same turn.
+    FindSessions(Arc<str>, usize, Reply<FoundSessions>),
     /// Closes the connection of this session, if it has this id, with 4001; answered with whether there is one.
     Disconnect(SessionKey, u128, Reply<bool>),
     /// What newcomers are shown from now on.

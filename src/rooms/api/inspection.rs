@@ -62,6 +62,33 @@ pub enum Search {
     },
 }
 
+/// Whether a session with this user, this public id and this address is looked for by this text. The address is asked for
+/// only if the text looks like the beginning of one and nothing else of the session is like it.
+pub(crate) fn is_meant(
+    text: &str,
+    user: &str,
+    session_id: u128,
+    address: impl FnOnce() -> Option<SocketAddr>,
+) -> bool {
+    has(user, text)
+        || id_begins(session_id, text)
+        || text.contains(['.', ':']) && address().is_some_and(|address| address.to_string().starts_with(text))
+}
+
+/// Whether a name has this in it, in any case of ASCII letters.
+pub(in crate::rooms) fn has(name: &str, text: &str) -> bool {
+    let (name, text) = (name.as_bytes(), text.as_bytes());
+    text.is_empty() || name.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
+}
+
+/// Whether an id, written in 32 hexadecimal digits, begins so.
+fn id_begins(id: u128, text: &str) -> bool {
+    let digits = u32::try_from(text.len()).ok().filter(|digits| (1..=32).contains(digits));
+    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let start = digits.filter(|_| is_hex).zip(u128::from_str_radix(text, 16).ok());
+    start.is_some_and(|(digits, start)| id >> (128 - 4 * digits) == start)
+}
+
 /// How far a search has come in a shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
@@ -160,4 +187,47 @@ pub enum RecordedEvent {
         /// Their bytes.
         bytes: u64,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_found_by_its_beginning() {
+        let id = 0x0123_4567_89ab_cdef_0000_0000_0000_00ff;
+        for (text, expected) in [
+            ("0", true),
+            ("0123", true),
+            ("0123456789ABCDEF", true),
+            ("012345678", true),
+            ("0123456789abcdef00000000000000ff", true),
+            ("0123456789abcdef00000000000000fe", false),
+            ("0123456789abcdef00000000000000ff0", false),
+            ("1", false),
+            ("", false),
+            ("+1", false),
+            ("0x", false),
+        ] {
+            assert_eq!(id_begins(id, text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_asked_for_only_where_it_is_looked_for() {
+        let address = "10.0.0.7:4711".parse().unwrap();
+        let asked = |text| {
+            let mut is_asked = false;
+            let found = is_meant(text, "ann", 7, || {
+                is_asked = true;
+                Some(address)
+            });
+            (found, is_asked)
+        };
+        assert_eq!(asked("AN"), (true, false));
+        assert_eq!(asked("bob"), (false, false));
+        assert_eq!(asked("10.0."), (true, true));
+        assert_eq!(asked("0.0."), (false, true));
+        assert!(!is_meant("10.", "ann", 7, || None));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::member_index::MemberSlot;
 use super::state::{RoomSlot, Shard};
 use crate::rooms::api::inspection::{
-    Found, FoundMember, FoundRoom, Inspection, Place, RecordedEvent, Recording, Search,
+    Found, FoundMember, FoundRoom, Inspection, Place, RecordedEvent, Recording, Search, has, is_meant,
 };
 use crate::rooms::api::peer::Peer;
 use crate::rooms::message::frame::payload_of;
@@ -89,11 +89,7 @@ impl<P: Peer> Shard<P> {
     fn describe_member(&self, room: &Room<P>, member: &Member<P>, text: &str) -> Option<FoundMember> {
         let Some(MemberSlot::Joined { profile, .. }) = self.member_index.get(member.key) else { return None };
         let address = member.peer.address();
-        let is_meant = has(&profile.user, text)
-            || id_begins(profile.session_id, text)
-            || address
-                .is_some_and(|address| text.contains(['.', ':']) && address.to_string().starts_with(text));
-        is_meant.then(|| FoundMember {
+        is_meant(text, &profile.user, profile.session_id, || address).then(|| FoundMember {
             room: room.name.clone(),
             format: room.format,
             session: member.session,
@@ -154,20 +150,6 @@ fn session_of(event: &RecordedEvent) -> Option<u64> {
         }
         RecordedEvent::Sent { .. } => None,
     }
-}
-
-/// Whether a name has this in it, in any case of ASCII letters.
-fn has(name: &str, text: &str) -> bool {
-    let (name, text) = (name.as_bytes(), text.as_bytes());
-    text.is_empty() || name.windows(text.len()).any(|part| part.eq_ignore_ascii_case(text))
-}
-
-/// Whether an id, written in 32 hexadecimal digits, begins so.
-fn id_begins(id: u128, text: &str) -> bool {
-    let digits = u32::try_from(text.len()).ok().filter(|digits| (1..=32).contains(digits));
-    let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let start = digits.filter(|_| is_hex).zip(u128::from_str_radix(text, 16).ok());
-    start.is_some_and(|(digits, start)| id >> (128 - 4 * digits) == start)
 }
 
 #[cfg(test)]
@@ -261,26 +243,6 @@ mod tests {
         assert!(parts > 1, "{parts}");
         let users: BTreeSet<_> = found.members.iter().map(|member| member.user.to_string()).collect();
         assert_eq!((users.len(), found.members.len()), (count, count));
-    }
-
-    #[test]
-    fn an_id_is_found_by_its_beginning() {
-        let id = 0x0123_4567_89ab_cdef_0000_0000_0000_00ff;
-        for (text, expected) in [
-            ("0", true),
-            ("0123", true),
-            ("0123456789ABCDEF", true),
-            ("012345678", true),
-            ("0123456789abcdef00000000000000ff", true),
-            ("0123456789abcdef00000000000000fe", false),
-            ("0123456789abcdef00000000000000ff0", false),
-            ("1", false),
-            ("", false),
-            ("+1", false),
-            ("0x", false),
-        ] {
-            assert_eq!(id_begins(id, text), expected, "{text}");
-        }
     }
 
     #[test]

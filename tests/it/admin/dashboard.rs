@@ -231,6 +231,103 @@ fn finds_and_is_told(server: &ConfiguredProcess) {
 }
 
 #[test]
+fn sessions_in_no_room_are_found_and_disconnected() {
+    for config in ["workers = 3\n", "workers = 0\n"] {
+        finds_sessions_in_no_room(&ConfiguredProcess::start(config));
+    }
+}
+
+fn finds_sessions_in_no_room(server: &ConfiguredProcess) {
+    let address = server.address();
+    let _ann = member(address, "Lobby", "ann");
+    let mut stomp = Raw::open_at(address, "/ws/stomp");
+    stomp.send(&frame::masked(TEXT, b"CONNECT\naccept-version:1.2\nhost:h\nlogin:Stella\npasscode:x\n\n\0"));
+    assert_eq!(stomp.frame().first, TEXT, "CONNECTED");
+    stomp.send(&frame::masked(TEXT, b"SUBSCRIBE\nid:1\ndestination:/queue/jobs\nreceipt:1\n\n\0"));
+    assert_eq!(stomp.frame().first, TEXT, "RECEIPT");
+    let mut echo = Raw::open_at(address, "/echo?username=Ella");
+    let mut peer = Raw::open_at(address, "/room?roomId=studio");
+    let mut relay = Raw::open_at(address, "/ws/raw?roomId=pipe");
+    relay.send(&frame::masked(TEXT, b"there"));
+    assert_eq!(relay.frame().first, TEXT);
+    let mut dashboard = Dashboard::open(address);
+    let mut people = |search: &str| {
+        let found = dashboard.ask(json!({ "type": "members", "search": search }), "members");
+        let members = found["members"].as_array().expect("members").clone();
+        assert_eq!(found["matched"], members.len(), "{found}");
+        members
+    };
+    let where_of = |person: &Value| {
+        let text = |key: &str| person[key].as_str().unwrap_or_default().to_owned();
+        [text("username"), text("room"), text("path"), text("kind")].join("|")
+    };
+    let mut all: Vec<_> = people("").iter().map(where_of).collect();
+    all.sort_unstable();
+    let wanted = [
+        "Ella||/echo|",
+        "Stella||/ws/stomp|",
+        "ann|Lobby||chat",
+        "|pipe||relay",
+        "|studio|/room|",
+        "||/admin/live|",
+    ];
+    assert_eq!(all, wanted, "each session once");
+    assert_eq!(people("ELLA").len(), 2);
+    let found = people("ella");
+    let (ella, stella) = (&found[0], &found[1]);
+    assert_eq!((&ella["lag"], &ella["connectedAt"]), (&json!(0), &Value::Null), "{ella}");
+    let addressed = people(ella["address"].as_str().expect("an address"));
+    assert_eq!((addressed.len(), &addressed[0]), (1, ella));
+    assert_eq!(people(stella["sessionId"].as_str().expect("an id")), [stella.clone()]);
+    let of_room = json!({ "type": "members", "search": "", "room": "studio" });
+    let session = |person: &Value| person["session"].as_str().expect("a name").to_owned();
+    let of_peer = people("").iter().find(|person| person["path"] == "/room").map(session);
+    let sessions = [session(ella), session(stella), of_peer.expect("the peer")];
+    assert_eq!(dashboard.ask(of_room, "members")["matched"], 0, "it is no room with members");
+    for session in sessions {
+        let question = json!({ "type": "disconnect", "session": session });
+        assert_eq!(dashboard.ask(question, "done")["closed"], 1);
+    }
+    for raw in [&mut echo, &mut stomp, &mut peer] {
+        assert_eq!(close_code(raw), 4001);
+    }
+    eventually("they are found no more", || {
+        let found = dashboard.ask(json!({ "type": "members", "search": "ella" }), "members");
+        found["matched"] == 0
+    });
+}
+
+#[test]
+fn a_search_goes_through_many_sessions_while_others_are_served() {
+    let server = ConfiguredProcess::start("[limits]\nconnections_per_ip = 1000\n");
+    let address = server.address();
+    // More than one part.
+    let idle: Vec<_> =
+        (0..300).map(|number| Raw::open_at(address, &format!("/ws/sink?username=u{number}"))).collect();
+    let mut dashboard = Dashboard::open(address);
+    let found = dashboard.ask(json!({ "type": "members", "search": "u" }), "members");
+    assert_eq!(
+        (&found["matched"], found["members"].as_array().map(Vec::len)),
+        (&json!(idle.len()), Some(100))
+    );
+    let found = dashboard.ask(json!({ "type": "members", "search": "u299" }), "members");
+    assert_eq!(found["members"][0]["username"], "u299");
+    // Of many searches at once the newest is answered, and nothing of the others stays behind.
+    let mut echo = Raw::open_at(address, "/echo");
+    for number in 100..140 {
+        let question = json!({ "type": "members", "number": number, "search": "u1" });
+        dashboard.raw.send(&frame::masked(TEXT, question.to_string().as_bytes()));
+    }
+    echo.send(&frame::masked(TEXT, b"ahoy"));
+    assert_eq!(echo.frame().payload, b"ahoy");
+    while dashboard.next("members")["number"] != 139 {}
+    drop(idle);
+    eventually("all are gone", || {
+        dashboard.ask(json!({ "type": "members", "search": "u1" }), "members")["matched"] == 0
+    });
+}
+
+#[test]
 fn sessions_are_disconnected_and_rooms_emptied() {
     let server = ConfiguredProcess::start("");
     let address = server.address();
