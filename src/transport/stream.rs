@@ -166,6 +166,11 @@ impl<'s> StreamRef<'s> {
         }
     }
 
+    /// How the peer broke TLS, in a few words for the operator, once: after [`Arrived::Broken`].
+    pub(crate) fn take_fault(self) -> Option<Box<str>> {
+        self.tls()?.take_fault()
+    }
+
     /// Looks at what has come first, and leaves it where it is; `Ok(0)` is the end of the stream. For what is sent
     /// before anything is encrypted.
     ///

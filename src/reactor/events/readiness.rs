@@ -164,7 +164,9 @@ impl<S: Service> Reactor<S> {
 
     /// The peer broke TLS and was told so. Its connection ends as after a last word, so that the alert arrives.
     fn on_broken_input(&mut self, key: Key) {
-        self.report_cut(key, "the peer broke TLS", None);
+        let Some(connection) = self.connections.get(key) else { return };
+        let fault = connection.outbound.stream().take_fault().unwrap_or_default();
+        self.report_cut(key, format!("the peer broke TLS: {fault}"), None);
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.leave(key, &mut self.shared, &mut self.service);
         connection.drain(&self.shared);

@@ -23,6 +23,10 @@ impl Tls {
         match *self {}
     }
 
+    pub(in crate::transport) fn take_fault(&self) -> Option<Box<str>> {
+        match *self {}
+    }
+
     pub(in crate::transport) fn write(&self, _: &Socket, _: &[u8], _: &[u8]) -> io::Result<Taken> {
         match *self {}
     }

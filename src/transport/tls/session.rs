@@ -8,7 +8,7 @@
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rustls::Connection;
+use rustls::{Connection, Error, InvalidMessage};
 
 use crate::system::Socket;
 use crate::transport::outcome::{Arrived, Taken, uninterrupted};
@@ -29,6 +29,8 @@ pub(in crate::transport) struct Tls {
 struct Session {
     connection: Connection,
     input: Input,
+    /// What was wrong, once the input is broken.
+    fault: Option<Box<str>>,
 }
 
 /// What becomes of the bytes that come.
@@ -52,7 +54,9 @@ enum Input {
 impl Tls {
     /// One end of `connection`, before its handshake.
     pub(in crate::transport) fn new(connection: impl Into<Connection>) -> Tls {
-        Tls { session: Mutex::new(Session { connection: connection.into(), input: Input::Open }) }
+        Tls {
+            session: Mutex::new(Session { connection: connection.into(), input: Input::Open, fault: None }),
+        }
     }
 
     /// Whether the handshake is not complete.
@@ -64,6 +68,11 @@ impl Tls {
     /// ciphertext is read into; no plaintext stays behind, since no event would tell of it.
     pub(in crate::transport) fn read(&self, socket: &Socket, buffer: &mut [u8]) -> io::Result<Arrived> {
         self.lock().read(socket, buffer)
+    }
+
+    /// How the peer broke TLS, in a few words for the operator, once.
+    pub(in crate::transport) fn take_fault(&self) -> Option<Box<str>> {
+        self.lock().fault.take()
     }
 
     /// As [`StreamRef::write_parts`](crate::transport::stream::StreamRef::write_parts). `full` may come with all bytes
@@ -129,16 +138,17 @@ impl Session {
 
     /// Feeds `input` to the connection; returns how much plaintext came out.
     fn decrypt(&mut self, mut input: &[u8], plaintext: &mut [u8]) -> usize {
-        let mut count = 0;
+        let (mut count, whole) = (0, input);
         while !input.is_empty() && self.input == Input::Open {
             let fed = self.connection.read_tls(&mut input).map_err(|error| error.to_string());
-            let state =
-                fed.and_then(|_| self.connection.process_new_packets().map_err(|error| error.to_string()));
+            let state = fed
+                .and_then(|_| self.connection.process_new_packets().map_err(|error| describe(&error, whole)));
             match state {
                 Ok(state) if state.peer_has_closed() => self.input = Input::Ended,
                 Ok(_) => {}
                 Err(error) => {
                     tracing::debug!(error, "a peer broke TLS");
+                    self.fault = Some(error.into());
                     self.input = Input::Broken;
                 }
             }
@@ -187,6 +197,24 @@ impl Session {
         }
         Ok(Taken { bytes, full: false })
     }
+}
+
+/// What is wrong with a peer that has sent this last. `rustls` names rules, alerts and numbers, nothing that the peer has
+/// written, so that the text is short.
+fn describe(error: &Error, input: &[u8]) -> String {
+    match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) if is_http(input) => {
+            "an HTTP request where TLS is spoken".to_owned()
+        }
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!("this is not TLS ({error})"),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether this begins like a request: with a method and a space. No record of TLS begins with a letter.
+fn is_http(input: &[u8]) -> bool {
+    let method = input.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    (3..=7).contains(&method) && input.get(method) == Some(&b' ')
 }
 
 fn discard(socket: &Socket, buffer: &mut [u8]) -> io::Result<Arrived> {

@@ -13,14 +13,14 @@ use super::refusals::UPGRADE;
 use crate::support::{PATIENCE, now};
 
 /// A server that logs text into a file.
-struct Logging {
-    server: Server,
+pub(super) struct Logging {
+    pub(super) server: Server,
     log: PathBuf,
     _files: TempDir,
 }
 
 impl Logging {
-    fn start(config: &str, arguments: &[&str]) -> Logging {
+    pub(super) fn start(config: &str, arguments: &[&str]) -> Logging {
         let files = tempfile::tempdir().expect("a directory");
         let (path, log) = (files.path().join("foghorn.toml"), files.path().join("log"));
         std::fs::write(&path, config).expect("a file");
@@ -29,14 +29,19 @@ impl Logging {
     }
 
     /// The whole lines after the first, which tells of the start.
-    fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
+        self.all_lines().into_iter().skip(1).collect()
+    }
+
+    /// The same and the first.
+    pub(super) fn all_lines(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.log).expect("a log");
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        whole.lines().skip(1).map(str::to_owned).collect()
+        whole.lines().map(str::to_owned).collect()
     }
 
     /// Waits for a line with this in it.
-    fn line(&self, part: &str) -> String {
+    pub(super) fn line(&self, part: &str) -> String {
         let start = now();
         loop {
             let lines = self.lines();
@@ -50,7 +55,12 @@ impl Logging {
 }
 
 /// The regular expressions of the filter, as fail2ban makes them: one value used in another, and the address.
-fn filter() -> Vec<Regex> {
+struct Filter {
+    banned: Vec<Regex>,
+    ignored: Regex,
+}
+
+fn filter() -> Filter {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/fail2ban/filter.d/foghorn.conf");
     let text = std::fs::read_to_string(path).expect("the filter");
     let value = |key: &str| {
@@ -60,18 +70,19 @@ fn filter() -> Vec<Regex> {
     let (line, address) = (value("_line"), value("_address"));
     let (_, rest) = text.split_once("\nfailregex = ").expect("expressions");
     let (expressions, _) = rest.split_once("\n\n").expect("their end");
-    expressions
-        .lines()
-        .map(|expression| {
-            let whole = expression.trim().replace("%(_line)s", line).replace("%(_address)s", address);
-            Regex::new(&whole.replace("<ADDR>", "(?P<address>[0-9a-fA-F.:]+?)")).expect("an expression")
-        })
-        .collect()
+    let whole = |expression: &str| {
+        let whole = expression.trim().replace("%(_line)s", line).replace("%(_address)s", address);
+        Regex::new(&whole.replace("<ADDR>", "(?P<address>[0-9a-fA-F.:]+?)")).expect("an expression")
+    };
+    Filter { banned: expressions.lines().map(whole).collect(), ignored: whole(value("ignoreregex")) }
 }
 
 /// Who is banned for this line.
-fn banned_for(line: &str, filter: &[Regex]) -> Option<String> {
-    let found = filter.iter().find_map(|expression| expression.captures(line))?;
+fn banned_for(line: &str, filter: &Filter) -> Option<String> {
+    if filter.ignored.is_match(line) {
+        return None;
+    }
+    let found = filter.banned.iter().find_map(|expression| expression.captures(line))?;
     Some(found["address"].to_owned())
 }
 
@@ -149,6 +160,7 @@ fn abuse_rooms(logging: &Logging) {
     let _deaf = logging.server.session("/ws/chat?roomId=loud&username=deaf");
     let body = format!(r#"{{"sender":"bob","content":"{}"}}"#, "x".repeat(30_000));
     let start = now();
+    // As soon as its socket and the window are full, whatever else happens or does not.
     while !logging.lines().iter().any(|line| line.contains("code=4008")) {
         for _ in 0..20 {
             assert!(ask("/api/chat/rooms/loud/messages", &body).starts_with("HTTP/1.1 201 "));
@@ -221,7 +233,14 @@ fn nobody_is_banned_for_what_is_no_abuse_or_for_what_another_has_written() {
             "request refused address=192.0.2.1:5 status=503 limit=limits.connections_per_ip reason=x",
             Some("192.0.2.1"),
         ),
-        ("connection ended address=192.0.2.1:5 reason=\"the peer broke TLS\"", Some("192.0.2.1")),
+        (
+            "connection ended address=192.0.2.1:5 reason=\"the peer broke TLS: peer misbehaved\"",
+            Some("192.0.2.1"),
+        ),
+        (
+            "connection ended address=192.0.2.1:5 reason=\"the peer broke TLS: received fatal alert: UnknownCA\"",
+            None,
+        ),
         ("request refused address=192.0.2.1:5 status=503 limit=limits.connections reason=x", None),
         ("request refused address=192.0.2.1:5 status=426 reason=x", None),
         ("session ended address=192.0.2.1:5 code=1001 limit=heartbeat.idle_timeout reason=x", None),

@@ -11,4 +11,5 @@ mod refusals;
 mod service_manager;
 mod signals;
 mod tail;
+mod tls;
 mod top;
