@@ -1,7 +1,7 @@
 //! Fan-out: moves the members of a room along its log.
 
 use super::limits::{OnLag, RoomLimits};
-use super::member::{Delivered, MemberState};
+use super::member::{Delivered, Member, MemberState};
 use super::outcome::Outcome;
 use super::parallel::{FanoutJob, FanoutPool};
 use super::round::Round;
@@ -63,6 +63,9 @@ impl<P: Peer> Room<P> {
     ) -> bool {
         let mut round = self.round.take().unwrap_or(Round { next: 0, target: self.positions.visible() });
         let end = self.members.len().min(round.next.saturating_add(budget));
+        if limits.on_lag == OnLag::Close && self.conflated.is_none() {
+            self.give_up_blocked(round.next, end, out);
+        }
         let has_plain = self.members.want_plain() && self.conflated.is_none();
         while round.next < end {
             if fanout_pool.parallelism() > 1
@@ -257,6 +260,21 @@ impl<P: Peer> Room<P> {
         if let Some(member) = self.members.get_mut(position) {
             member.state = MemberState::Gone;
             out.session_effects.push(SessionEffect::Close(member.session, RejectReason::HandlerFailed));
+        }
+    }
+
+    /// Gives up those of these members whose sockets are full and whose next message has left the window: no room in a socket
+    /// would help them, and there may be none for long.
+    fn give_up_blocked(&mut self, from: usize, end: usize, out: &mut Outcome) {
+        let (tail, oldest) = (self.log.tail(), self.positions.oldest());
+        for position in from..end {
+            let is_lost = |member: &Member<P>| {
+                // What is kept no longer it would not be sent in any case: it goes on behind that.
+                member.state == MemberState::Blocked && (member.cursor + 1).max(oldest) < tail
+            };
+            if self.members.get(position).is_some_and(is_lost) {
+                self.give_up(position, out);
+            }
         }
     }
 

@@ -51,3 +51,43 @@ impl<P: Peer> Shard<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::rooms::api::effect::SessionEffect;
+    use crate::rooms::ids::SessionKey;
+    use crate::rooms::reasons::RejectReason;
+    use crate::rooms::room::limits::OnLag;
+    use crate::rooms::shard::tests::kit::Kit;
+
+    /// Who has been closed as too slow after this many messages that one of two members does not take.
+    fn closed_after(messages: usize, on_lag: OnLag) -> Vec<SessionKey> {
+        let mut kit = Kit::new();
+        kit.shard.limits.on_lag = on_lag;
+        kit.shard.limits.window.messages = 16;
+        let (ann, _) = kit.join("r", "ann");
+        kit.open();
+        kit.commit();
+        let (_, deaf) = kit.join("r", "deaf");
+        kit.commit();
+        deaf.fill(true);
+        for number in 0..messages {
+            kit.say(ann, &number.to_string(), None);
+            kit.commit();
+        }
+        let closed = kit.effects.iter().filter_map(|effect| match effect {
+            SessionEffect::Close(session, RejectReason::TooSlow) => Some(*session),
+            SessionEffect::Close(..) | SessionEffect::Passed => None,
+        });
+        closed.collect()
+    }
+
+    #[test]
+    fn a_member_that_takes_nothing_is_closed_once_it_is_behind_the_window() {
+        assert_eq!(closed_after(16, OnLag::Close), []);
+        assert_eq!(closed_after(50, OnLag::Close), [SessionKey(2)], "once");
+        for on_lag in [OnLag::CatchUp, OnLag::Gap] {
+            assert_eq!(closed_after(50, on_lag), []);
+        }
+    }
+}

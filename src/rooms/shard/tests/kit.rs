@@ -1,6 +1,6 @@
-//! For the tests of this folder: a shard whose members take everything, and whose store is the test itself.
+//! For the tests of this folder: a shard whose members take everything unless they are told not to, and whose store is the test itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,10 +35,16 @@ use crate::ws::deflate::{Deflate, Level, WindowBits};
 
 /// A member's end: what it was sent, as JSON.
 #[derive(Clone, Debug, Default)]
-pub(in crate::rooms) struct Ear(Rc<RefCell<Vec<Value>>>);
+pub(in crate::rooms) struct Ear {
+    heard: Rc<RefCell<Vec<Value>>>,
+    is_full: Rc<Cell<bool>>,
+}
 
 impl Peer for Ear {
     fn send(&self, slice: &Slice<'_>) -> Sent {
+        if self.is_full.get() {
+            return Sent::Blocked { frames: 0 };
+        }
         self.hear(slice.bytes());
         Sent::All
     }
@@ -60,14 +66,19 @@ impl Ear {
                 len => (2, usize::from(len)),
             };
             let (frame, rest) = frames.split_at(header + len);
-            self.0.borrow_mut().push(serde_json::from_slice(payload_of(frame)).expect("JSON"));
+            self.heard.borrow_mut().push(serde_json::from_slice(payload_of(frame)).expect("JSON"));
             frames = rest;
         }
     }
 
+    /// Whether it takes nothing from now on.
+    pub(in crate::rooms) fn fill(&self, is_full: bool) {
+        self.is_full.set(is_full);
+    }
+
     /// What came since it was asked last.
     pub(in crate::rooms) fn take(&self) -> Vec<Value> {
-        std::mem::take(&mut *self.0.borrow_mut())
+        std::mem::take(&mut *self.heard.borrow_mut())
     }
 }
 
