@@ -1,19 +1,17 @@
 //! Requests and responses on one connection, until it becomes a WebSocket or ends (RFC 9112).
 
-use std::net::SocketAddr;
-
-use super::respond::{encode, reply_to, respond, send_last, too_many_connections};
+use super::pending::Pending;
+use super::respond::{encode, refuse, reply_to, respond, send_last, too_many_connections};
 use super::streaming::Streaming;
 use super::websocket::{Agreed, WebSocket};
 use crate::auth::Identity;
 use crate::http::{BodyDecoder, BodyFraming, Head, Problem, Response, ResponseFraming, Status};
 use crate::limit_hits::Limit;
 use crate::proxy::Forwarded;
-use crate::reactor::api::answer::{Answer, Fallback};
+use crate::reactor::api::answer::Answer;
 use crate::reactor::api::attributes::Attributes;
 use crate::reactor::api::peer_info::PeerInfo;
 use crate::reactor::api::stream_response::StreamResponse;
-use crate::reactor::api::ticket::Ticket;
 use crate::reactor::clock::wheel::{Tick, ticks};
 use crate::reactor::env::Env;
 use crate::reactor::reports::request;
@@ -40,19 +38,6 @@ pub(crate) struct Http1 {
     /// A request that is answered later; nothing is read meanwhile.
     pending: Option<Pending>,
     held: Charge,
-}
-
-#[derive(Debug)]
-struct Pending {
-    number: u64,
-    reply: ResponseFraming,
-    /// Who asked for what, for the log.
-    address: SocketAddr,
-    user: Option<Box<str>>,
-    path: Box<str>,
-    /// When it has to be answered, if not within the usual time; and what is answered then if no other answer has come.
-    until: Option<Tick>,
-    fallback: Option<Fallback>,
 }
 
 #[derive(Debug)]
@@ -143,8 +128,7 @@ impl Http1 {
         if let Some(pending) = self.pending.take() {
             self.deadline = self.next_deadline(env.shared);
             if request::is_refusal(response.status()) {
-                let requester = Requester { address: pending.address, user: pending.user.as_deref() };
-                request::report_late(response, &pending.path, &requester, env.shared);
+                pending.report(response, env.shared);
             }
             if encode(response, pending.reply, env).is_none() {
                 return last(env);
@@ -184,6 +168,27 @@ impl Http1 {
             let _ends_anyway = respond(&response, None, &Requester::of(&self.peer_info), env);
             env.shared.send_replies(env.outbound);
         }
+    }
+
+    /// Ends a connection whose request, or its answer, did not come in time.
+    pub(crate) fn expire<S>(&self, env: &mut Env<'_, S>) {
+        let in_head = self.is_in_head();
+        let limit = if in_head { Limit::HandshakeTimeout } else { Limit::MessageTimeout };
+        env.shared.limit_hits.hit(limit);
+        let (status, detail) = if self.is_waiting() {
+            (Status::SERVICE_UNAVAILABLE, "the answer took too long")
+        } else {
+            (Status::REQUEST_TIMEOUT, "the request was not complete in time")
+        };
+        let response = Problem::new(status, detail).response().close().limited_by(limit.full_key());
+        if let Some(pending) = &self.pending {
+            pending.report(&response, env.shared);
+            let _ends_anyway = encode(&response, pending.reply, env);
+        } else {
+            let (head, peer_info) = self.begun(env.shared);
+            let _ends_anyway = respond(&response, head.as_ref(), &Requester::of(&peer_info), env);
+        }
+        send_last(env);
     }
 
     /// Bytes of a request that is not finished.
@@ -243,7 +248,8 @@ impl Http1 {
                 return Step::Starved;
             }
             Err(error) => {
-                return refuse(error.status(), error.message(), None, &Requester::of(&self.peer_info), env);
+                refuse(error.status(), error.message(), None, &Requester::of(&self.peer_info), env);
+                return Step::Last;
             }
         };
         self.searched = 0;
@@ -293,6 +299,14 @@ impl Http1 {
         }
     }
 
+    /// The head of the request whose body is under way, if one is, and where it comes from; for what the log says of it.
+    fn begun(&self, shared: &LoopState) -> (Option<Head<'_>>, PeerInfo) {
+        let parsed = self.body.as_ref().and_then(|_| Head::parse(&self.buffer, 0, &shared.limits.head).ok());
+        let head = parsed.flatten().map(|(head, _)| head);
+        let peer_info = head.as_ref().map_or(self.peer_info, |head| self.peer_info_of(head, shared));
+        (head, peer_info)
+    }
+
     /// Where a request comes from, which a proxy may know better than its connection.
     fn peer_info_of(&self, head: &Head<'_>, shared: &LoopState) -> PeerInfo {
         match Forwarded::read(self.peer_info.peer, &shared.limits.trusted, head.fields()) {
@@ -338,7 +352,8 @@ impl Http1 {
         // A declared length that is too long is refused before anything of it is asked for.
         if let Err(error) = decoder.receive(&[], &mut Vec::new()) {
             let peer_info = self.peer_info_of(head, env.shared);
-            return refuse(error.status(), error.message(), Some(head), &Requester::of(&peer_info), env);
+            refuse(error.status(), error.message(), Some(head), &Requester::of(&peer_info), env);
+            return Step::Last;
         }
         self.buffer = head_bytes.to_vec();
         if head.expects_continue() && matches!(next, AfterBody::Ask(_)) {
@@ -353,11 +368,10 @@ impl Http1 {
         let progress = match body.decoder.receive(input, &mut body.bytes) {
             Ok(progress) => progress,
             Err(error) => {
-                let limits = env.shared.limits.clone();
-                let head = Head::parse(&self.buffer, 0, &limits.head).ok().flatten().map(|(head, _)| head);
-                let peer_info = head.as_ref().map(|head| self.peer_info_of(head, env.shared));
-                let requester = Requester::of(peer_info.as_ref().unwrap_or(&self.peer_info));
-                return refuse(error.status(), error.message(), head.as_ref(), &requester, env);
+                self.body = Some(body);
+                let (head, peer_info) = self.begun(env.shared);
+                refuse(error.status(), error.message(), head.as_ref(), &Requester::of(&peer_info), env);
+                return Step::Last;
             }
         };
         if matches!(body.next, AfterBody::Respond(_)) {
@@ -391,6 +405,7 @@ impl Http1 {
         used: usize,
         env: &mut Env<'_, S>,
     ) -> Step {
+        debug_assert!(self.pending.is_none(), "a request was taken while another waits for its answer");
         let ticket = env.shared.next_ticket(env.key);
         match env.service.respond(head, body, peer_info, attributes, ticket) {
             Answer::Now(response) => {
@@ -404,112 +419,27 @@ impl Http1 {
                 let path = head.path().into();
                 return Step::Streaming(begin_streaming(*follow, path, reply_to(Some(head)), env));
             }
-            Answer::Pending => self.expect_answer(head, peer_info, attributes, ticket, None),
+            Answer::Pending => {
+                self.pending = Some(Pending::new(head, peer_info, attributes, ticket));
+            }
             Answer::PendingUntil(after, fallback) => {
                 let until = env.shared.now.saturating_add(ticks(after));
-                self.expect_answer(head, peer_info, attributes, ticket, Some((until, fallback)));
+                self.pending = Some(Pending::new(head, peer_info, attributes, ticket).until(until, fallback));
             }
         }
         Step::Used(used)
     }
-
-    fn expect_answer(
-        &mut self,
-        head: &Head<'_>,
-        peer_info: &PeerInfo,
-        attributes: &Attributes,
-        ticket: Ticket,
-        fallback: Option<(Tick, Fallback)>,
-    ) {
-        debug_assert!(self.pending.is_none(), "a request was taken while another waits for its answer");
-        let (until, fallback) = fallback.unzip();
-        self.pending = Some(Pending {
-            number: ticket.number,
-            reply: reply_to(Some(head)),
-            address: peer_info.peer,
-            user: attributes.get::<Identity>().map(|identity| identity.user().into()),
-            path: head.path().into(),
-            until,
-            fallback,
-        });
-    }
 }
 
-/// Sends the head of a response that goes on, and joins the room; to a `HEAD` request, the head is all.
+/// Goes on with a response that follows a room; to a `HEAD` request, the head is all.
 fn begin_streaming<S: Service>(
     follow: StreamResponse,
     path: Box<str>,
     reply: ResponseFraming,
     env: &mut Env<'_, S>,
 ) -> Next {
-    let date = env.shared.date().to_owned();
-    if reply.head_only || follow.head.encode_open(&mut env.shared.replies, &date).is_err() {
-        let _ends_anyway = encode(&follow.head.close(), reply, env);
-        return last(env);
-    }
-    env.shared.counters.count_response(follow.head.status());
-    env.shared.send_replies(env.outbound);
-    Next::Streaming(Box::new(Streaming::begin(follow, path, env.key, env.outbound, env.shared)))
-}
-
-/// Ends a connection whose request did not come in time; an idle one is closed without a word.
-pub(crate) fn expire<S>(http1: Option<&Http1>, env: &mut Env<'_, S>) {
-    match http1 {
-        Some(http1) if http1.is_waiting() || http1.body.is_some() => {
-            env.shared.limit_hits.hit(Limit::MessageTimeout);
-        }
-        Some(_) => env.shared.limit_hits.hit(Limit::HandshakeTimeout),
-        None => env.shared.limit_hits.hit(Limit::IdleTimeout),
-    }
-    if let Some(http1) = http1 {
-        let (status, detail) = if http1.is_waiting() {
-            (Status::SERVICE_UNAVAILABLE, "the answer took too long")
-        } else {
-            (Status::REQUEST_TIMEOUT, "the request was not complete in time")
-        };
-        let in_head = !http1.is_waiting() && http1.body.is_none();
-        let limit = if in_head { Limit::HandshakeTimeout } else { Limit::MessageTimeout };
-        let response = Problem::new(status, detail).response().close().limited_by(limit.full_key());
-        match &http1.pending {
-            Some(pending) => {
-                let requester = Requester { address: pending.address, user: pending.user.as_deref() };
-                request::report_late(&response, &pending.path, &requester, env.shared);
-                let _ends_anyway = encode(&response, pending.reply, env);
-            }
-            None => {
-                let limits = env.shared.limits.clone();
-                let begun =
-                    http1.body.as_ref().and_then(|_| Head::parse(&http1.buffer, 0, &limits.head).ok());
-                let head = begun.flatten().map(|(head, _)| head);
-                let peer_info = head.as_ref().map(|head| http1.peer_info_of(head, env.shared));
-                let requester = Requester::of(peer_info.as_ref().unwrap_or(&http1.peer_info));
-                let _ends_anyway = respond(&response, head.as_ref(), &requester, env);
-            }
-        }
-    }
-    send_last(env);
-}
-
-/// Answers what cannot be understood, and ends the connection.
-fn refuse<S>(
-    status: Status,
-    detail: &'static str,
-    head: Option<&Head<'_>>,
-    requester: &Requester<'_>,
-    env: &mut Env<'_, S>,
-) -> Step {
-    let limit = match status {
-        Status::REQUEST_HEADER_FIELDS_TOO_LARGE => Some(Limit::RequestHeadBytes),
-        Status::CONTENT_TOO_LARGE => Some(Limit::BodyBytes),
-        _ => None,
-    };
-    let mut response = Problem::new(status, detail).response().close();
-    if let Some(limit) = limit {
-        env.shared.limit_hits.hit(limit);
-        response = response.limited_by(limit.full_key());
-    }
-    let _ends_anyway = respond(&response, head, requester, env);
-    Step::Last
+    Streaming::open(follow, path, reply, env)
+        .map_or_else(|| last(env), |streaming| Next::Streaming(Box::new(streaming)))
 }
 
 fn last<S>(env: &mut Env<'_, S>) -> Next {

@@ -5,7 +5,7 @@
 //! | [`states`] | the connection and its states |
 //! | [`table`] | all connections by their keys |
 //! | [`preamble`] | what comes before the first request |
-//! | [`http`], [`respond`] | requests; writing responses |
+//! | [`http`], [`pending`], [`respond`] | requests; those that are answered later; writing responses |
 //! | [`streaming`] | responses that follow a room |
 //! | [`websocket`] | frames, callbacks |
 //! | [`course`] | whether a session is open or closing: its next ping, or until when the closing handshake may take |
@@ -20,6 +20,7 @@ mod course;
 pub(super) mod deadlines;
 pub(super) mod http;
 pub(super) mod pause;
+mod pending;
 pub(super) mod preamble;
 mod rate_limit;
 pub(super) mod respond;

@@ -18,6 +18,27 @@ pub(super) fn too_many_connections(limit: Limit) -> Response {
     response.header("Retry-After", "1").close().limited_by(limit.full_key())
 }
 
+/// Answers what cannot be understood, or is too long; the connection ends.
+pub(super) fn refuse<S>(
+    status: Status,
+    detail: &'static str,
+    head: Option<&Head<'_>>,
+    requester: &Requester<'_>,
+    env: &mut Env<'_, S>,
+) {
+    let limit = match status {
+        Status::REQUEST_HEADER_FIELDS_TOO_LARGE => Some(Limit::RequestHeadBytes),
+        Status::CONTENT_TOO_LARGE => Some(Limit::BodyBytes),
+        _ => None,
+    };
+    let mut response = Problem::new(status, detail).response().close();
+    if let Some(limit) = limit {
+        env.shared.limit_hits.hit(limit);
+        response = response.limited_by(limit.full_key());
+    }
+    let _ends_anyway = respond(&response, head, requester, env);
+}
+
 /// Sends the replies, and ends the sending direction behind them.
 pub(super) fn send_last<S>(env: &mut Env<'_, S>) {
     env.shared.send_replies(env.outbound);

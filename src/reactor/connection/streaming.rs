@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::respond::encode;
 use super::stall::{Stall, next_look};
 use crate::auth::TokenError;
+use crate::http::ResponseFraming;
 use crate::limit_hits::Limit;
 use crate::reactor::api::join::{JoinRequest, Membership};
 use crate::reactor::api::stream_response::StreamResponse;
 use crate::reactor::clock::ending::Ending;
 use crate::reactor::clock::wheel::{Tick, ticks};
+use crate::reactor::env::Env;
 use crate::reactor::incidents::{Incident, Kind};
 use crate::reactor::key::Key;
 use crate::reactor::state::LoopState;
@@ -31,8 +34,26 @@ pub(crate) struct Streaming {
 }
 
 impl Streaming {
+    /// Sends the head of the response and joins the room. `None` if the head is all: to a `HEAD` request, or if it cannot be
+    /// written; the connection ends then.
+    pub(super) fn open<S>(
+        follow: StreamResponse,
+        path: Box<str>,
+        reply: ResponseFraming,
+        env: &mut Env<'_, S>,
+    ) -> Option<Streaming> {
+        let date = env.shared.date().to_owned();
+        if reply.head_only || follow.head.encode_open(&mut env.shared.replies, &date).is_err() {
+            let _ends_anyway = encode(&follow.head.close(), reply, env);
+            return None;
+        }
+        env.shared.counters.count_response(follow.head.status());
+        env.shared.send_replies(env.outbound);
+        Some(Streaming::begin(follow, path, env.key, env.outbound, env.shared))
+    }
+
     /// Joins the room; the head of the response has been sent.
-    pub(crate) fn begin(
+    fn begin(
         follow: StreamResponse,
         path: Box<str>,
         key: Key,

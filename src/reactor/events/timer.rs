@@ -2,7 +2,6 @@
 
 use crate::limit_hits::Limit;
 use crate::reactor::connection::deadlines::after_event;
-use crate::reactor::connection::http;
 use crate::reactor::connection::pause::holds_back;
 use crate::reactor::connection::states::{ConnectionState, write_deadline};
 use crate::reactor::env::Env;
@@ -61,11 +60,12 @@ impl<S: Service> Reactor<S> {
                 return self.cut_off(key);
             }
             ConnectionState::Http(http1) if expired => {
-                http::expire(Some(http1), &mut env);
+                http1.expire(&mut env);
                 connection.drain(&self.shared);
             }
             ConnectionState::Idle { .. } if expired => {
-                http::expire(None, &mut env);
+                // An idle one is closed without a word.
+                env.shared.limit_hits.hit(Limit::IdleTimeout);
                 connection.drain(&self.shared);
             }
             ConnectionState::Preamble(_) if expired => {

@@ -202,13 +202,13 @@ impl Session {
 /// What is wrong with a peer that has sent this last. `rustls` names rules, alerts and numbers, nothing that the peer has
 /// written, so that the text is short.
 fn describe(error: &Error, input: &[u8]) -> String {
-    match error {
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) if is_http(input) => {
-            "an HTTP request where TLS is spoken".to_owned()
-        }
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => format!("this is not TLS ({error})"),
-        _ => error.to_string(),
+    if *error != Error::InvalidMessage(InvalidMessage::InvalidContentType) {
+        return error.to_string();
     }
+    if is_http(input) {
+        return "an HTTP request where TLS is spoken".to_owned();
+    }
+    format!("this is not TLS ({error})")
 }
 
 /// Whether this begins like a request: with a method and a space. No record of TLS begins with a letter.

@@ -12,6 +12,9 @@ use super::abuse::Logging;
 use crate::support::eventually;
 use crate::support::secure::{Certificate, connection, tcp};
 
+/// What the line says, and what leaves it.
+type Attack<'a> = (&'a str, Box<dyn Fn(SocketAddr) + 'a>);
+
 /// Where it speaks TLS, as its start line says.
 fn tls_address(logging: &Logging) -> SocketAddr {
     eventually("it has a start line", || !logging.all_lines().is_empty());
@@ -43,7 +46,7 @@ fn a_client_that_breaks_tls_leaves_a_line_that_says_how() {
     // The key of the server is an elliptic one.
     let mut without = default_provider();
     without.cipher_suites = vec![cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256];
-    let attacks: [(&str, Box<dyn Fn(SocketAddr)>); 6] = [
+    let attacks: [Attack<'_>; 6] = [
         (
             "peer is incompatible: NoCipherSuitesInCommon",
             Box::new(|address| begin(certificate.client_of(without.clone(), &TLS12, &[]), address)),
