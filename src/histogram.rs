@@ -29,8 +29,13 @@ impl Histogram {
 
     /// Counts a value.
     pub fn note(&mut self, value: u64) {
-        self.counts[place(self.bounds, value)] += 1;
-        self.sum = self.sum.saturating_add(value);
+        self.note_many(value, 1);
+    }
+
+    /// Counts a value this number of times.
+    pub fn note_many(&mut self, value: u64, times: u64) {
+        self.counts[place(self.bounds, value)] += times;
+        self.sum = self.sum.saturating_add(value.saturating_mul(times));
     }
 
     /// Adds what another one with the same bounds has counted.
@@ -143,6 +148,15 @@ mod tests {
         assert_eq!(own.counts().collect::<Vec<_>>(), expected);
         assert_eq!((own.count(), own.sum()), (7, 1223));
         assert_eq!(shared.read(), own);
+    }
+
+    #[test]
+    fn a_value_that_counts_for_many_is_there_as_often() {
+        let (mut many, mut single) = (Histogram::new(BOUNDS), Histogram::new(BOUNDS));
+        many.note_many(7, 3);
+        many.note_many(200, 0);
+        (0..3).for_each(|_| single.note(7));
+        assert_eq!(many, single);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use super::encoder::{Encoder, Scale};
 use super::figures::Figures;
 use crate::reactor::ClosedWith;
+use crate::server::MessageSteps;
 
 /// Answers to opening handshakes that are shown from the start: what is counted for the first time is a rate, too, if there
 /// was a 0 before.
@@ -47,6 +48,7 @@ impl Collector for Figures {
         self.connections(out)?;
         self.requests(out)?;
         self.traffic(out)?;
+        self.way(out)?;
         self.rooms(out)?;
         self.store(out)?;
         self.limits(out)
@@ -144,6 +146,16 @@ impl Figures {
         out.counter("foghorn_deliveries", help, rooms.deliveries)?;
         let help = "The bytes of these messages.";
         out.counter("foghorn_delivery_bytes", help, rooms.delivered_bytes)
+    }
+
+    fn way(&self, out: &mut Encoder<'_>) -> fmt::Result {
+        let MessageSteps { read_to_shard, shard_to_commit, commit_to_send, .. } = &self.rooms.steps;
+        let help = "How long published messages took from the turn that read them to the shard of their room, in seconds.";
+        out.histogram("foghorn_read_to_shard_seconds", help, read_to_shard, Scale::Seconds)?;
+        let help = "How long messages that are stored took from their shard until it knew that, in seconds.";
+        out.histogram("foghorn_shard_to_commit_seconds", help, shard_to_commit, Scale::Seconds)?;
+        let help = "How long deliveries took from when the message could be seen until the sockets had it, in seconds.";
+        out.histogram("foghorn_commit_to_send_seconds", help, commit_to_send, Scale::Seconds)
     }
 
     fn rooms(&self, out: &mut Encoder<'_>) -> fmt::Result {

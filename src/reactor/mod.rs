@@ -254,7 +254,9 @@ impl<S: Service> Reactor<S> {
     /// Hands the commands of this turn to their shards, and does what those say that are run here.
     fn dispatch(&mut self) -> Result<(), ShardGone> {
         let mut effects = std::mem::take(&mut self.shared.effects);
-        let dispatched = self.shared.shards.iter_mut().try_for_each(|shard| shard.dispatch(&mut effects));
+        let began = self.shared.turn_began();
+        let mut shards = self.shared.shards.iter_mut();
+        let dispatched = shards.try_for_each(|shard| shard.dispatch(began, &mut effects));
         effects.drain(..).for_each(|effect| self.carry_out(effect));
         self.shared.effects = effects;
         dispatched

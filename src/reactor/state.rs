@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::Level;
 
@@ -142,6 +142,11 @@ impl LoopState {
     pub(crate) fn tick(&mut self, timeout: Option<Duration>) {
         self.preambles = 0;
         self.now = self.clock.advance(timeout);
+    }
+
+    /// When this turn began.
+    pub(crate) fn turn_began(&self) -> Instant {
+        self.clock.read_at()
     }
 
     /// The turn has ended.

@@ -11,6 +11,7 @@
 //! | `timestamp` | points in time as the log sees them |
 //! | `clock` | now, by the clock on the wall and by one that only runs on |
 //! | `ids`, `values`, `reasons`, `reply` | names and plain values, below everything that uses them |
+//! | `steps` | how long messages take from step to step |
 //! | `limits` | what all shards share: limits that can change, and bans |
 //! | `message` | one message and its JSON |
 //! | [`log`] | the newest messages of a room as wire bytes, numbered, and the other forms of it |
@@ -28,6 +29,7 @@ mod reasons;
 mod reply;
 mod room;
 mod shard;
+mod steps;
 mod timestamp;
 mod values;
 
@@ -66,6 +68,7 @@ pub(crate) use self::shard::catch_up::PAGES_MAX;
 pub(crate) use self::shard::commits::BATCHES_MAX;
 pub use self::shard::state::Shard;
 pub(crate) use self::shard::store_requests::REQUESTS_MAX as STORE_REQUESTS_MAX;
+pub use self::steps::MessageSteps;
 pub use self::timestamp::Timestamp;
 pub use self::values::{
     Fault, Format, Joined, Online, OnlineSession, Position, Posted, ShardStats, Start, Variant, VisibleHead,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::steps::MessageSteps;
 use super::timestamp::Timestamp;
 use crate::histogram::Histogram;
 
@@ -151,6 +152,8 @@ pub struct ShardStats {
     pub window_bytes: u64,
     /// Logs that have begun a new epoch while their rooms were open, since the store did not have what was shown.
     pub resets: u64,
+    /// How long messages took from step to step.
+    pub steps: MessageSteps,
     /// Processor time that the thread of the shard has used so far, as far as the system tells. A shard itself knows no time:
     /// who asks it adds this.
     pub busy: Option<Duration>,
@@ -173,6 +176,7 @@ impl ShardStats {
             sum.delivered_bytes += shard.delivered_bytes;
             sum.window_bytes += shard.window_bytes;
             sum.resets += shard.resets;
+            sum.steps.add(&shard.steps);
             sum.busy = sum.busy.into_iter().chain(shard.busy).reduce(Duration::saturating_add);
         }
         sum

@@ -10,7 +10,7 @@ use super::rooms::Rooms;
 use crate::histogram::Histogram;
 use crate::limit_hits::{Limit, LogLines};
 use crate::reactor::ReactorStats;
-use crate::rooms::ShardStats;
+use crate::rooms::{MessageSteps, ShardStats};
 use crate::store::{CommitStats, Health, Store};
 use crate::system::{resident_bytes, since_epoch};
 
@@ -91,6 +91,7 @@ pub(crate) struct Figures {
     closes: BTreeMap<Cow<'static, str>, u64>,
     commits: CommitLatency,
     reactor: ReactorLoad,
+    way: Way,
     /// How many members lag how many messages at the moment.
     lags: Distribution,
     shards: Vec<Shard>,
@@ -132,6 +133,7 @@ impl Figures {
             closes: closes(reactor),
             commits: CommitLatency::new(&store.commits()),
             reactor: ReactorLoad::new(reactor),
+            way: Way::from(&sum.steps),
             lags: Distribution::from(&sum.lags),
             shards: shards.iter().map(Shard::from).collect(),
         }
@@ -161,6 +163,29 @@ impl From<&Histogram> for Distribution {
     fn from(histogram: &Histogram) -> Distribution {
         let (bounds, counts): (Vec<_>, Vec<_>) = histogram.counts().unzip();
         Distribution { bounds: bounds.into_iter().flatten().collect(), counts }
+    }
+}
+
+/// How long messages took from step to step since the start, in microseconds.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Way {
+    /// Published messages, from the turn that read them to the shard of their room.
+    read_to_shard: Distribution,
+    /// Stored ones, from there until the shard knew that they are stored.
+    shard_to_commit: Distribution,
+    /// Deliveries, from when the message could be seen until the sockets had it.
+    commit_to_send: Distribution,
+}
+
+impl From<&MessageSteps> for Way {
+    fn from(steps: &MessageSteps) -> Way {
+        let MessageSteps { read_to_shard, shard_to_commit, commit_to_send, .. } = steps;
+        Way {
+            read_to_shard: read_to_shard.into(),
+            shard_to_commit: shard_to_commit.into(),
+            commit_to_send: commit_to_send.into(),
+        }
     }
 }
 

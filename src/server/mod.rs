@@ -91,8 +91,9 @@ pub use crate::reactor::{
 };
 #[doc(inline)]
 pub use crate::rooms::{
-    Ban, BanPlace, Bans, Chat, Encoding, Entry, History, Joined, Kind, Notice, Online, OnlineSession,
-    Position, Post, PostError, Posted, RejectReason, Relayed, ShardStats, Start, Timestamp, TooManyBans,
+    Ban, BanPlace, Bans, Chat, Encoding, Entry, History, Joined, Kind, MessageSteps, Notice, Online,
+    OnlineSession, Position, Post, PostError, Posted, RejectReason, Relayed, ShardStats, Start, Timestamp,
+    TooManyBans,
 };
 pub use crate::transport::{CertificateError, SendError};
 pub use api::{Answer, Api, Fallback, Request, Responder, StreamResponse};

@@ -35,10 +35,15 @@ pub(crate) fn monotonic_micros() -> u64 {
 
 /// Time since the first call, or since the world began: no change of the clock on the wall touches it.
 pub(crate) fn steady() -> Duration {
+    steady_at(instant())
+}
+
+/// The same at that moment; none before the first call.
+pub(crate) fn steady_at(at: Instant) -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
     #[cfg(feature = "simulation")]
     if let Some(world) = super::world::current() {
-        return world.elapsed();
+        return world.elapsed_at(at);
     }
-    instant().saturating_duration_since(*START.get_or_init(instant))
+    at.saturating_duration_since(*START.get_or_init(instant))
 }

@@ -29,7 +29,7 @@ pub(crate) mod world;
 pub(crate) use chance::{RandomState, random};
 #[cfg(feature = "cli")]
 pub(crate) use clock::monotonic_micros;
-pub(crate) use clock::{instant, since_epoch, steady};
+pub(crate) use clock::{instant, since_epoch, steady, steady_at};
 pub(crate) use readiness::Readiness;
 pub(crate) use socket::{Socket, real};
 pub(crate) use usage::{resident_bytes, thread_time};

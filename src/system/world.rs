@@ -64,6 +64,10 @@ impl World {
         self.elapsed.get()
     }
 
+    pub(super) fn elapsed_at(&self, at: Instant) -> Duration {
+        at.saturating_duration_since(self.start)
+    }
+
     /// Lets time pass.
     pub(crate) fn pass(&self, time: Duration) {
         self.elapsed.set(self.elapsed.get() + time);

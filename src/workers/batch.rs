@@ -1,6 +1,7 @@
 //! What travels from the reactor to one shard.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::rooms::{Arena, Command};
 use crate::transport::Outbound;
@@ -10,4 +11,6 @@ use crate::transport::Outbound;
 pub(super) struct Batch {
     pub(super) commands: Vec<Command<Arc<Outbound>>>,
     pub(super) arena: Arena,
+    /// When the turn began that read the first of them; known once they are handed over.
+    pub(super) read_at: Option<Instant>,
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::batch::Batch;
-use super::shard_runner::{PUMP_MEMBERS, ShardRunner};
+use super::shard_runner::ShardRunner;
 use crate::rooms::{Command, MemberKey, RoomRequest, SessionEffect, Span, TextSpan};
 use crate::transport::Outbound;
 
@@ -138,11 +138,20 @@ impl ShardHandle {
     }
 
     /// Hands this turn's batch over, if there is room; otherwise it goes on collecting. A shard that is run here does
-    /// its work now, as much as belongs into one turn, and leaves what it wants done in `effects`.
+    /// its work now, as much as belongs into one turn, and leaves what it wants done in `effects`. `turn_began` is when
+    /// this turn did.
     ///
     /// # Errors
     /// If the shard's thread is gone.
-    pub(crate) fn dispatch(&mut self, effects: &mut Vec<SessionEffect>) -> Result<(), ShardGone> {
+    pub(crate) fn dispatch(
+        &mut self,
+        turn_began: Instant,
+        effects: &mut Vec<SessionEffect>,
+    ) -> Result<(), ShardGone> {
+        if !self.batch.commands.is_empty() {
+            // What is left of earlier turns keeps the time of the first.
+            self.batch.read_at.get_or_insert(turn_began);
+        }
         match &mut self.end {
             End::Here { runner, unfinished } => {
                 runner.take_answers();
@@ -151,7 +160,7 @@ impl ShardHandle {
                     runner.apply(&mut self.batch);
                     self.request_bytes = 0;
                 }
-                *unfinished = runner.shard.pump(PUMP_MEMBERS);
+                *unfinished = runner.pump();
                 runner.pass_on(|effect| effects.push(effect));
                 Ok(())
             }

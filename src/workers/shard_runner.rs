@@ -8,12 +8,12 @@ use super::batch::Batch;
 use super::deadline::Deadline;
 use super::store_client::StoreClient;
 use crate::rooms::{Arena, Command, Moment, Now, SessionEffect, Shard, StoreAnswer, StoreRequest, Timestamp};
-use crate::system::{since_epoch, steady};
+use crate::system::{since_epoch, steady, steady_at};
 use crate::transport::Outbound;
 
 /// Members sent to between two looks for commands and answers.
 // Four blocks: few milliseconds of writes, for which a command waits at most.
-pub(super) const PUMP_MEMBERS: usize = 1024;
+const PUMP_MEMBERS: usize = 1024;
 /// A batch whose buffer grew beyond this is not used again.
 // One large message must not keep its memory in each of the spare batches.
 const SPARE_BYTES_MAX: usize = 256 * 1024;
@@ -48,12 +48,24 @@ impl ShardRunner {
     pub(super) fn apply(&mut self, batch: &mut Batch) {
         // Most turns of a shard that the reactor runs bring none: two clocks are not read for nothing.
         if !batch.commands.is_empty() {
-            let now = now();
+            let (now, before) = (now(), self.shard.messages());
             for command in batch.commands.drain(..) {
                 self.shard.apply(command, &batch.arena, now);
             }
+            if let Some(read_at) = batch.read_at.take() {
+                self.shard.note_taken(before, || Moment::after_start(steady_at(read_at)));
+            }
         }
         batch.arena.clear(SPARE_BYTES_MAX);
+    }
+
+    /// Pumps the rooms with something new; true if members are left that could take more.
+    pub(super) fn pump(&mut self) -> bool {
+        let is_behind = self.shard.pump(PUMP_MEMBERS);
+        if self.shard.wants_send_time() {
+            self.shard.note_sent(Moment::after_start(steady()));
+        }
+        is_behind
     }
 
     /// Does what is due although nothing happens.

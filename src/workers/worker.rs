@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::batch::Batch;
 use super::fanout_pool::Task;
 use super::report::Report;
-use super::shard_runner::{PUMP_MEMBERS, ShardRunner, now};
+use super::shard_runner::{ShardRunner, now};
 use super::store_client::StoreClient;
 use crate::rooms::StoreAnswer;
 
@@ -81,7 +81,7 @@ impl<R: Report> Worker<R> {
             let Ok(batch) = self.incoming.try_recv() else { break };
             self.apply(batch);
         }
-        let behind = self.runner.shard.pump(PUMP_MEMBERS);
+        let behind = self.runner.pump();
         self.runner.pass_on(|effect| self.report.effect(effect));
         behind
     }

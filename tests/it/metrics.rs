@@ -138,10 +138,34 @@ fn deliveries_agree(config: &str) {
     assert_eq!(traffic["deliveries"], messages);
     assert_eq!((&traffic["messagesSent"], &traffic["messagesReceived"]), (&json!(messages), &json!(count)));
     assert_eq!(traffic["accepted"], MEMBERS + 2);
+    the_way_is_counted(&scrape, &stats["way"], count + MEMBERS, messages);
     assert_eq!(stats["version"], env!("CARGO_PKG_VERSION"));
     assert!(stats["uptime"].is_u64() && stats["memory"]["resident"].as_u64() > Some(1 << 20), "{stats}");
     for name in ["zebra", "quagga", "okapi"] {
         assert!(!scrape.response.contains(name), "{name} is named");
+    }
+}
+
+/// How long messages took from step to step: each is counted where it should be.
+fn the_way_is_counted(scrape: &Scrape, way: &serde_json::Value, published: usize, deliveries: usize) {
+    let counted = |step: &str| scrape.value(&format!("foghorn_{step}_seconds_count"));
+    let (published, deliveries) = (as_f64(published), as_f64(deliveries));
+    // The last few count with the next batch, and the next pump, that is timed; what waited for the room to be opened was not
+    // published by the turn that read it.
+    let taken = counted("read_to_shard");
+    assert!((published - 17.0..=published).contains(&taken), "{taken} of {published}");
+    assert_eq!(counted("shard_to_commit"), published, "they were delivered, so they are stored");
+    let sent = counted("commit_to_send");
+    assert!((deliveries - 256.0..=deliveries).contains(&sent), "{sent} of {deliveries}");
+    for (key, name) in [
+        ("readToShard", "read_to_shard"),
+        ("shardToCommit", "shard_to_commit"),
+        ("commitToSend", "commit_to_send"),
+    ] {
+        let counts = way[key]["counts"].as_array().expect("counts");
+        let sum: f64 = counts.iter().filter_map(serde_json::Value::as_f64).sum();
+        assert_eq!(sum, counted(name), "{name}");
+        assert!(scrape.value(&format!("foghorn_{name}_seconds_sum")) > 0.0, "{name}");
     }
 }
 

@@ -38,6 +38,11 @@ impl Clock {
         self.now()
     }
 
+    /// When it was read last.
+    pub(crate) fn read_at(&self) -> Instant {
+        self.last
+    }
+
     /// How long ago it was read last.
     pub(crate) fn since_advance(&self) -> Duration {
         instant().duration_since(self.last)

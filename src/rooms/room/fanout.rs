@@ -9,6 +9,7 @@ use super::state::Room;
 use crate::rooms::api::effect::SessionEffect;
 use crate::rooms::api::inspection::RecordedEvent;
 use crate::rooms::api::peer::Peer;
+use crate::rooms::clock::Moment;
 use crate::rooms::ids::ReadingMember;
 use crate::rooms::log::encoded::Failed;
 use crate::rooms::log::encoding::LogId;
@@ -41,6 +42,13 @@ impl<P: Peer> Room<P> {
     /// Whether anything was shown that not every member that is ready has been sent.
     pub(in crate::rooms) fn is_due(&self) -> bool {
         self.round.is_some() || self.positions.fanned_out() < self.positions.visible()
+    }
+
+    /// If a round has just ended and more is to be sent: what the next one sends could not be seen before this one began.
+    pub(in crate::rooms) fn note_round_end(&mut self, now: Moment) {
+        if self.round.is_none() {
+            self.due_since = std::mem::replace(&mut self.round_since, now);
+        }
     }
 
     /// Records what members have been sent between these two counts, if anything.

@@ -42,6 +42,10 @@ pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) presence: Presence,
     /// Whether the shard's queue of rooms to pump holds this one.
     pub(in crate::rooms) queued: bool,
+    /// When it was queued, or later: nothing that waits could be seen before.
+    pub(in crate::rooms) due_since: Moment,
+    /// The same of what the next round sends.
+    pub(in crate::rooms) round_since: Moment,
     /// When it was opened or lost its last member.
     pub(in crate::rooms) idle_since: Moment,
     /// The store's name for it; `None` if it is not stored.
@@ -98,6 +102,8 @@ impl<P: Peer> Room<P> {
             format,
             presence: Presence::default(),
             queued: false,
+            due_since: Moment::default(),
+            round_since: Moment::default(),
             idle_since: Moment::default(),
             stored_as: None,
             durability: Durability::Off,

@@ -3,6 +3,7 @@
 use super::commits::{CommitOutcome, StoredUpTo};
 use super::epoch_reset::Refused;
 use super::state::{Shard, open_room};
+use super::stopwatch::micros;
 use crate::rooms::api::effect::StoreAnswer;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::clock::Now;
@@ -12,6 +13,7 @@ impl<P: Peer> Shard<P> {
     /// Takes an answer of the store.
     pub fn answer(&mut self, answer: StoreAnswer, now: Now) {
         self.clock = self.clock.max(now.wall);
+        self.stopwatch.now = now.steady;
         match answer {
             StoreAnswer::Opened { room, opened } if self.take_request(room) => {
                 match opened {
@@ -22,7 +24,12 @@ impl<P: Peer> Shard<P> {
             }
             StoreAnswer::Opened { .. } => {}
             StoreAnswer::Committed { refused } => {
-                let CommitOutcome { stored, lost, refused_along } = self.commits.committed(&refused);
+                let CommitOutcome { stored, lost, refused_along } = {
+                    let steps = &mut self.stopwatch.steps;
+                    self.commits.committed(&refused, |appended_at, messages| {
+                        steps.shard_to_commit.note_many(micros(appended_at, now.steady), messages as u64);
+                    })
+                };
                 for StoredUpTo { room: key, seq, .. } in stored {
                     if let Some(room) = open_room(&mut self.rooms, key) {
                         let member_index = &self.member_index;

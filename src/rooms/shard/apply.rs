@@ -14,6 +14,7 @@ impl<P: Peer> Shard<P> {
     /// store.
     pub fn apply(&mut self, command: Command<P>, arena: &Arena, now: Now) {
         self.clock = self.clock.max(now.wall);
+        self.stopwatch.now = now.steady;
         match command {
             Command::Join(join) => self.join(*join, now),
             Command::Leave(member) => self.leave(member, now),

@@ -57,6 +57,7 @@ impl<P: Peer> Shard<P> {
             joins -= 1;
         }
         assert_eq!(joins, 0, "a JOIN waits for each waiting member, and each waiting member has one");
+        self.commits.check();
         self.check_readers();
     }
 

@@ -1,8 +1,9 @@
 //! Messages on their way to the store: the batch that is being filled, and the batches that are not answered yet.
 
-use crate::rooms::clock::Now;
+use crate::rooms::clock::{Moment, Now};
 use std::collections::VecDeque;
 
+use super::appended::Appended;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::settings::Durability;
 use crate::rooms::api::store::{Record, RecordBatch, RecordPresence, RecordText, refused_with};
@@ -59,6 +60,8 @@ pub(super) struct PendingCommits {
     rooms: Vec<StoredUpTo>,
     under_way: VecDeque<UnderWay>,
     unstored: usize,
+    /// When the messages that wait were appended. Invariant: there are `unstored` of them.
+    appended: Appended,
 }
 
 impl PendingCommits {
@@ -70,6 +73,7 @@ impl PendingCommits {
             rooms: Vec::new(),
             under_way: VecDeque::new(),
             unstored: 0,
+            appended: Appended::default(),
         }
     }
 
@@ -97,6 +101,7 @@ impl PendingCommits {
         room.positions.record(seq, room.log.head());
         self.batch.durability = self.batch.durability.max(room.durability);
         self.unstored += 1;
+        self.appended.push(now.steady);
         match self.rooms.last_mut() {
             Some(last) if last.room == room.key => last.seq = seq,
             Some(_) | None => self.rooms.push(StoredUpTo { room: room.key, id, seq }),
@@ -135,12 +140,22 @@ impl PendingCommits {
 
     /// The oldest batch under way is stored, but for these rooms. What was said there since was built on what is lost:
     /// it is taken back here, and the store refuses what is on its way already, since it does not follow.
-    pub(super) fn committed(&mut self, refused: &[RoomId]) -> CommitOutcome {
+    /// `stored` is told when how many messages were appended that are stored now, unless some were refused.
+    pub(super) fn committed(
+        &mut self,
+        refused: &[RoomId],
+        mut stored: impl FnMut(Moment, usize),
+    ) -> CommitOutcome {
         let Some(UnderWay { rooms, records, together, .. }) = self.under_way.pop_front() else {
             debug_assert!(false, "an answer to no batch");
             return CommitOutcome::default();
         };
         self.unstored -= records.min(self.unstored);
+        self.appended.take(records, |at, count| {
+            if refused.is_empty() {
+                stored(at, count);
+            }
+        });
         if refused.is_empty() {
             return CommitOutcome { stored: rooms, ..CommitOutcome::default() };
         }
@@ -154,7 +169,9 @@ impl PendingCommits {
         }
         let before = self.batch.records.len();
         self.batch.records.retain(|record| !is_lost(record.room));
-        self.unstored -= (before - self.batch.records.len()).min(self.unstored);
+        let taken_back = before - self.batch.records.len();
+        self.unstored -= taken_back.min(self.unstored);
+        self.appended.drop_newest(taken_back);
         let (lost, refused_along): (Vec<_>, Vec<_>) =
             lost.into_iter().partition(|(_, id)| refused.contains(id));
         let keys = |rooms: Vec<(RoomKey, RoomId)>| rooms.into_iter().map(|(room, _)| room).collect();
@@ -172,6 +189,7 @@ impl PendingCommits {
         self.batch.clear();
         self.batch.durability = Durability::Off;
         self.unstored = 0;
+        self.appended.clear();
         let mut lost = refused.rooms;
         lost.append(&mut self.rooms);
         for later in &mut self.under_way {
@@ -179,6 +197,17 @@ impl PendingCommits {
             lost.append(&mut later.rooms);
         }
         lost.into_iter().map(|upto| upto.room).collect()
+    }
+
+    /// # Panics
+    /// If it is not known of each message that waits when it was appended.
+    #[cfg(any(test, feature = "fuzzing", debug_assertions))]
+    pub(super) fn check(&self) {
+        assert_eq!(
+            self.appended.len(),
+            self.unstored,
+            "messages wait that were never appended, or the other way round"
+        );
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -31,6 +31,7 @@ impl<P: Peer> Shard<P> {
     /// Does what is due by now without a command.
     pub fn tick(&mut self, now: Now) {
         self.clock = self.clock.max(now.wall);
+        self.stopwatch.now = now.steady;
         self.retry_notices(now);
         self.retry_resets(now);
         self.forget_idle(now);

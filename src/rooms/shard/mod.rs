@@ -16,6 +16,7 @@
 //! | `store_requests` | requests about rooms that the store has not answered |
 //! | `store_asking` | the store is asked about rooms, few at a time |
 //! | `commits` | messages on their way to the store |
+//! | `appended`, `stopwatch`, `timing` | when they were appended; how long messages take from step to step; what is told of the time |
 //! | `catch_up` | the members that read from the store |
 //! | `pages` | pages are asked for and given to them |
 //! | `epoch_reset` | rooms whose log is not the one that is stored, or is damaged there |
@@ -31,6 +32,7 @@
 
 pub(in crate::rooms) mod absent;
 pub(in crate::rooms) mod answer;
+pub(in crate::rooms) mod appended;
 pub(in crate::rooms) mod apply;
 pub(in crate::rooms) mod catch_up;
 #[cfg(any(test, feature = "fuzzing", debug_assertions))]
@@ -55,7 +57,9 @@ pub(in crate::rooms) mod pump;
 pub(in crate::rooms) mod requests;
 pub(in crate::rooms) mod room_opening;
 pub(in crate::rooms) mod state;
+pub(in crate::rooms) mod stopwatch;
 pub(in crate::rooms) mod store_asking;
 pub(in crate::rooms) mod store_requests;
 #[cfg(test)]
 pub(in crate::rooms) mod tests;
+pub(in crate::rooms) mod timing;

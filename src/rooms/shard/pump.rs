@@ -18,9 +18,12 @@ impl<P: Peer> Shard<P> {
             let parallelism = if room.is_huge(&self.limits) { self.fanout_pool.parallelism() } else { 1 };
             let slice = self.limits.block_size.members().min(left);
             let before = self.out.delivered;
-            if room.pump(slice * parallelism, &self.limits, &*self.fanout_pool, &mut self.out) {
+            let is_done = room.pump(slice * parallelism, &self.limits, &*self.fanout_pool, &mut self.out);
+            self.stopwatch.sent(room.due_since, self.out.delivered.messages - before.messages);
+            if is_done {
                 room.queued = false;
             } else {
+                room.note_round_end(self.stopwatch.now);
                 self.queue.push_back(index);
             }
             room.record_sent(self.clock, before, self.out.delivered);
@@ -43,10 +46,13 @@ impl<P: Peer> Shard<P> {
         let RoomSlot::Open(room) = &mut self.rooms[index] else { return };
         if room.must_pump(&self.limits) {
             let before = self.out.delivered;
+            let since = if room.queued { room.due_since } else { self.stopwatch.now };
             room.pump_all(&self.limits, &*self.fanout_pool, &mut self.out);
+            self.stopwatch.sent(since, self.out.delivered.messages - before.messages);
             room.record_sent(self.clock, before, self.out.delivered);
         } else if !room.queued && room.is_due() {
             room.queued = true;
+            (room.due_since, room.round_since) = (self.stopwatch.now, self.stopwatch.now);
             self.queue.push_back(index);
         }
     }

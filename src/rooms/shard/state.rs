@@ -11,6 +11,7 @@ use super::idle::Idle;
 use super::member_index::MemberIndex;
 use super::poll_count::Polls;
 use super::room_opening::Opening;
+use super::stopwatch::Stopwatch;
 use super::store_requests::StoreRequests;
 use crate::histogram::Histogram;
 use crate::rooms::api::effect::{SessionEffect, StoreRequest};
@@ -60,6 +61,7 @@ pub struct Shard<P> {
     pub(super) openings: usize,
     /// The latest `now` so far: what grew too old stays so, even if the wall clock goes back.
     pub(super) clock: Timestamp,
+    pub(super) stopwatch: Stopwatch,
     /// Names that readers wait at although there is no such room. Invariant: entries that are absent.
     pub(super) absent: usize,
     /// Makes this shard's epochs differ from those of any other shard and process.
@@ -106,6 +108,7 @@ impl<P: Peer> Shard<P> {
             barriers: 0,
             openings: 0,
             clock: Timestamp::default(),
+            stopwatch: Stopwatch::default(),
             absent: 0,
             epoch_seed,
             rooms_opened: 0,
@@ -150,6 +153,7 @@ impl<P: Peer> Shard<P> {
             delivered_bytes: self.out.delivered.bytes,
             window_bytes,
             resets: self.resets,
+            steps: self.stopwatch.steps,
             busy: None,
         }
     }
