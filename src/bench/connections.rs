@@ -12,6 +12,7 @@ use super::error::{BenchError, Lost};
 use super::frame_scanner::Item;
 use super::payload::{self, Finder, Layout, Mark};
 use super::plan::Wait;
+use super::scraper::Scraper;
 use super::target::Target;
 use crate::handshake::client::{self, ClientKey};
 
@@ -104,6 +105,11 @@ impl Connections {
             worked: true,
             clock: Clock::new(),
         })
+    }
+
+    /// Begins to look at the server's metrics, if that is wanted.
+    pub(super) fn scraper(&self) -> Option<Scraper> {
+        self.target.scraper()
     }
 
     /// Connections there are, open or on the way.

@@ -14,6 +14,7 @@ use super::plan::{Plan, Workload};
 use super::progress::Progress;
 use super::progress::Verdict;
 use super::report::Report;
+use super::scraper::MetricsSource;
 use super::series::{Run, Series};
 use super::spawn::Spawned;
 use super::sqlite_baseline::{self, Rows};
@@ -32,6 +33,8 @@ pub struct Durable {
     pub path: &'static str,
     /// Whether each server gets a processor to itself.
     pub pin: bool,
+    /// How the servers' metrics are read, if they are.
+    pub metrics: Option<MetricsSource>,
     /// How often all durabilities are gone through. Of each the run with the median throughput is kept.
     pub rounds: usize,
 }
@@ -71,7 +74,7 @@ fn one(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Run, BenchError> {
     let stored = StoringServer::start(&how.program, &how.parent, durability, how.pin)?;
-    let target = Target::parse(stored.server.url(), how.path)?;
+    let target = Target::parse(stored.server.url(), how.path)?.with_metrics(how.metrics.clone());
     let plan = Plan {
         wait: if stored.server.is_pinned() { Wait::Spin } else { Wait::Sleep },
         server: Some(stored.server.id()),

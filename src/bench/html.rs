@@ -1,5 +1,6 @@
 //! A report as one HTML page that needs nothing else.
 
+use super::inside::{Inside, WaySlice};
 use super::meter::Slice;
 use super::plan::Workload;
 use super::plot::{Axis, Line, number, push_plot};
@@ -35,13 +36,8 @@ pub fn page(report: &Report) -> String {
 #[must_use]
 pub fn series_page(series: &Series) -> String {
     let mut out = begin(series.verdict());
-    out.push_str("<table class=\"runs\">\n");
-    for (number, row) in series.table().iter().enumerate() {
-        let cell = if number == 0 { "<th>" } else { "<td>" };
-        let cells: Vec<String> = row.iter().map(|text| escaped(text)).collect();
-        out.push_str(&format!("<tr>{cell}{}\n", cells.join(cell)));
-    }
-    out.push_str("</table>\n");
+    push_table(&mut out, &series.table());
+    push_table(&mut out, &series.inside_table());
     for remark in series.remarks() {
         out.push_str(&format!("<p>{}</p>\n", escaped(&remark)));
     }
@@ -57,6 +53,19 @@ pub fn series_page(series: &Series) -> String {
     push_plot(&mut out, "Latency (p99) over time", "ms", Axis::Time, &tails);
     out.push_str("</html>\n");
     out
+}
+
+fn push_table(out: &mut String, table: &[Vec<String>]) {
+    if table.is_empty() {
+        return;
+    }
+    out.push_str("<table class=\"runs\">\n");
+    for (number, row) in table.iter().enumerate() {
+        let cell = if number == 0 { "<th>" } else { "<td>" };
+        let cells: Vec<String> = row.iter().map(|text| escaped(text)).collect();
+        out.push_str(&format!("<tr>{cell}{}\n", cells.join(cell)));
+    }
+    out.push_str("</table>\n");
 }
 
 fn begin(verdict: Verdict) -> String {
@@ -91,6 +100,21 @@ fn push_plots(out: &mut String, report: &Report) {
         Line { name: "p99", points: over_time(report, |slice| slice.p99) },
     ];
     push_plot(out, "Latency over time", "ms", Axis::Time, &latencies);
+    push_way(out, report);
+}
+
+/// The steps inside, if they were looked at several times.
+fn push_way(out: &mut String, report: &Report) {
+    let Some(Inside::Known(way)) = &report.inside else { return };
+    let points = |step: fn(&WaySlice) -> Option<f64>| -> Vec<(f64, f64)> {
+        way.over_time.iter().filter_map(|slice| Some((slice.at, step(slice)?))).collect()
+    };
+    let lines = [
+        Line { name: "read to shard", points: points(|slice| slice.read_to_shard) },
+        Line { name: "shard to commit", points: points(|slice| slice.shard_to_commit) },
+        Line { name: "commit to send", points: points(|slice| slice.commit_to_send) },
+    ];
+    push_plot(out, "The way inside (p99) over time", "ms", Axis::Time, &lines);
 }
 
 fn over_time(report: &Report, value: impl Fn(&Slice) -> f64) -> Vec<(f64, f64)> {
@@ -135,6 +159,7 @@ impl Report {
         if self.verdict.has_speed() && self.deliveries > 0 {
             self.push_speed(&mut lines);
         }
+        self.push_inside(&mut lines);
         self.push_costs(&mut lines);
         lines
     }
@@ -166,6 +191,30 @@ impl Report {
                 let text = format!("p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, p99.9 {p999} ms, max {max} ms");
                 lines.push((name.to_owned(), text));
             }
+        }
+    }
+
+    /// The way inside: also of a run that is no result, for it says where the time went.
+    fn push_inside(&self, lines: &mut Vec<(String, String)>) {
+        let way = match &self.inside {
+            None => return,
+            Some(Inside::Unknown { why }) => {
+                return lines.push(("inside".to_owned(), format!("not known: {why}")));
+            }
+            Some(Inside::Known(way)) => way,
+        };
+        for (name, step) in way.steps() {
+            if let Some(step) = step {
+                lines.push((name.to_owned(), step.text("ms")));
+            }
+        }
+        if let Some(commit) = way.commit {
+            let messages = way.commit_messages.map(|messages| format!("; {}", messages.text("messages")));
+            let text = format!("{} of {}{}", commit.text("ms"), commit.count, messages.unwrap_or_default());
+            lines.push(("commits".to_owned(), text));
+        }
+        if let Some(turn) = way.turn {
+            lines.push(("turns".to_owned(), format!("{} of {}", turn.text("ms"), way.turns)));
         }
     }
 

@@ -15,6 +15,7 @@
 //! | `setup`, `phases`, `work` | opening connections; warming up, measuring, draining; what a workload does |
 //! | `meter`, `clock`, `usage` | what is counted, by which clock, and what it cost |
 //! | `process`, `spawn`, `database` | the server's process and what it stores |
+//! | `scraper`, `exposition`, `inside` | the server's metrics: looked at meanwhile, read, and what they say |
 //! | `durable`, `sqlite_baseline`, `latency`, `fairness`, `series` | runs that only say something together |
 //! | `progress`, `report`, `html`, `plot`, `error` | how far a run is, what comes out, and why nothing does |
 //!
@@ -30,10 +31,12 @@ mod delivery_checker;
 mod durable;
 mod entry;
 mod error;
+mod exposition;
 mod fairness;
 mod flow;
 mod frame_scanner;
 mod html;
+mod inside;
 mod latency;
 mod meter;
 mod mixed_load;
@@ -46,6 +49,7 @@ mod process;
 mod progress;
 mod recovery;
 mod report;
+mod scraper;
 mod series;
 mod setup;
 mod spawn;
@@ -73,12 +77,14 @@ pub use self::durable::{Durable, StoringServer, durable};
 pub use self::error::{BenchError, Lost};
 pub use self::fairness::fairness;
 pub use self::html::{page, series_page};
+pub use self::inside::{Inside, Spread, Way, WaySlice};
 pub use self::latency::{SHARES, latency, saturation};
 pub use self::meter::{Slice, Summary};
 pub use self::plan::{Pace, Plan, Protocol, Returning, Rooms, Wait, Workload};
 pub use self::process::ThreadTime;
 pub use self::progress::{Progress, Verdict};
 pub use self::report::{Memory, Report, ServerCost};
+pub use self::scraper::MetricsSource;
 pub use self::series::{Run, Series};
 pub use self::spawn::Spawned;
 pub use self::sqlite_baseline::SqliteBaseline;

@@ -7,6 +7,7 @@ use super::connections::Connections;
 use super::error::BenchError;
 use super::plan::Plan;
 use super::progress::Progress;
+use super::scraper::Scraper;
 use super::usage::{Reading, Used};
 use super::work::Work;
 
@@ -28,6 +29,7 @@ pub(super) fn run<W: Work>(
     let mut stuck = run_until(measured_from, connections, work, &mut |_| ())?;
 
     let before = Reading::take(plan, connections, work.unmetered());
+    let scraper = connections.scraper();
     let now = connections.clock.now();
     work.meter().begin(now);
     let mut report = |now: Nanos| {
@@ -38,10 +40,11 @@ pub(super) fn run<W: Work>(
     let now = connections.clock.now();
     work.meter().end(now);
     let used = Reading::take(plan, connections, work.unmetered()).since(&before);
+    let inside = scraper.map(Scraper::end);
 
     progress(Progress::Draining);
     drain(connections, work)?;
-    Ok(Used { stuck, ..used })
+    Ok(Used { stuck, inside, ..used })
 }
 
 /// True if it gave up before the time.

@@ -15,6 +15,7 @@ use super::phases::{PATIENCE, PROGRESS_EVERY};
 use super::plan::{Plan, Returning};
 use super::progress::Progress;
 use super::report::{Report, Setting};
+use super::scraper::Scraper;
 use super::setup::Setup;
 use super::usage::Reading;
 use super::usage::Used;
@@ -238,6 +239,7 @@ fn storm(
     }
     let epochs: Vec<u64> = recovery.logs.iter().map(|log| log.epoch).collect();
     let before = Reading::take(plan, connections, 0);
+    let scraper = connections.scraper();
     let began = connections.clock.now();
     recovery.began = began;
     recovery.meter.begin(began);
@@ -265,7 +267,8 @@ fn storm(
         }
     }
     recovery.meter.end(now);
-    Ok(Used { stuck, ..Reading::take(plan, connections, 0).since(&before) })
+    let inside = scraper.map(Scraper::end);
+    Ok(Used { stuck, inside, ..Reading::take(plan, connections, 0).since(&before) })
 }
 
 impl Recovery {

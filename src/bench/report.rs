@@ -6,10 +6,12 @@ use serde::Serialize;
 
 use super::database::DbSnapshot;
 use super::delivery_checker::Faults;
+use super::inside::Inside;
 use super::meter::{Meter, Slice, Summary};
 use super::plan::{Plan, Workload};
 use super::process::{self, ThreadTime};
 use super::progress::Verdict;
+use super::scraper::PendingInside;
 use super::usage::Used;
 
 /// From this share of its time on, a load generator is taken to be what limits the run.
@@ -89,6 +91,8 @@ pub struct Report {
     pub memory: Option<Memory>,
     /// What the server stored in that time, if its database is known.
     pub stored: Option<DbSnapshot>,
+    /// What the server said of its inside meanwhile, if it was asked.
+    pub inside: Option<Inside>,
     /// Part of the time in which the load generator had something to do.
     pub generator_busy: f64,
     /// Processor time of the load generator per delivery, in microseconds.
@@ -145,6 +149,7 @@ impl Report {
             server,
             memory,
             stored: used.stored,
+            inside: used.inside.as_ref().map(PendingInside::wait),
             generator_busy: used.busy,
             generator_cpu_micros: if meter.deliveries > 0 { per_delivery(used.own) } else { 0.0 },
             generator_lateness: lateness,

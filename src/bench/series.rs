@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::inside::{Inside, Spread, Way};
 use super::plot::number;
 use super::progress::Verdict;
 use super::report::Report;
@@ -61,15 +62,58 @@ impl Series {
         table
     }
 
+    /// The way inside, as [`Series::table`] has the rest; empty if of no run anything is known.
+    #[must_use]
+    pub fn inside_table(&self) -> Vec<Vec<String>> {
+        let known = |run: &Run| matches!(run.report.inside, Some(Inside::Known(_)));
+        if !self.runs.iter().any(known) {
+            return Vec::new();
+        }
+        let head = [
+            "inside, p50 / p99",
+            "read to shard ms",
+            "shard to commit ms",
+            "commit to send ms",
+            "commit ms",
+            "messages/commit",
+            "turn ms",
+        ];
+        let head = head.map(str::to_owned).to_vec();
+        std::iter::once(head).chain(self.runs.iter().map(Run::inside_cells)).collect()
+    }
+
     /// What has to be said besides, one line for each run that has no full result.
     #[must_use]
     pub fn remarks(&self) -> Vec<String> {
         let unclear = self.runs.iter().filter(|run| !run.report.verdict.has_speed());
-        unclear.map(|run| format!("{}: {}", run.name, run.report.verdict)).collect()
+        let unclear = unclear.map(|run| format!("{}: {}", run.name, run.report.verdict));
+        let inside = self.runs.iter().filter_map(|run| match &run.report.inside {
+            Some(Inside::Unknown { why }) => Some(format!("{}: inside not known: {why}", run.name)),
+            Some(Inside::Known(_)) | None => None,
+        });
+        unclear.chain(inside).collect()
     }
 }
 
 impl Run {
+    fn inside_cells(&self) -> Vec<String> {
+        let spread = |spread: Option<Spread>| {
+            spread.map_or_else(
+                || NOTHING.to_owned(),
+                |spread| format!("{} / {}", spread.shown(spread.p50), spread.shown(spread.p99)),
+            )
+        };
+        let unknown = Way::default();
+        let way = match &self.report.inside {
+            Some(Inside::Known(way)) => way,
+            Some(Inside::Unknown { .. }) | None => &unknown,
+        };
+        let steps = way.steps().map(|(_, step)| step);
+        let others = [way.commit, way.commit_messages, way.turn];
+        let name = std::iter::once(self.name.clone());
+        name.chain(steps.into_iter().chain(others).map(spread)).collect()
+    }
+
     fn cells(&self, stored: bool) -> Vec<String> {
         let report = &self.report;
         let speed = |value: Option<f64>| shown(value.filter(|_| report.verdict.has_speed()));

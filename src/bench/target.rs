@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use super::error::BenchError;
+use super::scraper::{MetricsSource, Scraper};
 use crate::config::Secret;
 use crate::transport::Trust;
 
@@ -31,6 +32,7 @@ pub struct Target {
     /// With what TLS begins, where it is spoken.
     pub(super) trust: Option<Trust>,
     token: Option<Secret>,
+    metrics: Option<MetricsSource>,
 }
 
 impl Target {
@@ -83,7 +85,7 @@ impl Target {
             Believed::File(file) => Some(Trust::of_file(file, name)),
         };
         let trust = trust.transpose().map_err(|error| wrong(&error.to_string()))?;
-        Ok(Target { addr, host: host.to_owned(), path, trust, token: None })
+        Ok(Target { addr, host: host.to_owned(), path, trust, token: None, metrics: None })
     }
 
     /// Brings this token along with every connection; all members are its user then.
@@ -91,6 +93,19 @@ impl Target {
     pub fn with_token(mut self, token: Option<Secret>) -> Target {
         self.token = token;
         self
+    }
+
+    /// Has the server's metrics read while it is measured.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Option<MetricsSource>) -> Target {
+        self.metrics = metrics;
+        self
+    }
+
+    /// Begins to look at the server's metrics, if that is wanted.
+    pub(super) fn scraper(&self) -> Option<Scraper> {
+        let scheme = if self.trust.is_some() { "https" } else { "http" };
+        self.metrics.as_ref().map(|metrics| Scraper::begin(metrics, format!("{scheme}://{}", self.host)))
     }
 
     /// The value of `Authorization`.

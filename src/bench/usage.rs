@@ -6,6 +6,7 @@ use super::connections::{Connections, Share};
 use super::database::DbSnapshot;
 use super::plan::Plan;
 use super::process::{self, Usage};
+use super::scraper::PendingInside;
 
 /// What both sides have used up to a moment.
 #[derive(Debug)]
@@ -36,6 +37,7 @@ impl Reading {
             busy: self.share.busy_since(earlier.share),
             unmetered: self.unmetered - earlier.unmetered,
             stored: earlier.database.zip(self.database).map(|(before, after)| after.since(before)),
+            inside: None,
             stuck: false,
         }
     }
@@ -53,6 +55,8 @@ pub(super) struct Used {
     pub(super) unmetered: u64,
     /// What the server's database took in.
     pub(super) stored: Option<DbSnapshot>,
+    /// What its metrics say, as soon as they have.
+    pub(super) inside: Option<PendingInside>,
     /// Messages stopped coming, or the server fell hopelessly behind.
     pub(super) stuck: bool,
 }

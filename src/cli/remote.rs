@@ -41,6 +41,14 @@ pub(super) struct AccessArgs {
     insecure: bool,
 }
 
+impl AccessArgs {
+    /// As if these were given.
+    #[cfg(feature = "bench")]
+    pub(super) fn new(token: Option<String>, ca: Option<PathBuf>, insecure: bool) -> AccessArgs {
+        AccessArgs { token, ca, insecure }
+    }
+}
+
 /// Where an URL leads.
 #[derive(Debug, PartialEq, Eq)]
 enum RemoteAddress {

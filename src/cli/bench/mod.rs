@@ -3,9 +3,11 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | a run: its bar, its report, the files that it writes |
+//! | `metrics` | how the server's metrics are read |
 //! | `modes` | the modes and their arguments, and what each of them means |
 //! | `show` | what is on the terminal while a run goes on, and at its end |
 
+mod metrics;
 mod modes;
 mod show;
 
@@ -131,7 +133,8 @@ fn carry_out(task: &Task, bar: &Bar) -> Result<Outcome, BenchError> {
         Work::Durable { rooms, rounds } => {
             let plan = task.plan(Workload::Fanout(rooms), None);
             let (program, parent) = (this_program()?, disk(common));
-            let how = Durable { program, parent, path: task.path, pin: common.pins(Processors::All), rounds };
+            let (path, pin, metrics) = (task.path, common.pins(Processors::All), metrics::source(common));
+            let how = Durable { program, parent, path, pin, metrics, rounds };
             bench::durable(&plan, &how, &mut progress).map(Outcome::Several)
         }
     }
@@ -158,7 +161,7 @@ impl Task {
         // Who has a token has its name, and no other.
         let path = if token.is_some() { self.path.replace(MEMBER_NAME, "") } else { self.path.to_owned() };
         let target = Target::parse_trusting(url.unwrap_or_default(), &path, &self.common.believed())?;
-        Ok(target.with_token(token))
+        Ok(target.with_token(token).with_metrics(metrics::source(&self.common)))
     }
 }
 

@@ -198,6 +198,18 @@ pub(super) struct Common {
     /// Where a server that stores keeps its data meanwhile [default: the directory for temporary files]
     #[arg(long, value_name = "DIR")]
     pub(super) disk: Option<PathBuf>,
+    /// Where the server has its metrics, as http://HOST:PORT, if not at the same address: `admin.listen`
+    #[arg(long, value_name = "URL")]
+    pub(super) metrics: Option<String>,
+    /// What the server wants for its metrics (`metrics.token`). Others on this machine can see it
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) metrics_token: Option<String>,
+    /// Read the metrics this often while measuring, too, for a curve of the way inside
+    #[arg(long, value_name = "SECONDS", value_parser = interval)]
+    pub(super) scrape: Option<f64>,
+    /// Leave the server's metrics alone
+    #[arg(long, conflicts_with_all = ["metrics", "metrics_token", "scrape"])]
+    pub(super) no_metrics: bool,
     /// Write the report as JSON
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
@@ -220,6 +232,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
         Ok(_) | Err(_) => Err("expected seconds, up to a day".to_owned()),
+    }
+}
+
+fn interval(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.1..=3_600.0).contains(&seconds) => Ok(seconds),
+        Ok(_) | Err(_) => Err("expected seconds, from 0.1 to an hour".to_owned()),
     }
 }
 
@@ -396,6 +415,8 @@ mod tests {
             "idle --seconds x",
             "churn ws://h -- server",
             "durable --rounds 0",
+            "echo --scrape 0.01",
+            "echo --no-metrics --scrape 1",
         ] {
             assert!(task(line).is_err(), "{line}");
         }

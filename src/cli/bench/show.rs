@@ -72,11 +72,22 @@ pub(super) fn print(report: &Report) -> io::Result<()> {
 
 /// Prints several runs as a table.
 pub(super) fn print_series(series: &Series) -> io::Result<()> {
-    let (mut stdout, table) = (io::stdout().lock(), series.table());
+    print_table(&series.table())?;
+    let inside = series.inside_table();
+    let mut stdout = io::stdout().lock();
+    if !inside.is_empty() {
+        writeln!(stdout)?;
+        print_table(&inside)?;
+    }
+    series.remarks().iter().try_for_each(|remark| writeln!(stdout, "{remark}"))
+}
+
+fn print_table(table: &[Vec<String>]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
     let columns = table.first().map_or(0, Vec::len);
     let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in &table {
+    for row in table {
         for (number, (cell, width)) in row.iter().zip(&widths).enumerate() {
             match number {
                 0 => write!(stdout, "{cell:width$}")?,
@@ -85,5 +96,5 @@ pub(super) fn print_series(series: &Series) -> io::Result<()> {
         }
         writeln!(stdout)?;
     }
-    series.remarks().iter().try_for_each(|remark| writeln!(stdout, "{remark}"))
+    Ok(())
 }

@@ -1,6 +1,8 @@
-//! The load engine against a server of this crate.
+//! The load engine against a server of this crate, and the command that runs it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod inside;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -311,6 +313,7 @@ fn every_durability_stores_what_it_promises() {
         parent: parent.path().to_owned(),
         path: CHAT,
         pin: false,
+        metrics: None,
         rounds: 1,
     };
     let mut parts = Vec::new();
