@@ -7,7 +7,7 @@ use super::clock::wheel::Tick;
 use super::connection::deadlines::next_due;
 use super::connection::states::{ConnectionState, Queue};
 use super::events::memory::waits_for;
-use super::listen::quotas::Counted;
+use super::listen::quotas::{Counted, network};
 use super::parts::Reactor;
 use super::service::Service;
 use crate::workers::ShardHandle;
@@ -132,7 +132,7 @@ impl<S: Service> Reactor<S> {
         let mut addresses = HashMap::new();
         for (_, connection) in self.connections.iter() {
             if let Counted::Address(ip) = connection.counted {
-                *addresses.entry(ip).or_insert(0) += 1;
+                *addresses.entry(network(ip)).or_insert(0) += 1;
             }
         }
         debug_assert_eq!(self.shared.addresses, addresses, "connections of each address");

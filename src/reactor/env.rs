@@ -1,8 +1,10 @@
 //! What a session, or a request, borrows during an event.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::key::Key;
+use super::listen::quotas::Counted;
 use super::service::Service;
 use super::session::context::Context;
 use super::session::state::SessionState;
@@ -13,8 +15,16 @@ use crate::transport::Outbound;
 pub(crate) struct Env<'a, S> {
     pub(crate) key: Key,
     pub(crate) outbound: &'a Arc<Outbound>,
+    pub(crate) counted: &'a Counted,
     pub(crate) shared: &'a mut LoopState,
     pub(crate) service: &'a mut S,
+}
+
+impl<S> Env<'_, S> {
+    /// The address of the client, for operators.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.counted.address(self.outbound)
+    }
 }
 
 impl<S: Service> Env<'_, S> {

@@ -240,11 +240,10 @@ impl LoopState {
     /// Counts a connection against its address, if addresses are counted.
     pub(crate) fn count(&mut self, ip: IpAddr) -> Counted {
         if self.limits.connections_per_ip.is_none() {
-            return Counted::No;
+            return Counted::No(ip);
         }
-        let counted = network(ip);
-        *self.addresses.entry(counted).or_default() += 1;
-        Counted::Address(counted)
+        *self.addresses.entry(network(ip)).or_default() += 1;
+        Counted::Address(ip)
     }
 
     /// Counts a connection of an operator.
@@ -255,7 +254,7 @@ impl LoopState {
 
     /// A connection that was counted as one of this address is gone.
     pub(crate) fn uncount(&mut self, ip: IpAddr) {
-        if let Entry::Occupied(mut connections) = self.addresses.entry(ip) {
+        if let Entry::Occupied(mut connections) = self.addresses.entry(network(ip)) {
             *connections.get_mut() -= 1;
             if *connections.get() == 0 {
                 connections.remove();

@@ -153,7 +153,7 @@ impl Connection {
     pub(crate) fn leave<S: Service>(&mut self, key: Key, shared: &mut LoopState, service: &mut S) {
         match &mut self.state {
             ConnectionState::WebSocket(websocket) => {
-                let mut env = Env { key, outbound: &self.outbound, shared, service };
+                let mut env = Env { key, outbound: &self.outbound, counted: &self.counted, shared, service };
                 websocket.end(Disconnect::PeerGone, None, &mut env);
             }
             ConnectionState::Streaming(_) => {
@@ -265,7 +265,7 @@ impl Connection {
 
     /// Counts a session against its client's address, if a proxy has brought it and it was not counted before.
     fn count_client(&mut self, shared: &mut LoopState) {
-        if self.counted == Counted::No
+        if matches!(self.counted, Counted::No(_))
             && shared.limits.connections_per_ip.is_some()
             && let Ok(client) = self.outbound.stream().peer_addr()
         {

@@ -285,12 +285,12 @@ impl WebSocket {
             self.report(because, said, "closed by the application", env);
         }
         if because == Disconnect::PeerGone {
-            let address = env.outbound.stream().peer_addr().ok();
+            let address = env.address();
             reports::session::report_lost(&self.state, &self.names, address, env.shared, env.service);
         }
         let names = reports::session::names_of(&self.state, &self.names, env.service);
         let path = env.shared.paths.get(usize::from(self.state.endpoint)).cloned();
-        let (id, address) = (env.shared.session_id(env.key), env.outbound.stream().peer_addr().ok());
+        let (id, address) = (env.shared.session_id(env.key), env.address());
         env.shared.ended.note(id, address, names, path, (because, code));
         self.state.end();
         env.shared.counters.count_close(because, code);
@@ -339,7 +339,7 @@ impl WebSocket {
     fn report<S: Service>(&self, because: Disconnect, code: CloseCode, reason: &str, env: &mut Env<'_, S>) {
         if !self.state.has_ended() {
             let end = End { key: env.key, because, code, reason, names: &self.names, state: &self.state };
-            let address = env.outbound.stream().peer_addr().ok();
+            let address = env.address();
             reports::session::report_end(&end, address, env.shared, env.service);
         }
     }

@@ -106,7 +106,7 @@ impl<S: Service> Reactor<S> {
         let counted = match rejected {
             Some(_) => Counted::Rejected,
             None if admin => self.shared.count_admin(),
-            None if proxied => Counted::No,
+            None if proxied => Counted::No(peer.ip()),
             None => self.shared.count(peer.ip()),
         };
         self.shared.rejected += usize::from(rejected.is_some());
@@ -223,6 +223,7 @@ impl<S: Service> Reactor<S> {
                 let mut env = Env {
                     key,
                     outbound: &connection.outbound,
+                    counted: &connection.counted,
                     shared: &mut self.shared,
                     service: &mut self.service,
                 };

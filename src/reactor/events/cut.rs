@@ -20,7 +20,7 @@ impl<S: Service> Reactor<S> {
     ) {
         let Some(connection) = self.connections.get(key) else { return };
         let (reason, limit) = (reason.into(), limit.map(Limit::full_key));
-        let address = connection.outbound.stream().peer_addr().ok();
+        let address = connection.counted.address(&connection.outbound);
         let line = Incident { reason: reason.clone(), ..Incident::default() };
         match &connection.state {
             ConnectionState::WebSocket(websocket) => {

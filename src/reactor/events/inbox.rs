@@ -171,7 +171,10 @@ impl<S: Service> Reactor<S> {
         }
         let Some(http1) = connection.take_http() else { return false };
         let (shared, service) = (&mut self.shared, &mut self.service);
-        let next = advance(*http1, &mut Env { key, outbound: &connection.outbound, shared, service });
+        let next = advance(
+            *http1,
+            &mut Env { key, outbound: &connection.outbound, counted: &connection.counted, shared, service },
+        );
         connection.advance(next, &mut self.shared);
         connection.make_ready(key, &mut self.shared);
         after_event(key, connection, &mut self.shared);
@@ -204,8 +207,13 @@ impl<S: Service> Reactor<S> {
     pub(crate) fn with_websocket(&mut self, key: Key, act: impl FnOnce(&mut WebSocket, &mut Env<'_, S>)) {
         let Some(connection) = self.connections.get_mut(key) else { return };
         self.shared.alive_at = connection.alive_at;
-        let mut env =
-            Env { key, outbound: &connection.outbound, shared: &mut self.shared, service: &mut self.service };
+        let mut env = Env {
+            key,
+            outbound: &connection.outbound,
+            counted: &connection.counted,
+            shared: &mut self.shared,
+            service: &mut self.service,
+        };
         if let ConnectionState::WebSocket(websocket) = &mut connection.state {
             act(websocket, &mut env);
             after_event(key, connection, &mut self.shared);

@@ -82,7 +82,8 @@ impl<S: Service> Reactor<S> {
         };
         connection.outbound.shed();
         let (shared, service) = (&mut self.shared, &mut self.service);
-        let mut env = Env { key, outbound: &connection.outbound, shared, service };
+        let mut env =
+            Env { key, outbound: &connection.outbound, counted: &connection.counted, shared, service };
         websocket.close(code, reason, Disconnect::Memory, &mut env);
         connection.drain(&self.shared);
         after_event(key, connection, &mut self.shared);

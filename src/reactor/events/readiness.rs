@@ -98,7 +98,16 @@ impl<S: Service> Reactor<S> {
         match &mut connection.state {
             ConnectionState::WebSocket(websocket) => {
                 let (shared, service) = (&mut self.shared, &mut self.service);
-                websocket.receive(bytes, &mut Env { key, outbound: &connection.outbound, shared, service });
+                websocket.receive(
+                    bytes,
+                    &mut Env {
+                        key,
+                        outbound: &connection.outbound,
+                        counted: &connection.counted,
+                        shared,
+                        service,
+                    },
+                );
                 // What every message goes through: reading on moves the deadlines of a session at ease only further
                 // away, and the timer that comes out at the earlier time finds that out.
                 if websocket.is_at_ease() && connection.armed.is_set() {
@@ -117,8 +126,16 @@ impl<S: Service> Reactor<S> {
                     }
                 };
                 let (shared, service) = (&mut self.shared, &mut self.service);
-                let next =
-                    http1.receive(bytes, &mut Env { key, outbound: &connection.outbound, shared, service });
+                let next = http1.receive(
+                    bytes,
+                    &mut Env {
+                        key,
+                        outbound: &connection.outbound,
+                        counted: &connection.counted,
+                        shared,
+                        service,
+                    },
+                );
                 connection.advance(next, &mut self.shared);
                 if connection.http().is_some_and(Http1::has_input) {
                     connection.unread = true;
@@ -235,7 +252,7 @@ impl<S: Service> Reactor<S> {
             connection.outbound.abort();
         }
         match connection.counted {
-            Counted::No => {}
+            Counted::No(_) => {}
             Counted::Address(ip) => self.shared.uncount(ip),
             Counted::Admin => self.shared.admins -= 1,
             Counted::Rejected => self.shared.rejected -= 1,

@@ -191,7 +191,13 @@ impl<S: Service> Reactor<S> {
             ) {
                 if let ConnectionState::Http(http1) = &connection.state {
                     let (shared, service) = (&mut self.shared, &mut self.service);
-                    http1.refuse_rest(&mut Env { key, outbound: &connection.outbound, shared, service });
+                    http1.refuse_rest(&mut Env {
+                        key,
+                        outbound: &connection.outbound,
+                        counted: &connection.counted,
+                        shared,
+                        service,
+                    });
                 }
                 connection.drain(&self.shared);
                 after_event(key, connection, &mut self.shared);

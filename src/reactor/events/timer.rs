@@ -32,8 +32,9 @@ impl<S: Service> Reactor<S> {
         self.shared.alive_at = alive_at;
         self.shared.is_held_back = connection.unread || holds_back(key, connection, &self.shared).is_some();
         let expired = connection.deadline().is_some_and(|until| until <= now);
-        let mut env =
-            Env { key, outbound: &connection.outbound, shared: &mut self.shared, service: &mut self.service };
+        let (outbound, counted) = (&connection.outbound, &connection.counted);
+        let (shared, service) = (&mut self.shared, &mut self.service);
+        let mut env = Env { key, outbound, counted, shared, service };
         match &mut connection.state {
             ConnectionState::WebSocket(websocket) if !expired => websocket.check(alive_at, &mut env),
             ConnectionState::Streaming(streaming) => {

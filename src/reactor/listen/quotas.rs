@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use crate::reactor::key::Key;
+use crate::transport::Outbound;
 
 /// The bits of an IPv6 address that its owner does not choose: a customer is given a network of 64 bits at least.
 const NETWORK_BITS: u128 = !0 << 64;
@@ -18,17 +19,28 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// What a connection counts as.
+/// What a connection counts as. The address is kept in either case: the kernel forgets it when the client resets the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     /// Not at all: addresses are not counted, or it is a proxy's.
-    No,
-    /// As one of this address.
+    No(IpAddr),
+    /// As one of the [network] of this address.
     Address(IpAddr),
     /// As one of an operator.
     Admin,
     /// As one that is turned away: there is no room for it, and it is told so.
     Rejected,
+}
+
+impl Counted {
+    /// The address of this client, for operators. Of one that has reset its connection the port is 0.
+    pub(crate) fn address(self, outbound: &Outbound) -> Option<SocketAddr> {
+        let kept = match self {
+            Counted::No(ip) | Counted::Address(ip) => Some(SocketAddr::new(ip, 0)),
+            Counted::Admin | Counted::Rejected => None,
+        };
+        outbound.stream().peer_addr().ok().or(kept)
+    }
 }
 
 /// Sessions of each user that are in chat rooms. Empty if they are not limited.

@@ -3,9 +3,11 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use regex::Regex;
 use serde_json::Value;
+use socket2::SockRef;
 use tempfile::TempDir;
 
 use super::process::Server;
@@ -213,6 +215,22 @@ fn abuse_of_each_kind_leaves_a_line_for_which_fail2ban_bans() {
     // For `fail2ban-regex`, where it is installed.
     if let Some(path) = std::env::var_os("FOGHORN_ABUSE_LOG") {
         std::fs::write(path, lines.join("\n") + "\n").expect("a file");
+    }
+}
+
+#[test]
+fn whoever_resets_the_connection_behind_the_abuse_has_an_address_all_the_same() {
+    // The server finds frame and reset together, or the frame first: both come.
+    for config in ["", "[limits]\nconnections_per_ip = 100\n"] {
+        for _ in 0..10 {
+            let logging = Logging::start(config, &[]);
+            let mut session = logging.server.session("/echo");
+            SockRef::from(&session).set_linger(Some(Duration::ZERO)).expect("a reset at the end");
+            session.write_all(b"\x81\x01x").expect("the server takes it");
+            drop(session);
+            let line = logging.line("code=1002");
+            assert!(line.contains(" address=127.0.0.1:"), "{line}");
+        }
     }
 }
 
