@@ -15,6 +15,11 @@ UNITS = {"short", "reqps", "ops", "Bps", "s", "bytes"}
 COLUMNS = 24
 # What Grafana puts in place of these; a rate needs several scrapes, which come each second here.
 RATE_INTERVAL = "10s"
+# Whole: what is missing is another thing in another version of Grafana.
+OPTIONS = {
+    "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []},
+    "tooltip": {"mode": "multi", "sort": "desc"},
+}
 PANEL_KEYS = {"id", "type", "title", "description", "datasource", "gridPos", "fieldConfig", "options", "targets"}
 
 
@@ -91,10 +96,8 @@ def mistakes_of(panel):
         yield f"Grafana has no unit {defaults['unit']!r}"
     if defaults["min"] != 0:
         yield "its axis does not begin at 0"
-    if not panel["options"]["legend"]["showLegend"]:
-        yield "it has no legend"
-    if panel["options"]["tooltip"] != {"mode": "multi", "sort": "desc"}:
-        yield "its tooltip does not tell of all series, the largest first"
+    if panel["options"] != OPTIONS:
+        yield f"its legend and its tooltip are not those of the others: {panel['options']}"
     letters = [target["refId"] for target in panel["targets"]]
     if letters != [chr(ord("A") + at) for at in range(len(letters))]:
         yield f"its targets are called {letters}"
