@@ -74,16 +74,25 @@ impl Histogram {
     /// above all others.
     #[must_use]
     pub fn quantile(&self, part: f64) -> Option<u64> {
-        let count = self.count();
-        #[expect(clippy::cast_precision_loss, reason = "an estimate, and far fewer than 2^52 values")]
-        let reaches = |reached: u64| reached as f64 >= part * count as f64;
-        let mut reached = 0;
-        let found = self.counts().find(|&(_, count)| {
-            reached += count;
-            reaches(reached)
-        });
-        found.filter(|_| count > 0).and_then(|(bound, _)| bound)
+        quantile(self.counts(), self.count(), part).flatten()
     }
+}
+
+/// The bound that this part (0 to 1) of `count` values does not exceed, which are counted as [`Histogram::counts`] has them.
+/// `None` if there is no value, and in it `None` if the bound would be above all others.
+pub(crate) fn quantile(
+    counts: impl IntoIterator<Item = (Option<u64>, u64)>,
+    count: u64,
+    part: f64,
+) -> Option<Option<u64>> {
+    #[expect(clippy::cast_precision_loss, reason = "an estimate, and far fewer than 2^52 values")]
+    let reaches = |reached: u64| reached as f64 >= part * count as f64;
+    let mut reached = 0;
+    let found = counts.into_iter().find(|&(_, count)| {
+        reached = u64::saturating_add(reached, count);
+        reaches(reached)
+    });
+    found.filter(|_| count > 0).map(|(bound, _)| bound)
 }
 
 /// A [`Histogram`] that one thread counts in and others read, without a lock.

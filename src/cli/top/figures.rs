@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize;
 
+use crate::histogram::quantile;
+
 /// Answers that are kept for the curve: as many as a wide terminal has columns.
 const KEPT_MAX: usize = 256;
 
@@ -88,16 +90,12 @@ impl Distribution {
         Distribution { bounds: self.bounds.clone(), counts }
     }
 
-    /// The bound that `percent` of the values are not above; nothing without values, `None` inside above all bounds.
-    pub(super) fn percentile(&self, percent: u64) -> Option<Option<u64>> {
-        let all: u64 = self.counts.iter().sum();
-        let wanted = (all * percent).div_ceil(100);
-        let mut below = 0;
-        let number = self.counts.iter().position(|count| {
-            below += count;
-            all > 0 && below >= wanted
-        })?;
-        Some(self.bounds.get(number).copied())
+    /// The bound that this part of the values (0 to 1) is not above; nothing without values, `None` inside above all bounds.
+    pub(super) fn quantile(&self, part: f64) -> Option<Option<u64>> {
+        let bounds = self.bounds.iter().map(|&bound| Some(bound)).chain([None]);
+        // Whatever a server answers, it is no sum that overflows.
+        let count = self.counts.iter().fold(0, |all, &count| u64::saturating_add(all, count));
+        quantile(bounds.zip(self.counts.iter().copied()), count, part)
     }
 
     /// How many values are above the first bound.
@@ -119,7 +117,7 @@ impl Rates {
         count(now).saturating_sub(count(&self.before)) as f64 / self.seconds
     }
 
-    /// The percentiles of what has happened.
+    /// How what has happened is spread.
     pub(super) fn spread(&self, now: &Figures, of: impl Fn(&Figures) -> &Distribution) -> Distribution {
         of(now).since(of(&self.before))
     }
@@ -191,12 +189,12 @@ mod tests {
         let (now, rates) = (history.now().unwrap(), history.rates().unwrap());
         assert_eq!(rates.of(now, |figures| figures.traffic.deliveries), 250.0);
         let spread = rates.spread(now, |figures| &figures.commits.micros);
-        assert_eq!((spread.percentile(50), spread.percentile(99)), (Some(Some(100)), Some(None)));
+        assert_eq!((spread.quantile(0.5), spread.quantile(0.99)), (Some(Some(100)), Some(None)));
         assert_eq!(spread.above_first(), 100);
         history.push(answer(1_000_000, 3, &[1, 0, 0]));
         assert!(history.rates().is_none(), "another process");
         assert_eq!(history.curve(10).collect::<Vec<_>>(), [250.0]);
-        assert_eq!(Distribution::default().percentile(50), None);
+        assert_eq!(Distribution::default().quantile(0.5), None);
     }
 
     #[test]

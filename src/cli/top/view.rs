@@ -92,7 +92,7 @@ impl Readout<'_> {
 
     fn spread(&self, of: fn(&Figures) -> &Distribution) -> String {
         let spread = self.rates.map(|rates| rates.spread(self.now, of)).unwrap_or_default();
-        format!("  half in {}, 99 % in {}", within(&spread, 50), within(&spread, 99))
+        format!("  half in {}, 99 % in {}", within(&spread, 0.5), within(&spread, 0.99))
     }
 
     fn busy(&self, of: impl Fn(&Figures) -> Option<u64>) -> String {
@@ -210,9 +210,9 @@ pub(super) fn plain(history: &History) -> String {
     text
 }
 
-/// The time that `percent` of a spread of microseconds stay within.
-fn within(spread: &Distribution, percent: u64) -> String {
-    match spread.percentile(percent) {
+/// The time that this part of a spread of microseconds (0 to 1) stays within.
+fn within(spread: &Distribution, part: f64) -> String {
+    match spread.quantile(part) {
         None => "-".to_owned(),
         Some(None) => "more".to_owned(),
         Some(Some(micros @ ..1_000)) => format!("{micros} \u{b5}s"),
