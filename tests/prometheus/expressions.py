@@ -67,7 +67,8 @@ def untrue(prometheus, busy, idle):
         (1, targets["Members that lag", "more than 10"]),
         (10, targets["Longest lag", "messages"]),
     ]:
-        most = max(value for _, values in prometheus.lately(dashboard.expression(text, ALL)) for value in values)
+        seen = prometheus.lately(dashboard.expression(text, ALL))
+        most = max((value for _, values in seen for value in values), default=0)
         if most < at_least:
             yield f"a member lagged, and all that was ever seen of it is {most}: {text}"
 

@@ -111,9 +111,9 @@ class Prometheus:
             raise harness.Failure(json.load(error)["error"]) from None
 
     def value(self, expression):
-        """The value of this moment of an expression that gives one series."""
-        (series,) = self.ask("query", query=expression)["result"]
-        return float(series["value"][1])
+        """The value of this moment of an expression that gives one series; 0 if it gives none yet."""
+        found = self.ask("query", query=expression)["result"]
+        return float(found[0]["value"][1]) if found else 0.0
 
     def now(self, expression):
         """The series of this moment, without their values."""
