@@ -79,7 +79,8 @@ impl Live {
                         &Outcome::Error { number: Some(number), content: "this names no session" },
                     );
                 };
-                tracing::info!(operator = who, session = %format_args!("{id:032x}"), "an operator disconnects a session");
+                let address = cx.peer().map(|address| address.to_string());
+                tracing::info!(operator = who, address, session = %format_args!("{id:032x}"), "an operator disconnects a session");
                 let answer = session.clone();
                 let asked = rooms.disconnect(meant, id, move |is_there| {
                     say(&answer, &Outcome::Done { number, closed: usize::from(is_there) });
@@ -87,7 +88,8 @@ impl Live {
                 refused(&session, number, asked.is_err());
             }
             Command::CloseSessions { number, room } => {
-                tracing::info!(operator = who, room, "an operator closes the sessions of a room");
+                let address = cx.peer().map(|address| address.to_string());
+                tracing::info!(operator = who, address, room, "an operator closes the sessions of a room");
                 let answer = session.clone();
                 let reply = Reply::new(move |closed| say(&answer, &Outcome::Done { number, closed }));
                 let asked = rooms.inspect(None, Inspection::CloseSessions { room: room.into(), reply });

@@ -32,7 +32,7 @@ pub(super) struct Searching {
 enum Rows {
     /// Most members first.
     Rooms(Vec<FoundRoom>),
-    /// Furthest behind first.
+    /// Furthest behind first, then those with a name.
     People(Vec<Person>),
 }
 
@@ -43,14 +43,13 @@ enum Person {
 }
 
 impl Person {
-    /// What they are put in order by.
-    fn rank(&self) -> (Reverse<u64>, &str, u128) {
-        match self {
-            Person::Member(member) => (Reverse(member.lag), &member.user, member.session_id),
-            Person::Session(session) => {
-                (Reverse(0), session.user.as_deref().unwrap_or_default(), session.session_id)
-            }
-        }
+    /// What they are put in order by. Many without a name must not leave those with one without a row.
+    fn rank(&self) -> (Reverse<u64>, bool, &str, u128) {
+        let (lag, user, session_id) = match self {
+            Person::Member(member) => (member.lag, &*member.user, member.session_id),
+            Person::Session(session) => (0, session.user.as_deref().unwrap_or_default(), session.session_id),
+        };
+        (Reverse(lag), user.is_empty(), user, session_id)
     }
 }
 

@@ -262,6 +262,7 @@ fn finds_sessions_in_no_room(server: &ConfiguredProcess) {
         [text("username"), text("room"), text("path"), text("kind")].join("|")
     };
     let mut all: Vec<_> = people("").iter().map(where_of).collect();
+    assert!(all[..3].iter().all(|person| !person.starts_with('|')), "who has a name comes first: {all:?}");
     all.sort_unstable();
     let wanted = [
         "Ella||/echo|",
