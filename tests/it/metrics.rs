@@ -153,10 +153,10 @@ fn the_way_is_counted(scrape: &Scrape, way: &serde_json::Value, published: usize
     // The last few count with the next batch, and the next pump, that is timed; what waited for the room to be opened was not
     // published by the turn that read it.
     let taken = counted("read_to_shard");
-    assert!((published - 17.0..=published).contains(&taken), "{taken} of {published}");
+    assert!((published - 65.0..=published).contains(&taken), "{taken} of {published}");
     assert_eq!(counted("shard_to_commit"), published, "they were delivered, so they are stored");
     let sent = counted("commit_to_send");
-    assert!((deliveries - 256.0..=deliveries).contains(&sent), "{sent} of {deliveries}");
+    assert!((deliveries - 1024.0..=deliveries).contains(&sent), "{sent} of {deliveries}");
     for (key, name) in [
         ("readToShard", "read_to_shard"),
         ("shardToCommit", "shard_to_commit"),

@@ -7,10 +7,10 @@ use crate::rooms::steps::MessageSteps;
 
 /// Number of messages after which the batch that brought them is timed.
 // A batch that is timed costs some seventy instructions more.
-const MESSAGES_PER_TIMED: u64 = 16;
+const MESSAGES_PER_TIMED: u64 = 64;
 /// Number of deliveries after which a pump is timed.
-// The clock is read for it, which costs as much as a short delivery: a part of that in 256 is not felt.
-const DELIVERIES_PER_TIMED: u64 = 256;
+// The clock is read for it, which costs as much as a short delivery: a part of that in a thousand is not felt.
+const DELIVERIES_PER_TIMED: u64 = 1024;
 /// After so long without, the next one is timed, however little it has to do.
 // Where little happens, this is what makes each message count for itself, ten times a second at most.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn many_moments_take_no_more_memory_and_lose_no_delivery() {
-        let mut stopwatch = Stopwatch::default();
+        let mut stopwatch = Stopwatch { now: at(0), ..Stopwatch::default() };
         (0..1_000).for_each(|number| stopwatch.sent(at(number), 1));
         assert_eq!(stopwatch.parts.len(), MOMENTS_MAX);
         assert!(stopwatch.wants_time());
