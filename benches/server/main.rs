@@ -8,6 +8,7 @@ mod fastwebsockets;
 mod peers;
 mod raw;
 mod rows;
+mod scrape;
 mod table;
 mod tokio_tungstenite;
 
@@ -17,7 +18,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use foghorn::bench::{self, Pace, Report, Rooms, Spawned, Target, Workload};
+use foghorn::bench::{self, Inside, Pace, Report, Rooms, Spawned, Target, Workload};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use self::peers::Peer;
@@ -132,11 +133,16 @@ fn run_one(row: &Row, peer: &Peer, seconds: f64) -> Result<Option<Report>, Box<d
     let Some(path) = peer.path(row) else { return Ok(None) };
     let server = Spawned::start(&peer.command, true)?;
     let target = Target::parse(server.url(), path)?;
+    let target = target.with_metrics(row.scraped.then(scrape::each_second));
     let mut plan = row.plan(seconds, server.id());
     plan.protocol = peer.protocol(row);
     if let (Some(share), Workload::Fanout(rooms)) = (row.share, plan.workload) {
         let most = bench::saturation(&plan, rooms, &target, &mut |_| ())?.messages_per_second();
         plan.workload = Workload::Fanout(Rooms { pace: Pace::Rate(most * share), ..rooms });
     }
-    Ok(Some(bench::run(&plan, &target, &mut |_| ())?))
+    let report = bench::run(&plan, &target, &mut |_| ())?;
+    if let Some(Inside::Unknown { why }) = &report.inside {
+        return Err(why.clone().into());
+    }
+    Ok(Some(report))
 }

@@ -15,16 +15,21 @@ pub(crate) struct Peer {
     pub(crate) command: Vec<String>,
     /// What its rooms speak, if not what the row says.
     rooms: Option<Protocol>,
+    /// Whether it has metrics that can be read.
+    has_metrics: bool,
 }
 
 impl Peer {
     fn new(name: &str, command: &[&str]) -> Peer {
         let command = command.iter().map(|&word| word.to_owned()).collect();
-        Peer { name: name.to_owned(), command, rooms: None }
+        Peer { name: name.to_owned(), command, rooms: None, has_metrics: false }
     }
 
     /// The request target for a row; `None` if the row is not for this peer.
     pub(crate) fn path(&self, row: &Row) -> Option<&'static str> {
+        if row.scraped && !self.has_metrics {
+            return None;
+        }
         match (row.rooms, self.rooms) {
             (true, Some(Protocol::Chat)) => Some("/ws/chat?roomId={room}&username={member}"),
             (true, Some(Protocol::Stomp)) => matches!(row.workload, Workload::Fanout(_))
@@ -49,9 +54,9 @@ pub(crate) fn all(others: &[String]) -> io::Result<Vec<Peer>> {
     let mut peers = vec![
         Peer::new("raw", &[&this, "serve", "raw"]),
         Peer::new("raw+", &[&this, "serve", "raw+"]),
-        Peer::new("foghorn", &foghorn),
-        Peer { rooms: Some(Protocol::Chat), ..Peer::new("foghorn chat", &foghorn) },
-        Peer { rooms: Some(Protocol::Stomp), ..Peer::new("foghorn STOMP", &foghorn) },
+        Peer { has_metrics: true, ..Peer::new("foghorn", &foghorn) },
+        Peer { has_metrics: true, rooms: Some(Protocol::Chat), ..Peer::new("foghorn chat", &foghorn) },
+        Peer { has_metrics: true, rooms: Some(Protocol::Stomp), ..Peer::new("foghorn STOMP", &foghorn) },
         Peer::new("fastwebsockets", &[&this, "serve", "fastwebsockets"]),
         Peer::new("tokio-tungstenite", &[&this, "serve", "tokio-tungstenite"]),
     ];
@@ -73,7 +78,9 @@ pub(crate) fn all(others: &[String]) -> io::Result<Vec<Peer>> {
     for other in others {
         let (name, command) =
             other.split_once('=').ok_or_else(|| io::Error::other(format!("{other}: not NAME=COMMAND")))?;
-        peers.push(Peer::new(name, &command.split_whitespace().collect::<Vec<_>>()));
+        let command = command.split_whitespace().collect::<Vec<_>>();
+        // Another build of this server, as a rule; of any other the row says that it has none.
+        peers.push(Peer { has_metrics: true, ..Peer::new(name, &command) });
     }
     Ok(peers)
 }

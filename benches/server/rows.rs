@@ -65,24 +65,36 @@ pub(crate) struct Row {
     pub(crate) workload: Workload,
     /// The rate of the workload is this part of what saturates the server, which is found out first.
     pub(crate) share: Option<f64>,
+    /// Whether the metrics are read each second meanwhile.
+    pub(crate) scraped: bool,
+}
+
+impl Row {
+    /// The same while the metrics are read each second.
+    fn scraped(self, name: &'static str) -> Row {
+        Row { name, scraped: true, ..self }
+    }
 }
 
 fn fanout(name: &'static str, rooms: usize, members: usize, pace: Pace) -> Row {
     let workload = Workload::Fanout(Rooms { rooms, members, publishers: 1, stalled: 0, pace });
-    Row { name, unit: Unit::Micros, rooms: true, size: 128, protocol: Protocol::Text, workload, share: None }
+    let (unit, protocol) = (Unit::Micros, Protocol::Text);
+    Row { name, unit, rooms: true, size: 128, protocol, workload, share: None, scraped: false }
 }
 
 fn echo(name: &'static str, connections: usize, size: usize, window: u32) -> Row {
     let pace = Pace::Window(window);
     let workload =
         Workload::Fanout(Rooms { rooms: connections, members: 1, publishers: 1, stalled: 0, pace });
-    Row { name, unit: Unit::Micros, rooms: false, size, protocol: Protocol::Binary, workload, share: None }
+    let (unit, protocol) = (Unit::Micros, Protocol::Binary);
+    Row { name, unit, rooms: false, size, protocol, workload, share: None, scraped: false }
 }
 
 fn latency(name: &'static str, members: usize, stalled: usize, size: usize, rate: f64) -> Row {
     let pace = Pace::Rate(rate);
     let workload = Workload::Fanout(Rooms { rooms: 1, members, publishers: 1, stalled, pace });
-    Row { name, unit: Unit::Millis, rooms: true, size, protocol: Protocol::Text, workload, share: None }
+    let (unit, protocol) = (Unit::Millis, Protocol::Text);
+    Row { name, unit, rooms: true, size, protocol, workload, share: None, scraped: false }
 }
 
 /// A thousand members, at a part of the peer's own saturation.
@@ -100,12 +112,17 @@ pub(crate) fn all() -> Vec<Row> {
         protocol: Protocol::Text,
         workload: Workload::Idle { rooms: 15, members: 1000 },
         share: None,
+        scraped: false,
     };
     let churn = Workload::Churn { connections: 64 };
     vec![
         fanout("fan-out 1×1000, 128 B, 1 outstanding", 1, 1000, Pace::Window(1)),
         fanout("fan-out 1×1000, 128 B, 16 outstanding", 1, 1000, Pace::Window(16)),
+        fanout("fan-out 1×1000, 128 B, 16 outstanding", 1, 1000, Pace::Window(16))
+            .scraped("fan-out 1×1000, 128 B, 16 outstanding, a scrape each second"),
         fanout("fan-out 100×10, 128 B, 1 outstanding", 100, 10, Pace::Window(1)),
+        fanout("fan-out 100×10, 128 B, 1 outstanding", 100, 10, Pace::Window(1))
+            .scraped("fan-out 100×10, 128 B, 1 outstanding, a scrape each second"),
         echo("echo 16 B, 1 in flight", 64, 16, 1),
         echo("echo 16 B, 16 in flight", 64, 16, 16),
         echo("echo 16 KiB", 16, 16 * 1024, 1),
@@ -115,6 +132,8 @@ pub(crate) fn all() -> Vec<Row> {
         idle("idle, 15,000 members of 15 rooms", true),
         latency("1×1000, 128 B, 20/s", 1000, 0, 128, 20.0),
         latency("1×1000, 128 B, 80/s", 1000, 0, 128, 80.0),
+        latency("1×1000, 128 B, 80/s", 1000, 0, 128, 80.0)
+            .scraped("1×1000, 128 B, 80/s, a scrape each second"),
         loaded("1×1000, 128 B, 10 % of saturation", 0.1),
         loaded("1×1000, 128 B, 50 % of saturation", 0.5),
         loaded("1×1000, 128 B, 90 % of saturation", 0.9),
