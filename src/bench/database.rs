@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::payload_id::PROBE_LETTERS;
 
@@ -15,7 +15,7 @@ const FILE: &str = "foghorn.db";
 const COMMITS_AT: std::ops::Range<usize> = 8..12;
 
 /// What a database has taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct DbSnapshot {
     /// Messages, notices included.
     pub messages: u64,

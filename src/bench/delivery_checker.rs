@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::payload_id::PayloadId;
 
@@ -11,7 +11,7 @@ use super::payload_id::PayloadId;
 const HOLES_MAX: usize = 1 << 20;
 
 /// What was wrong with the deliveries.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Faults {
     /// Messages that a member never got.
     pub missing: u64,

@@ -57,7 +57,7 @@ pub fn durable(plan: &Plan, how: &Durable, progress: &mut dyn FnMut(Progress)) -
             runs.push(one(plan, how, durability, progress)?);
         }
     }
-    Ok(Series { mode: "durable", runs: runs.into_iter().filter_map(median).collect() })
+    Ok(Series { mode: "durable".to_owned(), runs: runs.into_iter().filter_map(median).collect() })
 }
 
 /// The run with the median throughput.

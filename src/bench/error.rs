@@ -40,6 +40,10 @@ pub enum BenchError {
     Silent(&'static str),
     /// There is a report, but it says nothing about the server.
     NoResult(Verdict),
+    /// This is no report that can be read.
+    Read(PathBuf, String),
+    /// These reports cannot be compared.
+    Compare(String),
     /// A report cannot be written.
     Write(PathBuf, io::Error),
 }
@@ -77,6 +81,8 @@ impl fmt::Display for BenchError {
             BenchError::Lost { connection, how } => write!(f, "connection {connection} was lost: {how}"),
             BenchError::Silent(stage) => write!(f, "nothing came for too long while {stage}"),
             BenchError::NoResult(verdict) => write!(f, "{verdict}"),
+            BenchError::Read(path, why) => write!(f, "cannot read {}: {why}", path.display()),
+            BenchError::Compare(why) => f.write_str(why),
             BenchError::Write(path, error) => write!(f, "cannot write {}: {error}", path.display()),
         }
     }
@@ -96,6 +102,8 @@ impl BenchError {
             | BenchError::Lost { .. }
             | BenchError::Silent(_)
             | BenchError::NoResult(_)
+            | BenchError::Read(..)
+            | BenchError::Compare(_)
             | BenchError::Write(..) => false,
         }
     }

@@ -5,11 +5,15 @@ use std::collections::BTreeMap;
 /// Behind the last bound.
 const INFINITY: &str = "+Inf";
 
+/// No version is longer.
+const VERSION_CHARS_MAX: usize = 64;
+
 /// One answer of `/metrics`: its histograms and its plain values without labels, by name.
 #[derive(Debug, Default)]
 pub(super) struct Scrape {
     histograms: BTreeMap<String, Buckets>,
     values: BTreeMap<String, f64>,
+    version: Option<String>,
 }
 
 /// A histogram.
@@ -49,6 +53,9 @@ impl Scrape {
             && labels.is_empty()
         {
             self.histograms.entry(name.to_owned()).or_default().sum = value;
+        } else if name == "foghorn_build_info" {
+            let version = labels.strip_prefix("version=\"").and_then(|rest| rest.split('"').next());
+            self.version = version.map(|version| version.chars().take(VERSION_CHARS_MAX).collect());
         } else if labels.is_empty() {
             self.values.insert(name.to_owned(), value);
         }
@@ -57,6 +64,11 @@ impl Scrape {
     /// A histogram with buckets in order.
     pub(super) fn histogram(&self, name: &str) -> Option<&Buckets> {
         self.histograms.get(name).filter(|buckets| buckets.is_whole())
+    }
+
+    /// What the server calls its version.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     pub(super) fn value(&self, name: &str) -> Option<f64> {
@@ -117,14 +129,14 @@ mod tests {
 
     const TEXT: &str = "# HELP a_seconds Something.\n# TYPE a_seconds histogram\na_seconds_sum 2.5\na_seconds_count 10\n\
                         a_seconds_bucket{le=\"0.001\"} 4\na_seconds_bucket{le=\"0.01\"} 8\na_seconds_bucket{le=\"+Inf\"} 10\n\
-                        b_total 7\nc{kind=\"x\"} 1\nnonsense\nd_bucket{le=\"1\"} 2\nd_bucket{le=\"x\"} 2\n";
+                        b_total 7\nfoghorn_build_info{version=\"1.2\"} 1\nc{kind=\"x\"} 1\nnonsense\nd_bucket{le=\"1\"} 2\nd_bucket{le=\"x\"} 2\n";
 
     #[test]
     fn histograms_and_values_are_found_and_the_rest_is_left() {
         let scrape = Scrape::parse(TEXT);
         let buckets = scrape.histogram("a_seconds").unwrap();
         assert_eq!((buckets.count(), buckets.sum(), buckets.bound_max()), (10.0, 2.5, 0.01));
-        assert_eq!(scrape.value("b_total"), Some(7.0));
+        assert_eq!((scrape.value("b_total"), scrape.version()), (Some(7.0), Some("1.2")));
         assert_eq!((scrape.value("c"), scrape.histogram("d"), scrape.histogram("e")), (None, None, None));
         for text in
             ["", "\u{0}{}", "x{le=\"", "_bucket{le=\"\"} 1", "a_bucket{le=\"2\"} 1\na_bucket{le=\"1\"} 1"]

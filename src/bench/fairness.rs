@@ -27,5 +27,5 @@ pub fn fairness(
         let report = run(&Plan { workload, ..plan.clone() }, target, progress)?;
         runs.push(Run { name: name.to_owned(), report, sqlite_baseline: None });
     }
-    Ok(Series { mode: "fairness", runs })
+    Ok(Series { mode: "fairness".to_owned(), runs })
 }

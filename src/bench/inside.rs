@@ -1,6 +1,6 @@
 //! What the server has said of its inside while it was measured.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::exposition::{Buckets, Scrape};
 use super::plot::number;
@@ -17,7 +17,7 @@ const TURNS: &str = "foghorn_reactor_turns_total";
 const MILLIS: f64 = 1e3;
 
 /// What the server has said of its inside while it was measured.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Inside {
     /// Nothing, or nothing that is understood.
@@ -30,8 +30,10 @@ pub enum Inside {
 }
 
 /// The way inside: the steps that messages took, and what they wait for. What the server does not count is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Way {
+    /// The server's version.
+    pub version: Option<String>,
     /// Milliseconds from the turn that read a message to its shard.
     pub read_to_shard: Option<Spread>,
     /// Milliseconds from there to the commit.
@@ -51,7 +53,7 @@ pub struct Way {
 }
 
 /// How values are spread, as far as the bounds of a histogram tell.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Spread {
     /// How many there were.
     pub count: u64,
@@ -66,7 +68,7 @@ pub struct Spread {
 }
 
 /// The steps in a part of the time: what 99 in a hundred took at most, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct WaySlice {
     /// When it ended, in seconds since the measurement began.
     pub at: f64,
@@ -93,6 +95,7 @@ impl Way {
         }
         let turns = after.value(TURNS).unwrap_or(0.0) - before.value(TURNS).unwrap_or(0.0);
         Ok(Way {
+            version: after.version().map(str::to_owned),
             read_to_shard: spread(READ_TO_SHARD, MILLIS)?,
             shard_to_commit: spread(SHARD_TO_COMMIT, MILLIS)?,
             commit_to_send: spread(COMMIT_TO_SEND, MILLIS)?,

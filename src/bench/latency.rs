@@ -48,5 +48,5 @@ pub fn latency(
         let report = run(&Plan { workload, ..plan.clone() }, target, progress)?;
         runs.push(Run { name: name.to_owned(), report, sqlite_baseline: None });
     }
-    Ok(Series { mode: "latency", runs })
+    Ok(Series { mode: "latency".to_owned(), runs })
 }

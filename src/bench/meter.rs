@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::clock::{Nanos, nanos};
 
@@ -71,7 +71,7 @@ fn millis(latency: Nanos) -> f64 {
 }
 
 /// Latencies in milliseconds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Summary {
     /// How many were measured.
     pub count: u64,
@@ -92,7 +92,7 @@ pub struct Summary {
 }
 
 /// What happened in a quarter of a second.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Slice {
     /// When it began, in seconds since the measurement did.
     pub at: f64,

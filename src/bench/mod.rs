@@ -17,13 +17,16 @@
 //! | `process`, `spawn`, `database` | the server's process and what it stores |
 //! | `scraper`, `exposition`, `inside` | the server's metrics: looked at meanwhile, read, and what they say |
 //! | `durable`, `sqlite_baseline`, `latency`, `fairness`, `series` | runs that only say something together |
-//! | `progress`, `report`, `html`, `plot`, `error` | how far a run is, what comes out, and why nothing does |
+//! | `progress`, `report`, `about`, `error` | how far a run is, what comes out, when and where; why nothing does |
+//! | `lines`, `html`, `plot`, `compare` | a report as text and as a page with plots; two side by side |
 //!
 //! Any server can be measured that sends back what it gets, to the sender or to a room.
 
+mod about;
 mod body;
 mod churn;
 mod clock;
+mod compare;
 mod connection;
 mod connections;
 mod database;
@@ -38,6 +41,7 @@ mod frame_scanner;
 mod html;
 mod inside;
 mod latency;
+mod lines;
 mod meter;
 mod mixed_load;
 mod payload;
@@ -71,12 +75,14 @@ use self::setup::Setup;
 use self::work::Work;
 use crate::ws::OpCode;
 
+pub use self::about::About;
+pub use self::compare::{Comparison, Side};
 pub use self::database::DbSnapshot;
 pub use self::delivery_checker::Faults;
 pub use self::durable::{Durable, StoringServer, durable};
 pub use self::error::{BenchError, Lost};
 pub use self::fairness::fairness;
-pub use self::html::{page, series_page};
+pub use self::html::{comparison_page, page, series_page};
 pub use self::inside::{Inside, Spread, Way, WaySlice};
 pub use self::latency::{SHARES, latency, saturation};
 pub use self::meter::{Slice, Summary};

@@ -3,25 +3,27 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::entry::CONTENT_BYTES_MAX;
 use super::error::BenchError;
 use super::payload::Layout;
 use super::payload_id::PAYLOAD_ID_BYTES;
+use super::plot::number;
 
 /// How the loop waits when nothing happens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {
     /// It asks again at once. For a thread that has a processor to itself: the time to wake up is not part of what is
     /// measured.
     Spin,
     /// It sleeps.
+    #[default]
     Sleep,
 }
 
 /// How fast messages are sent.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pace {
     /// Closed loop: each publisher has this number of messages outstanding; one stops being outstanding when *every* member
@@ -32,7 +34,7 @@ pub enum Pace {
 }
 
 /// Rooms full of members.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Rooms {
     /// How many rooms.
     pub rooms: usize,
@@ -47,7 +49,7 @@ pub struct Rooms {
 }
 
 /// Members that lose their connections, all at one moment, and come back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Returning {
     /// How many rooms. Each has one connection besides that stays and publishes.
     pub rooms: usize,
@@ -60,7 +62,7 @@ pub struct Returning {
 }
 
 /// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case", tag = "mode")]
 pub enum Workload {
     /// Publishers to rooms. An echo is a room with one member.
@@ -92,7 +94,7 @@ pub enum Workload {
 }
 
 /// What messages look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Protocol {
     /// Text that comes back as it was sent.
@@ -116,7 +118,7 @@ impl Protocol {
 }
 
 /// A run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Plan {
     /// What is measured.
     pub workload: Workload,
@@ -125,10 +127,10 @@ pub struct Plan {
     /// Bytes of each message's content, at least 16.
     pub size: usize,
     /// How long the load runs before it is measured.
-    #[serde(serialize_with = "as_seconds")]
+    #[serde(serialize_with = "as_seconds", deserialize_with = "from_seconds")]
     pub warmup: Duration,
     /// How long it is measured.
-    #[serde(serialize_with = "as_seconds")]
+    #[serde(serialize_with = "as_seconds", deserialize_with = "from_seconds")]
     pub measure: Duration,
     /// Whether the load generator has a processor to itself.
     #[serde(skip)]
@@ -141,11 +143,55 @@ pub struct Plan {
     pub database: Option<PathBuf>,
 }
 
+fn from_seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let seconds = f64::deserialize(deserializer)?;
+    Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
+}
+
 fn as_seconds<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }
 
 impl Plan {
+    /// What is measured, in a word.
+    #[must_use]
+    pub fn mode(&self) -> &'static str {
+        match self.workload {
+            Workload::Fanout(Rooms { members: 1, .. }) => "echo",
+            Workload::Fanout(_) => "fan-out",
+            Workload::Idle { .. } => "idle",
+            Workload::Churn { .. } => "churn",
+            Workload::MixedLoad { .. } => "mixed load",
+            Workload::Recovery(_) => "recovery",
+        }
+    }
+
+    /// What it is measured with, as people read it.
+    #[must_use]
+    pub fn parameters(&self) -> String {
+        let what = match self.workload {
+            Workload::Fanout(rooms) => rooms.text(),
+            Workload::Idle { rooms, members } => format!("{rooms} × {members} connections"),
+            Workload::Churn { connections } => format!("{connections} connections at a time"),
+            Workload::MixedLoad { rooms, crowd, crowd_rate } => {
+                let rate =
+                    crowd_rate.map_or_else(|| "silent".to_owned(), |rate| format!("{rate} messages/s"));
+                format!("{}; a crowd of {crowd}, {rate}", rooms.text())
+            }
+            Workload::Recovery(Returning { rooms, members, missed, behind }) => format!(
+                "{rooms} rooms with {members} members each, {missed} messages missed, {behind} asked for again"
+            ),
+        };
+        let protocol = match self.protocol {
+            Protocol::Text => "text",
+            Protocol::Binary => "binary",
+            Protocol::Chat => "chat",
+            Protocol::Stomp => "STOMP",
+        };
+        let (size, warmup, measure) = (self.size, self.warmup.as_secs_f64(), self.measure.as_secs_f64());
+        format!("{what}; {protocol}, {size} bytes; {warmup} s to warm up, {measure} s measured")
+    }
+
     /// Whether messages are sent on schedule.
     pub(super) fn is_open_loop(&self) -> bool {
         match self.workload {
@@ -196,6 +242,18 @@ impl Plan {
 }
 
 impl Rooms {
+    fn text(&self) -> String {
+        let Rooms { rooms, members, publishers, stalled, pace } = *self;
+        let pace = match pace {
+            Pace::Window(window) => format!("{window} outstanding"),
+            Pace::Rate(rate) => format!("{} messages/s", number(rate)),
+        };
+        let stalled = if stalled > 0 { format!(", {stalled} of them stalled") } else { String::new() };
+        format!(
+            "rooms: {rooms}, members of each: {members}{stalled}, publishers of each: {publishers}, {pace}"
+        )
+    }
+
     fn check(&self) -> Result<(), BenchError> {
         let wrong = |why| Err(BenchError::Plan(why));
         let Rooms { rooms, members, publishers, stalled, pace } = *self;

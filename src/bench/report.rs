@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::about::About;
 use super::database::DbSnapshot;
 use super::delivery_checker::Faults;
 use super::inside::Inside;
@@ -20,7 +21,7 @@ const BUSY_MAX: f64 = 0.9;
 const LATENESS_MAX: f64 = 2.0;
 
 /// What the server used.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct ServerCost {
     /// Processor time per delivery, in microseconds. One cycle is the delivery of churn, a member that has everything
     /// again that of recovery.
@@ -34,7 +35,7 @@ pub struct ServerCost {
 }
 
 /// The server's memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Memory {
     /// Resident bytes before the first connection.
     pub before: u64,
@@ -55,12 +56,15 @@ impl Memory {
 }
 
 /// What a run has shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Report {
     /// What was done.
     pub plan: Plan,
     /// To whom.
     pub url: String,
+    /// Where and when.
+    #[serde(default)]
+    pub about: About,
     /// What it is good for.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -92,6 +96,7 @@ pub struct Report {
     /// What the server stored in that time, if its database is known.
     pub stored: Option<DbSnapshot>,
     /// What the server said of its inside meanwhile, if it was asked.
+    #[serde(default)]
     pub inside: Option<Inside>,
     /// Part of the time in which the load generator had something to do.
     pub generator_busy: f64,
@@ -135,6 +140,7 @@ impl Report {
         let lateness = meter.lateness.at(99.0);
         let verdict = verdict(&plan, faults, used.stuck, used.busy, lateness);
         Report {
+            about: About::now(),
             verdict,
             connections,
             connections_per_second: ratio(connections, connecting.as_secs_f64()),

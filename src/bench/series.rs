@@ -1,6 +1,6 @@
 //! Several runs that only say something together, and the table made of them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::inside::{Inside, Spread, Way};
 use super::plot::number;
@@ -9,7 +9,7 @@ use super::report::Report;
 use super::sqlite_baseline::SqliteBaseline;
 
 /// One of several runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Run {
     /// In what it differs from the others.
     pub name: String,
@@ -30,10 +30,10 @@ impl Run {
 }
 
 /// Several runs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Series {
     /// What they are about.
-    pub mode: &'static str,
+    pub mode: String,
     /// The runs.
     pub runs: Vec<Run>,
 }
@@ -53,7 +53,7 @@ impl Series {
     #[must_use]
     pub fn table(&self) -> Vec<Vec<String>> {
         let stored = self.runs.iter().any(|run| run.report.stored.is_some());
-        let mut head = vec![self.mode, "messages/s", "p50 ms", "p99 ms", "p99.9 ms", "server µs/delivery"];
+        let mut head = vec![&*self.mode, "messages/s", "p50 ms", "p99 ms", "p99.9 ms", "server µs/delivery"];
         if stored {
             head.extend(["server µs/message", "stored/s", "per commit", "plain loop/s", "µs/row", "of it"]);
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::clock::{Clock, nanos};
 use super::process;
@@ -31,7 +31,7 @@ pub(super) struct Rows {
 }
 
 /// What the plain loop has reached.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 pub struct SqliteBaseline {
     /// Rows of one transaction.
     pub batch: usize,

@@ -4,9 +4,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import axe from "axe-core";
 import { chromium } from "playwright-core";
-import { FLAGS, within } from "./browser.mjs";
+import { FLAGS, expectAccessible, fitsWidth, within } from "./browser.mjs";
 
 const [url, executablePath, screenshots, guarded, token] = process.argv.slice(2);
 const STEP_MILLISECONDS = 20_000;
@@ -65,28 +64,6 @@ async function open(browser, base, { viewport, colorScheme, hasTouch }) {
   page.on("request", (request) => hosts.add(new URL(request.url()).host));
   await page.goto(`${base}/admin`);
   return { context, page, complaints, hosts };
-}
-
-/** axe-core finds nothing serious. It is run in a world of its own, which the page's policy does not bind. */
-async function expectAccessible(page, what) {
-  const session = await page.context().newCDPSession(page);
-  const { frameTree } = await session.send("Page.getFrameTree");
-  const { executionContextId } = await session.send("Page.createIsolatedWorld", { frameId: frameTree.frame.id });
-  const evaluate = async (expression) => {
-    const { result, exceptionDetails } = await session.send("Runtime.evaluate", { expression, contextId: executionContextId, awaitPromise: true, returnByValue: true });
-    assert.equal(exceptionDetails, undefined, JSON.stringify(exceptionDetails));
-    return result.value;
-  };
-  await evaluate(`${axe.source}; undefined`);
-  const violations = JSON.parse(await evaluate("axe.run(document, { resultTypes: ['violations'] }).then((found) => JSON.stringify(found.violations))"));
-  const serious = violations.filter(({ impact }) => ["serious", "critical"].includes(impact));
-  const told = serious.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(" | ")}`);
-  assert.deepEqual(told, [], what);
-}
-
-async function fitsWidth(page) {
-  const [scroll, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(scroll <= width, `the page is ${scroll} wide in a window of ${width}`);
 }
 
 /** The pixels of a plot. */

@@ -3,22 +3,27 @@
 //! | file | subject |
 //! |---|---|
 //! | this one | a run: its bar, its report, the files that it writes |
+//! | `compare` | two reports side by side |
 //! | `metrics` | how the server's metrics are read |
+//! | `output` | the files that reports are written to |
 //! | `modes` | the modes and their arguments, and what each of them means |
 //! | `show` | what is on the terminal while a run goes on, and at its end |
 
+mod compare;
 mod metrics;
 mod modes;
+mod output;
 mod show;
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use self::compare::CompareArgs;
 use self::modes::{Common, MEMBER_NAME, Mode, Processors, Task, Work};
+use self::output::write;
 use self::show::Bar;
 use crate::bench::{
     self, BenchError, Durable, Plan, Report, Series, Spawned, StoringServer, Target, Verdict, Wait, Workload,
@@ -31,7 +36,16 @@ use crate::rooms::store_api::Durability;
 #[group(id = "bench")]
 pub(super) struct BenchArgs {
     #[command(subcommand)]
-    mode: Mode,
+    command: BenchCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, for the time of the program")]
+enum BenchCommand {
+    #[command(flatten)]
+    Run(Mode),
+    /// Two reports side by side: their figures, and their plots in one
+    Compare(CompareArgs),
 }
 
 /// What comes out.
@@ -47,7 +61,10 @@ enum Outcome {
 /// # Errors
 /// [`BenchError`] if there is no report, or one that says nothing about the server.
 pub(super) fn run(args: BenchArgs) -> Result<(), BenchError> {
-    let task = args.mode.task();
+    let task = match args.command {
+        BenchCommand::Run(mode) => mode.task(),
+        BenchCommand::Compare(args) => return compare::run(&args),
+    };
     let bar = Bar::new();
     let outcome = carry_out(&task, &bar);
     bar.finish();
@@ -187,8 +204,4 @@ fn this_program() -> Result<PathBuf, BenchError> {
 /// Where data is kept for the time of a run.
 fn disk(common: &Common) -> PathBuf {
     common.disk.clone().unwrap_or_else(std::env::temp_dir)
-}
-
-fn write(path: &Path, bytes: io::Result<Vec<u8>>) -> Result<(), BenchError> {
-    bytes.and_then(|bytes| fs::write(path, bytes)).map_err(|error| BenchError::Write(path.to_owned(), error))
 }

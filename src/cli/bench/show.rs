@@ -82,7 +82,7 @@ pub(super) fn print_series(series: &Series) -> io::Result<()> {
     series.remarks().iter().try_for_each(|remark| writeln!(stdout, "{remark}"))
 }
 
-fn print_table(table: &[Vec<String>]) -> io::Result<()> {
+pub(super) fn print_table(table: &[Vec<String>]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let columns = table.first().map_or(0, Vec::len);
     let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod compare;
 mod inside;
 
 use std::net::SocketAddr;
@@ -173,7 +174,11 @@ fn idle_connections_are_weighed() {
 fn the_page_shows_what_the_report_says_and_needs_nothing_else() {
     let report = run("/ws/raw?roomId={room}&a=<b>", Workload::Fanout(ROOMS), Protocol::Text, 16);
     let page = bench::page(&report);
-    assert_eq!(page.matches("<svg").count(), 3, "latency by percentile, throughput and latency over time");
+    assert_eq!(
+        page.matches("class=\"plot\"").count(),
+        3,
+        "latency by percentile, throughput and latency over time"
+    );
     assert!(page.contains("&amp;a=&lt;b&gt;") && !page.contains("<b>"));
     assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href="));
     for (name, value) in report.lines() {
@@ -337,7 +342,7 @@ fn every_durability_stores_what_it_promises() {
             (name != "off", name != "off"),
             "{name}"
         );
-        assert!(page.contains(&format!("<td>{name}<")), "{name}");
+        assert!(page.contains(&format!("<th scope=\"row\">{name}</th>")), "{name}");
     }
     assert!(!page.contains("<script") && !page.contains("src=") && !page.contains("href="));
 }
