@@ -37,7 +37,7 @@ async function isReadable(browser, path, { name, ...options }, colorScheme) {
   const url = pathToFileURL(path).href;
   await page.goto(url);
   assert.deepEqual(asked, [url], "it needs nothing else");
-  assert.ok(await page.getByText("parameters").first().isVisible());
+  assert.ok(await page.getByRole("rowheader", { name: "version", exact: true }).first().isVisible());
   await fitsWidth(page);
   assert.deepEqual(await page.evaluate(unreadable), []);
   await expectAccessible(page, `${basename(path)}, ${name}, ${colorScheme}`);
