@@ -57,6 +57,7 @@
 //! | `auth` | tokens (JWT): keys, verifying, signing |
 //! | `chat` | JSON chat, REST, server-sent events and long polls, signaling, the chat page |
 //! | `stomp` | STOMP |
+//! | `redis` | several nodes that act as one, over Redis or Valkey |
 //! | `metrics` | `/metrics`, for Prometheus |
 //! | `signals` | `Builder::handle_signals` |
 //! | `testing` | a server inside a test, and clients for it |
@@ -70,7 +71,7 @@
 //! | [`guide`] | a book in six chapters: [start](guide::start), [handler](guide::handler), [rooms](guide::rooms), [recovery](guide::recovery), [testing](guide::testing), [deployment](guide::deployment) |
 //! | [`server`] | the API: servers, routers, handlers, sessions, rooms |
 //! | [`testing`] | a server and clients for tests |
-//! | [`config`], [`auth`], [`store`] | what can be set; who users are; where rooms are kept |
+//! | [`config`], [`auth`], [`store`], [`cluster`] | what can be set; who users are; where rooms are kept, also by several nodes together |
 //! | [`http`], [`ws`] | requests and responses; RFC 6455 without I/O, for clients and servers alike |
 //! | [`chat`], [`feed`], [`signaling`], [`stomp`], [`demo`], [`web`], [`metrics`] | what `foghorn serve` serves, to be served by other programs, too |
 //! | `examples/` | whole programs: `cargo run --example echo` |
@@ -122,6 +123,7 @@
         feature = "chat",
         feature = "cli",
         feature = "metrics",
+        feature = "redis",
         feature = "signals",
         feature = "stomp",
         feature = "store",
@@ -143,6 +145,8 @@ pub mod chat;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "redis")]
+pub mod cluster;
 pub mod config;
 #[cfg(any(test, feature = "fuzzing"))]
 mod cut;

@@ -11,13 +11,15 @@ use super::signals::{Grace, Running};
 use super::{config, log, signals, socket_activation, start};
 #[cfg(feature = "admin")]
 use crate::admin;
+#[cfg(feature = "redis")]
+use crate::cluster::{self, ClusterOptions};
 use crate::config::{Config, ConfigError, Flag};
 #[cfg(feature = "metrics")]
 use crate::metrics;
 use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_options};
 #[cfg(feature = "stomp")]
 use crate::stomp;
-use crate::store::{Location, Store};
+use crate::store::{Location, Store, StoreThreads};
 use crate::{chat, demo, feed, signaling, web};
 
 /// As long as the hash of HS256 (RFC 7518 §3.2).
@@ -49,6 +51,9 @@ pub(super) struct ServeArgs {
     /// Keep the chat rooms in memory only
     #[arg(long)]
     memory: bool,
+    /// Act as one with all servers that keep their chat rooms in this Redis: redis://[USER:PASSWORD@]HOST[:PORT]
+    #[arg(long, value_name = "URL")]
+    cluster: Option<String>,
     /// What to log: a level, or a filter such as "info,foghorn::reactor=debug" [default: info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
@@ -71,6 +76,7 @@ impl ServeArgs {
             ("--data", "data", self.data.clone()),
             ("--data", "memory", self.data.as_ref().map(|_| "false".to_owned())),
             ("--memory", "memory", self.memory.then(|| "true".to_owned())),
+            ("--cluster", "cluster.url", self.cluster.clone()),
             ("--log", "log", self.log.clone()),
             ("--log-format", "log_format", self.log_format.clone()),
         ];
@@ -90,8 +96,7 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let config = arguments.load()?;
     log::begin(&config)?;
     warn_of_short_secret(&config);
-    let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
-    let (store, store_threads) = Store::open(location, store_options(&config))?;
+    let (store, store_threads) = open_store(&config)?;
     let grace = Grace::new(config.shutdown.grace);
     let served = serve(arguments, &config, sockets, store, &grace, &service_manager);
     // Whatever the rooms have handed over is stored before the process ends, also if the server could not start.
@@ -102,6 +107,36 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     } else {
         Err(Failure::new("the store did not come to its end within shutdown.grace"))
     }
+}
+
+/// Where the chat rooms are: in a directory, in memory, or in what a cluster shares.
+fn open_store(config: &Config) -> Result<(Store, StoreThreads), Failure> {
+    if let Some(url) = &config.cluster.url {
+        return join_cluster(config, url.reveal());
+    }
+    let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
+    Ok(Store::open(location, store_options(config))?)
+}
+
+#[cfg(feature = "redis")]
+fn join_cluster(config: &Config, url: &str) -> Result<(Store, StoreThreads), Failure> {
+    let options = ClusterOptions {
+        url: url.to_owned(),
+        timeout: config.cluster.timeout,
+        lease: config.cluster.lease,
+        leave_notice: config.chat.leave_notice.clone(),
+        store: store_options(config),
+    };
+    let joined = cluster::start(options).map_err(|error| Failure::new(format!("cluster: {error}")))?;
+    for warning in joined.warnings {
+        tracing::warn!(warning, "cluster");
+    }
+    Ok((joined.store, joined.threads))
+}
+
+#[cfg(not(feature = "redis"))]
+fn join_cluster(_config: &Config, _url: &str) -> Result<(Store, StoreThreads), Failure> {
+    Err(Failure::new("cluster: this program was built without it: cargo build --release --features redis"))
 }
 
 /// Serves until a signal ends it. What is returned ends the process if its end takes too long.

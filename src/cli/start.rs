@@ -8,14 +8,42 @@ pub(super) fn report(config: &Config, listeners: &[Listen], admin_listeners: &[L
     let version = env!("CARGO_PKG_VERSION");
     let urls = |listeners: &[Listen]| listeners.iter().map(Listen::url).collect::<Vec<_>>().join(" ");
     let (addresses, admin) = (urls(listeners), Some(urls(admin_listeners)).filter(|urls| !urls.is_empty()));
-    let data = if config.memory { "none, in memory".to_owned() } else { config.data.display().to_string() };
+    let data = data(config);
+    let own = config
+        .cluster
+        .url
+        .as_ref()
+        .map(|_| "/ws/raw, /room, STOMP queues, limits and rates are this node's own");
     let access = access(config);
     let origins = origins(config);
     if !config.auth.is_on() && listeners.iter().chain(admin_listeners).any(is_public) {
         let hint = "set auth.jwt_secret, auth.jwt_public_key_file or auth.jwks_file, or listen on 127.0.0.1";
-        tracing::warn!(version, addresses, admin, data, access, origins, hint, "started, open to everybody");
+        tracing::warn!(
+            version,
+            addresses,
+            admin,
+            data,
+            own,
+            access,
+            origins,
+            hint,
+            "started, open to everybody"
+        );
     } else {
-        tracing::info!(version, addresses, admin, data, access, origins, "started");
+        tracing::info!(version, addresses, admin, data, own, access, origins, "started");
+    }
+}
+
+/// Where the chat rooms are.
+fn data(config: &Config) -> String {
+    match &config.cluster.url {
+        // What stands before the host may be a password.
+        Some(url) => {
+            let rest = url.reveal().trim_start_matches("redis://");
+            format!("cluster at {}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
+        }
+        None if config.memory => "none, in memory".to_owned(),
+        None => config.data.display().to_string(),
     }
 }
 

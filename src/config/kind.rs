@@ -388,6 +388,36 @@ impl ValueKind for BearerToken {
     }
 }
 
+/// Where the engine of a cluster is. It may have a password: no error repeats it.
+pub(super) struct EngineUrl {
+    pub(super) example: &'static str,
+}
+
+impl ValueKind for EngineUrl {
+    type Value = Option<Secret>;
+
+    fn read(&self, raw: &RawValue<'_>) -> Result<Option<Secret>, String> {
+        let secret = Confidential { example: self.example }.read(raw)?;
+        let is_one = |secret: &Secret| {
+            let place = secret
+                .reveal()
+                .strip_prefix("redis://")
+                .map(|rest| rest.rsplit_once('@').map_or(rest, |(_, place)| place));
+            place.is_some_and(|place| !place.is_empty() && !place.starts_with(['/', ':']))
+        };
+        match secret {
+            Some(secret) if !is_one(&secret) => {
+                Err("must be redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]".to_owned())
+            }
+            secret => Ok(secret),
+        }
+    }
+
+    fn write(&self, value: &Option<Secret>) -> Rendered {
+        Confidential { example: self.example }.write(value)
+    }
+}
+
 /// Origins of web pages.
 pub(super) struct Pages;
 

@@ -45,8 +45,8 @@ pub use crate::proxy::Trusted;
 
 use crate::http::Origins;
 use kind::{
-    Automatic, BearerToken, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, File, Filter, Mode,
-    Networks, Notice, Pages, PathPages, Places, PlacesIfAny, Switch, Text, Time,
+    Automatic, BearerToken, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, EngineUrl, File,
+    Filter, Mode, Networks, Notice, Pages, PathPages, Places, PlacesIfAny, Switch, Text, Time,
 };
 use section::{Section, section};
 
@@ -94,6 +94,8 @@ section! {
         rooms: Rooms;
         /// What is kept of chat rooms, and how safely.
         history: History;
+        /// Several servers that act as one.
+        cluster: Cluster;
         /// Chat rooms.
         chat: Chat;
         /// Rooms of peers that are put in touch with each other.
@@ -268,6 +270,23 @@ section! {
         memory_room_bytes: usize = 16 * MIB, Bytes(KIB..=1024 * GIB);
         /// Where rooms are kept in memory only: what the messages of all rooms together may take, counted alike.
         memory_bytes: usize = 32 * MIB, Bytes(64 * KIB..=1024 * GIB);
+    }
+}
+
+section! {
+    /// Several servers that act as one: they keep their chat rooms in the same Redis (7.0 or later) or Valkey. What `data`
+    /// and `history.durability` say does not hold for chat rooms then.
+    Cluster {
+        /// Where Redis is: "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]". Not set: this server is alone.
+        url: Option<Secret> = None, EngineUrl { example: "redis://127.0.0.1:6379" };
+        /// How long Redis may take to answer. After that a publisher is told "unavailable", or answered with 503.
+        timeout: Duration = Duration::from_secs(2), Time { range: Duration::from_millis(100)..=Duration::from_secs(60), zero: false };
+        /// How long after its last sign of life a server counts as gone: its users are then announced as having left.
+        lease: Duration = Duration::from_secs(10), Time { range: Duration::from_secs(1)..=Duration::from_secs(600), zero: false };
+        /// Messages kept of a room at most, as history.messages_max: what Redis has to hold in memory.
+        retention: usize = 10_000, Count { range: 1..=100_000_000, zero: false };
+        /// How long a message is kept, as history.age_max.
+        retention_age: Duration = Duration::from_secs(7 * 86400), Time { range: Duration::from_secs(1)..=Duration::from_secs(3650 * 86400), zero: false };
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `ws`, `deflate` | frames and messages; compression |
 //! | `json`, `token` | a plain reading of JSON, and of tokens with it |
 //! | `stomp` | a STOMP session |
+//! | `redis` | the answers and announcements of Redis |
 //! | `rooms` | a log and a shard, each against a plain model |
 //! | `connection` | a client of a whole server, its bytes cut in different ways |
 //!
@@ -17,6 +18,7 @@ mod deflate;
 mod http;
 mod json;
 mod proxy;
+mod redis;
 mod rooms;
 mod stomp;
 mod token;
@@ -28,6 +30,7 @@ pub use deflate::deflate;
 pub use http::{body, extensions, request_head};
 pub use json::command;
 pub use proxy::proxy_header;
+pub use redis::redis;
 pub use rooms::{room_log, shard};
 pub use stomp::stomp;
 pub use token::token;
@@ -75,6 +78,7 @@ mod tests {
         ("header", super::header),
         ("mask", super::mask),
         ("proxy_header", super::proxy_header),
+        ("redis", super::redis),
         ("request_head", super::request_head),
         ("room_log", super::room_log),
         ("shard", super::shard),

@@ -34,7 +34,7 @@ mod timestamp;
 mod values;
 
 pub use self::api::command::{Command, Join};
-pub use self::api::effect::{SessionEffect, StoreAnswer, StoreRequest};
+pub use self::api::effect::{LogUpdate, SessionEffect, StoreAnswer, StoreRequest};
 pub use self::api::history::{Backlog, History};
 pub(crate) use self::api::inspection::{
     Found, FoundMember, FoundRoom, Inspection, Place, RecordedEvent, Recording, Search, is_meant,

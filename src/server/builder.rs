@@ -9,6 +9,7 @@ use super::Server;
 use super::bans::{self, Keeper};
 use super::dispatch::Dispatch;
 use super::error::{Cause, StartError};
+use super::nodes;
 use super::rooms::Rooms;
 use super::router::Router;
 use super::rules::{CurrentRules, Rules};
@@ -197,6 +198,7 @@ impl Builder {
         };
         let dispatch = |inbox: &InboxSender, gauge: &Gauge| {
             let rooms = Rooms::new(inbox.clone(), gauge.clone(), limit_hits, bounds, shards, kept_in);
+            nodes::listen(&rooms);
             Dispatch::new(router, &config, rules.clone(), inbox, rooms)
         };
         let reactor =

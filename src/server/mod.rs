@@ -22,7 +22,7 @@
 //! | `dispatch`, `contained` | from the reactor's calls to the application's, where a panic ends |
 //! | `rules` | what can change while the server runs |
 //! | `rooms`, `history` | rooms from outside of any session; parts of their logs |
-//! | `bans` | bans over restarts |
+//! | `bans`, `nodes` | bans over restarts; what the nodes of a cluster tell each other |
 //! | `figures` | how the server is, as JSON |
 //! | `busy` | too much waits already |
 //! | `error` | why a server does not start, does not go on, keeps its old configuration |
@@ -69,6 +69,7 @@ mod figures;
 mod handler;
 mod history;
 mod interceptor;
+mod nodes;
 mod rooms;
 mod router;
 mod rules;
@@ -110,6 +111,7 @@ pub(crate) use figures::Figures;
 pub use handler::{Credentials, Handler, Names};
 pub use history::HistoryRequest;
 pub use interceptor::Interceptor;
+pub(crate) use nodes::NodeOrder;
 pub use rooms::Rooms;
 pub use router::{Audience, Router};
 pub use settings::{RESTART_FREE_KEYS, store_options};

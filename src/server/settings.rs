@@ -118,7 +118,6 @@ fn durability(durability: config::Durability) -> Durability {
 /// What a store has to be told to suit a server of this configuration.
 #[must_use]
 pub fn store_options(config: &Config) -> store::Options {
-    let limit = |value: usize| (value > 0).then_some(value as u64);
     let history = &config.history;
     let memory = store::MemoryLimits {
         room_messages: history.memory_messages as u64,
@@ -132,12 +131,28 @@ pub fn store_options(config: &Config) -> store::Options {
         window: window(config),
         dedup_window: config.chat.dedup_window,
         durability: durability(history.durability),
-        retention: Retention {
-            messages_max: limit(history.messages_max),
-            bytes_max: limit(history.mebibytes_max).map(|mebibytes| mebibytes << 20),
-            age_max: unless_zero(history.age_max),
-        },
+        retention: retention(config),
         ..store::Options::default()
+    }
+}
+
+/// What is kept of a room that does not say; in a cluster no more than that allows.
+fn retention(config: &Config) -> Retention {
+    let limit = |value: usize| (value > 0).then_some(value as u64);
+    let history = &config.history;
+    let own = Retention {
+        messages_max: limit(history.messages_max),
+        bytes_max: limit(history.mebibytes_max).map(|mebibytes| mebibytes << 20),
+        age_max: unless_zero(history.age_max),
+    };
+    if config.cluster.url.is_none() {
+        return own;
+    }
+    let (messages, age) = (config.cluster.retention as u64, config.cluster.retention_age);
+    Retention {
+        messages_max: Some(own.messages_max.map_or(messages, |own| own.min(messages))),
+        age_max: Some(own.age_max.map_or(age, |own| own.min(age))),
+        ..own
     }
 }
 

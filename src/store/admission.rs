@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts the jobs that were admitted and have not been dropped.
 #[derive(Debug)]
-pub(super) struct AdmissionLimit {
+pub(crate) struct AdmissionLimit {
     count_max: usize,
     bytes_max: usize,
     count: AtomicUsize,
@@ -13,7 +13,7 @@ pub(super) struct AdmissionLimit {
 }
 
 impl AdmissionLimit {
-    pub(super) fn new(count_max: usize, bytes_max: usize) -> Arc<AdmissionLimit> {
+    pub(crate) fn new(count_max: usize, bytes_max: usize) -> Arc<AdmissionLimit> {
         Arc::new(AdmissionLimit {
             count_max,
             bytes_max,
@@ -23,12 +23,12 @@ impl AdmissionLimit {
     }
 
     /// How many jobs are admitted at the moment, and their bytes.
-    pub(super) fn waiting(&self) -> (usize, usize) {
+    pub(crate) fn waiting(&self) -> (usize, usize) {
         (self.count.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
 
     /// Admits a job of `bytes`, if there is room. A job larger than the whole limit is admitted when no other waits.
-    pub(super) fn admit(self: &Arc<AdmissionLimit>, bytes: usize) -> Option<Permit> {
+    pub(crate) fn admit(self: &Arc<AdmissionLimit>, bytes: usize) -> Option<Permit> {
         let permit = Permit { limit: self.clone(), bytes };
         // Counted first and looked at then, without a lock: two that come at the same time may both be turned away, but
         // never both be let in above the limit. Relaxed: the jobs themselves are handed over by a channel.
@@ -41,7 +41,7 @@ impl AdmissionLimit {
 
 /// Room for one job within the limit, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Permit {
+pub(crate) struct Permit {
     limit: Arc<AdmissionLimit>,
     bytes: usize,
 }

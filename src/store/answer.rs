@@ -7,14 +7,14 @@ use crate::rooms::store_api::RoomId;
 pub type Done<T> = Box<dyn FnOnce(T) + Send>;
 
 /// The answer to a job. It is always sent: if the job is dropped, as [`StoreError::Stopped`].
-pub(super) struct Answer<T>(Option<Done<Result<T, StoreError>>>);
+pub(crate) struct Answer<T>(Option<Done<Result<T, StoreError>>>);
 
 impl<T: Send + 'static> Answer<T> {
-    pub(super) fn new(done: Done<Result<T, StoreError>>) -> Answer<T> {
+    pub(crate) fn new(done: Done<Result<T, StoreError>>) -> Answer<T> {
         Answer(Some(done))
     }
 
-    pub(super) fn send(mut self, outcome: Result<T, StoreError>) {
+    pub(crate) fn send(mut self, outcome: Result<T, StoreError>) {
         if let Some(done) = self.0.take() {
             #[cfg(feature = "simulation")]
             return later::give(move || done(outcome));
@@ -34,7 +34,7 @@ impl<T> Drop for Answer<T> {
 
 /// Why a room is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// To be used, if it exists.
     Find,
     /// To be used; one that does not exist is created.

@@ -1,20 +1,29 @@
 //! What every store does, wherever it keeps things.
 
+use std::sync::Arc;
+
 use super::answer::{Done, Purpose};
 use super::backup::{BackupError, BackupId, BackupPart};
 use super::error::{Busy, StoreError};
 use super::health::Monitor;
-use super::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
+use super::values::{BanChange, Import, NewRoom, Presence, RoomInfo, RoomQuery};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
-use crate::rooms::{Ban, Timestamp};
+use crate::rooms::{Ban, LogUpdate, Timestamp};
 
 /// Hears of each room that is found to be damaged, once, on a thread of the store. Must not block.
-pub(super) type DamageListener = Box<dyn Fn(RoomId) + Send + Sync>;
+pub(crate) type DamageListener = Box<dyn Fn(RoomId) + Send + Sync>;
+
+/// Hears what happens in the logs of rooms that were opened with it, on a thread of the store, where it may wait as long
+/// as its shard is behind.
+pub(crate) type Follower = Arc<dyn Fn(RoomId, LogUpdate) + Send + Sync>;
+
+/// Hears what nodes tell each other.
+pub(crate) type NodeListener = Box<dyn Fn(&str) + Send + Sync>;
 
 /// A store: all calls return at once, and the answer comes by a callback on a thread of the store.
 ///
 /// [`Store`](super::Store) says what each of them promises.
-pub(super) trait Backend: Send + Sync {
+pub(crate) trait Backend: Send + Sync {
     fn append(&self, batch: RecordBatch, done: Done<Result<RecordBatch, StoreError>>) -> Result<(), Busy>;
 
     fn open(
@@ -24,6 +33,42 @@ pub(super) trait Backend: Send + Sync {
         now: Timestamp,
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy>;
+
+    /// As [`Backend::open`], and has `follower` hear of the room from then on, where other nodes write to its log.
+    fn open_and_follow(
+        &self,
+        name: &str,
+        purpose: Purpose,
+        _follower: Follower,
+        now: Timestamp,
+        done: Done<Result<Opened, StoreError>>,
+    ) -> Result<(), Busy> {
+        self.open(name, purpose, now, done)
+    }
+
+    /// Nothing more is to be heard of the room.
+    fn unfollow(&self, _room: RoomId) {}
+
+    /// Who is in the room on all nodes; `None` where there are no others, so that the shards know it alone.
+    fn sessions(
+        &self,
+        _room: &str,
+        done: Done<Result<Option<Vec<Presence>>, StoreError>>,
+    ) -> Result<(), Busy> {
+        done(Ok(None));
+        Ok(())
+    }
+
+    /// Tells all nodes something, this one included, each at least once.
+    fn tell_nodes(&self, _command: &str) {}
+
+    /// Has `listener` hear what nodes tell each other, on a thread of the store, where it must not block.
+    fn listen_to_nodes(&self, _listener: NodeListener) {}
+
+    /// Whether there are other nodes that write to the same logs.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     fn read(
         &self,

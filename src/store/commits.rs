@@ -14,7 +14,7 @@ const MESSAGES_BOUNDS: &[u64] = &[0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 
 
 /// Counted by the thread that writes, for any thread to read.
 #[derive(Debug)]
-pub(super) struct Commits {
+pub(crate) struct Commits {
     micros: SharedHistogram,
     messages: SharedHistogram,
 }
@@ -31,13 +31,16 @@ impl Default for Commits {
 impl Commits {
     /// A transaction with this number of messages was committed, and took this long from its beginning.
     // A store in memory has no transactions.
-    #[cfg_attr(not(feature = "store"), expect(dead_code, reason = "only a store with a database commits"))]
-    pub(super) fn note(&self, time: Duration, messages: usize) {
+    #[cfg_attr(
+        not(any(feature = "redis", feature = "store")),
+        expect(dead_code, reason = "only a store with a database commits")
+    )]
+    pub(crate) fn note(&self, time: Duration, messages: usize) {
         self.micros.note(u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
         self.messages.note(messages as u64);
     }
 
-    pub(super) fn read(&self) -> CommitStats {
+    pub(crate) fn read(&self) -> CommitStats {
         CommitStats { micros: self.micros.read(), messages: self.messages.read() }
     }
 }

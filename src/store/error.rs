@@ -109,10 +109,15 @@ impl StoreError {
 /// The queue is full: nothing was begun, and the callback is not called.
 #[derive(Debug, Default)]
 pub struct Busy {
-    pub(super) batch: Option<Box<RecordBatch>>,
+    pub(crate) batch: Option<Box<RecordBatch>>,
 }
 
 impl Busy {
+    /// As [`Busy::into_batch`], where it lies.
+    pub(crate) fn into_boxed_batch(self) -> Option<Box<RecordBatch>> {
+        self.batch
+    }
+
     /// The batch that was not taken, if it was an [`append`](super::Store::append).
     #[must_use]
     pub fn into_batch(self) -> Option<RecordBatch> {

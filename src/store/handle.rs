@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::{Done, Purpose};
-use super::backend::Backend;
+use super::backend::{Backend, Follower};
 use super::backup::{BackupError, BackupId, BackupPart};
 use super::commits::CommitStats;
 use super::error::{Busy, Health, OpenError, StoreError};
@@ -11,7 +11,7 @@ use super::error::{Busy, Health, OpenError, StoreError};
 use super::held::Holder;
 use super::options::{Location, Options};
 use super::threads::{self, StoreThreads};
-use super::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
+use super::values::{BanChange, Import, NewRoom, Presence, RoomInfo, RoomQuery};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
 
@@ -30,7 +30,7 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
-    pub(super) fn on(backend: Arc<dyn Backend>) -> Store {
+    pub(crate) fn on(backend: Arc<dyn Backend>) -> Store {
         Store {
             backend,
             #[cfg(test)]
@@ -74,6 +74,51 @@ impl Store {
         done: Done<Result<Opened, StoreError>>,
     ) -> Result<(), Busy> {
         self.backend.open(name, if create { Purpose::Create } else { Purpose::Find }, now, done)
+    }
+
+    /// As [`Store::open_room`]; where other nodes write to the room's log, `follower` hears of it from then on.
+    pub(crate) fn open_and_follow(
+        &self,
+        name: &str,
+        create: bool,
+        follower: Follower,
+        now: Timestamp,
+        done: Done<Result<Opened, StoreError>>,
+    ) -> Result<(), Busy> {
+        let purpose = if create { Purpose::Create } else { Purpose::Find };
+        self.backend.open_and_follow(name, purpose, follower, now, done)
+    }
+
+    /// The room is in memory no longer: nothing more is to be heard of it.
+    pub(crate) fn unfollow(&self, room: RoomId) {
+        self.backend.unfollow(room);
+    }
+
+    /// Who is in the room on all nodes; `None` where there are no others, so that the shards alone know it.
+    ///
+    /// # Errors
+    /// [`Busy`] if too much waits already.
+    pub(crate) fn sessions(
+        &self,
+        room: &str,
+        done: Done<Result<Option<Vec<Presence>>, StoreError>>,
+    ) -> Result<(), Busy> {
+        self.backend.sessions(room, done)
+    }
+
+    /// Tells all nodes something, this one included, each at least once; nothing, where there are no others.
+    pub(crate) fn tell_nodes(&self, command: &str) {
+        self.backend.tell_nodes(command);
+    }
+
+    /// Has `listener` hear what nodes tell each other, on a thread of the store, where it must not block.
+    pub(crate) fn listen_to_nodes(&self, listener: impl Fn(&str) + Send + Sync + 'static) {
+        self.backend.listen_to_nodes(Box::new(listener));
+    }
+
+    /// Whether there are other nodes that write to the same logs.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.backend.is_shared()
     }
 
     /// As [`Store::open_room`], for a room whose newest messages were shown to members and then refused here: its log

@@ -9,11 +9,11 @@ use super::commits::Commits;
 use super::error::{Health, StoreError};
 
 /// Notes in the directory of a store that it has failed.
-pub(super) type NoteFailure = fn(&Path) -> io::Result<PathBuf>;
+pub(crate) type NoteFailure = fn(&Path) -> io::Result<PathBuf>;
 
 /// The one state that the threads share.
 #[derive(Debug, Default)]
-pub(super) struct Monitor {
+pub(crate) struct Monitor {
     health: Mutex<Health>,
     /// Whether messages were refused in this run: those of `async` rooms had been shown by then.
     // The flags and counters here stand by themselves, so they are read and written relaxed.
@@ -22,23 +22,23 @@ pub(super) struct Monitor {
     checkpoints_fail: AtomicBool,
     /// How often something was refused because the write-ahead log was as long as it may be.
     log_limit_hits: AtomicU64,
-    pub(super) commits: Commits,
+    pub(crate) commits: Commits,
     /// Where a failure is noted for the next start; `None` if nothing outlives the process anyway.
     dir: Option<(PathBuf, NoteFailure)>,
 }
 
 impl Monitor {
     /// Of a store that notes a failure in `dir`.
-    pub(super) fn noting(dir: &Path, note: NoteFailure) -> Monitor {
+    pub(crate) fn noting(dir: &Path, note: NoteFailure) -> Monitor {
         Monitor { dir: Some((dir.to_owned(), note)), ..Monitor::default() }
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         self.lock().clone()
     }
 
     /// Why nothing may be written any more, if so.
-    pub(super) fn failure(&self) -> Option<StoreError> {
+    pub(crate) fn failure(&self) -> Option<StoreError> {
         match &*self.lock() {
             Health::Failed(reason) => Some(StoreError::Failed(reason.clone())),
             Health::Healthy | Health::Unavailable(_) => None,
@@ -46,18 +46,18 @@ impl Monitor {
     }
 
     /// Messages were refused.
-    pub(super) fn lost(&self) {
+    pub(crate) fn lost(&self) {
         self.lost.store(true, Ordering::Relaxed);
     }
 
     /// Whether messages were ever refused.
-    pub(super) fn has_lost(&self) -> bool {
+    pub(crate) fn has_lost(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }
 
     /// The write-ahead log could not be moved into the database. Nothing is lost by that, and what was committed stays
     /// committed: unless the disk did not confirm what it was given, it is tried again with the next commits.
-    pub(super) fn checkpoint_failed(&self, error: &StoreError) {
+    pub(crate) fn checkpoint_failed(&self, error: &StoreError) {
         match error {
             StoreError::Failed(_) | StoreError::Damaged(_) => self.failed(error),
             StoreError::Unavailable(_)
@@ -76,24 +76,24 @@ impl Monitor {
     }
 
     /// The write-ahead log could be moved.
-    pub(super) fn checkpoint_succeeded(&self) {
+    pub(crate) fn checkpoint_succeeded(&self) {
         if self.checkpoints_fail.swap(false, Ordering::Relaxed) {
             tracing::info!("the write-ahead log can be moved into the database again");
         }
     }
 
     /// Something is refused because the write-ahead log is as long as it may be.
-    pub(super) fn log_limit_hit(&self) {
+    pub(crate) fn log_limit_hit(&self) {
         self.log_limit_hits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often that was so.
-    pub(super) fn log_limit_hits(&self) -> u64 {
+    pub(crate) fn log_limit_hits(&self) -> u64 {
         self.log_limit_hits.load(Ordering::Relaxed)
     }
 
     /// Something was written.
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         let mut health = self.lock();
         if let Health::Unavailable(_) = *health {
             tracing::info!("the store is available again");
@@ -102,7 +102,7 @@ impl Monitor {
     }
 
     /// Something could not be written. A change is said once in the log.
-    pub(super) fn failed(&self, error: &StoreError) {
+    pub(crate) fn failed(&self, error: &StoreError) {
         let mut health = self.lock();
         match (&*health, error) {
             (Health::Failed(_), _) => {}
@@ -130,7 +130,7 @@ impl Monitor {
 }
 
 /// Marks the store as failed if the thread that holds it dies.
-pub(super) struct Watch(pub(super) Arc<Monitor>);
+pub(crate) struct Watch(pub(crate) Arc<Monitor>);
 
 impl Drop for Watch {
     fn drop(&mut self) {

@@ -57,18 +57,25 @@ mod tests;
 mod threads;
 mod values;
 
+pub(crate) use self::admission::{AdmissionLimit, Permit};
 pub use self::answer::Done;
+pub(crate) use self::answer::{Answer, Purpose};
+pub(crate) use self::backend::{Backend, DamageListener, Follower, NodeListener};
 pub use self::backup::{BackupError, BackupId, BackupPart};
 pub use self::commits::CommitStats;
 pub use self::error::{Busy, Health, OpenError, StoreError};
 pub use self::handle::Store;
+pub(crate) use self::health::{Monitor, Watch};
 #[cfg(test)]
 pub(crate) use self::held::HeldAnswers;
 pub use self::options::{Location, MemoryLimits, Options};
 #[cfg(feature = "store")]
 pub use self::sqlite::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;
+pub(crate) use self::values::{BanChange, Presence};
 pub use self::values::{Import, NewRoom, RoomInfo, RoomQuery};
+#[cfg(feature = "redis")]
+pub(crate) use self::values::{LIST_BYTES_MAX, PARTICIPANTS_MAX, made_up_id};
 #[doc(inline)]
 pub use crate::rooms::log::Window;
 #[cfg(doc)]

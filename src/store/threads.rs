@@ -21,6 +21,12 @@ pub struct StoreThreads {
 }
 
 impl StoreThreads {
+    /// Threads that dropping `threads` ends.
+    #[cfg(feature = "redis")]
+    pub(crate) fn of(threads: Box<dyn Any + Send + Sync>) -> StoreThreads {
+        StoreThreads { _threads: threads }
+    }
+
     /// As dropping them, but a store that does not answer is waited for no longer than `patience`; false if it was not
     /// done then. Its threads are left alone in that case, and may still come to their end.
     #[must_use]

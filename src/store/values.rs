@@ -10,10 +10,10 @@ use crate::rooms::{Ban, Timestamp};
 
 /// Participants of one room at most.
 // A room is always shown with all of its participants.
-pub(super) const PARTICIPANTS_MAX: u64 = 10_000;
+pub(crate) const PARTICIPANTS_MAX: u64 = 10_000;
 /// A list of rooms ends early once its texts have this number of bytes.
 // The list is built whole in memory, on a thread that others wait for.
-pub(super) const LIST_BYTES_MAX: usize = 4 << 20;
+pub(crate) const LIST_BYTES_MAX: usize = 4 << 20;
 /// Client ids that an opened room gets back at most.
 // A thousand messages a second within the default window of two minutes.
 pub(super) const RECENT_IDS_MAX: u64 = 131_072;
@@ -57,10 +57,21 @@ pub struct RoomInfo {
 }
 
 impl RoomInfo {
-    pub(super) fn text_bytes(&self) -> usize {
+    pub(crate) fn text_bytes(&self) -> usize {
         let participants: usize = self.participants.iter().map(|user| user.len()).sum();
         self.id.len() + self.name.len() + self.description.len() + participants
     }
+}
+
+/// A session in a room, on any node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Presence {
+    /// The session's public id.
+    pub(crate) session_id: u128,
+    /// The user's name.
+    pub(crate) user: Box<str>,
+    /// When it came into the room.
+    pub(crate) joined_at: Timestamp,
 }
 
 /// Which rooms to list, in the order of their public ids: ids that the store made are in the order of creation.
@@ -79,7 +90,7 @@ pub struct RoomQuery {
 
 impl RoomQuery {
     /// The public ids to look for, each once and in their order, if only certain ones are wanted.
-    pub(super) fn names_after(&self) -> Option<Vec<&str>> {
+    pub(crate) fn names_after(&self) -> Option<Vec<&str>> {
         let after = self.after.as_deref().unwrap_or_default();
         let names = self.among.as_deref()?.iter().map(|name| &**name).filter(|name| *name > after);
         let mut names: Vec<&str> = names.collect();
@@ -113,7 +124,7 @@ pub struct Import {
 pub(super) const BAN_ENDING: Duration = Duration::from_secs(15);
 
 /// What becomes of bans.
-pub(super) enum BanChange {
+pub(crate) enum BanChange {
     /// This much of it is left.
     Keep(Ban),
     /// It is lifted.
@@ -130,7 +141,12 @@ pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> RecordBatch {
         let client_id = client_id.as_ref().map(|id| RecordText::store(text, id));
         let presence = presence.as_ref().map(|StoredPresence { username, online }| {
             // No session of this server is meant: it came and left elsewhere.
-            RecordPresence { username: RecordText::store(text, username), online: *online, stay: None }
+            RecordPresence {
+                username: RecordText::store(text, username),
+                online: *online,
+                stay: None,
+                session_id: 0,
+            }
         });
         let (seq, at, kind) = (*seq, *at, *kind);
         batch.records.push(Record { room, seq, at, kind, sender, content, client_id, presence });
@@ -140,7 +156,7 @@ pub(super) fn batch_of(room: RoomId, messages: &[Stored]) -> RecordBatch {
 
 /// A UUID (RFC 9562, version 7): milliseconds, then what is left of the microseconds in the upper ten bits of `rand_a`
 /// (§6.2, method 3), so that rooms that come one after the other are listed in this order, then random bits.
-pub(super) fn made_up_id(at: Timestamp) -> Box<str> {
+pub(crate) fn made_up_id(at: Timestamp) -> Box<str> {
     let (high, low) = (random(), random());
     let value = u128::from((at.micros() / 1000) << 16 | 0x7000 | ((at.micros() % 1000) << 2) | (high & 3))
         << 64

@@ -95,7 +95,7 @@ impl ShardRunner {
             && let Some(batch) = self.shard.take_batch()
         {
             if let Err(batch) = store_client.append(batch) {
-                self.shard.put_back(batch);
+                self.shard.put_back(*batch);
                 self.store_is_full = true;
             }
         }
@@ -122,6 +122,10 @@ impl ShardRunner {
                     store_client.renew(*room, name, *id, now().wall)
                 }
                 StoreRequest::Read { reader, room, request } => store_client.read(*reader, *room, *request),
+                StoreRequest::Unfollow(room) => {
+                    store_client.unfollow(*room);
+                    true
+                }
             };
             if !is_sent {
                 self.store_is_full = true;

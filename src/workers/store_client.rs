@@ -9,7 +9,7 @@ use crate::rooms::store_api::{Opened, PageRequest, RecordBatch, RoomId};
 use crate::rooms::{
     BATCHES_MAX, PAGES_MAX, Reader, RejectReason, RoomKey, STORE_REQUESTS_MAX, StoreAnswer, Timestamp,
 };
-use crate::store::{Done, Store, StoreError};
+use crate::store::{Done, Follower, Store, StoreError};
 
 /// Maximum number of answers under way to one shard. A shard that is further behind makes the store wait.
 // More than a shard asks for at a time (asserted below), so that the store, which serves all shards, never waits for
@@ -25,10 +25,10 @@ pub(super) type Wakeup = Arc<dyn Fn() + Send + Sync>;
 pub(super) const WAIT: Duration = Duration::from_millis(5);
 
 /// The store as one shard sees it.
-#[derive(Debug)]
 pub(super) struct StoreClient {
     store: Store,
     answers: AnswerSender,
+    follower: Follower,
     answered: Receiver<StoreAnswer>,
 }
 
@@ -64,13 +64,22 @@ impl std::fmt::Debug for AnswerSender {
     }
 }
 
+impl std::fmt::Debug for StoreClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreClient").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
 impl StoreClient {
     pub(super) fn new(store: Store, wakeup: Option<Wakeup>) -> StoreClient {
         let (answers, answered) = crossbeam_channel::bounded(ANSWERS_MAX);
         let answers = AnswerSender { answers, wakeup };
         let damaged = answers.clone();
         store.listen_for_damage(move |room| damaged.try_send(StoreAnswer::Damaged(room)));
-        StoreClient { store, answers, answered }
+        let followed = answers.clone();
+        let follower: Follower =
+            Arc::new(move |room, update| followed.send(StoreAnswer::Log { room, update }));
+        StoreClient { store, answers, follower, answered }
     }
 
     /// Where the answers come.
@@ -88,13 +97,13 @@ impl StoreClient {
     /// # Errors
     /// The batch, if the store has no room for it now. It was not refused: that only the store itself can do, in the
     /// order of the batches.
-    pub(super) fn append(&self, batch: RecordBatch) -> Result<(), RecordBatch> {
+    pub(super) fn append(&self, batch: RecordBatch) -> Result<(), Box<RecordBatch>> {
         let answers = self.answers.clone();
         let appended = self.store.append(
             batch,
             Box::new(move |stored| {
                 let answer = match stored {
-                    Ok(batch) => StoreAnswer::Committed { refused: batch.refused },
+                    Ok(batch) => StoreAnswer::Committed { refused: batch.refused, placed: batch.placed },
                     Err(error) => {
                         tracing::debug!(%error, "messages were not stored");
                         StoreAnswer::Refused
@@ -103,12 +112,17 @@ impl StoreClient {
                 answers.send(answer);
             }),
         );
-        appended.or_else(|busy| busy.into_batch().map_or(Ok(()), Err))
+        appended.or_else(|busy| busy.into_boxed_batch().map_or(Ok(()), Err))
     }
 
     /// Opens a room; false if the store has no room for the request now.
     pub(super) fn open(&self, room: RoomKey, name: &str, create: bool, now: Timestamp) -> bool {
-        self.store.open_room(name, create, now, self.opened(room)).is_ok()
+        self.store.open_and_follow(name, create, self.follower.clone(), now, self.opened(room)).is_ok()
+    }
+
+    /// Nothing more is to be heard of the room.
+    pub(super) fn unfollow(&self, room: RoomId) {
+        self.store.unfollow(room);
     }
 
     /// Begins a log anew; false if the store has no room for the request now.

@@ -8,6 +8,7 @@ mod backup;
 mod bans;
 mod bench;
 mod chat;
+mod cluster;
 mod connections;
 mod crash;
 mod deflate;

@@ -30,6 +30,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("handshake", 2),
     ("auth", 2),
     ("request", 2),
+    ("cluster", 3),
     ("store", 3),
     ("transport", 3),
     ("reactor", 4),

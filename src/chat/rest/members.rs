@@ -1,5 +1,6 @@
 //! Who is in a room at the moment, and throwing a user out.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,7 +10,8 @@ use super::call::{Call, json, now, time_text};
 use super::error::ApiError;
 use crate::http::{Problem, Response, Status};
 use crate::rooms::{Ban, OnlineSession, Timestamp, TooManyBans};
-use crate::store::{RoomInfo, StoreError};
+use crate::server::{NodeOrder, Rooms};
+use crate::store::{Presence, RoomInfo, Store, StoreError};
 
 /// Who is there.
 #[derive(Serialize)]
@@ -28,7 +30,11 @@ struct MemberSession<'r> {
     #[serde(skip_serializing_if = "Option::is_none")]
     address: Option<String>,
     connected_at: String,
-    lag: u64,
+    /// Known of this node's sessions alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lag: Option<u64>,
+    #[serde(skip)]
+    joined_at: Timestamp,
 }
 
 impl<'r> MemberSession<'r> {
@@ -39,8 +45,25 @@ impl<'r> MemberSession<'r> {
             username: &session.user,
             address: session.address.filter(|_| shows_address).map(|address| address.to_string()),
             connected_at: time_text(session.joined_at),
-            lag: session.lag,
+            lag: Some(session.lag),
+            joined_at: session.joined_at,
         }
+    }
+
+    /// A session of another node.
+    fn elsewhere(session: &'r Presence) -> MemberSession<'r> {
+        MemberSession {
+            session_id: format!("{:032x}", session.session_id),
+            username: &session.user,
+            address: None,
+            connected_at: time_text(session.joined_at),
+            lag: None,
+            joined_at: session.joined_at,
+        }
+    }
+
+    fn order(&self) -> (Timestamp, &str) {
+        (self.joined_at, &self.session_id)
     }
 }
 
@@ -54,22 +77,48 @@ struct Closed {
 pub(super) fn online(call: Call<'_>) -> Result<(), ApiError> {
     let (pending, store, room) = (call.pending.clone(), call.store.clone(), Box::<str>::from(call.room));
     let shows_addresses = call.authorization.shows_addresses();
-    call.rooms.online(call.room, move |mut online| {
-        let later = pending.clone();
+    call.rooms.online(call.room, move |online| {
+        let (later, elsewhere, name) = (pending.clone(), store.clone(), room.clone());
         let done = move |found: Result<RoomInfo, StoreError>| {
-            later.send(found.map_err(ApiError::from).and_then(|_room| {
-                online.sessions.sort_unstable_by_key(|session| (session.joined_at, session.id));
-                let users: Vec<&str> = online.users.iter().map(Arc::as_ref).collect();
-                let session = |session| MemberSession::new(session, shows_addresses);
-                let sessions = online.sessions.iter().map(session).collect();
-                json(Status::OK, &Online { count: users.len(), users, sessions })
-            }));
+            let go_on = later.clone();
+            answered(found, &later, move || {
+                add_other_nodes(&elsewhere, &name, online, go_on, shows_addresses)
+            });
         };
         if let Err(busy) = store.room(&room, Box::new(done)) {
             pending.send(Err(busy.into()));
         }
     })?;
     Ok(())
+}
+
+/// Whoever is there through other nodes counts, too.
+fn add_other_nodes(
+    store: &Store,
+    room: &str,
+    online: crate::rooms::Online,
+    pending: PendingResponse,
+    shows_addresses: bool,
+) {
+    let later = pending.clone();
+    let done = move |found: Result<Option<Vec<Presence>>, StoreError>| {
+        later.send(found.map_err(ApiError::from).and_then(|others| {
+            let others = others.unwrap_or_default();
+            let here: HashSet<u128> = online.sessions.iter().map(|session| session.id).collect();
+            let mut users: BTreeSet<&str> = online.users.iter().map(Arc::as_ref).collect();
+            let mut sessions: Vec<_> =
+                online.sessions.iter().map(|session| MemberSession::new(session, shows_addresses)).collect();
+            for other in others.iter().filter(|other| !here.contains(&other.session_id)) {
+                users.insert(&other.user);
+                sessions.push(MemberSession::elsewhere(other));
+            }
+            sessions.sort_unstable_by(|one, other| one.order().cmp(&other.order()));
+            json(Status::OK, &Online { count: users.len(), users: users.into_iter().collect(), sessions })
+        }));
+    };
+    if let Err(busy) = store.sessions(room, Box::new(done)) {
+        pending.send(Err(busy.into()));
+    }
 }
 
 /// A ban as it is shown.
@@ -87,6 +136,7 @@ struct Banned<'b> {
 pub(super) fn kick(call: Call<'_>) -> Result<(), ApiError> {
     let (user, time) = (call.params.username()?.into_owned(), call.params.ban()?);
     let (pending, rooms, room) = (call.pending.clone(), call.rooms.clone(), Box::<str>::from(call.room));
+    let store = call.store.clone();
     // The store must not hold a ban that does not hold.
     let place = time.map(|_| rooms.bans().reserve(&room, &user)).transpose();
     let place = place.map_err(|TooManyBans| ApiError::too_many_bans())?;
@@ -95,6 +145,14 @@ pub(super) fn kick(call: Call<'_>) -> Result<(), ApiError> {
         // Here, on the store's thread: in the order in which the store hears of bans, and of their being lifted.
         if let (Some(time), Some(place)) = (time, place) {
             rooms.bans().add_reserved(&room, &user, time, place);
+        }
+        if store.is_shared() {
+            return kick_everywhere(
+                &store,
+                &rooms,
+                NodeOrder::Kick { room, user: user.into(), ban: time },
+                pending,
+            );
         }
         let later = pending.clone();
         let reply = move |closed: Result<usize, TooManyBans>| {
@@ -111,6 +169,23 @@ pub(super) fn kick(call: Call<'_>) -> Result<(), ApiError> {
         None => call.store.room(call.room, Box::new(move |found| answered(found, &failed, carry_out)))?,
     }
     Ok(())
+}
+
+/// Throws a user out on all nodes. How many sessions that closes is known before: the nodes do not answer.
+fn kick_everywhere(store: &Store, rooms: &Rooms, order: NodeOrder, pending: PendingResponse) {
+    let NodeOrder::Kick { room, user, .. } = &order else { return };
+    let (room, user, rooms, later) = (room.clone(), user.clone(), rooms.clone(), pending.clone());
+    let done = move |found: Result<Option<Vec<Presence>>, StoreError>| {
+        later.send(found.map_err(ApiError::from).and_then(|sessions| {
+            let meant = sessions.unwrap_or_default();
+            let closed = meant.iter().filter(|session| session.user == user).count();
+            rooms.tell_nodes(&order);
+            json(Status::OK, &Closed { closed })
+        }));
+    };
+    if let Err(busy) = store.sessions(&room, Box::new(done)) {
+        pending.send(Err(busy.into()));
+    }
 }
 
 /// Goes on, unless the store has refused.
@@ -143,11 +218,9 @@ pub(super) fn lift(call: Call<'_>) -> Result<(), ApiError> {
     let done = move |lifted: Result<(), StoreError>| {
         pending.send(lifted.map_err(ApiError::from).and_then(|()| {
             let no_ban = || Problem::new(Status::NOT_FOUND, "this user is not banned from the room").into();
-            if rooms.bans().lift(&room, &user) {
-                Ok(Response::new(Status::NO_CONTENT))
-            } else {
-                Err(no_ban())
-            }
+            let was_banned = rooms.bans().lift(&room, &user);
+            rooms.tell_nodes(&NodeOrder::LiftBan { room, user });
+            if was_banned { Ok(Response::new(Status::NO_CONTENT)) } else { Err(no_ban()) }
         }));
     };
     call.store.lift_ban(call.room, call.user, Box::new(done))?;

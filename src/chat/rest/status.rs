@@ -16,6 +16,8 @@ struct Alive {
 }
 
 const ALIVE: Alive = Alive { status: "ok" };
+/// As long as Redis does not answer: sessions stay, and nothing can be published.
+const CUT_OFF: Alive = Alive { status: "cluster unavailable" };
 
 /// What was counted since the start, and what there is at the moment.
 pub(super) fn stats(call: Call<'_>) -> Result<(), ApiError> {
@@ -54,6 +56,12 @@ fn openings(call: Call<'_>) -> Result<(), ApiError> {
 pub(super) fn readiness(call: Call<'_>) -> Result<(), ApiError> {
     match call.store.health() {
         Health::Healthy => openings(call),
+        // The others of a cluster are no better off: a balancer that took this node out would take all of them out.
+        Health::Unavailable(_) if call.store.is_shared() => {
+            let pending = call.pending.clone();
+            call.rooms.ping(move || pending.send(json(Status::OK, &CUT_OFF)))?;
+            Ok(())
+        }
         Health::Unavailable(_) => Err(ApiError::unavailable("nothing can be stored at the moment")),
         Health::Failed(_) => Err(ApiError::unavailable("nothing is stored until the server is restarted")),
     }

@@ -20,7 +20,7 @@ const DELAY_MAX: Duration = Duration::from_secs(20);
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 
 /// What the one who prints is told.
-pub(super) enum News {
+pub(super) enum LogUpdate {
     /// A JSON array of entries.
     Entries(Vec<u8>),
     /// The connection is lost; it is tried again after `wait`. Told once for each time.
@@ -59,13 +59,13 @@ impl Follower {
     }
 
     /// Follows the room on a thread of its own, until nobody listens.
-    pub(super) fn start(mut self, tell: Sender<News>) -> io::Result<()> {
+    pub(super) fn start(mut self, tell: Sender<LogUpdate>) -> io::Result<()> {
         let run = move || while self.connection(&tell).is_some() {};
         thread::Builder::new().name("follow".to_owned()).spawn(run).map(drop)
     }
 
     /// One connection, and the wait after it. `None` at the end.
-    fn connection(&mut self, tell: &Sender<News>) -> Option<()> {
+    fn connection(&mut self, tell: &Sender<LogUpdate>) -> Option<()> {
         let began = instant();
         let trouble = match Remote::connect(&self.url, &self.access) {
             Ok(mut remote) => self.polls(&mut remote, tell)?,
@@ -76,17 +76,17 @@ impl Follower {
             Trouble::Passing(why, at_least) if self.position.is_some() => (why, at_least),
             // A server that was never there is a mistake in the command more often than not.
             Trouble::Passing(why, _) => {
-                tell.send(News::End(Failure::new(why))).ok()?;
+                tell.send(LogUpdate::End(Failure::new(why))).ok()?;
                 return None;
             }
             Trouble::Final(failure) => {
-                tell.send(News::End(failure)).ok()?;
+                tell.send(LogUpdate::End(failure)).ok()?;
                 return None;
             }
         };
         let wait = self.next_delay(began).max(at_least);
         if !std::mem::replace(&mut self.is_lost, true) {
-            tell.send(News::Lost { why, wait }).ok()?;
+            tell.send(LogUpdate::Lost { why, wait }).ok()?;
         }
         let _time_is_up = after(wait).recv();
         Some(())
@@ -99,7 +99,7 @@ impl Follower {
     }
 
     /// Polls until something is wrong with the connection or with the room. `None` if nobody listens.
-    fn polls(&mut self, remote: &mut Remote, tell: &Sender<News>) -> Option<Trouble> {
+    fn polls(&mut self, remote: &mut Remote, tell: &Sender<LogUpdate>) -> Option<Trouble> {
         loop {
             let asked = remote.ask("GET", &self.target());
             let answer = match asked.map_err(trouble).and_then(|answer| self.take(remote, answer)) {
@@ -107,11 +107,11 @@ impl Follower {
                 Err(trouble) => return Some(trouble),
             };
             if std::mem::take(&mut self.is_lost) {
-                tell.send(News::Back).ok()?;
+                tell.send(LogUpdate::Back).ok()?;
             }
             let is_last = answer.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
             if answer.body != b"[]" {
-                tell.send(News::Entries(answer.body)).ok()?;
+                tell.send(LogUpdate::Entries(answer.body)).ok()?;
             }
             if is_last {
                 match Remote::connect(&self.url, &self.access) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crossbeam_channel::{bounded, select, tick};
 
 use self::entry::Look;
-use self::follow::{Follower, News};
+use self::follow::{Follower, LogUpdate};
 use super::failure::Failure;
 use super::live;
 use super::log;
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: TailArgs) -> Result<(), Failure> {
                 return Ok(());
             },
             recv(news) -> told => match told {
-                Ok(News::Entries(body)) => {
+                Ok(LogUpdate::Entries(body)) => {
                     let lines = entry::lines(&body, look)?;
                     let mut stdout = io::stdout().lock();
                     let written = stdout.write_all(lines.as_bytes()).and_then(|()| stdout.flush());
@@ -69,11 +69,11 @@ pub(super) fn run(arguments: TailArgs) -> Result<(), Failure> {
                         return Ok(());
                     }
                 }
-                Ok(News::Lost { why, wait }) => {
+                Ok(LogUpdate::Lost { why, wait }) => {
                     log::say(&format_args!("foghorn: {why}; trying again in {:.1} s", wait.as_secs_f64()));
                 }
-                Ok(News::Back) => log::say(&"foghorn: connected again"),
-                Ok(News::End(failure)) => return Err(failure),
+                Ok(LogUpdate::Back) => log::say(&"foghorn: connected again"),
+                Ok(LogUpdate::End(failure)) => return Err(failure),
                 Err(_) => return Err(Failure::new("the thread that follows the room has ended")),
             },
         }

@@ -162,6 +162,7 @@ impl ScriptedStore {
             open_stays: room.stays.clone(),
             durability,
             retention: Retention::default(),
+            numbering: crate::rooms::store_api::Numbering::Shard,
             id: RoomId(i64::try_from(self.names[&name]).expect("a few rooms")),
         };
         Some((name, StoreAnswer::Opened { room: key, opened: Ok(Box::new(opened)) }))
@@ -198,7 +199,11 @@ impl ScriptedStore {
         }
         let is_meant = |index: usize| batch.records.iter().any(|record| record.room.0 == index as i64);
         let names = self.names.iter().filter(|(_, index)| is_meant(**index)).map(|(name, _)| name.clone());
-        Some((Verdict::Committed, names.collect(), StoreAnswer::Committed { refused: Vec::new() }))
+        Some((
+            Verdict::Committed,
+            names.collect(),
+            StoreAnswer::Committed { refused: Vec::new(), placed: Vec::new() },
+        ))
     }
 
     /// Reads the page that has waited longest.

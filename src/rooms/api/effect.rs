@@ -1,6 +1,6 @@
 //! What a shard wants done to sessions, what it asks of the store, and what comes back from the store.
 
-use super::store::{Opened, Page, PageRequest};
+use super::store::{Opened, Page, PageRequest, Placed, Stored};
 use crate::rooms::ids::{Reader, RoomId, RoomKey, SessionKey};
 use crate::rooms::reasons::RejectReason;
 
@@ -44,6 +44,20 @@ pub enum StoreRequest {
         /// What to read.
         request: PageRequest,
     },
+    /// The room is in memory no longer: nothing more is to be heard of it. Not answered.
+    Unfollow(RoomId),
+}
+
+/// What has happened in the log of a room whose messages the store numbers. From its opening on until it is
+/// [left](StoreRequest::Unfollow), a room hears of everything, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogUpdate {
+    /// The next messages: they follow those before without a hole, and there is at least one.
+    Messages(Vec<Stored>),
+    /// The log goes on under another epoch, since something of it was lost.
+    Epoch(Box<Opened>),
+    /// The room was deleted.
+    Deleted,
 }
 
 /// What comes back from the store.
@@ -60,9 +74,18 @@ pub enum StoreAnswer {
     Committed {
         /// But nothing of these rooms is, and nothing that is under way after it will be.
         refused: Vec<RoomId>,
+        /// What became of each record, where the store numbers.
+        placed: Vec<Placed>,
     },
     /// The oldest batch of records under way is not stored, and neither is any other under way.
     Refused,
+    /// To nothing: what has happened in the log of a room whose messages the store numbers.
+    Log {
+        /// The room.
+        room: RoomId,
+        /// What has happened.
+        update: LogUpdate,
+    },
     /// To nothing: what is stored of this room was found to be damaged, and the store does nothing with it any more.
     Damaged(RoomId),
     /// To [`StoreRequest::Read`].

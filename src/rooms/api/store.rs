@@ -51,6 +51,8 @@ pub struct RecordPresence {
     pub online: u64,
     /// Whose stay begins or ends with it; `None` if it is no stay in this store's rooms, but one that was imported.
     pub stay: Option<StayId>,
+    /// The public id of the session that came or left; 0 where that is not known.
+    pub session_id: u128,
 }
 
 /// A stay whose JOIN is stored and whose LEAVE is not.
@@ -103,6 +105,54 @@ pub struct RecordBatch {
     /// The store's answer: rooms whose messages do not follow what is stored, or cannot be stored. Of these nothing is
     /// stored, and nothing of those that go [together](Self::together) with them, and of all others everything.
     pub refused: Vec<RoomId>,
+    /// The store's answer where it numbers ([`Numbering::Store`]): what became of each record, in their order.
+    pub placed: Vec<Placed>,
+}
+
+/// Who gives the messages of a room their numbers and times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Numbering {
+    /// The shard that owns the room: nobody else writes to its log.
+    #[default]
+    Shard,
+    /// The store, since other nodes write to the log, too. Records go down with number and time 0, in the order in which
+    /// they were said here, and all messages come up as [`LogUpdate`](crate::rooms::LogUpdate), one's own among them.
+    Store {
+        /// Users in the room, on all nodes.
+        users: u64,
+    },
+}
+
+impl Numbering {
+    /// Users in the room on all nodes, where there are others.
+    pub(in crate::rooms) fn users(self) -> u64 {
+        match self {
+            Numbering::Shard => 0,
+            Numbering::Store { users } => users,
+        }
+    }
+}
+
+/// What became of a record of a room whose messages the store numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// It is stored under this number.
+    At(u64),
+    /// Its id was used before, by this message.
+    Repeat {
+        /// The number of that message.
+        seq: u64,
+        /// Its time.
+        at: Timestamp,
+        /// Whether that message said the same.
+        is_same: bool,
+    },
+    /// There is nothing to be stored: a stay that has ended before, or one that is not told of.
+    Nothing,
+    /// It is not known to be stored. If it is, it will be shown.
+    Unavailable,
+    /// It is not stored, and will not be.
+    NotStored,
 }
 
 /// The rooms of which nothing is stored if these are refused: they, and the rooms that go together with them.
@@ -130,6 +180,7 @@ impl RecordBatch {
         self.records.clear();
         self.text.clear();
         self.together.clear();
+        self.placed.clear();
     }
 }
 
@@ -180,6 +231,8 @@ pub struct Opened {
     pub durability: Durability,
     /// The room's retention, its own or the configuration's. The store sees to it on disk, the room in memory.
     pub retention: Retention,
+    /// Who numbers its messages.
+    pub numbering: Numbering,
 }
 
 /// Where a page begins.

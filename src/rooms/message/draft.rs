@@ -26,6 +26,7 @@ pub(in crate::rooms) struct DraftPresence<'a> {
     pub(in crate::rooms) username: &'a str,
     pub(in crate::rooms) online: u64,
     pub(in crate::rooms) stay: StayId,
+    pub(in crate::rooms) session_id: u128,
 }
 
 impl Draft<'_> {

@@ -24,6 +24,11 @@ pub(in crate::rooms) struct Earlier {
 }
 
 impl Earlier {
+    /// A message that the store has found, which has compared the contents.
+    pub(in crate::rooms) fn at(seq: u64, at: Timestamp) -> Earlier {
+        Earlier { seq, at, digest: 0 }
+    }
+
     /// Whether it has the same content.
     pub(in crate::rooms) fn is_same(&self, digest: u64) -> bool {
         self.digest == digest

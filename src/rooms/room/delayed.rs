@@ -39,6 +39,11 @@ impl Delayed {
         self.notices.is_empty()
     }
 
+    /// As [`Delayed::push`], if there is one.
+    pub(in crate::rooms) fn extend(&mut self, notice: Option<PresenceNotice>) {
+        notice.into_iter().for_each(|notice| self.push(notice));
+    }
+
     /// Has a notice wait, or takes the JOIN away that it would be the end of.
     pub(in crate::rooms) fn push(&mut self, notice: PresenceNotice) {
         if notice.kind == Kind::Leave

@@ -13,6 +13,12 @@ use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Variant;
 
 impl<P: Peer> Room<P> {
+    /// How many users there are for one that has just come.
+    fn users_with_newcomer(&self) -> usize {
+        let elsewhere = self.submissions.as_ref().map_or(0, |said| said.users_with_newcomer());
+        self.presence.users().max(usize::try_from(elsewhere).unwrap_or(usize::MAX))
+    }
+
     /// Adds a newcomer and greets it; returns its position, and its start if that is a time that has left the window.
     /// A newcomer that begins before the window is left in [`MemberState::Reading`], and a page has to be asked for.
     pub(in crate::rooms) fn join(&mut self, newcomer: Join<P>) -> (usize, Option<Timestamp>) {
@@ -25,7 +31,7 @@ impl<P: Peer> Room<P> {
         let Beginning { cursor, since, gap, at } = self.beginning(start);
         if welcome {
             let (room, epoch, seq) = (&*self.name, self.epoch, self.positions.visible());
-            let (online, user) = (self.presence.users(), &*user);
+            let (online, user) = (self.users_with_newcomer(), &*user);
             let from = (since.is_none() && gap.is_none()).then_some(cursor);
             let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online, from, at };
             self.encoded.write(key, &welcome, &mut greeting);

@@ -26,6 +26,8 @@
 //! | `repeats` | messages that are published again under the same id |
 //! | `poll` | what a room answers a poll |
 //! | `reset` | a room goes on with the store's log |
+//! | `submissions` | what was said where the store numbers the messages, and is not shown yet |
+//! | `submitting` | it goes to the store, comes back, and is answered |
 
 pub(in crate::rooms) mod append;
 pub(in crate::rooms) mod beginning;
@@ -51,4 +53,6 @@ pub(in crate::rooms) mod retention;
 pub(in crate::rooms) mod round;
 pub(in crate::rooms) mod state;
 pub(in crate::rooms) mod store_link;
+pub(in crate::rooms) mod submissions;
+pub(in crate::rooms) mod submitting;
 pub(in crate::rooms) mod waiting_poll;

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn what_is_told_late_tells_how_many_there_were() {
-        let notice = |kind, user: &str| PresenceNotice { kind, stay: StayId(0), username: user.into() };
+        let notice =
+            |kind, user: &str| PresenceNotice { kind, stay: StayId(0), session_id: 0, username: user.into() };
         let mut presence = Presence::default();
         let alice = presence.enter("alice");
         let notices = [

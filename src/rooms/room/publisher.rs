@@ -52,5 +52,7 @@ pub(in crate::rooms) struct Repeat {
 pub(in crate::rooms) struct PresenceNotice {
     pub(in crate::rooms) kind: Kind,
     pub(in crate::rooms) stay: StayId,
+    /// The public id of the session; 0 if it was one of another process.
+    pub(in crate::rooms) session_id: u128,
     pub(in crate::rooms) username: Arc<str>,
 }

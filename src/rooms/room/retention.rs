@@ -48,7 +48,9 @@ impl Retained {
     pub(in crate::rooms) fn last_gone(&mut self, log: &Log, visible: u64, now: Timestamp) -> u64 {
         let Retention { messages_max, bytes_max, age_max } = self.retention;
         let by_count = messages_max.map_or(0, |max| visible.saturating_sub(max));
-        let by_age = age_max.map_or(0, |age| log.cursor_before(now.earlier_by(age)).min(visible));
+        let too_old = |age| log.cursor_before(now.earlier_by(age)).min(visible);
+        // How old the messages are that have left the window is not known here.
+        let by_age = age_max.map(too_old).filter(|gone| *gone >= log.tail()).unwrap_or(0);
         let by_bytes = bytes_max.map_or(0, |max| self.last_beyond(max, log.tail(), visible));
         by_count.max(by_age).max(by_bytes)
     }
@@ -97,6 +99,20 @@ mod tests {
         assert_eq!(kept.last_beyond(10, 1, 4), 3);
         kept.note(5, "", "y");
         assert_eq!(kept.last_beyond(10, 1, 5), 4);
+    }
+
+    #[test]
+    fn what_has_left_the_window_is_not_known_to_be_too_old() {
+        let retention =
+            Retention { age_max: Some(std::time::Duration::from_micros(50)), ..Retention::default() };
+        let mut kept = Retained { retention, ..Retained::default() };
+        let at = Timestamp::from_micros;
+        let mut log = Log::after(148);
+        assert_eq!(kept.last_gone(&log, 148, at(1000)), 0, "a window without messages");
+        (149..=151).for_each(|seq| log.append(at(seq), |out| out.push(0)));
+        assert_eq!(kept.last_gone(&log, 151, at(199)), 0, "none of it is too old");
+        assert_eq!(kept.last_gone(&log, 151, at(200)), 149);
+        assert_eq!(kept.last_gone(&log, 149, at(1000)), 149, "what is not visible yet is not gone");
     }
 
     #[test]

@@ -16,11 +16,12 @@ use super::recorder::Recorder;
 use super::retention::Retained;
 use super::round::Round;
 use super::store_link::StoreLink;
+use super::submissions::Submissions;
 use super::waiting_poll::WaitingPoll;
 use crate::rooms::api::inspection::RecordedEvent;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::settings::Durability;
-use crate::rooms::api::store::{Opened, SEQ_MAX};
+use crate::rooms::api::store::{Numbering, Opened, SEQ_MAX};
 use crate::rooms::ids::{RoomId, RoomKey};
 use crate::rooms::log::conflated::Conflated;
 use crate::rooms::log::deflated::Deflated;
@@ -76,6 +77,8 @@ pub(in crate::rooms) struct Room<P> {
     pub(in crate::rooms) round: Option<Round>,
     /// Who published the messages after `visible`, in order.
     pub(in crate::rooms) unstored: VecDeque<Publisher>,
+    /// What was said here, where the store numbers the messages; `unstored` is empty then.
+    pub(in crate::rooms) submissions: Option<Box<Submissions>>,
     /// JOINs and LEAVEs that the store has refused. Invariant: empty if `unstored` has a JOIN or LEAVE, which happened
     /// later.
     pub(in crate::rooms) delayed: Delayed,
@@ -123,6 +126,7 @@ impl<P: Peer> Room<P> {
             members: Members::new(block_size),
             round: None,
             unstored: VecDeque::new(),
+            submissions: None,
             delayed: Delayed::default(),
             repeats: Vec::new(),
             dedup: None,
@@ -149,6 +153,11 @@ impl<P: Peer> Room<P> {
         let mut room = Room::new(key, name, Format::Chat, opened.epoch, block_size);
         room.stored_as = Some(opened.id);
         room.durability = opened.durability;
+        if let Numbering::Store { users } = opened.numbering {
+            room.submissions = Some(Box::new(Submissions::new(users)));
+            // It is shown when it comes back, whatever is said about that.
+            room.durability = room.durability.max(Durability::Commit);
+        }
         room.restore_log(opened);
         room.restore_ids(&opened.recent_ids, now);
         room
@@ -190,7 +199,9 @@ impl<P: Peer> Room<P> {
         let is_stored =
             self.positions.is_all_stored() && self.link == StoreLink::Linked && self.delayed.is_empty();
         let is_left = self.members.is_empty() && self.polls.iter().all(WaitingPoll::has_gone);
-        is_left && self.unstored.is_empty() && (is_stored || self.deleted || self.damaged)
+        let is_answered =
+            self.unstored.is_empty() && self.submissions.as_ref().is_none_or(|said| said.is_empty());
+        is_left && is_answered && (is_stored || self.deleted || self.damaged)
     }
 
     /// Whether nothing can be appended at the moment, since no member could be shown it: the room is damaged, has used

@@ -23,7 +23,9 @@ impl<P: Peer> Shard<P> {
                 self.make_requests();
             }
             StoreAnswer::Opened { .. } => {}
-            StoreAnswer::Committed { refused } => {
+            StoreAnswer::Committed { placed, .. } if self.commits.is_submission() => self.placed(placed, now),
+            StoreAnswer::Refused if self.commits.is_submission() => self.placed(Vec::new(), now),
+            StoreAnswer::Committed { refused, .. } => {
                 let CommitOutcome { stored, lost, refused_along } = {
                     let steps = &mut self.stopwatch.steps;
                     self.commits.committed(&refused, |appended_at, messages| {
@@ -46,6 +48,7 @@ impl<P: Peer> Shard<P> {
                 self.roll_back(lost, Refused::Batch, now);
             }
             StoreAnswer::Page { reader, page } => self.page(reader, page, now),
+            StoreAnswer::Log { room, update } => self.log_update(room, update, now),
             StoreAnswer::Damaged(id) => self.damaged(id),
         }
     }

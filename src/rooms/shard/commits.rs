@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 use super::appended::Appended;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::settings::Durability;
-use crate::rooms::api::store::{Record, RecordBatch, RecordPresence, RecordText, refused_with};
+use crate::rooms::api::store::{Placed, Record, RecordBatch, RecordPresence, RecordText, refused_with};
 use crate::rooms::ids::{RoomId, RoomKey};
 use crate::rooms::message::draft::{Draft, DraftPresence};
 use crate::rooms::room::limits::RoomLimits;
 use crate::rooms::room::publisher::Publisher;
 use crate::rooms::room::state::Room;
+use crate::rooms::timestamp::Timestamp;
 
 /// Batches under way at most. More than one keeps the store busy while an answer travels; few keep batches large.
 pub(crate) const BATCHES_MAX: usize = 4;
@@ -42,13 +43,15 @@ pub(super) struct CommitOutcome {
 }
 
 /// A batch that the store has not answered yet.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct UnderWay {
     term: u32,
     rooms: Vec<StoredUpTo>,
     records: usize,
     /// As [`RecordBatch::together`].
     together: Vec<Vec<RoomId>>,
+    /// The room of each record, with the number of those that follow each other, where the store numbers them.
+    submitted: Vec<(RoomKey, usize)>,
 }
 
 /// The messages of a shard that are not stored yet.
@@ -58,6 +61,7 @@ pub(super) struct PendingCommits {
     term: u32,
     batch: RecordBatch,
     rooms: Vec<StoredUpTo>,
+    submitted: Vec<(RoomKey, usize)>,
     under_way: VecDeque<UnderWay>,
     unstored: usize,
     /// When the messages that wait were appended. Invariant: there are `unstored` of them.
@@ -71,6 +75,7 @@ impl PendingCommits {
             term: 0,
             batch: RecordBatch::default(),
             rooms: Vec::new(),
+            submitted: Vec::new(),
             under_way: VecDeque::new(),
             unstored: 0,
             appended: Appended::default(),
@@ -86,26 +91,51 @@ impl PendingCommits {
         limits: &RoomLimits,
         now: Now,
     ) {
+        if room.submissions.is_some() {
+            return self.submit(room, draft, publisher, now);
+        }
         let seq = room.append(draft, publisher, limits, now);
         let Some(id) = room.record_as() else { return };
+        self.push(id, seq, room.last_at, draft, now);
+        room.positions.record(seq, room.log.head());
+        self.batch.durability = self.batch.durability.max(room.durability);
+        match self.rooms.last_mut() {
+            Some(last) if last.room == room.key => last.seq = seq,
+            Some(_) | None => self.rooms.push(StoredUpTo { room: room.key, id, seq }),
+        }
+    }
+
+    /// Hands a message to the store, which numbers it.
+    fn submit<P: Peer>(&mut self, room: &mut Room<P>, draft: Draft<'_>, publisher: Publisher, now: Now) {
+        let Some(id) = room.stored_as else {
+            return debug_assert!(false, "a room whose messages the store numbers is stored");
+        };
+        self.push(id, 0, Timestamp::default(), draft, now);
+        room.submit(publisher, draft.client_id);
+        match self.submitted.last_mut() {
+            Some((last, count)) if *last == room.key => *count += 1,
+            Some(_) | None => self.submitted.push((room.key, 1)),
+        }
+    }
+
+    fn push(&mut self, room: RoomId, seq: u64, at: Timestamp, draft: Draft<'_>, now: Now) {
         let text = &mut self.batch.text;
         let (sender, content) =
             (RecordText::store(text, draft.sender), RecordText::store(text, draft.content));
         let client_id = draft.client_id.map(|id| RecordText::store(text, id));
         let presence = draft.presence.map(|presence| {
-            let DraftPresence { username, online, stay } = presence;
-            RecordPresence { username: RecordText::store(text, username), online, stay: Some(stay) }
+            let DraftPresence { username, online, stay, session_id } = presence;
+            RecordPresence {
+                username: RecordText::store(text, username),
+                online,
+                stay: Some(stay),
+                session_id,
+            }
         });
-        let (at, kind) = (room.last_at, draft.kind);
-        self.batch.records.push(Record { room: id, seq, at, kind, sender, content, client_id, presence });
-        room.positions.record(seq, room.log.head());
-        self.batch.durability = self.batch.durability.max(room.durability);
+        let kind = draft.kind;
+        self.batch.records.push(Record { room, seq, at, kind, sender, content, client_id, presence });
         self.unstored += 1;
         self.appended.push(now.steady);
-        match self.rooms.last_mut() {
-            Some(last) if last.room == room.key => last.seq = seq,
-            Some(_) | None => self.rooms.push(StoredUpTo { room: room.key, id, seq }),
-        }
     }
 
     /// What was appended last to these rooms, in one go, is stored together or not at all.
@@ -127,14 +157,15 @@ impl PendingCommits {
         (batch.shard, batch.term) = (self.shard, self.term);
         let (term, rooms, records) = (self.term, std::mem::take(&mut self.rooms), batch.records.len());
         let together = batch.together.clone();
-        self.under_way.push_back(UnderWay { term, rooms, records, together });
+        let submitted = std::mem::take(&mut self.submitted);
+        self.under_way.push_back(UnderWay { term, rooms, records, together, submitted });
         Some(batch)
     }
 
     /// Takes back the batch that was just taken: it is the next one again, and gathers more meanwhile.
     pub(super) fn put_back(&mut self, batch: RecordBatch) {
-        if let Some(UnderWay { rooms, .. }) = self.under_way.pop_back() {
-            (self.batch, self.rooms) = (batch, rooms);
+        if let Some(UnderWay { rooms, submitted, .. }) = self.under_way.pop_back() {
+            (self.batch, self.rooms, self.submitted) = (batch, rooms, submitted);
         }
     }
 
@@ -197,6 +228,26 @@ impl PendingCommits {
             lost.append(&mut later.rooms);
         }
         lost.into_iter().map(|upto| upto.room).collect()
+    }
+
+    /// Whether the oldest batch under way is one that the store numbers.
+    pub(super) fn is_submission(&self) -> bool {
+        self.under_way.front().is_some_and(|oldest| !oldest.submitted.is_empty())
+    }
+
+    /// The store has numbered the oldest batch under way: what has become of each record, with its room.
+    /// `stored` is told when how many of them were appended.
+    pub(super) fn placed(
+        &mut self,
+        placed: Vec<Placed>,
+        stored: impl FnMut(Moment, usize),
+    ) -> Vec<(RoomKey, Placed)> {
+        let UnderWay { submitted, records, .. } = self.under_way.pop_front().unwrap_or_default();
+        debug_assert!(placed.is_empty() || placed.len() == records, "an answer to each record");
+        self.unstored -= records.min(self.unstored);
+        self.appended.take(records, stored);
+        let rooms = submitted.into_iter().flat_map(|(room, count)| std::iter::repeat_n(room, count));
+        rooms.zip(placed.into_iter().chain(std::iter::repeat(Placed::Unavailable))).collect()
     }
 
     /// # Panics

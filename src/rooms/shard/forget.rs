@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::state::{RoomSlot, Shard};
+use crate::rooms::api::effect::StoreRequest;
 use crate::rooms::api::peer::Peer;
 use crate::rooms::clock::Now;
 use crate::rooms::values::Format;
@@ -117,6 +118,10 @@ impl<P: Peer> Shard<P> {
         let (name, format) = match self.rooms.remove(index) {
             RoomSlot::Open(room) => {
                 debug_assert!(room.members.is_empty() && room.polls.is_empty());
+                if let Some(id) = room.stored_as.filter(|_| room.submissions.is_some()) {
+                    self.followed.remove(&id);
+                    self.out.store_requests.push(StoreRequest::Unfollow(id));
+                }
                 (room.name, room.format)
             }
             RoomSlot::Opening(opening) => {

@@ -63,7 +63,7 @@ impl<P: Peer> Shard<P> {
         self.members += 1;
         self.member_index.set(key, MemberSlot::Joined { room: index, position, profile });
         if let Some(stay) = stay {
-            self.notify(index, PresenceNotice { kind: Kind::Join, stay, username: name }, now);
+            self.notify(index, PresenceNotice { kind: Kind::Join, stay, session_id, username: name }, now);
         } else {
             self.touch(index);
         }
@@ -107,7 +107,12 @@ impl<P: Peer> Shard<P> {
             self.idle.push(room.key, now.steady);
         }
         if let Some(stay) = profile.stay {
-            let notice = PresenceNotice { kind: Kind::Leave, stay, username: profile.user };
+            let notice = PresenceNotice {
+                kind: Kind::Leave,
+                stay,
+                session_id: profile.session_id,
+                username: profile.user,
+            };
             self.notify(index, notice, now);
         }
         self.forget_if_deleted(index);

@@ -5,6 +5,7 @@
 //! | `state` | the shard itself |
 //! | `apply` | commands take effect |
 //! | `answer` | the store's answers take effect |
+//! | `log_updates` | what comes from a store that numbers |
 //! | `members` | members join and leave |
 //! | `member_index` | the room and the position of each member |
 //! | `publish` | members publish to their rooms |
@@ -44,6 +45,7 @@ pub(in crate::rooms) mod forget;
 pub(in crate::rooms) mod held;
 pub(in crate::rooms) mod idle;
 pub(in crate::rooms) mod inspect;
+pub(in crate::rooms) mod log_updates;
 pub(in crate::rooms) mod member_index;
 pub(in crate::rooms) mod members;
 pub(in crate::rooms) mod notices;

@@ -134,7 +134,7 @@ impl<P: Peer> Shard<P> {
 
     /// The room of this name, and of this id if it is stored, was deleted; returns how many sessions are closed for
     /// that.
-    fn close_deleted(&mut self, name: &str, id: Option<RoomId>) -> usize {
+    pub(super) fn close_deleted(&mut self, name: &str, id: Option<RoomId>) -> usize {
         let Some(&index) = self.names[Format::Chat as usize].get(name) else { return 0 };
         match (&mut self.rooms[index], id) {
             (RoomSlot::Opening(opening), Some(id)) => {
@@ -251,7 +251,7 @@ mod tests {
         ear.take();
         let mut reads = kit.requests.iter().filter_map(|request| match request {
             StoreRequest::Read { reader, .. } => Some(*reader),
-            StoreRequest::Open { .. } | StoreRequest::ResetEpoch { .. } => None,
+            StoreRequest::Open { .. } | StoreRequest::ResetEpoch { .. } | StoreRequest::Unfollow(_) => None,
         });
         let reader = reads.next_back().expect("ann reads");
         kick(&mut kit, "ann");

@@ -56,6 +56,8 @@ pub struct Shard<P> {
     /// Rooms whose logs the store could not begin anew, and when it is asked again. The pause is the same for all, so they
     /// stand in the order in which they are due.
     pub(super) resets_due: VecDeque<(RoomKey, Moment)>,
+    /// Open rooms whose messages the store numbers, by its names for them.
+    pub(super) followed: HashMap<RoomId, RoomKey>,
     pub(super) barriers: usize,
     /// Rooms that the store was asked for, or will be. Invariant: entries that are asked.
     pub(super) openings: usize,
@@ -105,6 +107,7 @@ impl<P: Peer> Shard<P> {
             commits: PendingCommits::new(number),
             delayed: DelayedRooms::default(),
             resets_due: VecDeque::new(),
+            followed: HashMap::new(),
             barriers: 0,
             openings: 0,
             clock: Timestamp::default(),

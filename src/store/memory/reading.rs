@@ -52,6 +52,7 @@ impl Rooms {
             open_stays: Vec::new(),
             durability: room.info.settings.durability.unwrap_or(self.durability),
             retention: room.info.settings.retention(self.retention),
+            numbering: crate::rooms::store_api::Numbering::Shard,
         })
     }
 

@@ -88,6 +88,7 @@ fn open_found(
         open_stays: open_stays(snapshot, room.id)?,
         durability: options.durability(&room),
         retention: room.settings.retention(options.retention),
+        numbering: crate::rooms::store_api::Numbering::Shard,
     })
 }
 

@@ -78,6 +78,7 @@ fn push(batch: &mut RecordBatch, room: RoomId, message: &Stored) {
         username: store(&presence.username),
         online: presence.online,
         stay: None,
+        session_id: 0,
     });
     batch.records.push(Record { room, seq, at, kind, sender, content, client_id, presence });
 }

@@ -22,7 +22,7 @@ fn rooms_are_listed(location: Location) {
     let created: Vec<RoomInfo> =
         (0..10).map(|number| ask(|done| store.create_room(room(number), done)).unwrap()).collect();
     assert!(created.is_sorted_by_key(|room| room.id.clone()), "{created:?}");
-    assert_eq!(created[3].participants, ["odd".into()]);
+    assert_eq!(created[3].participants, [Box::<str>::from("odd")]);
     assert_eq!(ask(|done| store.room(&created[3].id, done)).as_ref(), Ok(&created[3]));
     assert_eq!(ask(|done| store.room("nowhere", done)), Err(StoreError::NoSuchRoom));
     let list = |query: RoomQuery| ask(|done| store.rooms(query, done));
@@ -75,10 +75,10 @@ fn participants_are_a_set_in_the_order_of_joining() {
         ask(|done| store.join_participant("lobby", user, done)).unwrap();
     }
     let room = ask(|done| store.join_participant("lobby", "carol", done)).unwrap();
-    assert_eq!(room.participants, ["bob".into(), "alice".into(), "carol".into()]);
+    assert_eq!(room.participants, ["bob", "alice", "carol"].map(Box::<str>::from));
     for _ in 0..2 {
         let room = ask(|done| store.leave_participant("lobby", "bob", done)).unwrap();
-        assert_eq!(room.participants, ["alice".into(), "carol".into()]);
+        assert_eq!(room.participants, ["alice", "carol"].map(Box::<str>::from));
     }
     let unknown = ask(|done| store.join_participant("nowhere", "bob", done));
     assert_eq!(unknown, Err(StoreError::NoSuchRoom));
@@ -166,6 +166,6 @@ fn an_import_that_was_not_finished_is_taken_back() {
     assert_eq!(open_room(&store, "whole").head, 11);
     let there = open_room(&store, "there");
     assert_eq!((there.tail, there.head), (1, 0));
-    assert_eq!(ask(|done| store.room("there", done)).unwrap().participants, ["ann".into()]);
+    assert_eq!(ask(|done| store.room("there", done)).unwrap().participants, [Box::<str>::from("ann")]);
     import(&store, "there", None, 5..=10, true);
 }

@@ -60,6 +60,13 @@ impl Process {
         kib * 1024
     }
 
+    /// Sends it a signal, such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -\"$1\" \"$0\"", &pid, name]).status();
+        assert!(sent.expect("a shell").success());
+    }
+
     /// Ends it by SIGKILL.
     pub(crate) fn kill(mut self) {
         assert_eq!(self.child.try_wait().expect("a child"), None, "it ended by itself");

@@ -25,6 +25,7 @@ impl World {
                 StoreRequest::Read { reader, room, request } => {
                     self.store.reads.push_back((reader, room, request));
                 }
+                StoreRequest::Unfollow(_) => unreachable!("this store numbers nothing"),
             }
         }
     }

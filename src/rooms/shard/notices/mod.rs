@@ -17,7 +17,7 @@ use crate::rooms::clock::Now;
 use std::collections::HashSet;
 
 use super::commits::PendingCommits;
-use super::member_index::MemberSlot;
+use super::member_index::{MemberIndex, MemberSlot};
 use super::state::{RoomSlot, Shard, open_room};
 use crate::rooms::api::peer::Peer;
 use crate::rooms::api::store::OpenStay;
@@ -62,17 +62,14 @@ impl<P: Peer> Shard<P> {
         if stays.is_empty() || room.record_as().is_none() {
             return;
         }
-        let is_live = |key| match self.member_index.get(key) {
-            Some(MemberSlot::Joined { profile, .. }) => profile.stay,
-            Some(MemberSlot::Waiting { .. } | MemberSlot::Left { .. }) | None => None,
-        };
-        let live: HashSet<StayId> = room.members.iter().filter_map(|member| is_live(member.key)).collect();
+        let live = live_stays(&self.member_index, room);
         let ended = stays.iter().filter(|stay| !live.contains(&stay.id));
         // All were there until now, so that each LEAVE says how many are left.
         let ended: Vec<PresenceNotice> = ended
             .map(|stay| PresenceNotice {
                 kind: Kind::Leave,
                 stay: stay.id,
+                session_id: 0,
                 username: room.presence.enter(&stay.username),
             })
             .collect();
@@ -130,9 +127,14 @@ impl<P: Peer> Shard<P> {
             self.put_off_notices(key, now);
             return self.retry_reset(key.index, now);
         }
-        let notices: Vec<_> = room.delayed.take().collect();
+        let mut notices: Vec<_> = room.delayed.take().collect();
         if room.deleted {
             return;
+        }
+        if room.submissions.is_some() {
+            // The LEAVE of one that has left meanwhile may have gone to the store before its JOIN came back.
+            let live = live_stays(&self.member_index, room);
+            notices.retain(|notice| notice.kind != Kind::Join || live.contains(&notice.stay));
         }
         for notice in notices.iter().zip(room.presence.users_after(&notices)) {
             if room.is_ended() {
@@ -145,6 +147,15 @@ impl<P: Peer> Shard<P> {
     }
 }
 
+/// The stays that last.
+fn live_stays<P>(member_index: &MemberIndex, room: &Room<P>) -> HashSet<StayId> {
+    let stay = |key| match member_index.get(key) {
+        Some(MemberSlot::Joined { profile, .. }) => profile.stay,
+        Some(MemberSlot::Waiting { .. } | MemberSlot::Left { .. }) | None => None,
+    };
+    room.members.iter().filter_map(|member| stay(member.key)).collect()
+}
+
 /// Appends a notice to a room's log, with the number of users after it.
 fn append<P: Peer>(
     commits: &mut PendingCommits,
@@ -153,7 +164,7 @@ fn append<P: Peer>(
     limits: &RoomLimits,
     now: Now,
 ) {
-    let PresenceNotice { kind, stay, username } = notice;
+    let PresenceNotice { kind, stay, session_id, username } = notice;
     let content = limits.notices.text(*kind, username);
     let online = u64::try_from(users).unwrap_or(u64::MAX);
     let draft = Draft {
@@ -162,7 +173,7 @@ fn append<P: Peer>(
         content: &content,
         client_id: None,
         id_session: None,
-        presence: Some(DraftPresence { username, online, stay: *stay }),
+        presence: Some(DraftPresence { username, online, stay: *stay, session_id: *session_id }),
     };
     commits.append(room, draft, Publisher::Notice(notice.clone()), limits, now);
 }

@@ -94,7 +94,7 @@ fn a_stay_that_nobody_saw_leaves_no_trace() {
     let (bob, _) = kit.join("r", "bob");
     kit.apply(Command::Leave(bob), &Arena::default());
     kit.batches.remove(0);
-    kit.answer(StoreAnswer::Committed { refused: Vec::new() });
+    kit.answer(StoreAnswer::Committed { refused: Vec::new(), placed: Vec::new() });
     kit.refuse();
     kit.tick_after(1);
     kit.commit();

@@ -49,14 +49,16 @@ impl<P: Peer> Shard<P> {
     /// The store has opened a room, or begun its log anew.
     pub(in crate::rooms::shard) fn opened(&mut self, key: RoomKey, opened: &Opened, now: Now) {
         if self.damaged.contains(&opened.id) {
+            self.unfollow(opened);
             return self.not_opened(key, RejectReason::Unavailable, now);
         }
         let opening = match self.rooms.get_mut(key.index) {
             Some(RoomSlot::Open(room)) if room.key == key => return self.epoch_was_reset(key, opened, now),
             Some(RoomSlot::Opening(opening)) if opening.key == key => opening,
-            Some(RoomSlot::Open(_) | RoomSlot::Opening(_)) | None => return,
+            Some(RoomSlot::Open(_) | RoomSlot::Opening(_)) | None => return self.unfollow(opened),
         };
         if opening.deleted.contains(&opened.id) {
+            self.unfollow(opened);
             // It was deleted after the store had looked: what waits is for the next room of that name.
             return self.ask_again(key.index, now);
         }
@@ -72,6 +74,7 @@ impl<P: Peer> Shard<P> {
             room.epoch = self.new_epoch(key);
         }
         self.end_opening();
+        self.follow(key, opened);
         self.open(key.index, room, &opened.open_stays, now);
     }
 

@@ -190,6 +190,7 @@ impl Kit {
             open_stays: Vec::new(),
             durability: Durability::Commit,
             retention: Retention::default(),
+            numbering: crate::rooms::store_api::Numbering::Shard,
         }
     }
 
@@ -197,7 +198,7 @@ impl Kit {
     pub(in crate::rooms) fn commit(&mut self) {
         while !self.batches.is_empty() {
             self.batches.remove(0);
-            self.answer(StoreAnswer::Committed { refused: Vec::new() });
+            self.answer(StoreAnswer::Committed { refused: Vec::new(), placed: Vec::new() });
         }
     }
 

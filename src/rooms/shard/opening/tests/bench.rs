@@ -77,6 +77,7 @@ pub(super) fn opened(id: RoomId, head: u64) -> Opened {
         open_stays: Vec::new(),
         durability: Durability::Async,
         retention: Retention::default(),
+        numbering: crate::rooms::store_api::Numbering::Shard,
     }
 }
 

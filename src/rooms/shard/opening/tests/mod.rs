@@ -363,7 +363,7 @@ fn rooms_that_nobody_is_in_are_forgotten_though_nobody_leaves_and_one_is_busy() 
         let (room, _) = bench.request();
         bench.answer(room, Ok(opened(RoomId(number), 0)));
         assert_eq!(bench.shard.take_batch().map(|batch| batch.records.len()), Some(1));
-        let committed = StoreAnswer::Committed { refused: Vec::new() };
+        let committed = StoreAnswer::Committed { refused: Vec::new(), placed: Vec::new() };
         bench.shard.answer(committed, Timestamp::from_micros(bench.now).into());
     }
     // The one in front is read from, and stays.
@@ -383,7 +383,7 @@ fn rooms_that_nobody_is_in_are_forgotten_though_nobody_leaves_and_one_is_busy() 
         bench.answer(room, Ok(opened(RoomId(100 + i64::from(member)), 0)));
         bench.apply(Command::Leave(MemberKey(member)));
         while bench.shard.take_batch().is_some() {
-            let committed = StoreAnswer::Committed { refused: Vec::new() };
+            let committed = StoreAnswer::Committed { refused: Vec::new(), placed: Vec::new() };
             bench.shard.answer(committed, Timestamp::from_micros(bench.now).into());
         }
     }

@@ -117,6 +117,7 @@ pub(super) fn opened(room: &str, head: u64) -> Opened {
         open_stays: Vec::new(),
         durability: Durability::Commit,
         retention: Retention::default(),
+        numbering: crate::rooms::store_api::Numbering::Shard,
     }
 }
 
@@ -188,7 +189,7 @@ impl World {
                     self.reads.push((reader, request));
                     self.room_read = Some(room);
                 }
-                StoreRequest::Open { .. } | StoreRequest::ResetEpoch { .. } => {}
+                StoreRequest::Open { .. } | StoreRequest::ResetEpoch { .. } | StoreRequest::Unfollow(_) => {}
             }
         }
         for effect in self.shard.take_session_effects() {
@@ -254,8 +255,11 @@ impl World {
     /// The store takes, or refuses, what was published.
     pub(super) fn store(&mut self, takes: bool) {
         while self.shard.take_batch().is_some() {
-            let answer =
-                if takes { StoreAnswer::Committed { refused: Vec::new() } } else { StoreAnswer::Refused };
+            let answer = if takes {
+                StoreAnswer::Committed { refused: Vec::new(), placed: Vec::new() }
+            } else {
+                StoreAnswer::Refused
+            };
             self.shard.answer(answer, self.now);
         }
         while self.shard.pump(usize::MAX) {}

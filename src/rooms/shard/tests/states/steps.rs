@@ -71,7 +71,7 @@ impl Kit {
                 asked.push((*room, *create));
                 false
             }
-            StoreRequest::ResetEpoch { .. } | StoreRequest::Read { .. } => true,
+            StoreRequest::ResetEpoch { .. } | StoreRequest::Read { .. } | StoreRequest::Unfollow(_) => true,
         });
         asked
     }
@@ -89,7 +89,7 @@ impl Kit {
                 resets.push(*room);
                 false
             }
-            StoreRequest::Open { .. } | StoreRequest::Read { .. } => true,
+            StoreRequest::Open { .. } | StoreRequest::Read { .. } | StoreRequest::Unfollow(_) => true,
         });
         resets
     }
@@ -117,7 +117,7 @@ impl Kit {
         assert!(!self.batches.is_empty(), "something to refuse");
         for _ in 0..self.batches.len() {
             self.batches.remove(0);
-            self.answer(StoreAnswer::Committed { refused: vec![RoomId(1)] });
+            self.answer(StoreAnswer::Committed { refused: vec![RoomId(1)], placed: Vec::new() });
         }
     }
 }

@@ -57,7 +57,7 @@ fn what_is_posted_together_is_stored_in_one_batch_or_not_at_all() {
     // The store refuses the second room alone.
     let answers = kit.post_all(&[("r", "4", "", false), ("s", "5", "", false)], false);
     kit.batches.clear();
-    kit.answer(StoreAnswer::Committed { refused: vec![RoomId(2)] });
+    kit.answer(StoreAnswer::Committed { refused: vec![RoomId(2)], placed: Vec::new() });
     assert_eq!(answered(&answers), vec![Some(Err(PostError::Unavailable)); 2]);
     assert_eq!(kit.resets().len(), 1, "it has nothing against the first");
     kit.say(MemberKey(1), "6", None);

@@ -1,0 +1,127 @@
+//! Whether Redis is as it has to be, and what may be lost as it is.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use redis::{RedisError, Value, cmd};
+
+use super::address::Address;
+use super::connection::Connection;
+use super::error::{ClusterError, reason};
+use super::value::text;
+
+/// The oldest version that has what is needed.
+const VERSION_MIN: u64 = 7;
+
+/// How many times the patience with one answer Redis is waited for.
+const PATIENCE: u32 = 5;
+
+/// What is said of Redis, by name.
+struct Facts(HashMap<String, String>);
+
+impl Facts {
+    /// From `name:value` lines.
+    fn parse(info: &str) -> Facts {
+        let facts = info.lines().filter_map(|line| line.split_once(':'));
+        Facts(facts.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+    }
+
+    fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Looks at Redis; gives what is to be said in the log.
+pub(super) fn check(address: &Address, timeout: Duration) -> Result<Vec<String>, ClusterError> {
+    let unreachable = |error: RedisError| {
+        let (address, reason) = (address.to_string(), reason(&error));
+        if error.is_io_error() {
+            ClusterError::Unreachable { address, reason }
+        } else {
+            ClusterError::Unfit { address, reason }
+        }
+    };
+    let mut connection = Connection::open(address, timeout * PATIENCE).map_err(unreachable)?;
+    let info = connection.ask(&cmd("INFO")).map_err(unreachable)?;
+    let facts = Facts::parse(info_text(&info));
+    judge(&facts).map_err(|reason| ClusterError::Unfit { address: address.to_string(), reason })
+}
+
+fn info_text(info: &Value) -> &str {
+    match info {
+        Value::VerbatimString { text, .. } => text,
+        other => text(other).unwrap_or_default(),
+    }
+}
+
+fn judge(facts: &Facts) -> Result<Vec<String>, String> {
+    // Valkey says 7.2 for the sake of older clients, and its own version beside.
+    let version = facts.get("redis_version");
+    let major = version.split('.').next().and_then(|major| major.parse::<u64>().ok());
+    if major.is_none_or(|major| major < VERSION_MIN) {
+        return Err(format!("it is version {version:?}, and 7.0 or later is needed (or Valkey)"));
+    }
+    if facts.get("redis_mode") == "cluster" {
+        return Err("it is a Redis Cluster, which this version does not know (name a single server)".into());
+    }
+    if facts.get("role") != "master" {
+        return Err("it is a replica (name its master)".into());
+    }
+    let policy = facts.get("maxmemory_policy");
+    if policy != "noeviction" {
+        return Err(format!(
+            "its maxmemory-policy is {policy:?}, so that it would throw rooms away (set it to noeviction)"
+        ));
+    }
+    let mut warnings = Vec::new();
+    if facts.get("aof_enabled") != "1" {
+        warnings.push(
+            "Redis does not write an append-only file: what was said since its last snapshot is lost if it ends \
+             (set appendonly yes)"
+                .into(),
+        );
+    }
+    if facts.get("connected_slaves") != "0" {
+        warnings.push(
+            "Redis has replicas: what they have not got yet is lost if one of them takes over (members are told \
+             by a new epoch)"
+                .into(),
+        );
+    }
+    Ok(warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\nrole:master\r\n\
+                        maxmemory_policy:noeviction\r\naof_enabled:1\r\nconnected_slaves:0\r\n";
+
+    fn judged(from: &str, to: &str) -> Result<Vec<String>, String> {
+        assert!(GOOD.contains(from));
+        judge(&Facts::parse(&GOOD.replace(from, to)))
+    }
+
+    #[test]
+    fn redis_that_would_lose_rooms_by_itself_is_refused() {
+        assert_eq!(judged("", ""), Ok(Vec::new()));
+        let cases = [
+            ("7.0.15", "6.2.7", "version"),
+            ("7.0.15", "seven", "version"),
+            ("standalone", "cluster", "Cluster"),
+            ("role:master", "role:slave", "replica"),
+            ("noeviction", "allkeys-lru", "maxmemory-policy"),
+        ];
+        for (from, to, said) in cases {
+            assert!(judged(from, to).unwrap_err().contains(said), "{to}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_lost_is_said() {
+        for (from, to) in [("aof_enabled:1", "aof_enabled:0"), ("slaves:0", "slaves:2")] {
+            assert_eq!(judged(from, to).unwrap().len(), 1);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The thread that looks after things from time to time: leases of this node and of others, where logs stand, whether
+//! announcements are heard, what had to be left for later.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use redis::{Value, cmd};
+
+use super::appender::Input;
+use super::asker::Asker;
+use super::error::{not_understood, unavailable};
+use super::following::miss;
+use super::listener::{Hearing, probe_channel};
+use super::partition::Partition;
+use super::reaping::reap;
+use super::registry;
+use super::rooms::Room;
+use super::scripts::{HEADS, RENEW};
+use super::shared::{Shared, nonce};
+use super::telling;
+use super::value::{hex, list, text, texts, whole};
+use crate::store::{StoreError, Watch};
+use crate::system::instant;
+
+/// How often it is looked after what was left for later.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// How often it is tried whether announcements are heard.
+const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often it is looked where logs stand.
+const HEADS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often it is looked for imports that nobody goes on with, and how long nobody has.
+const IMPORTS_INTERVAL: Duration = Duration::from_secs(60);
+const IMPORT_IDLE: Duration = Duration::from_secs(600);
+
+/// Something that is due every so often.
+struct Due {
+    interval: Duration,
+    at: Instant,
+}
+
+impl Due {
+    fn every(interval: Duration) -> Due {
+        Due { interval, at: instant() }
+    }
+
+    fn is_now(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.at;
+        if is_due {
+            self.at = now + self.interval;
+        }
+        is_due
+    }
+}
+
+/// Looks after things.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    hearing: Arc<Hearing>,
+    inputs: Sender<Input>,
+    asker: Asker,
+    probe: Due,
+    leases: Due,
+    heads: Due,
+    imports: Due,
+}
+
+impl Keeper {
+    pub(super) fn new(shared: Arc<Shared>, hearing: Arc<Hearing>, inputs: Sender<Input>) -> Keeper {
+        let asker = shared.asker();
+        let lease = shared.lease;
+        Keeper {
+            shared,
+            hearing,
+            inputs,
+            asker,
+            probe: Due::every(PROBE_INTERVAL),
+            leases: Due::every(lease / 3),
+            heads: Due::every(HEADS_INTERVAL),
+            imports: Due::every(IMPORTS_INTERVAL),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let _watch = Watch(self.shared.monitor.clone());
+        let round = ROUND.min(self.shared.lease / 6);
+        while !self.shared.is_ending.load(Ordering::Relaxed) {
+            if let Err(error) = self.round() {
+                self.shared.contact.lost();
+                tracing::debug!(%error, "what is due has to wait for Redis");
+            }
+            std::thread::park_timeout(round);
+        }
+    }
+
+    fn round(&mut self) -> Result<(), StoreError> {
+        let now = instant();
+        for room in self.shared.behind.take() {
+            // Whoever tells its shard something has the room locked, and may wait for the shard.
+            let shared = self.shared.clone();
+            self.shared.tasks.push(move |_| miss(&shared, &room));
+        }
+        self.announce_again();
+        if self.probe.is_now(now) {
+            self.send_probe()?;
+            telling::hear(&self.shared, &mut self.asker)?;
+        }
+        telling::give(&self.shared, &mut self.asker)?;
+        if self.leases.is_now(now) {
+            self.renew()?;
+        }
+        if self.heads.is_now(now) {
+            self.compare_heads()?;
+        }
+        if self.imports.is_now(now) {
+            let options = &self.shared.options;
+            self.asker.once(|connection| registry::take_back_overdue(connection, IMPORT_IDLE, options))?;
+        }
+        Ok(())
+    }
+
+    /// Says something that the listener should hear.
+    fn send_probe(&mut self) -> Result<(), StoreError> {
+        let number = self.hearing.sent.load(Ordering::Relaxed) + 1;
+        let mut probe = cmd("SPUBLISH");
+        probe.arg(probe_channel(&self.shared.node)).arg(number);
+        self.asker.ask(|connection| connection.ask(&probe))?;
+        self.hearing.sent.store(number, Ordering::Relaxed);
+        self.shared.contact.made();
+        if !self.shared.is_refusing.load(Ordering::Relaxed) {
+            self.shared.monitor.succeeded();
+        }
+        Ok(())
+    }
+
+    /// Has the stays of rooms announced again whose logs have lost something.
+    fn announce_again(&self) {
+        for room in self.shared.stays.take_lost() {
+            if self.inputs.try_send(Input::Again(room.clone())).is_err() {
+                self.shared.stays.lose(&room);
+            }
+        }
+    }
+
+    /// Renews the leases of this node, and looks after those that others have not renewed.
+    fn renew(&mut self) -> Result<(), StoreError> {
+        let mut own: BTreeMap<Partition, Vec<Arc<Room>>> = BTreeMap::new();
+        for room in self.shared.stays.rooms() {
+            own.entry(room.partition).or_default().push(room);
+        }
+        let mut partitions: BTreeSet<Partition> = own.keys().copied().collect();
+        partitions.extend(self.shared.subscriptions.rooms().iter().map(|room| room.partition));
+        let partitions: Vec<Partition> = partitions.into_iter().collect();
+        let lease = u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX);
+        let calls = partitions.iter().map(|partition| {
+            let mut call = RENEW.call(&[partition.nodes()]);
+            call.arg(&self.shared.node).arg(if own.contains_key(partition) { lease } else { 0 });
+            call
+        });
+        let calls: Vec<redis::Cmd> = calls.collect();
+        let answers = self.asker.ask(|connection| RENEW.run_all(connection, &calls))?;
+        let mut overdue = Vec::new();
+        for (partition, answer) in partitions.into_iter().zip(&answers) {
+            let (is_held, nodes) = renewed(answer).ok_or_else(|| unavailable(&not_understood("leases")))?;
+            if let (false, Some(rooms)) = (is_held, own.remove(&partition)) {
+                tracing::warn!(
+                    rooms = rooms.len(),
+                    "other nodes have taken this one for dead: its members are announced again"
+                );
+                rooms.iter().for_each(|room| self.shared.stays.lose(room));
+            }
+            overdue.extend(nodes.into_iter().map(|node| (partition, node)));
+        }
+        self.announce_again();
+        if !self.shared.contact.has_lasted(self.shared.lease) {
+            return Ok(());
+        }
+        // What takes longer than this would be at the cost of the own lease.
+        let until = instant() + self.shared.lease / 6;
+        for (partition, node) in overdue {
+            reap(&self.shared, &mut self.asker, partition, &node, until)?;
+        }
+        Ok(())
+    }
+
+    /// Looks where the logs stand that are followed here.
+    fn compare_heads(&mut self) -> Result<(), StoreError> {
+        let mut by_partition: BTreeMap<Partition, Vec<Arc<Room>>> = BTreeMap::new();
+        for room in self.shared.subscriptions.rooms() {
+            by_partition.entry(room.partition).or_default().push(room);
+        }
+        let groups: Vec<(Partition, Vec<Arc<Room>>)> = by_partition.into_iter().collect();
+        let calls = groups.iter().map(|(partition, rooms)| {
+            let rooms = rooms.iter().map(|room| partition.room(&room.name));
+            let keys: Vec<String> = std::iter::once(partition.meta()).chain(rooms).collect();
+            let seen = self.shared.generations.of(*partition);
+            let mut call = HEADS.call(&keys);
+            call.arg(&*seen.generation).arg(seen.changes).arg(nonce());
+            call
+        });
+        let calls: Vec<redis::Cmd> = calls.collect();
+        let answers = self.asker.ask(|connection| HEADS.run_all(connection, &calls))?;
+        for ((partition, rooms), answer) in groups.iter().zip(&answers) {
+            self.compare(*partition, rooms, answer)
+                .ok_or_else(|| unavailable(&not_understood("heads of logs")))?;
+        }
+        Ok(())
+    }
+
+    fn compare(&self, partition: Partition, rooms: &[Arc<Room>], answer: &Value) -> Option<()> {
+        let heads = texts(answer)?;
+        let ([generation, changes], heads) = heads.split_first_chunk::<2>()?;
+        super::generation::generation_number(generation)?;
+        self.shared.generations.note(partition, generation, whole(changes)?);
+        let (heads, []) = heads.as_chunks::<3>() else { return None };
+        for (room, [uid, epoch, seq]) in rooms.iter().zip(heads) {
+            // One that is being told something is looked at the next time.
+            let Some(mut log) = room.try_lock() else { continue };
+            let is_known = *log.uid == **uid;
+            let is_shown = log.follow.live().is_none_or(|live| {
+                is_known && hex(epoch) == Some(live.epoch) && whole(seq) == Some(live.shown)
+            });
+            drop(log);
+            if !is_shown {
+                self.shared.behind.note(room);
+            }
+        }
+        Some(())
+    }
+}
+
+/// Whether a lease was held all the time, and the nodes that have not renewed theirs.
+fn renewed(answer: &Value) -> Option<(bool, Vec<Box<str>>)> {
+    let [held, overdue] = list(answer)? else { return None };
+    let nodes = texts(overdue)?.into_iter().map(|node| hex(node).map(|_| node.into()));
+    Some((text(held)? == "1", nodes.collect::<Option<_>>()?))
+}

@@ -1,0 +1,79 @@
+//! Several nodes that act as one: rooms whose logs are in Redis or Valkey, where every node writes to them.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `options`, `error` | where the engine is, and how long it is waited for; what can go wrong |
+//! | `partition`, `keys` | which part of the cluster a room belongs to; what is kept where |
+//! | `scripts`, `answers` | what Redis does in one step, and what it answers to it |
+//! | `value`, `entry`, `settings`, `draft` | values of Redis; messages in streams and announcements; what a room has its own way; messages on their way |
+//! | `address`, `connection`, `asker` | where Redis is; one connection to it; one who asks it |
+//! | `generation`, `instance` | what this node has seen of each partition; one life of Redis |
+//! | `follow`, `rooms` | how far a log was shown; the rooms that this process knows |
+//! | `subscriptions`, `tasks`, `behind`, `stays` | channels; what readers have to do; logs to be read again; stays of this node |
+//! | `contact`, `complaints` | since when Redis answers; what is wrong there, for the log |
+//! | `shared` | what all threads have in common |
+//! | `opening`, `following` | where a log stands; logs are shown as they grow |
+//! | `queue`, `appender` | what waits to be appended; the thread that appends |
+//! | `listener` | the thread that listens to announcements |
+//! | `keeper`, `reaping` | the thread that looks after things from time to time; stays of nodes that are gone end |
+//! | `presence` | who is in a room on all nodes |
+//! | `orders`, `telling` | what nodes tell each other; how they do |
+//! | `backend` | the cluster as a store |
+//! | `registry` | which rooms there are, who takes part in them, imports, bans |
+//! | `checks`, `start` | whether Redis is as it has to be; the threads |
+//! | `hostile` | for fuzzing: whatever Redis could say |
+//! | `model` | the protocol as a small model, all of whose states are looked at |
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "values and errors of Redis are of many kinds, of which each place knows what to do with one or two"
+)]
+
+mod address;
+mod answers;
+mod appender;
+mod asker;
+mod backend;
+mod behind;
+mod checks;
+mod complaints;
+mod connection;
+mod contact;
+mod draft;
+mod entry;
+mod error;
+mod follow;
+mod following;
+mod generation;
+#[cfg(any(all(test, feature = "auth", feature = "stomp"), feature = "fuzzing"))]
+pub(crate) mod hostile;
+mod instance;
+mod keeper;
+mod keys;
+mod listener;
+#[cfg(test)]
+mod model;
+mod opening;
+mod options;
+mod orders;
+mod partition;
+mod presence;
+mod queue;
+mod reaping;
+mod registry;
+mod rooms;
+mod scripts;
+mod settings;
+mod shared;
+mod start;
+mod stays;
+mod subscriptions;
+mod tasks;
+mod telling;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use self::error::ClusterError;
+pub use self::options::{ClusterOptions, Joined};
+pub use self::start::start;

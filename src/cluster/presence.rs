@@ -1,0 +1,52 @@
+//! Who is in a room, on all nodes.
+
+use redis::{RedisResult, Value, cmd};
+
+use super::connection::Connection;
+use super::error::not_understood;
+use super::rooms::Room;
+use super::value::{text, whole};
+use crate::rooms::Timestamp;
+use crate::store::Presence;
+
+/// A stay as Redis has it: `node|session|time|user`.
+fn presence(stay: &str) -> Option<Presence> {
+    let mut parts = stay.splitn(4, '|');
+    let (_node, session, joined_at, user) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let is_hex = session.len() == 32 && session.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let session_id = u128::from_str_radix(session, 16).ok().filter(|_| is_hex)?;
+    let joined_at = Timestamp::from_micros(whole(joined_at)?);
+    Some(Presence { session_id, user: user.into(), joined_at })
+}
+
+/// The sessions in a room.
+pub(super) fn sessions(connection: &mut Connection, room: &Room) -> RedisResult<Vec<Presence>> {
+    let stays = connection.ask(cmd("HVALS").arg(room.partition.stays(&room.name)))?;
+    let stays = match &stays {
+        Value::Array(stays) | Value::Set(stays) => stays,
+        _ => return Err(not_understood("who is in a room")),
+    };
+    let sessions: Option<Vec<Presence>> = stays.iter().map(|stay| presence(text(stay)?)).collect();
+    sessions.ok_or_else(|| not_understood("who is in a room"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stay_says_who_came_when() {
+        let stay = "00000000000000aa|000000000000000000000000000000ff|17|a|b";
+        let expected =
+            Presence { session_id: 255, user: "a|b".into(), joined_at: Timestamp::from_micros(17) };
+        assert_eq!(presence(stay), Some(expected));
+        for stay in [
+            "",
+            "a|ff|17|ann",
+            "a|000000000000000000000000000000ff|x|ann",
+            "a|000000000000000000000000000000ff|17",
+        ] {
+            assert_eq!(presence(stay), None, "{stay}");
+        }
+    }
+}

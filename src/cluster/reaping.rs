@@ -1,0 +1,103 @@
+//! Stays of nodes that are gone end: each with one LEAVE, whichever node comes first.
+
+use std::time::Instant;
+
+use redis::{RedisResult, Value, cmd};
+
+use super::asker::Asker;
+use super::connection::Connection;
+use super::error::not_understood;
+use super::partition::Partition;
+use super::scripts::{BURY, REAP};
+use super::shared::{Shared, nonce};
+use super::value::{list, text};
+use crate::store::StoreError;
+use crate::system::instant;
+
+/// Rooms that are asked for at once.
+const ROOMS: usize = 256;
+
+/// Ends the stays of a node in a partition, if its lease is still not renewed; what is left at `until` is left for later.
+pub(super) fn reap(
+    shared: &Shared,
+    asker: &mut Asker,
+    partition: Partition,
+    node: &str,
+    until: Instant,
+) -> Result<(), StoreError> {
+    tracing::info!(node, "a node is gone: its members are taken to have left");
+    loop {
+        let rooms = asker.ask(|connection| rooms_of(connection, partition, node))?;
+        if rooms.is_empty() {
+            break;
+        }
+        for room in rooms {
+            if instant() >= until {
+                return Ok(());
+            }
+            while {
+                let answer = asker.ask(|connection| end_stays(shared, connection, partition, node, &room))?;
+                match answer {
+                    Ended::Alive => return Ok(()),
+                    Ended::Done => false,
+                    Ended::More => true,
+                }
+            } {}
+        }
+    }
+    let keys = [partition.nodes(), partition.rooms_of_node(node)];
+    let mut bury = BURY.call(&keys);
+    bury.arg(node);
+    asker.ask(|connection| BURY.run(connection, &bury)).map(drop)
+}
+
+/// Some of the rooms in which a node has stays.
+fn rooms_of(connection: &mut Connection, partition: Partition, node: &str) -> RedisResult<Vec<String>> {
+    let mut scan = cmd("HRANDFIELD");
+    scan.arg(partition.rooms_of_node(node)).arg(ROOMS);
+    let found = connection.ask(&scan)?;
+    if matches!(found, Value::Nil) {
+        return Ok(Vec::new());
+    }
+    let rooms =
+        list(&found).and_then(|rooms| rooms.iter().map(|room| text(room).map(str::to_owned)).collect());
+    rooms.ok_or_else(|| not_understood("the rooms of a node"))
+}
+
+/// What became of stays.
+enum Ended {
+    /// The node is there.
+    Alive,
+    /// All have ended.
+    Done,
+    /// There may be more.
+    More,
+}
+
+fn end_stays(
+    shared: &Shared,
+    connection: &mut Connection,
+    partition: Partition,
+    node: &str,
+    room: &str,
+) -> RedisResult<Ended> {
+    let keys = [
+        partition.room(room),
+        partition.stream(room),
+        partition.meta(),
+        partition.stays(room),
+        partition.users(room),
+        partition.rooms_of_node(node),
+        partition.nodes(),
+    ];
+    let seen = shared.generations.of(partition);
+    let mut call = REAP.call(&keys);
+    call.arg(node).arg(room).arg(partition.channel(room)).arg(nonce()).arg(&shared.leave_notice);
+    call.arg(&shared.node).arg(&*seen.generation).arg(seen.changes).arg(shared.retention());
+    match text(&REAP.run(connection, &call)?) {
+        Some("alive") => Ok(Ended::Alive),
+        Some("done") => Ok(Ended::Done),
+        Some("more") => Ok(Ended::More),
+        _ => Err(not_understood("the end of stays")),
+    }
+}

@@ -1,0 +1,127 @@
+//! Rooms are created, shown, joined, left, configured, deleted.
+
+use redis::{ConnectionLike, Value};
+
+use super::answer::{hex, malformed, text};
+use super::call::{Call, LuaScript};
+use super::info::{read_info, write_settings};
+use crate::cluster::partition::Partition;
+use crate::rooms::store_api::RoomSettings;
+use crate::store::{NewRoom, PARTICIPANTS_MAX, RoomInfo, StoreError, made_up_id};
+use crate::system::random;
+
+static CREATE: LuaScript =
+    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/create.lua")));
+static SHOW: LuaScript =
+    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/show.lua")));
+static JOIN: LuaScript =
+    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/join.lua")));
+static LEAVE: LuaScript =
+    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/leave.lua")));
+static CONFIGURE: LuaScript =
+    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/configure.lua")));
+static DELETE: LuaScript =
+    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/delete.lua")));
+
+/// What scripts of a room are given, as `room.lua` has it.
+pub(super) fn call(script: &'static LuaScript, room: &str) -> Call {
+    let partition = Partition::of(room);
+    let keys = vec![
+        partition.room(room),
+        partition.stream(room),
+        partition.participants(room),
+        partition.stays(room),
+        partition.users(room),
+        partition.rooms(),
+        partition.rooms_by_participant(),
+        partition.imports(),
+        partition.meta(),
+        partition.channel(room),
+    ];
+    Call::new(script, keys).arg(room).arg(partition.prefix())
+}
+
+/// As scripts take a `uid`, an epoch, a generation.
+pub(super) fn nonce() -> String {
+    format!("{:016x}", random())
+}
+
+/// Gives a script what makes a room, as `make` in `room.lua` takes it.
+pub(super) fn with_room(call: Call, room: &NewRoom) -> Call {
+    let by = room.created_by.as_deref().map_or(String::new(), |by| format!("+{by}"));
+    call.arg(nonce())
+        .arg(nonce())
+        .arg(nonce())
+        .arg(room.created_at.micros().to_string())
+        .arg(&*room.name)
+        .arg(&*room.description)
+        .arg(by)
+        .arg(write_settings(&room.settings))
+}
+
+pub(in crate::cluster) fn create_room(
+    conn: &mut dyn ConnectionLike,
+    room: NewRoom,
+) -> Result<RoomInfo, StoreError> {
+    let id = room.id.clone().unwrap_or_else(|| made_up_id(room.created_at));
+    match with_room(call(&CREATE, &id), &room).run(conn)? {
+        Value::Int(0) => Err(StoreError::RoomExists),
+        answer => read_info(&id, answer),
+    }
+}
+
+pub(in crate::cluster) fn room(conn: &mut dyn ConnectionLike, id: &str) -> Result<RoomInfo, StoreError> {
+    read_info(id, show(id).run(conn)?)
+}
+
+/// Asks for what [`read_info`] reads.
+pub(super) fn show(id: &str) -> Call {
+    call(&SHOW, id)
+}
+
+pub(in crate::cluster) fn join_participant(
+    conn: &mut dyn ConnectionLike,
+    id: &str,
+    user: &str,
+) -> Result<RoomInfo, StoreError> {
+    match call(&JOIN, id).arg(user).arg(PARTICIPANTS_MAX.to_string()).run(conn)? {
+        Value::Int(0) => Err(StoreError::TooManyParticipants),
+        answer => read_info(id, answer),
+    }
+}
+
+pub(in crate::cluster) fn leave_participant(
+    conn: &mut dyn ConnectionLike,
+    id: &str,
+    user: &str,
+) -> Result<RoomInfo, StoreError> {
+    read_info(id, call(&LEAVE, id).arg(user).run(conn)?)
+}
+
+/// Changes what a room has its own way. What it keeps no longer goes with the next append.
+pub(in crate::cluster) fn configure_room(
+    conn: &mut dyn ConnectionLike,
+    id: &str,
+    settings: &RoomSettings,
+) -> Result<(), StoreError> {
+    match call(&CONFIGURE, id).arg(write_settings(settings)).run(conn)? {
+        Value::Nil => Err(StoreError::NoSuchRoom),
+        Value::Int(1) => Ok(()),
+        _ => Err(malformed("an answer that was not asked for")),
+    }
+}
+
+/// Deletes a room and all that belongs to it, and says so to those who follow it: the byte `D` and the `uid`. What is
+/// returned is the `uid`.
+pub(in crate::cluster) fn delete_room(
+    conn: &mut dyn ConnectionLike,
+    id: &str,
+) -> Result<Box<str>, StoreError> {
+    match call(&DELETE, id).run(conn)? {
+        Value::Nil => Err(StoreError::NoSuchRoom),
+        // Whatever it was called, it is gone.
+        uid => {
+            text(uid).and_then(|uid| hex(&uid).map(|_| uid).ok_or_else(|| malformed("another kind of uid")))
+        }
+    }
+}

@@ -1,0 +1,5 @@
+local uid = uid()
+if uid then
+  remove(uid)
+end
+return uid

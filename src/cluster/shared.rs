@@ -1,0 +1,68 @@
+//! What all threads of the engine have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::address::Address;
+use super::asker::Asker;
+use super::behind::Behind;
+use super::contact::Contact;
+use super::generation::Generations;
+use super::orders::Orders;
+use super::rooms::{Room, Rooms};
+use super::stays::Stays;
+use super::subscriptions::Subscriptions;
+use super::tasks::Tasks;
+use crate::store::{Monitor, Options};
+
+/// What all threads have in common.
+pub(super) struct Shared {
+    /// This process, 16 hex digits.
+    pub(super) node: String,
+    pub(super) address: Arc<Address>,
+    pub(super) timeout: Duration,
+    pub(super) lease: Duration,
+    pub(super) options: Options,
+    pub(super) monitor: Arc<Monitor>,
+    pub(super) rooms: Rooms,
+    pub(super) generations: Generations,
+    pub(super) subscriptions: Subscriptions,
+    pub(super) tasks: Tasks,
+    pub(super) behind: Behind,
+    pub(super) stays: Stays,
+    pub(super) orders: Orders,
+    /// What a LEAVE says; `{username}` stands for the user's name.
+    pub(super) leave_notice: String,
+    pub(super) contact: Contact,
+    /// Whether Redis answers and does not append.
+    pub(super) is_refusing: AtomicBool,
+    pub(super) is_ending: AtomicBool,
+}
+
+impl Shared {
+    /// One who asks over a connection of its own.
+    pub(super) fn asker(&self) -> Asker {
+        Asker::new(self.address.clone(), self.timeout, self.monitor.clone())
+    }
+
+    /// The channel of a room is wanted by one less.
+    pub(super) fn released(self: &Arc<Shared>, room: &Arc<Room>) {
+        let (shared, room) = (self.clone(), room.clone());
+        // Redis is told by one who may wait for it.
+        self.tasks.push(move |_| shared.subscriptions.release(&room));
+    }
+
+    /// Messages kept at most, microseconds that they are kept, and bytes, as the scripts take it: 0 is without limit.
+    pub(super) fn retention(&self) -> String {
+        let retention = self.options.retention;
+        let micros = |age: Duration| u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
+        let (messages, bytes) = (retention.messages_max.unwrap_or(0), retention.bytes_max.unwrap_or(0));
+        format!("{messages} {} {bytes}", retention.age_max.map_or(0, micros))
+    }
+}
+
+/// Sixteen hex digits that nobody else has.
+pub(super) fn nonce() -> String {
+    format!("{:016x}", crate::system::random())
+}

@@ -1,0 +1,19 @@
+//! Several nodes on one Redis or Valkey. The tests need its server, so `cargo test` leaves them out; `tests/cluster/run`
+//! runs them, with each server that it finds.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `engine` | a Redis of the test's own, which can be paused, killed, emptied and put back |
+//! | `member` | nodes, and members of their rooms |
+//! | `together` | what holds while all is well: one order, one presence, one REST interface |
+//! | `away` | Redis does not answer, or has forgotten something; a node dies |
+//! | `chaos` | all of it at random, under load; what every client was shown is compared at the end |
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![expect(clippy::print_stdout, reason = "a run that failed says what has happened to it")]
+
+mod away;
+mod chaos;
+mod engine;
+mod member;
+mod together;
