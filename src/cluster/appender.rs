@@ -439,9 +439,7 @@ fn call(shared: &Shared, turn: &Turn) -> Cmd {
     call.arg(&shared.node).arg(turn.number).arg(&*shown.uid).arg(&shown.epoch).arg(shown.seq);
     call.arg(shown.at.micros()).arg(&*shown.generation).arg(&*seen.generation).arg(seen.changes);
     call.arg(nonce()).arg(u64::try_from(window).unwrap_or(u64::MAX)).arg(shared.retention());
-    call.arg(u64::try_from(shared.lease.as_millis()).unwrap_or(u64::MAX))
-        .arg(partition.channel(name))
-        .arg(name);
+    call.arg(shared.lease_millis()).arg(partition.channel(name)).arg(name);
     for (draft, key) in drafts.iter().zip(key_of) {
         draft.push_args(&mut call, key);
     }

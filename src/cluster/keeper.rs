@@ -80,7 +80,7 @@ impl Keeper {
             inputs,
             asker,
             probe: Due::every(PROBE_INTERVAL),
-            leases: Due::every(lease / 3),
+            leases: Due::every(lease / 6),
             heads: Due::every(HEADS_INTERVAL),
             imports: Due::every(IMPORTS_INTERVAL),
         }
@@ -88,7 +88,7 @@ impl Keeper {
 
     pub(super) fn run(mut self) {
         let _watch = Watch(self.shared.monitor.clone());
-        let round = ROUND.min(self.shared.lease / 6);
+        let round = ROUND.min(self.shared.lease / 12);
         while !self.shared.is_ending.load(Ordering::Relaxed) {
             if let Err(error) = self.round() {
                 self.shared.contact.lost();
@@ -156,7 +156,7 @@ impl Keeper {
         let mut partitions: BTreeSet<Partition> = own.keys().copied().collect();
         partitions.extend(self.shared.subscriptions.rooms().iter().map(|room| room.partition));
         let partitions: Vec<Partition> = partitions.into_iter().collect();
-        let lease = u64::try_from(self.shared.lease.as_millis()).unwrap_or(u64::MAX);
+        let lease = self.shared.lease_millis();
         let calls = partitions.iter().map(|partition| {
             let mut call = RENEW.call(&[partition.nodes()]);
             call.arg(&self.shared.node).arg(if own.contains_key(partition) { lease } else { 0 });
@@ -177,11 +177,11 @@ impl Keeper {
             overdue.extend(nodes.into_iter().map(|node| (partition, node)));
         }
         self.announce_again();
-        if !self.shared.contact.has_lasted(self.shared.lease) {
+        if !self.shared.contact.has_lasted(self.shared.lease / 2) {
             return Ok(());
         }
         // What takes longer than this would be at the cost of the own lease.
-        let until = instant() + self.shared.lease / 6;
+        let until = instant() + self.shared.lease / 12;
         for (partition, node) in overdue {
             reap(&self.shared, &mut self.asker, partition, &node, until)?;
         }

@@ -142,7 +142,7 @@ pub(super) fn look_at(
         let Found::There(standing) = stand(shared, asker, room, &shown, look)? else { return Ok(None) };
         if attempt == 0
             && standing.users > 0
-            && shared.contact.has_lasted(shared.lease)
+            && shared.contact.has_lasted(shared.lease / 2)
             && !standing.overdue.is_empty()
         {
             // Whoever opens the room is not told of users that are gone.

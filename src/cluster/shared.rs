@@ -53,6 +53,12 @@ impl Shared {
         self.tasks.push(move |_| shared.subscriptions.release(&room));
     }
 
+    /// For how many milliseconds Redis keeps a lease. What is left of the time for which a node is believed to be there is
+    /// for the others to find out that it is not.
+    pub(super) fn lease_millis(&self) -> u64 {
+        u64::try_from((self.lease * 2 / 3).as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Messages kept at most, microseconds that they are kept, and bytes, as the scripts take it: 0 is without limit.
     pub(super) fn retention(&self) -> String {
         let retention = self.options.retention;

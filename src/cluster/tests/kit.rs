@@ -17,7 +17,7 @@ use crate::store::{Done, Options, Store, StoreError, StoreThreads};
 use crate::system::instant;
 
 /// How long a node is believed to be there.
-pub(super) const LEASE: Duration = Duration::from_secs(3);
+pub(super) const LEASE: Duration = Duration::from_secs(5);
 
 /// How long anything is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
