@@ -33,7 +33,7 @@ impl Tasks {
         }
     }
 
-    /// Waits for the next; `None` once all is done after the end.
+    /// Waits for the next; `None` after the end.
     pub(super) fn next(&self) -> Option<Task> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -47,9 +47,14 @@ impl Tasks {
         }
     }
 
-    /// Nothing more is taken.
+    /// Nothing more is taken, and what waits is dropped: nobody is there any more whom it could serve.
     pub(super) fn end(&self) {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).has_ended = true;
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.has_ended = true;
+        let waiting = std::mem::take(&mut queue.waiting);
+        // Dropping one answers it.
+        drop(queue);
+        drop(waiting);
         self.changed.notify_all();
     }
 }

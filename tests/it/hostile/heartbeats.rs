@@ -96,8 +96,7 @@ fn who_says_nothing_is_closed_and_who_answers_pings_is_not() {
 
 #[test]
 fn after_the_server_was_stopped_nobody_is_taken_for_silent() {
-    let server =
-        ConfiguredProcess::start("[heartbeat]\nping_interval = \"1s\"\nidle_timeout = \"5s\"\n");
+    let server = ConfiguredProcess::start("[heartbeat]\nping_interval = \"1s\"\nidle_timeout = \"5s\"\n");
     let mut raws: Vec<Raw> = (0..100).map(|_| Raw::open_at(server.address(), "/echo")).collect();
     server.signal("STOP");
     let start = now();
