@@ -277,7 +277,8 @@ section! {
     /// Several servers that act as one: they keep their chat rooms in the same Redis (7.0 or later) or Valkey. What `data`
     /// and `history.durability` say does not hold for chat rooms then.
     Cluster {
-        /// Where Redis is: "redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]". Not set: this server is alone.
+        /// Where Redis is: "redis://HOST:PORT/DATABASE" (6379 and 0 if they are left out), with USER:PASSWORD@ before the host if
+        /// need be. Not set: this server is alone.
         url: Option<Secret> = None, EngineUrl { example: "redis://127.0.0.1:6379" };
         /// How long Redis may take to answer. After that a publisher is told "unavailable", or answered with 503.
         timeout: Duration = Duration::from_secs(2), Time { range: Duration::from_millis(100)..=Duration::from_secs(60), zero: false };
