@@ -1,6 +1,7 @@
 //! The store as one shard sees it: requests go there, answers come back through a channel of the shard's own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -10,6 +11,7 @@ use crate::rooms::{
     BATCHES_MAX, PAGES_MAX, Reader, RejectReason, RoomKey, STORE_REQUESTS_MAX, StoreAnswer, Timestamp,
 };
 use crate::store::{Done, Follower, Store, StoreError};
+use crate::system::steady;
 
 /// Maximum number of answers under way to one shard. A shard that is further behind makes the store wait.
 // More than a shard asks for at a time (asserted below), so that the store, which serves all shards, never waits for
@@ -24,12 +26,42 @@ pub(super) type Wakeup = Arc<dyn Fn() + Send + Sync>;
 // About one commit: then there is room. The store does not tell when its queue has room again.
 pub(super) const WAIT: Duration = Duration::from_millis(5);
 
+/// How long no other line is written about what the store could not do.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
+
 /// The store as one shard sees it.
 pub(super) struct StoreClient {
     store: Store,
     answers: AnswerSender,
     follower: Follower,
+    complaints: Complaints,
     answered: Receiver<StoreAnswer>,
+}
+
+/// Lines about what the store could not do: one in a while, however many rooms and members it concerns.
+#[derive(Clone, Default)]
+struct Complaints(Arc<Said>);
+
+#[derive(Default)]
+struct Said {
+    /// Not before this second is another line written.
+    next_at: AtomicU64,
+    left_out: AtomicU64,
+}
+
+impl Complaints {
+    /// Says it, unless something was said just now.
+    fn complain(&self, error: &StoreError, what: &str) {
+        let (now, Said { next_at, left_out }) = (steady().as_secs(), &*self.0);
+        let due = next_at.load(Ordering::Relaxed);
+        // Of several threads one writes it.
+        let next = now + COMPLAINT_PAUSE.as_secs();
+        if now >= due && next_at.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            tracing::warn!(%error, left_out = left_out.swap(0, Ordering::Relaxed), "{what}");
+        } else {
+            left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Where the store leaves its answers.
@@ -79,7 +111,7 @@ impl StoreClient {
         let followed = answers.clone();
         let follower: Follower =
             Arc::new(move |room, update| followed.send(StoreAnswer::Log { room, update }));
-        StoreClient { store, answers, follower, answered }
+        StoreClient { store, answers, follower, complaints: Complaints::default(), answered }
     }
 
     /// Where the answers come.
@@ -132,7 +164,7 @@ impl StoreClient {
 
     /// Passes the answer to an opening on.
     fn opened(&self, room: RoomKey) -> Done<Result<Opened, StoreError>> {
-        let answers = self.answers.clone();
+        let (answers, complaints) = (self.answers.clone(), self.complaints.clone());
         Box::new(move |opened| {
             let opened = opened.map(Box::new).map_err(|error| {
                 if error == StoreError::NoSuchRoom {
@@ -140,7 +172,7 @@ impl StoreClient {
                 }
                 // A damaged room was told of when it was found.
                 if !matches!(error, StoreError::RoomDamaged { .. }) {
-                    tracing::warn!(%error, "a room could not be opened");
+                    complaints.complain(&error, "a room could not be opened");
                 }
                 RejectReason::Unavailable
             });
@@ -150,14 +182,14 @@ impl StoreClient {
 
     /// Reads a page; false if the store has no room for the request now.
     pub(super) fn read(&self, reader: Reader, room: RoomId, request: PageRequest) -> bool {
-        let answers = self.answers.clone();
+        let (answers, complaints) = (self.answers.clone(), self.complaints.clone());
         let asked = self.store.read(
             room,
             request,
             Box::new(move |page| {
                 let page = page.inspect_err(|error| {
                     if !matches!(error, StoreError::RoomDamaged { .. }) {
-                        tracing::warn!(%error, "a page could not be read");
+                        complaints.complain(error, "a page could not be read");
                     }
                 });
                 let page = page.ok();
