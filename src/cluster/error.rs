@@ -54,14 +54,18 @@ impl fmt::Display for ClusterError {
 impl std::error::Error for ClusterError {}
 
 /// Bytes of what Redis says that are passed on.
-const REASON_BYTES_MAX: usize = 200;
+pub(super) const REASON_BYTES_MAX: usize = 200;
 
 /// What Redis says, for people.
 pub(super) fn reason(error: &RedisError) -> String {
-    let mut text: String =
-        error.to_string().chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect();
-    text.truncate(text.floor_char_boundary(REASON_BYTES_MAX));
-    text
+    one_line(&error.to_string())
+}
+
+/// What goes to logs, and may be anything.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line: String = text.chars().map(|sign| if sign.is_control() { ' ' } else { sign }).collect();
+    line.truncate(line.floor_char_boundary(REASON_BYTES_MAX));
+    line
 }
 
 /// Redis cannot be asked at the moment, or answers with an error.

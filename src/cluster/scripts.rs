@@ -1,6 +1,6 @@
 //! What Redis does in one step.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use redis::{Cmd, ConnectionLike, RedisResult, ServerErrorKind, Value, cmd};
 
@@ -9,15 +9,15 @@ use super::connection::Connection;
 /// A script, known by its digest once Redis has it.
 pub(super) struct Script {
     source: &'static str,
-    digest: LazyLock<String>,
+    digest: OnceLock<String>,
 }
 
 macro_rules! script {
     ($name:ident, $file:literal) => {
-        pub(super) static $name: Script = Script {
-            source: concat!(include_str!("scripts/common.lua"), include_str!(concat!("scripts/", $file))),
-            digest: LazyLock::new(|| $name.computed()),
-        };
+        pub(super) static $name: Script = Script::new(concat!(
+            include_str!("scripts/common.lua"),
+            include_str!(concat!("scripts/", $file))
+        ));
     };
 }
 
@@ -30,14 +30,22 @@ script!(BURY, "bury.lua");
 script!(HEADS, "heads.lua");
 
 impl Script {
-    fn computed(&self) -> String {
-        sha1_smol::Sha1::from(self.source).digest().to_string()
+    pub(super) const fn new(source: &'static str) -> Script {
+        Script { source, digest: OnceLock::new() }
+    }
+
+    pub(super) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    pub(super) fn digest(&self) -> &str {
+        self.digest.get_or_init(|| sha1_smol::Sha1::from(self.source).digest().to_string())
     }
 
     /// What runs it with these keys; the other arguments follow.
     pub(super) fn call(&self, keys: &[String]) -> Cmd {
         let mut call = cmd("EVALSHA");
-        call.arg(self.digest.as_str()).arg(keys.len()).arg(keys);
+        call.arg(self.digest()).arg(keys.len()).arg(keys);
         call
     }
 

@@ -19,9 +19,9 @@ pub(super) fn whole(text: &str) -> Option<u64> {
     text.parse().ok().filter(|number| is_plain && *number <= SEQ_MAX)
 }
 
-/// Sixteen hex digits.
+/// Sixteen hex digits, as uids and epochs are.
 pub(super) fn hex(text: &str) -> Option<u64> {
-    let is_plain = text.len() == 16 && text.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let is_plain = text.len() == 16 && text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
     u64::from_str_radix(text, 16).ok().filter(|_| is_plain)
 }
 
@@ -50,7 +50,9 @@ mod tests {
             assert_eq!(whole(text), None, "{text}");
         }
         assert_eq!(hex("00000000000000ff"), Some(255));
-        for text in ["", "ff", "+0000000000000ff", "00000000000000fg", "00000000000000fff"] {
+        for text in
+            ["", "ff", "00000000000000FF", "+0000000000000ff", "00000000000000fg", "00000000000000fff"]
+        {
             assert_eq!(hex(text), None, "{text}");
         }
     }

@@ -4,19 +4,15 @@ use std::fmt;
 
 use redis::Value;
 
+use crate::cluster::error::one_line;
 use crate::store::StoreError;
 
 /// Bytes of a text at most. Far more than a name or a description may have anywhere.
 const TEXT_BYTES_MAX: usize = 64 << 10;
-/// Characters of what Redis says about a failure that are passed on.
-const REASON_CHARS_MAX: usize = 200;
 
 /// Redis does not do what it was asked to.
 pub(super) fn unavailable(error: &dyn fmt::Display) -> StoreError {
-    // It goes to logs, and may be anything.
-    let text = error.to_string();
-    let shown = text.chars().map(|char| if char.is_control() { ' ' } else { char });
-    StoreError::Unavailable(shown.take(REASON_CHARS_MAX).collect::<String>().into())
+    StoreError::Unavailable(one_line(&error.to_string()).into())
 }
 
 /// What stands in Redis was not written by a node.
@@ -70,12 +66,6 @@ pub(super) fn parse_number(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|_| !digits.starts_with('+'))
 }
 
-/// 16 hex digits, as `uid` and epochs are.
-pub(super) fn hex(text: &str) -> Option<u64> {
-    let is_hex = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    u64::from_str_radix(text, 16).ok().filter(|_| is_hex)
-}
-
 #[cfg(test)]
 mod tests {
     use redis::ErrorKind;
@@ -116,18 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn epochs_are_sixteen_lower_case_hex_digits() {
-        assert_eq!(hex("00000000000000ff"), Some(255));
-        for text in ["", "ff", "00000000000000FF", "+0000000000000ff", "000000000000000ff"] {
-            assert_eq!(hex(text), None, "{text}");
-        }
-    }
-
-    #[test]
     fn what_redis_says_of_a_failure_is_shown_in_one_short_line() {
         let said = "no\r\nERROR ".repeat(100);
         let error = redis::RedisError::from((ErrorKind::Io, "it said", said));
         let StoreError::Unavailable(reason) = unavailable(&error) else { panic!("another error") };
-        assert!(reason.chars().count() == REASON_CHARS_MAX && !reason.contains(char::is_control), "{reason}");
+        assert!(
+            reason.len() == crate::cluster::error::REASON_BYTES_MAX && !reason.contains(char::is_control),
+            "{reason}"
+        );
     }
 }

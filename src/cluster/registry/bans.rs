@@ -7,13 +7,14 @@ use std::time::Duration;
 use redis::{ConnectionLike, Value};
 
 use super::answer::{array, malformed, number, parse_number, text};
-use super::call::{Call, LuaScript, run_all};
+use super::call::{Call, run_all};
 use crate::cluster::partition::Partition;
+use crate::cluster::scripts::Script;
 use crate::rooms::Ban;
 use crate::store::{BanChange, StoreError};
 
-static CHANGE: LuaScript = LuaScript::new(include_str!("scripts/change_bans.lua"));
-static LIST: LuaScript = LuaScript::new(include_str!("scripts/bans.lua"));
+static CHANGE: Script = Script::new(include_str!("scripts/change_bans.lua"));
+static LIST: Script = Script::new(include_str!("scripts/bans.lua"));
 
 /// Bans that are read of a partition at once.
 const PAGE: usize = 1_000;
@@ -67,7 +68,7 @@ pub(in crate::cluster) fn bans(conn: &mut dyn ConnectionLike) -> Result<Vec<Ban>
     Ok(bans)
 }
 
-fn call(script: &'static LuaScript, partition: Partition) -> Call {
+fn call(script: &'static Script, partition: Partition) -> Call {
     Call::new(script, vec![partition.bans()])
 }
 

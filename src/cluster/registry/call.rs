@@ -1,38 +1,21 @@
 //! Scripts are run, alone or many in one pipeline.
 
-use std::sync::OnceLock;
-
 use redis::{Cmd, ConnectionLike, Pipeline, Value};
 
 use super::answer::{malformed, unavailable};
+use crate::cluster::scripts::Script;
 use crate::store::StoreError;
-
-/// What runs in Redis, known there by its digest once it has run.
-pub(super) struct LuaScript {
-    code: &'static str,
-    digest: OnceLock<String>,
-}
-
-impl LuaScript {
-    pub(super) const fn new(code: &'static str) -> LuaScript {
-        LuaScript { code, digest: OnceLock::new() }
-    }
-
-    fn digest(&self) -> &str {
-        self.digest.get_or_init(|| sha1_smol::Sha1::from(self.code).digest().to_string())
-    }
-}
 
 /// A script and what it is given.
 pub(super) struct Call {
-    pub(super) script: &'static LuaScript,
+    pub(super) script: &'static Script,
     /// All of one partition.
     pub(super) keys: Vec<String>,
     pub(super) args: Vec<Vec<u8>>,
 }
 
 impl Call {
-    pub(super) fn new(script: &'static LuaScript, keys: Vec<String>) -> Call {
+    pub(super) fn new(script: &'static Script, keys: Vec<String>) -> Call {
         Call { script, keys, args: Vec::new() }
     }
 
@@ -65,7 +48,7 @@ pub(super) fn run_all(conn: &mut dyn ConnectionLike, calls: &[Call]) -> Result<V
     let unknown: Vec<usize> = (0..answers.len()).filter(|index| is_unknown(&answers[*index])).collect();
     let mut pipe = Pipeline::with_capacity(unknown.len());
     for index in &unknown {
-        pipe.add_command(calls[*index].command("EVAL", calls[*index].script.code));
+        pipe.add_command(calls[*index].command("EVAL", calls[*index].script.source()));
     }
     for (index, answer) in unknown.into_iter().zip(ask(conn, &pipe)?) {
         answers[index] = answer;

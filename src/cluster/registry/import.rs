@@ -5,18 +5,20 @@ use std::time::Duration;
 use redis::{ConnectionLike, Value};
 
 use super::answer::{array, malformed, number, text};
-use super::call::{Call, LuaScript, run_all};
-use super::rooms::{call, nonce, with_room};
+use super::call::{Call, run_all};
+use super::rooms::{call, with_room};
 use crate::cluster::partition::Partition;
+use crate::cluster::scripts::Script;
+use crate::cluster::shared::nonce;
 use crate::rooms::store_api::{RoomId, SEQ_MAX, Stored};
 use crate::rooms::{ID_EPOCH_BITS, Kind, Timestamp, content_digest};
 use crate::store::{Import, NewRoom, Options, PARTICIPANTS_MAX, StoreError};
 
-static IMPORT: LuaScript =
-    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/import.lua")));
-static TAKE_BACK: LuaScript =
-    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/take_back.lua")));
-static OVERDUE: LuaScript = LuaScript::new(include_str!("scripts/overdue.lua"));
+static IMPORT: Script =
+    Script::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/import.lua")));
+static TAKE_BACK: Script =
+    Script::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/take_back.lua")));
+static OVERDUE: Script = Script::new(include_str!("scripts/overdue.lua"));
 
 /// Imports that are taken back of a partition at once.
 const OVERDUE_MAX: usize = 16;

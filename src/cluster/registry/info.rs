@@ -5,8 +5,9 @@ use std::time::Duration;
 use redis::Value;
 use serde_json::json;
 
-use super::answer::{array, hex, malformed, number, optional_text, text};
+use super::answer::{array, malformed, number, optional_text, text};
 use crate::cluster::settings;
+use crate::cluster::value::hex;
 use crate::rooms::Timestamp;
 use crate::rooms::store_api::RoomSettings;
 use crate::store::{PARTICIPANTS_MAX, RoomInfo, StoreError};

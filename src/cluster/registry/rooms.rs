@@ -2,29 +2,31 @@
 
 use redis::{ConnectionLike, Value};
 
-use super::answer::{hex, malformed, text};
-use super::call::{Call, LuaScript};
+use super::answer::{malformed, text};
+use super::call::Call;
 use super::info::{read_info, write_settings};
 use crate::cluster::partition::Partition;
+use crate::cluster::scripts::Script;
+use crate::cluster::shared::nonce;
+use crate::cluster::value::hex;
 use crate::rooms::store_api::RoomSettings;
 use crate::store::{NewRoom, PARTICIPANTS_MAX, RoomInfo, StoreError, made_up_id};
-use crate::system::random;
 
-static CREATE: LuaScript =
-    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/create.lua")));
-static SHOW: LuaScript =
-    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/show.lua")));
-static JOIN: LuaScript =
-    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/join.lua")));
-static LEAVE: LuaScript =
-    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/leave.lua")));
-static CONFIGURE: LuaScript =
-    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/configure.lua")));
-static DELETE: LuaScript =
-    LuaScript::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/delete.lua")));
+static CREATE: Script =
+    Script::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/create.lua")));
+static SHOW: Script =
+    Script::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/show.lua")));
+static JOIN: Script =
+    Script::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/join.lua")));
+static LEAVE: Script =
+    Script::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/leave.lua")));
+static CONFIGURE: Script =
+    Script::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/configure.lua")));
+static DELETE: Script =
+    Script::new(concat!(include_str!("scripts/room.lua"), include_str!("scripts/delete.lua")));
 
 /// What scripts of a room are given, as `room.lua` has it.
-pub(super) fn call(script: &'static LuaScript, room: &str) -> Call {
+pub(super) fn call(script: &'static Script, room: &str) -> Call {
     let partition = Partition::of(room);
     let keys = vec![
         partition.room(room),
@@ -39,11 +41,6 @@ pub(super) fn call(script: &'static LuaScript, room: &str) -> Call {
         partition.channel(room),
     ];
     Call::new(script, keys).arg(room).arg(partition.prefix())
-}
-
-/// As scripts take a `uid`, an epoch, a generation.
-pub(super) fn nonce() -> String {
-    format!("{:016x}", random())
 }
 
 /// Gives a script what makes a room, as `make` in `room.lua` takes it.
