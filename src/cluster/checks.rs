@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::{RedisError, Value, cmd};
+use redis::{RedisError, RedisResult, Value, cmd};
 
 use super::address::Address;
 use super::connection::Connection;
@@ -17,16 +17,24 @@ const VERSION_MIN: u64 = 7;
 const PATIENCE: u32 = 5;
 
 /// What is said of Redis, by name.
-struct Facts(HashMap<String, String>);
+pub(super) struct Facts(HashMap<String, String>);
 
 impl Facts {
+    /// What Redis says of itself.
+    pub(super) fn ask(connection: &mut Connection) -> RedisResult<Facts> {
+        Ok(Facts::parse(match &connection.ask(&cmd("INFO"))? {
+            Value::VerbatimString { text, .. } => text,
+            other => text(other).unwrap_or_default(),
+        }))
+    }
+
     /// From `name:value` lines.
     fn parse(info: &str) -> Facts {
         let facts = info.lines().filter_map(|line| line.split_once(':'));
         Facts(facts.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
     }
 
-    fn get(&self, name: &str) -> &str {
+    pub(super) fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 }
@@ -42,16 +50,8 @@ pub(super) fn check(address: &Address, timeout: Duration) -> Result<Vec<String>,
         }
     };
     let mut connection = Connection::open(address, timeout * PATIENCE).map_err(unreachable)?;
-    let info = connection.ask(&cmd("INFO")).map_err(unreachable)?;
-    let facts = Facts::parse(info_text(&info));
+    let facts = Facts::ask(&mut connection).map_err(unreachable)?;
     judge(&facts).map_err(|reason| ClusterError::Unfit { address: address.to_string(), reason })
-}
-
-fn info_text(info: &Value) -> &str {
-    match info {
-        Value::VerbatimString { text, .. } => text,
-        other => text(other).unwrap_or_default(),
-    }
 }
 
 fn judge(facts: &Facts) -> Result<Vec<String>, String> {

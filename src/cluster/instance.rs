@@ -10,6 +10,7 @@ use std::time::Duration;
 use redis::{RedisResult, Value, cmd};
 
 use super::address::Address;
+use super::checks::Facts;
 use super::connection::Connection;
 use super::partition::Partition;
 use super::scripts::HEADS;
@@ -33,24 +34,18 @@ pub(super) struct Instance {
 impl Instance {
     /// Which one is at the other end.
     pub(super) fn ask(connection: &mut Connection) -> RedisResult<Instance> {
-        let info = connection.ask(&cmd("INFO"))?;
-        let info = match &info {
-            Value::VerbatimString { text, .. } => text,
-            other => text(other).unwrap_or_default(),
-        };
-        let fact = |name: &str| {
-            let lines = info.lines().filter_map(|line| line.split_once(':'));
-            lines.into_iter().find(|(found, _)| *found == name).map_or("", |(_, value)| value.trim())
-        };
+        let facts = Facts::ask(connection)?;
         // One who may not ask for it has to wait.
         let synced = connection.ask(cmd("CONFIG").arg("GET").arg("appendfsync"));
         let is_synced = synced.is_ok_and(|answer| is_always(&answer));
-        let up = whole(fact("uptime_in_seconds")).unwrap_or(0);
+        let up = whole(facts.get("uptime_in_seconds")).unwrap_or(0);
         let keys = connection.ask(&cmd("DBSIZE"))?;
         Ok(Instance {
-            run: fact("run_id").into(),
+            run: facts.get("run_id").into(),
             is_young: Duration::from_secs(up) <= 2 * SETTLING && keys != Value::Int(0),
-            keeps_everything: is_synced && fact("aof_enabled") == "1" && fact("connected_slaves") == "0",
+            keeps_everything: is_synced
+                && facts.get("aof_enabled") == "1"
+                && facts.get("connected_slaves") == "0",
         })
     }
 

@@ -5,14 +5,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt::Debug;
 use std::net::{SocketAddr, TcpStream};
-use std::str::FromStr;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use crate::support::chat::seq;
 use crate::support::process::Process;
-use crate::support::{PATIENCE, eventually};
+use crate::support::{PATIENCE, eventually, random, variable};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 use tungstenite::Message;
@@ -237,18 +235,6 @@ fn round(server: Process, members: &mut [Member], kill_after: Option<u64>) -> Op
         drop(ticks);
         None
     })
-}
-
-fn variable<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap())
-}
-
-/// SplitMix64.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[test]

@@ -5,16 +5,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{SocketAddr, TcpStream};
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::support::{PATIENCE, TestServer, now};
+use crate::support::{PATIENCE, TestServer, now, random, variable};
 use serde::Deserialize;
 use socket2::SockRef;
 use tungstenite::{Message, WebSocket};
@@ -171,18 +169,6 @@ fn join(server: SocketAddr, rooms: &[Room], number: u64, left: &AtomicU64, seed:
         member.leave(roll(&(0..=1)) == 0);
     }
     (behind_window, messages)
-}
-
-fn variable<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap())
-}
-
-/// SplitMix64.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[test]

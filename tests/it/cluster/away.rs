@@ -9,6 +9,14 @@ use super::member::{Member, node};
 use crate::support::eventually;
 use crate::support::process::Process;
 
+/// Waits until this node takes a message in the room again.
+fn stored_again(node: &Process) {
+    eventually("a message is stored again", || {
+        let body = json!({"sender": "carol", "content": "again"});
+        node.status("POST", "/api/chat/rooms/r/messages", Some(&body)) == 201
+    });
+}
+
 #[test]
 #[ignore = "needs redis-server: tests/cluster/run starts it"]
 fn while_redis_is_silent_members_stay_and_publishers_are_told() {
@@ -61,10 +69,7 @@ fn what_redis_has_forgotten_is_told_by_a_new_epoch() {
     ann.say("before", None);
     let before = bob.until_content("before").pop().unwrap();
     engine.command(&["FLUSHALL"]);
-    eventually("a message is stored again", || {
-        let body = json!({"sender": "carol", "content": "again"});
-        one.status("POST", "/api/chat/rooms/r/messages", Some(&body)) == 201
-    });
+    stored_again(&one);
     // The message itself may be in the gap.
     for member in [&mut ann, &mut bob] {
         member.until(|value| value["type"] == "GAP");
@@ -97,10 +102,7 @@ fn after_an_older_snapshot_no_number_is_given_out_twice_under_one_epoch() {
     }
     engine.kill();
     engine.run();
-    eventually("a message is stored again", || {
-        let body = json!({"sender": "carol", "content": "again"});
-        two.status("POST", "/api/chat/rooms/r/messages", Some(&body)) == 201
-    });
+    stored_again(&two);
     for member in [&mut ann, &mut bob] {
         let gap = member.until(|value| value["type"] == "GAP").pop().unwrap();
         assert_ne!(gap["epoch"], first_epoch);
@@ -127,12 +129,7 @@ fn a_number_that_one_node_has_shown_is_not_given_out_by_another_that_has_not_see
     engine.kill();
     engine.run();
     // The other node has nobody in the room, and is asked at once.
-    let body = json!({"sender": "carol", "content": "again"});
-    let mut stored = String::new();
-    eventually("a message is stored again", || {
-        stored = two.response("POST", "/api/chat/rooms/r/messages", Some(&body));
-        stored.starts_with("HTTP/1.1 201")
-    });
+    stored_again(&two);
     let (head, _) = two.ask("GET", "/api/chat/rooms/r/messages?limit=1", None);
     let position = head.lines().find_map(|line| line.strip_prefix("Foghorn-Position: ")).unwrap();
     assert!(!position.starts_with(&epoch), "number {lost} of {epoch} may be given out twice: {position}");
@@ -148,10 +145,7 @@ fn a_restart_that_loses_nothing_is_not_noticed() {
     bob.until_content("before");
     engine.kill();
     engine.run();
-    eventually("a message is stored again", || {
-        let body = json!({"sender": "carol", "content": "again"});
-        two.status("POST", "/api/chat/rooms/r/messages", Some(&body)) == 201
-    });
+    stored_again(&two);
     for member in [&mut ann, &mut bob] {
         let told = member.until_content("again");
         assert!(told.iter().all(|value| value["type"] != "GAP"), "{told:?}");

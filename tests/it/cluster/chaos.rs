@@ -3,9 +3,7 @@
 //! `FOGHORN_CHAOS_SECONDS` says for how long, `FOGHORN_CHAOS_SEED` repeats the faults of a run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fmt::Debug;
 use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +13,7 @@ use serde_json::Value;
 use super::engine::Engine;
 use super::member::Member;
 use crate::support::process::Process;
-use crate::support::{eventually, now};
+use crate::support::{eventually, now, random, variable};
 
 const NODES: usize = 3;
 const ROOMS: [&str; 3] = ["one", "two", "three"];
@@ -157,19 +155,12 @@ struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        random(&mut self.0)
     }
 
     fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
-}
-
-fn variable<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
-    std::env::var(name).map_or(default, |value| value.parse().unwrap())
 }
 
 struct World {

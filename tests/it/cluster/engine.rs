@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::support::eventually;
+use crate::support::{self, eventually};
 
 /// A running server; it is killed when this is dropped.
 pub(super) struct Engine {
@@ -91,9 +91,7 @@ impl Engine {
     }
 
     fn signal(&self, name: &str) {
-        let pid = self.child.as_ref().expect("it runs").id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -\"$1\" \"$0\"", &pid, name]).status();
-        assert!(sent.unwrap().success());
+        support::signal(self.child.as_ref().expect("it runs").id(), name);
     }
 
     /// Keeps what it has now on disk, for the next time that it starts.

@@ -163,9 +163,7 @@ impl ConfiguredProcess {
 
     /// Sends it a signal, such as `HUP`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -\"$1\" \"$0\"", &pid, name]).status();
-        assert!(sent.expect("a shell").success());
+        super::signal(self.child.id(), name);
     }
 
     /// The name of each thread, and the processor time it has used, in seconds.

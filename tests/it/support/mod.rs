@@ -14,6 +14,9 @@ pub(crate) mod secure;
 pub(crate) mod server;
 pub(crate) mod tokens;
 
+use std::fmt::Debug;
+use std::process::Command;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 pub(crate) use chat::{Chat, Client, Coverage};
@@ -45,6 +48,25 @@ pub(crate) fn eventually(what: &str, mut answer: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "never: {what}");
         std::thread::yield_now();
     }
+}
+
+/// Sends a process of the test's own a signal, such as `STOP`.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("sh").args(["-c", "kill -\"$1\" \"$0\"", &pid.to_string(), name]).status();
+    assert!(sent.expect("a shell").success());
+}
+
+/// What a variable of the environment says, if it is set.
+pub(crate) fn variable<T: FromStr<Err: Debug>>(name: &str, default: T) -> T {
+    std::env::var(name).map_or(default, |value| value.parse().expect("a value that can be read"))
+}
+
+/// The next number of SplitMix64.
+pub(crate) fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's deadlines are real time")]

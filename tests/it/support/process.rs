@@ -62,9 +62,7 @@ impl Process {
 
     /// Sends it a signal, such as `STOP`.
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -\"$1\" \"$0\"", &pid, name]).status();
-        assert!(sent.expect("a shell").success());
+        super::signal(self.child.id(), name);
     }
 
     /// Ends it by SIGKILL.
@@ -76,9 +74,7 @@ impl Process {
 
     /// Ends it by SIGTERM, which it must obey with status 0.
     pub(crate) fn terminate(mut self) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status().expect("a shell");
-        assert!(sent.success());
+        self.signal("TERM");
         let mut status = None;
         eventually("the end of the server", || {
             status = self.child.try_wait().expect("a child");

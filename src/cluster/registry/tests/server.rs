@@ -40,7 +40,8 @@ impl Server {
     fn start_at(port: u16) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let port_text = port.to_string();
-        let child = Command::new("redis-server")
+        let server = std::env::var("FOGHORN_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+        let child = Command::new(server)
             .args(["--bind", "127.0.0.1", "--port", &port_text, "--save", "", "--appendonly", "no"])
             .arg("--unixsocket")
             .arg(dir.path().join("socket"))
@@ -48,7 +49,7 @@ impl Server {
             .arg(dir.path())
             .stdout(Stdio::null())
             .spawn()
-            .expect("a redis-server in PATH");
+            .expect("a Redis: tests/cluster/run installs one");
         Server { child, dir, port }
     }
 
