@@ -128,6 +128,12 @@ impl SharedHistogram {
         add(&self.sum, value);
     }
 
+    /// Counts a value, on any thread.
+    pub fn note_by_any(&self, value: u64) {
+        self.counts[place(self.bounds, value)].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(value, Ordering::Relaxed);
+    }
+
     /// What has been counted so far.
     #[must_use]
     pub fn read(&self) -> Histogram {

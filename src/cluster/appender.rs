@@ -20,7 +20,7 @@ use super::scripts::APPEND;
 use super::shared::{Shared, nonce};
 use crate::rooms::store_api::{Placed, RecordBatch};
 use crate::rooms::{Kind, Timestamp};
-use crate::store::{Answer, Permit, Watch};
+use crate::store::{Answer, ClusterEvent, Permit, Watch};
 use crate::system::instant;
 
 /// Rooms, and bytes of their messages, in one round trip at most.
@@ -243,6 +243,7 @@ impl Appender {
             return;
         }
         let messages: usize = turns.iter().map(|turn| turn.drafts.len()).sum();
+        self.shared.counters.appends(turns.iter().map(|turn| turn.drafts.len()));
         let mut turns = turns.into_iter();
         let mut outcome = connection.send(&packed);
         while outcome.is_ok()
@@ -257,6 +258,9 @@ impl Appender {
             };
         }
         turns.for_each(|turn| self.queue.doubt(turn, instant()));
+        let (unsettled, repeated) = self.queue.take_doubts();
+        self.shared.counters.set_unsettled(unsettled);
+        self.shared.counters.note_many(ClusterEvent::BatchRepeated, repeated);
         match outcome {
             Ok(()) => {
                 if !self.shared.is_refusing.load(Ordering::Relaxed) {
@@ -313,6 +317,7 @@ impl Appender {
     /// Redis has not appended a turn.
     fn refuse(&mut self, turn: Turn, error: &ServerError) -> RedisResult<()> {
         let error = RedisError::from(error.clone());
+        self.shared.counters.refused(&error);
         let kind = error.kind();
         let will_do = [
             ServerErrorKind::BusyLoading,

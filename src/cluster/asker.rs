@@ -7,6 +7,7 @@ use redis::{ConnectionLike, RedisError, RedisResult};
 
 use super::address::Address;
 use super::connection::Connection;
+use super::counters::RequestTimes;
 use super::error::unavailable;
 use crate::store::{Monitor, StoreError};
 use crate::system::instant;
@@ -22,13 +23,19 @@ pub(super) struct Asker {
     address: Arc<Address>,
     timeout: Duration,
     monitor: Arc<Monitor>,
+    times: RequestTimes,
     connection: Option<Connection>,
     failed: Option<(Instant, StoreError)>,
 }
 
 impl Asker {
-    pub(super) fn new(address: Arc<Address>, timeout: Duration, monitor: Arc<Monitor>) -> Asker {
-        Asker { address, timeout, monitor, connection: None, failed: None }
+    pub(super) fn new(
+        address: Arc<Address>,
+        timeout: Duration,
+        monitor: Arc<Monitor>,
+        times: RequestTimes,
+    ) -> Asker {
+        Asker { address, timeout, monitor, times, connection: None, failed: None }
     }
 
     /// Asks something that may be asked twice, as it is if the connection breaks.
@@ -54,7 +61,9 @@ impl Asker {
     ) -> Result<T, StoreError> {
         self.connect()?;
         let Some(connection) = &mut self.connection else { return Err(StoreError::Stopped) };
+        let began = instant();
         let answer = question(connection);
+        self.times.note(began);
         if !connection.is_whole() {
             self.connection = None;
             if let Err(error) = &answer {
@@ -68,7 +77,9 @@ impl Asker {
         let Some(connection) = &mut self.connection else {
             return Err(RedisError::from((redis::ErrorKind::Client, "there is no connection")));
         };
+        let began = instant();
         let answer = question(connection);
+        self.times.note(began);
         if !connection.is_whole() {
             self.connection = None;
         }

@@ -18,8 +18,8 @@ use super::telling;
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
 use crate::store::{
-    AdmissionLimit, Answer, Backend, BanChange, Busy, DamageListener, Done, Follower, Import, Monitor,
-    NewRoom, NodeListener, Presence, Purpose, RoomInfo, RoomQuery, StoreError,
+    AdmissionLimit, Answer, Backend, BanChange, Busy, ClusterStats, DamageListener, Done, Follower, Import,
+    Monitor, NewRoom, NodeListener, Presence, Purpose, RoomInfo, RoomQuery, StoreError,
 };
 use crate::system::instant;
 
@@ -301,6 +301,11 @@ impl Backend for Cluster {
 
     fn monitor(&self) -> &Monitor {
         &self.shared.monitor
+    }
+
+    fn cluster(&self) -> Option<ClusterStats> {
+        let Shared { counters, contact, monitor, .. } = &*self.shared;
+        Some(counters.read(contact, monitor.commits.read().micros))
     }
 
     fn waiting(&self) -> (usize, usize) {

@@ -25,6 +25,11 @@ impl Contact {
         *self.lock() = None;
     }
 
+    /// For how long it has answered without a break; `None` if it does not.
+    pub(super) fn lasts(&self) -> Option<Duration> {
+        self.lock().map(|since| instant().saturating_duration_since(since))
+    }
+
     /// Whether it has answered for so long without a break.
     pub(super) fn has_lasted(&self, time: Duration) -> bool {
         self.lock().is_some_and(|since| instant().saturating_duration_since(since) >= time)

@@ -11,7 +11,7 @@ use super::rooms::{Log, Room};
 use super::shared::Shared;
 use crate::rooms::LogUpdate;
 use crate::rooms::store_api::{Opened, PageRequest, ReadFrom, RoomId, Stored};
-use crate::store::{Answer, Follower, StoreError};
+use crate::store::{Answer, ClusterEvent, Follower, StoreError};
 
 /// Messages, and bytes of them, that are read at once of a log that is behind.
 const PART_MESSAGES: usize = 256;
@@ -46,6 +46,11 @@ impl Log {
 pub(super) fn hear(shared: &Arc<Shared>, room: &Arc<Room>, epoch: u64, first: u64, messages: Vec<Stored>) {
     let mut log = room.lock();
     let heard = log.follow.hear(epoch, first, messages);
+    shared.counters.note(match &heard {
+        Heard::Show(_) => ClusterEvent::AnnouncementShown,
+        Heard::Nothing => ClusterEvent::AnnouncementKnown,
+        Heard::Read => ClusterEvent::AnnouncementAhead,
+    });
     let must_read = log.show(room.id, heard);
     drop(log);
     if must_read {
@@ -84,6 +89,7 @@ fn read_later(shared: &Arc<Shared>, room: &Arc<Room>) {
 /// Reads what was missed, and shows it.
 fn catch_up(shared: &Arc<Shared>, asker: &mut Asker, room: &Arc<Room>) {
     loop {
+        shared.counters.note(ClusterEvent::LogRead);
         if let Err(error) = read_missed(shared, asker, room) {
             tracing::debug!(room = &*room.name, %error, "the log of a room could not be read, and will be");
             if let Some(live) = room.lock().follow.live() {
@@ -132,6 +138,9 @@ fn read_missed(shared: &Arc<Shared>, asker: &mut Asker, room: &Arc<Room>) -> Res
         let mut log = room.lock();
         let Some(live) = log.follow.live().filter(|live| live.epoch == epoch) else { continue };
         let heard = live.next(shown + 1, part.messages);
+        if let Heard::Show(messages) = &heard {
+            shared.counters.note_many(ClusterEvent::MessageRead, messages.len() as u64);
+        }
         log.show(room.id, heard);
         let is_at_head = log.follow.live().is_some_and(|live| live.shown >= part.seq);
         drop(log);
@@ -166,6 +175,17 @@ pub(super) fn turn(shared: &Arc<Shared>, asker: &mut Asker, room: &Arc<Room>) ->
             standing.epoch == live.epoch && standing.seq >= live.shown && standing.tail <= live.shown + 1;
         if !follows && live.shown != before.1 {
             continue;
+        }
+        if !follows {
+            shared.counters.note(if standing.generation != log.generation {
+                ClusterEvent::ResetForgotten
+            } else if standing.epoch != before.0 {
+                ClusterEvent::ResetEpoch
+            } else if standing.seq < before.1 {
+                ClusterEvent::ResetBehind
+            } else {
+                ClusterEvent::ResetTrimmed
+            });
         }
         (log.uid, log.generation) = (standing.uid, standing.generation);
         if !follows {

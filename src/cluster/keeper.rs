@@ -14,6 +14,7 @@ use super::asker::Asker;
 use super::error::{not_understood, unavailable};
 use super::following::miss;
 use super::listener::{Hearing, probe_channel};
+use super::orders::orders_channel;
 use super::partition::Partition;
 use super::reaping::reap;
 use super::registry;
@@ -22,7 +23,7 @@ use super::scripts::{HEADS, RENEW};
 use super::shared::{Shared, nonce};
 use super::telling;
 use super::value::{hex, list, text, texts, whole};
-use crate::store::{StoreError, Watch};
+use crate::store::{ClusterEvent, StoreError, Watch};
 use crate::system::instant;
 
 /// How often it is looked after what was left for later.
@@ -72,7 +73,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(shared: Arc<Shared>, hearing: Arc<Hearing>, inputs: Sender<Input>) -> Keeper {
-        let asker = shared.asker();
+        let asker = shared.asker(&shared.counters.keeps);
         let lease = shared.lease;
         Keeper {
             shared,
@@ -108,6 +109,7 @@ impl Keeper {
         self.announce_again();
         if self.probe.is_now(now) {
             self.send_probe()?;
+            self.count_nodes();
             telling::hear(&self.shared, &mut self.asker)?;
         }
         telling::give(&self.shared, &mut self.asker)?;
@@ -127,15 +129,31 @@ impl Keeper {
     /// Says something that the listener should hear.
     fn send_probe(&mut self) -> Result<(), StoreError> {
         let number = self.hearing.sent.load(Ordering::Relaxed) + 1;
+        if self.hearing.heard.load(Ordering::Relaxed) + 1 < number {
+            self.shared.counters.note(ClusterEvent::ProbeMissed);
+        }
         let mut probe = cmd("SPUBLISH");
         probe.arg(probe_channel(&self.shared.node)).arg(number);
         self.asker.ask(|connection| connection.ask(&probe))?;
         self.hearing.sent.store(number, Ordering::Relaxed);
+        self.shared.counters.note(ClusterEvent::ProbeSent);
         self.shared.contact.made();
         if !self.shared.is_refusing.load(Ordering::Relaxed) {
             self.shared.monitor.succeeded();
         }
         Ok(())
+    }
+
+    /// Each node listens to the channel of orders once. Who may not ask for that does not know.
+    fn count_nodes(&mut self) {
+        let mut count = cmd("PUBSUB");
+        count.arg("SHARDNUMSUB").arg(orders_channel());
+        let answer = self.asker.ask(|connection| connection.ask(&count));
+        let nodes = answer.ok().as_ref().and_then(|answer| match list(answer)? {
+            [_, Value::Int(nodes)] => u64::try_from(*nodes).ok(),
+            _ => None,
+        });
+        self.shared.counters.set_nodes(nodes.unwrap_or(0));
     }
 
     /// Has the stays of rooms announced again whose logs have lost something.
@@ -167,7 +185,12 @@ impl Keeper {
         let mut overdue = Vec::new();
         for (partition, answer) in partitions.into_iter().zip(&answers) {
             let (is_held, nodes) = renewed(answer).ok_or_else(|| unavailable(&not_understood("leases")))?;
-            if let (false, Some(rooms)) = (is_held, own.remove(&partition)) {
+            let rooms = own.remove(&partition);
+            if rooms.is_some() {
+                let event = if is_held { ClusterEvent::LeaseRenewed } else { ClusterEvent::LeaseLost };
+                self.shared.counters.note(event);
+            }
+            if let (false, Some(rooms)) = (is_held, rooms) {
                 tracing::warn!(
                     rooms = rooms.len(),
                     "other nodes have taken this one for dead: its members are announced again"
@@ -226,7 +249,9 @@ impl Keeper {
                 is_known && hex(epoch) == Some(live.epoch) && whole(seq) == Some(live.shown)
             });
             drop(log);
+            self.shared.counters.note(ClusterEvent::HeadCompared);
             if !is_shown {
+                self.shared.counters.note(ClusterEvent::HeadBehind);
                 self.shared.behind.note(room);
             }
         }

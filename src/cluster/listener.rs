@@ -15,7 +15,7 @@ use super::orders::orders_channel;
 use super::shared::Shared;
 use super::telling;
 use super::value::text;
-use crate::store::{StoreError, Watch};
+use crate::store::{ClusterEvent, StoreError, Watch};
 use crate::system::instant;
 
 /// How long it is listened before it is looked after other things.
@@ -102,6 +102,7 @@ impl Listener {
         connection.send(&cmd("SSUBSCRIBE").arg(orders_channel()).get_packed_command())?;
         self.hearing.heard.store(self.hearing.sent.load(Ordering::Relaxed), Ordering::Relaxed);
         self.shared.subscriptions.connected(connection.writer()?);
+        self.shared.counters.note(ClusterEvent::ListenerConnected);
         let mut look_at = instant();
         while !self.is_ending() {
             let now = instant();
@@ -135,6 +136,7 @@ impl Listener {
                 let Some(confirmed) = self.shared.subscriptions.confirmed(channel) else { return };
                 confirmed.waiters.into_iter().for_each(|waiter| waiter(true));
                 if confirmed.is_renewed {
+                    self.shared.counters.note(ClusterEvent::Resubscribed);
                     miss(&self.shared, &confirmed.room);
                 }
             }
@@ -168,6 +170,7 @@ impl Listener {
         let Some(announcement) = Announcement::parse(payload) else {
             let unknown = StoreError::Unavailable("an announcement that is not understood".into());
             self.complaints.complain(&room.name, &unknown.to_string());
+            self.shared.counters.note(ClusterEvent::AnnouncementUnreadable);
             return miss(&self.shared, &room);
         };
         let Announcement { epoch, generation, changes, first, messages } = announcement;

@@ -10,7 +10,7 @@
 //! | `generation`, `instance` | what this node has seen of each partition; one life of Redis |
 //! | `follow`, `rooms` | how far a log was shown; the rooms that this process knows |
 //! | `subscriptions`, `tasks`, `behind`, `stays` | channels; what readers have to do; logs to be read again; stays of this node |
-//! | `contact`, `complaints` | since when Redis answers; what is wrong there, for the log |
+//! | `contact`, `complaints`, `counters` | since when Redis answers; what is wrong there, for the log; what is counted |
 //! | `shared` | what all threads have in common |
 //! | `opening`, `following` | where a log stands; logs are shown as they grow |
 //! | `queue`, `appender` | what waits to be appended; the thread that appends |
@@ -39,6 +39,7 @@ mod checks;
 mod complaints;
 mod connection;
 mod contact;
+mod counters;
 mod draft;
 mod entry;
 mod error;

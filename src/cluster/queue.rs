@@ -72,6 +72,9 @@ pub(super) struct Queue {
     ready: VecDeque<RoomId>,
     last_job: u64,
     last_turn: u64,
+    /// Turns that may have been appended, and how often one was taken again.
+    unsettled: usize,
+    repeated: u64,
 }
 
 impl Queue {
@@ -127,8 +130,12 @@ impl Queue {
             && let Some(id) = self.ready.pop_front()
         {
             let Some(queue) = self.rooms.get_mut(&id) else { continue };
-            let Some(turn) = queue.unsettled.take().or_else(|| queue.next_turn(&mut self.last_turn, now))
-            else {
+            let unsettled = queue.unsettled.take();
+            if unsettled.is_some() {
+                self.unsettled -= 1;
+                self.repeated += 1;
+            }
+            let Some(turn) = unsettled.or_else(|| queue.next_turn(&mut self.last_turn, now)) else {
                 self.rooms.remove(&id);
                 continue;
             };
@@ -173,6 +180,7 @@ impl Queue {
         }
         if let Some(queue) = self.rooms.get_mut(&id) {
             queue.unsettled = Some(turn);
+            self.unsettled += 1;
         }
         self.go_on(id);
     }
@@ -240,6 +248,11 @@ impl Queue {
             (answer, batch)
         });
         answered.collect()
+    }
+
+    /// Turns that may have been appended, and how often one was sent again since this was asked last.
+    pub(super) fn take_doubts(&mut self) -> (usize, u64) {
+        (self.unsettled, std::mem::take(&mut self.repeated))
     }
 
     /// Whether something could be sent.

@@ -10,8 +10,8 @@ use super::error::not_understood;
 use super::partition::Partition;
 use super::scripts::{BURY, REAP};
 use super::shared::{Shared, nonce};
-use super::value::{list, text};
-use crate::store::StoreError;
+use super::value::{list, text, texts, whole};
+use crate::store::{ClusterEvent, StoreError};
 use crate::system::instant;
 
 /// Rooms that are asked for at once.
@@ -38,9 +38,11 @@ pub(super) fn reap(
             while {
                 let answer = asker.ask(|connection| end_stays(shared, connection, partition, node, &room))?;
                 match answer {
-                    Ended::Alive => return Ok(()),
-                    Ended::Done => false,
-                    Ended::More => true,
+                    None => return Ok(()),
+                    Some(Ended { stays, is_more }) => {
+                        shared.counters.note_many(ClusterEvent::StayReaped, stays);
+                        is_more
+                    }
                 }
             } {}
         }
@@ -64,23 +66,21 @@ fn rooms_of(connection: &mut Connection, partition: Partition, node: &str) -> Re
     rooms.ok_or_else(|| not_understood("the rooms of a node"))
 }
 
-/// What became of stays.
-enum Ended {
-    /// The node is there.
-    Alive,
-    /// All have ended.
-    Done,
-    /// There may be more.
-    More,
+/// Stays that were ended.
+struct Ended {
+    stays: u64,
+    /// Whether there may be more.
+    is_more: bool,
 }
 
+/// Ends stays in a room; `None`: the node is there.
 fn end_stays(
     shared: &Shared,
     connection: &mut Connection,
     partition: Partition,
     node: &str,
     room: &str,
-) -> RedisResult<Ended> {
+) -> RedisResult<Option<Ended>> {
     let keys = [
         partition.room(room),
         partition.stream(room),
@@ -94,10 +94,13 @@ fn end_stays(
     let mut call = REAP.call(&keys);
     call.arg(node).arg(room).arg(partition.channel(room)).arg(nonce()).arg(&shared.leave_notice);
     call.arg(&shared.node).arg(&*seen.generation).arg(seen.changes).arg(shared.retention());
-    match text(&REAP.run(connection, &call)?) {
-        Some("alive") => Ok(Ended::Alive),
-        Some("done") => Ok(Ended::Done),
-        Some("more") => Ok(Ended::More),
-        _ => Err(not_understood("the end of stays")),
-    }
+    let answer = REAP.run(connection, &call)?;
+    let ended = |is_more, stays| whole(stays).map(|stays| Some(Ended { stays, is_more }));
+    let ended = match texts(&answer).as_deref() {
+        Some(["alive"]) => Some(None),
+        Some(["done", stays]) => ended(false, stays),
+        Some(["more", stays]) => ended(true, stays),
+        _ => None,
+    };
+    ended.ok_or_else(|| not_understood("the end of stays"))
 }

@@ -8,6 +8,7 @@ use super::address::Address;
 use super::asker::Asker;
 use super::behind::Behind;
 use super::contact::Contact;
+use super::counters::{Counters, RequestTimes};
 use super::generation::Generations;
 use super::orders::Orders;
 use super::rooms::{Room, Rooms};
@@ -35,6 +36,7 @@ pub(super) struct Shared {
     /// What a LEAVE says; `{username}` stands for the user's name.
     pub(super) leave_notice: String,
     pub(super) contact: Contact,
+    pub(super) counters: Counters,
     /// Whether Redis answers and does not append.
     pub(super) is_refusing: AtomicBool,
     pub(super) is_ending: AtomicBool,
@@ -42,8 +44,8 @@ pub(super) struct Shared {
 
 impl Shared {
     /// One who asks over a connection of its own.
-    pub(super) fn asker(&self) -> Asker {
-        Asker::new(self.address.clone(), self.timeout, self.monitor.clone())
+    pub(super) fn asker(&self, times: &RequestTimes) -> Asker {
+        Asker::new(self.address.clone(), self.timeout, self.monitor.clone(), times.clone())
     }
 
     /// The channel of a room is wanted by one less.

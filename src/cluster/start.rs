@@ -81,6 +81,7 @@ pub fn start(options: ClusterOptions) -> Result<Joined, ClusterError> {
         orders: super::orders::Orders::default(),
         leave_notice,
         contact: super::contact::Contact::default(),
+        counters: super::counters::Counters::default(),
         is_refusing: AtomicBool::new(false),
         is_ending: AtomicBool::new(false),
     });
@@ -136,7 +137,7 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 /// Asks what is to be asked until the end.
 fn read(shared: &Arc<Shared>) {
     let _watch = Watch(shared.monitor.clone());
-    let mut asker = shared.asker();
+    let mut asker = shared.asker(&shared.counters.reads);
     while let Some(task) = shared.tasks.next() {
         task(&mut asker);
     }

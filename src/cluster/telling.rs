@@ -10,7 +10,7 @@ use super::error::not_understood;
 use super::orders::{orders_channel, partition};
 use super::shared::Shared;
 use super::value::{list, text};
-use crate::store::StoreError;
+use crate::store::{ClusterEvent, StoreError};
 
 /// Orders that are kept in Redis, about.
 const KEPT: u32 = 1_000;
@@ -30,6 +30,7 @@ pub(super) fn give(shared: &Shared, asker: &mut Asker) -> Result<(), StoreError>
             shared.orders.put_back(order);
             return Err(error);
         }
+        shared.counters.note(ClusterEvent::OrderTold);
     }
     Ok(())
 }
@@ -48,6 +49,7 @@ pub(super) fn hear(shared: &Shared, asker: &mut Asker) -> Result<(), StoreError>
         for (id, order) in orders {
             *last = id;
             if let (Some(listener), Some(order)) = (&listener, order) {
+                shared.counters.note(ClusterEvent::OrderHeard);
                 listener(&order);
             }
         }

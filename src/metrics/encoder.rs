@@ -70,11 +70,21 @@ impl Encoder<'_> {
         histogram: &Histogram,
         scale: Scale,
     ) -> fmt::Result {
+        encode(self.begin(name, help, MetricType::Histogram)?, histogram, scale)
+    }
+
+    /// A histogram for each of these labels.
+    pub(super) fn histograms<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        histograms: impl IntoIterator<Item = (L, Histogram)>,
+        scale: Scale,
+    ) -> fmt::Result {
         let mut metric = self.begin(name, help, MetricType::Histogram)?;
-        // What is above all bounds has a line of its own, which is written from the number of all.
-        let bounded = histogram.counts().filter_map(|(bound, count)| Some((scale.of(bound?), count)));
-        let buckets: Vec<_> = bounded.collect();
-        metric.encode_histogram::<NoLabelSet>(scale.of(histogram.sum()), histogram.count(), &buckets, None)
+        histograms
+            .into_iter()
+            .try_for_each(|(labels, histogram)| encode(metric.encode_family(&labels)?, &histogram, scale))
     }
 
     /// What never changes, as labels; `name` is written with `_info` behind it.
@@ -90,6 +100,13 @@ impl Encoder<'_> {
     ) -> Result<MetricEncoder<'m>, fmt::Error> {
         self.0.encode_descriptor(name, help, None, kind)
     }
+}
+
+fn encode(mut metric: MetricEncoder<'_>, histogram: &Histogram, scale: Scale) -> fmt::Result {
+    // What is above all bounds has a line of its own, which is written from the number of all.
+    let bounded = histogram.counts().filter_map(|(bound, count)| Some((scale.of(bound?), count)));
+    let buckets: Vec<_> = bounded.collect();
+    metric.encode_histogram::<NoLabelSet>(scale.of(histogram.sum()), histogram.count(), &buckets, None)
 }
 
 fn count(mut metric: MetricEncoder<'_>, value: u64) -> fmt::Result {

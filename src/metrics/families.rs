@@ -7,6 +7,7 @@ use std::fmt;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
+use super::cluster;
 use super::encoder::{Encoder, Scale};
 use super::figures::Figures;
 use crate::reactor::ClosedWith;
@@ -51,6 +52,7 @@ impl Collector for Figures {
         self.way(out)?;
         self.rooms(out)?;
         self.store(out)?;
+        self.cluster.as_ref().map_or(Ok(()), |cluster| cluster::encode(cluster, out))?;
         self.limits(out)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::limit_hits::{Limit, LogLines};
 use crate::reactor::ReactorStats;
 use crate::server::{Rooms, ShardStats};
-use crate::store::{CommitStats, Health, Store};
+use crate::store::{ClusterStats, CommitStats, Health, Store};
 use crate::system::resident_bytes;
 
 /// Everything that the metrics are made of.
@@ -15,6 +15,8 @@ pub(super) struct Figures {
     /// All shards together.
     pub(super) rooms: ShardStats,
     pub(super) store: StoreFigures,
+    /// Of a node that is in one.
+    pub(super) cluster: Option<ClusterStats>,
     /// How often each limit was hit, by its key.
     pub(super) limit_hits: Vec<(&'static str, u64)>,
     pub(super) log_lines_dropped: u64,
@@ -50,6 +52,7 @@ impl Figures {
             reactor,
             rooms: ShardStats::sum(shards),
             store: StoreFigures { is_healthy, commits: store.commits(), waiting_jobs, waiting_bytes },
+            cluster: store.cluster(),
             limit_hits,
             log_lines_dropped: LogLines::dropped(),
             started_at: rooms.started_at(),

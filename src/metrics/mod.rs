@@ -7,10 +7,11 @@
 //! |---|---|
 //! | `access` | who may read them |
 //! | `figures` | what a scrape has gathered |
-//! | `families` | the metrics: their names, what they mean, their values |
+//! | `families`, `cluster` | the metrics: their names, what they mean, their values; those of a node of a cluster |
 //! | `encoder` | how one metric is written |
 
 mod access;
+mod cluster;
 mod encoder;
 mod families;
 mod figures;

@@ -2,11 +2,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::figures::StoreFigures;
 use super::*;
+use crate::histogram::Histogram;
 use crate::http::ResponseFraming;
 use crate::limit_hits::Limit;
 use crate::reactor::ReactorStats;
 use crate::server::{Disconnect, ShardStats};
-use crate::store::CommitStats;
+use crate::store::{ClusterEvent, ClusterStats, CommitStats};
 use crate::ws::CloseCode;
 
 fn figures() -> Figures {
@@ -27,11 +28,28 @@ fn figures() -> Figures {
             waiting_jobs: 0,
             waiting_bytes: 0,
         },
+        cluster: Some(cluster()),
         limit_hits: Limit::ALL.iter().map(|limit| (limit.full_key(), 1)).collect(),
         log_lines_dropped: 0,
         started_at: std::time::Duration::from_millis(1_500),
         resident_bytes: Some(4096),
         recorder_bytes: 0,
+    }
+}
+
+/// Every event as often as its place says.
+fn cluster() -> ClusterStats {
+    let times = Histogram::new(&[50, 100]);
+    let mut requests = ["append", "read", "keep"].map(|kind| (kind, times));
+    requests[1].1.note(70);
+    ClusterStats {
+        contact: Some(std::time::Duration::from_millis(2_500)),
+        nodes: 2,
+        unsettled: 1,
+        requests,
+        append_scripts: times,
+        script_messages: times,
+        events: (0..).take(ClusterEvent::ALL.len()).collect(),
     }
 }
 
@@ -104,6 +122,51 @@ fn values_stand_where_they_belong() {
     ] {
         assert!(text.lines().any(|other| other == line), "no {line} in\n{text}");
     }
+}
+
+#[test]
+fn each_event_of_a_cluster_is_counted_in_one_place() {
+    let with = text(figures());
+    for line in [
+        "foghorn_cluster_contact 1",
+        "foghorn_cluster_contact_seconds 2.5",
+        "foghorn_cluster_request_seconds_bucket{kind=\"read\",le=\"0.0001\"} 1",
+        "foghorn_cluster_request_seconds_count{kind=\"keep\"} 0",
+    ] {
+        assert!(with.lines().any(|other| other == line), "no {line} in\n{with}");
+    }
+    let of_cluster = |line: &&str| line.starts_with("foghorn_cluster_");
+    let counted = with.lines().filter(of_cluster).filter(|line| line.contains("_total"));
+    let values: BTreeSet<usize> =
+        counted.map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap()).collect();
+    assert_eq!(values, (0..ClusterEvent::ALL.len()).collect());
+    let without = text(Figures { cluster: None, ..figures() });
+    assert!(!without.contains("foghorn_cluster"), "{without}");
+}
+
+/// The page has the metrics of a cluster that the program has; `tests/it/metrics.rs` compares all others.
+#[test]
+fn the_page_has_the_metrics_of_a_cluster() {
+    let text = text(figures());
+    let mut shown = BTreeSet::new();
+    for described in text.lines().filter_map(|line| line.strip_prefix("# TYPE foghorn_cluster_")) {
+        let (name, kind) = described.split_once(' ').unwrap();
+        let series = text.lines().find_map(|line| line.strip_prefix(&*format!("foghorn_cluster_{name}")));
+        let series = series.unwrap();
+        let labels = ["code", "kind", "outcome", "reason"];
+        let found: Vec<_> = labels.iter().filter(|label| series.contains(&format!("{label}=\""))).collect();
+        let label = found.first().map_or("", |label| **label);
+        shown.insert((name.to_owned(), kind.to_owned(), label.to_owned()));
+    }
+    let page = include_str!("../../docs/metrics.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `foghorn_cluster_"));
+    let named: BTreeSet<_> = rows
+        .map(|row| {
+            let cells: Vec<_> = row.split('|').map(|cell| cell.trim().replace('`', "")).collect();
+            (cells[0].clone(), cells[1].clone(), cells[2].clone())
+        })
+        .collect();
+    assert_eq!(shown, named);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::histogram::Histogram;
 use crate::limit_hits::{Limit, LogLines};
 use crate::reactor::ReactorStats;
 use crate::rooms::{MessageSteps, ShardStats};
-use crate::store::{CommitStats, Health, Store};
+use crate::store::{ClusterEvent, ClusterStats, CommitStats, Health, Store};
 use crate::system::{resident_bytes, since_epoch};
 
 /// What a shard, or the server, holds.
@@ -92,6 +92,9 @@ pub(crate) struct Figures {
     commits: CommitLatency,
     reactor: ReactorLoad,
     way: Way,
+    /// Of a node of a cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterFigures>,
     /// How many members lag how many messages at the moment.
     lags: Distribution,
     shards: Vec<Shard>,
@@ -134,6 +137,7 @@ impl Figures {
             commits: CommitLatency::new(&store.commits()),
             reactor: ReactorLoad::new(reactor),
             way: Way::from(&sum.steps),
+            cluster: store.cluster().as_ref().map(ClusterFigures::from),
             lags: Distribution::from(&sum.lags),
             shards: shards.iter().map(Shard::from).collect(),
         }
@@ -185,6 +189,36 @@ impl From<&MessageSteps> for Way {
             read_to_shard: read_to_shard.into(),
             shard_to_commit: shard_to_commit.into(),
             commit_to_send: commit_to_send.into(),
+        }
+    }
+}
+
+/// A node of a cluster.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClusterFigures {
+    /// Whether Redis answers, and for how many microseconds it has done so without a break.
+    contact: bool,
+    contact_micros: u64,
+    /// Nodes that listen, this one included.
+    nodes: u64,
+    /// Batches that may have been appended, their answers being missing.
+    unsettled: u64,
+    /// How long requests took since the start, in microseconds, by kind.
+    requests: BTreeMap<&'static str, Distribution>,
+    /// How often each event happened since the start.
+    events: BTreeMap<&'static str, u64>,
+}
+
+impl From<&ClusterStats> for ClusterFigures {
+    fn from(stats: &ClusterStats) -> ClusterFigures {
+        ClusterFigures {
+            contact: stats.contact.is_some(),
+            contact_micros: stats.contact.map_or(0, micros),
+            nodes: stats.nodes,
+            unsettled: stats.unsettled,
+            requests: stats.requests.iter().map(|(kind, times)| (*kind, times.into())).collect(),
+            events: ClusterEvent::ALL.iter().map(|&event| (event.key(), stats.count(event))).collect(),
         }
     }
 }

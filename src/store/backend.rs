@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::answer::{Done, Purpose};
 use super::backup::{BackupError, BackupId, BackupPart};
+use super::cluster::ClusterStats;
 use super::error::{Busy, StoreError};
 use super::health::Monitor;
 use super::values::{BanChange, Import, NewRoom, Presence, RoomInfo, RoomQuery};
@@ -155,6 +156,11 @@ pub(crate) trait Backend: Send + Sync {
     fn floor(&self, room: RoomId, done: Done<Result<u64, StoreError>>) -> Result<(), Busy>;
 
     fn monitor(&self) -> &Monitor;
+
+    /// What this node has counted of its cluster; `None` where there is none.
+    fn cluster(&self) -> Option<ClusterStats> {
+        None
+    }
 
     /// How many jobs wait for the thread that writes, and their bytes.
     fn waiting(&self) -> (usize, usize);

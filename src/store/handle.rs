@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::answer::{Done, Purpose};
 use super::backend::{Backend, Follower};
 use super::backup::{BackupError, BackupId, BackupPart};
+use super::cluster::ClusterStats;
 use super::commits::CommitStats;
 use super::error::{Busy, Health, OpenError, StoreError};
 #[cfg(test)]
@@ -346,6 +347,12 @@ impl Store {
     #[must_use]
     pub fn commits(&self) -> CommitStats {
         self.backend.monitor().commits.read()
+    }
+
+    /// What this node has counted of its cluster since the start; `None` if it is in none.
+    #[must_use]
+    pub fn cluster(&self) -> Option<ClusterStats> {
+        self.backend.cluster()
     }
 
     /// How many batches and other changes wait for it at the moment, and the bytes of their messages.

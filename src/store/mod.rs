@@ -27,7 +27,7 @@
 //! | `values`, `backup` | what goes in and out; copies, as their clients see them |
 //! | `threads`, `answer`, `admission` | starting and ending; how requests are answered, and how many may wait |
 //! | `terms` | which batches of a shard must be refused, since they were built on one that was not stored |
-//! | `health`, `commits`, `error` | how a store is, how long its commits take, and what can go wrong |
+//! | `health`, `commits`, `cluster`, `error` | how a store is, how long its commits take, what a node of a cluster counts, and what can go wrong |
 //! | `fates`, `simulated` | in a simulation: what can become of a store's work; a store that does its next step when it is told to |
 //! | `entropy` | random numbers and the time |
 
@@ -35,6 +35,7 @@ mod admission;
 mod answer;
 mod backend;
 mod backup;
+mod cluster;
 mod commits;
 mod entropy;
 mod error;
@@ -62,6 +63,7 @@ pub use self::answer::Done;
 pub(crate) use self::answer::{Answer, Purpose};
 pub(crate) use self::backend::{Backend, DamageListener, Follower, NodeListener};
 pub use self::backup::{BackupError, BackupId, BackupPart};
+pub use self::cluster::{ClusterEvent, ClusterStats};
 pub use self::commits::CommitStats;
 pub use self::error::{Busy, Health, OpenError, StoreError};
 pub use self::handle::Store;

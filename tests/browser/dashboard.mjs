@@ -86,7 +86,7 @@ async function drives(browser, { name, ...options }) {
   const pictures = await pixels(page, "Deliveries per second");
   await eventually(async () => assert.notEqual(await pixels(page, "Deliveries per second"), pictures));
   clearInterval(talk);
-  assert.equal(await page.locator("figure canvas").count(), 8);
+  assert.equal(await page.locator("figure canvas").count(), 9);
 
   // A search finds, by name, and what it finds is text.
   await page.getByPlaceholder("Room", { exact: true }).fill(`HARBOUR ${name}`);

@@ -5,6 +5,7 @@ import re
 
 import dashboard
 import harness
+import traffic
 
 ALERT_TESTS = harness.ROOT / "tests" / "prometheus" / "alerts.test.yml"
 METRICS_PAGE = harness.ROOT / "docs" / "metrics.md"
@@ -34,11 +35,18 @@ def count():
     return sum(1 for _ in all_of(ALL))
 
 
-def silent(prometheus, busy):
-    """Those that are not valid, or without a number all the time: for all servers, and for the busy one alone."""
-    # As Grafana escapes it: as a regular expression, and that as a string of PromQL.
-    for instance in [ALL, re.escape(busy.address).replace("\\", "\\\\")]:
+def only(server):
+    """One server, as Grafana escapes it: as a regular expression, and that as a string of PromQL."""
+    return re.escape(server.address).replace("\\", "\\\\")
+
+
+def silent(prometheus, busy, node):
+    """Those that are not valid, or without a number all the time: for all servers, and for the busy one alone, or for the one
+    that is in a cluster where that is meant."""
+    for of_cluster, instance in [(None, ALL), (False, only(busy)), (True, only(node))]:
         for where, text, legend in all_of(instance):
+            if of_cluster is not None and of_cluster != ("foghorn_cluster_" in text):
+                continue
             try:
                 found = [(labels, values) for labels, values in prometheus.lately(text) if values]
             except harness.Failure as refused:
@@ -53,11 +61,11 @@ def silent(prometheus, busy):
                     yield f"{where}: its series are called {sorted(names)}"
 
 
-def untrue(prometheus, busy, idle):
+def untrue(prometheus, servers):
     """Where a value is another one than what is known from outside."""
-    servers = sorted(labels["instance"] for labels in prometheus.now("foghorn_build_info"))
-    if servers != sorted([busy.address, idle.address]):
-        yield f"the dashboard offers the servers {servers}"
+    offered = sorted(labels["instance"] for labels in prometheus.now("foghorn_build_info"))
+    if offered != sorted(server.address for server in servers):
+        yield f"the dashboard offers the servers {offered}"
     targets = {(title, legend): text for title, text, legend in dashboard.targets()}
     resident = prometheus.value(dashboard.expression(targets["Memory", "resident"], ALL))
     foghorn = prometheus.value('sum(process_resident_memory_bytes{job="foghorn"})')
@@ -71,6 +79,20 @@ def untrue(prometheus, busy, idle):
         most = max((value for _, values in seen for value in values), default=0)
         if most < at_least:
             yield f"a member lagged, and all that was ever seen of it is {most}: {text}"
+
+
+def untrue_of_the_cluster(prometheus, nodes):
+    """The same of what a cluster counts."""
+    targets = {(title, legend): text for title, text, legend in dashboard.targets()}
+    shown = prometheus.now('foghorn_cluster_contact == 1')
+    if sorted(labels["instance"] for labels in shown) != sorted(node.address for node in nodes):
+        yield f"Redis answers these nodes, they say: {shown}"
+    count = prometheus.value(dashboard.expression(targets["Cluster: nodes, batches in doubt", "nodes"], ALL))
+    if count != len(nodes):
+        yield f"{len(nodes)} nodes say that they are {count}"
+    heard = prometheus.value('min(foghorn_cluster_announcements_total{outcome="shown"})')
+    if heard < traffic.CLUSTER_MESSAGES:
+        yield f"a node was told of {heard} messages of the other one, and there were more than {traffic.CLUSTER_MESSAGES}"
 
 
 def rules_that_fail(prometheus):

@@ -1,6 +1,7 @@
 """A Prometheus on a free port, in a directory of its own, that ends with the check."""
 
 import json
+import socket
 import subprocess
 import time
 import urllib.error
@@ -126,3 +127,26 @@ class Prometheus:
         for series in found:
             values = [float(value) for _, value in series["values"]]
             yield series["metric"], [value for value in values if value == value]
+
+
+class Redis:
+    """A Redis on a free port that keeps nothing; a context manager."""
+
+    def __init__(self, directory):
+        self._directory = directory
+        self._child = None
+        self.url = None
+
+    def __enter__(self):
+        # It cannot be told to pick a port itself.
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{port}"
+        options = ["--port", port, "--bind", "127.0.0.1", "--save", "", "--maxmemory-policy", "noeviction"]
+        command = ["redis-server", *options, "--dir", self._directory]
+        self._child = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+        return self
+
+    def __exit__(self, *_):
+        self._child.kill()
+        self._child.wait()

@@ -9,6 +9,8 @@ import urllib.request
 from client import BINARY, CLOSE, TEXT, Client, Closed, Place
 
 PATIENCE_SECONDS = 60
+# Of each of two members of a room, at different nodes.
+CLUSTER_MESSAGES = 20
 # What a member that takes nothing lets wait: more than its socket holds and the server's.
 LAG_MESSAGES, LAG_BYTES, RECEIVE_BYTES = 250, 32 * 1024, 4096
 
@@ -48,6 +50,26 @@ async def chat(place, room):
             await asyncio.sleep(0.05)
         await ann.close()
         await bob.close()
+
+
+async def of_a_cluster(*nodes):
+    """Members of two nodes talk to each other, and somebody is thrown out at both."""
+    one, other = (Place(node.address) for node in nodes)
+    target = "/ws/chat?roomId=shared&username="
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        async with (
+            await Client.connect(one, target + "ann") as ann,
+            await Client.connect(other, target + "bob") as bob,
+            await Client.connect(other, target + "eve"),
+        ):
+            for number in range(CLUSTER_MESSAGES):
+                await ann.send_json(content=f"from ann {number}")
+                await until(bob, f"from ann {number}")
+                await bob.send_json(content=f"from bob {number}")
+                await until(ann, f"from bob {number}")
+            await one.ask("POST", "/api/chat/rooms/shared/kick?username=eve")
+            await ann.close()
+            await bob.close()
 
 
 async def until(member, content):

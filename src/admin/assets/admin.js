@@ -1,6 +1,6 @@
 // The dashboard: puts what the server tells into the page, and carries out what the operator decides.
 import { Connection } from "./connection.js";
-import { duration, moment } from "./figures.js";
+import { clusterState, duration, moment } from "./figures.js";
 import { Plots } from "./plots.js";
 import { addEnded, showPeople, showRooms, showShards } from "./tables.js";
 
@@ -61,7 +61,7 @@ connection.addEventListener("stats", ({ detail: stats }) => {
   const now = moment(before, stats);
   plots.add(Date.now() / 1000, now);
   showShards(byId("shards"), now.shards);
-  byId("about").textContent = `${stats.version}, up ${duration(stats.uptime)}, store ${stats.store}`;
+  byId("about").textContent = `${stats.version}, up ${duration(stats.uptime)}, store ${stats.store}${clusterState(stats.cluster)}`;
   before = stats;
 });
 

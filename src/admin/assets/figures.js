@@ -28,6 +28,7 @@ export function moment(before, now) {
   const millis = (value) => (value === null ? null : value / 1000);
   const turns = between(before?.reactor.turnMicros, now.reactor.turnMicros);
   const commits = between(before?.commits.micros, now.commits.micros);
+  const way99 = (step) => millis(quantile(between(before?.way[step], now.way[step]), 0.99));
   const shards = now.shards.map((shard, index) => ({
     ...shard,
     load: before?.shards[index] ? load((stats) => stats.shards[index].busyMicros) : null,
@@ -46,6 +47,9 @@ export function moment(before, now) {
     turn99: millis(quantile(turns, 0.99)),
     commit50: millis(quantile(commits, 0.5)),
     commit99: millis(quantile(commits, 0.99)),
+    readToShard: way99("readToShard"),
+    shardToCommit: way99("shardToCommit"),
+    commitToSend: way99("commitToSend"),
     lagMax: now.lagMax,
     behind: now.lags.counts.reduce((sum, count) => sum + count, 0) - now.lags.counts[0],
     reactor: load((stats) => stats.reactor.busyMicros),
@@ -66,6 +70,7 @@ export const PLOTS = [
   { title: "Deliveries per second", unit: "rate", series: [["deliveries", "to members"]] },
   { title: "Turns of the loop", unit: "millis", series: [["turn50", "half within"], ["turn99", "99 % within"]] },
   { title: "Commits", unit: "millis", series: [["commit50", "half within"], ["commit99", "99 % within"]] },
+  { title: "The way inside, 99 % within", unit: "millis", series: [["readToShard", "read to shard"], ["shardToCommit", "shard to commit"], ["commitToSend", "commit to send"]] },
   { title: "Lag", unit: "count", series: [["lagMax", "messages, furthest behind"], ["behind", "members behind"]] },
   { title: "Load", unit: "percent", series: [["reactor", "reactor"], ["busiest", "busiest shard"], ["mean", "shards on average"]] },
   { title: "Memory", unit: "bytes", series: [["resident", "process"], ["windows", "windows"], ["waiting", "waiting"], ["recorders", "recorders"]] },
@@ -88,6 +93,14 @@ export function write(unit, value) {
     default:
       return COUNT.format(value);
   }
+}
+
+/** Whether the cluster of a node is there; nothing for a server that is in none. */
+export function clusterState(cluster) {
+  if (!cluster) return "";
+  if (!cluster.contact) return `, cluster: Redis does not answer, ${COUNT.format(cluster.unsettled)} batches in doubt`;
+  const nodes = cluster.nodes === 1 ? "1 node" : `${COUNT.format(cluster.nodes)} nodes`;
+  return `, cluster of ${nodes}, Redis answers for ${duration(Math.floor(cluster.contactMicros / 1e6))}`;
 }
 
 export function duration(seconds) {

@@ -32,6 +32,11 @@ pub(super) struct Figures {
     pub(super) closes: BTreeMap<String, u64>,
     pub(super) commits: Commits,
     pub(super) reactor: Reactor,
+    /// An older server does not tell it.
+    #[serde(default)]
+    pub(super) way: Way,
+    /// Of a node of a cluster.
+    pub(super) cluster: Option<ClusterNode>,
     pub(super) lags: Distribution,
     pub(super) shards: Vec<Shard>,
 }
@@ -67,6 +72,26 @@ pub(super) struct Reactor {
     pub(super) turns: u64,
     pub(super) turn_micros: Distribution,
     pub(super) busy_micros: Option<u64>,
+}
+
+/// How long messages take from step to step.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Way {
+    pub(super) read_to_shard: Distribution,
+    pub(super) shard_to_commit: Distribution,
+    pub(super) commit_to_send: Distribution,
+}
+
+/// How a node of a cluster is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClusterNode {
+    /// Whether Redis answers, and since when.
+    pub(super) contact: bool,
+    pub(super) contact_micros: u64,
+    pub(super) nodes: u64,
+    pub(super) unsettled: u64,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::figures::{Distribution, Figures, History, Rates};
+use super::figures::{ClusterNode, Distribution, Figures, History, Rates};
 use crate::cli::escape::escaped;
 
 /// An answer that is older than this is said to be old.
@@ -55,6 +55,10 @@ pub(super) fn lines(
     let Some(now) = history.now() else { return lines };
     if now.store != "healthy" {
         line(Style::Alarm, format!("the store is {}", now.store));
+    }
+    if let Some(cluster) = now.cluster.as_ref().filter(|cluster| !cluster.contact) {
+        let unsettled = count(cluster.unsettled);
+        line(Style::Alarm, format!("cluster: Redis does not answer, {unsettled} batches are in doubt"));
     }
     let readout = Readout { now, rates: history.rates() };
     readout.traffic().into_iter().chain(readout.load()).for_each(|text| line(Style::Plain, text));
@@ -158,11 +162,38 @@ impl Readout<'_> {
         vec![
             cells("commits", &commits) + &self.spread(|figures| &figures.commits.micros),
             cells("turns", &turns) + &self.spread(|figures| &figures.reactor.turn_micros),
+            self.way(),
             cells("memory", &memory),
             format!("processor    reactor {reactor}   shards {}", shards.join("  ")),
             format!("closed with  {}", if closes.is_empty() { "-".to_owned() } else { closes.join("   ") }),
         ]
+        .into_iter()
+        .chain(now.cluster.as_ref().filter(|cluster| cluster.contact).map(cluster))
+        .collect()
     }
+
+    /// How long 99 of 100 messages take for each step of their way.
+    fn way(&self) -> String {
+        let step = |of: fn(&Figures) -> &Distribution| {
+            within(&self.rates.map(|rates| rates.spread(self.now, of)).unwrap_or_default(), 0.99)
+        };
+        let steps = [
+            ("read to shard", step(|figures| &figures.way.read_to_shard)),
+            ("shard to commit", step(|figures| &figures.way.shard_to_commit)),
+            ("commit to send", step(|figures| &figures.way.commit_to_send)),
+        ];
+        cells("way, 99 %", &steps)
+    }
+}
+
+/// A node that Redis answers.
+fn cluster(ClusterNode { contact_micros, nodes, unsettled, .. }: &ClusterNode) -> String {
+    let cluster = [
+        ("nodes", count(*nodes)),
+        ("Redis answers for", long_time(contact_micros / 1_000_000)),
+        ("batches in doubt", count(*unsettled)),
+    ];
+    cells("cluster", &cluster)
 }
 
 /// A label and its values, in columns.
@@ -193,6 +224,13 @@ pub(super) fn plain(history: &History) -> String {
         now.memory.waiting,
         escaped(&now.store),
     );
+    if let Some(ClusterNode { contact, nodes, unsettled, .. }) = &now.cluster {
+        let _infallible = write!(
+            text,
+            " cluster_contact={} cluster_nodes={nodes} cluster_unsettled={unsettled}",
+            u64::from(*contact)
+        );
+    }
     if let Some(rates) = history.rates() {
         let rate = |count: fn(&Figures) -> u64| rates.of(now, count);
         let _infallible = write!(
@@ -297,7 +335,11 @@ mod tests {
         );
         assert!(text[4].ends_with("delivered 5,000/s"), "{text:?}");
         assert_eq!(text[6], "lag          members 10         messages at most 7");
-        assert_eq!(text[10], "processor    reactor 0 %   shards 0 %  -");
+        assert_eq!(
+            text[9],
+            "way, 99 %    read to shard -          shard to commit -          commit to send -"
+        );
+        assert_eq!(text[11], "processor    reactor 0 %   shards 0 %  -");
         assert_eq!(text.last(), Some(&"deliveries/s █"));
         assert!(!text.iter().any(|line| line.starts_with("limits")), "{text:?}");
     }
@@ -317,6 +359,33 @@ mod tests {
         assert_eq!(alarms(0, None), ["the store is failed"]);
         assert_eq!(alarms(9, None), ["no answer for 9 s", "the store is failed"]);
         assert_eq!(alarms(9, Some("gone")), ["gone; trying again each second", "the store is failed"]);
+    }
+
+    #[test]
+    fn a_node_says_whether_its_cluster_answers() {
+        let cluster = |contact, micros| {
+            format!(
+                r#""shards":[],"cluster":{{"contact":{contact},"contactMicros":{micros},"nodes":3,"unsettled":2}},
+                "way":{{"readToShard":{{"bounds":[50,100],"counts":[0,9,0]}},"shardToCommit":{{"bounds":[],"counts":[]}},
+                "commitToSend":{{"bounds":[50],"counts":[1,0]}}}},"was":["#
+            )
+        };
+        let shown = |json: &str| {
+            let history = history(r#""shards":["#, json);
+            let lines = lines("u", &history, Some(Duration::ZERO), None, 100);
+            let text: Vec<_> = lines.into_iter().map(|line| (line.style, line.text)).collect();
+            (text, plain(&history))
+        };
+        let (there, line) = shown(&cluster(true, 61_000_000));
+        let expected = "cluster      nodes 3          Redis answers for 00:01:01   batches in doubt 2";
+        assert!(there.contains(&(Style::Plain, expected.to_owned())), "{there:?}");
+        let way = "way, 99 %    read to shard 100 µs     shard to commit -          commit to send 50 µs";
+        assert!(there.contains(&(Style::Plain, way.to_owned())), "{there:?}");
+        assert!(line.contains(" cluster_contact=1 cluster_nodes=3 cluster_unsettled=2 "), "{line}");
+        let (gone, line) = shown(&cluster(false, 0));
+        let expected = "cluster: Redis does not answer, 2 batches are in doubt";
+        assert!(gone.contains(&(Style::Alarm, expected.to_owned())), "{gone:?}");
+        assert!(line.contains(" cluster_contact=0 "), "{line}");
     }
 
     #[test]

@@ -8,12 +8,12 @@ local STAYS_MAX = 256
 
 local now = micros()
 local score = redis.call('ZSCORE', keys.nodes, dead)
-if not score or tonumber(score) >= now / 1000 then return 'alive' end
+if not score or tonumber(score) >= now / 1000 then return { 'alive' } end
 redis.call('ZADD', keys.nodes, 1, dead)
 local room = load_room(keys.room)
 if not room then
   redis.call('HDEL', keys.rooms_of_node, name)
-  return 'done'
+  return { 'done', '0' }
 end
 local gen, n = generation(keys.meta, ARGV[7], tonumber(ARGV[8]), nonce)
 if room.gen ~= gen then room.gen, room.epoch = gen, other_epoch(room.epoch, nonce) end
@@ -40,6 +40,6 @@ if count > 0 then
   save_room(keys.room, room)
   announce(channel, room, n, node, first, pieces)
 end
-if count == STAYS_MAX then return 'more' end
+if count == STAYS_MAX then return { 'more', whole(count) } end
 redis.call('HDEL', keys.rooms_of_node, name)
-return 'done'
+return { 'done', whole(count) }

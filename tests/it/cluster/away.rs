@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::engine::Engine;
-use super::member::{Member, node};
+use super::member::{Member, node, node_with};
 use crate::support::eventually;
 use crate::support::process::Process;
 
@@ -156,15 +156,8 @@ fn a_restart_that_loses_nothing_is_not_noticed() {
 #[ignore = "needs redis-server: tests/cluster/run starts it"]
 fn the_users_of_a_node_that_dies_leave_once() {
     let engine = Engine::start();
-    let short = |engine: &Engine| {
-        let config = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(config.path(), "[cluster]\nlease = \"2s\"\n").unwrap();
-        let node =
-            Process::serve_with(&["--cluster", &engine.url(), "--config", config.path().to_str().unwrap()]);
-        drop(config);
-        node
-    };
-    let (one, two) = (short(&engine), short(&engine));
+    let short = || node_with(&engine.url(), "[cluster]\nlease = \"2s\"\n");
+    let (one, two) = (short(), short());
     let mut ann = Member::join(&one, "r", "ann");
     let (_bob, _tab) = (Member::join(&two, "r", "bob"), Member::join(&two, "r", "bob"));
     two.kill();

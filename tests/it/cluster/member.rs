@@ -15,6 +15,13 @@ pub(super) fn node(engine: &Engine) -> Process {
     Process::serve_with(&["--cluster", &engine.url()])
 }
 
+/// The same, with more in its configuration.
+pub(super) fn node_with(url: &str, configuration: &str) -> Process {
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), configuration).unwrap();
+    Process::serve_with(&["--cluster", url, "--config", config.path().to_str().unwrap()])
+}
+
 /// A member of a room at one node.
 pub(super) struct Member {
     socket: WebSocket<TcpStream>,

@@ -7,6 +7,7 @@
 //! | `member` | nodes, and members of their rooms |
 //! | `together` | what holds while all is well: one order, one presence, one REST interface |
 //! | `away` | Redis does not answer, or has forgotten something; a node dies |
+//! | `metrics` | what a node counts of its cluster |
 //! | `chaos` | all of it at random, under load; what every client was shown is compared at the end |
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
@@ -16,4 +17,5 @@ mod away;
 mod chaos;
 mod engine;
 mod member;
+mod metrics;
 mod together;
