@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::Builder;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
@@ -22,6 +21,7 @@ use crate::rooms::store_api::{Placed, RecordBatch};
 use crate::rooms::{Kind, Timestamp};
 use crate::store::{Answer, ClusterEvent, Permit, Watch};
 use crate::system::instant;
+use crate::system::threads::{Builder, recv_timeout};
 
 /// Rooms, and bytes of their messages, in one round trip at most.
 const TURNS_MAX: usize = 1_024;
@@ -123,7 +123,7 @@ impl Appender {
         }
         let step = if self.queue.has_ready() { LOOK_INTERVAL / 4 } else { PAUSE_MAX };
         let expiry = self.queue.expires_at().map_or(step, |at| at.saturating_duration_since(now));
-        match self.inputs.recv_timeout(step.min(expiry)) {
+        match recv_timeout(&self.inputs, step.min(expiry)) {
             Ok(input) => self.take(input),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.is_ending = true,

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::rooms::Room;
 use crate::rooms::store_api::RoomId;
+use crate::system::RandomState;
 
 /// Rooms whose log is to be read again.
 #[derive(Default)]
-pub(super) struct Behind(Mutex<HashMap<RoomId, Arc<Room>>>);
+pub(super) struct Behind(Mutex<HashMap<RoomId, Arc<Room>, RandomState>>);
 
 impl Behind {
     pub(super) fn note(&self, room: &Arc<Room>) {

@@ -4,13 +4,13 @@
 //! is still the next one.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, ConnectionLike, ErrorKind, Parser, RedisError, RedisResult, Value, cmd};
 
 use super::address::Address;
-use crate::system::instant;
+use crate::system::{TcpStream, instant};
 
 /// Bytes of one answer at most.
 // The longest that is asked for is a page of a log, whose bytes are bounded, or an announcement, which is a batch.

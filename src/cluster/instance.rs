@@ -53,7 +53,7 @@ impl Instance {
     pub(super) fn first(address: &Address, timeout: Duration) -> RedisResult<Instance> {
         let instance = Instance::ask(&mut Connection::open(address, timeout)?)?;
         if instance.must_settle(None) {
-            std::thread::park_timeout(SETTLING);
+            crate::system::threads::park_timeout(SETTLING);
         }
         Ok(instance)
     }

@@ -95,7 +95,7 @@ impl Keeper {
                 self.shared.contact.lost();
                 tracing::debug!(%error, "what is due has to wait for Redis");
             }
-            std::thread::park_timeout(round);
+            crate::system::threads::park_timeout(round);
         }
     }
 

@@ -83,7 +83,7 @@ impl Listener {
 
     fn rest(&self, until: Instant) {
         while !self.is_ending() && instant() < until {
-            std::thread::park_timeout(LOOK_INTERVAL);
+            crate::system::threads::park_timeout(LOOK_INTERVAL);
             self.expire(Some(instant()));
         }
     }

@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::rooms::Room;
 use crate::rooms::store_api::{Placed, RecordBatch, RoomId};
 use crate::store::{Answer, Permit};
+use crate::system::RandomState;
 
 /// Messages, and bytes of them, in one turn at most.
 const TURN_MESSAGES_MAX: usize = 256;
@@ -67,7 +68,7 @@ struct RoomQueue {
 #[derive(Default)]
 pub(super) struct Queue {
     jobs: BTreeMap<u64, Job>,
-    rooms: HashMap<RoomId, RoomQueue>,
+    rooms: HashMap<RoomId, RoomQueue, RandomState>,
     /// Rooms that may have something to send, each once.
     ready: VecDeque<RoomId>,
     last_job: u64,

@@ -9,6 +9,7 @@ use super::partition::Partition;
 use crate::rooms::Timestamp;
 use crate::rooms::store_api::{RoomId, Stored};
 use crate::store::Follower;
+use crate::system::threads::lock_long;
 
 /// Rooms that nobody here follows and whose names are kept, at most.
 const IDLE_MAX: usize = 65_536;
@@ -54,7 +55,7 @@ pub(super) struct Shown {
 
 impl Room {
     pub(super) fn lock(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_long(&self.log)
     }
 
     /// As [`Room::lock`], unless somebody else has it.

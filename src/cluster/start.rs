@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
@@ -19,6 +18,7 @@ use super::options::{ClusterOptions, Joined};
 use super::shared::{Shared, nonce};
 use crate::store::{AdmissionLimit, Monitor, Store, StoreThreads, Watch};
 use crate::system::instant;
+use crate::system::threads::{Builder, JoinHandle, park_timeout, send};
 
 /// A reader that waits for Redis must not hold up all others.
 const READERS: usize = 2;
@@ -39,7 +39,7 @@ struct ClusterThreads {
 
 impl Drop for ClusterThreads {
     fn drop(&mut self) {
-        let _appender_is_gone = self.inputs.send(Input::Stop);
+        let _appender_is_gone = send(&self.inputs, Input::Stop);
         let _panic_was_printed = self.appender.take().map(JoinHandle::join);
         self.shared.is_ending.store(true, Ordering::Relaxed);
         self.shared.tasks.end();
@@ -119,7 +119,7 @@ fn wait_for(address: &Address, timeout: Duration) -> Result<Vec<String>, Cluster
                 if !std::mem::replace(&mut is_told, true) {
                     tracing::warn!(%error, "cluster: Redis is waited for");
                 }
-                std::thread::park_timeout(START_PAUSE);
+                park_timeout(START_PAUSE);
             }
             checked => return checked,
         }

@@ -7,23 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::draft::Draft;
 use super::rooms::Room;
 use crate::rooms::store_api::{RoomId, StayId};
+use crate::system::RandomState;
 
 #[derive(Default)]
 struct InRoom {
     room: Option<Arc<Room>>,
-    joins: HashMap<StayId, Draft>,
+    joins: HashMap<StayId, Draft, RandomState>,
 }
 
 /// The stays of this node.
 #[derive(Default)]
 pub(super) struct Stays {
-    here: Mutex<HashMap<RoomId, InRoom>>,
+    here: Mutex<HashMap<RoomId, InRoom, RandomState>>,
     /// Rooms in which they may be unknown to Redis.
-    lost: Mutex<HashMap<RoomId, Arc<Room>>>,
+    lost: Mutex<HashMap<RoomId, Arc<Room>, RandomState>>,
 }
 
 impl Stays {
-    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, InRoom>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, InRoom, RandomState>> {
         self.here.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::io::Write;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use redis::cmd;
 
 use super::rooms::Room;
+use crate::system::{RandomState, TcpStream};
 
 /// Hears whether a channel is listened to, once.
 pub(super) type Waiter = Box<dyn FnOnce(bool) + Send>;
@@ -31,7 +32,7 @@ struct Channel {
 #[derive(Default)]
 struct Channels {
     writer: Option<TcpStream>,
-    by_name: HashMap<String, Channel>,
+    by_name: HashMap<String, Channel, RandomState>,
 }
 
 /// The channels that are listened to.

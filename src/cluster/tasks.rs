@@ -1,9 +1,10 @@
 //! What the readers have to do.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use super::asker::Asker;
+use crate::system::threads::Condvar;
 
 /// Something to be asked.
 pub(super) type Task = Box<dyn FnOnce(&mut Asker) + Send>;
@@ -43,7 +44,7 @@ impl Tasks {
             if queue.has_ended {
                 return None;
             }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.changed.wait(&self.queue, queue);
         }
     }
 

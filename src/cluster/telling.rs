@@ -11,6 +11,7 @@ use super::orders::{orders_channel, partition};
 use super::shared::Shared;
 use super::value::{list, text};
 use crate::store::{ClusterEvent, StoreError};
+use crate::system::threads::lock_long;
 
 /// Orders that are kept in Redis, about.
 const KEPT: u32 = 1_000;
@@ -37,7 +38,7 @@ pub(super) fn give(shared: &Shared, asker: &mut Asker) -> Result<(), StoreError>
 
 /// Hears the orders that are new.
 pub(super) fn hear(shared: &Shared, asker: &mut Asker) -> Result<(), StoreError> {
-    let mut heard = shared.orders.heard.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut heard = lock_long(&shared.orders.heard);
     let Some(last) = heard.as_mut() else {
         *heard = Some(asker.ask(newest)?);
         return Ok(());

@@ -9,6 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::rooms::Bounds;
 use crate::store::{Store, StoreError};
+use crate::system::threads::recv_timeout;
 use crate::workers::Deadline;
 
 /// What a crash may add to a ban at most. Each time costs a transaction, where there are bans.
@@ -23,7 +24,7 @@ pub(super) fn restore(store: &Store, bounds: &Bounds) {
     let (answer, answered) = bounded(1);
     let done = Box::new(move |bans| drop(answer.send(bans)));
     let asked = store.bans(done).map_err(|_| "the store is busy".to_owned());
-    let read = asked.and_then(|()| answered.recv_timeout(PATIENCE).map_err(|error| error.to_string()));
+    let read = asked.and_then(|()| recv_timeout(&answered, PATIENCE).map_err(|error| error.to_string()));
     match read.and_then(|bans| bans.map_err(|error| error.to_string())) {
         Ok(bans) => {
             for ban in bans {

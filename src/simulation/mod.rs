@@ -1,5 +1,5 @@
 //! A node in the hands of a simulation, for `tests/sim`: the reactor, the shards and the store as they are in the product,
-//! each doing its next step when it is told to, in one thread, at a time that stands still meanwhile.
+//! each doing its next step when it is told to, one after the other, at a time that stands still meanwhile.
 //!
 //! Not a part of the public API.
 //!
@@ -7,14 +7,16 @@
 //! |---|---|
 //! | this one | the world, and the client's end of a connection |
 //! | `node` | a server, step by step |
+//! | `cluster` | nodes of a cluster: their threads, and what lies between them and the engine |
 
+mod cluster;
 mod node;
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::cluster::{Joining, Peer, Reach, Thread};
 pub use self::node::{Choose, Node};
 pub use crate::store::simulated::{Disk, Ended, Fate, Kept};
 use crate::system::kernel::Connection;
@@ -24,7 +26,7 @@ use crate::system::world;
 /// Whatever comes from outside, for this thread: a time, chance that follows from a seed, a network. Ends when dropped.
 #[derive(Debug)]
 pub struct World {
-    world: Rc<world::World>,
+    world: Arc<world::World>,
     _stay: world::Stay,
 }
 

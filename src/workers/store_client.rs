@@ -12,6 +12,7 @@ use crate::rooms::{
 };
 use crate::store::{Done, Follower, Store, StoreError};
 use crate::system::steady;
+use crate::system::threads::send;
 
 /// Maximum number of answers under way to one shard. A shard that is further behind makes the store wait.
 // More than a shard asks for at a time (asserted below), so that the store, which serves all shards, never waits for
@@ -73,7 +74,7 @@ struct AnswerSender {
 
 impl AnswerSender {
     fn send(&self, answer: StoreAnswer) {
-        let _shard_is_gone = self.answers.send(answer);
+        let _shard_is_gone = send(&self.answers, answer);
         self.wake();
     }
 

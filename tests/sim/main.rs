@@ -13,12 +13,15 @@
 //! |---|---|
 //! | `plan` | what follows from a seed before anything happens |
 //! | `run` | whose turn it is, the faults, the end |
+//! | `cluster` | several nodes, step by step |
+//! | `redis` | the engine that they share |
 //! | `client`, `wire` | what a client does, and makes of what comes; the client's side of the protocols |
 //! | `model` | what must be true |
 //! | `shrink`, `story` | a failing run made smaller, and told |
 //! | `random` | numbers that follow from a seed |
 
 #![expect(
+    clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::wildcard_enum_match_arm,
@@ -26,9 +29,11 @@
 )]
 
 mod client;
+mod cluster;
 mod model;
 mod plan;
 mod random;
+mod redis;
 mod run;
 mod shrink;
 mod story;

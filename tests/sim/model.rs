@@ -11,13 +11,70 @@
 //! - No frame is later than what its receiver has been shown.
 //! - A JOIN comes before its LEAVE, and both tell how many there are ([`Model::check_presence`]).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use foghorn::simulation::{Disk, Kept};
+use foghorn::simulation::{self, Disk};
 use serde_json::Value;
 
 /// What is wrong.
 pub(crate) type Wrong = String;
+
+/// What is kept under a number.
+pub(crate) enum Kept {
+    /// The room is gone, or its log is another one, or that part of it is kept no longer.
+    Elsewhere,
+    Nothing,
+    Message {
+        sender: String,
+        content: String,
+    },
+}
+
+/// An entry of a log that is kept.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub(crate) seq: u64,
+    pub(crate) kind: String,
+    pub(crate) content: String,
+    pub(crate) user: String,
+    pub(crate) online: Option<u64>,
+}
+
+/// Where logs are kept.
+pub(crate) trait Logs {
+    /// What is kept under this number, in the room of this name, under this epoch.
+    fn message(&self, room: &str, epoch: u64, seq: u64) -> Kept;
+
+    /// The epoch of a room, and what is kept of its log.
+    fn log(&self, room: &str) -> Option<(u64, Vec<Logged>)>;
+}
+
+impl Logs for Disk {
+    fn message(&self, room: &str, epoch: u64, seq: u64) -> Kept {
+        match Disk::message(self, room, epoch, seq) {
+            simulation::Kept::Elsewhere => Kept::Elsewhere,
+            simulation::Kept::Nothing => Kept::Nothing,
+            simulation::Kept::Message(stored) => {
+                Kept::Message { sender: stored.sender.to_string(), content: stored.content.to_string() }
+            }
+        }
+    }
+
+    fn log(&self, room: &str) -> Option<(u64, Vec<Logged>)> {
+        let (epoch, log) = Disk::log(self, room)?;
+        let logged = log.into_iter().map(|stored| {
+            let presence = stored.presence.as_ref();
+            Logged {
+                seq: stored.seq,
+                kind: stored.kind.name().to_owned(),
+                content: stored.content.to_string(),
+                user: presence.map_or(String::new(), |presence| presence.username.to_string()),
+                online: presence.map(|presence| presence.online),
+            }
+        });
+        Some((epoch, logged.collect()))
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -63,6 +120,10 @@ pub(crate) struct Model {
     pub(crate) may_lose: bool,
     /// Whether ids may have been forgotten before their time.
     pub(crate) forgets_ids: bool,
+    /// Whether what was refused may have been stored: several nodes ask one engine, which may answer no more.
+    pub(crate) is_shared: bool,
+    /// Contents that the engine has forgotten.
+    pub(crate) forgotten: HashSet<String>,
     pub(crate) shown: u64,
 }
 
@@ -101,7 +162,10 @@ impl Model {
     /// The server says under which number it stands.
     pub(crate) fn acknowledge(&mut self, content: &str, seq: u64) -> Result<(), Wrong> {
         let said = self.said.get_mut(content).ok_or_else(|| format!("nobody has said {content}"))?;
-        let may_change = self.may_lose || self.forgets_ids || self.deleted.contains(&said.room);
+        let may_change = self.may_lose
+            || self.forgets_ids
+            || self.deleted.contains(&said.room)
+            || self.forgotten.contains(content);
         if let Some(before) = said.acknowledged.replace(seq)
             && before != seq
             && !may_change
@@ -129,7 +193,7 @@ impl Model {
     /// Somebody is shown this.
     pub(crate) fn show(
         &mut self,
-        disk: &Disk,
+        disk: &dyn Logs,
         room: &str,
         epoch: u64,
         seq: u64,
@@ -154,10 +218,9 @@ impl Model {
             match disk.message(room, epoch, seq) {
                 Kept::Elsewhere => {}
                 Kept::Nothing => return Err(format!("{} was shown and is not stored", place())),
-                Kept::Message(stored)
-                    if *stored.content == *entry.content && *stored.sender == *entry.sender => {}
-                Kept::Message(stored) => {
-                    return Err(format!("{} is {entry:?}, and stored is {stored:?}", place()));
+                Kept::Message { sender, content } if content == entry.content && sender == entry.sender => {}
+                Kept::Message { sender, content } => {
+                    return Err(format!("{} is {entry:?}, and stored is {content} of {sender}", place()));
                 }
             }
         }
@@ -172,7 +235,7 @@ impl Model {
         if (&*said.room, &*said.sender) != (room, &*entry.sender) || said.id != entry.client_id {
             return Err(format!("{} is not what was said: {entry:?} {said:?}", place()));
         }
-        if said.is_refused && said.times == 1 && !self.may_lose {
+        if said.is_refused && said.times == 1 && !self.may_lose && !self.is_shared {
             return Err(format!("{} was refused, and is shown: {entry:?}", place()));
         }
         let allowed = if said.id.is_some() && !self.forgets_ids { 1 } else { said.times };
@@ -211,7 +274,7 @@ impl Model {
     }
 
     /// What was acknowledged is there.
-    pub(crate) fn check_acknowledged(&self, disk: &Disk) -> Result<(), Wrong> {
+    pub(crate) fn check_acknowledged(&self, disk: &dyn Logs) -> Result<(), Wrong> {
         if self.may_lose || self.has_retention {
             return Ok(());
         }
@@ -219,11 +282,16 @@ impl Model {
             let Some(seq) = said.acknowledged.filter(|_| !self.deleted.contains(&said.room)) else {
                 continue;
             };
+            if self.forgotten.contains(content) {
+                continue;
+            }
             let Some((_, log)) = disk.log(&said.room) else { continue };
             // The room was deleted meanwhile, and is another one.
             let is_same =
                 said.at.iter().any(|(epoch, _)| disk.log(&said.room).is_some_and(|(now, _)| now == *epoch));
-            if is_same && !log.iter().any(|stored| stored.seq == seq && *stored.content == **content) {
+            if (is_same || self.is_shared)
+                && !log.iter().any(|stored| stored.seq == seq && stored.content == *content)
+            {
                 return Err(format!("{content} was acknowledged as {seq} of {} and is not there", said.room));
             }
         }
@@ -296,7 +364,7 @@ impl Follower {
     pub(crate) fn take(
         &mut self,
         model: &mut Model,
-        disk: &Disk,
+        disk: &dyn Logs,
         seq: u64,
         entry: &Entry,
     ) -> Result<(), Wrong> {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use foghorn::config::{self, Config};
 use foghorn::server::{Router, Server, store_options};
 use foghorn::simulation::{Disk, Ended, Fate, Node, World};
+use foghorn::store::Store;
 use foghorn::{chat, demo, feed, signaling, stomp, web};
 
 use crate::client::{Around, Bans, Client};
-use crate::model::{Model, Wrong};
+use crate::model::{Logs, Model, Wrong};
 use crate::plan::{ClientPlan, Fault, Plan, ROOMS, STEPS, Step};
 use crate::random::Random;
 use crate::story::Story;
@@ -20,7 +21,7 @@ use crate::story::Story;
 const STEPS_MAX: u64 = 60_000;
 /// The longest that anybody may stay who says nothing more: until its silence is noticed, until its line is full, and until
 /// it is given up for taking nothing, which is seen within half as much again.
-const STAY_MAX: Duration = Duration::from_secs(60);
+pub(crate) const STAY_MAX: Duration = Duration::from_secs(60);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 const DEDUP_WINDOW: Duration = Duration::from_secs(3600);
 const GRACE: Duration = Duration::from_secs(10);
@@ -177,6 +178,10 @@ impl Settings {
     }
 }
 
+pub(crate) fn config_of(plan: &Plan) -> Config {
+    config(plan, &Settings::of(plan))
+}
+
 fn config(plan: &Plan, settings: &Settings) -> Config {
     let mut config = Config::default();
     config.workers = Some(plan.workers);
@@ -211,7 +216,11 @@ fn config(plan: &Plan, settings: &Settings) -> Config {
 }
 
 fn start(world: &World, config: &Config, disk: &Disk) -> Node {
-    let store = disk.open();
+    start_over(world, config, disk.open())
+}
+
+/// Starts a server whose rooms are kept there.
+pub(crate) fn start_over(world: &World, config: &Config, store: Store) -> Node {
     let router = web::routes(chat::routes(demo::routes(Router::new()), config));
     let router = stomp::routes(router, config);
     let router = chat::rest::routes(router, config, &store);
@@ -683,15 +692,9 @@ impl Run<'_> {
             return Ok(());
         }
         for room in ROOMS {
-            let Some((_, log)) = self.disk.log(room) else { continue };
-            let notices: Vec<_> = log
-                .iter()
-                .map(|stored| {
-                    let presence = stored.presence.as_ref();
-                    let user = presence.map_or(String::new(), |presence| presence.username.to_string());
-                    (stored.kind.name().to_owned(), user, presence.map(|presence| presence.online))
-                })
-                .collect();
+            let Some((_, log)) = Logs::log(&self.disk, room) else { continue };
+            let notices: Vec<_> =
+                log.iter().map(|logged| (logged.kind.clone(), logged.user.clone(), logged.online)).collect();
             self.model.check_presence(room, &notices)?;
         }
         Ok(())

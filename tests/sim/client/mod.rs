@@ -16,10 +16,10 @@ mod stomp;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use foghorn::simulation::{Disk, Line, Node, Received};
+use foghorn::simulation::{Line, Node, Received};
 use serde_json::Value;
 
-use crate::model::{Entry, Follower, Model, Next, Wrong, entry_of};
+use crate::model::{Entry, Follower, Logs, Model, Next, Wrong, entry_of};
 use crate::plan::{ClientPlan, Command, Door, Fault, From, Plan, ROOMS, USERS};
 use crate::story::Story;
 use crate::wire::{Frame, Head, masked, take_body, take_chunks, take_frame, take_head};
@@ -34,7 +34,7 @@ const FINAL_CODES: [u16; 6] = [1000, 1002, 1003, 1007, 1008, 4001];
 /// What a client touches.
 pub(crate) struct Around<'a> {
     pub(crate) node: &'a mut Node,
-    pub(crate) disk: &'a Disk,
+    pub(crate) disk: &'a dyn Logs,
     pub(crate) model: &'a mut Model,
     pub(crate) story: &'a mut Story,
     pub(crate) plan: &'a Plan,

@@ -1,0 +1,119 @@
+//! What must be true when everything has come to rest.
+
+use std::time::Duration;
+
+use super::Run;
+use crate::client::Client;
+use crate::model::{Logs, Wrong};
+use crate::plan::{ClientPlan, ROOMS};
+use crate::run::STAY_MAX;
+
+/// How long a node may take to be there again.
+const RETURN_MAX: Duration = Duration::from_secs(60);
+/// Within this, nodes have found out what they have not heard: they compare where logs stand every ten seconds.
+const CATCH_UP_MAX: Duration = Duration::from_secs(14);
+
+impl Run<'_> {
+    pub(super) fn end(&mut self) -> Result<(), Wrong> {
+        self.end_faults();
+        self.clients.iter_mut().for_each(Client::settle);
+        self.settle("what was begun comes to an end")?;
+        self.see_all_nodes()?;
+        self.pass_until_quiet(CATCH_UP_MAX + self.plan.lease * 2, "everybody is served")?;
+        self.check_rooms()?;
+        for client in &self.clients {
+            client.check_served(&self.model, self.world.elapsed())?;
+        }
+        self.model.check_acknowledged(&*self.redis.borrow())?;
+        self.serve_witnesses()?;
+        self.see_everybody_go()?;
+        self.check_presence()
+    }
+
+    fn see_all_nodes(&mut self) -> Result<(), Wrong> {
+        let until = self.world.elapsed() + RETURN_MAX;
+        while !self.places.iter().all(|place| place.serves()) {
+            if self.world.elapsed() > until {
+                return Err("a node does not come back".into());
+            }
+            self.pass_until_quiet(Duration::from_secs(1), "the nodes are there")?;
+        }
+        Ok(())
+    }
+
+    /// Whoever is in a room is in the one that the engine has under its name: there is no other.
+    fn check_rooms(&self) -> Result<(), Wrong> {
+        for follower in self.clients.iter().filter_map(Client::member) {
+            let kept = self.redis.borrow().log(&follower.room).map(|(epoch, _)| epoch);
+            if kept != Some(follower.epoch) {
+                let (room, epoch) = (&follower.room, follower.epoch);
+                return Err(format!("somebody is in {room} {epoch:016x}, and {kept:016x?} is kept"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whoever comes now is shown everything that is kept, in each room, at each node.
+    fn serve_witnesses(&mut self) -> Result<(), Wrong> {
+        let first = self.clients.len();
+        for place in 0..self.places.len() {
+            for (room, name) in ROOMS.iter().enumerate() {
+                if self.redis.borrow().log(name).is_some() {
+                    self.clients.push(Client::new(self.clients.len(), ClientPlan::witness(room)));
+                    self.homes.push(place);
+                }
+            }
+        }
+        self.settle("witnesses are served")?;
+        self.pass_until_quiet(CATCH_UP_MAX, "witnesses are served")?;
+        for witness in &self.clients[first..] {
+            witness.check_served(&self.model, self.world.elapsed())?;
+            let room = ROOMS[witness.plan.room];
+            let Some((epoch, log)) = self.redis.borrow().log(room) else { continue };
+            let tail = log.first().map_or(0, |first| first.seq);
+            let shown = witness.follower.as_ref();
+            let shown = shown.map(|follower| (follower.epoch, follower.seq, follower.entries));
+            let kept = log.last().map(|last| (epoch, last.seq, last.seq + 1 - tail));
+            if shown != kept && self.plan.base.on_lag == "catch-up" {
+                return Err(format!("a witness is shown {shown:?} of {room}, where {kept:?} is kept"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody falls silent; nothing is left of them once their time is up.
+    fn see_everybody_go(&mut self) -> Result<(), Wrong> {
+        self.story.tell(|| "everybody falls silent".to_owned());
+        self.clients.iter_mut().for_each(Client::stop_coming_back);
+        self.clients.iter_mut().for_each(Client::fall_silent);
+        let until = self.world.elapsed() + STAY_MAX;
+        loop {
+            let burdens: Vec<_> =
+                self.places.iter_mut().filter_map(|place| place.node().map(|node| node.burden())).collect();
+            if burdens.iter().all(|burden| *burden == (0, 0)) {
+                break;
+            }
+            if self.world.elapsed() > until {
+                return Err(format!("silent clients are still here: {burdens:?}"));
+            }
+            self.pass_until_quiet(Duration::from_secs(1), "the silent are given up")?;
+        }
+        self.pass_until_quiet(self.plan.lease * 2 + Duration::from_secs(2), "what is left of them is stored")
+    }
+
+    /// Nobody is left, and everybody who came has gone.
+    fn check_presence(&self) -> Result<(), Wrong> {
+        let redis = self.redis.borrow();
+        for room in ROOMS {
+            let (stays, users) = redis.present(room);
+            if (!stays.is_empty() || users > 0) && !self.troubles.has_evicted {
+                return Err(format!("{room}: {stays:?} are left, {users} users are counted"));
+            }
+            let Some((_, log)) = redis.log(room).filter(|_| !self.troubles.has_forgotten) else { continue };
+            let notices: Vec<_> =
+                log.into_iter().map(|logged| (logged.kind, logged.user, logged.online)).collect();
+            self.model.check_presence(room, &notices)?;
+        }
+        Ok(())
+    }
+}
