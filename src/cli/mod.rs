@@ -6,6 +6,7 @@
 //! | `failure` | why a command failed, and its exit status |
 //! | `serve` | the server: configuration, log, reload |
 //! | `start`, `signals` | what the log says first; what signals do |
+//! | `joining` | a node joins its cluster, also one whose Redis does not answer yet |
 //! | `socket_activation`, `service_manager` | sockets of a service manager; what it is told |
 //! | `log` | the log, on standard error |
 //! | `config` | `foghorn config`: a configuration is checked, the default one printed |
@@ -33,6 +34,8 @@ mod failure;
 mod import;
 #[cfg(feature = "store")]
 mod interrupt;
+#[cfg(feature = "redis")]
+mod joining;
 #[cfg(feature = "store")]
 mod line_value;
 mod live;

@@ -6,13 +6,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::failure::{Failure, cannot_print};
+#[cfg(feature = "redis")]
+use super::joining::{self, Joining};
 use super::service_manager::ServiceManager;
 use super::signals::{Grace, Running};
 use super::{config, log, signals, socket_activation, start};
 #[cfg(feature = "admin")]
 use crate::admin;
 #[cfg(feature = "redis")]
-use crate::cluster::{self, ClusterOptions};
+use crate::cluster::ClusterOptions;
 use crate::config::{Config, ConfigError, Flag};
 #[cfg(feature = "metrics")]
 use crate::metrics;
@@ -96,12 +98,15 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     let config = arguments.load()?;
     log::begin(&config)?;
     warn_of_short_secret(&config);
-    let (store, store_threads) = open_store(&config)?;
+    let (store, store_threads, joining) = open_store(&config)?;
     let grace = Grace::new(config.shutdown.grace);
-    let served = serve(arguments, &config, sockets, store, &grace, &service_manager);
+    let served = serve(arguments, &config, sockets, (store, &joining), &grace, &service_manager);
     // Whatever the rooms have handed over is stored before the process ends, also if the server could not start.
     let is_stored = store_threads.finish_within(grace.now() + WATCHDOG_FIRST);
     let _running = served?;
+    if let Some(failure) = joining.failure() {
+        return Err(failure);
+    }
     if is_stored {
         Ok(())
     } else {
@@ -110,33 +115,46 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
 }
 
 /// Where the chat rooms are: in a directory, in memory, or in what a cluster shares.
-fn open_store(config: &Config) -> Result<(Store, StoreThreads), Failure> {
+fn open_store(config: &Config) -> Result<(Store, StoreThreads, Joining), Failure> {
     if let Some(url) = &config.cluster.url {
         return join_cluster(config, url.reveal());
     }
     let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
-    Ok(Store::open(location, store_options(config))?)
+    let (store, threads) = Store::open(location, store_options(config))?;
+    Ok((store, threads, Joining::default()))
 }
 
 #[cfg(feature = "redis")]
-fn join_cluster(config: &Config, url: &str) -> Result<(Store, StoreThreads), Failure> {
-    let options = ClusterOptions {
+fn join_cluster(config: &Config, url: &str) -> Result<(Store, StoreThreads, Joining), Failure> {
+    joining::join(ClusterOptions {
         url: url.to_owned(),
         timeout: config.cluster.timeout,
         lease: config.cluster.lease,
         leave_notice: config.chat.leave_notice.clone(),
         store: store_options(config),
-    };
-    let joined = cluster::start(options).map_err(|error| Failure::new(format!("cluster: {error}")))?;
-    for warning in joined.warnings {
-        tracing::warn!(warning, "cluster");
-    }
-    Ok((joined.store, joined.threads))
+    })
 }
 
 #[cfg(not(feature = "redis"))]
-fn join_cluster(_config: &Config, _url: &str) -> Result<(Store, StoreThreads), Failure> {
+fn join_cluster(_config: &Config, _url: &str) -> Result<(Store, StoreThreads, Joining), Failure> {
     Err(Failure::new("cluster: this program was built without it: cargo build --release --features redis"))
+}
+
+#[cfg(not(feature = "redis"))]
+use self::NoCluster as Joining;
+
+/// There is nothing to join.
+#[cfg(not(feature = "redis"))]
+#[derive(Default)]
+struct NoCluster;
+
+#[cfg(not(feature = "redis"))]
+impl NoCluster {
+    fn ends(&self, _server: ServerHandle) {}
+
+    fn failure(&self) -> Option<Failure> {
+        None
+    }
 }
 
 /// Serves until a signal ends it. What is returned ends the process if its end takes too long.
@@ -144,7 +162,7 @@ fn serve(
     arguments: &ServeArgs,
     config: &Config,
     sockets: Vec<(OwnedFd, bool)>,
-    store: Store,
+    (store, joining): (Store, &Joining),
     grace: &Grace,
     service_manager: &ServiceManager,
 ) -> Result<Running, Failure> {
@@ -171,6 +189,7 @@ fn serve(
         }
     };
     let running = signals::heed(&server.handle(), grace, service_manager, reload)?;
+    joining.ends(server.handle());
     start::report(config, server.listeners(), server.admin_listeners());
     announce(&server).map_err(cannot_print)?;
     service_manager.tell_ready(&server.handle())?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::rooms::Bounds;
-use crate::store::{Store, StoreError};
+use crate::store::{Backend, Store, StoreError};
 use crate::system::threads::recv_timeout;
 use crate::workers::Deadline;
 
@@ -20,21 +20,18 @@ const LAST_NOTE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bans users as the store says.
-pub(super) fn restore(store: &Store, bounds: &Bounds) {
+///
+/// # Errors
+/// Why the store does not say it.
+pub(super) fn restore(store: &dyn Backend, bounds: &Bounds) -> Result<(), String> {
     let (answer, answered) = bounded(1);
     let done = Box::new(move |bans| drop(answer.send(bans)));
     let asked = store.bans(done).map_err(|_| "the store is busy".to_owned());
     let read = asked.and_then(|()| recv_timeout(&answered, PATIENCE).map_err(|error| error.to_string()));
-    match read.and_then(|bans| bans.map_err(|error| error.to_string())) {
-        Ok(bans) => {
-            for ban in bans {
-                let _as_many_as_before = bounds.bans.add(&ban.room, &ban.user, ban.left);
-            }
-        }
-        Err(error) => {
-            tracing::error!(%error, "store: the bans could not be read; no user is banned until a new ban")
-        }
+    for ban in read?.map_err(|error| error.to_string())? {
+        let _as_many_as_before = bounds.bans.add(&ban.room, &ban.user, ban.left);
     }
+    Ok(())
 }
 
 /// The thread that writes down what is left of the bans. Dropping it does so once more.

@@ -188,7 +188,12 @@ impl Builder {
         };
         let bans = match &kept_in {
             Some(store) => {
-                bans::restore(store, &bounds);
+                let here = bounds.clone();
+                let restored = store.when_there(Box::new(move |store| bans::restore(store, &here)));
+                if let Some(Err(error)) = restored {
+                    let lost = "store: the bans could not be read; no user is banned until a new ban";
+                    tracing::error!(error, "{lost}");
+                }
                 Some(
                     Keeper::start(store.clone(), bounds.clone())
                         .map_err(|error| StartError(Cause::Thread(error)))?,

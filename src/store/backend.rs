@@ -21,9 +21,12 @@ pub(crate) type Follower = Arc<dyn Fn(RoomId, LogUpdate) + Send + Sync>;
 /// Hears what nodes tell each other.
 pub(crate) type NodeListener = Box<dyn Fn(&str) + Send + Sync>;
 
+/// What has to be done before the first room is opened; tried again if it fails with a reason.
+pub(crate) type FirstTask = Box<dyn FnMut(&dyn Backend) -> Result<(), String> + Send>;
+
 /// A store: all calls return at once, and the answer comes by a callback on a thread of the store.
 ///
-/// [`Store`](super::Store) says what each of them promises.
+/// [`Store`](super::Store) says what each of them promises. `late` passes all of them on.
 pub(crate) trait Backend: Send + Sync {
     fn append(&self, batch: RecordBatch, done: Done<Result<RecordBatch, StoreError>>) -> Result<(), Busy>;
 
@@ -69,6 +72,16 @@ pub(crate) trait Backend: Send + Sync {
     /// Whether there are other nodes that write to the same logs.
     fn is_shared(&self) -> bool {
         false
+    }
+
+    /// Whether it has not been there since the start.
+    fn is_awaited(&self) -> bool {
+        false
+    }
+
+    /// Keeps a task until the store is there, and does it before anything else then; one that is there gives it back.
+    fn keep_for_first(&self, task: FirstTask) -> Option<FirstTask> {
+        Some(task)
     }
 
     fn read(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::{Done, Purpose};
-use super::backend::{Backend, Follower};
+use super::backend::{Backend, FirstTask, Follower};
 use super::backup::{BackupError, BackupId, BackupPart};
 use super::cluster::ClusterStats;
 use super::commits::CommitStats;
@@ -120,6 +120,17 @@ impl Store {
     /// Whether there are other nodes that write to the same logs.
     pub(crate) fn is_shared(&self) -> bool {
         self.backend.is_shared()
+    }
+
+    /// Whether it has not been there since the start: nothing can be asked of it yet.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.backend.is_awaited()
+    }
+
+    /// Does what has to be done before the first room is opened: now, or, where the answer is `None`, when the store is
+    /// there, as often as it takes.
+    pub(crate) fn when_there(&self, task: FirstTask) -> Option<Result<(), String>> {
+        self.backend.keep_for_first(task).map(|mut task| task(&*self.backend))
     }
 
     /// As [`Store::open_room`], for a room whose newest messages were shown to members and then refused here: its log

@@ -24,6 +24,7 @@
 //! | `handle` | the handle by which programs reach a store |
 //! | `options` | where it is, how much it keeps, how much may wait for it |
 //! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the one with it (feature `store`) |
+//! | `late` | a store that is not there yet |
 //! | `values`, `backup` | what goes in and out; copies, as their clients see them |
 //! | `threads`, `answer`, `admission` | starting and ending; how requests are answered, and how many may wait |
 //! | `terms` | which batches of a shard must be refused, since they were built on one that was not stored |
@@ -45,6 +46,8 @@ mod handle;
 mod health;
 #[cfg(test)]
 mod held;
+#[cfg(any(all(feature = "cli", feature = "redis"), test))]
+mod late;
 mod memory;
 mod options;
 #[cfg(feature = "simulation")]
@@ -70,6 +73,8 @@ pub use self::handle::Store;
 pub(crate) use self::health::{Monitor, Watch};
 #[cfg(test)]
 pub(crate) use self::held::HeldAnswers;
+#[cfg(all(feature = "cli", feature = "redis"))]
+pub(crate) use self::late::LateStore;
 pub use self::options::{Location, MemoryLimits, Options};
 #[cfg(feature = "store")]
 pub use self::sqlite::{RestoreError, check_backup, restore};

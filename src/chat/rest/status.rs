@@ -56,6 +56,10 @@ fn openings(call: Call<'_>) -> Result<(), ApiError> {
 pub(super) fn readiness(call: Call<'_>) -> Result<(), ApiError> {
     match call.store.health() {
         Health::Healthy => openings(call),
+        // No room was ever opened here: nothing is lost if clients are sent elsewhere.
+        Health::Unavailable(_) if call.store.is_awaited() => {
+            Err(ApiError::unavailable("the cluster has not answered since the start"))
+        }
         // The others of a cluster are no better off: a balancer that took this node out would take all of them out.
         Health::Unavailable(_) if call.store.is_shared() => {
             let pending = call.pending.clone();

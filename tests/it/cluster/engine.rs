@@ -38,6 +38,11 @@ impl Engine {
 
     /// Starts it again, with what is on its disk.
     pub(super) fn run(&mut self) {
+        self.run_with(&[]);
+    }
+
+    /// The same, with more options.
+    pub(super) fn run_with(&mut self, options: &[&str]) {
         let server = std::env::var("FOGHORN_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
         let port = self.port.to_string();
         let durable: &[&str] =
@@ -46,6 +51,7 @@ impl Engine {
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"])
             .args(["--maxmemory-policy", "noeviction", "--daemonize", "no"])
             .args(durable)
+            .args(options)
             .arg("--dir")
             .arg(self.files.path())
             .stdout(Stdio::null())

@@ -7,6 +7,7 @@
 //! | `member` | nodes, and members of their rooms |
 //! | `together` | what holds while all is well: one order, one presence, one REST interface |
 //! | `away` | Redis does not answer, or has forgotten something; a node dies |
+//! | `late` | nodes that are there before Redis is |
 //! | `metrics` | what a node counts of its cluster |
 //! | `chaos` | all of it at random, under load; what every client was shown is compared at the end |
 
@@ -16,6 +17,7 @@
 mod away;
 mod chaos;
 mod engine;
+mod late;
 mod member;
 mod metrics;
 mod together;

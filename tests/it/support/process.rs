@@ -83,6 +83,16 @@ impl Process {
         assert!(status.is_some_and(|status| status.success()), "{status:?}");
     }
 
+    /// The status with which it ends by itself.
+    pub(crate) fn ended(mut self) -> Option<i32> {
+        let mut status = None;
+        eventually("the end of the server", || {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        status.and_then(|status| status.code())
+    }
+
     /// The response to a request with a JSON body, or with none: head and body.
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (String, Value) {
         let response = self.response(method, path, body);
