@@ -58,6 +58,7 @@
 //! | `chat` | JSON chat, REST, server-sent events and long polls, signaling, the chat page |
 //! | `stomp` | STOMP |
 //! | `redis` | several nodes that act as one, over Redis or Valkey |
+//! | `mongodb` | rooms in MongoDB; off by default |
 //! | `metrics` | `/metrics`, for Prometheus |
 //! | `signals` | `Builder::handle_signals` |
 //! | `testing` | a server inside a test, and clients for it |

@@ -18,10 +18,10 @@ use crate::cluster::ClusterOptions;
 use crate::config::{Config, ConfigError, Flag};
 #[cfg(feature = "metrics")]
 use crate::metrics;
-use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_options};
+use crate::server::{RESTART_FREE_KEYS, Router, Server, ServerHandle, store_location, store_options};
 #[cfg(feature = "stomp")]
 use crate::stomp;
-use crate::store::{Location, Store, StoreThreads};
+use crate::store::{Store, StoreThreads};
 use crate::{chat, demo, feed, signaling, web};
 
 /// As long as the hash of HS256 (RFC 7518 §3.2).
@@ -53,6 +53,9 @@ pub(super) struct ServeArgs {
     /// Keep the chat rooms in memory only
     #[arg(long)]
     memory: bool,
+    /// Keep the chat rooms in this MongoDB: mongodb://[USER:PASSWORD@]HOST[:PORT][/DATABASE]
+    #[arg(long, value_name = "URL", conflicts_with = "memory")]
+    store: Option<String>,
     /// Act as one with all servers that keep their chat rooms in this Redis: redis://[USER:PASSWORD@]HOST[:PORT]
     #[arg(long, value_name = "URL")]
     cluster: Option<String>,
@@ -78,6 +81,8 @@ impl ServeArgs {
             ("--data", "data", self.data.clone()),
             ("--data", "memory", self.data.as_ref().map(|_| "false".to_owned())),
             ("--memory", "memory", self.memory.then(|| "true".to_owned())),
+            ("--store", "store.url", self.store.clone()),
+            ("--store", "memory", self.store.as_ref().map(|_| "false".to_owned())),
             ("--cluster", "cluster.url", self.cluster.clone()),
             ("--log", "log", self.log.clone()),
             ("--log-format", "log_format", self.log_format.clone()),
@@ -114,13 +119,16 @@ pub(super) fn run(arguments: &ServeArgs) -> Result<(), Failure> {
     }
 }
 
-/// Where the chat rooms are: in a directory, in memory, or in what a cluster shares.
+/// Where the chat rooms are: in a directory, in memory, in a database, or in what a cluster shares.
 fn open_store(config: &Config) -> Result<(Store, StoreThreads, Joining), Failure> {
     if let Some(url) = &config.cluster.url {
+        if config.store.url.is_some() {
+            let text = "store.url: the servers of a cluster keep their chat rooms in Redis and have no archive yet (leave out --store or --cluster)";
+            return Err(Failure::new(text));
+        }
         return join_cluster(config, url.reveal());
     }
-    let location = if config.memory { Location::Memory } else { Location::Directory(config.data.clone()) };
-    let (store, threads) = Store::open(location, store_options(config))?;
+    let (store, threads) = Store::open(store_location(config), store_options(config))?;
     Ok((store, threads, Joining::default()))
 }
 

@@ -36,14 +36,19 @@ pub(super) fn report(config: &Config, listeners: &[Listen], admin_listeners: &[L
 
 /// Where the chat rooms are.
 fn data(config: &Config) -> String {
-    match &config.cluster.url {
+    match (&config.cluster.url, &config.store.url) {
         // What stands before the host may be a password.
-        Some(url) => {
+        (Some(url), _) => {
             let rest = url.reveal().trim_start_matches("redis://");
             format!("cluster at {}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
         }
-        None if config.memory => "none, in memory".to_owned(),
-        None => config.data.display().to_string(),
+        (None, Some(url)) => {
+            let (scheme, rest) = url.reveal().split_once("://").unwrap_or_default();
+            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            format!("{scheme}://{}", place.split('?').next().unwrap_or(place))
+        }
+        (None, None) if config.memory => "none, in memory".to_owned(),
+        (None, None) => config.data.display().to_string(),
     }
 }
 

@@ -8,6 +8,9 @@ use super::error::Origin;
 /// What the names of our variables begin with.
 pub(super) const VARIABLE_PREFIX: &str = "FOGHORN_";
 
+/// Names that mean a key whose own name is longer, in the form of [`own_variables`] without their prefix.
+const SHORT_NAMES: [(&str, &str); 1] = [("store", "store_url")];
+
 /// What other commands read, and is no key of the configuration.
 const OTHER_COMMANDS: [&str; 1] = ["TOKEN"];
 
@@ -30,6 +33,11 @@ pub fn own_variables(
         Ok((name.into_string().map_err(|name| not_text(&name, "its name"))?, value))
     };
     environment.into_iter().filter(is_ours).map(text).collect()
+}
+
+/// The name that a variable has in full.
+pub(super) fn in_full(name: &str) -> &str {
+    SHORT_NAMES.iter().find(|(short, _)| *short == name).map_or(name, |(_, full)| full)
 }
 
 /// Whether a name of ours (without its prefix) may be there although no key has it: another command reads it, or it is one

@@ -418,6 +418,35 @@ impl ValueKind for EngineUrl {
     }
 }
 
+/// Where a database is that keeps the rooms. It may have a password: no error repeats it.
+pub(super) struct DatabaseUrl {
+    pub(super) example: &'static str,
+}
+
+impl ValueKind for DatabaseUrl {
+    type Value = Option<Secret>;
+
+    fn read(&self, raw: &RawValue<'_>) -> Result<Option<Secret>, String> {
+        let secret = Confidential { example: self.example }.read(raw)?;
+        // What stands behind that is read by the database's own driver.
+        let is_one = |secret: &Secret| {
+            let url = secret.reveal();
+            let rest = url.strip_prefix("mongodb://").or_else(|| url.strip_prefix("mongodb+srv://"));
+            rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':', '?']))
+        };
+        match secret {
+            Some(secret) if !is_one(&secret) => {
+                Err("must be mongodb://[USER:PASSWORD@]HOST[:PORT][/DATABASE]".to_owned())
+            }
+            secret => Ok(secret),
+        }
+    }
+
+    fn write(&self, value: &Option<Secret>) -> Rendered {
+        Confidential { example: self.example }.write(value)
+    }
+}
+
 /// Origins of web pages.
 pub(super) struct Pages;
 

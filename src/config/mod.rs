@@ -45,8 +45,9 @@ pub use crate::proxy::Trusted;
 
 use crate::http::Origins;
 use kind::{
-    Automatic, BearerToken, Bytes, BytesOrNone, Choice, Confidential, Count, Directory, EngineUrl, File,
-    Filter, Mode, Networks, Notice, Pages, PathPages, Places, PlacesIfAny, Switch, Text, Time,
+    Automatic, BearerToken, Bytes, BytesOrNone, Choice, Confidential, Count, DatabaseUrl, Directory,
+    EngineUrl, File, Filter, Mode, Networks, Notice, Pages, PathPages, Places, PlacesIfAny, Switch, Text,
+    Time,
 };
 use section::{Section, section};
 
@@ -94,6 +95,8 @@ section! {
         rooms: Rooms;
         /// What is kept of chat rooms, and how safely.
         history: History;
+        /// A database in place of the directory.
+        store: ExternalStore;
         /// Several servers that act as one.
         cluster: Cluster;
         /// Chat rooms.
@@ -270,6 +273,21 @@ section! {
         memory_room_bytes: usize = 16 * MIB, Bytes(KIB..=1024 * GIB);
         /// Where rooms are kept in memory only: what the messages of all rooms together may take, counted alike.
         memory_bytes: usize = 32 * MIB, Bytes(64 * KIB..=1024 * GIB);
+    }
+}
+
+section! {
+    /// A database in place of the directory `data`: a program that was built with the feature `mongodb` keeps its chat rooms
+    /// there. `history` holds as it does for the directory, but that "commit" and "fsync" are the same: a majority of the
+    /// servers has the message in its journal.
+    ExternalStore {
+        /// Where the database is: "mongodb://HOST:PORT/DATABASE" (27017 and "test" if they are left out), with USER:PASSWORD@
+        /// before the host if need be. Not set: the rooms are in the directory.
+        url: Option<Secret> = None, DatabaseUrl { example: "mongodb://127.0.0.1:27017/test" };
+        /// How long the database may take to answer. After that a publisher is told "unavailable", or answered with 503.
+        timeout: Duration = Duration::from_secs(2), Time { range: Duration::from_millis(100)..=Duration::from_secs(60), zero: false };
+        /// How long after its last sign of life a server counts as gone. Until then no other server may use the database.
+        lease: Duration = Duration::from_secs(15), Time { range: Duration::from_secs(1)..=Duration::from_secs(600), zero: false };
     }
 }
 

@@ -53,6 +53,8 @@ pub use self::limits::bans::{Ban, BanPlace, Bans, TooManyBans};
 pub use self::limits::bounds::Bounds;
 pub use self::log::encoding::{Encoding, Entry};
 pub use self::message::chat::{Chat, push_stored as push_stored_json};
+#[cfg(feature = "mongodb")]
+pub(crate) use self::message::id::message_id;
 pub(crate) use self::message::id::{ID_EPOCH_BITS, id_epoch};
 pub use self::message::identity::content_digest;
 pub use self::message::json::push_string as push_json_string;

@@ -114,7 +114,7 @@ pub use interceptor::Interceptor;
 pub(crate) use nodes::NodeOrder;
 pub use rooms::Rooms;
 pub use router::{Audience, Router};
-pub use settings::{RESTART_FREE_KEYS, store_options};
+pub use settings::{RESTART_FREE_KEYS, store_location, store_options};
 
 /// A server that listens.
 pub struct Server {

@@ -136,6 +136,20 @@ pub fn store_options(config: &Config) -> store::Options {
     }
 }
 
+/// Where the rooms are that a server of this configuration keeps, unless it is one of a cluster.
+#[must_use]
+pub fn store_location(config: &Config) -> store::Location {
+    match &config.store.url {
+        Some(url) => store::Location::MongoDb(store::MongoDb {
+            url: url.clone(),
+            timeout: config.store.timeout,
+            lease: config.store.lease,
+        }),
+        None if config.memory => store::Location::Memory,
+        None => store::Location::Directory(config.data.clone()),
+    }
+}
+
 /// What is kept of a room that does not say; in a cluster no more than that allows.
 fn retention(config: &Config) -> Retention {
     let limit = |value: usize| (value > 0).then_some(value as u64);

@@ -33,6 +33,8 @@ pub enum BackupPart {
 pub enum BackupError {
     /// The store keeps nothing on disk.
     InMemory,
+    /// The store is a database with copies of its own.
+    Elsewhere,
     /// Another one is being made or fetched.
     UnderWay,
     /// There is no such copy (any more).
@@ -46,6 +48,9 @@ impl fmt::Display for BackupError {
         match self {
             BackupError::InMemory => f.write_str(
                 "the rooms of this server are in memory only (--memory): there is nothing to back up",
+            ),
+            BackupError::Elsewhere => f.write_str(
+                "the rooms of this server are in MongoDB (store.url): `mongodump` copies them, `foghorn export` a room",
             ),
             BackupError::UnderWay => f.write_str("another backup is under way"),
             BackupError::NoSuchBackup => f.write_str("there is no such backup (any more)"),

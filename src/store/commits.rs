@@ -32,7 +32,7 @@ impl Commits {
     /// A transaction with this number of messages was committed, and took this long from its beginning.
     // A store in memory has no transactions.
     #[cfg_attr(
-        not(any(feature = "redis", feature = "store")),
+        not(any(feature = "mongodb", feature = "redis", feature = "store")),
         expect(dead_code, reason = "only a store with a database commits")
     )]
     pub(crate) fn note(&self, time: Duration, messages: usize) {

@@ -152,6 +152,25 @@ pub enum Health {
 pub enum OpenError {
     /// This program was built without the feature `store`: it keeps rooms in memory only.
     Absent,
+    /// This program was built without the feature `mongodb`.
+    WithoutMongoDb,
+    /// The URL of a database does not say where it is.
+    Address {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A database does not answer, or refuses.
+    Unreachable {
+        /// Its servers and its name.
+        place: Box<str>,
+        /// What it, or its driver, says.
+        reason: String,
+    },
+    /// Another server has the database.
+    Leased {
+        /// Its servers and its name.
+        place: Box<str>,
+    },
     /// Another process has it open.
     InUse(PathBuf),
     /// A restore into this directory was interrupted.
@@ -211,6 +230,17 @@ impl fmt::Display for OpenError {
         match self {
             OpenError::Absent => f.write_str(
                 "this program was built without the feature `store` and keeps nothing on disk (use `memory = true`)",
+            ),
+            OpenError::WithoutMongoDb => f.write_str(
+                "store.url: this program was built without MongoDB: cargo build --release --features mongodb",
+            ),
+            OpenError::Address { reason } => write!(f, "store.url: {reason}"),
+            OpenError::Unreachable { place, reason } => {
+                write!(f, "store.url: cannot use the database at {place}: {reason}")
+            }
+            OpenError::Leased { place } => write!(
+                f,
+                "store.url: the database at {place} is in use by another server (stop it, or name another database)"
             ),
             OpenError::InUse(path) => write!(
                 f,

@@ -1,7 +1,8 @@
-//! The embedded store: rooms and their messages in one SQLite database, or the newest of them in memory.
+//! The store: rooms and their messages in one SQLite database, in MongoDB (`mongo`, which has threads of its own), or the newest of
+//! them in memory.
 //!
 //! [`Store`] is a handle; all calls return at once, and the answer comes by a callback on one of the store's threads.
-//! Where nothing is to be kept, one thread keeps the ends of the logs in memory (`memory`). With a database:
+//! Where nothing is to be kept, one thread keeps the ends of the logs in memory (`memory`). With a database of SQLite's:
 //!
 //! | thread | does |
 //! |---|---|
@@ -23,10 +24,11 @@
 //! |---|---|
 //! | `handle` | the handle by which programs reach a store |
 //! | `options` | where it is, how much it keeps, how much may wait for it |
-//! | `backend`, `memory`, `sqlite` | what every store does; the store without a database; the one with it (feature `store`) |
+//! | `backend`, `memory`, `sqlite`, `mongo` | what every store does; the store without a database; those with one (features `store` and `mongodb`) |
 //! | `late` | a store that is not there yet |
 //! | `values`, `backup` | what goes in and out; copies, as their clients see them |
 //! | `threads`, `answer`, `admission` | starting and ending; how requests are answered, and how many may wait |
+//! | `quarantine` | rooms that are damaged, which harm no others |
 //! | `terms` | which batches of a shard must be refused, since they were built on one that was not stored |
 //! | `health`, `commits`, `cluster`, `error` | how a store is, how long its commits take, what a node of a cluster counts, and what can go wrong |
 //! | `fates`, `simulated` | in a simulation: what can become of a store's work; a store that does its next step when it is told to |
@@ -49,7 +51,11 @@ mod held;
 #[cfg(any(all(feature = "cli", feature = "redis"), test))]
 mod late;
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongo;
 mod options;
+#[cfg(any(feature = "mongodb", feature = "store"))]
+mod quarantine;
 #[cfg(feature = "simulation")]
 pub(crate) mod simulated;
 #[cfg(feature = "store")]
@@ -75,7 +81,7 @@ pub(crate) use self::health::{Monitor, Watch};
 pub(crate) use self::held::HeldAnswers;
 #[cfg(all(feature = "cli", feature = "redis"))]
 pub(crate) use self::late::LateStore;
-pub use self::options::{Location, MemoryLimits, Options};
+pub use self::options::{Location, MemoryLimits, MongoDb, Options};
 #[cfg(feature = "store")]
 pub use self::sqlite::{RestoreError, check_backup, restore};
 pub use self::threads::StoreThreads;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::Secret;
 use crate::rooms::log::Window;
 use crate::rooms::store_api::{Durability, Retention};
 
@@ -18,8 +19,31 @@ pub(super) const READS_MAX: usize = 1_024;
 pub enum Location {
     /// In this directory, which is created if need be, and of which no other process may make use meanwhile.
     Directory(PathBuf),
+    /// In a database of MongoDB, of which no other server may make use meanwhile: needs the feature `mongodb`.
+    MongoDb(MongoDb),
     /// In memory: the newest messages within [`MemoryLimits`], and gone with the process.
     Memory,
+}
+
+/// A database of MongoDB.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MongoDb {
+    /// `mongodb://[USER:PASSWORD@]HOST[:PORT][,…][/DATABASE][?OPTIONS]`; the database is `test` if none is named.
+    pub url: Secret,
+    /// How long an answer is waited for.
+    pub timeout: Duration,
+    /// How long after its last sign of life a server counts as gone, so that another one may use the database.
+    pub lease: Duration,
+}
+
+impl Default for MongoDb {
+    fn default() -> MongoDb {
+        MongoDb {
+            url: Secret::new("mongodb://127.0.0.1:27017"),
+            timeout: Duration::from_secs(2),
+            lease: Duration::from_secs(15),
+        }
+    }
 }
 
 /// How much a store in memory keeps. What exceeds it goes, oldest first; then readers are told what is missing.

@@ -10,6 +10,8 @@ use crossbeam_channel::bounded;
 use super::backend::Backend;
 use super::error::OpenError;
 use super::memory;
+#[cfg(feature = "mongodb")]
+use super::mongo;
 use super::options::{Location, Options};
 #[cfg(feature = "store")]
 use super::sqlite;
@@ -53,6 +55,13 @@ pub(super) fn start(
         Location::Directory(dir) => {
             let (sqlite, threads) = sqlite::start(&dir, options)?;
             Ok((Arc::new(sqlite), StoreThreads { _threads: Box::new(threads) }))
+        }
+        #[cfg(not(feature = "mongodb"))]
+        Location::MongoDb(_) => Err(OpenError::WithoutMongoDb),
+        #[cfg(feature = "mongodb")]
+        Location::MongoDb(location) => {
+            let (mongo, threads) = mongo::start(&location, options)?;
+            Ok((Arc::new(mongo), StoreThreads { _threads: Box::new(threads) }))
         }
         Location::Memory => {
             let (memory, thread) = memory::start(options)?;

@@ -2,6 +2,7 @@
 //!
 //! `FOGHORN_CRASH_ROUNDS` says how often (200 is a long run), `FOGHORN_CRASH_SEED` repeats the moments of a run.
 
+#![expect(clippy::print_stdout, reason = "a run says what it needs to be repeated")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -208,7 +209,12 @@ fn check(server: &Process, room: &str, members: &[Member]) -> String {
 }
 
 /// Runs all members against the server until it is killed after so many messages were shown, or to their ends.
-fn round(server: Process, members: &mut [Member], kill_after: Option<u64>) -> Option<Process> {
+fn round(
+    server: Process,
+    members: &mut [Member],
+    kill_after: Option<u64>,
+    kill: &mut dyn FnMut(Process),
+) -> Option<Process> {
     let (tick, ticks) = sync_channel(64);
     let address = server.address();
     std::thread::scope(|scope| {
@@ -230,7 +236,7 @@ fn round(server: Process, members: &mut [Member], kill_after: Option<u64>) -> Op
         for shown in 0..kill_after {
             ticks.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("after {shown} messages: {error}"));
         }
-        server.kill();
+        kill(server);
         // Nobody counts what the members still read: without this they would wait for it.
         drop(ticks);
         None
@@ -239,16 +245,21 @@ fn round(server: Process, members: &mut [Member], kill_after: Option<u64>) -> Op
 
 #[test]
 fn what_anybody_was_shown_survives_kill_9() {
-    let (rounds, mut seed) = (variable("FOGHORN_CRASH_ROUNDS", 3), variable("FOGHORN_CRASH_SEED", 1));
     let dir = tempdir().unwrap();
+    survives(&mut || Process::serve(dir.path()), &mut Process::kill);
+}
+
+/// Servers that `serve` starts, one after the other, are ended by `kill` under load.
+pub(crate) fn survives(serve: &mut dyn FnMut() -> Process, kill: &mut dyn FnMut(Process)) {
+    let (rounds, mut seed) = (variable("FOGHORN_CRASH_ROUNDS", 3), variable("FOGHORN_CRASH_SEED", 1));
     let mut members: Vec<Member> =
         ROOMS.iter().flat_map(|room| (0..MEMBERS).map(|index| Member::new(room, index))).collect();
-    let mut server = Process::serve(dir.path());
+    let mut server = serve();
     for number in 1..=rounds {
         println!("round {number} of {rounds}: FOGHORN_CRASH_SEED={seed}");
         let kill_after = SHOWN.start + random(&mut seed) % (SHOWN.end - SHOWN.start);
-        round(server, &mut members, Some(kill_after));
-        server = Process::serve(dir.path());
+        round(server, &mut members, Some(kill_after), kill);
+        server = serve();
         for room in ROOMS {
             check_presence(&server, room);
             let epoch = check(&server, room, &members);
@@ -257,7 +268,7 @@ fn what_anybody_was_shown_survives_kill_9() {
             }
         }
     }
-    let server = round(server, &mut members, None).unwrap();
+    let server = round(server, &mut members, None, kill).unwrap();
     for room in ROOMS {
         check_presence(&server, room);
         check(&server, room, &members);

@@ -26,6 +26,8 @@ mod listeners;
 mod load;
 mod memory;
 mod metrics;
+#[cfg(feature = "mongodb")]
+mod mongo;
 mod operations;
 mod protocols_agree;
 mod quarantine;

@@ -3,6 +3,7 @@
 //!
 //! `FOGHORN_RACE_JOINS` says how often (100,000 is a long run), `FOGHORN_RACE_SEED` repeats the positions of a run.
 
+#![expect(clippy::print_stdout, reason = "a run says what it needs to be repeated")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::support::{PATIENCE, TestServer, now, random, variable};
+use foghorn::config::Config;
 use serde::Deserialize;
 use socket2::SockRef;
 use tungstenite::{Message, WebSocket};
@@ -173,9 +175,14 @@ fn join(server: SocketAddr, rooms: &[Room], number: u64, left: &AtomicU64, seed:
 
 #[test]
 fn joining_with_a_position_while_others_publish_leaves_no_gap_and_repeats_nothing() {
-    let (joins, seed) = (variable("FOGHORN_RACE_JOINS", 500), variable("FOGHORN_RACE_SEED", 1));
     let directory = tempfile::tempdir().unwrap();
-    let server = TestServer::stored_in(directory.path(), |config| {
+    race(|config| TestServer::stored_in(directory.path(), config));
+}
+
+/// Members join a server that is started with what is changed in its configuration.
+pub(crate) fn race(start: impl FnOnce(fn(&mut Config)) -> TestServer) {
+    let (joins, seed) = (variable("FOGHORN_RACE_JOINS", 500), variable("FOGHORN_RACE_SEED", 1));
+    let server = start(|config| {
         config.rooms.window_messages = WINDOW;
         // Nothing but messages: whoever gets none for too long has missed one.
         config.heartbeat.text_interval = Duration::ZERO;

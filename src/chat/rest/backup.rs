@@ -71,7 +71,7 @@ fn response(part: BackupPart) -> Result<Response, ApiError> {
 
 fn refusal(error: BackupError) -> ApiError {
     let status = match error {
-        BackupError::InMemory => Status::CONFLICT,
+        BackupError::InMemory | BackupError::Elsewhere => Status::CONFLICT,
         BackupError::NoSuchBackup => Status::NOT_FOUND,
         BackupError::UnderWay | BackupError::Failed(_) => Status::SERVICE_UNAVAILABLE,
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::environment::{VARIABLE_PREFIX, is_of_others};
+use super::environment::{VARIABLE_PREFIX, in_full, is_of_others};
 use super::error::Origin;
 use super::section::{Refusal, Section};
 use super::suggestion::nearest;
@@ -129,6 +129,7 @@ impl Layers {
             let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
             let origin = Origin::Variable { name: name.clone() };
             let key = rest.to_ascii_lowercase();
+            let key = in_full(&key).to_owned();
             let tables = self.config.tables();
             let in_table = tables.iter().find_map(|table| Some((*table, in_table(&key, table)?)));
             if self.config.keys().contains(&key.as_str()) {
@@ -217,6 +218,7 @@ impl Layers {
         self.check_keys()?;
         self.check_tls()?;
         self.check_admin()?;
+        self.check_store()?;
         self.check_features()?;
         Ok(self.config)
     }
@@ -293,6 +295,19 @@ impl Layers {
                 Err(ConfigError::new(origin.clone(), key, problem))
             }
             (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// Rooms are in one place.
+    fn check_store(&self) -> Result<(), ConfigError> {
+        let Config { store, memory, .. } = &self.config;
+        match self.last_of(&["memory", "store.url"]) {
+            Some((key, origin)) if *memory && store.url.is_some() => {
+                let problem =
+                    "store.url has rooms kept in a database, memory = true in none: one of them has to go";
+                Err(ConfigError::new(origin.clone(), key, problem))
+            }
+            Some(_) | None => Ok(()),
         }
     }
 

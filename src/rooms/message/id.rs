@@ -20,6 +20,14 @@ pub(crate) fn id_epoch(id: &str, seq: u64) -> Option<u64> {
     Some((low ^ seq.wrapping_mul(ID_ODD)) & ID_BITS).filter(|epoch| epoch & !ID_EPOCH_BITS == 0)
 }
 
+/// The id of message `seq`, as clients see it.
+#[cfg(feature = "mongodb")]
+pub(crate) fn message_id(at: Timestamp, epoch: u64, seq: u64) -> String {
+    let mut text = Vec::new();
+    push_id(&mut text, at, epoch, seq);
+    String::from_utf8(text).unwrap_or_default()
+}
+
 /// Appends a UUID (RFC 9562, version 7) that sorts by time: 48 bits of milliseconds, the microseconds within, and 62
 /// bits that differ for each message of a log (`seq` times an odd number) and from log to log (the lower half of
 /// `epoch`, which a log keeps under every later epoch: a message has one id for good).

@@ -9,7 +9,6 @@ use super::backup::Backups;
 use super::jobs::{Append, Job, Open, ReadJob, ReadTask, Work};
 use super::log_writer::LogWriter;
 use super::page::ReadOptions;
-use super::quarantine::Quarantine;
 use super::{bans, page, registry};
 use crate::rooms::store_api::{Opened, Page, PageRequest, RecordBatch, RoomId, RoomSettings};
 use crate::rooms::{Ban, Timestamp};
@@ -19,6 +18,7 @@ use crate::store::backend::{Backend, DamageListener};
 use crate::store::backup::{BackupError, BackupId, BackupPart};
 use crate::store::error::{Busy, StoreError};
 use crate::store::health::Monitor;
+use crate::store::quarantine::Quarantine;
 use crate::store::values::{BanChange, Import, NewRoom, RoomInfo, RoomQuery};
 
 /// Rooms in a database: one thread writes, others read.

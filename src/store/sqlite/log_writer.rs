@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement};
 
-use super::quarantine::Quarantine;
 use super::room_heads::{RoomHead, RoomHeads};
 use super::rows::{LogPosition, Texts, integer, kind_code};
 use crate::rooms::Kind;
@@ -14,6 +13,7 @@ use crate::rooms::store_api::{
     Record, RecordBatch, RecordPresence, Retention, RoomId, SEQ_MAX, refused_with,
 };
 use crate::store::error::StoreError;
+use crate::store::quarantine::Quarantine;
 
 /// Messages inserted by one statement, if there are as many: beginning and ending a statement is a good part of what
 /// a row costs.

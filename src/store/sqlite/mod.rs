@@ -12,7 +12,6 @@
 //! | `retention`, `checkpoint` | what is done beside |
 //! | `backup`, `restore` | copies of a database in use, and how one becomes a data directory |
 //! | `epoch`, `mark`, `checksum`, `wal` | noticing what was lost, damaged, or put back from a copy |
-//! | `quarantine` | rooms with damaged rows, which harm no others |
 //! | `files` | names of the files in a data directory |
 //! | `locks`, `anchor`, `probe` | being alone with the files, and noticing that they are gone, or well again |
 //! | `error` | what SQLite says, as errors of the store |
@@ -32,7 +31,6 @@ mod log_writer;
 mod mark;
 mod page;
 mod probe;
-mod quarantine;
 mod registry;
 mod restore;
 mod retention;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::epoch::Salts;
-use super::quarantine::Quarantine;
 use super::retention::kept_after;
 use super::rows::{LogRow, integer, message_columns, position, stored};
 use crate::rooms::log::Window;
@@ -15,6 +14,7 @@ use crate::rooms::store_api::{
 };
 use crate::rooms::{Timestamp, content_digest};
 use crate::store::error::StoreError;
+use crate::store::quarantine::Quarantine;
 use crate::store::values::RECENT_IDS_MAX;
 
 /// Messages looked through for them at most.

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::quarantine::Quarantine;
 use super::room_heads::{RoomHeads, exceeds};
 use super::rows::{LogPosition, LogRow, integer, read_position};
 use crate::rooms::Timestamp;
 use crate::rooms::store_api::{Retention, RoomId};
 use crate::store::error::StoreError;
+use crate::store::quarantine::Quarantine;
 
 /// Messages deleted in one step at most.
 // A step is a transaction of the one writer: what is to be stored meanwhile waits for it.

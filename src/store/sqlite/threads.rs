@@ -20,7 +20,6 @@ use super::log_writer::LogWriter;
 use super::mark::Before;
 use super::page::ReadOptions;
 use super::probe::Prober;
-use super::quarantine::Quarantine;
 use super::registry;
 use super::retention::Retainer;
 use super::schema::{self, Synchronous};
@@ -30,6 +29,7 @@ use crate::store::entropy::clock;
 use crate::store::error::{OpenError, StoreError};
 use crate::store::health::Monitor;
 use crate::store::options::{JOBS_MAX, Options, READS_MAX};
+use crate::store::quarantine::Quarantine;
 use crate::store::terms::FailedTerms;
 
 // A page that comes slowly from the disk must not hold up all others; more readers would wait for the same disk.

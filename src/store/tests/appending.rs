@@ -2,10 +2,10 @@
 
 use super::*;
 
-#[test]
-fn batches_of_many_shards_are_stored_together() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _threads) = open(dir.path());
+on_every_store!(batches_of_many_shards_are_stored_together);
+
+fn batches_of_many_shards_are_stored_together(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     let rooms: Vec<RoomId> = (0..8).map(|shard| open_room(&store, &format!("room-{shard}")).id).collect();
     let (answer, answered) = mpsc::sync_channel(8 * 100);
     std::thread::scope(|scope| {
@@ -32,9 +32,10 @@ fn batches_of_many_shards_are_stored_together() {
     }
 }
 
-#[test]
-fn a_room_whose_messages_do_not_follow_is_refused_alone() {
-    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+on_every_store!(a_room_whose_messages_do_not_follow_is_refused_alone);
+
+fn a_room_whose_messages_do_not_follow_is_refused_alone(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     let (room, other) = (open_room(&store, "a").id, open_room(&store, "b").id);
     append(&store, batch(0, 3, room, 1..=3)).unwrap();
     // Whatever of the room stands before or behind the message that does not follow must not stay, and nothing of the
@@ -53,9 +54,10 @@ fn a_room_whose_messages_do_not_follow_is_refused_alone() {
     assert_eq!((read(&store, room, everything()).head, read(&store, other, everything()).head), (4, 7));
 }
 
-#[test]
-fn time_in_a_room_never_stands_still_or_goes_back() {
-    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+on_every_store!(time_in_a_room_never_stands_still_or_goes_back);
+
+fn time_in_a_room_never_stands_still_or_goes_back(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     let room = open_room(&store, "a").id;
     let mut late = RecordBatch::default();
     push(&mut late, room, &message(1));
@@ -64,9 +66,10 @@ fn time_in_a_room_never_stands_still_or_goes_back() {
     assert_eq!(read(&store, room, everything()).head, 0);
 }
 
-#[test]
-fn messages_behind_a_hole_and_rooms_that_never_were_are_refused_alone() {
-    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+on_every_store!(messages_behind_a_hole_and_rooms_that_never_were_are_refused_alone);
+
+fn messages_behind_a_hole_and_rooms_that_never_were_are_refused_alone(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     let (room, other) = (open_room(&store, "a").id, open_room(&store, "b").id);
     let mut broken = batch(0, 0, room, 1..=1);
     push(&mut broken, room, &message(3));
@@ -105,60 +108,57 @@ fn a_full_queue_gives_the_batch_back() {
     append(&store, returned).unwrap();
 }
 
-#[test]
-fn a_room_at_the_highest_number_refuses_alone() {
-    for (store, _threads, _dir) in both(Options::default()) {
-        let import = Import {
-            room: "full".into(),
-            about: None,
-            id_epoch: None,
-            after: None,
-            messages: vec![message_at(SEQ_MAX)],
-            is_last: true,
-        };
-        ask(|done| store.import(import, at(0), done)).unwrap();
-        let (full, other) = (open_room(&store, "full"), open_room(&store, "other").id);
-        let mut both = batch(0, 0, other, 1..=1);
-        push(
-            &mut both,
-            full.id,
-            &Stored { at: Timestamp::from_micros(u64::MAX >> 2), ..message_at(SEQ_MAX + 1) },
-        );
-        push(&mut both, other, &message(2));
-        assert_eq!(append_refusing(&store, both), Ok(vec![full.id]));
-        assert_eq!(read(&store, other, everything()).head, 2);
-        assert_eq!(read(&store, full.id, everything()).head, SEQ_MAX);
-    }
+on_every_store!(a_room_at_the_highest_number_refuses_alone);
+
+fn a_room_at_the_highest_number_refuses_alone(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
+    let import = Import {
+        room: "full".into(),
+        about: None,
+        id_epoch: None,
+        after: None,
+        messages: vec![message_at(SEQ_MAX)],
+        is_last: true,
+    };
+    ask(|done| store.import(import, at(0), done)).unwrap();
+    let (full, other) = (open_room(&store, "full"), open_room(&store, "other").id);
+    let mut both = batch(0, 0, other, 1..=1);
+    push(
+        &mut both,
+        full.id,
+        &Stored { at: Timestamp::from_micros(u64::MAX >> 2), ..message_at(SEQ_MAX + 1) },
+    );
+    push(&mut both, other, &message(2));
+    assert_eq!(append_refusing(&store, both), Ok(vec![full.id]));
+    assert_eq!(read(&store, other, everything()).head, 2);
+    assert_eq!(read(&store, full.id, everything()).head, SEQ_MAX);
 }
 
-#[test]
-fn rooms_that_go_together_are_stored_together_or_not_at_all() {
-    let dir = tempfile::tempdir().unwrap();
-    for location in [directory(dir.path()), Location::Memory] {
-        let (store, _threads) = Store::open(location, Options::default()).unwrap();
-        let [one, two, three, alone] =
-            ["one", "two", "three", "alone"].map(|name| open_room(&store, name).id);
-        let mut batch = batch(0, 0, one, 1..=1);
-        push(&mut batch, two, &message(1));
-        // It does not follow.
-        push(&mut batch, three, &message(7));
-        push(&mut batch, alone, &message(1));
-        batch.together = vec![vec![one, two], vec![two, three]];
-        assert_eq!(append_refusing(&store, batch), Ok(vec![three]), "the others are refused for its sake");
-        let heads = ["one", "two", "three", "alone"].map(|name| open_room(&store, name).head);
-        assert_eq!(heads, [0, 0, 0, 1]);
-        let mut batch = self::batch(0, 0, one, 1..=1);
-        push(&mut batch, two, &message(1));
-        batch.together = vec![vec![one, two]];
-        assert_eq!(append_refusing(&store, batch), Ok(vec![]));
-        assert_eq!(["one", "two"].map(|name| open_room(&store, name).head), [1, 1]);
-    }
+on_every_store!(rooms_that_go_together_are_stored_together_or_not_at_all);
+
+fn rooms_that_go_together_are_stored_together_or_not_at_all(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
+    let [one, two, three, alone] = ["one", "two", "three", "alone"].map(|name| open_room(&store, name).id);
+    let mut batch = batch(0, 0, one, 1..=1);
+    push(&mut batch, two, &message(1));
+    // It does not follow.
+    push(&mut batch, three, &message(7));
+    push(&mut batch, alone, &message(1));
+    batch.together = vec![vec![one, two], vec![two, three]];
+    assert_eq!(append_refusing(&store, batch), Ok(vec![three]), "the others are refused for its sake");
+    let heads = ["one", "two", "three", "alone"].map(|name| open_room(&store, name).head);
+    assert_eq!(heads, [0, 0, 0, 1]);
+    let mut batch = self::batch(0, 0, one, 1..=1);
+    push(&mut batch, two, &message(1));
+    batch.together = vec![vec![one, two]];
+    assert_eq!(append_refusing(&store, batch), Ok(vec![]));
+    assert_eq!(["one", "two"].map(|name| open_room(&store, name).head), [1, 1]);
 }
 
-#[test]
-fn a_room_opened_right_after_an_append_shows_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _threads) = open(dir.path());
+on_every_store!(a_room_opened_right_after_an_append_shows_it);
+
+fn a_room_opened_right_after_an_append_shows_it(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     let room = open_room(&store, "lobby").id;
     for seq in 1..=200 {
         store.append(batch(0, 0, room, seq..=seq), Box::new(|_| ())).unwrap();

@@ -15,59 +15,59 @@ fn a_store_in_memory_does_the_same_and_is_gone_afterwards() {
 
 #[test]
 fn both_stores_answer_the_same() {
+    assert_same(&Place::directory(), &Place::Memory);
+}
+
+/// Whether two stores answer many questions alike.
+pub(super) fn assert_same(one: &Place, other: &Place) {
+    for (one, other) in answers(one).iter().zip(&answers(other)) {
+        assert_eq!(one, other);
+    }
+}
+
+fn answers(place: &Place) -> Vec<String> {
     let options = Options { window: Window { messages: 7, bytes: 1 << 20 }, ..Options::default() };
-    let answers = both(options).into_iter().map(|(store, threads, _dir)| {
-        let room = open_room(&store, "lobby").id;
-        append(&store, batch(0, 0, room, 1..=40)).unwrap();
-        let settings = RoomSettings { messages_max: Some(30), ..RoomSettings::default() };
-        ask(|done| store.configure_room("lobby", settings, done)).unwrap();
-        wait_for_tail(&store, room, 11);
-        let mut answers = Vec::new();
-        for from in [
-            ReadFrom::Seq(0),
-            ReadFrom::Seq(20),
-            ReadFrom::Seq(99),
-            ReadFrom::Time(at(25)),
-            ReadFrom::Last(3),
-        ] {
-            for (before, newest_first) in [(None, false), (None, true), (Some(33), false), (Some(12), true)] {
-                for bytes_max in [0, 100, 1 << 20] {
-                    let page =
-                        PageRequest { from, messages_max: 5, bytes_max, newest_first, before, now: at(0) };
-                    let page = read(&store, room, page);
-                    answers.push(format!("{:?} {} {} {}", page.messages, page.tail, page.head, page.start));
-                }
+    let (store, _threads) = place.open(options);
+    let room = open_room(&store, "lobby").id;
+    append(&store, batch(0, 0, room, 1..=40)).unwrap();
+    let settings = RoomSettings { messages_max: Some(30), ..RoomSettings::default() };
+    ask(|done| store.configure_room("lobby", settings, done)).unwrap();
+    wait_for_tail(&store, room, 11);
+    let mut answers = Vec::new();
+    for from in
+        [ReadFrom::Seq(0), ReadFrom::Seq(20), ReadFrom::Seq(99), ReadFrom::Time(at(25)), ReadFrom::Last(3)]
+    {
+        for (before, newest_first) in [(None, false), (None, true), (Some(33), false), (Some(12), true)] {
+            for bytes_max in [0, 100, 1 << 20] {
+                let page = PageRequest { from, messages_max: 5, bytes_max, newest_first, before, now: at(0) };
+                let page = read(&store, room, page);
+                answers.push(format!("{:?} {} {} {}", page.messages, page.tail, page.head, page.start));
             }
         }
-        ask(|done| store.join_participant("lobby", "ann", done)).unwrap();
-        let opened = ask(|done| store.open_room("lobby", false, at(45), done)).unwrap();
-        answers.push(format!("{:?}", Opened { epoch: 0, ..opened }));
-        answers.push(format!("{:?}", ask(|done| store.room("lobby", done))));
-        answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, room, 42..=43))));
-        answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, RoomId(99), 1..=1))));
-        let far = Import {
-            room: "far".into(),
-            about: None,
-            id_epoch: None,
-            after: None,
-            messages: vec![message_at(SEQ_MAX)],
-            is_last: true,
-        };
-        answers.push(format!("{:?}", ask(|done| store.import(far.clone(), at(0), done))));
-        let beyond = Import { after: Some(SEQ_MAX), messages: vec![message_at(SEQ_MAX + 1)], ..far.clone() };
-        answers.push(format!("{:?}", ask(|done| store.import(beyond, at(0), done)).is_err()));
-        let beyond = Import { room: "beyond".into(), messages: vec![message_at(SEQ_MAX + 1)], ..far };
-        answers.push(format!("{:?}", ask(|done| store.import(beyond, at(0), done)).is_err()));
-        ask(|done| store.delete_room("lobby", done)).unwrap();
-        answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, room, 41..=41))));
-        answers.push(format!("{:?}", ask(|done| store.room("lobby", done))));
-        drop(threads);
-        answers
-    });
-    let answers: Vec<Vec<String>> = answers.collect();
-    for (disk, memory) in answers[0].iter().zip(&answers[1]) {
-        assert_eq!(disk, memory);
     }
+    ask(|done| store.join_participant("lobby", "ann", done)).unwrap();
+    let opened = ask(|done| store.open_room("lobby", false, at(45), done)).unwrap();
+    answers.push(format!("{:?}", Opened { epoch: 0, ..opened }));
+    answers.push(format!("{:?}", ask(|done| store.room("lobby", done))));
+    answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, room, 42..=43))));
+    answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, RoomId(99), 1..=1))));
+    let far = Import {
+        room: "far".into(),
+        about: None,
+        id_epoch: None,
+        after: None,
+        messages: vec![message_at(SEQ_MAX)],
+        is_last: true,
+    };
+    answers.push(format!("{:?}", ask(|done| store.import(far.clone(), at(0), done))));
+    let beyond = Import { after: Some(SEQ_MAX), messages: vec![message_at(SEQ_MAX + 1)], ..far.clone() };
+    answers.push(format!("{:?}", ask(|done| store.import(beyond, at(0), done)).is_err()));
+    let beyond = Import { room: "beyond".into(), messages: vec![message_at(SEQ_MAX + 1)], ..far };
+    answers.push(format!("{:?}", ask(|done| store.import(beyond, at(0), done)).is_err()));
+    ask(|done| store.delete_room("lobby", done)).unwrap();
+    answers.push(format!("{:?}", append_refusing(&store, batch(0, 0, room, 41..=41))));
+    answers.push(format!("{:?}", ask(|done| store.room("lobby", done))));
+    answers
 }
 
 #[test]

@@ -8,10 +8,62 @@
 //! | `retention` | what is deleted when |
 //! | `failures` | disks that are full or fail, damaged files, threads that end |
 //! | `memory` | the store in memory: as the other one, within its limits |
+//! | `mongo` | the store in MongoDB: as the others, and what others write to it |
+//! | `place` | where a test's store is |
+
+/// A test that every store passes, each as a test of its own. What `in_mongodb` needs is started by `tests/mongo/run`.
+macro_rules! on_every_store {
+    ($name:ident) => {
+        mod $name {
+            use crate::store::tests::place::Place;
+
+            #[test]
+            fn in_memory() {
+                super::$name(&Place::Memory);
+            }
+
+            #[test]
+            fn on_disk() {
+                super::$name(&Place::directory());
+            }
+
+            #[cfg(feature = "mongodb")]
+            #[test]
+            #[ignore = "needs a MongoDB: tests/mongo/run"]
+            fn in_mongodb() {
+                super::$name(&Place::database());
+            }
+        }
+    };
+}
+
+/// As [`on_every_store`], of stores that outlive the process.
+macro_rules! on_disk {
+    ($name:ident) => {
+        mod $name {
+            use crate::store::tests::place::Place;
+
+            #[test]
+            fn on_disk() {
+                super::$name(&Place::directory());
+            }
+
+            #[cfg(feature = "mongodb")]
+            #[test]
+            #[ignore = "needs a MongoDB: tests/mongo/run"]
+            fn in_mongodb() {
+                super::$name(&Place::database());
+            }
+        }
+    };
+}
 
 mod appending;
 mod failures;
 mod memory;
+#[cfg(feature = "mongodb")]
+mod mongo;
+mod place;
 mod reading;
 mod registry;
 mod retention;
@@ -23,6 +75,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use self::place::Place;
 use super::*;
 use crate::rooms::store_api::{OpenStay, Opened, Record, RecordBatch, RecordPresence, RecordText, StayId};
 use crate::rooms::{Kind, Timestamp, content_digest};
@@ -144,14 +197,6 @@ fn wait_for_tail(store: &Store, room: RoomId, tail: u64) -> Page {
         assert!(page.tail <= tail, "{} messages too many were deleted", page.tail - tail);
         (page.tail == tail && floor() + 1 == tail).then_some(page)
     })
-}
-
-/// Both kinds of store, each with its threads and, if it has one, its directory.
-fn both(options: Options) -> Vec<(Store, StoreThreads, Option<tempfile::TempDir>)> {
-    let dir = tempfile::tempdir().unwrap();
-    let (disk, disk_threads) = Store::open(directory(dir.path()), options.clone()).unwrap();
-    let (memory, memory_thread) = Store::open(Location::Memory, options).unwrap();
-    vec![(disk, disk_threads, Some(dir)), (memory, memory_thread, None)]
 }
 
 /// A short message with this number, late enough to follow any other.

@@ -2,15 +2,15 @@
 
 use super::*;
 
-#[test]
-fn what_was_stored_is_there_after_reopening() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, threads) = open(dir.path());
+on_disk!(what_was_stored_is_there_after_reopening);
+
+fn what_was_stored_is_there_after_reopening(place: &Place) {
+    let (store, threads) = place.open(Options::default());
     let room = open_room(&store, "lobby");
     assert_eq!((room.head, room.tail, room.recent.len()), (0, 1, 0));
     append(&store, batch(0, 0, room.id, 1..=500)).unwrap();
     drop(threads);
-    let (store, _threads) = open(dir.path());
+    let (store, _threads) = place.open(Options::default());
     let again = open_room(&store, "lobby");
     assert_eq!((again.id, again.epoch, again.head, again.tail), (room.id, room.epoch, 500, 1));
     assert_eq!(again.last_at, at(500));
@@ -57,14 +57,15 @@ fn messages_with_checksums_of_schema_4_are_read_and_watched_beside_newer_ones() 
     }
 }
 
-#[test]
-fn an_opened_room_brings_its_newest_messages_and_ids_within_the_limits() {
+on_every_store!(an_opened_room_brings_its_newest_messages_and_ids_within_the_limits);
+
+fn an_opened_room_brings_its_newest_messages_and_ids_within_the_limits(place: &Place) {
     let options = Options {
         window: Window { messages: 10, bytes: 1 << 20 },
         dedup_window: Duration::from_millis(20),
         ..Options::default()
     };
-    let (store, _threads) = Store::open(Location::Memory, options).unwrap();
+    let (store, _threads) = place.open(options);
     let room = open_room(&store, "lobby");
     append(&store, batch(0, 0, room.id, 1..=100)).unwrap();
     let opened = ask(|done| store.open_room("lobby", false, at(105), done)).unwrap();
@@ -78,9 +79,10 @@ fn an_opened_room_brings_its_newest_messages_and_ids_within_the_limits() {
     assert_eq!(ask(|done| store.open_room("nowhere", false, at(0), done)), Err(StoreError::NoSuchRoom));
 }
 
-#[test]
-fn pages_end_by_count_and_bytes_and_begin_by_number_time_or_count() {
-    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+on_every_store!(pages_end_by_count_and_bytes_and_begin_by_number_time_or_count);
+
+fn pages_end_by_count_and_bytes_and_begin_by_number_time_or_count(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     let room = open_room(&store, "lobby").id;
     append(&store, batch(0, 0, room, 1..=100)).unwrap();
     let all = everything();
@@ -133,10 +135,10 @@ fn a_refusal_costs_the_rooms_their_epochs_that_do_not_wait_for_the_store() {
     }
 }
 
-#[test]
-fn a_log_goes_on_under_another_epoch_when_that_is_asked_for() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, threads) = open(dir.path());
+on_disk!(a_log_goes_on_under_another_epoch_when_that_is_asked_for);
+
+fn a_log_goes_on_under_another_epoch_when_that_is_asked_for(place: &Place) {
+    let (store, threads) = place.open(Options::default());
     let (room, other) = (open_room(&store, "lobby"), open_room(&store, "other"));
     append(&store, batch(0, 0, room.id, 1..=10)).unwrap();
     let renewed = ask(|done| store.renew_room("lobby", room.id, at(0), done)).unwrap();
@@ -149,7 +151,7 @@ fn a_log_goes_on_under_another_epoch_when_that_is_asked_for() {
     assert_eq!(mistaken, Err(StoreError::NoSuchRoom));
     assert_eq!(open_room(&store, "other").epoch, other.epoch);
     drop(threads);
-    let (store, _threads) = open(dir.path());
+    let (store, _threads) = place.open(Options::default());
     let again = open_room(&store, "lobby");
     assert_eq!((again.epoch, again.head), (renewed.epoch, 11));
     assert_eq!(open_room(&store, "other").epoch, other.epoch);
@@ -166,11 +168,11 @@ fn notice(room: RoomId, seq: u64, kind: Kind, stay: u64) -> RecordBatch {
     batch
 }
 
-#[test]
-fn a_stay_lasts_from_its_join_to_its_leave_whatever_becomes_of_the_process() {
-    let dir = tempfile::tempdir().unwrap();
+on_disk!(a_stay_lasts_from_its_join_to_its_leave_whatever_becomes_of_the_process);
+
+fn a_stay_lasts_from_its_join_to_its_leave_whatever_becomes_of_the_process(place: &Place) {
     let stays = |opened: &Opened| opened.open_stays.iter().map(|stay| stay.id.0).collect::<Vec<_>>();
-    let (store, threads) = open(dir.path());
+    let (store, threads) = place.open(Options::default());
     let (room, other) = (open_room(&store, "room").id, open_room(&store, "other").id);
     for (seq, stay) in [(1, u64::MAX), (2, 7), (3, 5)] {
         append(&store, notice(room, seq, Kind::Join, stay)).unwrap();
@@ -185,7 +187,7 @@ fn a_stay_lasts_from_its_join_to_its_leave_whatever_becomes_of_the_process() {
     assert_eq!(stays(&open_room(&store, "room")), [u64::MAX, 5], "in the order of their JOINs");
     drop((store, threads));
 
-    let (store, _threads) = open(dir.path());
+    let (store, _threads) = place.open(Options::default());
     let opened = open_room(&store, "room");
     let username = "user 5".into();
     assert_eq!(opened.open_stays[1], OpenStay { id: StayId(5), username });

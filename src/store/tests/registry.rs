@@ -2,16 +2,10 @@
 
 use super::*;
 
-#[test]
-fn rooms_are_created_listed_in_pages_and_found() {
-    let dir = tempfile::tempdir().unwrap();
-    for location in [Location::Memory, directory(dir.path())] {
-        rooms_are_listed(location);
-    }
-}
+on_every_store!(rooms_are_created_listed_in_pages_and_found);
 
-fn rooms_are_listed(location: Location) {
-    let (store, _threads) = Store::open(location, Options::default()).unwrap();
+fn rooms_are_created_listed_in_pages_and_found(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     let room = |number: u64| NewRoom {
         name: format!("room {number}").into(),
         description: "for tests".into(),
@@ -59,17 +53,19 @@ fn rooms_are_listed(location: Location) {
     assert_eq!(&*ask(|done| store.room(id, done)).unwrap().name, "room 5");
 }
 
-#[test]
-fn a_room_opened_on_first_use_is_known_by_its_id() {
-    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+on_every_store!(a_room_opened_on_first_use_is_known_by_its_id);
+
+fn a_room_opened_on_first_use_is_known_by_its_id(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     open_room(&store, "lobby");
     let room = ask(|done| store.room("lobby", done)).unwrap();
     assert_eq!((&*room.id, &*room.name, room.created_by, room.created_at), ("lobby", "lobby", None, at(0)));
 }
 
-#[test]
-fn participants_are_a_set_in_the_order_of_joining() {
-    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+on_every_store!(participants_are_a_set_in_the_order_of_joining);
+
+fn participants_are_a_set_in_the_order_of_joining(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     open_room(&store, "lobby");
     for user in ["bob", "alice", "bob"] {
         ask(|done| store.join_participant("lobby", user, done)).unwrap();
@@ -108,9 +104,10 @@ fn a_deleted_room_takes_its_messages_along_and_leaves_its_id_to_a_new_one() {
     drop(threads);
 }
 
-#[test]
-fn an_import_keeps_numbers_and_times_and_refuses_a_room_with_messages() {
-    let (store, _threads) = Store::open(Location::Memory, Options::default()).unwrap();
+on_every_store!(an_import_keeps_numbers_and_times_and_refuses_a_room_with_messages);
+
+fn an_import_keeps_numbers_and_times_and_refuses_a_room_with_messages(place: &Place) {
+    let (store, _threads) = place.open(Options::default());
     let import = |after: Option<u64>, seqs: std::ops::RangeInclusive<u64>| {
         let messages = Import {
             room: "lobby".into(),
@@ -135,10 +132,10 @@ fn an_import_keeps_numbers_and_times_and_refuses_a_room_with_messages() {
     append(&store, batch(0, 0, opened.id, 61..=61)).unwrap();
 }
 
-#[test]
-fn an_import_that_was_not_finished_is_taken_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, threads) = open(dir.path());
+on_disk!(an_import_that_was_not_finished_is_taken_back);
+
+fn an_import_that_was_not_finished_is_taken_back(place: &Place) {
+    let (store, threads) = place.open(Options::default());
     open_room(&store, "there");
     ask(|done| store.join_participant("there", "ann", done)).unwrap();
     let import = |store: &Store, room: &str, after, seqs: std::ops::RangeInclusive<u64>, is_last| {
@@ -161,7 +158,7 @@ fn an_import_that_was_not_finished_is_taken_back() {
     ask(|done| store.take_back_import("undone", done)).unwrap();
     assert_eq!(ask(|done| store.room("undone", done)), Err(StoreError::NoSuchRoom));
     drop(threads);
-    let (store, _threads) = open(dir.path());
+    let (store, _threads) = place.open(Options::default());
     assert_eq!(ask(|done| store.room("new", done)), Err(StoreError::NoSuchRoom));
     assert_eq!(open_room(&store, "whole").head, 11);
     let there = open_room(&store, "there");

@@ -2,8 +2,9 @@
 
 use super::*;
 
-#[test]
-fn retention_deletes_the_oldest_by_count_bytes_and_age() {
+on_every_store!(retention_deletes_the_oldest_by_count_bytes_and_age);
+
+fn retention_deletes_the_oldest_by_count_bytes_and_age(place: &Place) {
     let ages = Retention { age_max: Some(Duration::from_secs(3600)), ..Retention::default() };
     let cases = [
         (Retention { messages_max: Some(700), ..Retention::default() }, 1_301),
@@ -13,7 +14,8 @@ fn retention_deletes_the_oldest_by_count_bytes_and_age() {
     ];
     for (retention, tail) in cases {
         let options = Options { retention, ..Options::default() };
-        let (store, _threads) = Store::open(Location::Memory, options).unwrap();
+        let place = place.another();
+        let (store, _threads) = place.open(options);
         let room = open_room(&store, "lobby").id;
         append(&store, batch(0, 0, room, 1..=2_000)).unwrap();
         if retention == ages {
@@ -28,12 +30,13 @@ fn retention_deletes_the_oldest_by_count_bytes_and_age() {
     }
 }
 
-#[test]
-fn what_is_kept_no_longer_is_not_read_although_it_is_not_deleted_yet() {
+on_every_store!(what_is_kept_no_longer_is_not_read_although_it_is_not_deleted_yet);
+
+fn what_is_kept_no_longer_is_not_read_although_it_is_not_deleted_yet(place: &Place) {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
     let retention = Retention { age_max: Some(1_000 * YEAR), ..Retention::default() };
     let options = Options { retention, ..Options::default() };
-    let (store, _threads) = Store::open(Location::Memory, options).unwrap();
+    let (store, _threads) = place.open(options);
     let room = open_room(&store, "lobby").id;
     append(&store, batch(0, 0, room, 1..=10)).unwrap();
     let later = |seq| Timestamp::from_micros(at(seq).micros() + 1_000 * YEAR.as_secs() * 1_000_000);
@@ -47,10 +50,10 @@ fn what_is_kept_no_longer_is_not_read_although_it_is_not_deleted_yet() {
     }
 }
 
-#[test]
-fn retention_of_a_room_goes_before_the_configuration_and_applies_after_a_restart() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, threads) = open(dir.path());
+on_disk!(retention_of_a_room_goes_before_the_configuration_and_applies_after_a_restart);
+
+fn retention_of_a_room_goes_before_the_configuration_and_applies_after_a_restart(place: &Place) {
+    let (store, threads) = place.open(Options::default());
     let (own, general) = (open_room(&store, "own").id, open_room(&store, "general").id);
     append(&store, batch(0, 0, own, 1..=1_500)).unwrap();
     append(&store, batch(0, 0, general, 1..=1_500)).unwrap();
@@ -61,7 +64,7 @@ fn retention_of_a_room_goes_before_the_configuration_and_applies_after_a_restart
     drop(threads);
     let retention = Retention { messages_max: Some(700), ..Retention::default() };
     let options = Options { retention, ..Options::default() };
-    let (store, _threads) = Store::open(directory(dir.path()), options).unwrap();
+    let (store, _threads) = place.open(options);
     wait_for_tail(&store, general, 801);
     let opened = open_room(&store, "own");
     assert_eq!((opened.tail, opened.retention.messages_max), (1_401, Some(100)));

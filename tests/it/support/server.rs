@@ -39,6 +39,15 @@ impl TestServer {
         TestServer::run(change, |router| router, Some(Location::Directory(directory.into())))
     }
 
+    /// As [`TestServer::stored`], in this database.
+    #[cfg(feature = "mongodb")]
+    pub(crate) fn stored_at(
+        database: foghorn::store::MongoDb,
+        change: impl FnOnce(&mut Config),
+    ) -> TestServer {
+        TestServer::run(change, |router| router, Some(Location::MongoDb(database)))
+    }
+
     /// As [`TestServer::with`], with more to serve.
     pub(crate) fn with_routes(
         change: impl FnOnce(&mut Config),

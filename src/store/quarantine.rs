@@ -9,9 +9,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::backend::DamageListener;
+use super::error::StoreError;
 use crate::rooms::store_api::RoomId;
-use crate::store::backend::DamageListener;
-use crate::store::error::StoreError;
 
 /// The damaged rooms that were met, and what is wrong with them.
 #[derive(Default)]
