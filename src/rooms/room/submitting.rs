@@ -44,20 +44,34 @@ impl<P: Peer> Room<P> {
                 submissions.placed.push_back((seq, submission));
                 self.answer_placed();
             }
-            Placed::Repeat { seq, at, is_same } => self.repeat_is_placed(seq, at, is_same, submission, place),
-            Placed::Nothing => {}
-            Placed::Unavailable => self.not_placed(submission, place),
+            Placed::Repeat { seq, at, is_same } => {
+                self.repeat_is_placed(seq, at, is_same, submission, &place);
+            }
+            // A JOIN or LEAVE that would tell nothing. What somebody has said is something everywhere but in a room that
+            // is there no longer.
+            Placed::Nothing => self.not_placed(submission, PostError::NoSuchRoom, &place),
+            Placed::Unavailable => self.not_placed(submission, PostError::Unavailable, &place),
             Placed::NotStored => match submission.publisher {
                 Publisher::Notice(notice) => return Some(notice),
-                Publisher::Member { .. } | Publisher::Request { .. } => self.not_placed(submission, place),
+                Publisher::Member { .. } | Publisher::Request { .. } => {
+                    self.not_placed(submission, PostError::Unavailable, &place);
+                }
             },
+        }
+        if self.deleted {
+            self.fail_placed(PostError::NoSuchRoom, place);
         }
         None
     }
 
-    fn not_placed(&self, submission: Submission, place: impl Fn(MemberKey) -> Option<usize>) {
+    fn not_placed(
+        &self,
+        submission: Submission,
+        error: PostError,
+        place: impl Fn(MemberKey) -> Option<usize>,
+    ) {
         let Submission { publisher, client_id } = submission;
-        self.answer_failed(publisher, PostError::Unavailable, client_id.as_deref(), place);
+        self.answer_failed(publisher, error, client_id.as_deref(), place);
     }
 
     fn repeat_is_placed(
@@ -126,10 +140,20 @@ impl<P: Peer> Room<P> {
     ) {
         let Some(submissions) = &mut self.submissions else { return };
         submissions.users = opened.numbering.users();
+        self.fail_placed(PostError::Unavailable, place);
+    }
+
+    /// What was placed and is not shown will not be.
+    pub(in crate::rooms) fn fail_placed(
+        &mut self,
+        error: PostError,
+        place: impl Fn(MemberKey) -> Option<usize>,
+    ) {
+        let Some(submissions) = &mut self.submissions else { return };
         let lost = std::mem::take(&mut submissions.placed);
-        lost.into_iter().for_each(|(_, submission)| self.not_placed(submission, &place));
+        lost.into_iter().for_each(|(_, submission)| self.not_placed(submission, error, &place));
         for Repeat { client_id, publisher, .. } in std::mem::take(&mut self.repeats) {
-            self.answer_failed(publisher, PostError::Unavailable, Some(&client_id), &place);
+            self.answer_failed(publisher, error, Some(&client_id), &place);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::rooms::api::relayed::Relayed;
 use crate::rooms::api::request::RoomRequest;
 use crate::rooms::clock::Now;
 use crate::rooms::ids::RoomId;
-use crate::rooms::reasons::RejectReason;
+use crate::rooms::reasons::{PostError, RejectReason};
 use crate::rooms::room::member::MemberState;
 use crate::rooms::room::state::Room;
 use crate::rooms::values::{Format, Online, OnlineSession};
@@ -152,6 +152,8 @@ impl<P: Peer> Shard<P> {
                 room.deleted = true;
                 self.names[Format::Chat as usize].remove(name);
                 room.end_polls(RejectReason::RoomDeleted);
+                let member_index = &self.member_index;
+                room.fail_placed(PostError::NoSuchRoom, |member| member_index.place_in(index, member));
                 let closed = self.close_members(index, None, RejectReason::RoomDeleted);
                 self.forget_if_deleted(index);
                 closed

@@ -183,6 +183,31 @@ fn a_room_that_was_deleted_elsewhere_is_closed() {
 }
 
 #[test]
+fn what_was_said_in_a_room_that_was_deleted_meanwhile_is_answered() {
+    let (mut kit, ann, _) = with_ann();
+    let (shown, placed, said) =
+        (kit.post("bob", "1", "a"), kit.post("bob", "2", "b"), kit.post("bob", "3", "c"));
+    let repeated = kit.post("bob", "4", "d");
+    kit.batches.clear();
+    kit.answer(log(vec![message(2, "bob", "1")]));
+    place(&mut kit, vec![Placed::At(2)]);
+    // Number 3 is another node's, and does not come any more.
+    place(&mut kit, vec![Placed::At(4)]);
+    assert!(placed.try_recv().is_err());
+    kit.answer(StoreAnswer::Log { room: ROOM, update: LogUpdate::Deleted });
+    assert_eq!(placed.try_recv().expect("an answer"), Err(PostError::NoSuchRoom));
+    place(&mut kit, vec![Placed::Nothing]);
+    place(&mut kit, vec![Placed::Repeat { seq: 9, at: Timestamp::from_micros(2_000_009), is_same: true }]);
+    assert_eq!(shown.try_recv().expect("an answer").map(|posted| posted.seq), Ok(2));
+    for answer in [said, repeated] {
+        assert_eq!(answer.try_recv().expect("an answer"), Err(PostError::NoSuchRoom));
+    }
+    kit.apply(Command::Leave(ann), &Arena::default());
+    assert!(kit.requests.contains(&StoreRequest::Unfollow(ROOM)), "nothing holds it any more");
+    kit.shard.check();
+}
+
+#[test]
 fn nothing_is_heard_of_a_room_that_is_not_wanted_any_more() {
     let mut kit = Kit::new();
     let (ann, _) = kit.join("r", "ann");
