@@ -399,8 +399,14 @@ impl Follower {
         epoch: u64,
         may_skip: bool,
     ) -> Result<(), Wrong> {
-        let is_reasonable =
-            epoch != self.epoch || self.expects_gap || may_skip || model.has_retention || model.may_lose;
+        // Who has not been shown yet what the engine has forgotten is told so under the epoch that it had.
+        let is_gone = !model.forgotten.is_empty() && epoch == self.epoch && from <= to;
+        let is_reasonable = epoch != self.epoch
+            || self.expects_gap
+            || may_skip
+            || model.has_retention
+            || model.may_lose
+            || is_gone;
         let place = format!("{} {epoch:016x}: a gap from {from} to {to}", self.room);
         if !is_reasonable {
             return Err(format!(

@@ -197,6 +197,12 @@ impl Client {
         }
     }
 
+    /// Whether it will do something more, now or when it has been answered.
+    pub(crate) fn has_more(&self) -> bool {
+        let waits = self.line.is_some() && self.next < self.plan.commands.len();
+        !self.has_vanished && (waits || self.may_act())
+    }
+
     /// Does the next thing; false if there is nothing that can be done now.
     pub(crate) fn act(&mut self, around: &mut Around<'_>) -> bool {
         let next = self.plan.commands.get(self.next).copied();

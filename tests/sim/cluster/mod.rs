@@ -38,7 +38,9 @@ use crate::run::{Outcome, config_of};
 use crate::story::Story;
 
 /// Steps of one part of a run at most: nothing that the clients do takes so many.
-const STEPS_MAX: u64 = 400_000;
+const STEPS_MAX: u64 = 200_000;
+/// Steps in which clients do what they do, at most: some wait for what only comes when time has passed.
+const ACTING_MAX: u64 = 20_000;
 /// What a pump lets pass when nothing else happens.
 const MOMENT: Duration = Duration::from_millis(1);
 
@@ -93,7 +95,7 @@ fn run(plan: &ClusterPlan, is_told: bool) -> Outcome {
         troubles: Troubles::default(),
         trace: 0xcbf2_9ce4_8422_2325,
         steps: 0,
-        has_faults: true,
+        has_faults: false,
         world,
     };
     let ended = catch_unwind(AssertUnwindSafe(|| run.play()));
@@ -150,7 +152,11 @@ fn pump(world: &Rc<World>, redis: &Rc<RefCell<Redis>>) -> Box<dyn FnMut()> {
 
 impl Run<'_> {
     fn play(&mut self) -> Result<(), Wrong> {
-        while self.clients.iter().any(Client::may_act) && self.steps < STEPS_MAX {
+        while !self.places.iter().all(Place::serves) {
+            self.step()?;
+        }
+        self.has_faults = true;
+        while self.clients.iter().any(Client::has_more) && self.steps < ACTING_MAX {
             self.step()?;
         }
         self.end()
@@ -183,9 +189,10 @@ impl Run<'_> {
         for index in 0..self.places.len() {
             if !self.is_paused(index) {
                 let before = self.places[index].name;
-                happened |= self.places[index].tend(&self.world, &self.config);
+                let is_other = self.places[index].tend(&self.world, &self.config);
+                happened |= is_other;
                 let (name, serves) = (self.places[index].name, self.places[index].serves());
-                if before != name || happened {
+                if is_other {
                     self.story.tell(|| format!("at place {index} is node {name:02}; it serves: {serves}"));
                 }
                 if before != name {

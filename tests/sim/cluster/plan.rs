@@ -114,6 +114,8 @@ impl ClusterPlan {
             if client.door == Door::Raw {
                 client.door = Door::Chat;
             }
+            // There is more to be done than one node takes part in.
+            client.commands.extend(client.commands.clone());
         }
         let mut faults = BTreeSet::new();
         for _ in 0..random.pick(&[0, 1, 1, 2, 3, 5]) {
@@ -127,7 +129,7 @@ impl ClusterPlan {
                 Duration::from_secs(1),
                 Duration::from_secs(2),
             ]),
-            lease: random.pick(&[Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(10)]),
+            lease: random.pick(&[Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)]),
             keeps_everything: random.once_in(4) && !faults.contains(&Fault::PutBack),
             faults,
             weights: std::array::from_fn(|_| random.pick(&[1, 2, 4, 8, 16, 32])),
