@@ -11,8 +11,10 @@ use super::answers::{Appended, Found, Token, appended};
 use super::connection::Connection;
 use super::draft::Draft;
 use super::error::{not_understood, reason, unavailable};
+use super::fence::fence;
 use super::following::{deleted, show_own, turn};
 use super::instance::{Instance, SETTLING, vouch};
+use super::partition::Partition;
 use super::queue::{Queue, Turn};
 use super::rooms::Room;
 use super::scripts::APPEND;
@@ -198,6 +200,7 @@ impl Appender {
             let connection = Connection::open(&shared.address, timeout).and_then(|mut connection| {
                 APPEND.load(&mut connection)?;
                 let instance = Instance::ask(&mut connection)?;
+                fence(&shared, &mut connection, Partition::all())?;
                 vouch(&shared, &mut connection)?;
                 Ok((connection, instance))
             });

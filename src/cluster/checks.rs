@@ -29,7 +29,7 @@ impl Facts {
     }
 
     /// From `name:value` lines.
-    fn parse(info: &str) -> Facts {
+    pub(super) fn parse(info: &str) -> Facts {
         let facts = info.lines().filter_map(|line| line.split_once(':'));
         Facts(facts.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
     }

@@ -12,6 +12,7 @@ use redis::{Value, cmd};
 use super::appender::Input;
 use super::asker::Asker;
 use super::error::{not_understood, unavailable};
+use super::fence::fence;
 use super::following::miss;
 use super::listener::{Hearing, probe_channel};
 use super::orders::orders_channel;
@@ -134,7 +135,11 @@ impl Keeper {
         }
         let mut probe = cmd("SPUBLISH");
         probe.arg(probe_channel(&self.shared.node)).arg(number);
-        self.asker.ask(|connection| connection.ask(&probe))?;
+        let shared = &self.shared;
+        self.asker.ask(|connection| {
+            fence(shared, connection, Partition::all())?;
+            connection.ask(&probe)
+        })?;
         self.hearing.sent.store(number, Ordering::Relaxed);
         self.shared.counters.note(ClusterEvent::ProbeSent);
         self.shared.contact.made();

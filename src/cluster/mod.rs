@@ -8,6 +8,7 @@
 //! | `value`, `entry`, `settings`, `draft` | values of Redis; messages in streams and announcements; what a room has its own way; messages on their way |
 //! | `address`, `connection`, `asker` | where Redis is; one connection to it; one who asks it |
 //! | `generation`, `instance` | what this node has seen of each partition; one life of Redis |
+//! | `fence`, `histories` | a replica in the place of its master; which of those were met |
 //! | `follow`, `rooms` | how far a log was shown; the rooms that this process knows |
 //! | `subscriptions`, `tasks`, `behind`, `stays` | channels; what readers have to do; logs to be read again; stays of this node |
 //! | `contact`, `complaints`, `counters` | since when Redis answers; what is wrong there, for the log; what is counted |
@@ -43,9 +44,11 @@ mod counters;
 mod draft;
 mod entry;
 mod error;
+mod fence;
 mod follow;
 mod following;
 mod generation;
+mod histories;
 #[cfg(any(all(test, feature = "auth", feature = "stomp"), feature = "fuzzing"))]
 pub(crate) mod hostile;
 mod instance;

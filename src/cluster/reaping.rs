@@ -7,6 +7,7 @@ use redis::{RedisResult, Value, cmd};
 use super::asker::Asker;
 use super::connection::Connection;
 use super::error::not_understood;
+use super::fence::fence;
 use super::partition::Partition;
 use super::scripts::{BURY, REAP};
 use super::shared::{Shared, nonce};
@@ -25,6 +26,8 @@ pub(super) fn reap(
     node: &str,
     until: Instant,
 ) -> Result<(), StoreError> {
+    // The question may go to another server than the one that was last asked.
+    asker.ask(|connection| fence(shared, connection, Partition::all()))?;
     tracing::info!(node, "a node is gone: its members are taken to have left");
     loop {
         let rooms = asker.ask(|connection| rooms_of(connection, partition, node))?;

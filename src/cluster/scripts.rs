@@ -28,6 +28,7 @@ script!(RENEW, "renew.lua");
 script!(REAP, "reap.lua");
 script!(BURY, "bury.lua");
 script!(HEADS, "heads.lua");
+script!(FENCE, "fence.lua");
 
 impl Script {
     pub(super) const fn new(source: &'static str) -> Script {

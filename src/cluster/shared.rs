@@ -10,6 +10,7 @@ use super::behind::Behind;
 use super::contact::Contact;
 use super::counters::{Counters, RequestTimes};
 use super::generation::Generations;
+use super::histories::Histories;
 use super::orders::Orders;
 use super::rooms::{Room, Rooms};
 use super::stays::Stays;
@@ -37,6 +38,7 @@ pub(super) struct Shared {
     pub(super) leave_notice: String,
     pub(super) contact: Contact,
     pub(super) counters: Counters,
+    pub(super) histories: Histories,
     /// Whether Redis answers and does not append.
     pub(super) is_refusing: AtomicBool,
     pub(super) is_ending: AtomicBool,

@@ -82,6 +82,7 @@ pub fn start(options: ClusterOptions) -> Result<Joined, ClusterError> {
         leave_notice,
         contact: super::contact::Contact::default(),
         counters: super::counters::Counters::default(),
+        histories: super::histories::Histories::default(),
         is_refusing: AtomicBool::new(false),
         is_ending: AtomicBool::new(false),
     });
