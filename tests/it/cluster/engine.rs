@@ -29,9 +29,7 @@ impl Engine {
 
     fn with(is_durable: bool) -> Engine {
         let files = tempfile::tempdir().unwrap();
-        // Redis cannot be told to pick a free port.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut engine = Engine { child: None, port, files, is_durable };
+        let mut engine = Engine { child: None, port: free_port(), files, is_durable };
         engine.run();
         engine
     }
@@ -43,12 +41,21 @@ impl Engine {
 
     /// The same, with more options.
     pub(super) fn run_with(&mut self, options: &[&str]) {
+        self.launch(&[], options);
+        eventually("a Redis that answers", || self.try_command(&["PING"]).is_ok());
+    }
+
+    /// Starts it, through another program if one is named, and does not wait for it.
+    pub(super) fn launch(&mut self, through: &[&str], options: &[&str]) {
         let server = std::env::var("FOGHORN_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
         let port = self.port.to_string();
         let durable: &[&str] =
             if self.is_durable { &["--appendonly", "yes", "--appendfsync", "always"] } else { &[] };
-        let child = Command::new(server)
+        let words = [through, &[&server]].concat();
+        let child = Command::new(words[0])
+            .args(&words[1..])
             .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--loglevel", "warning"])
+            .args(["--repl-diskless-sync-delay", "0"])
             .args(["--maxmemory-policy", "noeviction", "--daemonize", "no"])
             .args(durable)
             .args(options)
@@ -58,11 +65,10 @@ impl Engine {
             .spawn()
             .expect("a Redis: tests/cluster/run installs one");
         self.child = Some(child);
-        eventually("a Redis that answers", || {
-            let answered =
-                self.connect().and_then(|mut redis| redis::cmd("PING").query::<String>(&mut redis));
-            answered.is_ok_and(|answer| answer == "PONG")
-        });
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
     }
 
     pub(super) fn url(&self) -> String {
@@ -75,9 +81,40 @@ impl Engine {
 
     /// Has it do something.
     pub(super) fn command(&self, words: &[&str]) -> redis::Value {
-        let mut command = redis::cmd(words[0]);
-        command.arg(&words[1..]);
-        command.query(&mut self.connect().unwrap()).unwrap()
+        self.try_command(words).unwrap()
+    }
+
+    /// The same, if it does.
+    pub(super) fn try_command(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        command(words).query(&mut self.connect()?)
+    }
+
+    /// Has it begin something that lasts.
+    pub(super) fn begin(&self, words: &[&str]) {
+        let (begun, mut connection) = (command(words), self.connect().unwrap());
+        std::thread::spawn(move || begun.query::<redis::Value>(&mut connection));
+    }
+
+    /// Whether this is a part of what it says of itself.
+    pub(super) fn says(&self, fact: &str) -> bool {
+        let info = command(&["INFO"]).query::<String>(&mut self.connect().unwrap());
+        info.unwrap().contains(fact)
+    }
+
+    /// For how many seconds it runs.
+    pub(super) fn uptime(&self) -> u64 {
+        let info = command(&["INFO", "server"]).query::<String>(&mut self.connect().unwrap()).unwrap();
+        let uptime = info.lines().find_map(|line| line.strip_prefix("uptime_in_seconds:"));
+        uptime.unwrap().trim().parse().unwrap()
+    }
+
+    /// From now on it cannot write a snapshot: a directory lies in its place, whoever it runs as.
+    pub(super) fn block_snapshot(&self) {
+        std::fs::create_dir_all(self.files.path().join("dump.rdb").join("in the way")).unwrap();
+    }
+
+    pub(super) fn unblock_snapshot(&self) {
+        std::fs::remove_dir_all(self.files.path().join("dump.rdb")).unwrap();
     }
 
     /// Forgets everything that it has not on disk, and ends.
@@ -104,6 +141,17 @@ impl Engine {
     pub(super) fn save(&self) {
         self.command(&["SAVE"]);
     }
+}
+
+/// A port that nobody listens at: Redis cannot be told to pick one.
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn command(words: &[&str]) -> redis::Cmd {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command
 }
 
 impl Drop for Engine {

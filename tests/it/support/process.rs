@@ -27,10 +27,19 @@ impl Process {
 
     /// As [`Process::serve`], with these arguments.
     pub(crate) fn serve_with(arguments: &[&str]) -> Process {
+        Process::serve_in(arguments, [])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn serve_in(
+        arguments: &[&str],
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Process {
         let mut command = foghorn(&["serve", "--listen", "127.0.0.1:0", "--log", "warn"]);
         let mut child = command
             .args(arguments)
             .envs(QUIET)
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
