@@ -70,7 +70,8 @@ fn engine(clock: &Clock) -> Engine {
 
 fn node(engine: &Engine, clock: &Clock) -> Process {
     let config = tempfile::NamedTempFile::new().unwrap();
-    let text = "[cluster]\nlease = \"3s\"\nretention = 10000000\n[chat]\ndedup_window = \"1h\"\n";
+    // Ids are remembered by the clock of Redis, which is put forward by an hour.
+    let text = "[cluster]\nlease = \"3s\"\nretention = 10000000\n[chat]\ndedup_window = \"24h\"\n";
     std::fs::write(config.path(), text).unwrap();
     let arguments = ["--cluster", &engine.url(), "--config", config.path().to_str().unwrap()];
     Process::serve_in(&arguments, clock.environment())
