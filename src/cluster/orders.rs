@@ -37,6 +37,11 @@ impl Orders {
         *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(listener));
     }
 
+    /// Hears them no more, and lets go of who did.
+    pub(super) fn end(&self) {
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Takes an order to be given.
     pub(super) fn push(&self, order: Box<str>) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,5 +58,20 @@ impl Orders {
 
     pub(super) fn put_back(&self, order: Box<str>) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_front(order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_listens_is_let_go_at_the_end() {
+        let (orders, listener) = (Orders::default(), Arc::new(()));
+        let here = listener.clone();
+        orders.listen(Box::new(move |_| drop(here.clone())));
+        assert_eq!(Arc::strong_count(&listener), 2);
+        orders.end();
+        assert_eq!(Arc::strong_count(&listener), 1);
     }
 }

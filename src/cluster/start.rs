@@ -47,6 +47,8 @@ impl Drop for ClusterThreads {
             thread.thread().unpark();
             let _panic_was_printed = thread.join();
         }
+        // Who hears them has the way to the cluster, which has them: neither would ever go.
+        self.shared.orders.end();
     }
 }
 
