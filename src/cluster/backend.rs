@@ -165,7 +165,7 @@ impl Backend for Cluster {
         done: Done<Result<Option<Vec<Presence>>, StoreError>>,
     ) -> Result<(), Busy> {
         let room = self.shared.rooms.named(room);
-        self.ask(done, move |_, asker| asker.ask(|connection| sessions(connection, &room)).map(Some))
+        self.ask(done, move |shared, asker| sessions(shared, asker, &room).map(Some))
     }
 
     fn tell_nodes(&self, command: &str) {

@@ -17,13 +17,14 @@ use super::following::miss;
 use super::listener::{Hearing, probe_channel};
 use super::orders::orders_channel;
 use super::partition::Partition;
+use super::presence::renewed;
 use super::reaping::reap;
 use super::registry;
 use super::rooms::Room;
 use super::scripts::{HEADS, RENEW};
 use super::shared::{Shared, nonce};
 use super::telling;
-use super::value::{hex, list, text, texts, whole};
+use super::value::{hex, list, texts, whole};
 use crate::store::{ClusterEvent, StoreError, Watch};
 use crate::system::instant;
 
@@ -262,11 +263,4 @@ impl Keeper {
         }
         Some(())
     }
-}
-
-/// Whether a lease was held all the time, and the nodes that have not renewed theirs.
-fn renewed(answer: &Value) -> Option<(bool, Vec<Box<str>>)> {
-    let [held, overdue] = list(answer)? else { return None };
-    let nodes = texts(overdue)?.into_iter().map(|node| hex(node).map(|_| node.into()));
-    Some((text(held)? == "1", nodes.collect::<Option<_>>()?))
 }

@@ -2,12 +2,17 @@
 
 use redis::{RedisResult, Value, cmd};
 
+use super::asker::Asker;
 use super::connection::Connection;
-use super::error::not_understood;
+use super::error::{not_understood, unavailable};
+use super::reaping::reap;
 use super::rooms::Room;
-use super::value::{text, whole};
+use super::scripts::RENEW;
+use super::shared::Shared;
+use super::value::{hex, list, text, texts, whole};
 use crate::rooms::Timestamp;
-use crate::store::Presence;
+use crate::store::{Presence, StoreError};
+use crate::system::instant;
 
 /// A stay as Redis has it: `node|session|time|user`.
 fn presence(stay: &str) -> Option<Presence> {
@@ -19,8 +24,29 @@ fn presence(stay: &str) -> Option<Presence> {
     Some(Presence { session_id, user: user.into(), joined_at })
 }
 
-/// The sessions in a room.
-pub(super) fn sessions(connection: &mut Connection, room: &Room) -> RedisResult<Vec<Presence>> {
+/// The sessions in a room, without those of nodes that are gone.
+pub(super) fn sessions(shared: &Shared, asker: &mut Asker, room: &Room) -> Result<Vec<Presence>, StoreError> {
+    // Nodes without members of the room do not look after those that have some.
+    if shared.contact.has_lasted(shared.lease / 2) {
+        let mut look = RENEW.call(&[room.partition.nodes()]);
+        look.arg(&shared.node).arg(0);
+        let answer = asker.ask(|connection| RENEW.run(connection, &look))?;
+        let (_, overdue) = renewed(&answer).ok_or_else(|| unavailable(&not_understood("leases")))?;
+        for node in overdue {
+            reap(shared, asker, room.partition, &node, instant() + shared.timeout)?;
+        }
+    }
+    asker.ask(|connection| stays(connection, room))
+}
+
+/// Whether a lease was held all the time, and the nodes that have not renewed theirs.
+pub(super) fn renewed(answer: &Value) -> Option<(bool, Vec<Box<str>>)> {
+    let [held, overdue] = list(answer)? else { return None };
+    let nodes = texts(overdue)?.into_iter().map(|node| hex(node).map(|_| node.into()));
+    Some((text(held)? == "1", nodes.collect::<Option<_>>()?))
+}
+
+fn stays(connection: &mut Connection, room: &Room) -> RedisResult<Vec<Presence>> {
     let stays = connection.ask(cmd("HVALS").arg(room.partition.stays(&room.name)))?;
     let stays = match &stays {
         Value::Array(stays) | Value::Set(stays) => stays,

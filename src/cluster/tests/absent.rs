@@ -49,6 +49,21 @@ fn users_of_a_node_that_is_gone_leave_once_and_come_again_with_it() {
 
 #[test]
 #[ignore = "needs redis-server: tests/cluster/run starts it"]
+fn who_was_at_a_node_that_is_gone_is_not_listed_where_nobody_is_in_the_room() {
+    let redis = Redis::start();
+    let proxy = Proxy::to(redis.port);
+    let (gone, node) = (Node::with(options(proxy.url())), Node::start(&redis));
+    let here = gone.follow("lobby");
+    assert_eq!(gone.append(told(here.id, Kind::Join, "ann", 1)), [Placed::At(1)]);
+    let sessions = || ask(|done| node.store.sessions("lobby", done)).unwrap().unwrap();
+    assert_eq!(sessions().len(), 1);
+    proxy.cut();
+    eventually("nobody is there", || sessions().is_empty());
+    assert_eq!(node.follow("lobby").users, 0);
+}
+
+#[test]
+#[ignore = "needs redis-server: tests/cluster/run starts it"]
 fn users_are_announced_again_when_redis_has_forgotten_them() {
     let redis = Redis::start();
     let node = Node::start(&redis);
