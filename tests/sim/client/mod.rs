@@ -70,6 +70,8 @@ pub(crate) struct Client {
     pub(crate) number: usize,
     pub(crate) plan: ClientPlan,
     next: usize,
+    /// Whether there are several nodes, of which one may be behind another.
+    pub(crate) is_shared: bool,
     pub(crate) line: Option<Line>,
     out: Vec<u8>,
     input: Vec<u8>,
@@ -106,6 +108,7 @@ impl Client {
             number,
             plan,
             next: 0,
+            is_shared: false,
             line: None,
             out: Vec::new(),
             input: Vec::new(),

@@ -73,7 +73,7 @@ fn run(plan: &ClusterPlan, is_told: bool) -> Outcome {
     (config.cluster.timeout, config.cluster.lease) = (plan.timeout, plan.lease);
     let mut model = Model::new(true, false);
     model.is_shared = true;
-    let clients: Vec<Client> = plan
+    let mut clients: Vec<Client> = plan
         .base
         .clients
         .iter()
@@ -81,6 +81,7 @@ fn run(plan: &ClusterPlan, is_told: bool) -> Outcome {
         .enumerate()
         .map(|(number, plan)| Client::new(number, plan))
         .collect();
+    clients.iter_mut().for_each(|client| client.is_shared = true);
     let mut run = Run {
         plan,
         redis,
@@ -152,9 +153,7 @@ fn pump(world: &Rc<World>, redis: &Rc<RefCell<Redis>>) -> Box<dyn FnMut()> {
 
 impl Run<'_> {
     fn play(&mut self) -> Result<(), Wrong> {
-        while !self.places.iter().all(Place::serves) {
-            self.step()?;
-        }
+        self.see_all_nodes()?;
         self.has_faults = true;
         while self.clients.iter().any(Client::has_more) && self.steps < ACTING_MAX {
             self.step()?;

@@ -116,7 +116,12 @@ impl Redis {
             out: VecDeque::new(),
             channels: BTreeSet::new(),
         }));
-        self.lines.retain(|line| !line.peer.is_over() || line.peer.has_come() || !line.input.is_empty());
+        let (cut_off, is_silent) = (&self.cut_off, self.is_silent);
+        // What was asked before the end of a connection may yet be done.
+        self.lines.retain(|line| {
+            let is_reached = !is_silent && !cut_off.contains(&line.peer.node());
+            !line.peer.is_over() || (is_reached && (line.peer.has_come() || !line.input.is_empty()))
+        });
         has_new
     }
 
@@ -389,7 +394,13 @@ impl Redis {
             self.data.remove(key);
             self.note_state();
         }
-        (String::from_utf8_lossy(&key.unwrap_or_default()).into_owned(), self.forgotten_since(before))
+        let key = String::from_utf8_lossy(&key.unwrap_or_default()).into_owned();
+        let mut forgotten = self.forgotten_since(before.clone());
+        if key.contains(":r:") {
+            // Whoever has never heard of the room begins another one, and what there still is of its log goes.
+            forgotten.extend(before.get(room).into_iter().flatten().cloned());
+        }
+        (key, forgotten)
     }
 
     /// Its clock is set.
