@@ -18,6 +18,7 @@ use crate::store::values::{Import, RoomInfo, batch_of};
 
 /// Puts messages into a room; says the number of the last one.
 pub(super) fn import(shared: &Shared, import: &Import, now: Timestamp) -> Result<u64, StoreError> {
+    shared.indexes.pass();
     shared.alone(&import.room, || import_alone(shared, import, now))
 }
 

@@ -98,6 +98,8 @@ pub(super) struct Link {
     /// Whether nothing answered when something was asked last. Stands by itself, so it is read and written relaxed.
     is_away: AtomicBool,
     why_away: Mutex<Arc<str>>,
+    /// Whether nothing is waited for any more that takes long. As `is_away`.
+    is_ending: AtomicBool,
 }
 
 impl Link {
@@ -123,6 +125,7 @@ impl Link {
             place: text,
             is_away: AtomicBool::new(false),
             why_away: Mutex::new("".into()),
+            is_ending: AtomicBool::new(false),
         })
     }
 
@@ -157,6 +160,7 @@ impl Link {
             loop {
                 match timeout(self.timeout, &mut question).await {
                     Ok(answer) => return answer.map_err(Fault::of),
+                    Err(_) if self.is_ending.load(Ordering::Relaxed) => return Err(self.silent()),
                     Err(_) => match timeout(self.timeout, self.ping()).await {
                         Ok(Ok(_)) => {}
                         Ok(Err(error)) => return Err(Fault::of(error)),
@@ -184,6 +188,11 @@ impl Link {
 
     async fn ping(&self) -> Result<Document, Error> {
         self.database.run_command(doc! { "hello": 1 }).await
+    }
+
+    /// What takes long is not waited for any more.
+    pub(super) fn end(&self) {
+        self.is_ending.store(true, Ordering::Relaxed);
     }
 
     /// Whether nothing answered when something was asked last.

@@ -9,7 +9,7 @@
 //! | `store` | inserts messages: everything that waits together, then the answers |
 //! | `reader-0` … | pages of history, and what REST asks for and changes |
 //! | `opener-0` … | rooms are opened: put in order, and numbered, if another program has written to them |
-//! | `tidier` | notes where the logs stand, deletes old messages |
+//! | `tidier` | builds the indexes, notes where the logs stand, deletes old messages |
 //! | `lease` | keeps the lease, asks whether a database that went away is back |
 //! | `mongodb` | two of the driver's own, which move bytes |
 //!

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 use mongodb::bson::{Document, doc};
 
 use super::burying::bury_all;
@@ -13,6 +13,7 @@ use super::documents::{LOGS, MESSAGES, Position, integer, signed};
 use super::link::{durably, run_many};
 use super::logs::{RoomLog, floor_fields, gather, read_settings};
 use super::page::kept_floor;
+use super::schema::build_message_indexes;
 use super::shared::Shared;
 use crate::rooms::store_api::{Retention, RoomId};
 use crate::store::entropy::{clock, now};
@@ -50,6 +51,7 @@ impl Tidier {
         let mut sweep = LogSweep { after: 0, next_at: clock() };
         let mut note_at = clock() + NOTE_INTERVAL;
         let mut due = VecDeque::new();
+        self.build_indexes();
         loop {
             let wait = note_at.min(sweep.next_at).saturating_duration_since(clock());
             let wait = if due.is_empty() { wait } else { Duration::ZERO };
@@ -83,6 +85,18 @@ impl Tidier {
             }
         }
         while !self.shared.heads.unnoted(1).is_empty() && note_heads(&self.shared).is_ok() {}
+    }
+
+    /// Rooms are opened once they are there.
+    fn build_indexes(&self) {
+        let pause = || self.stopped.recv_timeout(NOTE_INTERVAL / 4);
+        while let Err(error) = build_message_indexes(&self.shared.link) {
+            tracing::debug!(%error, "the indexes are not there yet");
+            if !matches!(pause(), Err(RecvTimeoutError::Timeout)) {
+                break;
+            }
+        }
+        self.shared.indexes.open();
     }
 
     /// What is not done now is done later.

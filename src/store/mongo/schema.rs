@@ -5,7 +5,7 @@ use mongodb::bson::{Document, doc};
 use mongodb::options::IndexOptions;
 
 use super::documents::{LOGS, MESSAGES, META, ROOMS, STAYS, integer};
-use super::link::{Link, durably};
+use super::link::{Fault, Link, durably};
 use crate::rooms::ID_EPOCH_BITS;
 use crate::rooms::store_api::Durability;
 use crate::store::entropy::random_change;
@@ -14,28 +14,43 @@ use crate::store::error::StoreError;
 /// The layout of the collections `foghorn_…`. A database with a higher one is refused.
 const LAYOUT: i64 = 1;
 
-/// Builds the indexes that are not there. On a database with millions of messages that takes its time.
-pub(super) fn build_indexes(link: &Link) -> Result<(), StoreError> {
-    let plain = |keys: Document| IndexModel::builder().keys(keys).build();
-    let unique = |keys: Document, only: Option<Document>| {
-        let options = IndexOptions::builder().unique(true).partial_filter_expression(only).build();
-        IndexModel::builder().keys(keys).options(options).build()
-    };
+/// Builds the indexes of rooms that are not there: these collections are small.
+pub(super) fn build_room_indexes(link: &Link) -> Result<(), StoreError> {
+    build(link, ROOMS, plain(doc! { "participants": 1 }))?;
+    build(link, LOGS, unique(doc! { "room": 1 }, None))?;
+    build(link, STAYS, plain(doc! { "room": 1 }))
+}
+
+/// Builds the indexes of messages that are not there. With millions of messages that takes its time; MongoDB goes on reading
+/// and writing meanwhile.
+pub(super) fn build_message_indexes(link: &Link) -> Result<(), StoreError> {
+    // What the programs ask for that made this layout.
+    build(link, MESSAGES, plain(doc! { "roomId": 1, "timestamp": -1 }))?;
+    // Documents without a number are in it, too: it finds them, and each number.
+    build(link, MESSAGES, plain(doc! { "roomId": 1, "seq": 1 }))?;
     let numbered = doc! { "seq": { "$gt": 0 } };
-    let indexes = [
-        // What the programs ask for that made this layout.
-        (MESSAGES, plain(doc! { "roomId": 1, "timestamp": -1 })),
-        // Documents without a number are in it, too: it finds them, and each number.
-        (MESSAGES, plain(doc! { "roomId": 1, "seq": 1 })),
-        (MESSAGES, unique(doc! { "roomId": 1, "epoch": 1, "seq": 1 }, Some(numbered))),
-        (ROOMS, plain(doc! { "participants": 1 })),
-        (LOGS, unique(doc! { "room": 1 }, None)),
-        (STAYS, plain(doc! { "room": 1 })),
-    ];
-    for (collection, index) in indexes {
-        link.ask_patiently(link.collection(collection).create_index(index))?;
+    build(link, MESSAGES, unique(doc! { "roomId": 1, "epoch": 1, "seq": 1 }, Some(numbered)))
+}
+
+fn plain(keys: Document) -> IndexModel {
+    IndexModel::builder().keys(keys).build()
+}
+
+fn unique(keys: Document, only: Option<Document>) -> IndexModel {
+    let options = IndexOptions::builder().unique(true).partial_filter_expression(only).build();
+    IndexModel::builder().keys(keys).options(options).build()
+}
+
+fn build(link: &Link, collection: &str, index: IndexModel) -> Result<(), StoreError> {
+    match link.ask_patiently(link.collection(collection).create_index(index)) {
+        Ok(_) => Ok(()),
+        Err(fault @ Fault::Unanswered(_)) => Err(fault.into()),
+        Err(fault) => {
+            // Documents that contradict each other, most likely: their rooms are found when they are read.
+            tracing::error!(collection, %fault, "an index cannot be built; the rooms go on without it");
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 /// What is combined with the epochs of the rooms, by durability.

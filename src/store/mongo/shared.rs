@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::documents::Position;
@@ -21,6 +21,29 @@ use crate::store::quarantine::Quarantine;
 /// How long a database that went away is left alone before it is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// Something that threads wait for once.
+#[derive(Debug, Default)]
+pub(super) struct Latch {
+    is_open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Latch {
+    /// Lets everybody pass from now on.
+    pub(super) fn open(&self) {
+        *self.is_open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.opened.notify_all();
+    }
+
+    /// Waits until it is open.
+    pub(super) fn pass(&self) {
+        let mut is_open = self.is_open.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*is_open {
+            is_open = self.opened.wait(is_open).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
 /// What the threads of the store have in common.
 pub(super) struct Shared {
     pub(super) link: Link,
@@ -32,6 +55,8 @@ pub(super) struct Shared {
     pub(super) options: Options,
     /// Whether there may be messages of deleted rooms. Stands by itself, so it is read and written relaxed.
     pub(super) has_condemned: AtomicBool,
+    /// Whether the indexes are there, or it was given up to wait for them.
+    pub(super) indexes: Latch,
     /// Rooms that a thread is opening, or deleting what is left of: one at a time.
     busy: Mutex<HashMap<Box<str>, Arc<Mutex<()>>>>,
 }
@@ -47,6 +72,7 @@ impl Shared {
             salts,
             options,
             has_condemned: AtomicBool::new(true),
+            indexes: Latch::default(),
             busy: Mutex::default(),
         }
     }

@@ -63,9 +63,9 @@ pub(in crate::store) fn start(
         Err(error) => return Err(place(error)),
     };
     let shared = Arc::new(Shared::new(link, lease, salts, options.clone()));
-    // From here on the lease is kept, however long the indexes take.
+    // From here on the lease is kept, however long the rest takes.
     let (stop_keeper, keeper) = keep(&shared)?;
-    let prepared = schema::build_indexes(&shared.link).and_then(|()| import::take_back_all(&shared));
+    let prepared = schema::build_room_indexes(&shared.link).and_then(|()| import::take_back_all(&shared));
     prepared.map_err(failed(shared.link.place.clone()))?;
     start_threads(shared, stop_keeper, keeper)
 }
@@ -107,7 +107,13 @@ fn start_threads(
         workers.push(work(&shared, format!("reader-{number}"), to_read.clone())?);
     }
     for number in 0..OPENERS {
-        workers.push(work(&shared, format!("opener-{number}"), to_open.clone())?);
+        let (waiting, tasks) = (shared.clone(), to_open.clone());
+        // Without the indexes each room would cost a look at all messages there are.
+        let open = move || {
+            waiting.indexes.pass();
+            do_all(&waiting, &tasks);
+        };
+        workers.push(spawn(format!("opener-{number}"), open)?);
     }
     let writer = MessageWriter {
         shared: shared.clone(),
@@ -141,12 +147,14 @@ fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> Result<JoinHandl
 
 fn work(shared: &Arc<Shared>, name: String, tasks: Receiver<Task>) -> Result<JoinHandle<()>, OpenError> {
     let shared = shared.clone();
-    spawn(name, move || {
-        while let Ok(Task::Do(work, permit)) = tasks.recv() {
-            work(&shared);
-            drop(permit);
-        }
-    })
+    spawn(name, move || do_all(&shared, &tasks))
+}
+
+fn do_all(shared: &Shared, tasks: &Receiver<Task>) {
+    while let Ok(Task::Do(work, permit)) = tasks.recv() {
+        work(shared);
+        drop(permit);
+    }
 }
 
 fn tidy(shared: &Arc<Shared>, overfull: Receiver<RoomId>) -> Result<(Sender<()>, JoinHandle<()>), OpenError> {
@@ -198,8 +206,11 @@ fn renew(shared: &Shared) -> Duration {
 
 impl Drop for MongoThreads {
     fn drop(&mut self) {
+        self.shared.indexes.open();
         let _writer_is_gone = self.jobs.send(MongoJob::Stop);
         let _panic_was_printed = self.writer.take().map(JoinHandle::join);
+        // Whatever still takes long is done again by the next run.
+        self.shared.link.end();
         for (queue, threads) in self.queues.drain(..) {
             for _ in 0..threads {
                 let _threads_are_gone = queue.send(Task::Stop);

@@ -30,7 +30,7 @@ fn epoch(server: &Process) -> String {
 fn while_the_database_is_away_nothing_is_stored_and_then_all_goes_on() {
     let mut engine = DatabaseServer::start();
     let database = Database::at(&engine.url());
-    let server = serve_with(database.url(), "2s");
+    let server = serve_with(database.url(), "2s", "60s");
     eventually("a first message", || post(&server, "one", "1").0 == 201);
     let before = epoch(&server);
     // Silent, then dead: each time what was said meanwhile is refused, and has one place at the end, if any.
@@ -38,7 +38,7 @@ fn while_the_database_is_away_nothing_is_stored_and_then_all_goes_on() {
         if kills {
             engine.kill()
         } else {
-            engine.signal("STOP")
+            engine.pause()
         }
         let (status, _) = post(&server, &format!("lost {number}"), &format!("lost {number}"));
         assert_eq!(status, 503);
@@ -46,7 +46,7 @@ fn while_the_database_is_away_nothing_is_stored_and_then_all_goes_on() {
         if kills {
             engine.run()
         } else {
-            engine.signal("CONT")
+            engine.resume()
         }
         eventually("a message again", || post(&server, &format!("{number}"), &format!("{number}")).0 == 201);
         assert_eq!(server.status("GET", "/readyz", None), 200);
@@ -65,7 +65,7 @@ fn while_the_database_is_away_nothing_is_stored_and_then_all_goes_on() {
 #[ignore = "needs a MongoDB: tests/mongo/run"]
 fn a_second_server_is_refused_and_one_that_ended_well_is_not_waited_for() {
     let database = Database::new();
-    let first = database.serve();
+    let first = serve_with(database.url(), "60s", "15s");
     let second = run(&["serve", "--listen", "127.0.0.1:0", "--store", database.url()], b"");
     assert_eq!(second.status.code(), Some(1));
     let told = String::from_utf8_lossy(&second.stderr).into_owned();

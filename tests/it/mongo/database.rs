@@ -17,8 +17,8 @@ use crate::support::process::Process;
 use crate::support::{self, eventually};
 
 /// How long a server waits for the database, and how long it is believed to be there, in these tests: machines may be slow.
-const TIMEOUT: &str = "15s";
-const LEASE: &str = "6s";
+const TIMEOUT: &str = "60s";
+const LEASE: &str = "60s";
 
 /// Another database for each test.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -53,7 +53,7 @@ impl Database {
     }
 
     pub(super) fn location(&self) -> MongoDb {
-        let (timeout, lease) = (Duration::from_secs(15), Duration::from_secs(60));
+        let (timeout, lease) = (Duration::from_secs(60), Duration::from_secs(240));
         MongoDb { url: Secret::new(&self.url), timeout, lease }
     }
 
@@ -84,6 +84,10 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        // A server that was started for the tests is gone soon, and takes long to drop a database.
+        if std::env::var_os("FOGHORN_MONGODB_KEEP").is_some() {
+            return;
+        }
         let database = self.client.database(&self.name);
         let dropping =
             async { tokio::time::timeout(Duration::from_secs(5), database.drop().into_future()).await };
@@ -93,13 +97,13 @@ impl Drop for Database {
 
 /// A server whose rooms are at this URL.
 pub(super) fn serve(url: &str) -> Process {
-    serve_with(url, TIMEOUT)
+    serve_with(url, TIMEOUT, LEASE)
 }
 
-/// The same, which waits no longer than this for the database.
-pub(super) fn serve_with(url: &str, timeout: &str) -> Process {
+/// The same, which waits no longer than this for the database, and is believed to be there for so long.
+pub(super) fn serve_with(url: &str, timeout: &str, lease: &str) -> Process {
     let config = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(config.path(), format!("[store]\ntimeout = \"{timeout}\"\nlease = \"{LEASE}\"\n"))
+    std::fs::write(config.path(), format!("[store]\ntimeout = \"{timeout}\"\nlease = \"{lease}\"\n"))
         .unwrap();
     Process::serve_with(&["--store", url, "--config", config.path().to_str().unwrap()])
 }
@@ -143,8 +147,20 @@ impl DatabaseServer {
         child.wait().unwrap();
     }
 
-    pub(super) fn signal(&self, name: &str) {
-        support::signal(self.child.as_ref().expect("it runs").id(), name);
+    /// Answers no more, and loses nothing.
+    pub(super) fn pause(&self) {
+        let id = self.child.as_ref().expect("it runs").id();
+        support::signal(id, "STOP");
+        eventually("all its threads stand still", || {
+            let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+            let stats =
+                tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("stat")).ok());
+            stats.into_iter().all(|stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T')))
+        });
+    }
+
+    pub(super) fn resume(&self) {
+        support::signal(self.child.as_ref().expect("it runs").id(), "CONT");
     }
 }
 

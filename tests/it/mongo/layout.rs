@@ -118,6 +118,11 @@ fn an_old_database_is_numbered_once_and_served_and_still_read_by_its_program() {
         "_class": "com.example.chat.ChatRoom",
     };
     database.ask(database.collection("chat_rooms").insert_one(&document));
+    // Its own index, and one of Foghorn's: a database that was made for tests stands still while it builds one of many messages.
+    for keys in [doc! { "roomId": 1, "timestamp": -1 }, doc! { "roomId": 1, "seq": 1 }] {
+        let index = mongodb::IndexModel::builder().keys(keys).build();
+        database.ask(database.collection("chat_messages").create_index(index));
+    }
     insert_old(&database, &id, count);
 
     let server = database.serve();

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::database::{Database, DatabaseServer};
+use super::database::{Database, DatabaseServer, serve_with};
 use crate::support::TestServer;
 use crate::support::process::Process;
 use crate::{crash, race};
@@ -29,7 +29,8 @@ fn what_anybody_was_shown_survives_kill_9_of_server_and_database() {
         }
         server.run();
     };
-    crash::survives(&mut || database.serve(), &mut kill);
+    // The next one waits for the lease of the one that was killed.
+    crash::survives(&mut || serve_with(database.url(), "60s", "6s"), &mut kill);
 }
 
 #[test]
