@@ -8,7 +8,7 @@ use redis::ConnectionLike;
 
 use super::appender::Input;
 use super::asker::Asker;
-use super::following::{Opening, deleted, open, unfollow};
+use super::following::{Opening, deleted, miss, open, unfollow};
 use super::opening::{Look, read_part};
 use super::presence::sessions;
 use super::registry;
@@ -226,11 +226,14 @@ impl Backend for Cluster {
         let id: Box<str> = id.into();
         self.ask(done, move |shared, asker| {
             let uid = asker.once(|conn| registry::delete_room(conn, &id))?;
-            let id = shared.rooms.id_of(&id, &uid);
-            if let Some(room) = shared.rooms.by_id(id).filter(|room| room.lock().uid == uid) {
-                deleted(shared, &room);
-            }
-            Ok(id)
+            let known = shared.rooms.by_name(&id);
+            let Some(room) = known.filter(|room| room.lock().uid == uid) else {
+                // One that is being opened may be another one, which was made since.
+                shared.rooms.by_name(&id).iter().for_each(|room| miss(shared, room));
+                return Ok(shared.rooms.unknown_id());
+            };
+            deleted(shared, &room);
+            Ok(room.id)
         })
     }
 

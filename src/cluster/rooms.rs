@@ -139,11 +139,16 @@ impl Rooms {
         }
     }
 
-    /// What this process calls the room of this name that is that one in Redis, or was.
-    pub(super) fn id_of(&self, name: &str, uid: &str) -> RoomId {
-        let room = self.named(name);
-        let is_meant = matches!(&*room.lock().uid, known if known.is_empty() || known == uid);
-        if is_meant { room.id } else { self.replace(&room).id }
+    /// The room of this name, if this process knows it.
+    pub(super) fn by_name(&self, name: &str) -> Option<Arc<Room>> {
+        self.lock().by_name.get(name).cloned()
+    }
+
+    /// What this process calls a room that it does not know, and never will.
+    pub(super) fn unknown_id(&self) -> RoomId {
+        let mut names = self.lock();
+        names.last_id += 1;
+        RoomId(names.last_id)
     }
 
     /// The room is there no longer.
@@ -210,13 +215,14 @@ mod tests {
     }
 
     #[test]
-    fn a_room_of_redis_has_the_id_of_the_room_that_is_known_here_and_of_no_other() {
+    fn a_room_that_is_not_known_has_an_id_that_no_other_has() {
         let rooms = Rooms::default();
+        assert!(rooms.by_name("lobby").is_none());
         let known = rooms.named("lobby");
-        assert_eq!(rooms.id_of("lobby", "a"), known.id);
-        known.lock().uid = "a".into();
-        assert_eq!(rooms.id_of("lobby", "a"), known.id);
-        assert_ne!(rooms.id_of("lobby", "b"), known.id);
+        assert_eq!(rooms.by_name("lobby").map(|room| room.id), Some(known.id));
+        let unknown = rooms.unknown_id();
+        assert!(unknown != known.id && rooms.by_id(unknown).is_none());
+        assert_ne!(rooms.named("other").id, unknown);
     }
 
     #[test]
