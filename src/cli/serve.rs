@@ -14,7 +14,7 @@ use super::{config, log, signals, socket_activation, start};
 #[cfg(feature = "admin")]
 use crate::admin;
 #[cfg(feature = "redis")]
-use crate::cluster::ClusterOptions;
+use crate::cluster::{ClusterOptions, ClusterTls};
 use crate::config::{Config, ConfigError, Flag};
 #[cfg(feature = "metrics")]
 use crate::metrics;
@@ -134,8 +134,15 @@ fn open_store(config: &Config) -> Result<(Store, StoreThreads, Joining), Failure
 
 #[cfg(feature = "redis")]
 fn join_cluster(config: &Config, url: &str) -> Result<(Store, StoreThreads, Joining), Failure> {
+    let identity = match (&config.cluster.certificate, &config.cluster.key) {
+        (Some(certificate), Some(key)) => Some((certificate.clone(), key.clone())),
+        (None, None) => None,
+        // What is read of the configuration has both or neither.
+        (Some(_), None) | (None, Some(_)) => None,
+    };
     joining::join(ClusterOptions {
         url: url.to_owned(),
+        tls: ClusterTls { ca: config.cluster.ca.clone(), identity },
         timeout: config.cluster.timeout,
         lease: config.cluster.lease,
         leave_notice: config.chat.leave_notice.clone(),

@@ -37,19 +37,20 @@ pub(super) fn report(config: &Config, listeners: &[Listen], admin_listeners: &[L
 /// Where the chat rooms are.
 fn data(config: &Config) -> String {
     match (&config.cluster.url, &config.store.url) {
-        // What stands before the host may be a password.
-        (Some(url), _) => {
-            let rest = url.reveal().trim_start_matches("redis://");
-            format!("cluster at {}", rest.rsplit_once('@').map_or(rest, |(_, place)| place))
-        }
-        (None, Some(url)) => {
-            let (scheme, rest) = url.reveal().split_once("://").unwrap_or_default();
-            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-            format!("{scheme}://{}", place.split('?').next().unwrap_or(place))
-        }
+        (Some(url), _) => format!("cluster at {}", hosts(url.reveal())),
+        (None, Some(url)) => format!("database at {}", hosts(url.reveal())),
         (None, None) if config.memory => "none, in memory".to_owned(),
         (None, None) => config.data.display().to_string(),
     }
+}
+
+/// What a URL says of hosts: not what stands before them or behind `?`, which may be passwords.
+fn hosts(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (rest, name) = rest.split_once('#').map_or((rest, None), |(rest, name)| (rest, Some(name)));
+    let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
+    let hosts = rest.rsplit_once('@').map_or(rest, |(_, hosts)| hosts);
+    name.map_or_else(|| hosts.to_owned(), |name| format!("{hosts} (master {name})"))
 }
 
 /// Who may connect.
@@ -79,5 +80,21 @@ fn is_public(listen: &Listen) -> bool {
         Place::Tcp(address) => !address.ip().to_canonical().is_loopback(),
         Place::Name { .. } => true,
         Place::Unix(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hosts;
+
+    #[test]
+    fn no_password_of_a_url_is_shown() {
+        for (url, shown) in [
+            ("redis://a:7", "a:7"),
+            ("rediss://ann:s3@cret@a:7,b:8/3", "a:7,b:8/3"),
+            ("redis-sentinel://:s3cret@a,b/0?sentinel_password=s3@cret#mymaster", "a,b/0 (master mymaster)"),
+        ] {
+            assert_eq!(hosts(url), shown);
+        }
     }
 }

@@ -1,20 +1,22 @@
 //! The thread that appends: all that has gathered goes to Redis in one round trip, one script for each room.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
-use redis::{Cmd, RedisError, RedisResult, ServerError, ServerErrorKind, Value};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use redis::{RedisError, RedisResult, ServerError, ServerErrorKind, Value};
 
 use super::answers::{Appended, Found, Token, appended};
-use super::connection::Connection;
 use super::draft::Draft;
-use super::error::{not_understood, reason, unavailable};
-use super::fence::fence;
+use super::error::{reason, unavailable};
 use super::following::{deleted, show_own, turn};
-use super::instance::{Instance, SETTLING, vouch};
+use super::instance::Instance;
+use super::layout::{Layout, Master, redirection};
+use super::link::{Link, Round};
 use super::partition::Partition;
+use super::question::Question;
 use super::queue::{Queue, Turn};
 use super::rooms::Room;
 use super::scripts::APPEND;
@@ -22,22 +24,26 @@ use super::shared::{Shared, nonce};
 use crate::rooms::store_api::{Placed, RecordBatch};
 use crate::rooms::{Kind, Timestamp};
 use crate::store::{Answer, ClusterEvent, Permit, Watch};
-use crate::system::instant;
-use crate::system::threads::{Builder, recv_timeout};
+use crate::system::threads::recv_timeout;
+use crate::system::{instant, wait_any};
 
 /// Rooms, and bytes of their messages, in one round trip at most.
 const TURNS_MAX: usize = 1_024;
 const ROUND_BYTES_MAX: usize = 4 << 20;
 
-/// How long the answer to a round is waited for before it is looked after those who have waited too long.
+/// How long answers are waited for before it is looked after those who have waited too long, and where there are several
+/// masters, of which one may answer while another does not.
 const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+const LOOK_INTERVAL_OF_SEVERAL: Duration = Duration::from_millis(2);
 
-/// How long a connection may rest before it is looked at.
-const REST: Duration = Duration::from_millis(100);
+/// How long nothing is sent to a master, or of a partition, that is not ready for it.
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long it takes to try again, the first time and at most.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often it is looked whether there is a connection by now.
+const CONNECT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long it is waited for inputs at most.
+const WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What the appender is told.
 pub(super) enum Input {
@@ -58,13 +64,6 @@ struct Turned(Arc<Mutex<Vec<LookedAfter>>>);
 /// A turn, and what became of each of its messages.
 type LookedAfter = (Turn, Vec<Placed>);
 
-/// The connection.
-enum Link {
-    Down { until: Instant },
-    Connecting(Receiver<RedisResult<(Connection, Instance)>>),
-    Up(Connection),
-}
-
 /// Appends.
 pub(super) struct Appender {
     shared: Arc<Shared>,
@@ -72,34 +71,35 @@ pub(super) struct Appender {
     inputs_sender: Sender<Input>,
     queue: Queue,
     turned: Turned,
-    link: Link,
-    /// The Redis that was there last.
-    instance: Option<Instance>,
-    pause: Duration,
-    /// Nothing is sent before this.
-    rests_until: Instant,
+    links: Vec<Link>,
+    /// The layout that the links are of.
+    layout: Arc<Layout>,
+    version: u64,
+    /// Partitions that are on their way to another master, and when they are next tried.
+    moving: BTreeMap<Partition, Instant>,
     is_ending: bool,
     failures: super::complaints::Complaints,
 }
 
 impl Appender {
+    /// One that begins with these masters, at each of which this Redis was found.
     pub(super) fn new(
         shared: Arc<Shared>,
         inputs: Receiver<Input>,
         inputs_sender: Sender<Input>,
-        instance: Instance,
+        found: Vec<(Arc<Master>, Instance)>,
     ) -> Appender {
-        let now = instant();
+        let layout = shared.topology.layout();
         Appender {
             shared,
             inputs,
             inputs_sender,
             queue: Queue::default(),
             turned: Turned::default(),
-            link: Link::Down { until: now },
-            instance: Some(instance),
-            pause: PAUSE_MIN,
-            rests_until: now,
+            links: found.into_iter().map(|(master, instance)| Link::to(master, Some(instance))).collect(),
+            layout,
+            version: u64::MAX,
+            moving: BTreeMap::new(),
             is_ending: false,
             failures: super::complaints::Complaints::default(),
         }
@@ -111,7 +111,9 @@ impl Appender {
             self.wait();
             self.look_after();
             self.connect();
-            self.round();
+            self.send();
+            self.hear();
+            self.count_doubts();
             self.look_after();
         }
     }
@@ -119,17 +121,32 @@ impl Appender {
     /// Waits until there is something to do.
     fn wait(&mut self) {
         let now = instant();
-        let is_up = matches!(self.link, Link::Up(_)) && now >= self.rests_until;
-        if self.queue.has_ready() && is_up {
+        let has_ready = self.queue.ready().next().is_some();
+        if self.links.iter().any(Link::is_busy) || has_ready && self.can_send(now) {
             return;
         }
-        let step = if self.queue.has_ready() { LOOK_INTERVAL / 4 } else { PAUSE_MAX };
+        let step = match (has_ready, self.links.iter().all(Link::is_up)) {
+            (true, _) => LOOK_INTERVAL / 4,
+            (false, true) => WAIT_MAX,
+            (false, false) => CONNECT_INTERVAL,
+        };
         let expiry = self.queue.expires_at().map_or(step, |at| at.saturating_duration_since(now));
         match recv_timeout(&self.inputs, step.min(expiry)) {
             Ok(input) => self.take(input),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => self.is_ending = true,
         }
+    }
+
+    fn can_send(&self, now: Instant) -> bool {
+        let is_moving = |partition: &Partition| self.moving.get(partition).is_some_and(|until| now < *until);
+        let mut ready = self.queue.ready().filter(|partition| !is_moving(partition));
+        ready.any(|partition| {
+            let home = self.layout.home(partition);
+            home.is_some_and(|home| {
+                self.links.iter().any(|link| Arc::ptr_eq(&link.master, home) && link.is_free(now))
+            })
+        })
     }
 
     fn take(&mut self, input: Input) {
@@ -162,132 +179,106 @@ impl Appender {
         }
     }
 
-    /// Sees to it that there is a connection, or soon will be one, if there is something to send.
+    /// Sees to it that there is a connection to each master, or soon will be one: a master that takes the place of another
+    /// hears at once what this node has seen, also if it has nothing to say.
     fn connect(&mut self) {
+        if self.version != self.shared.topology.version() {
+            self.version = self.shared.topology.version();
+            self.layout = self.shared.topology.layout();
+        }
+        let masters = self.layout.masters();
+        let is_there = |link: &Link| masters.iter().any(|master| Arc::ptr_eq(master, &link.master));
+        self.links.retain(|link| link.is_busy() || is_there(link));
+        for master in masters {
+            if !self.links.iter().any(|link| Arc::ptr_eq(&link.master, master)) {
+                self.links.push(Link::to(master.clone(), None));
+            }
+        }
+        for index in 0..self.links.len() {
+            if let Err(error) = self.links[index].connect(&self.shared) {
+                self.lose(index, &error);
+            }
+        }
+    }
+
+    /// There is no connection any more, and what was sent over it is in doubt.
+    fn lose(&mut self, index: usize, error: &RedisError) {
+        let link = &mut self.links[index];
+        self.shared.topology.failed(&link.master, &unavailable(error));
+        link.lose().into_iter().for_each(|turn| self.queue.doubt(turn, instant()));
+    }
+
+    /// Sends what is ready to the masters that have answered what they were sent before.
+    fn send(&mut self) {
         let now = instant();
-        let opened = match &self.link {
-            Link::Up(_) => return,
-            Link::Connecting(opened) => opened.try_recv(),
-            Link::Down { until } if now >= *until && self.queue.has_ready() => {
-                self.link = self.connecting();
-                return;
+        self.moving.retain(|_, until| now < *until);
+        let waits = self.links.len() == 1;
+        for index in 0..self.links.len() {
+            if !self.links[index].is_free(now) {
+                continue;
             }
-            Link::Down { .. } => return,
-        };
-        match opened {
-            Err(TryRecvError::Empty) => {}
-            Ok(Ok((connection, instance))) => {
-                self.link = Link::Up(connection);
-                self.pause = PAUSE_MIN;
-                if instance.must_settle(self.instance.as_ref()) {
-                    tracing::info!(
-                        "Redis was started anew: nothing is stored until all nodes have said what they have seen"
-                    );
-                    self.rests_until = now + SETTLING;
+            let master = self.links[index].master.clone();
+            let (layout, moving) = (&self.layout, &self.moving);
+            let wanted = |of| layout.is_home(of, &master) && !moving.contains_key(&of);
+            let (mut turns, mut packed) = (VecDeque::new(), Vec::new());
+            while turns.len() < TURNS_MAX
+                && packed.len() < ROUND_BYTES_MAX
+                && let Some(turn) = self.queue.take_turn(now, wanted)
+            {
+                question(&self.shared, &turn).pack(&mut packed);
+                turns.push_back(turn);
+            }
+            if turns.is_empty() {
+                continue;
+            }
+            self.shared.counters.appends(turns.iter().map(|turn| turn.drafts.len()));
+            if let Err(error) = self.links[index].send(turns, packed, waits) {
+                self.lose(index, &error);
+            }
+        }
+    }
+
+    /// Hears what became of what was sent.
+    fn hear(&mut self) {
+        let several = self.links.len() > 1;
+        if several {
+            self.await_any();
+        }
+        for index in 0..self.links.len() {
+            while self.links[index].is_busy() {
+                let wait = if several { Duration::ZERO } else { LOOK_INTERVAL };
+                let outcome = match self.links[index].receive(wait, self.shared.timeout) {
+                    Ok(Some((turn, value))) => self.settle(index, turn, &value),
+                    Ok(None) if several => break,
+                    Ok(None) => {
+                        self.look_after();
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = outcome {
+                    self.lose(index, &error);
+                } else if let Some(Round { began, messages }) = self.links[index].ended_round() {
+                    self.shared.topology.answered(&self.links[index].master);
+                    let took = instant().saturating_duration_since(*began);
+                    self.shared.monitor.commits.note(took, *messages);
                 }
-                self.instance = Some(instance);
-            }
-            Ok(Err(error)) => self.lose(&error),
-            Err(TryRecvError::Disconnected) => self.lose(&not_understood("a thread that connects ended")),
-        }
-    }
-
-    /// Connects on another thread: names are looked up meanwhile, and hosts that do not answer waited for.
-    fn connecting(&self) -> Link {
-        let (sender, opened) = bounded(1);
-        let (shared, timeout) = (self.shared.clone(), self.shared.timeout / 2);
-        let connect = move || {
-            let connection = Connection::open(&shared.address, timeout).and_then(|mut connection| {
-                APPEND.load(&mut connection)?;
-                let instance = Instance::ask(&mut connection)?;
-                fence(&shared, &mut connection, Partition::all())?;
-                vouch(&shared, &mut connection)?;
-                Ok((connection, instance))
-            });
-            let _nobody_waits = sender.send(connection);
-        };
-        match Builder::new().name("cluster-connect".into()).spawn(connect) {
-            Ok(_) => Link::Connecting(opened),
-            Err(error) => {
-                tracing::warn!(%error, "no thread could be started");
-                Link::Down { until: instant() + self.pause }
             }
         }
     }
 
-    /// There is no connection any more.
-    fn lose(&mut self, error: &RedisError) {
-        self.shared.monitor.failed(&unavailable(error));
-        self.link = Link::Down { until: instant() + self.pause };
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-    }
-
-    /// Sends what is ready, and hears what became of it.
-    fn round(&mut self) {
-        let began = instant();
-        let Link::Up(connection) = &mut self.link else { return };
-        if began < self.rests_until {
-            return;
-        }
-        // What goes into a connection that has ended is in doubt for nothing.
-        if connection.rest() > REST && connection.has_ended() {
-            self.link = Link::Down { until: began };
-            return;
-        }
-        let (mut turns, mut packed) = (Vec::new(), Vec::new());
-        while turns.len() < TURNS_MAX
-            && packed.len() < ROUND_BYTES_MAX
-            && let Some(turn) = self.queue.take_turns(1, began).pop()
-        {
-            call(&self.shared, &turn).write_packed_command(&mut packed);
-            turns.push(turn);
-        }
-        if turns.is_empty() {
-            return;
-        }
-        let messages: usize = turns.iter().map(|turn| turn.drafts.len()).sum();
-        self.shared.counters.appends(turns.iter().map(|turn| turn.drafts.len()));
-        let mut turns = turns.into_iter();
-        let mut outcome = connection.send(&packed);
-        while outcome.is_ok()
-            && let Some(turn) = turns.next()
-        {
-            outcome = match self.receive() {
-                Ok(value) => self.settle(turn, &value),
-                Err(error) => {
-                    self.queue.doubt(turn, instant());
-                    Err(error)
-                }
-            };
-        }
-        turns.for_each(|turn| self.queue.doubt(turn, instant()));
+    /// Counts what is in doubt.
+    fn count_doubts(&mut self) {
         let (unsettled, repeated) = self.queue.take_doubts();
         self.shared.counters.set_unsettled(unsettled);
         self.shared.counters.note_many(ClusterEvent::BatchRepeated, repeated);
-        match outcome {
-            Ok(()) => {
-                if !self.shared.is_refusing.load(Ordering::Relaxed) {
-                    self.shared.monitor.succeeded();
-                }
-                self.shared.monitor.commits.note(instant().saturating_duration_since(began), messages);
-            }
-            Err(error) => self.lose(&error),
-        }
     }
 
-    /// The next answer, for which nobody waits longer than is due.
-    fn receive(&mut self) -> RedisResult<Value> {
-        let until = instant() + self.shared.timeout;
-        loop {
-            let Link::Up(connection) = &mut self.link else {
-                return Err(not_understood("a connection that is gone"));
-            };
-            match connection.receive(LOOK_INTERVAL)? {
-                Some(Value::Push { .. }) => {}
-                Some(value) => return Ok(value),
-                None if instant() < until => self.look_after(),
-                None => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-            }
+    /// Waits until one of several masters says something, or takes more of what it is sent.
+    fn await_any(&self) {
+        let awaited: Vec<_> = self.links.iter().filter_map(Link::awaited).collect();
+        if !awaited.is_empty() {
+            wait_any(&awaited, LOOK_INTERVAL_OF_SEVERAL);
         }
     }
 
@@ -295,13 +286,18 @@ impl Appender {
     ///
     /// # Errors
     /// If nothing more is to be heard over this connection.
-    fn settle(&mut self, turn: Turn, value: &Value) -> RedisResult<()> {
+    fn settle(&mut self, index: usize, turn: Turn, value: &Value) -> RedisResult<()> {
         if let Value::ServerError(error) = value {
-            return self.refuse(turn, error);
+            return self.refuse(index, turn, error);
+        }
+        if !self.shared.topology.is_home(turn.room.partition, &self.links[index].master) {
+            // Another master may have given its numbers to other messages: that one is asked.
+            self.queue.doubt(turn, instant());
+            return Ok(());
         }
         match appended(value, turn.drafts.len()) {
             Some(Found::There(appended)) => {
-                self.shared.is_refusing.store(false, Ordering::Relaxed);
+                self.shared.topology.is_refusing.store(false, Ordering::Relaxed);
                 self.place(turn, appended);
             }
             Some(Found::Gone { generation, changes }) => {
@@ -318,44 +314,52 @@ impl Appender {
     }
 
     /// Redis has not appended a turn.
-    fn refuse(&mut self, turn: Turn, error: &ServerError) -> RedisResult<()> {
-        let error = RedisError::from(error.clone());
-        self.shared.counters.refused(&error);
-        let kind = error.kind();
-        let will_do = [
-            ServerErrorKind::BusyLoading,
-            ServerErrorKind::TryAgain,
-            ServerErrorKind::MasterDown,
-            ServerErrorKind::ClusterDown,
-        ];
-        match kind {
+    fn refuse(&mut self, index: usize, turn: Turn, error: &ServerError) -> RedisResult<()> {
+        self.shared.counters.refused(&RedisError::from(error.clone()));
+        let (link, topology) = (&mut self.links[index], &self.shared.topology);
+        match error.kind() {
             // A new connection gives Redis the script.
-            redis::ErrorKind::Server(ServerErrorKind::NoScript) => {
+            Some(ServerErrorKind::NoScript) => {
                 self.queue.put_back(turn);
-                self.rests_until = instant();
-                return Err(error);
+                return Err(error.clone().into());
             }
-            redis::ErrorKind::Server(kind) if will_do.contains(&kind) => self.retry(turn),
-            _ if error.code() == Some("BUSY") => self.retry(turn),
+            Some(ServerErrorKind::Moved) => {
+                let place = error.details().and_then(|details| redirection(details, &link.master.address));
+                match place {
+                    Some((partition, address)) => topology.moved(partition, &address),
+                    None => link.rest(PAUSE),
+                }
+                self.queue.put_back(turn);
+            }
+            // It is on its way to another master.
+            Some(ServerErrorKind::Ask | ServerErrorKind::TryAgain) => {
+                self.moving.insert(turn.room.partition, instant() + PAUSE);
+                self.queue.put_back(turn);
+            }
+            Some(
+                ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown,
+            ) => {
+                topology.suspect();
+                link.rest(PAUSE);
+                self.queue.put_back(turn);
+            }
+            _ if error.code() == "BUSY" => {
+                link.rest(PAUSE);
+                self.queue.put_back(turn);
+            }
             kind => {
+                let error = RedisError::from(error.clone());
                 self.failures.complain(&turn.room.name, &reason(&error));
-                self.shared.is_refusing.store(true, Ordering::Relaxed);
-                self.shared.monitor.failed(&unavailable(&error));
+                topology.is_refusing.store(true, Ordering::Relaxed);
+                topology.failed(&link.master, &unavailable(&error));
                 self.queue.settle(turn, std::iter::repeat(Placed::NotStored));
                 // It may be a replica by now, or not let this node in any more.
-                if kind == redis::ErrorKind::Server(ServerErrorKind::ReadOnly)
-                    || error.code() == Some("NOAUTH")
-                {
+                if kind == Some(ServerErrorKind::ReadOnly) || error.code() == Some("NOAUTH") {
                     return Err(error);
                 }
             }
         }
         Ok(())
-    }
-
-    fn retry(&mut self, turn: Turn) {
-        self.rests_until = instant() + PAUSE_MIN;
-        self.queue.put_back(turn);
     }
 
     /// A turn is appended: its messages are shown, then it is answered.
@@ -420,7 +424,7 @@ impl Appender {
 }
 
 /// What appends a turn.
-fn call(shared: &Shared, turn: &Turn) -> Cmd {
+fn question(shared: &Shared, turn: &Turn) -> Question {
     let Turn { room, drafts, .. } = turn;
     let (partition, name) = (room.partition, &*room.name);
     let shown = room.lock().shown();
@@ -443,11 +447,11 @@ fn call(shared: &Shared, turn: &Turn) -> Cmd {
     }
     let seen = shared.generations.of(partition);
     let window = shared.options.dedup_window.as_millis().max(1).min(u128::from(u32::MAX));
-    let mut call = APPEND.call(&keys);
-    call.arg(&shared.node).arg(turn.number).arg(&*shown.uid).arg(&shown.epoch).arg(shown.seq);
-    call.arg(shown.at.micros()).arg(&*shown.generation).arg(&*seen.generation).arg(seen.changes);
-    call.arg(nonce()).arg(u64::try_from(window).unwrap_or(u64::MAX)).arg(shared.retention());
-    call.arg(shared.lease_millis()).arg(partition.channel(name)).arg(name);
+    let call = Question::to_run(&APPEND, partition, &keys);
+    let call = call.arg(&shared.node).arg(turn.number).arg(&*shown.uid).arg(&shown.epoch).arg(shown.seq);
+    let call = call.arg(shown.at.micros()).arg(&*shown.generation).arg(&*seen.generation).arg(seen.changes);
+    let call = call.arg(nonce()).arg(u64::try_from(window).unwrap_or(u64::MAX)).arg(shared.retention());
+    let mut call = call.arg(shared.lease_millis()).arg(partition.channel(name)).arg(name);
     for (draft, key) in drafts.iter().zip(key_of) {
         draft.push_args(&mut call, key);
     }

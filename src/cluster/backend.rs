@@ -3,14 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::{Sender, TrySendError};
-use redis::ConnectionLike;
-
 use super::appender::Input;
 use super::asker::Asker;
 use super::following::{Opening, deleted, miss, open, unfollow};
 use super::opening::{Look, read_part};
 use super::presence::sessions;
+use super::question::Ask;
 use super::registry;
 use super::rooms::Room;
 use super::shared::Shared;
@@ -22,6 +20,7 @@ use crate::store::{
     Monitor, NewRoom, NodeListener, Presence, Purpose, RoomInfo, RoomQuery, StoreError,
 };
 use crate::system::instant;
+use crossbeam_channel::{Sender, TrySendError};
 
 /// Batches that wait to be appended, and questions that wait to be asked, at most.
 pub(super) const APPENDS_MAX: usize = 4_096;
@@ -60,9 +59,9 @@ impl Cluster {
     fn ask_once<T: Send + 'static>(
         &self,
         done: Done<Result<T, StoreError>>,
-        question: impl FnOnce(&mut dyn ConnectionLike) -> Result<T, StoreError> + Send + 'static,
+        question: impl FnOnce(&mut dyn Ask) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<(), Busy> {
-        self.ask(done, move |_, asker| asker.once(question))
+        self.ask(done, move |_, asker| question(&mut asker.once()))
     }
 
     fn begin(
@@ -103,7 +102,7 @@ fn page(
     uid: &str,
     request: &PageRequest,
 ) -> Result<Page, StoreError> {
-    let part = asker.ask(|connection| read_part(shared, connection, room, uid, request))?;
+    let part = read_part(shared, asker, room, uid, request)?;
     let part = part.ok_or(StoreError::NoSuchRoom)?;
     let start = if request.newest_first {
         part.messages.last().map_or(part.after, |oldest| oldest.seq.saturating_sub(1))
@@ -225,7 +224,7 @@ impl Backend for Cluster {
     fn delete_room(&self, id: &str, done: Done<Result<RoomId, StoreError>>) -> Result<(), Busy> {
         let id: Box<str> = id.into();
         self.ask(done, move |shared, asker| {
-            let uid = asker.once(|conn| registry::delete_room(conn, &id))?;
+            let uid = registry::delete_room(&mut asker.once(), &id)?;
             let known = shared.rooms.by_name(&id);
             let Some(room) = known.filter(|room| room.lock().uid == uid) else {
                 // One that is being opened may be another one, which was made since.
@@ -274,15 +273,13 @@ impl Backend for Cluster {
         done: Done<Result<u64, StoreError>>,
     ) -> Result<(), Busy> {
         self.ask(done, move |shared, asker| {
-            asker.once(|conn| registry::import(conn, &messages, now, &shared.options))
+            registry::import(&mut asker.once(), &messages, now, &shared.options)
         })
     }
 
     fn take_back(&self, room: &str, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
         let room: Box<str> = room.into();
-        self.ask(done, move |shared, asker| {
-            asker.once(|conn| registry::take_back(conn, &room, &shared.options))
-        })
+        self.ask(done, move |shared, asker| registry::take_back(&mut asker.once(), &room, &shared.options))
     }
 
     fn change_bans(&self, change: BanChange, done: Done<Result<(), StoreError>>) -> Result<(), Busy> {
@@ -307,8 +304,8 @@ impl Backend for Cluster {
     }
 
     fn cluster(&self) -> Option<ClusterStats> {
-        let Shared { counters, contact, monitor, .. } = &*self.shared;
-        Some(counters.read(contact, monitor.commits.read().micros))
+        let Shared { counters, topology, monitor, .. } = &*self.shared;
+        Some(counters.read(topology.contact(), monitor.commits.read().micros))
     }
 
     fn waiting(&self) -> (usize, usize) {

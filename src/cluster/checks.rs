@@ -1,14 +1,13 @@
 //! Whether Redis is as it has to be, and what may be lost as it is.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::{RedisError, RedisResult, Value, cmd};
+use redis::RedisError;
 
 use super::address::Address;
 use super::connection::Connection;
-use super::error::{ClusterError, reason};
-use super::value::text;
+use super::error::{ClusterError, may_pass, reason};
+use super::facts::Facts;
 
 /// The oldest version that has what is needed.
 const VERSION_MIN: u64 = 7;
@@ -16,34 +15,16 @@ const VERSION_MIN: u64 = 7;
 /// How many times the patience with one answer Redis is waited for.
 const PATIENCE: u32 = 5;
 
-/// What is said of Redis, by name.
-pub(super) struct Facts(HashMap<String, String>);
-
-impl Facts {
-    /// What Redis says of itself.
-    pub(super) fn ask(connection: &mut Connection) -> RedisResult<Facts> {
-        Ok(Facts::parse(match &connection.ask(&cmd("INFO"))? {
-            Value::VerbatimString { text, .. } => text,
-            other => text(other).unwrap_or_default(),
-        }))
-    }
-
-    /// From `name:value` lines.
-    pub(super) fn parse(info: &str) -> Facts {
-        let facts = info.lines().filter_map(|line| line.split_once(':'));
-        Facts(facts.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
-    }
-
-    pub(super) fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
-    }
-}
-
-/// Looks at Redis; gives what is to be said in the log.
-pub(super) fn check(address: &Address, timeout: Duration) -> Result<Vec<String>, ClusterError> {
+/// Looks at a master; gives what is to be said in the log. One that others were said to have put in the place of another may
+/// still become one.
+pub(super) fn check(
+    address: &Address,
+    is_settled: bool,
+    timeout: Duration,
+) -> Result<Vec<String>, ClusterError> {
     let unreachable = |error: RedisError| {
         let (address, reason) = (address.to_string(), reason(&error));
-        if error.is_io_error() {
+        if may_pass(&error) {
             ClusterError::Unreachable { address, reason }
         } else {
             ClusterError::Unfit { address, reason }
@@ -51,6 +32,10 @@ pub(super) fn check(address: &Address, timeout: Duration) -> Result<Vec<String>,
     };
     let mut connection = Connection::open(address, timeout * PATIENCE).map_err(unreachable)?;
     let facts = Facts::ask(&mut connection).map_err(unreachable)?;
+    if !is_settled && facts.get("role") != "master" {
+        let reason = "it is not a master yet".to_owned();
+        return Err(ClusterError::Unreachable { address: address.to_string(), reason });
+    }
     judge(&facts).map_err(|reason| ClusterError::Unfit { address: address.to_string(), reason })
 }
 
@@ -60,9 +45,6 @@ fn judge(facts: &Facts) -> Result<Vec<String>, String> {
     let major = version.split('.').next().and_then(|major| major.parse::<u64>().ok());
     if major.is_none_or(|major| major < VERSION_MIN) {
         return Err(format!("it is version {version:?}, and 7.0 or later is needed (or Valkey)"));
-    }
-    if facts.get("redis_mode") == "cluster" {
-        return Err("it is a Redis Cluster, which this version does not know (name a single server)".into());
     }
     if facts.get("role") != "master" {
         return Err("it is a replica (name its master)".into());
@@ -109,7 +91,6 @@ mod tests {
         let cases = [
             ("7.0.15", "6.2.7", "version"),
             ("7.0.15", "seven", "version"),
-            ("standalone", "cluster", "Cluster"),
             ("role:master", "role:slave", "replica"),
             ("noeviction", "allkeys-lru", "maxmemory-policy"),
         ];

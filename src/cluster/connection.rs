@@ -3,25 +3,34 @@
 //! Unlike those of the crate `redis`, whose parser it has, it can be waited for little by little: an answer that is late
 //! is still the next one.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, ToSocketAddrs};
+use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, ConnectionLike, ErrorKind, Parser, RedisError, RedisResult, Value, cmd};
+use redis::{Cmd, Parser, RedisResult, Value, cmd};
 
 use super::address::Address;
+use super::error::io_kind;
+use super::wire::{Wire, WireWriter};
 use crate::system::{TcpStream, instant};
 
 /// Bytes of one answer at most.
 // The longest that is asked for is a page of a log, whose bytes are bounded, or an announcement, which is a batch.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
-/// The least time that a socket can be waited for.
+/// The least time in which a server is believed to be able to greet.
+const CONNECT_MIN: Duration = Duration::from_millis(500);
+
+/// The least time that an answer is waited for.
 const WAIT_MIN: Duration = Duration::from_millis(1);
+
+/// How long it may take to connect, where an answer may take this long: others wait meanwhile who could be answered.
+pub(super) fn connect_timeout(timeout: Duration) -> Duration {
+    (timeout / 4).max(CONNECT_MIN).min(timeout)
+}
 
 /// A socket that reads no more than an answer may have.
 struct Bounded {
-    socket: TcpStream,
+    wire: Wire,
     /// Bytes since the last answer was whole.
     bytes: usize,
 }
@@ -31,7 +40,7 @@ impl Read for Bounded {
         if self.bytes > ANSWER_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer of Redis is too long"));
         }
-        let count = self.socket.read(into)?;
+        let count = self.wire.read(into)?;
         self.bytes += count;
         Ok(count)
     }
@@ -42,7 +51,6 @@ pub(super) struct Connection {
     socket: Bounded,
     parser: Parser,
     timeout: Duration,
-    wait: Duration,
     used_at: Instant,
     is_broken: bool,
 }
@@ -50,55 +58,76 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects; each step is waited for no longer than `timeout`.
     pub(super) fn open(address: &Address, timeout: Duration) -> RedisResult<Connection> {
-        let socket = connect(address, timeout)?;
-        socket.set_nodelay(true)?;
-        socket.set_write_timeout(Some(timeout.max(WAIT_MIN)))?;
-        let mut connection = Connection {
-            socket: Bounded { socket, bytes: 0 },
-            parser: Parser::new(),
-            timeout,
-            wait: Duration::ZERO,
-            used_at: instant(),
-            is_broken: false,
-        };
+        let login = &address.login;
         let mut hello = cmd("HELLO");
         hello.arg(3);
-        if let Some(password) = &address.password {
-            hello.arg("AUTH").arg(address.username.as_deref().unwrap_or("default")).arg(password.reveal());
+        if let Some(password) = &login.password {
+            hello.arg("AUTH").arg(login.username.as_deref().unwrap_or("default")).arg(password.reveal());
         }
+        let mut connection = Connection::connect(address, timeout)?;
         connection.ask(&hello)?;
-        if address.database != 0 {
-            connection.ask(cmd("SELECT").arg(address.database))?;
+        if login.database != 0 {
+            connection.ask(cmd("SELECT").arg(login.database))?;
         }
         Ok(connection)
     }
 
+    fn connect(address: &Address, timeout: Duration) -> RedisResult<Connection> {
+        Ok(Connection {
+            socket: Bounded { wire: Wire::open(address, timeout)?, bytes: 0 },
+            parser: Parser::new(),
+            timeout,
+            used_at: instant(),
+            is_broken: false,
+        })
+    }
+
+    /// How long each answer is waited for from now on.
+    pub(super) fn with_timeout(mut self, timeout: Duration) -> Connection {
+        self.timeout = timeout;
+        self
+    }
+
     /// Another handle to what is sent. Two that send at the same time must agree about it.
-    pub(super) fn writer(&self) -> io::Result<TcpStream> {
-        self.socket.socket.try_clone()
+    pub(super) fn writer(&self) -> io::Result<WireWriter> {
+        self.socket.wire.writer()
     }
 
     /// Sends commands.
     pub(super) fn send(&mut self, bytes: &[u8]) -> RedisResult<()> {
         self.used_at = instant();
-        let sent = self.socket.socket.write_all(bytes);
+        let sent = self.socket.wire.write_all(bytes);
         self.is_broken |= sent.is_err();
         Ok(sent?)
     }
 
-    /// The next answer or push message; `None` if there is none within `wait`.
+    /// Sends what can be sent without waiting; says how much was taken.
+    pub(super) fn send_some(&mut self, bytes: &[u8]) -> RedisResult<usize> {
+        self.used_at = instant();
+        let sent = self.socket.wire.write_some(bytes);
+        self.is_broken |= sent.is_err();
+        Ok(sent?)
+    }
+
+    /// Whether all that was taken has been sent, without waiting for it.
+    pub(super) fn is_flushed(&mut self) -> RedisResult<bool> {
+        let flushed = self.socket.wire.is_flushed();
+        self.is_broken |= flushed.is_err();
+        Ok(flushed?)
+    }
+
+    /// The next answer or push message; `None` if there is none within `wait`, which may be nothing.
     pub(super) fn receive(&mut self, wait: Duration) -> RedisResult<Option<Value>> {
-        let wait = wait.max(WAIT_MIN);
-        if self.wait != wait {
-            self.socket.socket.set_read_timeout(Some(wait))?;
-            self.wait = wait;
-        }
+        self.socket.wire.wait_for(wait)?;
         match self.parser.parse_value(&mut self.socket) {
             Ok(value) => {
                 self.socket.bytes = 0;
                 Ok(Some(value))
             }
-            Err(error) if error.is_timeout() || is_interrupted(&error) => Ok(None),
+            // A signal: that of a debugger, or SIGCONT.
+            Err(error) if error.is_timeout() || io_kind(&error) == Some(io::ErrorKind::Interrupted) => {
+                Ok(None)
+            }
             Err(error) => {
                 self.is_broken = true;
                 Err(error)
@@ -107,10 +136,11 @@ impl Connection {
     }
 
     /// The next answer.
-    fn answer(&mut self) -> RedisResult<Value> {
+    pub(super) fn answer(&mut self) -> RedisResult<Value> {
         let until = instant() + self.timeout;
         loop {
-            match self.receive(until.saturating_duration_since(instant()))? {
+            let left = until.saturating_duration_since(instant()).max(WAIT_MIN);
+            match self.receive(left)? {
                 Some(Value::Push { .. }) => {}
                 Some(value) => return Ok(value),
                 None if instant() < until => {}
@@ -124,17 +154,16 @@ impl Connection {
 
     /// Sends a command and waits for its answer, an error of the server among them as an error.
     pub(super) fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
-        self.req_packed_command(&command.get_packed_command())
+        self.send(&command.get_packed_command())?;
+        match self.answer()? {
+            Value::ServerError(error) => Err(error.into()),
+            value => Ok(value),
+        }
     }
 
     /// Whether the other end has hung up while nothing was asked.
     pub(super) fn has_ended(&mut self) -> bool {
-        if self.is_broken || self.socket.socket.set_nonblocking(true).is_err() {
-            return true;
-        }
-        let found = self.socket.socket.peek(&mut [0]);
-        let is_there = matches!(&found, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        !is_there || self.socket.socket.set_nonblocking(false).is_err()
+        self.is_broken || self.socket.wire.has_ended()
     }
 
     /// For how long nothing was asked.
@@ -142,76 +171,24 @@ impl Connection {
         instant().saturating_duration_since(self.used_at)
     }
 
-    /// Whether it can be used on.
-    pub(super) fn is_whole(&self) -> bool {
-        !self.is_broken
+    /// What can be waited for together with others.
+    pub(super) fn socket(&self) -> &TcpStream {
+        self.socket.wire.socket()
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
         // There may be other handles to it.
-        let _is_gone = self.socket.socket.shutdown(Shutdown::Both);
+        self.socket.wire.shutdown();
     }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
-        self.send(command)?;
-        match self.answer()? {
-            Value::ServerError(error) => Err(error.into()),
-            value => Ok(value),
-        }
-    }
-
-    fn req_packed_commands(
-        &mut self,
-        commands: &[u8],
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        self.send(commands)?;
-        for _ in 0..offset {
-            self.answer()?;
-        }
-        (0..count).map(|_| self.answer()).collect()
-    }
-
-    fn get_db(&self) -> i64 {
-        0
-    }
-
-    fn check_connection(&mut self) -> bool {
-        self.ask(&cmd("PING")).is_ok()
-    }
-
-    fn is_open(&self) -> bool {
-        self.is_whole()
-    }
-}
-
-/// Whether a signal has come while it was waited: that of a debugger, or SIGCONT.
-fn is_interrupted(error: &RedisError) -> bool {
-    std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<io::Error>())
-        .is_some_and(|error| error.kind() == io::ErrorKind::Interrupted)
-}
-
-fn connect(address: &Address, timeout: Duration) -> RedisResult<TcpStream> {
-    let mut failed =
-        RedisError::from((ErrorKind::InvalidClientConfig, "the name of the host has no address"));
-    for found in (address.host.as_str(), address.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&found, timeout.max(WAIT_MIN)) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => failed = error.into(),
-        }
-    }
-    Err(failed)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::net::TcpListener;
+    use std::sync::Arc;
     use std::thread::spawn;
 
     use super::*;
@@ -226,7 +203,8 @@ mod tests {
             // Until the other end has had enough.
             while matches!(socket.read(&mut [0; 1_024]), Ok(1..)) {}
         });
-        Connection::open(&Address::parse(&format!("redis://127.0.0.1:{port}")).unwrap(), timeout)
+        let (host, login) = ("127.0.0.1".into(), Arc::default());
+        Connection::open(&Address { host, port, login }, timeout)
     }
 
     #[test]

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use redis::{RedisError, ServerErrorKind};
 
-use super::contact::Contact;
 use crate::histogram::{Histogram, SharedHistogram};
 use crate::store::{ClusterEvent, ClusterStats};
 use crate::system::instant;
@@ -104,10 +103,10 @@ impl Counters {
         self.unsettled.store(batches as u64, Ordering::Relaxed);
     }
 
-    /// What has been counted so far; `appends`: how long those requests took.
-    pub(super) fn read(&self, contact: &Contact, appends: Histogram) -> ClusterStats {
+    /// What has been counted so far; `contact`: for how long Redis answers; `appends`: how long those requests took.
+    pub(super) fn read(&self, contact: Option<Duration>, appends: Histogram) -> ClusterStats {
         ClusterStats {
-            contact: contact.lasts(),
+            contact,
             nodes: self.nodes.load(Ordering::Relaxed),
             unsettled: self.unsettled.load(Ordering::Relaxed),
             requests: [("append", appends), ("read", self.reads.0.read()), ("keep", self.keeps.0.read())],

@@ -1,8 +1,7 @@
 //! A message on its way to Redis.
 
-use redis::Cmd;
-
 use super::entry::letter;
+use super::question::Question;
 use crate::rooms::store_api::{Record, RecordBatch, StayId, Stored, StoredPresence};
 use crate::rooms::{Kind, Timestamp, content_digest};
 
@@ -77,22 +76,22 @@ impl Draft {
     }
 
     /// The arguments that the script takes of it; `key` is the place of the key of its id, 0 if it has none.
-    pub(super) fn push_args(&self, call: &mut Cmd, key: usize) {
-        call.arg(letter(self.kind)).arg(&*self.sender).arg(&*self.content);
-        call.arg(self.client_id.as_deref().unwrap_or_default());
-        call.arg(format!("{:016x}", content_digest(&self.content)));
+    pub(super) fn push_args(&self, call: &mut Question, key: usize) {
+        call.push_arg(letter(self.kind)).push_arg(&*self.sender).push_arg(&*self.content);
+        call.push_arg(self.client_id.as_deref().unwrap_or_default());
+        call.push_arg(format!("{:016x}", content_digest(&self.content)));
         let (username, stay, session) = match &self.presence {
             Some(DraftPresence { username, stay: Some(stay), session_id, .. }) => {
                 (&**username, format!("{:016x}", stay.0), format!("{session_id:032x}"))
             }
             Some(_) | None => ("", String::new(), String::new()),
         };
-        call.arg(username).arg(stay).arg(session);
+        call.push_arg(username).push_arg(stay).push_arg(session);
         if key == 0 {
-            call.arg("")
+            call.push_arg("");
         } else {
-            call.arg(key)
-        };
+            call.push_arg(key);
+        }
     }
 
     /// The message with its place in the log.

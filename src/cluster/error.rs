@@ -26,6 +26,8 @@ pub enum ClusterError {
         /// What is wrong, and how to mend it.
         reason: String,
     },
+    /// The certificates that TLS needs cannot be used.
+    Tls(crate::transport::CertificateError),
     /// The system has no thread for it.
     Threads(std::io::Error),
 }
@@ -35,7 +37,8 @@ impl fmt::Display for ClusterError {
         match self {
             ClusterError::Url(reason) => write!(
                 f,
-                "the URL of the cluster is not understood: {reason} (it is redis://[user:password@]host[:port][/database])"
+                "the URL of the cluster is not understood: {reason} (it is redis://[user:password@]host[:port][,host…][/database], \
+                 rediss://… over TLS, or redis-sentinel://[user:password@]host[:port][,host…][/database]#master)"
             ),
             ClusterError::Unreachable { address, reason } => write!(
                 f,
@@ -44,6 +47,7 @@ impl fmt::Display for ClusterError {
             ClusterError::Unfit { address, reason } => {
                 write!(f, "Redis at {address} cannot be used: {reason}")
             }
+            ClusterError::Tls(error) => write!(f, "{error}"),
             ClusterError::Threads(error) => {
                 write!(f, "a thread of the cluster could not be started: {error}")
             }
@@ -73,7 +77,44 @@ pub(super) fn unavailable(error: &RedisError) -> StoreError {
     StoreError::Unavailable(format!("Redis: {}", reason(error)).into())
 }
 
+/// What was made of an answer.
+pub(super) fn understood<T>(read: redis::RedisResult<T>) -> Result<T, StoreError> {
+    read.map_err(|error| unavailable(&error))
+}
+
 /// Redis answers with something that was not asked for.
 pub(super) fn not_understood(what: &str) -> RedisError {
     RedisError::from((redis::ErrorKind::UnexpectedReturnType, "not understood", what.to_owned()))
+}
+
+/// Whether an error says that there is nothing wrong but that nobody answers, or not yet.
+pub(super) fn may_pass(error: &RedisError) -> bool {
+    use redis::ServerErrorKind::{BusyLoading, ClusterDown, MasterDown, TryAgain};
+    // TLS that goes wrong does so again.
+    let is_flawed = io_kind(error) == Some(std::io::ErrorKind::InvalidData);
+    error.is_io_error() && !is_flawed
+        || matches!(error.kind(), redis::ErrorKind::Server(BusyLoading | ClusterDown | MasterDown | TryAgain))
+        || error.kind() == redis::ErrorKind::UnexpectedReturnType
+}
+
+/// What kind of fault of the connection it is, if it is one.
+pub(super) fn io_kind(error: &RedisError) -> Option<std::io::ErrorKind> {
+    type Inner = std::sync::Arc<dyn std::error::Error + Send + Sync>;
+    let inner = std::error::Error::source(error)?.downcast_ref::<Inner>()?;
+    inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn faults_of_a_connection_are_told_apart() {
+        let fault = |kind: ErrorKind| RedisError::from(std::io::Error::from(kind));
+        assert_eq!(io_kind(&fault(ErrorKind::Interrupted)), Some(ErrorKind::Interrupted));
+        assert_eq!(io_kind(&not_understood("x")), None);
+        assert!(may_pass(&fault(ErrorKind::ConnectionRefused)) && !may_pass(&fault(ErrorKind::InvalidData)));
+    }
 }

@@ -5,18 +5,20 @@
 //! ([`fence`]). A server that was started anew with an older snapshot looks the same, but for how long it runs: where that is
 //! less than what has passed since the last answer, it is no other one, and what it has lost is found otherwise (`instance`).
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::RedisResult;
-
-use super::checks::Facts;
-use super::connection::Connection;
-use super::error::not_understood;
+use super::asker::Asker;
+use super::error::{not_understood, understood};
+use super::facts::Facts;
 use super::generation::generation_number;
+use super::layout::Master;
 use super::partition::Partition;
+use super::question::{Ask, Question};
 use super::scripts::FENCE;
 use super::shared::{Shared, nonce};
 use super::value::{texts, whole};
+use crate::store::StoreError;
 use crate::system::instant;
 
 /// How exactly a server says for how long it runs.
@@ -48,48 +50,50 @@ impl Past {
     }
 }
 
-/// Sees to it that what is numbered over this connection belongs to no epoch of another server.
-pub(super) fn fence(
-    shared: &Shared,
-    connection: &mut Connection,
-    partitions: impl Iterator<Item = Partition>,
-) -> RedisResult<()> {
-    let past = Past::of(&Facts::ask(connection)?);
-    let now = instant();
-    if let Some(past) = past.filter(|past| !shared.histories.is_fenced(&past.history)) {
-        let is_told = past.is_another(shared.histories.met_at(), now);
-        tell(shared, connection, partitions, &past.history, is_told)?;
-        shared.histories.fenced(past.history);
+/// Sees to it that what a master numbers belongs to no epoch of another server.
+pub(super) fn fence(shared: &Shared, asker: &mut Asker, master: &Arc<Master>) -> Result<(), StoreError> {
+    let layout = shared.topology.layout();
+    let Some(any) = layout.partitions_of(master).next() else { return Ok(()) };
+    let past = Past::of(&Facts::read(&asker.ask(&Question::new(any, "INFO"))?));
+    let (histories, now) = (&master.histories, instant());
+    if let Some(past) = past {
+        let partitions = histories.unfenced(&past.history, layout.partitions_of(master));
+        // What has come to it since is the whole of what another master had.
+        let is_told = !histories.is_known(&past.history) && past.is_another(histories.met_at(), now);
+        tell(shared, asker, &partitions, &past.history, is_told)?;
+        histories.fenced(past.history, partitions);
     }
-    shared.histories.met(now);
+    histories.met(now);
     Ok(())
 }
 
 fn tell(
     shared: &Shared,
-    connection: &mut Connection,
-    partitions: impl Iterator<Item = Partition>,
+    asker: &mut Asker,
+    partitions: &[Partition],
     history: &str,
     is_told: bool,
-) -> RedisResult<()> {
-    let partitions: Vec<Partition> = partitions.collect();
-    let calls = partitions.iter().map(|partition| {
-        let mut call = FENCE.call(&[partition.meta()]);
-        call.arg(history).arg(u8::from(is_told)).arg(nonce());
-        call
+) -> Result<(), StoreError> {
+    let questions = partitions.iter().map(|partition| {
+        let question = Question::to_run(&FENCE, *partition, &[partition.meta()]);
+        question.arg(history).arg(u8::from(is_told)).arg(nonce())
     });
-    let answers = FENCE.run_all(connection, &calls.collect::<Vec<_>>())?;
-    for (partition, answer) in partitions.into_iter().zip(&answers) {
-        let answer = texts(answer).ok_or_else(|| not_understood("a generation"))?;
-        let [generation, changes] = &*answer else { return Err(not_understood("a generation")) };
+    let questions: Vec<Question> = questions.collect();
+    let mut has_changed = false;
+    for (partition, answer) in partitions.iter().zip(asker.ask_each(&questions)) {
+        let answer = understood(answer)?;
+        let Some(&[generation, changes, change]) = texts(&answer).as_deref().and_then(<[_]>::as_array) else {
+            return understood(Err(not_understood("a generation")));
+        };
+        has_changed |= change == "1";
         // A partition in which nothing was ever written has none.
         if generation_number(generation).is_some()
             && let Some(changes) = whole(changes)
         {
-            shared.generations.note(partition, generation, changes);
+            shared.generations.note(*partition, generation, changes);
         }
     }
-    if is_told {
+    if has_changed {
         tracing::warn!(
             "Redis was a replica before: its logs go on in new epochs, since its old master may have gone on, too"
         );

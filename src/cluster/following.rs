@@ -121,7 +121,7 @@ fn read_missed(shared: &Arc<Shared>, asker: &mut Asker, room: &Arc<Room>) -> Res
             before: None,
             now: crate::rooms::Timestamp::default(),
         };
-        let part = asker.ask(|connection| read_part(shared, connection, room, &uid, &request))?;
+        let part = read_part(shared, asker, room, &uid, &request)?;
         let follows =
             |part: &super::answers::Part| part.epoch == epoch && part.seq >= shown && part.tail <= shown + 1;
         let Some(part) = part.filter(follows) else {

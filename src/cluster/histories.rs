@@ -1,19 +1,22 @@
-//! Histories of servers, as replicas know them: those in which all logs have begun new epochs (`fence`).
+//! Histories of a server, as replicas know them: those in which logs have begun new epochs (`fence`).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use super::partition::Partition;
 
 /// Histories that are remembered; there is one for each fail-over.
 const HISTORIES_MAX: usize = 64;
 
-/// What this node knows of the histories of servers.
+/// What this node knows of the histories of one server.
 #[derive(Debug, Default)]
 pub(super) struct Histories(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    fenced: BTreeSet<Box<str>>,
+    /// The partitions in which that is so.
+    fenced: BTreeMap<Box<str>, BTreeSet<Partition>>,
     met_at: Option<Instant>,
 }
 
@@ -22,26 +25,38 @@ impl Histories {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When a server was last met.
+    /// When the server was last met.
     pub(super) fn met_at(&self) -> Option<Instant> {
         self.lock().met_at
     }
 
-    /// A server was met.
+    /// The server was met.
     pub(super) fn met(&self, now: Instant) {
         let mut known = self.lock();
         known.met_at = known.met_at.max(Some(now));
     }
 
-    pub(super) fn is_fenced(&self, history: &str) -> bool {
-        self.lock().fenced.contains(history)
+    /// Whether a history is known at all.
+    pub(super) fn is_known(&self, history: &str) -> bool {
+        self.lock().fenced.contains_key(history)
     }
 
-    pub(super) fn fenced(&self, history: Box<str>) {
+    /// Those of these partitions in which nothing was done yet.
+    pub(super) fn unfenced(
+        &self,
+        history: &str,
+        partitions: impl Iterator<Item = Partition>,
+    ) -> Vec<Partition> {
+        let known = self.lock();
+        let fenced = known.fenced.get(history);
+        partitions.filter(|of| fenced.is_none_or(|fenced| !fenced.contains(of))).collect()
+    }
+
+    pub(super) fn fenced(&self, history: Box<str>, partitions: Vec<Partition>) {
         let mut known = self.lock();
-        if known.fenced.len() >= HISTORIES_MAX {
+        if known.fenced.len() >= HISTORIES_MAX && !known.fenced.contains_key(&history) {
             known.fenced.pop_first();
         }
-        known.fenced.insert(history);
+        known.fenced.entry(history).or_default().extend(partitions);
     }
 }

@@ -5,14 +5,16 @@
 //! as the others may take to do the same ([`SETTLING`]); where everything is on disk before it is answered, nobody has to
 //! wait. `model` shows what goes wrong otherwise.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{RedisResult, Value, cmd};
 
-use super::address::Address;
-use super::checks::Facts;
+use super::asker::Asker;
 use super::connection::Connection;
-use super::partition::Partition;
+use super::facts::Facts;
+use super::layout::Master;
+use super::question::{Ask, Question};
 use super::scripts::HEADS;
 use super::shared::{Shared, nonce};
 use super::value::{text, texts, whole};
@@ -45,26 +47,20 @@ impl Instance {
             is_young: Duration::from_secs(up) <= 2 * SETTLING && keys != Value::Int(0),
             keeps_everything: is_synced
                 && facts.get("aof_enabled") == "1"
-                && facts.get("connected_slaves") == "0",
+                && facts.get("connected_slaves") == "0"
+                // One that was a replica has what it had got by then.
+                && facts.get("second_repl_offset") == "-1",
         })
     }
 
-    /// The one that is there when a node starts; one that has just begun is given the time to settle.
-    pub(super) fn first(address: &Address, timeout: Duration) -> RedisResult<Instance> {
-        let instance = Instance::ask(&mut Connection::open(address, timeout)?)?;
-        if instance.must_settle(None) {
-            crate::system::threads::park_timeout(SETTLING);
-        }
-        Ok(instance)
+    /// Whether nothing may be appended for a while, where this one was before, or none that this node knows.
+    pub(super) fn must_settle(&self, before: Option<&Instance>) -> bool {
+        before.is_none_or(|before| before.run != self.run) && !self.keeps_everything
     }
 
-    /// Whether nothing may be appended for a while, where this one was before.
-    pub(super) fn must_settle(&self, before: Option<&Instance>) -> bool {
-        let is_new = match before {
-            Some(before) => before.run != self.run,
-            None => self.is_young,
-        };
-        is_new && !self.keeps_everything
+    /// Whether nothing may be appended for a while when a node starts.
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.is_young && !self.keeps_everything
     }
 }
 
@@ -77,18 +73,20 @@ fn is_always(answer: &Value) -> bool {
     }
 }
 
-/// Tells Redis all that this node has seen: where it has less, its logs begin new epochs.
-pub(super) fn vouch(shared: &Shared, connection: &mut Connection) -> RedisResult<()> {
-    let seen = Partition::all().map(|partition| (partition, shared.generations.of(partition)));
+/// Tells a master all that this node has seen of the partitions that it has: where it has less, its logs begin new epochs.
+pub(super) fn vouch(shared: &Shared, asker: &mut Asker, master: &Arc<Master>) -> RedisResult<()> {
+    let layout = shared.topology.layout();
+    let seen = layout.partitions_of(master).map(|partition| (partition, shared.generations.of(partition)));
     let seen: Vec<_> = seen.filter(|(_, seen)| !seen.generation.is_empty()).collect();
-    let calls = seen.iter().map(|(partition, seen)| {
-        let mut call = HEADS.call(&[partition.meta()]);
-        call.arg(&*seen.generation).arg(seen.changes).arg(nonce());
-        call
-    });
-    let answers = HEADS.run_all(connection, &calls.collect::<Vec<_>>())?;
-    for ((partition, _), answer) in seen.iter().zip(&answers) {
-        if let Some([generation, changes]) = texts(answer).as_deref()
+    let questions: Vec<_> = seen
+        .iter()
+        .map(|(partition, seen)| {
+            let question = Question::to_run(&HEADS, *partition, &[partition.meta()]);
+            question.arg(&*seen.generation).arg(seen.changes).arg(nonce())
+        })
+        .collect();
+    for ((partition, _), answer) in seen.iter().zip(asker.ask_each(&questions)) {
+        if let Some([generation, changes]) = texts(&answer?).as_deref()
             && super::generation::generation_number(generation).is_some()
             && let Some(changes) = whole(changes)
         {
@@ -107,10 +105,10 @@ mod tests {
         let instance =
             |run: &str, is_young, keeps_everything| Instance { run: run.into(), is_young, keeps_everything };
         let (old, young) = (instance("a", false, false), instance("b", true, false));
-        assert!(!old.must_settle(None) && young.must_settle(None));
-        assert!(
-            !old.must_settle(Some(&old)) && young.must_settle(Some(&old)) && old.must_settle(Some(&young))
-        );
-        assert!(!instance("b", true, true).must_settle(Some(&old)));
+        assert!(old.must_settle(None) && !old.must_settle(Some(&old)));
+        assert!(young.must_settle(Some(&old)) && old.must_settle(Some(&young)));
+        assert!(!old.is_unsettled() && young.is_unsettled());
+        let sure = instance("b", true, true);
+        assert!(!sure.must_settle(Some(&old)) && !sure.must_settle(None) && !sure.is_unsettled());
     }
 }

@@ -7,17 +7,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use redis::{Value, cmd};
+use redis::Value;
 
 use super::appender::Input;
 use super::asker::Asker;
-use super::error::{not_understood, unavailable};
+use super::error::{not_understood, unavailable, understood};
 use super::fence::fence;
 use super::following::miss;
-use super::listener::{Hearing, probe_channel};
-use super::orders::orders_channel;
+use super::orders;
 use super::partition::Partition;
 use super::presence::renewed;
+use super::question::{Ask, Question};
 use super::reaping::reap;
 use super::registry;
 use super::rooms::Room;
@@ -64,7 +64,6 @@ impl Due {
 /// Looks after things.
 pub(super) struct Keeper {
     shared: Arc<Shared>,
-    hearing: Arc<Hearing>,
     inputs: Sender<Input>,
     asker: Asker,
     probe: Due,
@@ -74,12 +73,11 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(shared: Arc<Shared>, hearing: Arc<Hearing>, inputs: Sender<Input>) -> Keeper {
+    pub(super) fn new(shared: Arc<Shared>, inputs: Sender<Input>) -> Keeper {
         let asker = shared.asker(&shared.counters.keeps);
         let lease = shared.lease;
         Keeper {
             shared,
-            hearing,
             inputs,
             asker,
             probe: Due::every(PROBE_INTERVAL),
@@ -94,7 +92,6 @@ impl Keeper {
         let round = ROUND.min(self.shared.lease / 12);
         while !self.shared.is_ending.load(Ordering::Relaxed) {
             if let Err(error) = self.round() {
-                self.shared.contact.lost();
                 tracing::debug!(%error, "what is due has to wait for Redis");
             }
             crate::system::threads::park_timeout(round);
@@ -109,52 +106,85 @@ impl Keeper {
             self.shared.tasks.push(move |_| miss(&shared, &room));
         }
         self.announce_again();
-        if self.probe.is_now(now) {
-            self.send_probe()?;
-            self.count_nodes();
-            telling::hear(&self.shared, &mut self.asker)?;
-        }
-        telling::give(&self.shared, &mut self.asker)?;
+        // What one master does not answer keeps nothing from the others.
+        let (mut heard, mut probed, mut renewed, mut compared, mut taken_back) =
+            (Ok(()), Ok(()), Ok(()), Ok(()), Ok(()));
         if self.leases.is_now(now) {
-            self.renew()?;
+            renewed = self.renew();
         }
+        if self.probe.is_now(now) {
+            probed = self.send_probes();
+            self.count_nodes();
+            heard = telling::hear(&self.shared, &mut self.asker);
+        }
+        let told = telling::give(&self.shared, &mut self.asker);
         if self.heads.is_now(now) {
-            self.compare_heads()?;
+            compared = self.compare_heads();
         }
         if self.imports.is_now(now) {
             let options = &self.shared.options;
-            self.asker.once(|connection| registry::take_back_overdue(connection, IMPORT_IDLE, options))?;
+            taken_back = registry::take_back_overdue(&mut self.asker.once(), IMPORT_IDLE, options).map(drop);
         }
-        Ok(())
+        renewed.and(probed).and(heard).and(told).and(compared).and(taken_back)
     }
 
-    /// Says something that the listener should hear.
-    fn send_probe(&mut self) -> Result<(), StoreError> {
-        let number = self.hearing.sent.load(Ordering::Relaxed) + 1;
-        if self.hearing.heard.load(Ordering::Relaxed) + 1 < number {
-            self.shared.counters.note(ClusterEvent::ProbeMissed);
+    /// Says something to each master that those who listen there should hear.
+    fn send_probes(&mut self) -> Result<(), StoreError> {
+        let layout = self.shared.topology.layout();
+        let probes: Vec<_> = layout
+            .masters()
+            .iter()
+            .filter_map(|master| {
+                // Where nobody listens, it is asked as well whether it answers.
+                let probe = master.hearing.next_probe();
+                let partition = probe.map(|(partition, _)| partition);
+                Some((
+                    master,
+                    partition.or_else(|| layout.partitions_of(master).next())?,
+                    probe.map_or(0, |probe| probe.1),
+                ))
+            })
+            .collect();
+        let questions: Vec<Question> = probes
+            .iter()
+            .map(|(_, partition, number)| {
+                Question::new(*partition, "SPUBLISH")
+                    .arg(partition.probe_channel(&self.shared.node))
+                    .arg(*number)
+            })
+            .collect();
+        let mut outcome = Ok(());
+        for master in layout.masters() {
+            outcome = outcome.and(fence(&self.shared, &mut self.asker, master));
         }
-        let mut probe = cmd("SPUBLISH");
-        probe.arg(probe_channel(&self.shared.node)).arg(number);
-        let shared = &self.shared;
-        self.asker.ask(|connection| {
-            fence(shared, connection, Partition::all())?;
-            connection.ask(&probe)
-        })?;
-        self.hearing.sent.store(number, Ordering::Relaxed);
-        self.shared.counters.note(ClusterEvent::ProbeSent);
-        self.shared.contact.made();
-        if !self.shared.is_refusing.load(Ordering::Relaxed) {
-            self.shared.monitor.succeeded();
+        for ((master, _, number), answer) in probes.iter().zip(self.asker.ask_each(&questions)) {
+            match answer {
+                Ok(_) => {
+                    if *number > 0 {
+                        if !master.hearing.has_heard_all() {
+                            self.shared.counters.note(ClusterEvent::ProbeMissed);
+                        }
+                        master.hearing.was_sent(*number);
+                        self.shared.counters.note(ClusterEvent::ProbeSent);
+                    }
+                    master.contact.made();
+                    self.shared.topology.answered(master);
+                }
+                Err(error) => {
+                    master.contact.lost();
+                    self.shared.topology.failed(master, &unavailable(&error));
+                    outcome = Err(unavailable(&error));
+                }
+            }
         }
-        Ok(())
+        outcome
     }
 
     /// Each node listens to the channel of orders once. Who may not ask for that does not know.
     fn count_nodes(&mut self) {
-        let mut count = cmd("PUBSUB");
-        count.arg("SHARDNUMSUB").arg(orders_channel());
-        let answer = self.asker.ask(|connection| connection.ask(&count));
+        let count =
+            Question::new(orders::partition(), "PUBSUB").arg("SHARDNUMSUB").arg(orders::orders_channel());
+        let answer = self.asker.ask(&count);
         let nodes = answer.ok().as_ref().and_then(|answer| match list(answer)? {
             [_, Value::Int(nodes)] => u64::try_from(*nodes).ok(),
             _ => None,
@@ -181,16 +211,21 @@ impl Keeper {
         partitions.extend(self.shared.subscriptions.rooms().iter().map(|room| room.partition));
         let partitions: Vec<Partition> = partitions.into_iter().collect();
         let lease = self.shared.lease_millis();
-        let calls = partitions.iter().map(|partition| {
-            let mut call = RENEW.call(&[partition.nodes()]);
-            call.arg(&self.shared.node).arg(if own.contains_key(partition) { lease } else { 0 });
-            call
+        let questions = partitions.iter().map(|partition| {
+            let question = Question::to_run(&RENEW, *partition, &[partition.nodes()]);
+            question.arg(&self.shared.node).arg(if own.contains_key(partition) { lease } else { 0 })
         });
-        let calls: Vec<redis::Cmd> = calls.collect();
-        let answers = self.asker.ask(|connection| RENEW.run_all(connection, &calls))?;
-        let mut overdue = Vec::new();
-        for (partition, answer) in partitions.into_iter().zip(&answers) {
-            let (is_held, nodes) = renewed(answer).ok_or_else(|| unavailable(&not_understood("leases")))?;
+        let questions: Vec<Question> = questions.collect();
+        let (mut overdue, mut outcome) = (Vec::new(), Ok(()));
+        for (partition, answer) in partitions.into_iter().zip(self.asker.ask_each(&questions)) {
+            let found = answer.and_then(|answer| renewed(&answer).ok_or_else(|| not_understood("leases")));
+            let (is_held, nodes) = match understood(found) {
+                Ok(found) => found,
+                Err(error) => {
+                    outcome = Err(error);
+                    continue;
+                }
+            };
             let rooms = own.remove(&partition);
             if rooms.is_some() {
                 let event = if is_held { ClusterEvent::LeaseRenewed } else { ClusterEvent::LeaseLost };
@@ -206,15 +241,15 @@ impl Keeper {
             overdue.extend(nodes.into_iter().map(|node| (partition, node)));
         }
         self.announce_again();
-        if !self.shared.contact.has_lasted(self.shared.lease / 2) {
-            return Ok(());
-        }
         // What takes longer than this would be at the cost of the own lease.
         let until = instant() + self.shared.lease / 12;
         for (partition, node) in overdue {
-            reap(&self.shared, &mut self.asker, partition, &node, until)?;
+            if self.shared.may_reap(partition) {
+                let reaped = reap(&self.shared, &mut self.asker, partition, &node, until);
+                outcome = outcome.and(reaped);
+            }
         }
-        Ok(())
+        outcome
     }
 
     /// Looks where the logs stand that are followed here.
@@ -224,21 +259,22 @@ impl Keeper {
             by_partition.entry(room.partition).or_default().push(room);
         }
         let groups: Vec<(Partition, Vec<Arc<Room>>)> = by_partition.into_iter().collect();
-        let calls = groups.iter().map(|(partition, rooms)| {
+        let questions = groups.iter().map(|(partition, rooms)| {
             let rooms = rooms.iter().map(|room| partition.room(&room.name));
             let keys: Vec<String> = std::iter::once(partition.meta()).chain(rooms).collect();
             let seen = self.shared.generations.of(*partition);
-            let mut call = HEADS.call(&keys);
-            call.arg(&*seen.generation).arg(seen.changes).arg(nonce());
-            call
+            let question = Question::to_run(&HEADS, *partition, &keys);
+            question.arg(&*seen.generation).arg(seen.changes).arg(nonce())
         });
-        let calls: Vec<redis::Cmd> = calls.collect();
-        let answers = self.asker.ask(|connection| HEADS.run_all(connection, &calls))?;
-        for ((partition, rooms), answer) in groups.iter().zip(&answers) {
-            self.compare(*partition, rooms, answer)
-                .ok_or_else(|| unavailable(&not_understood("heads of logs")))?;
+        let questions: Vec<Question> = questions.collect();
+        let mut outcome = Ok(());
+        for ((partition, rooms), answer) in groups.iter().zip(self.asker.ask_each(&questions)) {
+            let compared = answer.and_then(|answer| {
+                self.compare(*partition, rooms, &answer).ok_or_else(|| not_understood("heads of logs"))
+            });
+            outcome = outcome.and(understood(compared));
         }
-        Ok(())
+        outcome
     }
 
     fn compare(&self, partition: Partition, rooms: &[Arc<Room>], answer: &Value) -> Option<()> {

@@ -16,6 +16,7 @@
 //! | `imports` | sorted set | room whose import is not finished → µs of its last batch |
 //! | `bans` | sorted set | `<room bytes>:<room><user>` → µs of its end |
 //! | `cmd` | stream | commands |
+//! | `nil` | none | never is: [`Partition::guard`] |
 //!
 //! All times are by the clock of Redis. Each name begins with `fh:`, the tag of the partition in braces, and a colon.
 // Client ids go by the `uid` of the room, not by its name: a room that is made anew knows nothing of those of the one
@@ -52,6 +53,12 @@ impl Partition {
     /// What every name of the partition begins with.
     pub(super) fn prefix(self) -> String {
         self.key(format_args!(""))
+    }
+
+    /// A key that never is. Each script names it, so that none runs while only a part of the keys of a partition has come to
+    /// another master of a Redis Cluster: such a command, some of whose keys are missing, is to be tried again.
+    pub(super) fn guard(self) -> String {
+        self.key(format_args!("nil"))
     }
 
     pub(super) fn meta(self) -> String {
@@ -115,6 +122,11 @@ impl Partition {
         self.key(format_args!("ch:r:{room}"))
     }
 
+    /// Where a node says something to itself, to find out whether it still hears.
+    pub(super) fn probe_channel(self, node: &str) -> String {
+        self.key(format_args!("ch:probe:{node}"))
+    }
+
     /// Where it is announced that there is a command.
     pub(super) fn command_channel(self) -> String {
         self.key(format_args!("ch:cmd"))
@@ -149,6 +161,8 @@ mod tests {
             // A room of this name does not hear what the commands' channel says.
             partition.channel("cmd"),
             partition.command_channel(),
+            partition.probe_channel("7"),
+            partition.guard(),
         ];
         for (index, name) in names.iter().enumerate() {
             assert!(name.starts_with(&tag) && !names[..index].contains(name), "{name}");

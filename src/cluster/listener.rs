@@ -1,22 +1,26 @@
-//! The thread that listens: announcements of all rooms that are followed, over one connection.
+//! The threads that listen: each to the announcements of one master, of all rooms that are followed there, over one
+//! connection.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use redis::{PushKind, RedisResult, Value, cmd};
+use redis::{PushKind, RedisResult, ServerErrorKind, Value, cmd};
 
 use super::complaints::Complaints;
-use super::connection::Connection;
+use super::connection::{Connection, connect_timeout};
 use super::entry::Announcement;
 use super::error::unavailable;
 use super::following::{hear, miss};
-use super::orders::orders_channel;
+use super::layout::{Master, redirection};
+use super::orders::{orders_channel, partition as orders_partition};
+use super::partition::Partition;
 use super::shared::Shared;
 use super::telling;
 use super::value::text;
 use crate::store::{ClusterEvent, StoreError, Watch};
 use crate::system::instant;
+use crate::system::threads::{Builder, JoinHandle, park_timeout};
 
 /// How long it is listened before it is looked after other things.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -25,48 +29,76 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What tells whether this thread still hears.
-#[derive(Debug, Default)]
-pub(super) struct Hearing {
-    /// The newest probe that was sent, and heard.
-    pub(super) sent: AtomicU64,
-    pub(super) heard: AtomicU64,
+/// One thread for each master that has partitions.
+#[derive(Default)]
+pub(super) struct Listeners(Mutex<Vec<Running>>);
+
+struct Running {
+    master: Arc<Master>,
+    is_wanted: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
 }
 
-impl Hearing {
-    /// Whether two probes in a row were not heard.
-    fn is_lost(&self) -> bool {
-        let (sent, heard) = (self.sent.load(Ordering::Relaxed), self.heard.load(Ordering::Relaxed));
-        sent >= heard.saturating_add(2)
+impl Listeners {
+    /// Has threads for the masters that there are now, and for no others.
+    pub(super) fn follow(&self, shared: &Arc<Shared>) {
+        let layout = shared.topology.layout();
+        let mut running = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |one: &Running| layout.masters().iter().any(|master| Arc::ptr_eq(master, &one.master));
+        for gone in running.extract_if(.., |one| !is_there(one) || one.thread.is_finished()) {
+            gone.is_wanted.store(false, Ordering::Relaxed);
+        }
+        for master in layout.masters() {
+            if running.iter().any(|one| Arc::ptr_eq(master, &one.master)) {
+                continue;
+            }
+            let is_wanted = Arc::new(AtomicBool::new(true));
+            let listener = Listener::new(shared.clone(), master.clone(), is_wanted.clone());
+            match Builder::new().name("cluster-news".into()).spawn(move || listener.run()) {
+                Ok(thread) => running.push(Running { master: master.clone(), is_wanted, thread }),
+                // It is tried again with the next look.
+                Err(error) => tracing::warn!(%error, "no thread could be started"),
+            }
+        }
+    }
+
+    /// Ends all, and waits for that.
+    pub(super) fn end(&self) {
+        let running = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        running.iter().for_each(|one| one.is_wanted.store(false, Ordering::Relaxed));
+        for one in running {
+            one.thread.thread().unpark();
+            let _panic_was_printed = one.thread.join();
+        }
     }
 }
 
-/// The channel of the probes of a node.
-pub(super) fn probe_channel(node: &str) -> String {
-    format!("fh:{{probe-{node}}}")
-}
-
 /// Listens until the end.
-pub(super) struct Listener {
+struct Listener {
     shared: Arc<Shared>,
-    hearing: Arc<Hearing>,
+    master: Arc<Master>,
+    is_wanted: Arc<AtomicBool>,
+    /// The partition through which probes come.
+    probed: Partition,
     complaints: Complaints,
 }
 
 impl Listener {
-    pub(super) fn new(shared: Arc<Shared>, hearing: Arc<Hearing>) -> Listener {
-        Listener { shared, hearing, complaints: Complaints::default() }
+    fn new(shared: Arc<Shared>, master: Arc<Master>, is_wanted: Arc<AtomicBool>) -> Listener {
+        let (probed, complaints) = (orders_partition(), Complaints::default());
+        Listener { shared, master, is_wanted, probed, complaints }
     }
 
-    pub(super) fn run(mut self) {
+    fn run(mut self) {
         let _watch = Watch(self.shared.monitor.clone());
         let mut pause = PAUSE_MIN;
-        while !self.is_ending() {
+        while self.is_wanted() {
             let began = instant();
             if let Err(error) = self.listen() {
-                self.shared.monitor.failed(&unavailable(&error));
+                self.shared.topology.failed(&self.master, &unavailable(&error));
             }
-            self.shared.subscriptions.disconnected();
+            self.master.hearing.ends();
+            self.shared.subscriptions.disconnected(&self.master);
             pause = if instant().saturating_duration_since(began) > PAUSE_MAX {
                 PAUSE_MIN
             } else {
@@ -74,16 +106,18 @@ impl Listener {
             };
             self.rest(instant() + pause);
         }
-        self.expire(None);
+        if self.shared.is_ending.load(Ordering::Relaxed) {
+            self.expire(None);
+        }
     }
 
-    fn is_ending(&self) -> bool {
-        self.shared.is_ending.load(Ordering::Relaxed)
+    fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed)
     }
 
     fn rest(&self, until: Instant) {
-        while !self.is_ending() && instant() < until {
-            crate::system::threads::park_timeout(LOOK_INTERVAL);
+        while self.is_wanted() && instant() < until {
+            park_timeout(LOOK_INTERVAL);
             self.expire(Some(instant()));
         }
     }
@@ -96,26 +130,50 @@ impl Listener {
 
     /// Connects and listens until something is wrong.
     fn listen(&mut self) -> RedisResult<()> {
-        let mut connection = Connection::open(&self.shared.address, self.shared.timeout)?;
-        let probe = cmd("SSUBSCRIBE").arg(probe_channel(&self.shared.node)).get_packed_command();
-        connection.send(&probe)?;
-        connection.send(&cmd("SSUBSCRIBE").arg(orders_channel()).get_packed_command())?;
-        self.hearing.heard.store(self.hearing.sent.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.shared.subscriptions.connected(connection.writer()?);
+        let mut version = self.shared.topology.version();
+        let layout = self.shared.topology.layout();
+        let Some(probed) = layout.partitions_of(&self.master).next() else { return Ok(()) };
+        self.probed = probed;
+        let timeout = connect_timeout(self.shared.timeout);
+        let mut connection = Connection::open(&self.master.address, timeout)?;
+        let subscribe = |channel: String| cmd("SSUBSCRIBE").arg(channel).get_packed_command();
+        connection.send(&subscribe(probed.probe_channel(&self.shared.node)))?;
+        let mut hears_orders = layout.is_home(orders_partition(), &self.master);
+        if hears_orders {
+            connection.send(&subscribe(orders_channel()))?;
+        }
+        self.master.hearing.begins(probed);
+        self.shared.subscriptions.connected(&self.master, connection.writer()?);
         self.shared.counters.note(ClusterEvent::ListenerConnected);
         let mut look_at = instant();
-        while !self.is_ending() {
+        while self.is_wanted() {
             let now = instant();
             if now >= look_at {
                 self.expire(Some(now));
                 look_at = now + LOOK_INTERVAL;
             }
+            if version != self.shared.topology.version() {
+                version = self.shared.topology.version();
+                self.shared.subscriptions.go_home();
+                let (is_probed, has_orders) = [probed, orders_partition()]
+                    .map(|of| self.shared.topology.is_home(of, &self.master))
+                    .into();
+                if !is_probed || has_orders != hears_orders {
+                    // Over another connection all of that is as it should be.
+                    return Ok(());
+                }
+                hears_orders = has_orders;
+            }
             match connection.receive(LOOK_INTERVAL)? {
                 Some(Value::Push { kind, data }) => self.pushed(&kind, &data),
-                Some(Value::ServerError(error)) => return Err(error.into()),
+                Some(Value::ServerError(error)) => self.refused(error)?,
                 // Probes that are on their way are heard before.
-                None if self.hearing.is_lost() => {
-                    tracing::warn!("announcements of Redis are not heard any more: a new connection is made");
+                None if self.master.hearing.is_lost() => {
+                    tracing::warn!(
+                        redis = %self.master.address,
+                        "announcements are not heard any more: a new connection is made"
+                    );
+                    self.shared.topology.suspect();
                     return Ok(());
                 }
                 Some(_) | None => {}
@@ -124,8 +182,24 @@ impl Listener {
         Ok(())
     }
 
+    /// A subscription was refused: it belongs elsewhere, or nothing is right here.
+    fn refused(&self, error: redis::ServerError) -> RedisResult<()> {
+        let place = error.details().and_then(|details| redirection(details, &self.master.address));
+        match place {
+            Some((partition, address))
+                if error.kind() == Some(ServerErrorKind::Moved)
+                    && !self.master.address.is_at(&address.host, address.port) =>
+            {
+                self.shared.topology.moved(partition, &address);
+                Ok(())
+            }
+            _ => Err(error.into()),
+        }
+    }
+
     fn pushed(&mut self, kind: &PushKind, data: &[Value]) {
         let Some(channel) = data.first().and_then(text) else { return };
+        let subscriptions = &self.shared.subscriptions;
         match kind {
             PushKind::SMessage => {
                 if let Some(Value::BulkString(payload)) = data.get(1) {
@@ -133,23 +207,29 @@ impl Listener {
                 }
             }
             PushKind::SSubscribe => {
-                let Some(confirmed) = self.shared.subscriptions.confirmed(channel) else { return };
+                let Some(confirmed) = subscriptions.confirmed(channel, &self.master) else { return };
                 confirmed.waiters.into_iter().for_each(|waiter| waiter(true));
                 if confirmed.is_renewed {
                     self.shared.counters.note(ClusterEvent::Resubscribed);
                     miss(&self.shared, &confirmed.room);
                 }
             }
-            PushKind::SUnsubscribe => self.shared.subscriptions.ended(channel),
+            PushKind::SUnsubscribe => {
+                let is_own =
+                    channel == orders_channel() || channel == self.probed.probe_channel(&self.shared.node);
+                if is_own || !subscriptions.ended(channel, &self.master) {
+                    self.shared.topology.suspect();
+                    subscriptions.go_home();
+                }
+            }
             _ => {}
         }
     }
 
     fn announced(&mut self, channel: &str, payload: &[u8]) {
-        if channel == probe_channel(&self.shared.node) {
+        if channel == self.probed.probe_channel(&self.shared.node) {
             let number = std::str::from_utf8(payload).ok().and_then(super::value::whole);
-            self.hearing.heard.fetch_max(number.unwrap_or(0), Ordering::Relaxed);
-            return;
+            return self.master.hearing.was_heard(number.unwrap_or(0));
         }
         if channel == orders_channel() {
             if self.shared.orders.is_asked.swap(true, Ordering::AcqRel) {
@@ -162,7 +242,7 @@ impl Listener {
                 let _is_heard = telling::hear(&shared, asker);
             });
         }
-        let Some(room) = self.shared.subscriptions.room(channel) else { return };
+        let Some(room) = self.shared.subscriptions.room(channel, &self.master) else { return };
         if payload.first() == Some(&b'D') {
             // It is said to be deleted.
             return miss(&self.shared, &room);

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use redis::RedisResult;
-
 use super::answers::{Found, Part, Standing, part, standing};
 use super::asker::Asker;
-use super::connection::Connection;
-use super::error::unavailable;
+use super::error::{not_understood, understood};
+use super::question::Question;
 use super::reaping::reap;
 use super::rooms::{Room, Shown};
 use super::scripts::{OPEN, PAGE};
@@ -61,12 +59,12 @@ pub(super) fn stand(
         partition.users(name),
     ];
     let seen = shared.generations.of(partition);
-    let mut call = OPEN.call(&keys);
-    call.arg(&shared.node).arg(look.word()).arg(&*shown.uid).arg(&shown.epoch).arg(shown.seq);
-    call.arg(shown.at.micros()).arg(&*shown.generation).arg(&*seen.generation).arg(seen.changes);
-    call.arg(nonce()).arg(shared.retention()).arg(partition.channel(name)).arg(name);
-    call.arg(nonce()).arg(nonce());
-    let found = asker.ask(|connection| standing(&OPEN.run(connection, &call)?))?;
+    let call = Question::to_run(&OPEN, partition, &keys);
+    let call = call.arg(&shared.node).arg(look.word()).arg(&*shown.uid).arg(&shown.epoch).arg(shown.seq);
+    let call = call.arg(shown.at.micros()).arg(&*shown.generation).arg(&*seen.generation).arg(seen.changes);
+    let call = call.arg(nonce()).arg(shared.retention()).arg(partition.channel(name)).arg(name);
+    let call = call.arg(nonce()).arg(nonce());
+    let found = understood(standing(&asker.ask(&call)?))?;
     let (generation, changes) = match &found {
         Found::There(standing) => (&standing.generation, standing.changes),
         Found::Gone { generation, changes } => (generation, *changes),
@@ -78,22 +76,23 @@ pub(super) fn stand(
 /// Reads a part of the log of a room; of any room of this name, if `uid` is empty.
 pub(super) fn read_part(
     shared: &Shared,
-    connection: &mut Connection,
+    asker: &mut Asker,
     room: &Room,
     uid: &str,
     request: &PageRequest,
-) -> RedisResult<Option<Part>> {
+) -> Result<Option<Part>, StoreError> {
     let keys = [room.partition.room(&room.name), room.partition.stream(&room.name)];
     let (from, value) = match request.from {
         ReadFrom::Seq(seq) => ("seq", seq),
         ReadFrom::Time(at) => ("time", at.micros()),
         ReadFrom::Last(count) => ("last", count),
     };
-    let mut call = PAGE.call(&keys);
-    call.arg(uid).arg(from).arg(value.min(SEQ_MAX - 1)).arg(request.before.unwrap_or(SEQ_MAX).min(SEQ_MAX));
-    call.arg(request.messages_max.min(PAGE_MESSAGES_MAX)).arg(request.bytes_max);
-    call.arg(u8::from(request.newest_first)).arg(shared.retention());
-    part(&PAGE.run(connection, &call)?, request.newest_first)
+    let before = request.before.unwrap_or(SEQ_MAX).min(SEQ_MAX);
+    let call = Question::to_run(&PAGE, room.partition, &keys);
+    let call = call.arg(uid).arg(from).arg(value.min(SEQ_MAX - 1)).arg(before);
+    let call = call.arg(request.messages_max.min(PAGE_MESSAGES_MAX)).arg(request.bytes_max);
+    let call = call.arg(u8::from(request.newest_first)).arg(shared.retention());
+    understood(part(&asker.ask(&call)?, request.newest_first))
 }
 
 /// The newest messages up to where the log stands, as many as fit a window, oldest first; `None` if it is another log by
@@ -116,7 +115,7 @@ fn newest(
         before: Some(standing.seq + 1),
         now: standing.last_at,
     };
-    let part = asker.ask(|connection| read_part(shared, connection, room, &standing.uid, &request))?;
+    let part = read_part(shared, asker, room, &standing.uid, &request)?;
     let is_the_same = |part: &Part| part.epoch == standing.epoch;
     let Some(mut part) = part.filter(is_the_same) else { return Ok(None) };
     part.messages.reverse();
@@ -142,7 +141,7 @@ pub(super) fn look_at(
         let Found::There(standing) = stand(shared, asker, room, &shown, look)? else { return Ok(None) };
         if attempt == 0
             && standing.users > 0
-            && shared.contact.has_lasted(shared.lease / 2)
+            && shared.may_reap(room.partition)
             && !standing.overdue.is_empty()
         {
             // Whoever opens the room is not told of users that are gone.
@@ -166,8 +165,8 @@ fn opened(
     recent: Vec<Stored>,
 ) -> Result<Opened, StoreError> {
     let options = &shared.options;
-    let settings = super::settings::parse(&standing.settings)
-        .ok_or_else(|| unavailable(&super::error::not_understood("the settings of a room")))?;
+    let settings = super::settings::parse(&standing.settings);
+    let settings = understood(settings.ok_or_else(|| not_understood("the settings of a room")))?;
     Ok(Opened {
         id,
         epoch: standing.epoch,

@@ -24,6 +24,17 @@ const TAGS: [u16; PARTITIONS] = [
     224, 150, 228, 27, 430, 23, 0, 427, 4, 423, 8, 233, 38, 237,
 ];
 
+/// Slots in the range that a partition is in.
+const SLOTS_EACH: u16 = 64;
+
+/// The slot of keys with this tag.
+fn slot(tag: &str) -> u16 {
+    let crc = tag.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| (crc << 1) ^ ((crc >> 15) * 0x1021))
+    });
+    crc % 16_384
+}
+
 /// One of the partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Partition(u8);
@@ -52,6 +63,17 @@ impl Partition {
         usize::from(self.0)
     }
 
+    /// The one whose keys are in this slot, if there is any.
+    pub(super) fn in_slot(slot: u16) -> Option<Partition> {
+        let partition = Partition(u8::try_from(slot / SLOTS_EACH).ok()?);
+        (partition.slot() == slot).then_some(partition)
+    }
+
+    /// The slot of its tag, as the specification of Redis Cluster has it: CRC-16/XMODEM.
+    pub(super) fn slot(self) -> u16 {
+        slot(&format!("p{}", self.tag()))
+    }
+
     /// The number in its tag.
     pub(super) fn tag(self) -> u16 {
         TAGS[self.index()]
@@ -62,20 +84,14 @@ impl Partition {
 mod tests {
     use super::*;
 
-    /// The slot of a tag, as the specification of Redis Cluster has it: CRC-16/XMODEM.
-    fn slot(tag: &str) -> usize {
-        let crc = tag.bytes().fold(0_u16, |crc, byte| {
-            (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| (crc << 1) ^ ((crc >> 15) * 0x1021))
-        });
-        usize::from(crc) % 16_384
-    }
-
     #[test]
     fn tags_are_spread_evenly_over_the_slots() {
         // An example of the specification.
         assert_eq!(slot("123456789"), 0x31c3);
         for partition in Partition::all() {
-            assert_eq!(slot(&format!("p{}", partition.tag())) / 64, partition.index());
+            assert_eq!(usize::from(partition.slot()) / 64, partition.index());
+            assert_eq!(Partition::in_slot(partition.slot()), Some(partition));
+            assert_eq!(Partition::in_slot(partition.slot() ^ 1), None);
         }
     }
 

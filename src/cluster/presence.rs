@@ -1,10 +1,10 @@
 //! Who is in a room, on all nodes.
 
-use redis::{RedisResult, Value, cmd};
+use redis::Value;
 
 use super::asker::Asker;
-use super::connection::Connection;
-use super::error::{not_understood, unavailable};
+use super::error::{not_understood, understood};
+use super::question::Question;
 use super::reaping::reap;
 use super::rooms::Room;
 use super::scripts::RENEW;
@@ -27,16 +27,20 @@ fn presence(stay: &str) -> Option<Presence> {
 /// The sessions in a room, without those of nodes that are gone.
 pub(super) fn sessions(shared: &Shared, asker: &mut Asker, room: &Room) -> Result<Vec<Presence>, StoreError> {
     // Nodes without members of the room do not look after those that have some.
-    if shared.contact.has_lasted(shared.lease / 2) {
-        let mut look = RENEW.call(&[room.partition.nodes()]);
-        look.arg(&shared.node).arg(0);
-        let answer = asker.ask(|connection| RENEW.run(connection, &look))?;
-        let (_, overdue) = renewed(&answer).ok_or_else(|| unavailable(&not_understood("leases")))?;
+    if shared.may_reap(room.partition) {
+        let look = Question::to_run(&RENEW, room.partition, &[room.partition.nodes()]);
+        let answer = asker.ask(&look.arg(&shared.node).arg(0))?;
+        let (_, overdue) = understood(renewed(&answer).ok_or_else(|| not_understood("leases")))?;
         for node in overdue {
             reap(shared, asker, room.partition, &node, instant() + shared.timeout)?;
         }
     }
-    asker.ask(|connection| stays(connection, room))
+    let stays = asker.ask(&Question::new(room.partition, "HVALS").arg(room.partition.stays(&room.name)))?;
+    let stays = match &stays {
+        Value::Array(stays) | Value::Set(stays) => stays.iter().map(|stay| presence(text(stay)?)).collect(),
+        _ => None,
+    };
+    understood(stays.ok_or_else(|| not_understood("who is in a room")))
 }
 
 /// Whether a lease was held all the time, and the nodes that have not renewed theirs.
@@ -44,16 +48,6 @@ pub(super) fn renewed(answer: &Value) -> Option<(bool, Vec<Box<str>>)> {
     let [held, overdue] = list(answer)? else { return None };
     let nodes = texts(overdue)?.into_iter().map(|node| hex(node).map(|_| node.into()));
     Some((text(held)? == "1", nodes.collect::<Option<_>>()?))
-}
-
-fn stays(connection: &mut Connection, room: &Room) -> RedisResult<Vec<Presence>> {
-    let stays = connection.ask(cmd("HVALS").arg(room.partition.stays(&room.name)))?;
-    let stays = match &stays {
-        Value::Array(stays) | Value::Set(stays) => stays,
-        _ => return Err(not_understood("who is in a room")),
-    };
-    let sessions: Option<Vec<Presence>> = stays.iter().map(|stay| presence(text(stay)?)).collect();
-    sessions.ok_or_else(|| not_understood("who is in a room"))
 }
 
 #[cfg(test)]

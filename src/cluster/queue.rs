@@ -4,10 +4,12 @@
 //! a time. A turn whose answer is missing keeps its number, and nothing else of its room is sent before it is settled.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::draft::Draft;
+use super::partition::Partition;
 use super::rooms::Room;
 use crate::rooms::store_api::{Placed, RecordBatch, RoomId};
 use crate::store::{Answer, Permit};
@@ -69,8 +71,10 @@ struct RoomQueue {
 pub(super) struct Queue {
     jobs: BTreeMap<u64, Job>,
     rooms: HashMap<RoomId, RoomQueue, RandomState>,
-    /// Rooms that may have something to send, each once.
-    ready: VecDeque<RoomId>,
+    /// Rooms that may have something to send, each once, by their partitions.
+    ready: BTreeMap<Partition, VecDeque<RoomId>>,
+    /// The partition of the last turn, behind which it is looked for the next.
+    last_partition: Option<Partition>,
     last_job: u64,
     last_turn: u64,
     /// Turns that may have been appended, and how often one was taken again.
@@ -118,32 +122,42 @@ impl Queue {
 
     fn push(&mut self, room: &Arc<Room>, waiting: Waiting) {
         let queue = self.rooms.entry(room.id).or_insert_with(|| {
-            self.ready.push_back(room.id);
+            self.ready.entry(room.partition).or_default().push_back(room.id);
             RoomQueue { room: room.clone(), waiting: VecDeque::new(), unsettled: None, is_under_way: false }
         });
         queue.waiting.push_back(waiting);
     }
 
-    /// The next turn of each room that has one, up to `count`.
-    pub(super) fn take_turns(&mut self, count: usize, now: Instant) -> Vec<Turn> {
-        let mut turns = Vec::new();
-        while turns.len() < count
-            && let Some(id) = self.ready.pop_front()
-        {
-            let Some(queue) = self.rooms.get_mut(&id) else { continue };
+    /// The next turn of a room that has one, in one of the partitions that are `wanted`; each has its turn.
+    pub(super) fn take_turn(&mut self, now: Instant, wanted: impl Fn(Partition) -> bool) -> Option<Turn> {
+        loop {
+            let behind = self.last_partition.map_or(Bound::Unbounded, Bound::Excluded);
+            let all = self.ready.range((behind, Bound::Unbounded)).chain(self.ready.iter());
+            let partition = all.map(|(partition, _)| *partition).find(|partition| wanted(*partition))?;
+            self.last_partition = Some(partition);
+            let rooms = self.ready.get_mut(&partition)?;
+            let room = rooms.pop_front();
+            if rooms.is_empty() {
+                self.ready.remove(&partition);
+            }
+            let Some((id, queue)) = room.and_then(|id| Some((id, self.rooms.get_mut(&id)?))) else {
+                continue;
+            };
             let unsettled = queue.unsettled.take();
             if unsettled.is_some() {
                 self.unsettled -= 1;
                 self.repeated += 1;
             }
-            let Some(turn) = unsettled.or_else(|| queue.next_turn(&mut self.last_turn, now)) else {
-                self.rooms.remove(&id);
-                continue;
-            };
-            queue.is_under_way = true;
-            turns.push(turn);
+            match unsettled.or_else(|| queue.next_turn(&mut self.last_turn, now)) {
+                Some(turn) => {
+                    queue.is_under_way = true;
+                    return Some(turn);
+                }
+                None => {
+                    self.rooms.remove(&id);
+                }
+            }
         }
-        turns
     }
 
     /// What became of each message of a turn.
@@ -189,7 +203,7 @@ impl Queue {
     fn go_on(&mut self, room: RoomId) {
         if let Some(queue) = self.rooms.get_mut(&room) {
             queue.is_under_way = false;
-            self.ready.push_back(room);
+            self.ready.entry(queue.room.partition).or_default().push_back(room);
         }
     }
 
@@ -256,9 +270,9 @@ impl Queue {
         (self.unsettled, std::mem::take(&mut self.repeated))
     }
 
-    /// Whether something could be sent.
-    pub(super) fn has_ready(&self) -> bool {
-        !self.ready.is_empty()
+    /// The partitions in which something may be sent.
+    pub(super) fn ready(&self) -> impl Iterator<Item = Partition> {
+        self.ready.keys().copied()
     }
 
     /// Whether nobody waits for anything.
@@ -352,7 +366,11 @@ mod tests {
         }
 
         fn turns(&mut self) -> Vec<Turn> {
-            self.queue.take_turns(100, self.now)
+            let turns = std::iter::from_fn(|| self.queue.take_turn(self.now, |_| true));
+            let mut turns: Vec<Turn> = turns.collect();
+            // Whatever partitions their rooms are in.
+            turns.sort_by(|one, other| one.room.name.cmp(&other.room.name));
+            turns
         }
 
         fn answered(&mut self) -> Vec<(usize, Vec<Placed>)> {
@@ -387,6 +405,21 @@ mod tests {
         let first = vec![Placed::At(1), Placed::Nothing, Placed::At(2)];
         assert_eq!(world.answered(), [(0, first), (0, vec![Placed::At(4)])]);
         assert!(world.turns().is_empty() && world.queue.rooms.is_empty());
+    }
+
+    #[test]
+    fn partitions_that_are_not_wanted_wait_and_the_others_take_turns() {
+        let mut world = World::new();
+        world.append(0, &[("a", "1"), ("b", "2")]);
+        let [a, b] = ["a", "b"].map(Partition::of);
+        assert!(world.queue.take_turn(world.now, |_| false).is_none());
+        assert!(world.queue.ready().all(|of| of == a || of == b));
+        let first = world.queue.take_turn(world.now, |of| of == b).unwrap();
+        assert_eq!(contents(&first), ["2"]);
+        assert!(world.queue.take_turn(world.now, |of| of == b).is_none());
+        world.queue.put_back(first);
+        let order = [(); 2].map(|()| world.queue.take_turn(world.now, |_| true).unwrap().room.partition);
+        assert_eq!(order, [a, b], "the one that has not just had its turn comes first");
     }
 
     #[test]

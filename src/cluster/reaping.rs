@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use redis::{RedisResult, Value, cmd};
+use redis::Value;
 
 use super::asker::Asker;
-use super::connection::Connection;
-use super::error::not_understood;
+use super::error::{not_understood, understood};
 use super::fence::fence;
 use super::partition::Partition;
+use super::question::Question;
 use super::scripts::{BURY, REAP};
 use super::shared::{Shared, nonce};
 use super::value::{list, text, texts, whole};
@@ -26,11 +26,13 @@ pub(super) fn reap(
     node: &str,
     until: Instant,
 ) -> Result<(), StoreError> {
-    // The question may go to another server than the one that was last asked.
-    asker.ask(|connection| fence(shared, connection, Partition::all()))?;
+    if let Some(home) = shared.topology.layout().home(partition) {
+        // The question may go to another server than the one that was last asked.
+        fence(shared, asker, home)?;
+    }
     tracing::info!(node, "a node is gone: its members are taken to have left");
     loop {
-        let rooms = asker.ask(|connection| rooms_of(connection, partition, node))?;
+        let rooms = rooms_of(asker, partition, node)?;
         if rooms.is_empty() {
             break;
         }
@@ -39,7 +41,7 @@ pub(super) fn reap(
                 return Ok(());
             }
             while {
-                let answer = asker.ask(|connection| end_stays(shared, connection, partition, node, &room))?;
+                let answer = end_stays(shared, asker, partition, node, &room)?;
                 match answer {
                     None => return Ok(()),
                     Some(Ended { stays, is_more }) => {
@@ -51,22 +53,19 @@ pub(super) fn reap(
         }
     }
     let keys = [partition.nodes(), partition.rooms_of_node(node)];
-    let mut bury = BURY.call(&keys);
-    bury.arg(node);
-    asker.ask(|connection| BURY.run(connection, &bury)).map(drop)
+    asker.ask(&Question::to_run(&BURY, partition, &keys).arg(node)).map(drop)
 }
 
 /// Some of the rooms in which a node has stays.
-fn rooms_of(connection: &mut Connection, partition: Partition, node: &str) -> RedisResult<Vec<String>> {
-    let mut scan = cmd("HRANDFIELD");
-    scan.arg(partition.rooms_of_node(node)).arg(ROOMS);
-    let found = connection.ask(&scan)?;
+fn rooms_of(asker: &mut Asker, partition: Partition, node: &str) -> Result<Vec<String>, StoreError> {
+    let scan = Question::new(partition, "HRANDFIELD").arg(partition.rooms_of_node(node)).arg(ROOMS);
+    let found = asker.ask(&scan)?;
     if matches!(found, Value::Nil) {
         return Ok(Vec::new());
     }
     let rooms =
         list(&found).and_then(|rooms| rooms.iter().map(|room| text(room).map(str::to_owned)).collect());
-    rooms.ok_or_else(|| not_understood("the rooms of a node"))
+    understood(rooms.ok_or_else(|| not_understood("the rooms of a node")))
 }
 
 /// Stays that were ended.
@@ -79,11 +78,11 @@ struct Ended {
 /// Ends stays in a room; `None`: the node is there.
 fn end_stays(
     shared: &Shared,
-    connection: &mut Connection,
+    asker: &mut Asker,
     partition: Partition,
     node: &str,
     room: &str,
-) -> RedisResult<Option<Ended>> {
+) -> Result<Option<Ended>, StoreError> {
     let keys = [
         partition.room(room),
         partition.stream(room),
@@ -94,10 +93,10 @@ fn end_stays(
         partition.nodes(),
     ];
     let seen = shared.generations.of(partition);
-    let mut call = REAP.call(&keys);
-    call.arg(node).arg(room).arg(partition.channel(room)).arg(nonce()).arg(&shared.leave_notice);
-    call.arg(&shared.node).arg(&*seen.generation).arg(seen.changes).arg(shared.retention());
-    let answer = REAP.run(connection, &call)?;
+    let call = Question::to_run(&REAP, partition, &keys);
+    let call = call.arg(node).arg(room).arg(partition.channel(room)).arg(nonce()).arg(&shared.leave_notice);
+    let call = call.arg(&shared.node).arg(&*seen.generation).arg(seen.changes).arg(shared.retention());
+    let answer = asker.ask(&call)?;
     let ended = |is_more, stays| whole(stays).map(|stays| Some(Ended { stays, is_more }));
     let ended = match texts(&answer).as_deref() {
         Some(["alive"]) => Some(None),
@@ -105,5 +104,5 @@ fn end_stays(
         Some(["more", stays]) => ended(true, stays),
         _ => None,
     };
-    ended.ok_or_else(|| not_understood("the end of stays"))
+    understood(ended.ok_or_else(|| not_understood("the end of stays")))
 }

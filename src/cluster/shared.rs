@@ -4,25 +4,24 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::address::Address;
 use super::asker::Asker;
 use super::behind::Behind;
-use super::contact::Contact;
 use super::counters::{Counters, RequestTimes};
 use super::generation::Generations;
-use super::histories::Histories;
 use super::orders::Orders;
+use super::partition::Partition;
 use super::rooms::{Room, Rooms};
 use super::stays::Stays;
 use super::subscriptions::Subscriptions;
 use super::tasks::Tasks;
+use super::topology::Topology;
 use crate::store::{Monitor, Options};
 
 /// What all threads have in common.
 pub(super) struct Shared {
     /// This process, 16 hex digits.
     pub(super) node: String,
-    pub(super) address: Arc<Address>,
+    pub(super) topology: Arc<Topology>,
     pub(super) timeout: Duration,
     pub(super) lease: Duration,
     pub(super) options: Options,
@@ -36,18 +35,20 @@ pub(super) struct Shared {
     pub(super) orders: Orders,
     /// What a LEAVE says; `{username}` stands for the user's name.
     pub(super) leave_notice: String,
-    pub(super) contact: Contact,
     pub(super) counters: Counters,
-    pub(super) histories: Histories,
-    /// Whether Redis answers and does not append.
-    pub(super) is_refusing: AtomicBool,
     pub(super) is_ending: AtomicBool,
 }
 
 impl Shared {
     /// One who asks over a connection of its own.
     pub(super) fn asker(&self, times: &RequestTimes) -> Asker {
-        Asker::new(self.address.clone(), self.timeout, self.monitor.clone(), times.clone())
+        Asker::new(self.topology.clone(), self.timeout, times.clone())
+    }
+
+    /// Whether the master of a partition has answered this node for half a lease: others have had the time to renew theirs.
+    pub(super) fn may_reap(&self, partition: Partition) -> bool {
+        let layout = self.topology.layout();
+        layout.home(partition).is_some_and(|home| home.contact.has_lasted(self.lease / 2))
     }
 
     /// The channel of a room is wanted by one less.

@@ -1,15 +1,16 @@
-//! The channels that are listened to, whoever asks for them.
+//! The channels that are listened to, whoever asks for them, each with the master that has its partition.
 
 use std::collections::HashMap;
-use std::io::Write;
-use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use redis::cmd;
 
+use super::layout::Master;
 use super::rooms::Room;
-use crate::system::{RandomState, TcpStream};
+use super::topology::Topology;
+use super::wire::WireWriter;
+use crate::system::RandomState;
 
 /// Hears whether a channel is listened to, once.
 pub(super) type Waiter = Box<dyn FnOnce(bool) + Send>;
@@ -17,6 +18,8 @@ pub(super) type Waiter = Box<dyn FnOnce(bool) + Send>;
 /// The channel of one room.
 struct Channel {
     room: Arc<Room>,
+    /// Where it is subscribed, if anywhere.
+    at: Option<Arc<Master>>,
     /// How many want it. Nobody: it is on its way out.
     users: u32,
     /// Subscriptions that were sent over this connection, and those that Redis has confirmed; likewise endings.
@@ -31,13 +34,15 @@ struct Channel {
 
 #[derive(Default)]
 struct Channels {
-    writer: Option<TcpStream>,
+    writers: Vec<(Arc<Master>, WireWriter)>,
     by_name: HashMap<String, Channel, RandomState>,
 }
 
 /// The channels that are listened to.
-#[derive(Default)]
-pub(super) struct Subscriptions(Mutex<Channels>);
+pub(super) struct Subscriptions {
+    topology: Arc<Topology>,
+    channels: Mutex<Channels>,
+}
 
 /// A subscription was confirmed.
 pub(super) struct Confirmed {
@@ -47,32 +52,66 @@ pub(super) struct Confirmed {
     pub(super) waiters: Vec<Waiter>,
 }
 
+impl Channel {
+    fn is_at(&self, master: &Arc<Master>) -> bool {
+        self.at.as_ref().is_some_and(|at| Arc::ptr_eq(at, master))
+    }
+
+    /// It is not subscribed any more.
+    fn leave(&mut self) {
+        self.at = None;
+        self.is_renewed |= self.confirmed > 0;
+        (self.sent, self.confirmed, self.endings) = (0, 0, 0);
+    }
+
+    /// It is about to be subscribed at a master.
+    fn enter(&mut self, master: &Arc<Master>) {
+        self.leave();
+        self.at = Some(master.clone());
+        self.sent = 1;
+        self.waiters.iter_mut().for_each(|(due, ..)| *due = 1);
+    }
+}
+
 impl Channels {
+    fn is_connected(&self, master: &Arc<Master>) -> bool {
+        self.writers.iter().any(|(to, _)| Arc::ptr_eq(to, master))
+    }
+
     /// Sends a command. If that fails, the connection ends, and the thread that listens makes another one.
-    fn send(&mut self, command: &str, channels: &[&str]) {
-        let Some(writer) = &mut self.writer else { return };
+    fn send(&mut self, master: &Arc<Master>, command: &str, channels: &[String]) {
+        let Some((_, writer)) = self.writers.iter_mut().find(|(to, _)| Arc::ptr_eq(to, master)) else {
+            return;
+        };
+        // Each alone: a Redis Cluster takes no two of different slots in one command.
         let packed: Vec<u8> =
             channels.iter().flat_map(|channel| cmd(command).arg(channel).get_packed_command()).collect();
         if writer.write_all(&packed).is_err() {
-            let _is_gone = writer.shutdown(Shutdown::Both);
-            self.writer = None;
+            writer.shutdown();
+            self.writers.retain(|(to, _)| !Arc::ptr_eq(to, master));
         }
     }
 }
 
 impl Subscriptions {
+    pub(super) fn new(topology: Arc<Topology>) -> Subscriptions {
+        Subscriptions { topology, channels: Mutex::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Channels> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Listens to the channel of a room until it is [released](Subscriptions::release); `waiter` hears when that is so,
     /// or at `until` that it is not.
     pub(super) fn acquire(&self, room: &Arc<Room>, until: Instant, waiter: Waiter) {
         let name = room.partition.channel(&room.name);
+        let home = self.topology.layout().home(room.partition).cloned();
         let mut channels = self.lock();
-        let is_connected = channels.writer.is_some();
+        let home = home.filter(|home| channels.is_connected(home));
         let channel = channels.by_name.entry(name.clone()).or_insert_with(|| Channel {
             room: room.clone(),
+            at: None,
             users: 0,
             sent: 0,
             confirmed: 0,
@@ -82,18 +121,26 @@ impl Subscriptions {
         });
         channel.room = room.clone();
         channel.users += 1;
-        let is_new = channel.users == 1 && is_connected;
-        if is_new {
-            channel.sent += 1;
-        }
+        let to = match (&channel.at, home) {
+            (Some(at), Some(home)) if Arc::ptr_eq(at, &home) && channel.users == 1 => {
+                channel.sent += 1;
+                Some(home)
+            }
+            (None, Some(home)) => {
+                channel.enter(&home);
+                Some(home)
+            }
+            // It is there, or comes when whoever listens has a connection, or has seen that it is elsewhere.
+            _ => None,
+        };
         let due = channel.sent.max(1);
         if channel.confirmed >= due {
             drop(channels);
             return waiter(true);
         }
         channel.waiters.push((due, until, waiter));
-        if is_new {
-            channels.send("SSUBSCRIBE", &[&name]);
+        if let Some(to) = to {
+            channels.send(&to, "SSUBSCRIBE", &[name]);
         }
     }
 
@@ -101,18 +148,17 @@ impl Subscriptions {
     pub(super) fn release(&self, room: &Room) {
         let name = room.partition.channel(&room.name);
         let mut channels = self.lock();
-        let is_connected = channels.writer.is_some();
         let Some(channel) = channels.by_name.get_mut(&name) else { return };
         channel.users = channel.users.saturating_sub(1);
         if channel.users > 0 {
             return;
         }
-        if !is_connected {
+        let Some(at) = channel.at.clone() else {
             channels.by_name.remove(&name);
             return;
-        }
+        };
         channel.endings += 1;
-        channels.send("SUNSUBSCRIBE", &[&name]);
+        channels.send(&at, "SUNSUBSCRIBE", &[name]);
     }
 
     /// The channel belongs to this room by now, which has the name of the one before.
@@ -122,9 +168,12 @@ impl Subscriptions {
         }
     }
 
-    /// The room that a channel belongs to.
-    pub(super) fn room(&self, channel: &str) -> Option<Arc<Room>> {
-        self.lock().by_name.get(channel).map(|channel| channel.room.clone())
+    /// The room that a channel belongs to, if it is listened to at this master, which still has it.
+    pub(super) fn room(&self, channel: &str, master: &Arc<Master>) -> Option<Arc<Room>> {
+        let channels = self.lock();
+        let channel = channels.by_name.get(channel).filter(|channel| channel.is_at(master))?;
+        // What another master has announced since stands in another log, if this one has lost something.
+        self.topology.is_home(channel.room.partition, master).then(|| channel.room.clone())
     }
 
     /// The rooms whose channels are wanted.
@@ -134,37 +183,59 @@ impl Subscriptions {
         wanted.map(|channel| channel.room.clone()).collect()
     }
 
-    /// There is a connection: everything is subscribed over it.
-    pub(super) fn connected(&self, writer: TcpStream) {
+    /// There is a connection to a master: what belongs there is subscribed over it.
+    pub(super) fn connected(&self, master: &Arc<Master>, writer: WireWriter) {
         let mut channels = self.lock();
+        channels.writers.retain(|(to, _)| !Arc::ptr_eq(to, master));
+        channels.writers.push((master.clone(), writer));
+        channels.by_name.values_mut().filter(|channel| channel.is_at(master)).for_each(Channel::leave);
+        drop(channels);
+        self.go_home();
+    }
+
+    /// Partitions have come to other masters: their channels are subscribed there.
+    pub(super) fn go_home(&self) {
+        let layout = self.topology.layout();
+        let mut channels = self.lock();
+        let connected: Vec<Arc<Master>> = channels.writers.iter().map(|(to, _)| to.clone()).collect();
+        let mut moved: Vec<Vec<String>> = connected.iter().map(|_| Vec::new()).collect();
+        let mut left: Vec<(Arc<Master>, String)> = Vec::new();
+        channels.by_name.retain(|name, channel| {
+            let home = layout.home(channel.room.partition);
+            if home.is_some_and(|home| channel.is_at(home)) {
+                return true;
+            }
+            left.extend(channel.at.take().map(|at| (at, name.clone())));
+            channel.leave();
+            let place = connected.iter().position(|to| home.is_some_and(|home| Arc::ptr_eq(home, to)));
+            if let Some((place, to)) = place.and_then(|place| Some((place, connected.get(place)?)))
+                && channel.users > 0
+            {
+                channel.enter(to);
+                moved[place].push(name.clone());
+            }
+            channel.users > 0
+        });
+        for (at, name) in left {
+            channels.send(&at, "SUNSUBSCRIBE", &[name]);
+        }
+        for (to, names) in connected.iter().zip(&moved) {
+            names.chunks(1_000).for_each(|some| channels.send(to, "SSUBSCRIBE", some));
+        }
+    }
+
+    /// The connection to a master is gone.
+    pub(super) fn disconnected(&self, master: &Arc<Master>) {
+        let mut channels = self.lock();
+        channels.writers.retain(|(to, _)| !Arc::ptr_eq(to, master));
+        channels.by_name.values_mut().filter(|channel| channel.is_at(master)).for_each(Channel::leave);
         channels.by_name.retain(|_, channel| channel.users > 0);
-        for channel in channels.by_name.values_mut() {
-            channel.is_renewed = channel.confirmed > 0 || channel.is_renewed;
-            (channel.sent, channel.confirmed, channel.endings) = (1, 0, 0);
-            channel.waiters.iter_mut().for_each(|(due, ..)| *due = 1);
-        }
-        channels.writer = Some(writer);
-        let names: Vec<String> = channels.by_name.keys().cloned().collect();
-        for some in names.chunks(1_000) {
-            let some: Vec<&str> = some.iter().map(String::as_str).collect();
-            channels.send("SSUBSCRIBE", &some);
-        }
     }
 
-    /// The connection is gone.
-    pub(super) fn disconnected(&self) {
+    /// A master has confirmed a subscription.
+    pub(super) fn confirmed(&self, name: &str, master: &Arc<Master>) -> Option<Confirmed> {
         let mut channels = self.lock();
-        channels.writer = None;
-        for channel in channels.by_name.values_mut() {
-            channel.is_renewed |= channel.confirmed > 0;
-            (channel.sent, channel.confirmed, channel.endings) = (0, 0, 0);
-        }
-    }
-
-    /// Redis has confirmed a subscription.
-    pub(super) fn confirmed(&self, name: &str) -> Option<Confirmed> {
-        let mut channels = self.lock();
-        let channel = channels.by_name.get_mut(name)?;
+        let channel = channels.by_name.get_mut(name).filter(|channel| channel.is_at(master))?;
         channel.confirmed += 1;
         let confirmed = channel.confirmed;
         let waiters = channel.waiters.extract_if(.., |(due, ..)| *due <= confirmed);
@@ -173,14 +244,21 @@ impl Subscriptions {
         Some(Confirmed { room: channel.room.clone(), is_renewed, waiters })
     }
 
-    /// Redis has confirmed that a subscription has ended.
-    pub(super) fn ended(&self, name: &str) {
+    /// A master has ended a subscription. False if nobody has asked for that: it has the channel no more.
+    pub(super) fn ended(&self, name: &str, master: &Arc<Master>) -> bool {
         let mut channels = self.lock();
-        let Some(channel) = channels.by_name.get_mut(name) else { return };
-        channel.endings = channel.endings.saturating_sub(1);
+        let Some(channel) = channels.by_name.get_mut(name).filter(|channel| channel.is_at(master)) else {
+            return true;
+        };
+        if channel.endings == 0 {
+            channel.leave();
+            return false;
+        }
+        channel.endings -= 1;
         if channel.users == 0 && channel.endings == 0 && channel.confirmed >= channel.sent {
             channels.by_name.remove(name);
         }
+        true
     }
 
     /// Those who have waited long enough.

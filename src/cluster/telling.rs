@@ -2,12 +2,12 @@
 
 use std::sync::PoisonError;
 
-use redis::{RedisResult, Value, cmd};
+use redis::Value;
 
 use super::asker::Asker;
-use super::connection::Connection;
-use super::error::not_understood;
+use super::error::{not_understood, understood};
 use super::orders::{orders_channel, partition};
+use super::question::Question;
 use super::shared::Shared;
 use super::value::{list, text};
 use crate::store::{ClusterEvent, StoreError};
@@ -22,11 +22,11 @@ const READ_MAX: usize = 100;
 /// Gives the orders that wait.
 pub(super) fn give(shared: &Shared, asker: &mut Asker) -> Result<(), StoreError> {
     while let Some(order) = shared.orders.pop() {
-        let mut add = cmd("XADD");
-        add.arg(partition().commands()).arg("MAXLEN").arg("~").arg(KEPT).arg("*").arg("d").arg(&*order);
-        let mut tell = cmd("SPUBLISH");
-        tell.arg(orders_channel()).arg("");
-        let given = asker.ask(|connection| connection.ask(&add).and_then(|_| connection.ask(&tell)));
+        let add =
+            Question::new(partition(), "XADD").arg(partition().commands()).arg("MAXLEN").arg("~").arg(KEPT);
+        let add = add.arg("*").arg("d").arg(&*order);
+        let tell = Question::new(partition(), "SPUBLISH").arg(orders_channel()).arg("");
+        let given = asker.ask(&add).and_then(|_| asker.ask(&tell));
         if let Err(error) = given {
             shared.orders.put_back(order);
             return Err(error);
@@ -40,11 +40,11 @@ pub(super) fn give(shared: &Shared, asker: &mut Asker) -> Result<(), StoreError>
 pub(super) fn hear(shared: &Shared, asker: &mut Asker) -> Result<(), StoreError> {
     let mut heard = lock_long(&shared.orders.heard);
     let Some(last) = heard.as_mut() else {
-        *heard = Some(asker.ask(newest)?);
+        *heard = Some(newest(asker)?);
         return Ok(());
     };
     loop {
-        let orders = asker.ask(|connection| after(connection, last))?;
+        let orders = after(asker, last)?;
         let listener = shared.orders.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let count = orders.len();
         for (id, order) in orders {
@@ -61,22 +61,22 @@ pub(super) fn hear(shared: &Shared, asker: &mut Asker) -> Result<(), StoreError>
 }
 
 /// The id of the newest.
-fn newest(connection: &mut Connection) -> RedisResult<String> {
-    let key = partition().commands();
-    let found = connection.ask(cmd("XREVRANGE").arg(key).arg("+").arg("-").arg("COUNT").arg(1))?;
-    let entries = list(&found).ok_or_else(|| not_understood("orders"))?;
-    match entries {
-        [] => Ok("0-0".to_owned()),
-        [newest, ..] => order(newest).map(|(id, _)| id).ok_or_else(|| not_understood("an order")),
-    }
+fn newest(asker: &mut Asker) -> Result<String, StoreError> {
+    let range = Question::new(partition(), "XREVRANGE").arg(partition().commands());
+    let found = asker.ask(&range.arg("+").arg("-").arg("COUNT").arg(1))?;
+    let id = match list(&found) {
+        Some([]) => Some("0-0".to_owned()),
+        Some([newest, ..]) => order(newest).map(|(id, _)| id),
+        None => None,
+    };
+    understood(id.ok_or_else(|| not_understood("an order")))
 }
 
-fn after(connection: &mut Connection, id: &str) -> RedisResult<Vec<(String, Option<String>)>> {
-    let mut range = cmd("XRANGE");
-    range.arg(partition().commands()).arg(format!("({id}")).arg("+").arg("COUNT").arg(READ_MAX);
-    let found = connection.ask(&range)?;
+fn after(asker: &mut Asker, id: &str) -> Result<Vec<(String, Option<String>)>, StoreError> {
+    let range = Question::new(partition(), "XRANGE").arg(partition().commands());
+    let found = asker.ask(&range.arg(format!("({id}")).arg("+").arg("COUNT").arg(READ_MAX))?;
     let orders = list(&found).and_then(|entries| entries.iter().map(order).collect());
-    orders.ok_or_else(|| not_understood("orders"))
+    understood(orders.ok_or_else(|| not_understood("orders")))
 }
 
 /// The id of an entry, and the order, if it is one.

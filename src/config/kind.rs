@@ -399,16 +399,18 @@ impl ValueKind for EngineUrl {
     fn read(&self, raw: &RawValue<'_>) -> Result<Option<Secret>, String> {
         let secret = Confidential { example: self.example }.read(raw)?;
         let is_one = |secret: &Secret| {
-            let place = secret
-                .reveal()
-                .strip_prefix("redis://")
-                .map(|rest| rest.rsplit_once('@').map_or(rest, |(_, place)| place));
-            place.is_some_and(|place| !place.is_empty() && !place.starts_with(['/', ':']))
+            let (scheme, rest) = secret.reveal().split_once("://").unwrap_or_default();
+            let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+            let is_known = ["redis", "rediss", "valkey", "valkeys", "redis-sentinel", "rediss-sentinel"]
+                .contains(&scheme);
+            is_known && !place.is_empty() && !place.starts_with(['/', ':', ','])
         };
         match secret {
-            Some(secret) if !is_one(&secret) => {
-                Err("must be redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]".to_owned())
-            }
+            Some(secret) if !is_one(&secret) => Err(
+                "must be redis://[USER:PASSWORD@]HOST[:PORT][,HOST…][/DATABASE], rediss://… over TLS, or \
+                     redis-sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST…][/DATABASE]#MASTER"
+                    .to_owned(),
+            ),
             secret => Ok(secret),
         }
     }

@@ -296,8 +296,16 @@ section! {
     /// and `history.durability` say does not hold for chat rooms then.
     Cluster {
         /// Where Redis is: "redis://HOST:PORT/DATABASE" (6379 and 0 if they are left out), with USER:PASSWORD@ before the host if
-        /// need be. Not set: this server is alone.
+        /// need be; some nodes of a Redis Cluster: "redis://HOST:PORT,HOST:PORT"; Sentinels and the name that they give to the
+        /// master: "redis-sentinel://HOST:PORT,HOST:PORT/DATABASE#NAME" (26379), with ?sentinel_password=… before # if they ask
+        /// for one; over TLS "rediss://" and "rediss-sentinel://". Not set: this server is alone.
         url: Option<Secret> = None, EngineUrl { example: "redis://127.0.0.1:6379" };
+        /// The certificates by which those of Redis have to be signed (PEM), over TLS. Not set: those that the system trusts.
+        ca: Option<PathBuf> = None, File { example: "/etc/foghorn/redis-ca.pem" };
+        /// The certificate that this server shows to Redis over TLS, if it is asked for one (PEM).
+        certificate: Option<PathBuf> = None, File { example: "/etc/foghorn/redis-client.pem" };
+        /// The private key of that certificate (PEM).
+        key: Option<PathBuf> = None, File { example: "/etc/foghorn/redis-client-key.pem" };
         /// How long Redis may take to answer. After that a publisher is told "unavailable", or answered with 503.
         timeout: Duration = Duration::from_secs(2), Time { range: Duration::from_millis(100)..=Duration::from_secs(60), zero: false };
         /// How long after its last sign of life a server counts as gone: its users are then announced as having left.

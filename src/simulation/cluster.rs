@@ -146,6 +146,7 @@ impl World {
     #[must_use]
     pub fn join(&self, node: usize, config: &Config) -> Joining {
         let options = ClusterOptions {
+            tls: cluster::ClusterTls::default(),
             url: "redis://192.0.2.1:6379".into(),
             timeout: config.cluster.timeout,
             lease: config.cluster.lease,

@@ -44,6 +44,6 @@ pub(crate) use clock::{instant, since_epoch, steady, steady_at};
 pub(crate) use readiness::Readiness;
 pub(crate) use socket::{Socket, real};
 #[cfg(feature = "redis")]
-pub(crate) use stream::TcpStream;
+pub(crate) use stream::{TcpStream, has_come, receive, wait_any, write_now};
 pub(crate) use usage::{resident_bytes, thread_time};
 pub(crate) use waker::Waker;

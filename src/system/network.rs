@@ -69,18 +69,6 @@ impl Pipe {
             (false, false) => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
-
-    /// Whether there is something to read: nothing, or the end, or neither.
-    pub(super) fn peek(&self) -> io::Result<usize> {
-        let wire = self.lock();
-        match (wire.to_client.is_empty(), wire.is_reset, wire.is_closed) {
-            (false, ..) => Ok(1),
-            (true, true, _) => Err(io::ErrorKind::ConnectionReset.into()),
-            (true, false, true) => Ok(0),
-            (true, false, false) => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-
     pub(super) fn shut_down(&self) {
         self.lock().is_closed = true;
     }

@@ -3,8 +3,65 @@
 #[cfg(not(feature = "simulation"))]
 pub(crate) use std::net::TcpStream;
 
+use std::io::{self, Read};
+use std::time::Duration;
+
+#[cfg(not(feature = "simulation"))]
+use real::read_now;
+#[cfg(not(feature = "simulation"))]
+pub(crate) use real::{has_come, wait_any, write_now};
 #[cfg(feature = "simulation")]
-pub(crate) use simulated::TcpStream;
+use simulated::read_now;
+#[cfg(feature = "simulation")]
+pub(crate) use simulated::{TcpStream, has_come, wait_any, write_now};
+
+/// Reads from a connection whose timeout is `wait`; if that is nothing, without waiting.
+pub(crate) fn receive(mut stream: &TcpStream, into: &mut [u8], wait: Duration) -> io::Result<usize> {
+    if wait.is_zero() { read_now(stream, into) } else { stream.read(into) }
+}
+
+/// What does not wait, and what waits for several connections.
+mod real {
+    use std::io;
+    use std::net::TcpStream;
+    use std::time::Duration;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::io::Errno;
+    use rustix::net::{RecvFlags, SendFlags};
+
+    /// Reads what is there, or says that nothing is.
+    pub(crate) fn read_now(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+        let (count, _) = rustix::net::recv(stream, into, RecvFlags::DONTWAIT)?;
+        Ok(count)
+    }
+
+    /// Writes as much as there is room for.
+    pub(crate) fn write_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        match rustix::net::send(stream, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Whether there is something to be read, an end or a fault included.
+    pub(crate) fn has_come(stream: &TcpStream) -> bool {
+        let found = rustix::net::recv(stream, &mut [0][..], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        !matches!(found, Err(Errno::AGAIN | Errno::INTR))
+    }
+
+    /// Waits until one of them has something to be read, or takes more of what is written, for so long at most.
+    pub(crate) fn wait_any(streams: &[(&TcpStream, bool)], timeout: Duration) {
+        let awaited = streams.iter().map(|(stream, writes)| {
+            let writes = if *writes { PollFlags::OUT } else { PollFlags::empty() };
+            PollFd::new(*stream, PollFlags::IN | writes)
+        });
+        let mut awaited: Vec<PollFd<'_>> = awaited.collect();
+        let timeout = Timespec::try_from(timeout).ok();
+        // Whatever comes of it, they are looked at.
+        let _found = poll(&mut awaited, timeout.as_ref());
+    }
+}
 
 #[cfg(feature = "simulation")]
 mod simulated {
@@ -13,6 +70,7 @@ mod simulated {
     use std::sync::Arc;
     use std::time::Duration;
 
+    use super::real;
     use crate::system::fibers::{self, wait};
     use crate::system::network::{Pipe, Reach};
     use crate::system::world;
@@ -21,7 +79,7 @@ mod simulated {
     #[derive(Debug)]
     pub(crate) enum TcpStream {
         Real(std::net::TcpStream),
-        Simulated { pipe: Arc<Pipe>, read_timeout: Duration, is_blocking: bool },
+        Simulated { pipe: Arc<Pipe>, read_timeout: Duration },
     }
 
     impl TcpStream {
@@ -32,7 +90,7 @@ mod simulated {
             match world.network.reach(fiber.group()) {
                 Reach::Open => {
                     let pipe = world.network.connect(fiber.group());
-                    Ok(TcpStream::Simulated { pipe, read_timeout: Duration::MAX, is_blocking: true })
+                    Ok(TcpStream::Simulated { pipe, read_timeout: Duration::MAX })
                 }
                 Reach::Refused => Err(io::ErrorKind::ConnectionRefused.into()),
                 Reach::Silent => {
@@ -66,33 +124,13 @@ mod simulated {
             }
         }
 
-        pub(crate) fn set_nonblocking(&mut self, nonblocking: bool) -> io::Result<()> {
-            match self {
-                TcpStream::Real(socket) => socket.set_nonblocking(nonblocking),
-                TcpStream::Simulated { is_blocking, .. } => {
-                    *is_blocking = !nonblocking;
-                    Ok(())
-                }
-            }
-        }
-
         pub(crate) fn try_clone(&self) -> io::Result<TcpStream> {
             Ok(match self {
                 TcpStream::Real(socket) => TcpStream::Real(socket.try_clone()?),
-                TcpStream::Simulated { pipe, read_timeout, is_blocking } => TcpStream::Simulated {
-                    pipe: pipe.clone(),
-                    read_timeout: *read_timeout,
-                    is_blocking: *is_blocking,
-                },
+                TcpStream::Simulated { pipe, read_timeout } => {
+                    TcpStream::Simulated { pipe: pipe.clone(), read_timeout: *read_timeout }
+                }
             })
-        }
-
-        /// Of simulated ones nothing but whether there is something.
-        pub(crate) fn peek(&self, into: &mut [u8]) -> io::Result<usize> {
-            match self {
-                TcpStream::Real(socket) => socket.peek(into),
-                TcpStream::Simulated { pipe, .. } => pipe.peek(),
-            }
         }
 
         /// Simulated ones end both ways.
@@ -105,6 +143,44 @@ mod simulated {
                 }
             }
         }
+    }
+
+    /// As without a simulation.
+    pub(crate) fn read_now(stream: &TcpStream, into: &mut [u8]) -> io::Result<usize> {
+        match stream {
+            TcpStream::Real(socket) => real::read_now(socket, into),
+            TcpStream::Simulated { pipe, .. } => pipe.read(into),
+        }
+    }
+
+    /// As without a simulation.
+    pub(crate) fn write_now(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        match stream {
+            TcpStream::Real(socket) => real::write_now(socket, bytes),
+            TcpStream::Simulated { pipe, .. } => pipe.write(bytes),
+        }
+    }
+
+    /// As without a simulation.
+    pub(crate) fn has_come(stream: &TcpStream) -> bool {
+        match stream {
+            TcpStream::Real(socket) => real::has_come(socket),
+            TcpStream::Simulated { pipe, .. } => pipe.is_readable(),
+        }
+    }
+
+    /// As without a simulation.
+    pub(crate) fn wait_any(streams: &[(&TcpStream, bool)], timeout: Duration) {
+        let (mut sockets, mut pipes) = (Vec::new(), Vec::new());
+        for (stream, writes) in streams {
+            match stream {
+                TcpStream::Real(socket) => sockets.push((socket, *writes)),
+                TcpStream::Simulated { pipe, .. } => pipes.push(pipe.clone()),
+            }
+        }
+        let Some(world) = world::current() else { return real::wait_any(&sockets, timeout) };
+        let until = world.elapsed() + timeout;
+        let _goes_on = wait(Some(until), Box::new(move || pipes.iter().any(|pipe| pipe.is_readable())));
     }
 
     /// Reads; waits at most so long.
@@ -123,28 +199,26 @@ mod simulated {
         }
     }
 
-    impl Read for TcpStream {
+    impl Read for &TcpStream {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
             match self {
-                TcpStream::Real(socket) => socket.read(into),
-                TcpStream::Simulated { pipe, read_timeout, is_blocking } => {
-                    read(pipe, into, if *is_blocking { *read_timeout } else { Duration::ZERO })
-                }
+                TcpStream::Real(socket) => (&mut &*socket).read(into),
+                TcpStream::Simulated { pipe, read_timeout } => read(pipe, into, *read_timeout),
             }
         }
     }
 
-    impl Write for TcpStream {
+    impl Write for &TcpStream {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             match self {
-                TcpStream::Real(socket) => socket.write(bytes),
+                TcpStream::Real(socket) => (&mut &*socket).write(bytes),
                 TcpStream::Simulated { pipe, .. } => pipe.write(bytes),
             }
         }
 
         fn flush(&mut self) -> io::Result<()> {
             match self {
-                TcpStream::Real(socket) => socket.flush(),
+                TcpStream::Real(socket) => (&mut &*socket).flush(),
                 TcpStream::Simulated { .. } => Ok(()),
             }
         }

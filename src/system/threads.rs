@@ -55,6 +55,16 @@ mod real {
         ) -> MutexGuard<'m, T> {
             self.0.wait(guard).unwrap_or_else(PoisonError::into_inner)
         }
+
+        /// As [`Condvar::wait`], for so long at most.
+        pub(crate) fn wait_timeout<'m, T>(
+            &self,
+            _mutex: &'m Mutex<T>,
+            guard: MutexGuard<'m, T>,
+            timeout: Duration,
+        ) -> MutexGuard<'m, T> {
+            self.0.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0
+        }
     }
 }
 
@@ -114,6 +124,13 @@ mod simulated {
             match self {
                 JoinHandle::Real(thread) => thread.thread().unpark(),
                 JoinHandle::Simulated(fiber) => fiber.token.store(true, Ordering::Relaxed),
+            }
+        }
+
+        pub(crate) fn is_finished(&self) -> bool {
+            match self {
+                JoinHandle::Real(thread) => thread.is_finished(),
+                JoinHandle::Simulated(fiber) => fiber.has_ended(),
             }
         }
 
@@ -223,9 +240,31 @@ mod simulated {
             if fibers::current().is_none() {
                 return self.real.wait(guard).unwrap_or_else(PoisonError::into_inner);
             }
+            self.wait_until(mutex, guard, None)
+        }
+
+        /// As [`Condvar::wait`], for so long at most.
+        pub(crate) fn wait_timeout<'m, T>(
+            &self,
+            mutex: &'m Mutex<T>,
+            guard: MutexGuard<'m, T>,
+            timeout: Duration,
+        ) -> MutexGuard<'m, T> {
+            let (Some(world), Some(_)) = (world::current(), fibers::current()) else {
+                return self.real.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner).0;
+            };
+            self.wait_until(mutex, guard, Some(world.elapsed() + timeout))
+        }
+
+        fn wait_until<'m, T>(
+            &self,
+            mutex: &'m Mutex<T>,
+            guard: MutexGuard<'m, T>,
+            until: Option<Duration>,
+        ) -> MutexGuard<'m, T> {
             let (notified, seen) = (self.notified.clone(), self.notified.load(Ordering::Relaxed));
             drop(guard);
-            let _goes_on = wait(None, Box::new(move || notified.load(Ordering::Relaxed) != seen));
+            let _goes_on = wait(until, Box::new(move || notified.load(Ordering::Relaxed) != seen));
             mutex.lock().unwrap_or_else(PoisonError::into_inner)
         }
     }

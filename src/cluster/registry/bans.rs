@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use redis::{ConnectionLike, Value};
+use redis::Value;
 
 use super::answer::{array, malformed, number, parse_number, text};
-use super::call::{Call, run_all};
+use super::call::run_all;
 use crate::cluster::partition::Partition;
+use crate::cluster::question::{Ask, Question};
 use crate::cluster::scripts::Script;
 use crate::rooms::Ban;
 use crate::store::{BanChange, StoreError};
@@ -23,10 +24,7 @@ const BANS_MAX: usize = 4 << 20;
 /// A time that no ban has; with the time of day added to it, Lua keeps it exactly.
 const LEFT_MAX: u64 = 1 << 52;
 
-pub(in crate::cluster) fn change_bans(
-    conn: &mut dyn ConnectionLike,
-    change: BanChange,
-) -> Result<(), StoreError> {
+pub(in crate::cluster) fn change_bans(conn: &mut dyn Ask, change: BanChange) -> Result<(), StoreError> {
     let calls = match change {
         BanChange::Keep(Ban { room, user, left }) => {
             let left = u64::try_from(left.as_micros()).unwrap_or(LEFT_MAX).min(LEFT_MAX);
@@ -46,7 +44,7 @@ pub(in crate::cluster) fn change_bans(
 }
 
 /// All bans that hold, in no order.
-pub(in crate::cluster) fn bans(conn: &mut dyn ConnectionLike) -> Result<Vec<Ban>, StoreError> {
+pub(in crate::cluster) fn bans(conn: &mut dyn Ask) -> Result<Vec<Ban>, StoreError> {
     let mut bans = Vec::new();
     let mut partitions: Vec<Partition> = Partition::all().collect();
     let mut from = 0_usize;
@@ -68,8 +66,8 @@ pub(in crate::cluster) fn bans(conn: &mut dyn ConnectionLike) -> Result<Vec<Ban>
     Ok(bans)
 }
 
-fn call(script: &'static Script, partition: Partition) -> Call {
-    Call::new(script, vec![partition.bans()])
+fn call(script: &'static Script, partition: Partition) -> Question {
+    Question::to_run(script, partition, &[partition.bans()])
 }
 
 fn member(room: &str, user: &str) -> String {

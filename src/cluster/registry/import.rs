@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use redis::{ConnectionLike, Value};
+use redis::Value;
 
 use super::answer::{array, malformed, number, text};
-use super::call::{Call, run_all};
+use super::call::{run, run_all};
 use super::rooms::{call, with_room};
 use crate::cluster::partition::Partition;
+use crate::cluster::question::{Ask, Question};
 use crate::cluster::scripts::Script;
 use crate::cluster::shared::nonce;
 use crate::rooms::store_api::{RoomId, SEQ_MAX, Stored};
@@ -25,7 +26,7 @@ const OVERDUE_MAX: usize = 16;
 
 /// Puts messages into a room; says the number of the last one. All of them are stored, or nothing has changed.
 pub(in crate::cluster) fn import(
-    conn: &mut dyn ConnectionLike,
+    conn: &mut dyn Ask,
     import: &Import,
     now: Timestamp,
     options: &Options,
@@ -51,7 +52,7 @@ pub(in crate::cluster) fn import(
     for message in messages {
         call = with_message(call, message);
     }
-    let answer = array(call.run(conn)?, 2)?;
+    let answer = array(run(conn, call)?, 2)?;
     let [outcome, seq]: [Value; 2] =
         answer.try_into().map_err(|_| malformed("an answer of another length"))?;
     let (outcome, head) = (text(outcome)?, number(seq)?);
@@ -114,7 +115,7 @@ fn flaw(import: &Import) -> Option<StoreError> {
     None
 }
 
-fn with_message(call: Call, message: &Stored) -> Call {
+fn with_message(call: Question, message: &Stored) -> Question {
     let Stored { seq, at, kind, sender, content, client_id, presence } = message;
     let (username, online) = match presence {
         None => ("", String::new()),
@@ -143,11 +144,11 @@ fn kind_name(kind: Kind) -> &'static str {
 
 /// Takes back what an import that was not finished has left of this room: half a log is no log.
 pub(in crate::cluster) fn take_back(
-    conn: &mut dyn ConnectionLike,
+    conn: &mut dyn Ask,
     room: &str,
     options: &Options,
 ) -> Result<(), StoreError> {
-    match taking_back(room, options, None).run(conn)? {
+    match run(conn, taking_back(room, options, None))? {
         Value::Nil => Err(StoreError::NoSuchRoom),
         answer => number(answer).map(drop),
     }
@@ -155,12 +156,12 @@ pub(in crate::cluster) fn take_back(
 
 /// Takes back the imports of which nothing has come for so long; says of which rooms. For a node that ended meanwhile.
 pub(in crate::cluster) fn take_back_overdue(
-    conn: &mut dyn ConnectionLike,
+    conn: &mut dyn Ask,
     idle: Duration,
     options: &Options,
 ) -> Result<Vec<Box<str>>, StoreError> {
     let ask = |partition: Partition| {
-        let call = Call::new(&OVERDUE, vec![partition.imports()]);
+        let call = Question::to_run(&OVERDUE, partition, &[partition.imports()]);
         call.arg(micros(idle)).arg(OVERDUE_MAX.to_string())
     };
     let calls: Vec<_> = Partition::all().map(ask).collect();
@@ -176,7 +177,7 @@ pub(in crate::cluster) fn take_back_overdue(
     Ok(taken_back.map(|(room, _)| room).collect())
 }
 
-fn taking_back(room: &str, options: &Options, idle: Option<Duration>) -> Call {
+fn taking_back(room: &str, options: &Options, idle: Option<Duration>) -> Question {
     let idle = idle.map_or(String::new(), micros);
     call(&TAKE_BACK, room).arg(nonce()).arg(nonce()).arg(micros(options.dedup_window)).arg(idle)
 }

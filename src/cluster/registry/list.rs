@@ -1,14 +1,15 @@
 //! The rooms of a page.
 
-use redis::{ConnectionLike, Pipeline, Value};
+use redis::Value;
 
 use super::answer::{malformed, number};
-use super::call::{read_all, run_all};
+use super::call::run_all;
 use super::info::read_info;
 use super::merge::Merge;
 use super::rooms::show;
 use crate::cluster::keys::field;
 use crate::cluster::partition::Partition;
+use crate::cluster::question::{Ask, Question};
 use crate::store::{LIST_BYTES_MAX, RoomInfo, RoomQuery, StoreError};
 
 /// Rooms that are looked at in one round at most.
@@ -20,10 +21,7 @@ const ROOM_BYTES: u64 = 512;
 
 /// As the other stores have it: in the order of public ids, ended early where the rooms are large, but never empty if there
 /// is one more.
-pub(in crate::cluster) fn rooms(
-    conn: &mut dyn ConnectionLike,
-    query: &RoomQuery,
-) -> Result<Vec<RoomInfo>, StoreError> {
+pub(in crate::cluster) fn rooms(conn: &mut dyn Ask, query: &RoomQuery) -> Result<Vec<RoomInfo>, StoreError> {
     let mut list = List { query, rooms: Vec::new(), bytes: 0 };
     if let Some(names) = query.names_after() {
         let mut names = &names[..];
@@ -58,7 +56,7 @@ impl List<'_> {
     }
 
     /// Adds the rooms of these ids that are there and wanted, until the list is full.
-    fn add(&mut self, conn: &mut dyn ConnectionLike, ids: &[&str]) -> Result<(), StoreError> {
+    fn add(&mut self, conn: &mut dyn Ask, ids: &[&str]) -> Result<(), StoreError> {
         let sizes = self.sizes(conn, ids)?;
         let mut rest = &sizes[..];
         // No more at a time than a list may have, so that rooms of many participants do not come all at once.
@@ -86,23 +84,20 @@ impl List<'_> {
     }
 
     /// About how large the answer for each of the rooms will be, of those that may be wanted.
-    fn sizes<'i>(
-        &self,
-        conn: &mut dyn ConnectionLike,
-        ids: &[&'i str],
-    ) -> Result<Vec<(&'i str, u64)>, StoreError> {
+    fn sizes<'i>(&self, conn: &mut dyn Ask, ids: &[&'i str]) -> Result<Vec<(&'i str, u64)>, StoreError> {
         let user = self.query.participant.as_deref();
-        let mut pipe = Pipeline::new();
+        let mut questions = Vec::with_capacity(3 * ids.len());
         for id in ids {
             let partition = Partition::of(id);
-            pipe.cmd("ZCARD").arg(partition.participants(id));
-            pipe.cmd("HSTRLEN").arg(partition.room(id)).arg(field::ABOUT);
-            match user {
-                Some(user) => pipe.cmd("ZSCORE").arg(partition.participants(id)).arg(user),
-                None => pipe.cmd("HEXISTS").arg(partition.room(id)).arg(field::UID),
-            };
+            let (room, participants) = (partition.room(id), partition.participants(id));
+            questions.push(Question::new(partition, "ZCARD").arg(&participants));
+            questions.push(Question::new(partition, "HSTRLEN").arg(&room).arg(field::ABOUT));
+            questions.push(match user {
+                Some(user) => Question::new(partition, "ZSCORE").arg(&participants).arg(user),
+                None => Question::new(partition, "HEXISTS").arg(&room).arg(field::UID),
+            });
         }
-        let mut answers = read_all(conn, &pipe)?.into_iter();
+        let mut answers = run_all(conn, &questions)?.into_iter();
         let mut sizes = Vec::new();
         for id in ids {
             let (Some(participants), Some(about), Some(found)) =

@@ -3,11 +3,12 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use redis::{ConnectionLike, Pipeline, Value};
+use redis::Value;
 
 use super::answer::{array, malformed, text};
-use super::call::read_all;
+use super::call::run_all;
 use crate::cluster::partition::{PARTITIONS, Partition};
+use crate::cluster::question::{Ask, Question};
 use crate::store::StoreError;
 
 /// Ids of one partition that are asked for at once, at most.
@@ -15,6 +16,7 @@ const PAGE_MAX: usize = 1_024;
 
 /// One partition's ids: those that were read and are not taken.
 struct Source {
+    partition: Partition,
     key: String,
     /// What all ids have before them there.
     prefix: String,
@@ -27,12 +29,13 @@ struct Source {
 }
 
 impl Source {
-    fn ask(&self, pipe: &mut Pipeline) {
-        let Source { key, prefix, read, page, .. } = self;
+    fn question(&self) -> Question {
+        let Source { partition, key, prefix, read, page, .. } = self;
         let min = if prefix.is_empty() && read.is_empty() { "-".into() } else { format!("({prefix}{read}") };
         // No text has a byte like that.
         let max = if prefix.is_empty() { b"+".to_vec() } else { [b"(", prefix.as_bytes(), b"\xff"].concat() };
-        pipe.cmd("ZRANGEBYLEX").arg(key).arg(min).arg(max).arg("LIMIT").arg(0).arg(*page);
+        let range = Question::new(*partition, "ZRANGEBYLEX").arg(key).arg(min).arg(max);
+        range.arg("LIMIT").arg(0).arg(*page)
     }
 
     fn receive(&mut self, answer: Value) -> Result<(), StoreError> {
@@ -68,6 +71,7 @@ impl Merge {
     pub(super) fn new(participant: Option<&str>, after: &str, wanted: usize) -> Merge {
         let prefix = participant.map_or(String::new(), |user| format!("{}:{user}", user.len()));
         let sources = Partition::all().map(|partition| Source {
+            partition,
             key: if participant.is_some() { partition.rooms_by_participant() } else { partition.rooms() },
             prefix: prefix.clone(),
             read: after.to_owned(),
@@ -80,11 +84,7 @@ impl Merge {
     }
 
     /// The next ids, at most this many; none if there are no more.
-    pub(super) fn take(
-        &mut self,
-        conn: &mut dyn ConnectionLike,
-        count: usize,
-    ) -> Result<Vec<Box<str>>, StoreError> {
+    pub(super) fn take(&mut self, conn: &mut dyn Ask, count: usize) -> Result<Vec<Box<str>>, StoreError> {
         let mut taken = Vec::new();
         while taken.len() < count {
             self.fill(conn)?;
@@ -99,14 +99,14 @@ impl Merge {
     }
 
     /// Sees to it that each source that has not ended has an id, in one round.
-    fn fill(&mut self, conn: &mut dyn ConnectionLike) -> Result<(), StoreError> {
+    fn fill(&mut self, conn: &mut dyn Ask) -> Result<(), StoreError> {
         self.empty.retain(|source| !self.sources[*source].is_ended);
         if self.empty.is_empty() {
             return Ok(());
         }
-        let mut pipe = Pipeline::with_capacity(self.empty.len());
-        self.empty.iter().for_each(|source| self.sources[*source].ask(&mut pipe));
-        for (source, answer) in self.empty.drain(..).zip(read_all(conn, &pipe)?) {
+        let questions: Vec<Question> =
+            self.empty.iter().map(|source| self.sources[*source].question()).collect();
+        for (source, answer) in self.empty.drain(..).zip(run_all(conn, &questions)?) {
             self.sources[source].receive(answer)?;
             if let Some(id) = self.sources[source].ids.pop_front() {
                 self.first.push(Reverse((id, source)));
@@ -121,8 +121,8 @@ mod tests {
     use super::*;
 
     fn source(page: usize) -> Source {
-        let (key, prefix, read) = ("k".into(), "3:ann".into(), "b".into());
-        Source { key, prefix, read, ids: VecDeque::new(), page, is_ended: false }
+        let (partition, key, prefix, read) = (Partition::of(""), "k".into(), "3:ann".into(), "b".into());
+        Source { partition, key, prefix, read, ids: VecDeque::new(), page, is_ended: false }
     }
 
     fn ids(ids: &[&[u8]]) -> Value {

@@ -1,11 +1,11 @@
 //! Which rooms there are, their participants, messages that come from elsewhere, and bans: what REST asks of a store.
 //!
 //! Each question is one script of one partition, so it is answered whole and in one round trip. Lists ask all partitions
-//! in one pipeline.
+//! in one round trip for each master.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `call` | scripts are run, alone or many in one pipeline |
+//! | `call` | questions are asked, alone or many at once |
 //! | `answer` | what Redis answers, checked |
 //! | `info` | a room as it is shown, and what it has its own way |
 //! | `rooms` | rooms are created, shown, joined, left, configured, deleted |

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::cluster::{ClusterOptions, Joined, start};
+use crate::cluster::{ClusterOptions, ClusterTls, Joined, start};
 use crate::rooms::store_api::{
     Numbering, Opened, Page, PageRequest, Placed, ReadFrom, Record, RecordBatch, RecordPresence, RecordText,
     RoomId, StayId, Stored,
@@ -31,24 +31,52 @@ pub(super) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// A port that is free, and that no connection is given: Redis cannot be told to pick one, and must get it again later.
+pub(super) fn free_port() -> u16 {
+    loop {
+        let port = 10_000 + u16::try_from(crate::system::random() % 22_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
 /// A server of the test's own.
 pub(super) struct Redis {
     child: Option<Child>,
     pub(super) port: u16,
-    files: TempDir,
+    pub(super) files: TempDir,
+    more: Vec<String>,
 }
 
 impl Redis {
     pub(super) fn start() -> Redis {
-        // Redis cannot be told to pick a free port.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut redis = Redis { child: None, port, files: tempfile::tempdir().unwrap() };
-        redis.run();
-        redis
+        Redis::with(Vec::new)
+    }
+
+    /// With other arguments besides, which may have ports among them.
+    pub(super) fn with(more: impl Fn() -> Vec<String>) -> Redis {
+        loop {
+            let (port, files) = (free_port(), tempfile::tempdir().unwrap());
+            let mut redis = Redis { child: None, port, files, more: more() };
+            // Somebody else may have taken a port meanwhile.
+            if redis.is_started() {
+                return redis;
+            }
+        }
+    }
+
+    /// The value of another argument.
+    pub(super) fn argument(&self, name: &str) -> &str {
+        &self.more[self.more.iter().position(|argument| argument == name).unwrap() + 1]
     }
 
     /// Starts it again, with what is on its disk.
     pub(super) fn run(&mut self) {
+        assert!(self.is_started(), "it does not start again");
+    }
+
+    fn is_started(&mut self) -> bool {
         let server = std::env::var("FOGHORN_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
         let child = Command::new(server)
             .args([
@@ -64,15 +92,19 @@ impl Redis {
             .args(["--appendonly", "no", "--maxmemory-policy", "noeviction", "--daemonize", "no"])
             .arg("--dir")
             .arg(self.files.path())
+            .args(&self.more)
             .stdout(Stdio::null())
             .spawn()
             .expect("a Redis: tests/cluster/run installs one");
         self.child = Some(child);
+        let mut has_ended = false;
         eventually("a Redis that answers", || {
             let answered =
                 self.connect().and_then(|mut redis| redis::cmd("PING").query::<String>(&mut redis));
-            answered.is_ok_and(|answer| answer == "PONG")
+            has_ended = self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_some());
+            has_ended || answered.is_ok_and(|answer| answer == "PONG")
         });
+        !has_ended
     }
 
     pub(super) fn url(&self) -> String {
@@ -85,9 +117,14 @@ impl Redis {
 
     /// Has it do something.
     pub(super) fn command(&self, words: &[&str]) -> redis::Value {
+        self.try_command(words).unwrap()
+    }
+
+    /// As [`Redis::command`], where that may be refused.
+    pub(super) fn try_command(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
-        command.query(&mut self.connect().unwrap()).unwrap()
+        command.query(&mut self.connect()?)
     }
 
     pub(super) fn kill(&mut self) {
@@ -182,7 +219,14 @@ pub(super) struct Node {
 
 pub(super) fn options(url: String) -> ClusterOptions {
     let (timeout, lease) = (Duration::from_secs(2), LEASE);
-    ClusterOptions { url, timeout, lease, leave_notice: "{username} LEAVE".into(), store: Options::default() }
+    ClusterOptions {
+        url,
+        tls: ClusterTls::default(),
+        timeout,
+        lease,
+        leave_notice: "{username} LEAVE".into(),
+        store: Options::default(),
+    }
 }
 
 /// Asks and waits for the answer.

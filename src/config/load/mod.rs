@@ -268,6 +268,13 @@ impl Layers {
 
     fn check_tls(&self) -> Result<(), ConfigError> {
         let tls = &self.config.tls;
+        let cluster = &self.config.cluster;
+        if cluster.certificate.is_some() != cluster.key.is_some()
+            && let Some((key, origin)) = self.last_of(&["cluster.certificate", "cluster.key"])
+        {
+            let problem = "cluster.certificate and cluster.key are of use only together";
+            return Err(ConfigError::new(origin.clone(), key, problem));
+        }
         if tls.certificate.is_some() != tls.key.is_some()
             && let Some((key, origin)) = self.last_of(&["tls.certificate", "tls.key"])
         {

@@ -20,7 +20,7 @@ pub struct CertificateError {
 }
 
 impl CertificateError {
-    pub(super) fn new(path: &Path, problem: String) -> CertificateError {
+    pub(crate) fn new(path: &Path, problem: String) -> CertificateError {
         CertificateError { path: path.to_owned(), problem }
     }
 }

@@ -8,7 +8,7 @@ use rustls::crypto::ring;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 
 use super::certificate::ALPN;
 use super::files::CertificateError;
@@ -78,6 +78,44 @@ impl Trust {
         config.dangerous().set_certificate_verifier(Arc::new(Blind));
         trust.config = Arc::new(config);
         Ok(trust)
+    }
+
+    /// The same for another server, which need not speak HTTP.
+    ///
+    /// # Errors
+    /// If `server` is no name.
+    #[cfg(feature = "redis")]
+    pub(crate) fn for_server(&self, server: &str) -> Result<Trust, CertificateError> {
+        let wrong = |error: rustls_pki_types::InvalidDnsNameError| {
+            CertificateError::new(Path::new(server), error.to_string())
+        };
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols.clear();
+        let server = ServerName::try_from(server.to_owned()).map_err(wrong)?;
+        Ok(Trust { config: Arc::new(config), server })
+    }
+
+    /// Shows who it is, where a server asks for that: a certificate and its private key (PEM).
+    ///
+    /// # Errors
+    /// If a file cannot be read, or they do not go together.
+    #[cfg(feature = "redis")]
+    pub(crate) fn identified(mut self, certificate: &Path, key: &Path) -> Result<Trust, CertificateError> {
+        let unread = |file: &Path, what: &str, error: &rustls_pki_types::pem::Error| {
+            CertificateError::of_file(file, what, error)
+        };
+        let chain =
+            CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let chain = chain.map_err(|error| unread(certificate, "certificate", &error))?;
+        let key_of = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, "private key", &error))?;
+        let wrong = |error: rustls::Error| CertificateError::new(certificate, error.to_string());
+        let shown = ring::default_provider().key_provider.load_private_key(key_of).map_err(wrong)?;
+        let shown = rustls::sign::CertifiedKey::new(chain, shown);
+        shown.keys_match().map_err(wrong)?;
+        let mut config = ClientConfig::clone(&self.config);
+        config.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(shown));
+        self.config = Arc::new(config);
+        Ok(self)
     }
 
     /// Begins a connection.

@@ -133,6 +133,7 @@ fn node() -> Subject {
     let server = Server::start();
     let minute = Duration::from_secs(60);
     let options = ClusterOptions {
+        tls: crate::cluster::ClusterTls::default(),
         url: server.url(),
         timeout: minute,
         lease: minute,

@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use ::redis::{Commands, Connection, ConnectionLike, RedisResult, Value, cmd};
+use ::redis::{Commands, Connection, RedisResult, Value, cmd};
 
 use super::alike::{at, import, message};
 use super::server::{Server, eventually};
 use crate::cluster::partition::Partition;
+use crate::cluster::question::{Ask, Question};
 use crate::cluster::registry::*;
 use crate::rooms::store_api::RoomSettings;
 use crate::rooms::{Ban, ID_EPOCH_BITS, Timestamp, content_digest};
@@ -348,32 +349,10 @@ fn a_redis_that_is_gone_is_an_error() {
 /// Counts round trips.
 struct Counted(Connection, usize);
 
-impl ConnectionLike for Counted {
-    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+impl Ask for Counted {
+    fn ask_each(&mut self, questions: &[Question]) -> Vec<RedisResult<Value>> {
         self.1 += 1;
-        self.0.req_packed_command(command)
-    }
-
-    fn req_packed_commands(
-        &mut self,
-        commands: &[u8],
-        offset: usize,
-        count: usize,
-    ) -> RedisResult<Vec<Value>> {
-        self.1 += 1;
-        self.0.req_packed_commands(commands, offset, count)
-    }
-
-    fn get_db(&self) -> i64 {
-        self.0.get_db()
-    }
-
-    fn check_connection(&mut self) -> bool {
-        self.0.check_connection()
-    }
-
-    fn is_open(&self) -> bool {
-        self.0.is_open()
+        self.0.ask_each(questions)
     }
 }
 

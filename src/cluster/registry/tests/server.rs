@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use ::redis::{Client, Connection};
+use ::redis::{Client, Connection, ConnectionLike, RedisResult, Value};
 
+use crate::cluster::question::{Ask, Question};
 use crate::system::instant;
 
 /// For a machine that is busy.
@@ -77,6 +78,28 @@ impl Server {
             conn.set_read_timeout(Some(PATIENCE)).unwrap();
             Some(conn)
         })
+    }
+}
+
+/// As `Asker` does it, over one connection.
+impl Ask for Connection {
+    fn ask_each(&mut self, questions: &[Question]) -> Vec<RedisResult<Value>> {
+        let mut packed = Vec::new();
+        questions.iter().for_each(|question| question.pack(&mut packed));
+        let answers = match self.req_packed_commands(&packed, 0, questions.len()) {
+            Ok(answers) => answers,
+            Err(error) => return questions.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let answers = answers.into_iter().zip(questions).map(|(answer, question)| match answer {
+            Value::ServerError(error) if question.is_unknown(&error) => {
+                let mut packed = Vec::new();
+                question.pack_with_source(&mut packed);
+                self.req_packed_command(&packed)
+            }
+            Value::ServerError(error) => Err(error.into()),
+            answer => Ok(answer),
+        });
+        answers.collect()
     }
 }
 
