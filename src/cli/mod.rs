@@ -15,6 +15,7 @@
 //! | `room_line`, `message_line`, `line_value` | the lines of an export: about the room, one message; the values in both |
 //! | `offline`, `interrupt` | the store without a server; what a signal does to a command |
 //! | `backup`, `restore` | a copy of everything that a running server has stored, and back |
+//! | `carry` | all rooms of one store into another |
 //! | `tail` | `foghorn tail`: follows a room |
 //! | `top` | `foghorn top`: what a server does, live |
 //! | `remote`, `live` | a running server as commands see it; commands that go on until they are told to end |
@@ -25,6 +26,8 @@
 mod backup;
 #[cfg(feature = "bench")]
 mod bench;
+#[cfg(feature = "store")]
+mod carry;
 mod config;
 mod escape;
 #[cfg(feature = "store")]
