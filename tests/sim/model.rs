@@ -122,7 +122,8 @@ pub(crate) struct Model {
     pub(crate) forgets_ids: bool,
     /// Whether what was refused may have been stored: several nodes ask one engine, which may answer no more.
     pub(crate) is_shared: bool,
-    /// Contents that the engine has forgotten.
+    /// Whether the engine has forgotten something, and contents that it has forgotten.
+    pub(crate) has_forgotten: bool,
     pub(crate) forgotten: HashSet<String>,
     pub(crate) shown: u64,
 }
@@ -400,7 +401,7 @@ impl Follower {
         may_skip: bool,
     ) -> Result<(), Wrong> {
         // Who has not been shown yet what the engine has forgotten is told so under the epoch that it had.
-        let is_gone = !model.forgotten.is_empty() && epoch == self.epoch && from <= to;
+        let is_gone = model.has_forgotten && epoch == self.epoch && from <= to;
         let is_reasonable = epoch != self.epoch
             || self.expects_gap
             || may_skip

@@ -117,6 +117,7 @@ impl Run<'_> {
     fn forget(&mut self, contents: Vec<String>) {
         self.troubles.has_forgotten = true;
         self.story.tell(|| format!("forgotten: {} messages", contents.len()));
+        self.model.has_forgotten = true;
         self.model.forgotten.extend(contents);
     }
 
