@@ -143,6 +143,11 @@ pub(crate) fn set_pump(pump: Option<Pump>) {
     PUMP.set(pump);
 }
 
+/// Whether something goes on while this thread waits for it in virtual time.
+pub(super) fn may_wait() -> bool {
+    current().is_some() || PUMP.with_borrow(Option::is_some)
+}
+
 fn pump() {
     let mut pump = PUMP.take().expect("something that goes on meanwhile");
     pump();
