@@ -143,7 +143,7 @@ impl Watched {
         let config = files.path().join("sentinel.conf");
         let text = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor mymaster 127.0.0.1 {} 1\n\
-             sentinel down-after-milliseconds mymaster 700\nsentinel failover-timeout mymaster 3000\n",
+             sentinel down-after-milliseconds mymaster 3000\nsentinel failover-timeout mymaster 10000\n",
             master.port
         );
         std::fs::write(&config, text).unwrap();

@@ -193,8 +193,11 @@ fn a_replica_that_lagged_takes_over_and_that_is_told() {
             let is_there = views.iter().all(|view| view.contents() == ["kept", "after"]);
             is_there && views[0].epochs == views[1].epochs
         });
-        let epochs = if home == 0 { 2 } else { 1 };
-        assert_eq!(rooms[0].view().epochs.len(), epochs, "the room of master {home}");
+        let epochs = rooms[0].view().epochs.len();
+        assert!(
+            if home == 0 { epochs >= 2 } else { epochs == 1 },
+            "{epochs} epochs in the room of master {home}"
+        );
     }
     eventually("nodes that are well", || nodes.iter().all(|node| node.store.health() == Health::Healthy));
     // The one that was killed comes back as a replica, and nobody takes it for more.
@@ -222,7 +225,7 @@ fn the_master_that_a_sentinel_names_is_followed() {
     assert_eq!(last, 2);
     // Its old master may have gone on for somebody.
     eventually("a new epoch on both", || {
-        rooms.iter().all(|room| room.view().epochs.len() == 2 && room.view().contents() == ["one", "two"])
+        rooms.iter().all(|room| room.view().epochs.len() >= 2 && room.view().contents() == ["one", "two"])
     });
     assert_eq!(rooms[0].view().messages, rooms[1].view().messages);
     // The old master comes back and becomes a replica. Until then it takes writes, which are nobody's.
@@ -257,7 +260,7 @@ fn a_master_that_stood_still_while_another_took_its_place_is_left_alone() {
     // It takes writes again, and what was sent to it before is done now.
     watched.servers[0].signal("CONT");
     eventually("a new epoch on both", || {
-        rooms.iter().all(|room| room.view().epochs.len() == 2 && room.view().contents() == ["after"])
+        rooms.iter().all(|room| room.view().epochs.len() >= 2 && room.view().contents() == ["after"])
     });
     assert_eq!(say_until_stored(&nodes[0], &rooms[0], "later"), 2);
     rooms[1].wait_for(2);
