@@ -6,6 +6,10 @@ use crate::rooms::message::notice::Notice;
 use crate::rooms::timestamp::Timestamp;
 use crate::rooms::values::Start;
 
+/// Messages that a reader may have seen at another node beyond what is shown here. Whoever claims more is told that it is none of
+/// this log.
+const AHEAD_MAX: u64 = 4_096;
+
 /// Where a reader begins.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::rooms) struct Beginning {
@@ -37,6 +41,10 @@ impl<P: Peer> Room<P> {
             }
             Start::Since(time) => return self.beginning_since(time, kept_after),
             Start::After { seq, epoch } if seq <= head && self.is_known(seq, epoch) => seq,
+            // Another node has shown what this one will hear of: it is not shown again.
+            Start::After { seq, epoch: Some(epoch) } if self.may_be_ahead(seq, epoch) => {
+                return Beginning { cursor: seq, ..at(head) };
+            }
             // A position in another log than this one: none of this log's messages has been seen.
             Start::After { .. } => return Beginning { gap: Some(Notice::whole_log(head)), ..at(head) },
         };
@@ -56,6 +64,12 @@ impl<P: Peer> Room<P> {
         // How many of the messages that are gone were later than `time` cannot be told any more.
         let gap = (kept_after > 0 && time < self.gone_at).then_some((1, kept_after));
         Beginning { cursor: cursor.max(kept_after), since: None, gap, at: at.min(time) }
+    }
+
+    /// Whether a position may be one that another node has shown, and this one not yet.
+    fn may_be_ahead(&self, seq: u64, epoch: u64) -> bool {
+        let ahead = seq.saturating_sub(self.positions.visible());
+        self.submissions.is_some() && epoch == self.epoch && (1..=AHEAD_MAX).contains(&ahead)
     }
 
     /// Whether a position is one in this log. Before the first message of any is the number 0 of the epoch 0.

@@ -30,7 +30,7 @@ impl<P: Peer> Room<P> {
         let mut greeting = Vec::new();
         let Beginning { cursor, since, gap, at } = self.beginning(start);
         if welcome {
-            let (room, epoch, seq) = (&*self.name, self.epoch, self.positions.visible());
+            let (room, epoch, seq) = (&*self.name, self.epoch, self.positions.visible().max(cursor));
             let (online, user) = (self.users_with_newcomer(), &*user);
             let from = (since.is_none() && gap.is_none()).then_some(cursor);
             let welcome = Notice::Welcome { room, session_id, user, epoch, seq, online, from, at };

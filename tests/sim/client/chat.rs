@@ -100,13 +100,6 @@ impl Client {
                 (follower.next, follower.seq) = (Next::From(seq + 1), seq);
             }
             (From::Position, Some(position)) if position.epoch == epoch => {
-                if position.seq > head && self.is_shared {
-                    // A node that has not heard yet of what another one has shown says that it knows none of it, and shows
-                    // it once more: the position is no use there.
-                    (follower.next, follower.seq) = (Next::Exactly(head + 1), head);
-                    follower.expects_gap = true;
-                    return Ok(follower);
-                }
                 if position.seq > head {
                     return Err(format!(
                         "{} has forgotten what comes after {head}, under the same epoch",

@@ -6,6 +6,7 @@ use crate::rooms::message::kind::Kind;
 use crate::rooms::reasons::{PostError, RejectReason};
 use crate::rooms::shard::tests::kit::{Ear, Kit};
 use crate::rooms::timestamp::Timestamp;
+use crate::rooms::values::Start;
 
 const ROOM: RoomId = RoomId(1);
 
@@ -67,6 +68,21 @@ fn what_is_said_is_shown_when_it_comes_back_among_what_others_said() {
     kit.answer(log(vec![message(2, "eve", "theirs"), message(3, "ann", "mine")]));
     place(&mut kit, vec![Placed::At(3)]);
     assert_eq!(seqs(&ear), [2, 3]);
+    kit.shard.check();
+}
+
+#[test]
+fn who_has_seen_more_at_another_node_is_shown_nothing_twice() {
+    let (mut kit, ..) = with_ann();
+    let epoch = Some(Kit::empty().epoch);
+    let (_, ear) = kit.join_from(Start::After { seq: 3, epoch }, MemberKey(8), "r", "bob");
+    let (_, liar) = kit.join_from(Start::After { seq: 1_000_000, epoch }, MemberKey(9), "r", "eve");
+    assert!(ear.take().is_empty());
+    assert_eq!(types(&liar), ["GAP"]);
+    kit.answer(log(vec![message(2, "eve", "seen"), message(3, "eve", "seen")]));
+    assert!(ear.take().is_empty());
+    kit.answer(log(vec![message(4, "eve", "news")]));
+    assert_eq!(seqs(&ear), [4]);
     kit.shard.check();
 }
 
