@@ -101,13 +101,17 @@ impl Asker {
         self.lines.iter_mut().for_each(|line| line.is_kept = line.connection.is_some());
         while !open.is_empty() {
             let (mut again, mut must_pause) = (Vec::new(), false);
+            // Masters whose connections broke that had been there before: all that went over one is asked again.
+            let mut stale = Vec::new();
             let began = instant();
             let answered = self.round(questions, open);
             self.times.note(began);
             for (asked, answer, master) in answered {
                 let next = match answer {
                     Ok(answer) => self.next(&questions[asked.index], asked, answer, &master, may_repeat),
-                    Err(error) if may_repeat && self.may_try(&master, &error) => Next::Again(asked),
+                    Err(error) if may_repeat && self.may_try(&master, &error, &mut stale) => {
+                        Next::Again(asked)
+                    }
                     Err(error) => Next::Done(asked.index, Err(error)),
                 };
                 match next {
@@ -255,8 +259,11 @@ impl Asker {
     }
 
     /// Whether a connection that was there broke, which may have happened long ago.
-    fn may_try(&mut self, master: &Arc<Master>, error: &RedisError) -> bool {
-        is_broken(error) && !error.is_timeout() && std::mem::take(&mut self.line(master).is_kept)
+    fn may_try(&mut self, master: &Arc<Master>, error: &RedisError, stale: &mut Vec<Arc<Master>>) -> bool {
+        if std::mem::take(&mut self.line(master).is_kept) && is_broken(error) && !error.is_timeout() {
+            stale.push(master.clone());
+        }
+        stale.iter().any(|one| Arc::ptr_eq(one, master))
     }
 }
 
@@ -392,5 +399,16 @@ mod tests {
         assert_eq!(asker.ask(&question()), Ok(Value::Int(3)));
         assert!(asker.once().ask_each(&[question()])[0].is_err());
         assert_eq!(asker.once().ask_each(&[question()])[0].as_ref().ok(), Some(&Value::Int(5)));
+    }
+
+    #[test]
+    fn all_that_went_over_a_connection_that_broke_is_asked_again() {
+        let address = server(|text, asked| match asked {
+            2 => String::new(),
+            _ => ":7\r\n".repeat(text.matches("GET").count()),
+        });
+        let (mut asker, _) = asker(&address);
+        assert!(asker.ask(&question()).is_ok());
+        assert!(asker.ask_each(&[question(), question(), question()]).iter().all(Result::is_ok));
     }
 }
