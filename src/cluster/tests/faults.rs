@@ -192,7 +192,8 @@ fn a_room_that_was_deleted_and_made_anew_is_another_one() {
     assert_eq!(nodes[0].append(said(rooms[0].id, "old", Some("x"))), [Placed::At(1)]);
     rooms[1].wait_for(1);
     let deleted = ask(|done| nodes[0].store.delete_room("lobby", done)).unwrap();
-    assert_eq!(deleted, rooms[0].id);
+    // If the announcement was quicker, the room is gone here by then, and has no name any more.
+    assert!(deleted == rooms[0].id || rooms[0].view().is_deleted);
     for room in &rooms {
         eventually("that it is deleted", || room.view().is_deleted);
     }
