@@ -44,7 +44,7 @@ impl Scout {
         let mut failed = not_understood("no host is named");
         for server in &servers {
             match self.connection(server).and_then(Facts::ask) {
-                Ok(facts) => return Ok(judged(facts.get("redis_mode"), servers.len(), server)),
+                Ok(facts) => return Ok(judged(mode(&facts), servers.len(), server)),
                 Err(error) => failed = self.lost(server, error),
             }
         }
@@ -152,6 +152,14 @@ impl Scout {
     }
 }
 
+/// How a server runs. Valkey has another word for it.
+fn mode(facts: &Facts) -> &str {
+    [facts.get("redis_mode"), facts.get("server_mode")]
+        .into_iter()
+        .find(|mode| !mode.is_empty())
+        .unwrap_or("")
+}
+
 fn judged(mode: &str, hosts: usize, server: &Address) -> Result<PlaceKind, String> {
     match mode {
         "cluster" if server.login.database != 0 => Err("a Redis Cluster has no other database than 0".into()),
@@ -182,6 +190,17 @@ fn told(answer: &Value) -> Option<(u64, (Box<str>, u16))> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redis_and_valkey_say_how_they_run() {
+        for (info, expected) in [
+            ("redis_mode:cluster", "cluster"),
+            ("server_name:valkey\r\nserver_mode:sentinel", "sentinel"),
+            ("", ""),
+        ] {
+            assert_eq!(mode(&Facts::parse(info)), expected);
+        }
+    }
 
     #[test]
     fn what_a_sentinel_says_is_read_as_a_map_or_a_list() {

@@ -191,7 +191,8 @@ fn a_replica_that_lagged_takes_over_and_that_is_told() {
         eventually("the same on both", || {
             let views = [rooms[0].view(), rooms[1].view()];
             let is_there = views.iter().all(|view| view.contents() == ["kept", "after"]);
-            is_there && views[0].epochs == views[1].epochs
+            // One of them may have passed by an epoch in which nothing was said.
+            is_there && views[0].epochs.last() == views[1].epochs.last()
         });
         let epochs = rooms[0].view().epochs.len();
         assert!(
