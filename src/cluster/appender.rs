@@ -13,7 +13,7 @@ use super::draft::Draft;
 use super::error::{reason, unavailable};
 use super::following::{deleted, show_own, turn};
 use super::instance::Instance;
-use super::layout::{Layout, Master, redirection};
+use super::layout::{Layout, Master};
 use super::link::{Link, Round};
 use super::partition::Partition;
 use super::question::Question;
@@ -41,6 +41,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How often it is looked whether there is a connection by now.
 const CONNECT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long one of several masters may have no connection before what waits for it is given up.
+const AWAY: Duration = Duration::from_millis(500);
 
 /// How long it is waited for inputs at most.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -173,9 +176,21 @@ impl Appender {
         {
             self.queue.settle(turn, placed);
         }
-        self.queue.expire(instant());
+        let now = instant();
+        self.queue.expire(now);
+        self.give_up(now);
         for (answer, batch) in self.queue.take_answers() {
             answer.send(Ok(batch));
+        }
+    }
+
+    /// What waits for one of several masters that is away would hold up what is for the others: batches are answered in order.
+    fn give_up(&mut self, now: Instant) {
+        let away: Vec<&Arc<Master>> =
+            self.links.iter().filter(|link| link.is_down_since(now, AWAY)).map(|link| &link.master).collect();
+        if !away.is_empty() && self.layout.masters().len() > 1 {
+            let layout = &self.layout;
+            self.queue.give_up(|of| away.iter().any(|master| layout.is_home(of, master)));
         }
     }
 
@@ -297,7 +312,7 @@ impl Appender {
         }
         match appended(value, turn.drafts.len()) {
             Some(Found::There(appended)) => {
-                self.shared.topology.is_refusing.store(false, Ordering::Relaxed);
+                self.links[index].master.is_refusing.store(false, Ordering::Relaxed);
                 self.place(turn, appended);
             }
             Some(Found::Gone { generation, changes }) => {
@@ -320,39 +335,41 @@ impl Appender {
         match error.kind() {
             // A new connection gives Redis the script.
             Some(ServerErrorKind::NoScript) => {
-                self.queue.put_back(turn);
+                self.queue.put_back(turn, instant());
                 return Err(error.clone().into());
             }
+            // All that has moved is found at once by who looks after that.
             Some(ServerErrorKind::Moved) => {
-                let place = error.details().and_then(|details| redirection(details, &link.master.address));
-                match place {
-                    Some((partition, address)) => topology.moved(partition, &address),
-                    None => link.rest(PAUSE),
-                }
-                self.queue.put_back(turn);
+                topology.suspect();
+                self.moving.insert(turn.room.partition, instant() + PAUSE);
+                self.queue.put_back(turn, instant());
             }
             // It is on its way to another master.
             Some(ServerErrorKind::Ask | ServerErrorKind::TryAgain) => {
                 self.moving.insert(turn.room.partition, instant() + PAUSE);
-                self.queue.put_back(turn);
+                self.queue.put_back(turn, instant());
             }
             Some(
                 ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::ClusterDown,
             ) => {
                 topology.suspect();
                 link.rest(PAUSE);
-                self.queue.put_back(turn);
+                self.queue.put_back(turn, instant());
             }
             _ if error.code() == "BUSY" => {
                 link.rest(PAUSE);
-                self.queue.put_back(turn);
+                self.queue.put_back(turn, instant());
             }
             kind => {
                 let error = RedisError::from(error.clone());
                 self.failures.complain(&turn.room.name, &reason(&error));
-                topology.is_refusing.store(true, Ordering::Relaxed);
+                link.master.is_refusing.store(true, Ordering::Relaxed);
                 topology.failed(&link.master, &unavailable(&error));
-                self.queue.settle(turn, std::iter::repeat(Placed::NotStored));
+                if turn.is_in_doubt {
+                    self.queue.doubt(turn, instant());
+                } else {
+                    self.queue.settle(turn, std::iter::repeat(Placed::NotStored));
+                }
                 // It may be a replica by now, or not let this node in any more.
                 if kind == Some(ServerErrorKind::ReadOnly) || error.code() == Some("NOAUTH") {
                     return Err(error);

@@ -1,7 +1,7 @@
 //! One who asks Redis and waits for the answers, over connections of its own that are made anew when they break.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
@@ -104,7 +104,7 @@ impl Asker {
             // Masters whose connections broke that had been there before: all that went over one is asked again.
             let mut stale = Vec::new();
             let began = instant();
-            let answered = self.round(questions, open);
+            let answered = self.round(questions, open, until);
             self.times.note(began);
             for (asked, answer, master) in answered {
                 let next = match answer {
@@ -140,6 +140,7 @@ impl Asker {
         &mut self,
         questions: &[Question],
         open: Vec<Open>,
+        until: Instant,
     ) -> Vec<(Open, RedisResult<Value>, Arc<Master>)> {
         let layout = self.topology.layout();
         self.lines.retain(|line| line.is_of(&layout) || open.iter().any(|asked| asked.is_for(&line.master)));
@@ -161,7 +162,7 @@ impl Asker {
         for ((master, group), mut sent) in groups.into_iter().zip(sent) {
             for asked in group {
                 let answer = match &sent {
-                    Ok(()) => self.receive(&master, asked.asking.is_some()),
+                    Ok(()) => self.receive(&master, asked.asking.is_some(), until),
                     Err(error) => Err(error.clone()),
                 };
                 if let Err(error) = &answer {
@@ -200,13 +201,13 @@ impl Asker {
         sent.map_err(|error| self.lost(master, error))
     }
 
-    fn receive(&mut self, master: &Arc<Master>, is_asking: bool) -> RedisResult<Value> {
+    fn receive(&mut self, master: &Arc<Master>, is_asking: bool, until: Instant) -> RedisResult<Value> {
         let line = self.line(master);
         let Some(connection) = &mut line.connection else {
             return Err(RedisError::from((redis::ErrorKind::Client, "there is no connection")));
         };
-        let ready = if is_asking { connection.answer().map(drop) } else { Ok(()) };
-        ready.and_then(|()| connection.answer()).map_err(|error| self.lost(master, error))
+        let ready = if is_asking { connection.answer_until(until).map(drop) } else { Ok(()) };
+        ready.and_then(|()| connection.answer_until(until)).map_err(|error| self.lost(master, error))
     }
 
     /// The way to a master is broken.
@@ -240,13 +241,15 @@ impl Asker {
         }
         let place = error.details().and_then(|details| redirection(details, &master.address));
         match (error.kind(), place) {
-            (Some(ServerErrorKind::Moved), Some((partition, address))) => {
-                self.topology.moved(partition, &address);
-                Next::Again(Open { asking: None, ..asked })
+            // All that has moved is found at once by who looks after that.
+            (Some(ServerErrorKind::Moved), Some(_)) => {
+                self.topology.suspect();
+                Next::Later(Open { asking: None, ..asked })
             }
-            (Some(ServerErrorKind::Ask), Some((partition, address))) => {
-                let asking = self.topology.layout().with_moved(partition, &address).home(partition).cloned();
-                Next::Again(Open { asking, ..asked })
+            (Some(ServerErrorKind::Ask), Some((_, address))) => {
+                let asking = Some(self.topology.layout().at(&address));
+                // One that has not got all yet sends it back.
+                Next::Again(Open { asking, attempts: asked.attempts.saturating_sub(1), ..asked })
             }
             (Some(ServerErrorKind::TryAgain), _) => Next::Later(Open { asking: None, ..asked }),
             (kind, _) => {
@@ -375,16 +378,22 @@ mod tests {
         let (mut asker, topology) = asker(&from);
         assert_eq!(asker.ask(&question()), Ok(Value::Int(2)));
         assert_eq!(topology.version(), 0, "it is still where it was");
+        let looks = spawn({
+            let topology = topology.clone();
+            move || {
+                assert!(topology.wait(Duration::from_secs(60)), "somebody suspects something");
+                topology.replace(topology.layout().moved_to(&to));
+            }
+        });
         assert_eq!(asker.ask(&question()), Ok(Value::Int(3)));
-        let home = topology.layout().home(Partition::of("lobby")).cloned().unwrap();
-        assert_eq!((topology.version(), home.address.port), (1, to.port));
-        assert_eq!(topology.layout().partitions_of(&home).count(), 1);
+        looks.join().unwrap();
     }
 
     #[test]
     fn redirections_in_a_circle_come_to_an_end() {
         let slot = Partition::of("lobby").slot();
         let (mut asker, _) = asker(&server(move |_, _| format!("-MOVED {slot} :1\r\n")));
+        asker.timeout = Duration::from_millis(200);
         assert!(asker.ask(&question()).is_err());
         let (mut asker, _) = self::asker(&server(|_, _| "-MOVED x\r\n".to_owned()));
         assert!(asker.ask(&question()).is_err());

@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Parser, RedisResult, Value, cmd};
+use redis::{Cmd, ErrorKind, Parser, RedisError, RedisResult, Value, cmd};
 
 use super::address::Address;
 use super::error::io_kind;
@@ -33,12 +33,17 @@ struct Bounded {
     wire: Wire,
     /// Bytes since the last answer was whole.
     bytes: usize,
+    /// A part of an answer that comes later than this does not keep whoever waits.
+    until: Instant,
 }
 
 impl Read for Bounded {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.bytes > ANSWER_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "an answer of Redis is too long"));
+        }
+        if self.bytes > 0 && instant() > self.until {
+            return Err(io::ErrorKind::TimedOut.into());
         }
         let count = self.wire.read(into)?;
         self.bytes += count;
@@ -65,7 +70,13 @@ impl Connection {
             hello.arg("AUTH").arg(login.username.as_deref().unwrap_or("default")).arg(password.reveal());
         }
         let mut connection = Connection::connect(address, timeout)?;
-        connection.ask(&hello)?;
+        connection.ask(&hello).map_err(|error| match &login.password {
+            // Whoever does not know the command says what was asked.
+            Some(password) if error.to_string().contains(password.reveal()) => {
+                RedisError::from((ErrorKind::Client, "it does not know HELLO (is it older than Redis 7?)"))
+            }
+            _ => error,
+        })?;
         if login.database != 0 {
             connection.ask(cmd("SELECT").arg(login.database))?;
         }
@@ -74,7 +85,7 @@ impl Connection {
 
     fn connect(address: &Address, timeout: Duration) -> RedisResult<Connection> {
         Ok(Connection {
-            socket: Bounded { wire: Wire::open(address, timeout)?, bytes: 0 },
+            socket: Bounded { wire: Wire::open(address, timeout)?, bytes: 0, until: instant() },
             parser: Parser::new(),
             timeout,
             used_at: instant(),
@@ -93,8 +104,17 @@ impl Connection {
         self.socket.wire.writer()
     }
 
+    /// Whatever is heard of one that is broken may be an answer to something else.
+    fn refuse_if_broken(&self) -> RedisResult<()> {
+        if self.is_broken {
+            return Err(io::Error::new(io::ErrorKind::BrokenPipe, "the connection is broken").into());
+        }
+        Ok(())
+    }
+
     /// Sends commands.
     pub(super) fn send(&mut self, bytes: &[u8]) -> RedisResult<()> {
+        self.refuse_if_broken()?;
         self.used_at = instant();
         let sent = self.socket.wire.write_all(bytes);
         self.is_broken |= sent.is_err();
@@ -103,6 +123,7 @@ impl Connection {
 
     /// Sends what can be sent without waiting; says how much was taken.
     pub(super) fn send_some(&mut self, bytes: &[u8]) -> RedisResult<usize> {
+        self.refuse_if_broken()?;
         self.used_at = instant();
         let sent = self.socket.wire.write_some(bytes);
         self.is_broken |= sent.is_err();
@@ -119,6 +140,8 @@ impl Connection {
     /// The next answer or push message; `None` if there is none within `wait`, which may be nothing.
     pub(super) fn receive(&mut self, wait: Duration) -> RedisResult<Option<Value>> {
         self.socket.wire.wait_for(wait)?;
+        // Without a wait, a socket that has nothing more ends it.
+        self.socket.until = instant() + if wait.is_zero() { self.timeout } else { wait };
         match self.parser.parse_value(&mut self.socket) {
             Ok(value) => {
                 self.socket.bytes = 0;
@@ -136,8 +159,12 @@ impl Connection {
     }
 
     /// The next answer.
-    pub(super) fn answer(&mut self) -> RedisResult<Value> {
-        let until = instant() + self.timeout;
+    fn answer(&mut self) -> RedisResult<Value> {
+        self.answer_until(instant() + self.timeout)
+    }
+
+    /// The next answer, which is waited for until then.
+    pub(super) fn answer_until(&mut self, until: Instant) -> RedisResult<Value> {
         loop {
             let left = until.saturating_duration_since(instant()).max(WAIT_MIN);
             match self.receive(left)? {

@@ -39,7 +39,10 @@ impl Instance {
         let facts = Facts::ask(connection)?;
         // One who may not ask for it has to wait.
         let synced = connection.ask(cmd("CONFIG").arg("GET").arg("appendfsync"));
-        let is_synced = synced.is_ok_and(|answer| is_always(&answer));
+        let is_synced = match synced {
+            Err(error) if error.is_io_error() => return Err(error),
+            answer => answer.is_ok_and(|answer| is_always(&answer)),
+        };
         let up = whole(facts.get("uptime_in_seconds")).unwrap_or(0);
         let keys = connection.ask(&cmd("DBSIZE"))?;
         Ok(Instance {

@@ -222,6 +222,10 @@ impl Keeper {
             let (is_held, nodes) = match understood(found) {
                 Ok(found) => found,
                 Err(error) => {
+                    // Leases of others may have ended by this as well: they need the time to renew them.
+                    if let Some(home) = self.shared.topology.layout().home(partition) {
+                        home.contact.lost();
+                    }
                     outcome = Err(error);
                     continue;
                 }

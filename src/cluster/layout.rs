@@ -27,6 +27,8 @@ pub(super) struct Master {
     pub(super) histories: Histories,
     /// Whether the last that was heard of it is that it does not answer.
     pub(super) is_away: AtomicBool,
+    /// Whether it answers and does not append.
+    pub(super) is_refusing: AtomicBool,
 }
 
 impl Master {
@@ -37,6 +39,7 @@ impl Master {
             hearing: Hearing::default(),
             histories: Histories::default(),
             is_away: AtomicBool::new(false),
+            is_refusing: AtomicBool::new(false),
         })
     }
 }
@@ -77,7 +80,7 @@ impl Layout {
         let mut layout = Layout::empty();
         for SlotRange { first, last, host, port } in ranges {
             let has = |partition: &Partition| (*first..=*last).contains(&partition.slot());
-            for partition in Partition::all().filter(has) {
+            for partition in Partition::within(*first, *last).filter(has) {
                 let home = layout.admit(self, &beside.beside(host, *port));
                 if let Some(place) = layout.homes.get_mut(partition.index()) {
                     *place = home;
@@ -87,14 +90,10 @@ impl Layout {
         layout
     }
 
-    /// One partition has come to another master.
-    pub(super) fn with_moved(&self, partition: Partition, address: &Address) -> Layout {
-        let mut layout = self.clone();
-        let home = layout.admit(self, address);
-        if let Some(place) = layout.homes.get_mut(partition.index()) {
-            *place = home;
-        }
-        layout
+    /// The master at an address, or one that nobody knows yet.
+    pub(super) fn at(&self, address: &Address) -> Arc<Master> {
+        let known = self.masters.iter().find(|master| master.address.is_at(&address.host, address.port));
+        known.cloned().unwrap_or_else(|| Master::at(address.clone()))
     }
 
     /// The place of the master at an address; one that is not there is taken from `before`, or is new.
@@ -194,8 +193,9 @@ mod tests {
         let two = one.with_slots(&ranges, &address(1));
         assert!(!two.is_same(&one) && two.is_same(&two.with_slots(&ranges, &address(1))));
         assert!(Arc::ptr_eq(&two.masters()[2], &one.masters()[1]));
-        let back = two.with_moved(Partition::all().next().unwrap(), &address(1));
-        assert!(back.is_same(&one) && back.is_whole());
+        assert!(
+            Arc::ptr_eq(&two.at(&address(2)), &one.masters()[1]) && two.at(&address(9)).address.port == 9
+        );
         assert!(!one.with_slots(&[range(0, 100, 1)], &address(1)).is_whole());
         assert_eq!(one.moved_to(&address(2)).partitions_of(&one.masters()[1]).count(), PARTITIONS);
     }

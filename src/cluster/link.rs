@@ -47,6 +47,8 @@ pub(super) struct Link {
     state: LinkState,
     /// The Redis that was there last.
     instance: Option<Instance>,
+    /// Since when there is no connection.
+    down_since: Option<Instant>,
     pause: Duration,
     /// Nothing is sent before this.
     rests_until: Instant,
@@ -67,6 +69,7 @@ impl Link {
             master,
             state: LinkState::Down { until: now },
             instance,
+            down_since: Some(now),
             pause: PAUSE_MIN,
             rests_until: now,
             packed: Vec::new(),
@@ -85,6 +88,11 @@ impl Link {
     /// Whether there is a connection, whatever was sent over it.
     pub(super) fn is_up(&self) -> bool {
         matches!(self.state, LinkState::Up(_))
+    }
+
+    /// Whether there has been no connection for so long.
+    pub(super) fn is_down_since(&self, now: Instant, time: Duration) -> bool {
+        self.down_since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
     /// Whether something is to be answered.
@@ -121,6 +129,7 @@ impl Link {
             Err(TryRecvError::Empty) => Ok(()),
             Ok(Ok((connection, instance, rests_until))) => {
                 self.state = LinkState::Up(connection);
+                self.down_since = None;
                 self.pause = PAUSE_MIN;
                 self.rests_until = rests_until;
                 self.instance = Some(instance);
@@ -149,6 +158,7 @@ impl Link {
 
     /// There is no connection any more. What was to be answered is in doubt.
     pub(super) fn lose(&mut self) -> VecDeque<Turn> {
+        self.down_since.get_or_insert_with(instant);
         self.state = LinkState::Down { until: instant() + self.pause };
         self.pause = (self.pause * 2).min(PAUSE_MAX);
         self.packed.clear();
@@ -191,7 +201,7 @@ impl Link {
         wait: Duration,
         timeout: Duration,
     ) -> RedisResult<Option<(Turn, Value)>> {
-        if wait.is_zero() {
+        if wait.is_zero() || self.written < self.packed.len() {
             self.go_on()?;
         }
         let LinkState::Up(connection) = &mut self.state else { return Err(gone()) };
@@ -233,6 +243,7 @@ fn gone() -> RedisError {
 fn connect(shared: &Arc<Shared>, master: &Arc<Master>, before: Option<&Instance>) -> RedisResult<Connected> {
     let timeout = shared.timeout;
     let mut connection = Connection::open(&master.address, connect_timeout(timeout))?.with_timeout(timeout);
+    master.contact.connected();
     connection.ask(cmd("SCRIPT").arg("LOAD").arg(APPEND.source()))?;
     let instance = Instance::ask(&mut connection)?;
     let must_settle = instance.must_settle(before);

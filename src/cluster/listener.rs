@@ -12,7 +12,7 @@ use super::connection::{Connection, connect_timeout};
 use super::entry::Announcement;
 use super::error::unavailable;
 use super::following::{hear, miss};
-use super::layout::{Master, redirection};
+use super::layout::Master;
 use super::orders::{orders_channel, partition as orders_partition};
 use super::partition::Partition;
 use super::shared::Shared;
@@ -99,6 +99,7 @@ impl Listener {
             }
             self.master.hearing.ends();
             self.shared.subscriptions.disconnected(&self.master);
+            self.shared.subscriptions.go_home();
             pause = if instant().saturating_duration_since(began) > PAUSE_MAX {
                 PAUSE_MIN
             } else {
@@ -184,17 +185,11 @@ impl Listener {
 
     /// A subscription was refused: it belongs elsewhere, or nothing is right here.
     fn refused(&self, error: redis::ServerError) -> RedisResult<()> {
-        let place = error.details().and_then(|details| redirection(details, &self.master.address));
-        match place {
-            Some((partition, address))
-                if error.kind() == Some(ServerErrorKind::Moved)
-                    && !self.master.address.is_at(&address.host, address.port) =>
-            {
-                self.shared.topology.moved(partition, &address);
-                Ok(())
-            }
-            _ => Err(error.into()),
+        if error.kind() == Some(ServerErrorKind::Moved) {
+            self.shared.topology.suspect();
+            return Ok(());
         }
+        Err(error.into())
     }
 
     fn pushed(&mut self, kind: &PushKind, data: &[Value]) {

@@ -63,6 +63,12 @@ impl Partition {
         usize::from(self.0)
     }
 
+    /// Those that may have their keys in one of these slots.
+    pub(super) fn within(first: u16, last: u16) -> impl Iterator<Item = Partition> {
+        let index = |slot: u16| u8::try_from(slot / SLOTS_EACH).unwrap_or(u8::MAX);
+        (index(first)..=index(last)).map(Partition)
+    }
+
     /// The one whose keys are in this slot, if there is any.
     pub(super) fn in_slot(slot: u16) -> Option<Partition> {
         let partition = Partition(u8::try_from(slot / SLOTS_EACH).ok()?);

@@ -55,6 +55,8 @@ pub(super) struct Turn {
     /// One for each message.
     tickets: Vec<Ticket>,
     since: Instant,
+    /// Whether it may have been appended: it keeps its number until that is known.
+    pub(super) is_in_doubt: bool,
 }
 
 struct RoomQueue {
@@ -168,8 +170,12 @@ impl Queue {
         self.go_on(turn.room.id);
     }
 
-    /// A turn was certainly not appended and may be tried again, as far as anybody waits for it.
-    pub(super) fn put_back(&mut self, turn: Turn) {
+    /// A turn was not appended and may be tried again, as far as anybody waits for it. One that may have been appended before
+    /// keeps its number.
+    pub(super) fn put_back(&mut self, turn: Turn, now: Instant) {
+        if turn.is_in_doubt && now.saturating_duration_since(turn.since) < SETTLING_MAX {
+            return self.doubt(turn, now);
+        }
         let Turn { room, drafts, tickets, .. } = turn;
         let jobs = &self.jobs;
         // That a stay begins or ends is true whoever still waits for it.
@@ -191,10 +197,10 @@ impl Queue {
         let id = turn.room.id;
         if now.saturating_duration_since(turn.since) >= SETTLING_MAX {
             tracing::warn!(room = &*turn.room.name, "it stays unknown whether some messages were stored");
-            return self.put_back(turn);
+            return self.put_back(turn, now);
         }
         if let Some(queue) = self.rooms.get_mut(&id) {
-            queue.unsettled = Some(turn);
+            queue.unsettled = Some(Turn { is_in_doubt: true, ..turn });
             self.unsettled += 1;
         }
         self.go_on(id);
@@ -238,6 +244,17 @@ impl Queue {
                 job.open = 0;
             }
         }
+    }
+
+    /// What was never sent of these partitions will not be.
+    pub(super) fn give_up(&mut self, is_lost: impl Fn(Partition) -> bool) {
+        let mut unsent = Vec::new();
+        for queue in self.rooms.values_mut().filter(|queue| is_lost(queue.room.partition)) {
+            unsent.extend(queue.waiting.iter().map(|waiting| waiting.ticket.of));
+            // What the engine says itself is waited for by nobody.
+            queue.waiting.retain(|waiting| waiting.ticket.of.is_none());
+        }
+        unsent.into_iter().for_each(|ticket| self.place(ticket, Placed::NotStored));
     }
 
     /// When the next message will have waited too long.
@@ -301,7 +318,14 @@ impl RoomQueue {
             return None;
         }
         *last_turn += 1;
-        Some(Turn { room: self.room.clone(), number: *last_turn, drafts, tickets, since: now })
+        Some(Turn {
+            room: self.room.clone(),
+            number: *last_turn,
+            drafts,
+            tickets,
+            since: now,
+            is_in_doubt: false,
+        })
     }
 }
 
@@ -417,7 +441,7 @@ mod tests {
         let first = world.queue.take_turn(world.now, |of| of == b).unwrap();
         assert_eq!(contents(&first), ["2"]);
         assert!(world.queue.take_turn(world.now, |of| of == b).is_none());
-        world.queue.put_back(first);
+        world.queue.put_back(first, world.now);
         let order = [(); 2].map(|()| world.queue.take_turn(world.now, |_| true).unwrap().room.partition);
         assert_eq!(order, [a, b], "the one that has not just had its turn comes first");
     }
@@ -440,16 +464,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_doubt_keeps_its_number_whatever_redis_says_to_it_later() {
+        let mut world = World::new();
+        world.append(0, &[("a", "1")]);
+        let turn = world.turns().remove(0);
+        let number = turn.number;
+        world.queue.doubt(turn, world.now);
+        let again = world.turns().remove(0);
+        world.queue.put_back(again, world.now);
+        assert_eq!(world.turns()[0].number, number, "it may have been appended the first time");
+    }
+
+    #[test]
+    fn what_was_never_sent_to_a_master_that_is_away_is_answered_at_once() {
+        let mut world = World::new();
+        world.append(0, &[("a", "1"), ("b", "2")]);
+        let a = Partition::of("a");
+        world.queue.give_up(|of| of == a);
+        let turn = world.turns().remove(0);
+        assert_eq!(contents(&turn), ["2"]);
+        world.queue.settle(turn, [Placed::At(1)]);
+        assert_eq!(world.answered(), [(0, vec![Placed::NotStored, Placed::At(1)])]);
+    }
+
+    #[test]
     fn what_was_not_appended_is_tried_again_while_somebody_waits_for_it() {
         let mut world = World::new();
         world.append(0, &[("a", "1")]);
         let turn = world.turns().remove(0);
         world.append(0, &[("a", "2")]);
-        world.queue.put_back(turn);
+        world.queue.put_back(turn, world.now);
         let turn = world.turns().remove(0);
         assert_eq!(contents(&turn), ["1", "2"]);
         world.queue.expire(world.now + PATIENCE);
-        world.queue.put_back(turn);
+        world.queue.put_back(turn, world.now);
         assert!(world.turns().is_empty());
         assert_eq!(world.answered().len(), 2);
         assert!(world.queue.is_answered());

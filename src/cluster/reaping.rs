@@ -15,6 +15,9 @@ use super::value::{list, text, texts, whole};
 use crate::store::{ClusterEvent, StoreError};
 use crate::system::instant;
 
+/// How long ago it may have been looked whether a server is still the same one.
+const MET: std::time::Duration = std::time::Duration::from_millis(200);
+
 /// Rooms that are asked for at once.
 const ROOMS: usize = 256;
 
@@ -26,7 +29,9 @@ pub(super) fn reap(
     node: &str,
     until: Instant,
 ) -> Result<(), StoreError> {
-    if let Some(home) = shared.topology.layout().home(partition) {
+    if let Some(home) = shared.topology.layout().home(partition)
+        && home.histories.met_at().is_none_or(|at| instant().saturating_duration_since(at) > MET)
+    {
         // The question may go to another server than the one that was last asked.
         fence(shared, asker, home)?;
     }

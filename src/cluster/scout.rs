@@ -1,7 +1,7 @@
 //! Finds out which servers take writes: a server is where it is; Sentinels know where their master is; the nodes of a Redis
 //! Cluster know who has which slots.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::{Cmd, RedisError, RedisResult, Value, cmd};
 
@@ -11,6 +11,10 @@ use super::error::not_understood;
 use super::facts::Facts;
 use super::layout::{Layout, SlotRange, slot_ranges};
 use super::value::{list, text, whole};
+use crate::system::instant;
+
+/// For how long nothing older is believed than what was heard of.
+const EPOCH_MEMORY: Duration = Duration::from_secs(30);
 
 /// What kind of thing is at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +32,13 @@ pub(super) struct Scout {
     timeout: Duration,
     /// Connections that are used on.
     lines: Vec<(Address, Connection)>,
+    /// The newest epoch that was heard of, and when.
+    newest: Option<(u64, Instant)>,
 }
 
 impl Scout {
     pub(super) fn new(place: Place, timeout: Duration) -> Scout {
-        Scout { place, timeout, lines: Vec::new() }
+        Scout { place, timeout, lines: Vec::new(), newest: None }
     }
 
     /// What is there.
@@ -116,7 +122,10 @@ impl Scout {
             }
         }
         match best {
-            Some((_, _, ranges, address)) if !ranges.is_empty() => Ok(before.with_slots(&ranges, &address)),
+            Some((_, epoch, ranges, address)) if !ranges.is_empty() => {
+                self.note(epoch)?;
+                Ok(before.with_slots(&ranges, &address))
+            }
             Some(_) | None => Err(failed),
         }
     }
@@ -137,10 +146,7 @@ impl Scout {
         let mut best: Option<(u64, (Box<str>, u16))> = None;
         let mut failed = not_understood("no Sentinel is named");
         for sentinel in sentinels {
-            let told = self.ask(sentinel, cmd("SENTINEL").arg("MASTER").arg(name)).and_then(|answer| {
-                told(&answer).ok_or_else(|| not_understood("what a Sentinel says of its master"))
-            });
-            match told {
+            match self.sentinel(sentinel, name) {
                 Ok((epoch, place)) if best.as_ref().is_none_or(|(known, _)| epoch > *known) => {
                     best = Some((epoch, place));
                 }
@@ -148,7 +154,33 @@ impl Scout {
                 Err(error) => failed = error,
             }
         }
-        best.map(|(_, place)| place).ok_or(failed)
+        let Some((epoch, place)) = best else { return Err(failed) };
+        self.note(epoch)?;
+        Ok(place)
+    }
+
+    /// The epoch that a Sentinel knows, and where its master is. In the middle of a fail-over the two commands tell of
+    /// different places.
+    fn sentinel(&mut self, sentinel: &Address, name: &str) -> RedisResult<(u64, (Box<str>, u16))> {
+        let unknown = || not_understood("what a Sentinel says of its master");
+        let told = self.ask(sentinel, cmd("SENTINEL").arg("MASTER").arg(name))?;
+        let epoch = epoch_of(&told).ok_or_else(unknown)?;
+        let place = self.ask(sentinel, cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name))?;
+        Ok((epoch, place_of(&place).ok_or_else(unknown)?))
+    }
+
+    /// Whoever knows an older epoch than was heard of a short while ago was cut off from the others.
+    fn note(&mut self, epoch: u64) -> RedisResult<()> {
+        let now = instant();
+        match self.newest {
+            Some((newest, at)) if epoch < newest && now.saturating_duration_since(at) < EPOCH_MEMORY => {
+                Err(not_understood("an older configuration than was there before"))
+            }
+            _ => {
+                self.newest = Some((epoch, now));
+                Ok(())
+            }
+        }
     }
 }
 
@@ -170,8 +202,8 @@ fn judged(mode: &str, hosts: usize, server: &Address) -> Result<PlaceKind, Strin
     }
 }
 
-/// The epoch of a Sentinel's configuration, and where it says that the master is.
-fn told(answer: &Value) -> Option<(u64, (Box<str>, u16))> {
+/// The epoch of a Sentinel's configuration.
+fn epoch_of(answer: &Value) -> Option<u64> {
     let facts: Vec<(&str, &str)> = match answer {
         Value::Map(pairs) => {
             pairs.iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
@@ -181,10 +213,14 @@ fn told(answer: &Value) -> Option<(u64, (Box<str>, u16))> {
             pairs.iter().filter_map(|[name, value]| Some((text(name)?, text(value)?))).collect()
         }
     };
-    let fact = |wanted| facts.iter().find(|(name, _)| *name == wanted).map(|(_, value)| *value);
-    let (host, port) = (fact("ip")?, fact("port")?.parse().ok().filter(|port: &u16| *port > 0)?);
-    let epoch = fact("config-epoch").and_then(whole).unwrap_or(0);
-    (!host.is_empty()).then(|| (epoch, (host.into(), port)))
+    facts.iter().find(|(name, _)| *name == "config-epoch").and_then(|(_, epoch)| whole(epoch))
+}
+
+/// Where a Sentinel says that the master is.
+fn place_of(answer: &Value) -> Option<(Box<str>, u16)> {
+    let [host, port] = list(answer)? else { return None };
+    let port = text(port)?.parse().ok().filter(|port| *port > 0)?;
+    text(host).filter(|host| !host.is_empty()).map(|host| (host.into(), port))
 }
 
 #[cfg(test)]
@@ -205,19 +241,26 @@ mod tests {
     #[test]
     fn what_a_sentinel_says_is_read_as_a_map_or_a_list() {
         let bulk = |text: &str| Value::BulkString(text.into());
-        let pairs = [("name", "m"), ("ip", "10.0.0.1"), ("port", "6379"), ("config-epoch", "7")];
+        let pairs = [("name", "m"), ("config-epoch", "7")];
         let map = pairs.iter().map(|(name, value)| (bulk(name), bulk(value))).collect();
         let flat = pairs.iter().flat_map(|(name, value)| [bulk(name), bulk(value)]).collect();
         for answer in [Value::Map(map), Value::Array(flat)] {
-            assert_eq!(told(&answer), Some((7, ("10.0.0.1".into(), 6_379))));
+            assert_eq!(epoch_of(&answer), Some(7));
         }
-        for bad in [
-            Value::Nil,
-            Value::Array(vec![bulk("ip"), bulk("10.0.0.1")]),
-            Value::Array(vec![bulk("ip"), bulk(""), bulk("port"), bulk("1")]),
-            Value::Array(vec![bulk("ip"), bulk("a"), bulk("port"), bulk("70000")]),
-        ] {
-            assert_eq!(told(&bad), None);
+        for bad in [Value::Nil, Value::Array(vec![bulk("config-epoch"), bulk("x")])] {
+            assert_eq!(epoch_of(&bad), None);
         }
+        let place = |host: &str, port: &str| place_of(&Value::Array(vec![bulk(host), bulk(port)]));
+        assert_eq!(place("10.0.0.1", "6379"), Some(("10.0.0.1".into(), 6_379)));
+        for bad in [place("", "1"), place("a", "70000"), place("a", "0"), place_of(&Value::Nil)] {
+            assert_eq!(bad, None);
+        }
+    }
+
+    #[test]
+    fn who_knows_an_older_epoch_is_not_believed_for_a_while() {
+        let mut scout = Scout::new(Place::Servers(Vec::new()), Duration::from_secs(1));
+        assert!(scout.note(7).is_ok() && scout.note(7).is_ok());
+        assert!(scout.note(6).is_err() && scout.note(8).is_ok());
     }
 }

@@ -66,7 +66,7 @@ const START_PAUSE: Duration = Duration::from_millis(250);
 
 /// How often it is looked which servers there are, and how long after that at least.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-const LOOK_PAUSE: Duration = Duration::from_millis(100);
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Joins a cluster: its rooms are this node's store.
 ///
@@ -176,7 +176,15 @@ fn find(place: &Place, timeout: Duration) -> Result<FoundMasters, ClusterError> 
     }
     let (mut instances, mut warnings) = (Vec::new(), Vec::<String>::new());
     for master in layout.masters() {
-        for warning in check(&master.address, kind == PlaceKind::Server, timeout)? {
+        let checked = match check(&master.address, kind == PlaceKind::Server, timeout) {
+            // Others are there: their rooms need not wait for it.
+            Err(error @ ClusterError::Unreachable { .. }) if layout.masters().len() > 1 => {
+                tracing::warn!(%error, "cluster: one of several masters is away");
+                continue;
+            }
+            checked => checked?,
+        };
+        for warning in checked {
             if !warnings.contains(&warning) {
                 warnings.push(warning);
             }
@@ -185,6 +193,10 @@ fn find(place: &Place, timeout: Duration) -> Result<FoundMasters, ClusterError> 
             .and_then(|mut connection| Instance::ask(&mut connection))
             .map_err(fault)?;
         instances.push((master.clone(), instance));
+    }
+    if instances.is_empty() {
+        let reason = "none of its masters answers".to_owned();
+        return Err(ClusterError::Unreachable { address, reason });
     }
     if instances.iter().any(|(_, instance)| instance.is_unsettled()) {
         park_timeout(SETTLING);

@@ -106,8 +106,8 @@ impl Subscriptions {
     /// or at `until` that it is not.
     pub(super) fn acquire(&self, room: &Arc<Room>, until: Instant, waiter: Waiter) {
         let name = room.partition.channel(&room.name);
-        let home = self.topology.layout().home(room.partition).cloned();
         let mut channels = self.lock();
+        let home = self.topology.layout().home(room.partition).cloned();
         let home = home.filter(|home| channels.is_connected(home));
         let channel = channels.by_name.entry(name.clone()).or_insert_with(|| Channel {
             room: room.clone(),
@@ -195,8 +195,8 @@ impl Subscriptions {
 
     /// Partitions have come to other masters: their channels are subscribed there.
     pub(super) fn go_home(&self) {
-        let layout = self.topology.layout();
         let mut channels = self.lock();
+        let layout = self.topology.layout();
         let connected: Vec<Arc<Master>> = channels.writers.iter().map(|(to, _)| to.clone()).collect();
         let mut moved: Vec<Vec<String>> = connected.iter().map(|_| Vec::new()).collect();
         let mut left: Vec<(Arc<Master>, String)> = Vec::new();

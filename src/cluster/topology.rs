@@ -1,10 +1,9 @@
 //! Which servers there are at the moment, as all threads see it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::address::Address;
 use super::layout::{Layout, Master};
 use super::partition::Partition;
 use crate::store::{Monitor, StoreError};
@@ -25,8 +24,6 @@ pub(super) struct Topology {
     changed: Condvar,
     /// Raised by each change, so that it is quickly seen that there was none.
     version: AtomicU64,
-    /// Whether Redis answers and does not append.
-    pub(super) is_refusing: AtomicBool,
     monitor: Arc<Monitor>,
 }
 
@@ -37,7 +34,6 @@ impl Topology {
             state: Mutex::new(state),
             changed: Condvar::default(),
             version: AtomicU64::new(0),
-            is_refusing: AtomicBool::new(false),
             monitor,
         }
     }
@@ -68,18 +64,6 @@ impl Topology {
             self.version.fetch_add(1, Ordering::Release);
         }
         is_other
-    }
-
-    /// A server has said that a partition is elsewhere.
-    pub(super) fn moved(&self, partition: Partition, address: &Address) {
-        let mut state = self.lock();
-        let layout = state.layout.with_moved(partition, address);
-        if !state.layout.is_same(&layout) {
-            state.layout = Arc::new(layout);
-            self.version.fetch_add(1, Ordering::Release);
-        }
-        drop(state);
-        self.suspect();
     }
 
     /// It may be otherwise by now: whoever looks after that does it at once.
@@ -119,10 +103,10 @@ impl Topology {
 
     /// A master does what it is asked to.
     pub(super) fn answered(&self, master: &Master) {
-        master.is_away.store(false, Ordering::Relaxed);
-        if self.is_refusing.load(Ordering::Relaxed) {
+        if master.is_refusing.load(Ordering::Relaxed) {
             return;
         }
+        master.is_away.store(false, Ordering::Relaxed);
         let layout = self.layout();
         let is_away = |master: &Arc<Master>| master.is_away.load(Ordering::Relaxed);
         if layout.is_whole() && !layout.masters().iter().any(is_away) {

@@ -16,7 +16,19 @@ const RECENT_IDS_SEARCHED_MAX: u64 = 4 * RECENT_IDS_MAX;
 
 /// A page of the log of a room.
 pub(super) fn read(shared: &Shared, room: RoomId, request: &PageRequest) -> Result<Page, StoreError> {
-    shared.quarantine.guard(room, || read_room(shared, room, request))
+    shared.quarantine.guard(room, || {
+        let mut floor = shared.head(room)?.floor.seq;
+        loop {
+            let page = read_room(shared, room, request);
+            let now = shared.head(room)?.floor.seq;
+            // What is missing may have been deleted since it was looked what there is.
+            if matches!(page, Err(StoreError::RoomDamaged { .. })) && now != floor {
+                floor = now;
+                continue;
+            }
+            return page;
+        }
+    })
 }
 
 fn read_room(shared: &Shared, room: RoomId, request: &PageRequest) -> Result<Page, StoreError> {
