@@ -9,7 +9,7 @@ use super::heads::Head;
 use super::link::durably;
 use super::logs::{RoomLog, SEGMENTS_MAX, Segment, floor_fields, segments_field};
 use super::numbering;
-use super::page::{Range, kept_floor, newest_first, recent_ids};
+use super::page::{Range, as_it_stands, kept_floor, newest_first, recent_ids};
 use super::shared::Shared;
 use super::stays::open_stays;
 use crate::rooms::log::Window;
@@ -26,7 +26,7 @@ pub(super) fn open(
     purpose: Purpose,
     now: Timestamp,
 ) -> Result<Opened, StoreError> {
-    let (row, head) = shared.alone(name, || {
+    let row = shared.alone(name, || {
         let mut row = find_or_create(shared, name, purpose, now)?;
         if let Purpose::Renew(id) = purpose {
             if row.id != id {
@@ -36,10 +36,10 @@ pub(super) fn open(
             shared.quarantine.check(id)?;
             renew(shared, &mut row)?;
         }
-        let head = shared.quarantine.guard(row.id, || reconcile(shared, &mut row))?;
-        Ok((row, head))
+        shared.quarantine.guard(row.id, || reconcile(shared, &mut row))?;
+        Ok(row)
     })?;
-    shared.quarantine.guard(row.id, || opened(shared, &row, &head, now))
+    as_it_stands(shared, row.id, |head| opened(shared, &row, head, now))
 }
 
 /// The room of this name, whose documents are in order: for those who read it by its name.

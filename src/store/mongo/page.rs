@@ -16,24 +16,30 @@ const RECENT_IDS_SEARCHED_MAX: u64 = 4 * RECENT_IDS_MAX;
 
 /// A page of the log of a room.
 pub(super) fn read(shared: &Shared, room: RoomId, request: &PageRequest) -> Result<Page, StoreError> {
+    as_it_stands(shared, room, |head| read_room(shared, room, head, request))
+}
+
+/// Reads a log by where it stands. What is missing may have been deleted since that was looked up, as retention does: then it is
+/// read again, and only otherwise a damage.
+pub(super) fn as_it_stands<T>(
+    shared: &Shared,
+    room: RoomId,
+    read: impl Fn(&Head) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
     shared.quarantine.guard(room, || {
-        let mut floor = shared.head(room)?.floor.seq;
         loop {
-            let page = read_room(shared, room, request);
-            let now = shared.head(room)?.floor.seq;
-            // What is missing may have been deleted since it was looked what there is.
-            if matches!(page, Err(StoreError::RoomDamaged { .. })) && now != floor {
-                floor = now;
-                continue;
+            let head = shared.head(room)?;
+            let found = read(&head);
+            let is_damaged = matches!(found, Err(StoreError::RoomDamaged { .. }));
+            if !is_damaged || shared.head(room)?.floor.seq == head.floor.seq {
+                return found;
             }
-            return page;
         }
     })
 }
 
-fn read_room(shared: &Shared, room: RoomId, request: &PageRequest) -> Result<Page, StoreError> {
-    let head = shared.head(room)?;
-    let floor = kept_floor(shared, room, &head, request.now)?;
+fn read_room(shared: &Shared, room: RoomId, head: &Head, request: &PageRequest) -> Result<Page, StoreError> {
+    let floor = kept_floor(shared, room, head, request.now)?;
     let upto = request.before.map_or(head.head.seq, |before| before.saturating_sub(1).min(head.head.seq));
     let after = match request.from {
         ReadFrom::Seq(seq) => seq.max(floor.seq),
@@ -46,11 +52,11 @@ fn read_room(shared: &Shared, room: RoomId, request: &PageRequest) -> Result<Pag
     };
     let range = Range { room, after, upto, messages_max: request.messages_max, bytes_max: request.bytes_max };
     let (messages, start) = if request.newest_first {
-        let messages = newest_first(shared, &head, range)?;
+        let messages = newest_first(shared, head, range)?;
         let start = messages.last().map_or(after, |oldest| oldest.seq - 1);
         (messages, start)
     } else {
-        (oldest_first(shared, &head, range)?, after)
+        (oldest_first(shared, head, range)?, after)
     };
     let (tail, gone_at) = (floor.seq + 1, floor.at);
     Ok(Page { messages, tail, gone_at, head: head.head.seq, epoch: head.epoch, start })
