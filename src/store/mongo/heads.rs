@@ -69,8 +69,12 @@ impl Heads {
 
     /// The room was opened, and its log stands there.
     pub(super) fn opened(&self, room: RoomId, head: Head) {
-        let mut known = self.lock();
+        let (mut known, mut head) = (self.lock(), head);
         known.opened.insert(room);
+        // Retention may have moved it since the row of the room was read; it never goes back.
+        if let Some(before) = known.rooms.get(&room).filter(|before| before.floor.seq > head.floor.seq) {
+            head.floor = before.floor;
+        }
         known.put(room, head);
     }
 
