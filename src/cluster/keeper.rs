@@ -107,25 +107,25 @@ impl Keeper {
         }
         self.announce_again();
         // What one master does not answer keeps nothing from the others.
-        let (mut heard, mut probed, mut renewed, mut compared, mut taken_back) =
-            (Ok(()), Ok(()), Ok(()), Ok(()), Ok(()));
+        let mut outcome = Ok(());
         if self.leases.is_now(now) {
-            renewed = self.renew();
+            outcome = self.renew();
         }
         if self.probe.is_now(now) {
-            probed = self.send_probes();
+            outcome = outcome.and(self.send_probes());
             self.count_nodes();
-            heard = telling::hear(&self.shared, &mut self.asker);
+            outcome = outcome.and(telling::hear(&self.shared, &mut self.asker));
         }
-        let told = telling::give(&self.shared, &mut self.asker);
+        outcome = outcome.and(telling::give(&self.shared, &mut self.asker));
         if self.heads.is_now(now) {
-            compared = self.compare_heads();
+            outcome = outcome.and(self.compare_heads());
         }
         if self.imports.is_now(now) {
             let options = &self.shared.options;
-            taken_back = registry::take_back_overdue(&mut self.asker.once(), IMPORT_IDLE, options).map(drop);
+            let taken_back = registry::take_back_overdue(&mut self.asker.once(), IMPORT_IDLE, options);
+            outcome = outcome.and(taken_back.map(drop));
         }
-        renewed.and(probed).and(heard).and(told).and(compared).and(taken_back)
+        outcome
     }
 
     /// Says something to each master that those who listen there should hear.

@@ -2,23 +2,11 @@
 
 use std::time::Duration;
 
-use super::kit::{Followed, Node, PATIENCE, Redis, ask, eventually, options, said};
+use super::kit::{Node, PATIENCE, Redis, ask, eventually, options, said, say_until_stored};
 use super::proxy::Proxy;
 use crate::rooms::store_api::{Placed, ReadFrom, RoomSettings};
 use crate::store::Health;
 use crate::system::instant;
-
-/// Says it until it is stored, under an id so that it is stored once.
-fn say_until_stored(node: &Node, room: &Followed, content: &str) -> u64 {
-    let until = instant() + PATIENCE;
-    loop {
-        match node.append(said(room.id, content, Some(content)))[0] {
-            Placed::At(seq) | Placed::Repeat { seq, is_same: true, .. } => return seq,
-            Placed::Unavailable | Placed::NotStored => assert!(instant() < until, "it is never stored"),
-            placed @ (Placed::Repeat { .. } | Placed::Nothing) => panic!("{placed:?}"),
-        }
-    }
-}
 
 #[test]
 #[ignore = "needs redis-server: tests/cluster/run starts it"]

@@ -16,6 +16,14 @@ fn text(value: Value) -> String {
     redis::from_redis_value(value).unwrap()
 }
 
+/// Waits until a replica has everything that its master has.
+pub(super) fn wait_for_replica_of(master: &Redis) {
+    eventually("a replica that has everything", || {
+        let acknowledged: i64 = redis::from_redis_value(master.command(&["WAIT", "1", "100"])).unwrap();
+        acknowledged == 1
+    });
+}
+
 /// A replica gets nothing more from its master.
 pub(super) fn cut_off(replica: &Redis, master: &Redis) {
     // What is under way to one that stands still would be there when it goes on.

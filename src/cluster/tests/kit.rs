@@ -314,3 +314,15 @@ pub(super) fn told(room: RoomId, kind: Kind, user: &str, stay: u64) -> RecordBat
     batch.records.push(Record { room, seq: 0, at, kind, sender, content, client_id: None, presence });
     batch
 }
+
+/// Says it until it is stored, under an id so that it is stored once.
+pub(super) fn say_until_stored(node: &Node, room: &Followed, content: &str) -> u64 {
+    let until = instant() + PATIENCE;
+    loop {
+        match node.append(said(room.id, content, Some(content)))[0] {
+            Placed::At(seq) | Placed::Repeat { seq, is_same: true, .. } => return seq,
+            Placed::Unavailable | Placed::NotStored => assert!(instant() < until, "it is never stored"),
+            placed @ (Placed::Repeat { .. } | Placed::Nothing) => panic!("{placed:?}"),
+        }
+    }
+}

@@ -3,24 +3,12 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::fleet::{Fleet, Watched, cut_off};
-use super::kit::{Followed, Node, PATIENCE, ask, eventually, options, said, told};
+use super::fleet::{Fleet, Watched, cut_off, wait_for_replica_of};
+use super::kit::{Followed, Node, PATIENCE, ask, eventually, options, say_until_stored, told};
 use crate::rooms::store_api::{Placed, ReadFrom};
 use crate::rooms::{Ban, Kind};
 use crate::store::{Health, RoomQuery};
 use crate::system::instant;
-
-/// Says it until it is stored, under an id so that it is stored once.
-fn say_until_stored(node: &Node, room: &Followed, content: &str) -> u64 {
-    let until = instant() + PATIENCE;
-    loop {
-        match node.append(said(room.id, content, Some(content)))[0] {
-            Placed::At(seq) | Placed::Repeat { seq, is_same: true, .. } => return seq,
-            Placed::Unavailable | Placed::NotStored => assert!(instant() < until, "it is never stored"),
-            placed @ (Placed::Repeat { .. } | Placed::Nothing) => panic!("{placed:?}"),
-        }
-    }
-}
 
 /// Has all publishers end, also when a test fails.
 struct Over<'a>(&'a AtomicBool);
@@ -173,10 +161,7 @@ fn a_replica_that_lagged_takes_over_and_that_is_told() {
         assert_eq!(nodes[0].say(&rooms[0], "kept"), Placed::At(1));
     }
     let master = &fleet.nodes[0];
-    eventually("a replica that has everything", || {
-        let acknowledged: i64 = redis::from_redis_value(master.command(&["WAIT", "1", "100"])).unwrap();
-        acknowledged == 1
-    });
+    wait_for_replica_of(master);
     cut_off(&fleet.nodes[3], master);
     for seq in 2..=5 {
         assert_eq!(nodes[seq % 2].say(&followed[0][seq % 2], "forgotten"), Placed::At(seq as u64));
@@ -216,10 +201,7 @@ fn the_master_that_a_sentinel_names_is_followed() {
     let rooms = [nodes[0].follow("lobby"), nodes[1].follow("lobby")];
     assert_eq!(nodes[0].say(&rooms[0], "one"), Placed::At(1));
     rooms[1].wait_for(1);
-    eventually("a replica that has everything", || {
-        let waited = watched.servers[0].command(&["WAIT", "1", "100"]);
-        redis::from_redis_value::<i64>(waited).unwrap() == 1
-    });
+    wait_for_replica_of(&watched.servers[0]);
     watched.servers[0].kill();
     watched.wait_for_master(1);
     let last = say_until_stored(&nodes[1], &rooms[1], "two");
@@ -245,10 +227,7 @@ fn a_master_that_stood_still_while_another_took_its_place_is_left_alone() {
     let watched = Watched::start();
     let nodes = [(); 2].map(|()| Node::with(options(watched.url())));
     let rooms = [nodes[0].follow("lobby"), nodes[1].follow("lobby")];
-    eventually("a replica that has the room", || {
-        let waited = watched.servers[0].command(&["WAIT", "1", "100"]);
-        redis::from_redis_value::<i64>(waited).unwrap() == 1
-    });
+    wait_for_replica_of(&watched.servers[0]);
     cut_off(&watched.servers[1], &watched.servers[0]);
     for seq in 1..=3 {
         assert_eq!(nodes[0].say(&rooms[0], "forgotten"), Placed::At(seq));
